@@ -1,0 +1,1 @@
+"""Read and write image files; what is lossless, what a digest of pixels is."""

@@ -1,0 +1,144 @@
+"""Training patches: random crops with their causal margin, as network inputs."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from pipeline.codec.profile import ACTIVITY_TAPS, INPUT_LIMIT, NW, TAPS, N, W
+from pipeline.codec.tables import Tables
+
+PATCH = 32
+BLOCK = 16  # the unit for which an expert is chosen
+MARGIN = 3
+_INPUT_UNIT = 1 / 32
+
+Pixels = NDArray[np.uint8]
+
+
+def is_validation(name: str) -> bool:
+    """Whether an image is in the fixed validation split (one in eight, by file name)."""
+    return hashlib.sha256(name.encode()).digest()[0] % 8 == 0
+
+
+def load_images(folder: Path, *, validation: bool) -> list[Pixels]:
+    """All RGB images of one side of the split, [H, W, 3] uint8, sorted by name."""
+    paths = sorted(p for p in folder.iterdir() if is_validation(p.name) == validation)
+    return [np.asarray(Image.open(p).convert("RGB")) for p in paths]
+
+
+def add_scaled(images: Sequence[Pixels], seed: int, larger_than: int = 400_000) -> list[Pixels]:
+    """The images, and for each large one a copy scaled by 0.45 to 0.85."""
+    rng = np.random.default_rng(seed)
+    out = list(images)
+    for image in images:
+        if image.shape[0] * image.shape[1] < larger_than:
+            continue
+        factor = rng.uniform(0.45, 0.85)
+        size = (int(image.shape[1] * factor), int(image.shape[0] * factor))
+        out.append(np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS)))
+    return out
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Pixels in block order: each run of 256 pixels is one 16 x 16 block.
+
+    inputs [pixels, 72], network inputs / 32; target, prediction, activity and
+    log_activity [pixels, 3]; weight [pixels, 3], 0 for channels that are not coded.
+    """
+
+    inputs: Tensor
+    target: Tensor
+    prediction: Tensor
+    activity: Tensor
+    log_activity: Tensor
+    weight: Tensor
+
+
+class PatchSampler:
+    """Draws patches with their margin: images by the square root of their area."""
+
+    def __init__(self, images: Sequence[Pixels]):
+        self._images = [i for i in images if min(i.shape[:2]) >= PATCH + 2 * MARGIN]
+        area = np.array([i.shape[0] * i.shape[1] for i in self._images], float)
+        self._chance = np.sqrt(area) / np.sqrt(area).sum()
+
+    def draw(self, rng: np.random.Generator, count: int) -> tuple[Pixels, NDArray[np.bool_]]:
+        """Returns patches [count, 35, 38, 3] uint8 and which of them are gray [count]."""
+        picks = rng.choice(len(self._images), count, p=self._chance)
+        patches = np.stack([self._one(rng, self._images[i]) for i in picks])
+        gray = rng.random(count) < 0.05
+        luma = np.rint(patches[gray] @ np.array([0.299, 0.587, 0.114]))
+        patches[gray] = luma.astype(np.uint8)[..., None]
+        for patch in patches:
+            _emulate_borders(rng, patch)
+        return patches, gray
+
+    def _one(self, rng: np.random.Generator, image: Pixels) -> Pixels:
+        edge = PATCH + 2 * MARGIN
+        y = rng.integers(image.shape[0] - edge + 1)
+        x = rng.integers(image.shape[1] - edge + 1)
+        crop = image[y : y + edge, x : x + edge]
+        if rng.random() < 0.5:
+            crop = crop[:, ::-1]
+        if rng.random() < 0.25:
+            crop = crop[::-1]
+        if rng.random() < 0.25:
+            crop = crop.transpose(1, 0, 2)
+        return np.ascontiguousarray(crop[:-MARGIN])
+
+
+def _emulate_borders(rng: np.random.Generator, patch: Pixels) -> None:
+    """Make some patches look like the borders of a tile, in place."""
+    top, left, right = rng.random(3) < 1 / 16
+    if right:
+        patch[:, -MARGIN:] = patch[:, -MARGIN - 1, None]
+    if left:
+        patch[1:, :MARGIN] = patch[:-1, MARGIN, None]
+    if top:
+        patch[:MARGIN] = np.rint(patch[MARGIN, MARGIN:-MARGIN].mean(0)).astype(np.uint8)
+        if left:
+            patch[MARGIN, :MARGIN] = patch[0, 0]
+
+
+def to_blocks(values: Tensor) -> Tensor:
+    """[B, H, W, F] -> [B * H * W, F], one 16 x 16 block after the other."""
+    b, h, w, f = values.shape
+    split = values.reshape(b, h // BLOCK, BLOCK, w // BLOCK, BLOCK, f)
+    return split.permute(0, 1, 3, 2, 4, 5).reshape(-1, f)
+
+
+def make_batch(patches: Pixels, gray: NDArray[np.bool_], tables: Tables) -> Batch:
+    """The integer front end of the decoder, on whole patches.
+
+    patches: [B, H + 3, W + 6, 3] uint8 with margins; H and W multiples of 16.
+    """
+    x = torch.from_numpy(patches).to(torch.int32)
+    height, width = x.shape[1] - MARGIN, x.shape[2] - 2 * MARGIN
+
+    def tap(dy: int, dx: int) -> Tensor:
+        y0, x0 = MARGIN + dy, MARGIN + dx
+        return x[:, y0 : y0 + height, x0 : x0 + width]
+
+    taps = torch.stack([tap(dy, dx) for dy, dx in TAPS], -2)  # [B, H, W, 22, 3]
+    west, north = taps[..., W, :], taps[..., N, :]
+    low, high = torch.minimum(west, north), torch.maximum(west, north)
+    med = torch.minimum(torch.maximum(west + north - taps[..., NW, :], low), high)
+    diff = taps - med[..., None, :]
+    activity = diff[..., list(ACTIVITY_TAPS), :].abs().sum(-2)
+    log_activity = torch.from_numpy(tables["log_activity"])[activity]
+    reciprocal = torch.from_numpy(tables["reciprocal"])[activity.sum(-1)]
+    scaled = (diff * reciprocal[..., None, None] + 2048) >> 12
+    scaled = scaled.clamp(-INPUT_LIMIT, INPUT_LIMIT).transpose(-1, -2).flatten(-2)
+    inputs = torch.cat([scaled, log_activity - 32, (med - 128) >> 1], -1)
+    weight = torch.ones_like(med)
+    weight[torch.from_numpy(gray), :, :, 1:] = 0
+    maps = (tap(0, 0), med, activity, log_activity, weight)
+    return Batch(to_blocks(inputs).float() * _INPUT_UNIT, *(to_blocks(m).float() for m in maps))

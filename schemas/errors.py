@@ -1,0 +1,105 @@
+"""Everything that can go wrong, as one tree.
+
+SeecError
+  SourceError       the input is at fault
+    UnreadableImage   not an image we can decode
+    SourceChanged     the file changed while it was read
+  FormatError       bytes that claim to be ours are not well formed
+    Truncated         ends before its own lengths say
+    UnsupportedVersion  a version or feature flag that this build does not know
+    SectionCorrupt    a checksum or an inner rule does not hold
+    LimitExceeded     asks for more than the configured limits allow
+  FixityError       bytes were right once and are not any more
+    DigestMismatch    content differs from its recorded digest
+    BlobMissing       a recorded object is gone
+  ModelError        the weights are at fault
+    UnknownModel      no weights with the wanted id are at hand
+    InexactWeights    weights whose integer arithmetic could overflow
+  StorageError      the store is at fault
+    ObjectExists      put-if-absent found an object
+    NotAnArchive      no archive at this place
+    ArchiveLocked     another writer holds the archive
+    TransientStorageError  may go through when tried again; the only one that is retried
+
+Each error names the file or object in its message and, where there is one, the next step.
+"""
+
+
+class SeecError(Exception):
+    """Base of all errors this project raises on purpose."""
+
+
+class SourceError(SeecError):
+    """The input is at fault."""
+
+
+class UnreadableImage(SourceError):
+    """Not an image we can decode."""
+
+
+class SourceChanged(SourceError):
+    """The file changed while it was read."""
+
+
+class FormatError(SeecError):
+    """Bytes that claim to be ours are not well formed."""
+
+
+class Truncated(FormatError):
+    """Ends before its own lengths say."""
+
+
+class UnsupportedVersion(FormatError):
+    """A version or feature flag that this build does not know."""
+
+
+class SectionCorrupt(FormatError):
+    """A checksum or an inner rule does not hold."""
+
+
+class LimitExceeded(FormatError):
+    """Asks for more than the configured limits allow."""
+
+
+class FixityError(SeecError):
+    """Bytes were right once and are not any more."""
+
+
+class DigestMismatch(FixityError):
+    """Content differs from its recorded digest."""
+
+
+class BlobMissing(FixityError):
+    """A recorded object is gone."""
+
+
+class ModelError(SeecError):
+    """The weights are at fault."""
+
+
+class UnknownModel(ModelError):
+    """No weights with the wanted id are at hand."""
+
+
+class InexactWeights(ModelError):
+    """Weights whose integer arithmetic could overflow."""
+
+
+class StorageError(SeecError):
+    """The store is at fault."""
+
+
+class ObjectExists(StorageError):
+    """Put-if-absent found an object."""
+
+
+class NotAnArchive(StorageError):
+    """No archive at this place."""
+
+
+class ArchiveLocked(StorageError):
+    """Another writer holds the archive."""
+
+
+class TransientStorageError(StorageError):
+    """May go through when tried again; the only error that is retried."""
