@@ -1,0 +1,15 @@
+"""SEEC, a learned lossless image codec whose decoder is exact on every machine.
+
+>>> import numpy as np
+>>> from pipeline.codec import decode, encode
+>>> image = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
+>>> bool((decode(encode(image)) == image).all())
+True
+"""
+
+from pipeline.codec.decoder import Info, decode, inspect
+from pipeline.codec.encoder import Encoder, encode
+from pipeline.codec.models import default_model
+from pipeline.codec.weights import Model, load_model
+
+__all__ = ["Encoder", "Info", "Model", "decode", "default_model", "encode", "inspect", "load_model"]

@@ -43,3 +43,8 @@ def build_tables() -> Tables:
     tables = {name: np.rint(values).astype(np.int32) for name, values in exact.items()}
     tables["logistic"][0], tables["logistic"][-1] = 0, LOGISTIC_ONE
     return tables
+
+
+def log2_table() -> NDArray[np.int32]:
+    """256 log2(1 + i / 1024) for the encoder's code lengths, [1024]. No decoder needs it."""
+    return np.rint(256 * np.log2(1 + np.arange(1024) / 1024)).astype(np.int32)

@@ -1,0 +1,200 @@
+"""Pixels to bytes: the encoder of `.seec` files."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.codec.decoder import run_all
+from pipeline.codec.entropy import encode_labels
+from pipeline.codec.kernels import make_kernels
+from pipeline.codec.labels import blocks_from_map, choose_labels
+from pipeline.codec.models import default_model
+from pipeline.codec.tiles import (
+    GroupCanvas,
+    Tile,
+    border_colours,
+    empty_canvas,
+    fill_canvas,
+    tile_groups,
+)
+from pipeline.codec.weights import Model
+from pipeline.images.digest import pixel_digest
+from schemas.container import (
+    DIGEST_BYTES,
+    MAX_PIXELS,
+    Coding,
+    Container,
+    Section,
+    SectionKind,
+    serialise,
+)
+from schemas.errors import LimitExceeded
+
+Pixels = NDArray[np.uint8]
+TILE_SIZE = 512
+BLOCK_SHIFT = 4
+
+
+def encode(
+    image: Pixels,
+    *,
+    labels: Pixels | None = None,
+    model: Model | None = None,
+    threads: int = 1,
+    device: str = "cpu",
+) -> bytes:
+    """Encode one image losslessly.
+
+    image: [H, W] gray or [H, W, 3] RGB, uint8. labels: [H, W] uint8, which entropy model
+    speaks for each pixel (the most frequent one of each block counts); None chooses the
+    labels of least code length. model: default the packaged one. threads: tile groups
+    encoded at once; it does not change the bytes, nor does device.
+    Returns a `.seec` file. Raises ValueError for other shapes and types.
+    """
+    return Encoder(model or default_model(), device, threads).encode_batch([image], [labels])[0]
+
+
+class Encoder:
+    """Encodes batches of images with one model on one device.
+
+    The tile groups of all images of a batch are worked on together.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        device: str = "cpu",
+        threads: int = 1,
+        *,
+        tile_size: int = TILE_SIZE,
+        tiles_per_group: int = 1,
+        block_shift: int = BLOCK_SHIFT,
+    ):
+        self._model, self._threads = model, threads
+        self._kernels = make_kernels(model, device)
+        self._tile_size, self._tiles_per_group = tile_size, tiles_per_group
+        self._block_shift = block_shift
+
+    def encode_batch(
+        self, images: Sequence[Pixels], labels: Sequence[Pixels | None]
+    ) -> list[bytes]:
+        """Encode images, each as `encode` would: the bytes do not depend on the batch."""
+        jobs = [_ImageJob(self, i, m) for i, m in zip(images, labels, strict=True)]
+        run_all(_ImageJob.measure, [(j, g) for j in jobs for g in j.groups], self._threads)
+        for job in jobs:
+            job.choose()
+        run_all(_ImageJob.code, [(j, g) for j in jobs for g in j.groups], self._threads)
+        return [job.finish() for job in jobs]
+
+    # What _ImageJob needs of its encoder.
+
+    @property
+    def model(self) -> Model:
+        """The model that this encoder uses."""
+        return self._model
+
+
+class _Group:
+    """One tile group of one image on its way through the encoder."""
+
+    def __init__(self, tiles: list[Tile]):
+        self.tiles = tiles
+        self.costs: NDArray[np.int64] | None = None
+        self.section: Section | None = None
+
+
+class _ImageJob:
+    """One image on its way through the encoder."""
+
+    def __init__(self, encoder: Encoder, image: Pixels, label_map: Pixels | None):
+        _check_image(image, label_map)
+        self._encoder = encoder
+        self._gray = image.ndim == 2
+        self._image = image[..., None] if self._gray else image
+        height, width = image.shape[:2]
+        self._shift = encoder._block_shift
+        self._experts = encoder.model.profile.experts
+        shape = (-(-height >> self._shift), -(-width >> self._shift))
+        self._labels = np.zeros(shape, np.uint8)
+        self._rate = label_map is None and self._experts > 1
+        if label_map is not None:
+            self._labels = blocks_from_map(label_map, self._shift, self._experts)
+        groups = tile_groups(height, width, encoder._tile_size, encoder._tiles_per_group)
+        self.groups = [_Group(tiles) for tiles in groups]
+
+    def measure(self, group: _Group) -> None:
+        """Code lengths of the group's blocks under every expert, if they are to decide."""
+        if self._rate:
+            group.costs = self._encoder._kernels.measure(self._canvas(group))
+
+    def choose(self) -> None:
+        """Fix the label map."""
+        if not self._rate:
+            return
+        costs = np.zeros((*self._labels.shape, self._experts), np.int64)
+        for group in self.groups:
+            assert group.costs is not None
+            for tile, part in zip(group.tiles, group.costs, strict=True):
+                top, left = tile.y >> self._shift, tile.x >> self._shift
+                rows = -(-tile.height >> self._shift)
+                columns = -(-tile.width >> self._shift)
+                costs[top : top + rows, left : left + columns] = part[:rows, :columns]
+        self._labels = choose_labels(costs)
+
+    def code(self, group: _Group) -> None:
+        """Code the group's pixels, or keep them raw where that is no larger."""
+        canvas = self._canvas(group)
+        borders = border_colours(self._image, group.tiles)
+        payload = borders.tobytes() + self._encoder._kernels.encode(canvas)
+        raw = sum(t.height * t.width for t in group.tiles) * self._image.shape[2]
+        if len(payload) < raw:
+            group.section = Section(SectionKind.TILE_GROUP, Coding.RANGE, payload)
+            return
+        parts = [
+            np.ascontiguousarray(self._image[t.y : t.y + t.height, t.x : t.x + t.width]).tobytes()
+            for t in group.tiles
+        ]
+        group.section = Section(SectionKind.TILE_GROUP, Coding.RAW, b"".join(parts))
+
+    def finish(self) -> bytes:
+        """The `.seec` file."""
+        sections = [g.section for g in self.groups if g.section is not None]
+        if self._labels.any() and any(s.coding is Coding.RANGE for s in sections):
+            payload = encode_labels(self._labels, self._experts)
+            sections.insert(0, Section(SectionKind.LABELS, Coding.RANGE, payload))
+        height, width, channels = self._image.shape
+        pixels = self._image[..., 0] if self._gray else self._image
+        return serialise(
+            Container(
+                width=width,
+                height=height,
+                channels=channels,
+                block_shift=self._shift,
+                tile_size=self._encoder._tile_size,
+                tiles_per_group=self._encoder._tiles_per_group,
+                model_id=self._encoder.model.short_id,
+                digest=pixel_digest(pixels)[:DIGEST_BYTES],
+                sections=tuple(sections),
+            )
+        )
+
+    def _canvas(self, group: _Group) -> GroupCanvas:
+        borders = border_colours(self._image, group.tiles)
+        canvas = empty_canvas(group.tiles, borders, self._labels, self._shift)
+        fill_canvas(canvas, self._image, group.tiles)
+        return canvas
+
+
+def _check_image(image: Pixels, label_map: Pixels | None) -> None:
+    if image.dtype != np.uint8 or not (
+        image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)
+    ):
+        raise ValueError(f"SEEC codes uint8 [H, W] or [H, W, 3], not {image.dtype}{image.shape}")
+    height, width = image.shape[:2]
+    if not height * width:
+        raise ValueError("an image without pixels")
+    if height * width > MAX_PIXELS:
+        raise LimitExceeded(f"{width} x {height} pixels; the limit is {MAX_PIXELS}")
+    if label_map is not None and label_map.shape != (height, width):
+        raise ValueError(f"labels {label_map.shape} for an image {image.shape[:2]}")

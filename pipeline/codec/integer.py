@@ -1,0 +1,316 @@
+"""The integer arithmetic of the decoder in torch, on any device.
+
+Layers are matrix products of small integers carried in floats: exact in any order, because
+loading a model proves that no partial sum reaches 2^24 (weights.py). Everything else is
+int32. This is the reference that FORMAT.md describes and that the C kernels repeat.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pipeline.codec.entropy import SymbolDecoder, SymbolEncoder
+from pipeline.codec.profile import (
+    ACTIVITY_TAPS,
+    BETA_LIMIT,
+    HIDDEN_LIMIT,
+    INPUT_LIMIT,
+    LEAK_SHIFT,
+    NW,
+    SCALE_BIAS,
+    SCALE_COUNT,
+    TAPS,
+    N,
+    W,
+)
+from pipeline.codec.tables import log2_table
+from pipeline.codec.tiles import MARGIN, GroupCanvas, Wavefront, wavefront
+from pipeline.codec.weights import Layer, Model
+
+FLOOR = 4  # added to the frequency of each of the 256 values
+_CHUNK = 1 << 15  # pixels whose parameters are in memory at once while encoding
+
+
+@dataclass(frozen=True)
+class Context:
+    """Per pixel: MED prediction and activity, [n, 3] int32."""
+
+    med: Tensor
+    activity: Tensor
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """The logistic mixture of one sub-pixel: each [n, K] int32, total [n] int32."""
+
+    mean: Tensor
+    weight: Tensor
+    inverse: Tensor
+    reach: Tensor
+    total: Tensor
+
+
+class _CarriedLayer:
+    """A layer whose integers travel in floats."""
+
+    def __init__(self, layer: Layer, group: int, device: str, carrier: torch.dtype):
+        shift = torch.from_numpy(layer.shift[group])
+        start = torch.from_numpy(layer.bias[group]) + (1 << (shift - 1))
+        self.weight = torch.from_numpy(layer.weight[group]).to(device, carrier).T.contiguous()
+        self.start = start.to(device, carrier)
+        self.shift = shift.to(device)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """x [n, in] in the carrier type. Returns [n, out] int32."""
+        y = torch.addmm(self.start, x, self.weight).to(torch.int32) >> self.shift
+        return y.clamp(-HIDDEN_LIMIT, HIDDEN_LIMIT)
+
+
+class TorchKernels:
+    """Codes tile groups with torch; `carrier` is float32 or float64."""
+
+    def __init__(self, model: Model, device: str = "cpu", carrier: torch.dtype = torch.float32):
+        self._device, self._carrier = device, carrier
+        self._experts, self._mixtures = model.profile.experts, model.profile.mixtures
+        self._context = self._layer(model.layers["context"], 0)
+        self._fusion = self._layer(model.layers["fusion"], 0)
+        self._hidden = [self._layer(model.layers["expert_hidden"], e) for e in range(self._experts)]
+        self._output = [self._layer(model.layers["expert_output"], e) for e in range(self._experts)]
+        self._tables = {k: torch.from_numpy(v).to(device) for k, v in model.tables.items()}
+        self._log2 = torch.from_numpy(log2_table()).to(device)
+
+    def _layer(self, layer: Layer, group: int) -> _CarriedLayer:
+        return _CarriedLayer(layer, group, self._device, self._carrier)
+
+    # ------------------------------------------------------------ tile groups
+
+    def encode(self, group: GroupCanvas) -> bytes:
+        """The coded words of a full canvas."""
+        order = wavefront(group)
+        flat = torch.from_numpy(group.canvas).to(self._device).view(-1)
+        coder = SymbolEncoder()
+        for first, last in _chunks(order.starts):
+            rows = slice(order.starts[first], order.starts[last])
+            at = torch.from_numpy(order.offset[rows]).to(self._device)
+            context, params = self._predict(flat, at, order.label[rows], group)
+            pixel = flat[at[:, None] + torch.arange(3, device=self._device)].to(torch.int32)
+            symbols, frequencies = self._nibbles(context, params, pixel, group.channels)
+            queue = _coding_order(order.starts[first : last + 1], 2 * group.channels)
+            coder.put(symbols[queue], frequencies[queue])
+        return coder.finish()
+
+    def decode(self, group: GroupCanvas, words: bytes) -> None:
+        """Fill the canvas from its coded words; raises SectionCorrupt."""
+        order = wavefront(group)
+        flat = torch.from_numpy(group.canvas).to(self._device).view(-1)
+        coder = SymbolDecoder(words)
+        for first in range(len(order.starts) - 1):
+            rows = slice(order.starts[first], order.starts[first + 1])
+            at = torch.from_numpy(order.offset[rows]).to(self._device)
+            context, params = self._predict(flat, at, order.label[rows], group)
+            pixel = torch.zeros((len(at), 3), dtype=torch.int32, device=self._device)
+            for channel in range(group.channels):
+                pixel[:, channel] = self._take(coder, context, params, pixel, channel)
+            if group.channels == 1:
+                pixel[:] = pixel[:, :1]
+            flat[at[:, None] + torch.arange(3, device=self._device)] = pixel.to(torch.uint8)
+            self._extend_margins(flat, at, order, rows, group)
+        coder.finish()
+        group.canvas.reshape(-1)[:] = flat.cpu().numpy()
+
+    def measure(self, group: GroupCanvas) -> NDArray[np.int64]:
+        """Code length of each block under each expert, [tiles, B, B, experts], 1/256 bit."""
+        order = wavefront(group)
+        flat = torch.from_numpy(group.canvas).to(self._device).view(-1)
+        blocks = group.labels.shape[1]
+        shift = group.block_shift
+        block = (order.tile * blocks + (order.y >> shift)) * blocks + (order.x >> shift)
+        costs = torch.zeros((group.labels.size, self._experts), dtype=torch.int64)
+        for first, last in _chunks(order.starts):
+            rows = slice(order.starts[first], order.starts[last])
+            at = torch.from_numpy(order.offset[rows]).to(self._device)
+            context, inputs = self._inputs(flat, at, group)
+            features = self._fuse(inputs)
+            pixel = flat[at[:, None] + torch.arange(3, device=self._device)].to(torch.int32)
+            where = torch.from_numpy(block[rows])
+            for e in range(self._experts):
+                bits = self._bits(context, self._speak(e, features), pixel, group.channels)
+                costs[:, e].index_add_(0, where, bits.cpu())
+        return costs.numpy().reshape(*group.labels.shape, self._experts)
+
+    # ------------------------------------------------------------ network
+
+    def _inputs(self, flat: Tensor, at: Tensor, group: GroupCanvas) -> tuple[Context, Tensor]:
+        """Context and network inputs [n, 72] of the pixels at these canvas offsets."""
+        columns = group.canvas.shape[2]
+        offsets = torch.tensor([3 * (dy * columns + dx) for dy, dx in TAPS])
+        offsets = (offsets[:, None] + torch.arange(3)).to(self._device)
+        taps = flat[at[:, None, None] + offsets].to(torch.int32)  # [n, 22, 3]
+        west, north = taps[:, W], taps[:, N]
+        low, high = torch.minimum(west, north), torch.maximum(west, north)
+        med = torch.minimum(torch.maximum(west + north - taps[:, NW], low), high)
+        difference = taps - med[:, None]
+        activity = difference[:, list(ACTIVITY_TAPS)].abs().sum(1, dtype=torch.int32)
+        reciprocal = self._tables["reciprocal"][activity.sum(-1)]
+        scaled = (difference * reciprocal[:, None, None] + 2048) >> 12
+        scaled = scaled.clamp(-INPUT_LIMIT, INPUT_LIMIT).transpose(1, 2).flatten(1)
+        level = self._tables["log_activity"][activity] - 32
+        inputs = torch.cat([scaled, level, (med - 128) >> 1], 1)
+        return Context(med, activity), inputs.to(self._carrier)
+
+    def _fuse(self, inputs: Tensor) -> Tensor:
+        return self._leak(self._fusion(self._leak(self._context(inputs))))
+
+    def _speak(self, expert: int, features: Tensor) -> Tensor:
+        return self._output[expert](self._leak(self._hidden[expert](features)))
+
+    def _leak(self, y: Tensor) -> Tensor:
+        return torch.maximum(y, y >> LEAK_SHIFT).to(self._carrier)
+
+    def _predict(
+        self, flat: Tensor, at: Tensor, labels: NDArray[np.uint8], group: GroupCanvas
+    ) -> tuple[Context, Tensor]:
+        """Context and mixture parameters [n, 12 K] int32, each pixel by its own expert."""
+        context, inputs = self._inputs(flat, at, group)
+        features = self._fuse(inputs)
+        params = torch.empty(
+            (len(at), 12 * self._mixtures), dtype=torch.int32, device=self._device
+        )
+        for e in np.unique(labels).tolist():
+            rows = torch.from_numpy(np.flatnonzero(labels == e)).to(self._device)
+            params[rows] = self._speak(e, features[rows])
+        return context, params
+
+    # ------------------------------------------------------------ mixture
+
+    def _mixture(self, context: Context, params: Tensor, pixel: Tensor, channel: int) -> Mixture:
+        """pixel [n, 3] int32: the channels before `channel` are known."""
+        k = self._mixtures
+        p = params.view(-1, 12, k)
+        pi, mu, scale = p[:, channel], p[:, 3 + channel], p[:, 6 + channel]
+        beta = p[:, 9:12].clamp(-BETA_LIMIT, BETA_LIMIT)
+        activity = context.activity[:, channel]
+        residual = pixel - context.med
+        gain = (activity + 3).clamp_min(6)
+        mean = 64 * context.med[:, channel, None] + ((mu * gain[:, None]) >> 2)
+        if channel == 1:
+            mean = mean + beta[:, 0] * residual[:, :1]
+        if channel == 2:
+            mean = mean + beta[:, 1] * residual[:, :1] + beta[:, 2] * residual[:, 1:2]
+        below = (pi.amax(-1, keepdim=True) - pi).clamp_max(511)
+        weight = self._tables["exp"][below]
+        index = (scale >> 2) + self._tables["log_activity"][activity][:, None] + SCALE_BIAS
+        index = index.clamp(0, SCALE_COUNT - 1)
+        return Mixture(
+            mean,
+            weight,
+            self._tables["inverse_scale"][index],
+            self._tables["reach"][index],
+            8192 * weight.sum(-1, dtype=torch.int32),
+        )
+
+    def _cumulative(self, m: Mixture, bounds: Tensor) -> Tensor:
+        """Cumulative frequency below each bound, without floors; bounds [n, B] int32."""
+        distance = 64 * bounds[:, :, None] - 32 - m.mean[:, None]
+        distance = torch.minimum(
+            torch.maximum(distance, -m.reach[:, None]), m.reach[:, None]
+        )
+        u = ((distance * m.inverse[:, None]) >> 10).clamp(-32768, 32767) + 32768
+        node = u >> 7
+        nodes = self._tables["logistic"]
+        low = nodes[node]
+        share = low + (((nodes[node + 1] - low) * (u & 127)) >> 7)
+        inside = (m.weight[:, None] * share).sum(-1, dtype=torch.int32) >> 2
+        inside = torch.where(bounds == 0, 0, inside)
+        return torch.where(bounds == 256, m.total[:, None], inside)
+
+    def _high(self, m: Mixture) -> Tensor:
+        """Frequencies of the high nibble, [n, 16] int32."""
+        bounds = torch.arange(0, 257, 16, dtype=torch.int32, device=self._device)
+        return self._cumulative(m, bounds.expand(len(m.mean), 17)).diff(dim=1) + 16 * FLOOR
+
+    def _low(self, m: Mixture, high: Tensor) -> Tensor:
+        """Frequencies of the low nibble given the high one [n], [n, 16] int32."""
+        bounds = 16 * high[:, None] + torch.arange(17, dtype=torch.int32, device=self._device)
+        return self._cumulative(m, bounds).diff(dim=1) + FLOOR
+
+    def _bits(self, context: Context, params: Tensor, pixel: Tensor, channels: int) -> Tensor:
+        """Code length of each pixel in 1/256 bit, [n] int64."""
+        bits = torch.zeros(len(pixel), dtype=torch.int64, device=self._device)
+        for channel in range(channels):
+            m = self._mixture(context, params, pixel, channel)
+            bounds = pixel[:, channel, None] + torch.arange(2, dtype=torch.int32).to(self._device)
+            mass = self._cumulative(m, bounds).diff(dim=1)[:, 0] + FLOOR
+            bits += self._log2_q8(m.total + 256 * FLOOR) - self._log2_q8(mass)
+        return bits
+
+    def _log2_q8(self, value: Tensor) -> Tensor:
+        exponent = torch.frexp(value.double())[1] - 1
+        up, down = (exponent - 10).clamp_min(0), (10 - exponent).clamp_min(0)
+        return (exponent << 8) + self._log2[((value >> up) << down) - 1024]
+
+    # ------------------------------------------------------------ symbols
+
+    def _nibbles(
+        self, context: Context, params: Tensor, pixel: Tensor, channels: int
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """Symbols [2 C n] and frequencies [2 C n, 16]: channel by channel, high then low."""
+        symbols, frequencies = [], []
+        for channel in range(channels):
+            m = self._mixture(context, params, pixel, channel)
+            high = pixel[:, channel] >> 4
+            symbols += [high, pixel[:, channel] & 15]
+            frequencies += [self._high(m), self._low(m, high)]
+        return (
+            torch.cat(symbols).cpu().numpy(),
+            torch.cat(frequencies).to(torch.float32).cpu().numpy(),
+        )
+
+    def _take(
+        self, coder: SymbolDecoder, context: Context, params: Tensor, pixel: Tensor, channel: int
+    ) -> Tensor:
+        """Decode one channel of the pixels of a step, [n] int32."""
+        m = self._mixture(context, params, pixel, channel)
+        frequencies = self._high(m).to(torch.float32).cpu().numpy()
+        high = torch.from_numpy(coder.take(frequencies)).to(self._device)
+        frequencies = self._low(m, high).to(torch.float32).cpu().numpy()
+        return 16 * high + torch.from_numpy(coder.take(frequencies)).to(self._device)
+
+    def _extend_margins(
+        self, flat: Tensor, at: Tensor, order: Wavefront, rows: slice, group: GroupCanvas
+    ) -> None:
+        """Repeat the edge pixels of a decoded step into the margins."""
+        reach = torch.arange(3 * MARGIN, device=self._device)
+        colour = reach % 3
+        stride = 3 * group.canvas.shape[2]
+        tile, y, x = order.tile[rows], order.y[rows], order.x[rows]
+        left = torch.from_numpy(np.flatnonzero((x == 0) & (y + 1 < group.sizes[tile, 0])))
+        right = torch.from_numpy(np.flatnonzero(x + 1 == group.sizes[tile, 1]))
+        for picked, shift in ((left, stride - 3 * MARGIN), (right, 3)):
+            start = at[picked.to(self._device), None]
+            flat[start + shift + reach] = flat[start + colour]
+
+
+def _chunks(starts: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """Ranges of steps with about _CHUNK pixels each."""
+    first = 0
+    while first < len(starts) - 1:
+        last = int(np.searchsorted(starts, starts[first] + _CHUNK, "right")) - 1
+        last = max(last, first + 1)
+        yield first, last
+        first = last
+
+
+def _coding_order(starts: NDArray[np.int64], kinds: int) -> NDArray[np.int64]:
+    """Where each symbol of a chunk comes from: step by step, kind by kind, pixel by pixel.
+
+    The symbols lie kind by kind ([kinds, n]); a kind is a nibble of a channel.
+    """
+    n = int(starts[-1] - starts[0])
+    step = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+    kind = np.repeat(np.arange(kinds), n)
+    return np.lexsort((kind, np.tile(step, kinds)))

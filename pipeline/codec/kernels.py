@@ -1,0 +1,55 @@
+"""The two implementations of the integer arithmetic, behind one protocol.
+
+`native` is a small C extension for CPUs; `torch` runs on any device torch knows. Both give
+the same bits; tests hold them to it.
+"""
+
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.codec.tiles import GroupCanvas
+from pipeline.codec.weights import Model
+
+
+class Kernels(Protocol):
+    """What coding a tile group needs. Implementations may be used from several threads."""
+
+    def encode(self, group: GroupCanvas) -> bytes:
+        """The coded words of a full canvas."""
+        ...
+
+    def decode(self, group: GroupCanvas, words: bytes) -> None:
+        """Fill the canvas from its coded words; raises SectionCorrupt."""
+        ...
+
+    def measure(self, group: GroupCanvas) -> NDArray[np.int64]:
+        """Code length of each block under each expert, in 1/256 bit.
+
+        Returns [tiles, B, B, experts].
+        """
+        ...
+
+
+def native_available() -> bool:
+    """Whether the C extension was built."""
+    try:
+        from pipeline.codec import _kernels  # noqa: F401 # pyright: ignore
+    except ImportError:
+        return False
+    return True
+
+
+def make_kernels(model: Model, device: str = "cpu", **options: Any) -> Kernels:
+    """The fastest kernels for a device: `cpu`, or any torch device such as `cuda`.
+
+    `torch:DEVICE` asks for the torch kernels on that device.
+    """
+    if device == "cpu" and native_available():
+        from pipeline.codec.native import NativeKernels
+
+        return NativeKernels(model)
+    from pipeline.codec.integer import TorchKernels
+
+    return TorchKernels(model, device.removeprefix("torch:"), **options)

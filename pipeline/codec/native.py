@@ -1,0 +1,54 @@
+"""The C kernels: see _kernels.c."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.codec import _kernels  # pyright: ignore
+from pipeline.codec.tables import log2_table
+from pipeline.codec.tiles import GroupCanvas
+from pipeline.codec.weights import LAYERS, Model
+from schemas.errors import SectionCorrupt
+
+_TABLES = ("reciprocal", "log_activity", "exp", "logistic", "inverse_scale", "reach")
+
+
+class NativeKernels:
+    """Holds a model's packed weights; safe to share between threads."""
+
+    def __init__(self, model: Model):
+        p = model.profile
+        layers = [model.layers[name] for name in LAYERS]
+        buffers: list[NDArray[Any]] = [a for x in layers for a in (x.weight, x.bias, x.shift)]
+        buffers += [model.tables[name] for name in _TABLES]
+        self._experts = p.experts
+        self._network: Any = _kernels.make_network(
+            p.width, p.fused, p.expert_hidden, p.experts, p.mixtures, buffers
+        )
+
+    def encode(self, group: GroupCanvas) -> bytes:
+        """The coded words of a full canvas."""
+        return _kernels.encode(*self._arguments(group), b"")
+
+    def decode(self, group: GroupCanvas, words: bytes) -> None:
+        """Fill the canvas from its coded words; raises SectionCorrupt."""
+        if len(words) % 4 or not _kernels.decode(*self._arguments(group), words):
+            raise SectionCorrupt("coded words that no encoder writes")
+
+    def measure(self, group: GroupCanvas) -> NDArray[np.int64]:
+        """Code length of each block under each expert, [tiles, B, B, experts], 1/256 bit."""
+        costs = _kernels.measure(*self._arguments(group), log2_table())
+        return np.frombuffer(costs, np.int64).reshape(*group.labels.shape, self._experts)
+
+    def _arguments(self, group: GroupCanvas) -> tuple[Any, ...]:
+        return (
+            self._network,
+            group.canvas,
+            group.sizes,
+            group.labels,
+            group.edge,
+            group.labels.shape[1],
+            group.block_shift,
+            group.channels,
+        )

@@ -1,0 +1,138 @@
+"""How an image is cut into tiles, and in which order their pixels are coded.
+
+A tile sees nothing outside itself. Its canvas has a margin of three pixels above, left
+and right, filled so that the causal taps of every pixel exist:
+
+- the rows above, and the left margin of row 0, hold the tile's border colour;
+- the left margin of row y holds pixel (y - 1, 0);
+- the right margin of row y holds pixel (y, width - 1).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.uint8]
+MARGIN = 3
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A rectangle of the image, in pixels."""
+
+    y: int
+    x: int
+    height: int
+    width: int
+
+
+def tile_groups(height: int, width: int, tile_size: int, per_group: int) -> list[list[Tile]]:
+    """All tiles in raster order, cut into groups of `per_group`."""
+    tiles = [
+        Tile(y, x, min(tile_size, height - y), min(tile_size, width - x))
+        for y in range(0, height, tile_size)
+        for x in range(0, width, tile_size)
+    ]
+    return [tiles[i : i + per_group] for i in range(0, len(tiles), per_group)]
+
+
+@dataclass(frozen=True)
+class GroupCanvas:
+    """The tiles of one group with their margins and labels.
+
+    canvas: [tiles, edge + 3, edge + 6, 3] uint8. sizes: [tiles, 2] int32, height and
+    width. labels: [tiles, B, B] uint8, one per block. channels: 1 or 3; with 1 the
+    canvas holds the gray value three times.
+    """
+
+    canvas: Pixels
+    sizes: NDArray[np.int32]
+    labels: Pixels
+    block_shift: int
+    channels: int
+
+    @property
+    def edge(self) -> int:
+        """Edge of the square that holds each tile."""
+        return self.canvas.shape[1] - MARGIN
+
+    def interior(self, index: int) -> Pixels:
+        """The pixels of one tile, [h, w, 3], a view."""
+        height, width = self.sizes[index]
+        return self.canvas[index, MARGIN : MARGIN + height, MARGIN : MARGIN + width]
+
+
+def border_colours(image: Pixels, tiles: Sequence[Tile]) -> Pixels:
+    """Mean colour of each tile's first row, rounded half up: [tiles, channels] uint8.
+
+    image: [H, W, channels] uint8.
+    """
+    rows = [image[t.y, t.x : t.x + t.width].astype(np.int64) for t in tiles]
+    means = [(2 * row.sum(0) + len(row)) // (2 * len(row)) for row in rows]
+    return np.array(means, np.uint8)
+
+
+def empty_canvas(
+    tiles: Sequence[Tile], borders: Pixels, block_labels: Pixels, block_shift: int
+) -> GroupCanvas:
+    """A canvas with only its initial margins filled, as decoding starts.
+
+    borders: [tiles, channels] uint8. block_labels: [rows, columns] uint8, the label map
+    of the whole image in blocks of 2^block_shift pixels.
+    """
+    edge = max(max(t.height, t.width) for t in tiles)
+    blocks = -(-edge >> block_shift)
+    canvas = np.empty((len(tiles), edge + MARGIN, edge + 2 * MARGIN, 3), np.uint8)
+    canvas[:] = borders[:, None, None, :]
+    labels = np.zeros((len(tiles), blocks, blocks), np.uint8)
+    for index, t in enumerate(tiles):
+        top, left = t.y >> block_shift, t.x >> block_shift
+        part = block_labels[top : top + blocks, left : left + blocks]
+        labels[index, : part.shape[0], : part.shape[1]] = part
+    sizes = np.array([(t.height, t.width) for t in tiles], np.int32)
+    return GroupCanvas(canvas, sizes, labels, block_shift, borders.shape[1])
+
+
+def fill_canvas(group: GroupCanvas, image: Pixels, tiles: Sequence[Tile]) -> None:
+    """Copy the tiles of `image` [H, W, channels] into the canvas, margins included."""
+    for index, t in enumerate(tiles):
+        pixels = image[t.y : t.y + t.height, t.x : t.x + t.width]
+        rows = group.canvas[index, MARGIN : MARGIN + t.height]
+        rows[:, MARGIN : MARGIN + t.width] = pixels
+        rows[1:, :MARGIN] = pixels[:-1, :1]
+        rows[:, MARGIN + t.width : 2 * MARGIN + t.width] = pixels[:, -1:]
+
+
+@dataclass(frozen=True)
+class Wavefront:
+    """The coding order of a group: by step 2 y + x, then tile, then row.
+
+    offset: [pixels] int64, of each pixel in the flat canvas. label: [pixels] uint8.
+    tile, y, x: [pixels]. starts: [steps + 1], where each step begins.
+    """
+
+    offset: NDArray[np.int64]
+    label: Pixels
+    tile: NDArray[np.int64]
+    y: NDArray[np.int64]
+    x: NDArray[np.int64]
+    starts: NDArray[np.int64]
+
+
+def wavefront(group: GroupCanvas) -> Wavefront:
+    """List all pixels of a group in coding order."""
+    parts = []
+    for index, (height, width) in enumerate(group.sizes):
+        y, x = np.mgrid[:height, :width].reshape(2, -1)
+        parts.append(np.stack([np.full_like(y, index), y, x]))
+    tile, y, x = np.concatenate(parts, 1)
+    order = np.lexsort((y, tile, 2 * y + x))
+    tile, y, x = tile[order], y[order], x[order]
+    step = 2 * y + x
+    rows, columns = group.canvas.shape[1:3]
+    offset = 3 * ((tile * rows + MARGIN + y) * columns + MARGIN + x)
+    label = group.labels[tile, y >> group.block_shift, x >> group.block_shift]
+    starts = np.searchsorted(step, np.arange(step[-1] + 2))
+    return Wavefront(offset, label, tile, y, x, starts)
