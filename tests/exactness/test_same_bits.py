@@ -1,0 +1,128 @@
+"""The same bytes and the same pixels whatever the machine does."""
+
+import hashlib
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline.codec import Encoder, decode, default_model
+from pipeline.codec.integer import TorchKernels
+from pipeline.codec.kernels import native_available
+from pipeline.codec.networks import SeecNetwork
+from pipeline.codec.profile import OUTPUT_BITS, Profile
+from pipeline.codec.tables import build_tables
+from pipeline.training.data import make_batch
+from tests.pictures import gray, textured
+
+IMAGES = [textured(90, 70, 1), gray(33, 64, 2), textured(5, 40, 3)]
+UNLABELLED = [None] * len(IMAGES)
+
+
+def blobs(device: str = "cpu", threads: int = 1, **options) -> list[bytes]:
+    encoder = Encoder(default_model(), device, threads, tile_size=48, **options)
+    return encoder.encode_batch(IMAGES, UNLABELLED)
+
+
+@pytest.fixture(scope="module")
+def expected() -> list[bytes]:
+    return blobs()
+
+
+def test_the_c_kernels_are_built_here():
+    assert native_available(), "install with a C compiler to test both kernels"
+
+
+def test_torch_kernels_write_the_bytes_of_the_c_kernels(expected):
+    assert blobs("torch:cpu") == expected
+
+
+def test_torch_kernels_read_what_the_c_kernels_wrote(expected):
+    for blob, image in zip(expected, IMAGES, strict=True):
+        assert (decode(blob, device="torch:cpu") == image).all()
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_threads_do_not_change_bytes_or_pixels(expected, threads):
+    assert blobs(threads=threads) == expected
+    for blob, image in zip(expected, IMAGES, strict=True):
+        assert (decode(blob, threads=threads) == image).all()
+
+
+def test_a_batch_of_one_gives_the_bytes_of_a_batch_of_many(expected):
+    encoder = Encoder(default_model(), tile_size=48)
+    assert [encoder.encode_batch([i], [None])[0] for i in IMAGES] == expected
+    assert encoder.encode_batch(IMAGES[::-1], UNLABELLED)[::-1] == expected
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("carrier", [torch.float32, torch.float64])
+def test_carriers_and_torch_threads_do_not_change_bytes(expected, carrier, threads, monkeypatch):
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    monkeypatch.setattr(
+        "pipeline.codec.encoder.make_kernels",
+        lambda model, device: TorchKernels(model, "cpu", carrier),
+    )
+    try:
+        assert blobs() == expected
+    finally:
+        torch.set_num_threads(before)
+
+
+_CHILD = """
+import hashlib
+from tests.exactness.test_same_bits import IMAGES, blobs
+from pipeline.codec import decode
+written = blobs({device!r})
+for blob, image in zip(written, IMAGES):
+    assert (decode(blob, device={device!r}) == image).all()
+print(hashlib.sha256(b"".join(written)).hexdigest())
+"""
+
+
+@pytest.mark.parametrize("device", ["cpu", "torch:cpu"])
+def test_other_instruction_sets_write_the_same_bytes(expected, device):
+    environment = os.environ | {
+        "ATEN_CPU_CAPABILITY": "default",
+        "MKL_ENABLE_INSTRUCTIONS": "SSE4_2",
+        "ONEDNN_MAX_CPU_ISA": "SSE41",
+        "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX512F,-AVX2,-FMA",
+        "OMP_NUM_THREADS": "1",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", _CHILD.format(device=device)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == hashlib.sha256(b"".join(expected)).hexdigest()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+def test_a_gpu_writes_and_reads_the_same_bytes(expected):
+    assert blobs("cuda") == expected
+    for blob, image in zip(expected, IMAGES, strict=True):
+        assert (decode(blob, device="cuda") == image).all()
+
+
+def test_the_network_that_is_trained_is_the_network_that_runs():
+    """The float network's outputs are the integer kernels' outputs, to the last bit."""
+    from pipeline.codec.export import export_model
+    from pipeline.codec.weights import load_model
+
+    torch.manual_seed(0)
+    network = SeecNetwork(Profile(width=32, fused=32, expert_hidden=16, experts=2, mixtures=3))
+    kernels = TorchKernels(load_model(export_model(network, {"name": "random"})))
+    patches = np.stack([textured(35, 38, seed) for seed in range(3)])
+    batch = make_batch(patches, np.zeros(3, bool), build_tables())
+    with torch.no_grad():
+        floats = network.expert(network.features(batch.inputs), 1) * 2**OUTPUT_BITS
+    integers = kernels._speak(1, kernels._fuse(batch.inputs * 32))
+    assert torch.equal(floats.to(torch.int32), integers)

@@ -1,0 +1,67 @@
+"""Model files that lie are refused before they are used."""
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from pipeline.codec import Model, load_model
+from schemas.errors import InexactWeights, ModelError
+
+
+def rebuilt(model: Model, **changes: np.ndarray | None) -> bytes:
+    """The model file with some tensors replaced (`__` for `.`), or left out (None)."""
+    tensors = safetensors.numpy.load(model.payload)
+    for name, value in changes.items():
+        tensors.pop(name.replace("__", "."))
+        if value is not None:
+            tensors[name.replace("__", ".")] = value
+    import json
+
+    return safetensors.numpy.save(tensors, {"card": json.dumps(dict(model.card))})
+
+
+def test_a_rebuilt_model_loads(golden_model):
+    load_model(rebuilt(golden_model))
+
+
+@pytest.mark.parametrize("length", [0, 7, 8, 100])
+def test_truncated_models_are_refused(golden_model, length):
+    with pytest.raises(ModelError):
+        load_model(golden_model.payload[:length])
+
+
+def test_rows_that_could_leave_the_exact_range_are_refused(golden_model):
+    layer = golden_model.layers["fusion"]
+    bias = layer.bias.copy()
+    bias[0, 0] = (1 << 24) - 1
+    with pytest.raises(InexactWeights, match="fusion, group 0, row 0"):
+        load_model(rebuilt(golden_model, fusion__bias=bias))
+    with pytest.raises(InexactWeights, match="shifts"):
+        load_model(rebuilt(golden_model, fusion__shift=np.zeros_like(layer.shift)))
+
+
+@pytest.mark.parametrize(
+    ("table", "index", "value"),
+    [
+        ("logistic", 5, 32768),
+        ("logistic", 512, 5),
+        ("exp", 3, 256),
+        ("exp", 0, 0),
+        ("inverse_scale", 0, 2**31 - 1),
+        ("reach", 0, 0),
+        ("reciprocal", 0, 2**30),
+        ("log_activity", 0, 1000),
+    ],
+)
+def test_tables_that_could_overflow_are_refused(golden_model, table, index, value):
+    changed = golden_model.tables[table].copy()
+    changed[index] = value
+    with pytest.raises(InexactWeights, match=table):
+        load_model(rebuilt(golden_model, **{f"table__{table}": changed}))
+
+
+def test_missing_and_misshapen_tensors_are_named(golden_model):
+    with pytest.raises(ModelError, match="no tensor table.exp"):
+        load_model(rebuilt(golden_model, table__exp=None))
+    with pytest.raises(ModelError, match="context.weight"):
+        load_model(rebuilt(golden_model, context__weight=np.zeros((1, 2, 3), np.int8)))

@@ -1,0 +1,121 @@
+"""What encode, decode and inspect promise."""
+
+import numpy as np
+import pytest
+
+from pipeline.codec import Encoder, Model, decode, default_model, encode, inspect, load_model
+from pipeline.images.digest import pixel_digest
+from schemas.errors import LimitExceeded, UnknownModel
+from tests.pictures import gray, textured
+
+SHAPES = [(1, 1), (1, 7), (9, 1), (2, 2), (3, 5), (16, 16), (17, 33), (3, 200), (200, 3), (70, 90)]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("draw", [gray, textured])
+def test_every_size_decodes_to_the_same_pixels(draw, shape):
+    image = draw(*shape)
+    decoded = decode(encode(image))
+    assert decoded.dtype == np.uint8 and decoded.shape == image.shape
+    assert (decoded == image).all()
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((40, 40, 3), np.uint8),
+        np.full((40, 40), 255, np.uint8),
+        np.random.default_rng(0).integers(0, 256, (50, 60, 3), np.uint8),
+        np.tile(np.array([[0, 255]], np.uint8), (30, 15)),
+        np.arange(256, dtype=np.uint8).repeat(4).reshape(32, 32),
+    ],
+    ids=["black", "white gray", "noise", "checks", "ramp"],
+)
+def test_extreme_pictures_survive_and_never_grow_beyond_64_bytes(image):
+    blob = encode(image)
+    assert (decode(blob) == image).all()
+    assert len(blob) <= image.nbytes + 64
+
+
+@pytest.mark.parametrize(("tile_size", "per_group"), [(16, 1), (16, 5), (32, 100), (48, 2)])
+def test_tile_and_group_sizes_are_free(tile_size, per_group):
+    image = textured(75, 101)
+    encoder = Encoder(default_model(), tile_size=tile_size, tiles_per_group=per_group)
+    (blob,) = encoder.encode_batch([image], [None])
+    assert inspect(blob).tile_size == tile_size
+    assert (decode(blob) == image).all()
+
+
+def test_views_and_read_only_arrays_are_welcome():
+    image = textured(40, 60)[::-1, ::2]
+    image.flags.writeable = False
+    assert (decode(encode(image)) == image).all()
+
+
+def test_labels_given_by_the_caller_are_used():
+    image = textured(64, 64)
+    labels = np.zeros((64, 64), np.uint8)
+    labels[:, 32:] = 1
+    blob = encode(image, labels=labels)
+    assert inspect(blob).sections[0][0] == "labels"
+    assert (decode(blob) == image).all()
+    assert blob != encode(image, labels=np.zeros_like(labels))
+
+
+def test_choosing_labels_by_code_length_is_no_larger_than_one_expert():
+    image = textured(128, 128)
+    fixed = [len(encode(image, labels=np.full((128, 128), e, np.uint8))) for e in range(4)]
+    assert len(encode(image)) <= min(fixed)
+
+
+def test_inspect_tells_the_facts():
+    image = textured(20, 30)
+    blob = encode(image)
+    info = inspect(blob)
+    assert (info.width, info.height, info.channels) == (30, 20, 3)
+    assert info.pixel_digest == pixel_digest(image)[:16]
+    assert default_model().id.startswith(info.model_id)
+    assert info.size_bytes == len(blob)
+    assert info.rate_bpsp == pytest.approx(8 * len(blob) / image.size)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((4, 4), np.uint16),
+        np.zeros((4, 4, 4), np.uint8),
+        np.zeros((0, 4), np.uint8),
+        np.zeros((4,), np.uint8),
+    ],
+)
+def test_other_arrays_are_refused(image):
+    with pytest.raises(ValueError, match="uint8|without pixels"):
+        encode(image)
+
+
+def test_labels_of_the_wrong_size_or_value_are_refused():
+    image = textured(16, 16)
+    with pytest.raises(ValueError, match="labels"):
+        encode(image, labels=np.zeros((8, 8), np.uint8))
+    with pytest.raises(ValueError, match="experts"):
+        encode(image, labels=np.full((16, 16), 9, np.uint8))
+
+
+def test_a_file_of_another_model_names_the_model_it_needs(golden_model: Model):
+    image = textured(16, 16)
+    blob = encode(image, model=golden_model)
+    with pytest.raises(UnknownModel, match=golden_model.id[:16]):
+        decode(blob)
+    assert (decode(blob, models={golden_model.id: golden_model}) == image).all()
+
+
+def test_larger_images_than_allowed_are_refused_before_any_work():
+    blob = encode(textured(20, 20))
+    with pytest.raises(LimitExceeded):
+        decode(blob, max_pixels=399)
+
+
+def test_the_packaged_model_loads_from_its_own_bytes():
+    model = default_model()
+    assert load_model(model.payload).id == model.id
+    assert model.card["name"]

@@ -1,0 +1,70 @@
+"""Write the golden files of the current format version: `python -m tests.vectors.make`.
+
+Run it to add vectors, never to change old ones: a decoder must read those for ever.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.codec import Encoder, Model, default_model, load_model
+from pipeline.images.digest import pixel_digest
+from tests.pictures import gray, textured
+
+FOLDER = Path(__file__).parent
+TINY = FOLDER / "tiny.safetensors"
+
+Case = tuple[NDArray[np.uint8], NDArray[np.uint8] | None, dict[str, int]]
+
+
+def cases() -> dict[str, Case]:
+    """Image, label map and encoder options of every golden file."""
+    halves = np.zeros((40, 50), np.uint8)
+    halves[:, 25:] = 2
+    noise = np.random.default_rng(7).integers(0, 256, (9, 11, 3), np.uint8)
+    return {
+        "rgb": (textured(61, 47), None, {}),
+        "gray": (gray(40, 70), None, {}),
+        "pixel": (textured(1, 1), None, {}),
+        "column": (textured(90, 1), None, {}),
+        "raw-noise": (noise, None, {}),
+        "flat": (np.full((64, 64, 3), 17, np.uint8), None, {}),
+        "tiles": (textured(70, 100), None, {"tile_size": 32}),
+        "groups": (textured(70, 100), None, {"tile_size": 16, "tiles_per_group": 4}),
+        "small-blocks": (textured(48, 48), None, {"block_shift": 3}),
+        "given-labels": (textured(40, 50), halves, {}),
+    }
+
+
+def write(prefix: str, model: Model) -> dict[str, dict[str, str]]:
+    """Encode every case with a model; returns what the files must decode to."""
+    facts: dict[str, dict[str, str]] = {}
+    for name, (image, labels, options) in cases().items():
+        (blob,) = Encoder(model, **options).encode_batch([image], [labels])
+        path = FOLDER / f"{prefix}-{name}.seec"
+        if path.exists() and path.read_bytes() != blob:
+            raise SystemExit(f"{path.name} exists with other bytes: old vectors never change")
+        path.write_bytes(blob)
+        facts[path.name] = {
+            "case": name,
+            "pixel_digest": pixel_digest(image).hex(),
+            "blob_digest": hashlib.sha256(blob).hexdigest(),
+            "model_id": model.id,
+        }
+    return facts
+
+
+def main() -> None:
+    """Write all vectors and the list of what they decode to."""
+    listing = FOLDER / "vectors.json"
+    facts = json.loads(listing.read_text()) if listing.exists() else {}
+    facts |= write("v1-tiny", load_model(TINY.read_bytes()))
+    facts |= write("v1-" + str(default_model().card["name"]), default_model())
+    listing.write_text(json.dumps(facts, indent=1, sort_keys=True) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,39 @@
+"""Golden files decode to their stored digests, for ever and with every kernel."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from pipeline.codec import Encoder, decode, default_model
+from pipeline.images.digest import pixel_digest
+from tests.vectors.make import cases
+
+FOLDER = Path(__file__).parent
+VECTORS = json.loads((FOLDER / "vectors.json").read_text())
+
+
+def test_every_golden_file_is_listed():
+    assert sorted(VECTORS) == sorted(p.name for p in FOLDER.glob("*.seec"))
+
+
+@pytest.mark.parametrize("device", ["cpu", "torch:cpu"])
+@pytest.mark.parametrize("name", sorted(VECTORS))
+def test_golden_files_decode_to_their_digests(name, device, golden_model):
+    blob = (FOLDER / name).read_bytes()
+    assert hashlib.sha256(blob).hexdigest() == VECTORS[name]["blob_digest"]
+    pixels = decode(blob, models={golden_model.id: golden_model}, device=device)
+    assert pixel_digest(pixels).hex() == VECTORS[name]["pixel_digest"]
+
+
+@pytest.mark.parametrize("name", sorted(VECTORS))
+def test_the_encoder_still_writes_the_golden_bytes(name, golden_model):
+    """A change here is a change of the encoder: intended, or a bug."""
+    models = {m.id: m for m in (golden_model, default_model())}
+    model = models.get(VECTORS[name]["model_id"])
+    if model is None:
+        pytest.skip("written with the weights of an earlier release")
+    image, labels, options = cases()[VECTORS[name]["case"]]
+    (blob,) = Encoder(model, **options).encode_batch([image], [labels])
+    assert blob == (FOLDER / name).read_bytes()
