@@ -1,0 +1,351 @@
+"""What all commands share: where options come from, what is printed, how they end.
+
+A job is a module with a frozen `Settings`, `run(settings) -> Summary` and one command:
+
+    @command("encode", examples=["seec encode photo.png photo.seec"])
+    @click.argument("source")
+    @click.option("--force", is_flag=True, help="Overwrite the target.")
+    def main(**options) -> Summary:
+        \"\"\"Encode one image.\"\"\"
+        return run(Settings(**options))
+
+Options come from the command line, then the environment (SEEC_ENCODE_FORCE), then the TOML
+file named by --config (`force = true`), then their defaults. The summary goes to stdout, as
+text or with --json as one JSON value; everything else goes to stderr.
+"""
+
+import json
+import os
+import sys
+import time
+import tomllib
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from enum import IntEnum
+from functools import wraps
+from pathlib import Path
+from typing import Any, Protocol
+
+import click
+
+from schemas.errors import (
+    ArchiveLocked,
+    FixityError,
+    FormatError,
+    LimitExceeded,
+    NotAnArchive,
+    SeecError,
+    UnsupportedVersion,
+)
+
+
+class ExitCode(IntEnum):
+    """How a command ends. Stable: scripts rely on them."""
+
+    OK = 0
+    UNEXPECTED = 1
+    USAGE = 2
+    QUARANTINE = 3
+    DAMAGE = 4
+    NOT_AN_ARCHIVE = 10
+    LOCKED = 11
+    INTERRUPTED = 130
+
+
+_EXIT_CODE_MEANING = {
+    ExitCode.OK: "all good",
+    ExitCode.UNEXPECTED: "unexpected error",
+    ExitCode.USAGE: "wrong use",
+    ExitCode.QUARANTINE: "done, but some files are in quarantine",
+    ExitCode.DAMAGE: "damage found",
+    ExitCode.NOT_AN_ARCHIVE: "not an archive",
+    ExitCode.LOCKED: "another writer holds the archive",
+    ExitCode.INTERRUPTED: "interrupted",
+}
+
+# The first class that matches decides. A file that asks for a newer build or for more than
+# the limits allow is not damaged, so these two stand before FormatError.
+_EXIT_CODE_OF_ERROR: tuple[tuple[type[SeecError], ExitCode], ...] = (
+    (NotAnArchive, ExitCode.NOT_AN_ARCHIVE),
+    (ArchiveLocked, ExitCode.LOCKED),
+    (UnsupportedVersion, ExitCode.UNEXPECTED),
+    (LimitExceeded, ExitCode.UNEXPECTED),
+    (FormatError, ExitCode.DAMAGE),
+    (FixityError, ExitCode.DAMAGE),
+    (SeecError, ExitCode.UNEXPECTED),
+)
+
+
+class Summary(Protocol):
+    """What a job hands back."""
+
+    @property
+    def exit_code(self) -> int:
+        """An ExitCode."""
+        ...
+
+    def as_dict(self) -> Any:
+        """What --json prints: JSON values only; a dict, or a list where the result is a table."""
+        ...
+
+    def lines(self) -> Iterable[str]:
+        """What a person reads."""
+        ...
+
+
+def command(
+    name: str, *, examples: Sequence[str]
+) -> Callable[[Callable[..., Summary]], click.Command]:
+    """Make a click command of a function that returns a Summary.
+
+    Its docstring is the help text. Adds --json, --config and --debug, the environment
+    variables SEEC_<NAME>_<OPTION>, and to the help the examples and the exit codes.
+    SeecErrors end the command with one line on stderr and the exit code of their class.
+    """
+
+    def wrap(function: Callable[..., Summary]) -> click.Command:
+        @wraps(function)
+        def callback(*, json_output: bool, debug: bool, **options: Any) -> None:
+            context = click.get_current_context()
+            context.meta[_QUIET] = json_output
+            context.exit(_run(lambda: function(**options), json_output, debug))
+
+        prefix = f"SEEC_{name.upper().replace('-', '_')}"
+        made = click.command(
+            name,
+            cls=_Command,
+            context_settings={"auto_envvar_prefix": prefix, "show_default": True},
+        )(callback)
+        made.examples = tuple(examples)
+        made.params += _common_options(prefix)
+        return made
+
+    return wrap
+
+
+class _Command(click.Command):
+    """A command whose help ends with examples and exit codes."""
+
+    examples: tuple[str, ...] = ()
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Examples"):
+            for example in self.examples:
+                formatter.write(f"  {example}\n")
+        with formatter.section("Exit codes"):
+            formatter.write_dl([(str(int(c)), text) for c, text in _EXIT_CODE_MEANING.items()])
+
+
+def _common_options(prefix: str) -> list[click.Parameter]:
+    return [
+        click.Option(
+            ["--json", "json_output"],
+            envvar=f"{prefix}_JSON",
+            is_flag=True,
+            help="Print one JSON value on stdout, and no progress.",
+        ),
+        click.Option(
+            ["--config"],
+            type=click.Path(exists=True, dir_okay=False, path_type=Path),
+            is_eager=True,
+            expose_value=False,
+            callback=_read_config,
+            help=f"TOML file of options. {prefix}_<OPTION> and the command line win over it.",
+        ),
+        click.Option(
+            ["--debug"],
+            envvar="SEEC_DEBUG",
+            is_flag=True,
+            help="Show where an error came from.",
+        ),
+    ]
+
+
+def _read_config(ctx: click.Context, _: click.Parameter, path: Path | None) -> None:
+    if path is None:
+        return
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise click.BadParameter(f"{path}: {error}") from error
+    names = {
+        spelling.removeprefix("--"): parameter.name
+        for parameter in ctx.command.params
+        if isinstance(parameter, click.Option) and parameter.name != "config"
+        for spelling in parameter.opts
+    }
+    unknown = sorted(set(values) - set(names))
+    if unknown:
+        raise click.BadParameter(f"{path}: no option {', '.join(unknown)} in {ctx.command_path}")
+    defaults: Mapping[str, Any] = {names[key]: value for key, value in values.items()}  # pyright: ignore[reportAssignmentType]
+    ctx.default_map = {**(ctx.default_map or {}), **defaults}
+
+
+def _run(job: Callable[[], Summary], json_output: bool, debug: bool) -> int:
+    try:
+        summary = job()
+        return _print(summary, json_output)
+    except (click.ClickException, click.exceptions.Exit, click.Abort):
+        raise
+    except KeyboardInterrupt:
+        return _fail("interrupted", ExitCode.INTERRUPTED, debug)
+    except SeecError as error:
+        return _fail(str(error) or type(error).__name__, exit_code_of(error), debug)
+    except OSError as error:
+        return _fail(_os_error_text(error), ExitCode.UNEXPECTED, debug)
+    except Exception as error:  # noqa: BLE001, the last resort of a command
+        text = f"{type(error).__name__}: {error} (--debug shows where)"
+        return _fail(text, ExitCode.UNEXPECTED, debug)
+
+
+def exit_code_of(error: SeecError) -> ExitCode:
+    """The exit code that an error ends a command with."""
+    return next(code for kind, code in _EXIT_CODE_OF_ERROR if isinstance(error, kind))
+
+
+def _print(summary: Summary, json_output: bool) -> int:
+    try:
+        if json_output:
+            click.echo(json.dumps(summary.as_dict(), indent=2))
+        else:
+            for line in summary.lines():
+                click.echo(line)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader has seen enough (`| head`). Python flushes stdout once more when it
+        # exits, which must not fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return summary.exit_code
+
+
+def _fail(text: str, code: ExitCode, debug: bool) -> ExitCode:
+    if debug:
+        traceback.print_exc()
+    click.echo(f"seec: error: {' '.join(text.split())}", err=True)
+    return code
+
+
+def _os_error_text(error: OSError) -> str:
+    return f"{error.filename}: {error.strerror}" if error.filename else str(error)
+
+
+_QUIET = "seec.quiet"
+_PATIENCE_S = 1.0  # work that is done sooner shows no progress
+_LINE_INTERVAL_S = 15.0  # without a terminal
+
+
+class Progress(Protocol):
+    """How far the work is. Not safe to share between threads."""
+
+    def advance(self, count: int = 1) -> None:
+        """`count` more units are done."""
+        ...
+
+    def update(self, done: int, total: int | None = None) -> None:
+        """`done` units are done, of `total` if that has changed."""
+        ...
+
+
+@contextmanager
+def progress(label: str, total: int | None, unit: str) -> Iterator[Progress]:
+    """Show progress on stderr while the block runs.
+
+    total: units of work, None if not known yet. A live bar on a terminal, a line now and
+    then elsewhere, nothing under --json or when the work is done within a second.
+    """
+    context = click.get_current_context(silent=True)
+    if context is not None and context.meta.get(_QUIET):
+        shown: _Counter = _Counter(label, total, unit)
+    elif sys.stderr.isatty():
+        shown = _Bar(label, total, unit)
+    else:
+        shown = _Lines(label, total, unit)
+    try:
+        yield shown
+    finally:
+        shown.close()
+
+
+class _Counter:
+    """Counts and shows nothing."""
+
+    def __init__(self, label: str, total: int | None, unit: str):
+        self._label, self._total, self._unit = label, total, unit
+        self._done = 0
+        self._start = time.monotonic()
+
+    def advance(self, count: int = 1) -> None:
+        self.update(self._done + count)
+
+    def update(self, done: int, total: int | None = None) -> None:
+        self._done = done
+        self._total = self._total if total is None else total
+        elapsed_s = time.monotonic() - self._start
+        if elapsed_s >= _PATIENCE_S:
+            self._show(elapsed_s)
+
+    def close(self) -> None:
+        """The work is over, well or not."""
+
+    def _show(self, elapsed_s: float) -> None:
+        """Bring what the user sees up to date."""
+
+
+class _Lines(_Counter):
+    """A line now and then, for logs."""
+
+    _next_s = _LINE_INTERVAL_S
+    _printed = -1
+
+    def close(self) -> None:
+        if self._printed not in (-1, self._done):
+            self._print(time.monotonic() - self._start)
+
+    def _show(self, elapsed_s: float) -> None:
+        if elapsed_s >= self._next_s:
+            self._next_s = elapsed_s + _LINE_INTERVAL_S
+            self._print(elapsed_s)
+
+    def _print(self, elapsed_s: float) -> None:
+        self._printed = self._done
+        of = f" of {self._total}" if self._total else ""
+        speed = self._done / elapsed_s
+        click.echo(
+            f"{self._label}: {self._done}{of} {self._unit}, {elapsed_s:.0f} s, "
+            f"{speed:.3g} {self._unit}/s",
+            err=True,
+        )
+
+
+class _Bar(_Counter):
+    """A live bar on a terminal."""
+
+    _bar: Any = None
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def _show(self, elapsed_s: float) -> None:
+        if self._bar is None:
+            self._bar = _rich_progress(self._unit)
+            self._task = self._bar.add_task(self._label, total=self._total)
+            self._bar.start()
+        self._bar.update(self._task, completed=self._done, total=self._total)
+
+
+def _rich_progress(unit: str) -> Any:
+    # rich takes longer to import than most commands take to say --help.
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as RichProgress
+
+    return RichProgress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(unit),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )
