@@ -17,6 +17,7 @@ SeecError
     InexactWeights    weights whose integer arithmetic could overflow
   StorageError      the store is at fault
     ObjectExists      put-if-absent found an object
+    ObjectMissing     no object of this name
     NotAnArchive      no archive at this place
     ArchiveLocked     another writer holds the archive
     TransientStorageError  may go through when tried again; the only one that is retried
@@ -91,6 +92,10 @@ class StorageError(SeecError):
 
 class ObjectExists(StorageError):
     """Put-if-absent found an object."""
+
+
+class ObjectMissing(StorageError):
+    """No object of this name."""
 
 
 class NotAnArchive(StorageError):

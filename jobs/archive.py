@@ -1,0 +1,234 @@
+"""Archive a tree of images: `python -m jobs.archive SRC DST`."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from importlib import resources
+from typing import Any
+
+import click
+
+from jobs.interface import ExitCode, command, progress
+from pipeline.archive.archive import Archive
+from pipeline.archive.planning import new_files, quarantined_files, seen_files
+from pipeline.archive.runs import missing_shards, open_run
+from pipeline.codec import default_model
+from pipeline.segmentation.registry import NAMES
+from pipeline.stages.archiving import ArchivingRun
+from pipeline.stages.cluster import cluster
+from pipeline.storage import Source, Store
+from schemas.archive import FORMAT_MD
+from schemas.commit import RunRecord
+from schemas.errors import StorageError
+from schemas.plan import PlanSettings
+from schemas.report import Timing, serialise_timings
+
+_DEFAULTS = PlanSettings(model_id="")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to archive, where to, and how; sizes in bytes, max_pixels in pixels."""
+
+    source: str
+    archive: str
+    segmentation: str = _DEFAULTS.segmentation
+    max_pixels: int = _DEFAULTS.max_pixels
+    max_file_size_bytes: int = _DEFAULTS.max_file_size_bytes
+    shard_files: int = _DEFAULTS.shard_files
+    shard_size_bytes: int = _DEFAULTS.shard_size_bytes
+    retry_quarantine: bool = False
+    new_plan: bool = False
+    ray_address: str | None = None
+    cpus: int | None = None
+
+
+@dataclass(frozen=True)
+class ArchiveSummary:
+    """What this invocation added, and what the archive holds now."""
+
+    archive: str
+    digest: str
+    files_added: int
+    files_quarantined: int
+    quarantined_now: int
+    source_size_bytes: int
+    blob_size_bytes: int
+    seconds: float
+    runs: list[str] = field(default_factory=list)
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """QUARANTINE while any file of the archive is there."""
+        return ExitCode.QUARANTINE if self.quarantined_now else ExitCode.OK
+
+    def as_dict(self) -> dict[str, Any]:
+        """All figures by name."""
+        return dict(self.__dict__)
+
+    def lines(self) -> Iterator[str]:
+        """For people."""
+        if self.runs:
+            share = 100 * self.blob_size_bytes / max(1, self.source_size_bytes)
+            yield (
+                f"{self.files_added} files archived in {self.seconds:.0f} s: "
+                f"{self.source_size_bytes:,} -> {self.blob_size_bytes:,} bytes ({share:.1f} %)"
+            )
+        else:
+            yield "nothing new: every file of the source is in the archive"
+        if self.quarantined_now:
+            yield (
+                f"{self.quarantined_now} files in quarantine: seec ls --quarantine {self.archive}; "
+                "try them again with --retry-quarantine"
+            )
+        yield f"archive digest {self.digest}"
+
+
+def run(settings: Settings) -> ArchiveSummary:
+    """Finish an interrupted run if there is one, then archive what is new.
+
+    Raises StorageError, ArchiveLocked, FormatError or FixityError; a file that fails is
+    quarantined and does not raise.
+    """
+    start = time.monotonic()
+    source, store = Source(settings.source), Store(settings.archive)
+    _refuse_nesting(source, store)
+    format_md = (resources.files("schemas") / FORMAT_MD).read_bytes()
+    archive = Archive.open_or_create(store, format_md)
+    timings: list[Timing] = []
+    runs: list[str] = []
+    interrupted = archive.state.open_run
+    if interrupted and not settings.new_plan:
+        _check_source(interrupted, source)
+        timings += _carry_out(archive, source, interrupted, settings)
+        runs.append(interrupted.run_id)
+    planned = _plan(archive, source, settings)
+    if planned:
+        timings += _carry_out(archive, source, planned, settings)
+        runs.append(planned.run_id)
+    return ArchiveSummary(
+        archive=store.url,
+        digest=archive.digest(),
+        files_added=sum(timing.files for timing in timings),
+        files_quarantined=sum(timing.quarantined for timing in timings),
+        quarantined_now=len(quarantined_files(archive)),
+        source_size_bytes=sum(timing.source_size_bytes for timing in timings),
+        blob_size_bytes=sum(timing.blob_size_bytes for timing in timings),
+        seconds=round(time.monotonic() - start, 3),
+        runs=runs,
+    )
+
+
+def _refuse_nesting(source: Source, store: Store) -> None:
+    inside = f"{store.url}/".startswith(f"{source.url}/")
+    if inside and source.store.is_local == store.is_local:
+        raise click.UsageError(f"the archive {store.url} lies inside the source {source.url}")
+
+
+def _check_source(interrupted: RunRecord, source: Source) -> None:
+    if interrupted.source != source.url:
+        raise StorageError(
+            f"an interrupted run still reads from {interrupted.source}: archive that again "
+            "to finish it, or give it up with --new-plan"
+        )
+
+
+def _plan(archive: Archive, source: Source, settings: Settings) -> RunRecord | None:
+    """Open a run for the files that are new; None if there are none."""
+    retry = quarantined_files(archive) if settings.retry_quarantine else set[str]()
+    files = new_files(source.files(), seen_files(archive), retry)
+    if not files:
+        return None
+    model = default_model()
+    plan = PlanSettings(
+        model_id=model.id,
+        segmentation=settings.segmentation,
+        max_pixels=settings.max_pixels,
+        max_file_size_bytes=settings.max_file_size_bytes,
+        shard_files=settings.shard_files,
+        shard_size_bytes=settings.shard_size_bytes,
+    )
+    return open_run(archive, source.url, files, plan, model.payload)
+
+
+def _carry_out(
+    archive: Archive, source: Source, record: RunRecord, settings: Settings
+) -> list[Timing]:
+    """Archive the shards of a run that do not count yet; each counts as soon as it is whole."""
+    plan = archive.plan(record)
+    missing = missing_shards(archive, record)
+    timings: list[Timing] = []
+    first = archive.state.sequence + 1
+    with (
+        progress("archive", sum(plan.shard_rows(i) for i in missing), "files") as shown,
+        cluster(settings.ray_address, settings.cpus) as placement,
+    ):
+        work = ArchivingRun(
+            archive.store, source, record, plan, placement, on_files=shown.advance
+        )
+        for shard, timing in work.shards(missing):
+            archive.commit(shards=(shard,))
+            timings.append(timing)
+    report = f"reports/{record.run_id}/timing-{first:010d}.parquet"
+    archive.store.put_same(report, serialise_timings(timings))
+    return timings
+
+
+@command(
+    "archive",
+    examples=[
+        "seec archive photos/ photos.seec-archive",
+        "seec archive s3://bucket/photos s3://bucket/archive --ray-address auto",
+    ],
+)
+@click.argument("source")
+@click.argument("archive")
+@click.option(
+    "--segmentation",
+    type=click.Choice(NAMES),
+    default=_DEFAULTS.segmentation,
+    help="Where label maps come from.",
+)
+@click.option(
+    "--max-pixels",
+    type=click.IntRange(min=0),
+    default=_DEFAULTS.max_pixels,
+    help="Larger images are stored byte for byte, not decoded.",
+)
+@click.option(
+    "--max-file-size-bytes",
+    type=click.IntRange(min=1),
+    default=_DEFAULTS.max_file_size_bytes,
+    help="Larger files go to quarantine.",
+)
+@click.option(
+    "--shard-files",
+    type=click.IntRange(min=1),
+    default=_DEFAULTS.shard_files,
+    help="Files in a shard, at most.",
+)
+@click.option(
+    "--shard-size-bytes",
+    type=click.IntRange(min=1),
+    default=_DEFAULTS.shard_size_bytes,
+    help="Source bytes in a shard, at most, unless one file is larger.",
+)
+@click.option(
+    "--retry-quarantine", is_flag=True, help="Try files again that are in quarantine."
+)
+@click.option(
+    "--new-plan", is_flag=True, help="Give up an interrupted run's plan and make a new one."
+)
+@click.option("--ray-address", help="A running Ray cluster. [default: RAY_ADDRESS, else none]")
+@click.option("--cpus", type=click.IntRange(min=1), help="CPUs to use without a cluster.")
+def main(**options: Any) -> ArchiveSummary:
+    """Archive all files below SOURCE into ARCHIVE.
+
+    Both are paths or URLs that fsspec knows (s3://, gs:// ...). Run it again after an
+    interruption and it finishes; run it again later and it adds what is new or changed.
+    """
+    return run(Settings(**options))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""Write one shard: blob, then manifest part, then quarantine part. No commit names it yet."""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+
+from pipeline.storage import Store
+from schemas.archive import blob_name, manifest_name, quarantine_name
+from schemas.commit import ObjectRecord, ShardRecord
+from schemas.errors import StorageError
+from schemas.manifest import Entry, QuarantineRow, Row, serialise_manifest, serialise_quarantine
+
+_READ_SIZE_BYTES = 8 << 20
+
+
+def write_shard(
+    store: Store, shard: str, entries: Iterable[Entry], failed: Iterable[QuarantineRow]
+) -> ShardRecord:
+    """Write the objects of a shard and return the record for its commit.
+
+    entries, failed: in any order; the shard is sorted by path. The bytes depend on nothing
+    else, so objects that an interrupted run left behind are found to be the same and kept.
+    """
+    run_id = shard.rpartition("/")[0]
+    in_order = sorted(entries, key=lambda item: item.row.path)
+    rows: list[Row] = []
+    offset = 0
+    for item in in_order:
+        rows.append(replace(item.row, shard=shard, offset=offset, run_id=run_id))
+        offset += len(item.payload)
+    quarantined = sorted(failed, key=lambda row: row.path)
+    blob = _put(store, blob_name(shard), b"".join(item.payload for item in in_order))
+    manifest = _put(store, manifest_name(shard), serialise_manifest(rows))
+    quarantine = None
+    if quarantined:
+        data = serialise_quarantine(quarantined)
+        quarantine = _put(store, quarantine_name(shard), data)
+    return ShardRecord(
+        shard=shard,
+        files=len(rows),
+        quarantined=len(quarantined),
+        source_size_bytes=sum(row.source_size_bytes for row in rows),
+        blob=blob,
+        manifest=manifest,
+        quarantine=quarantine,
+    )
+
+
+def payloads(store: Store, blob: str, rows: Sequence[Row]) -> Iterator[tuple[Row, bytes]]:
+    """Each row with its bytes, or fewer bytes where the blob ends first.
+
+    rows: of one blob, by offset. Neighbours are fetched together, up to 8 MiB at a time.
+    """
+    group: list[Row] = []
+    for row in rows:
+        if group and (
+            group[-1].offset + group[-1].length != row.offset
+            or row.offset + row.length - group[0].offset > _READ_SIZE_BYTES
+        ):
+            yield from _fetch(store, blob, group)
+            group = []
+        group.append(row)
+    if group:
+        yield from _fetch(store, blob, group)
+
+
+def _fetch(store: Store, blob: str, rows: list[Row]) -> Iterator[tuple[Row, bytes]]:
+    start = rows[0].offset
+    data = store.get_range(blob, start, rows[-1].offset + rows[-1].length - start)
+    for row in rows:
+        yield row, data[row.offset - start : row.offset - start + row.length]
+
+
+def _put(store: Store, name: str, data: bytes) -> ObjectRecord:
+    """Put under this name, or beside it.
+
+    A run that was interrupted and whose source changed since may have left other bytes under
+    the name. No commit names those; they are left for `gc`.
+    """
+    digest = hashlib.sha256(data).hexdigest()
+    stem, _, suffix = name.rpartition(".")
+    for candidate in (name, f"{stem}-{digest[:16]}.{suffix}"):
+        if store.put_same(candidate, data):
+            return ObjectRecord(candidate, len(data), digest)
+    raise StorageError(f"{candidate}: taken by other bytes")

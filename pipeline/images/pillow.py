@@ -1,0 +1,65 @@
+"""Pillow behind one door: one format at a time, no size limit of its own, one kind of error."""
+
+import io
+import struct
+import threading
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from schemas.errors import UnreadableImage
+
+# What Pillow's plugins raise on damaged files, as seen in their sources.
+_DAMAGE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    IndexError,
+    KeyError,
+    EOFError,
+    OverflowError,
+    struct.error,
+    zlib.error,
+)
+_unlimited = threading.Lock()
+
+
+def decode(data: bytes, format_name: str) -> NDArray[np.uint8]:
+    """Pixels [H, W] or [H, W, 3] uint8; UnreadableImage for any other mode or for damage.
+
+    The caller has compared width and height with its own limit.
+    """
+    try:
+        with _without_size_limit(), Image.open(io.BytesIO(data), formats=(format_name,)) as image:
+            if getattr(image, "n_frames", 1) != 1:
+                raise UnreadableImage("more than one picture in the file")
+            if image.mode not in ("L", "RGB"):
+                raise UnreadableImage(f"mode {image.mode}, neither 8-bit RGB nor 8-bit gray")
+            image.load()
+            return np.asarray(image)
+    except _DAMAGE as error:
+        raise UnreadableImage(f"damaged {format_name} file: {error}") from None
+
+
+def encode(pixels: NDArray[np.uint8], format_name: str, **options: Any) -> bytes:
+    """A file with these pixels."""
+    sink = io.BytesIO()
+    Image.fromarray(pixels).save(sink, format_name, **options)
+    return sink.getvalue()
+
+
+@contextmanager
+def _without_size_limit() -> Iterator[None]:
+    """Our limit is a setting and checked before; Pillow's is a global of the process."""
+    with _unlimited:
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit

@@ -1,0 +1,99 @@
+"""The way into the archive: what a file is, and which payload it ends up with.
+
+`draft` looks at the bytes and decodes them where the codec can take them; `settle` compares what
+the codec made of it with the stored file and keeps the smaller.
+"""
+
+import hashlib
+from dataclasses import dataclass, replace
+
+from pipeline.images.digest import pixel_digest
+from pipeline.images.picture import Pixels, read_header, read_picture
+from pipeline.routes import store
+from schemas.errors import UnreadableImage
+from schemas.manifest import SEEC, STORE, Entry, Row
+from schemas.plan import SourceFile
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A file on its way: the row it gets if it is stored, and if it is coded.
+
+    Place in the shard, run and codec results are still open in both. coded is None where SEEC
+    cannot take the file; stored.reason says why.
+    """
+
+    stored: Row
+    payload: bytes
+    coded: Row | None = None
+
+
+def pixels_in(data: bytes) -> int:
+    """Width times height if SEEC may take this file, else 0. Does not decode."""
+    try:
+        return read_header(data).pixels
+    except UnreadableImage:
+        return 0
+
+
+def draft(file: SourceFile, data: bytes, max_pixels: int) -> tuple[Draft, Pixels | None]:
+    """Look at a file and decode it if SEEC may take it.
+
+    Returns the draft and, where draft.coded is set, the pixels.
+    """
+    try:
+        header = read_header(data)
+        if header.pixels > max_pixels:
+            raise UnreadableImage(f"{header.pixels} pixels, over the limit of {max_pixels}")
+        picture = read_picture(data)
+    except UnreadableImage as error:
+        return draft_stored(file, data, str(error)), None
+    stored = draft_stored(file, data, "smaller than its SEEC code")
+    coded = replace(
+        stored.stored,
+        codec=SEEC,
+        reason=None,
+        pixel_digest=pixel_digest(picture.pixels),
+        width=header.width,
+        height=header.height,
+        mode="L" if picture.pixels.ndim == 2 else "RGB",
+        format=picture.format,
+        envelope=picture.envelope,
+    )
+    return replace(stored, coded=coded), picture.pixels
+
+
+def draft_stored(file: SourceFile, data: bytes, reason: str) -> Draft:
+    """A draft for the store route alone: nothing is decoded."""
+    payload = store.pack(data)
+    row = Row(
+        path=file.path,
+        source_size_bytes=len(data),
+        source_mtime_ns=file.mtime_ns,
+        source_digest=hashlib.sha256(data).digest(),
+        codec=STORE,
+        reason=reason,
+        shard="",
+        offset=0,
+        length=0,
+        blob_digest=b"",
+        run_id="",
+    )
+    return Draft(row, payload)
+
+
+def settle(draft: Draft, code: bytes | None, model_id: str) -> Entry:
+    """Keep the smaller of code and stored file; None if there is no code."""
+    row = draft.coded
+    if row is None or code is None:
+        return _place(draft.stored, draft.payload)
+    if len(code) + len(row.envelope or b"") >= len(draft.payload):
+        return _place(draft.stored, draft.payload)
+    sub_pixels = (row.width or 0) * (row.height or 0) * (1 if row.mode == "L" else 3)
+    rate_bpsp = 8 * len(code) / sub_pixels
+    return _place(replace(row, model_id=model_id, rate_bpsp=rate_bpsp), code)
+
+
+def _place(row: Row, payload: bytes) -> Entry:
+    digest = hashlib.sha256(payload).digest()
+    return Entry(replace(row, length=len(payload), blob_digest=digest), payload)

@@ -1,0 +1,60 @@
+"""The way back: from a manifest row and its payload to pixels, and to a file."""
+
+import hashlib
+from collections.abc import Mapping
+
+from pipeline.codec.decoder import decode
+from pipeline.codec.weights import Model
+from pipeline.images.digest import pixel_digest
+from pipeline.images.picture import Picture, Pixels, read_picture, write_picture
+from pipeline.routes import store
+from schemas.errors import DigestMismatch
+from schemas.manifest import SEEC, Row
+
+Models = Mapping[str, Model]
+
+
+def check_payload(row: Row, payload: bytes) -> None:
+    """DigestMismatch unless these are the bytes that the row describes."""
+    if hashlib.sha256(payload).digest() != row.blob_digest:
+        raise DigestMismatch(f"{row.path}: its bytes in {row.shard} differ from their digest")
+
+
+def prove(row: Row, payload: bytes, models: Models) -> None:
+    """Decode a payload and compare with the recorded digest of pixels or file.
+
+    Raises DigestMismatch, FormatError or ModelError.
+    """
+    if row.codec == SEEC:
+        _pixels(row, payload, models)
+    else:
+        _stored(row, payload)
+
+
+def rebuild(row: Row, payload: bytes, models: Models) -> bytes:
+    """The file: byte for byte for codec store, with the same pixels and envelope for codec seec.
+
+    Raises DigestMismatch, FormatError, ModelError or UnreadableImage.
+    """
+    if row.codec != SEEC:
+        return _stored(row, payload)
+    data = write_picture(Picture(row.format or "", _pixels(row, payload, models), row.envelope or b""))
+    if pixel_digest(read_picture(data).pixels) != row.pixel_digest:
+        raise DigestMismatch(f"{row.path}: the {row.format} file written back has other pixels")
+    return data
+
+
+def _pixels(row: Row, payload: bytes, models: Models) -> Pixels:
+    check_payload(row, payload)
+    pixels = decode(payload, models=models)
+    if pixel_digest(pixels) != row.pixel_digest:
+        raise DigestMismatch(f"{row.path}: decodes to pixels that differ from their digest")
+    return pixels
+
+
+def _stored(row: Row, payload: bytes) -> bytes:
+    check_payload(row, payload)
+    data = store.unpack(payload, row.source_size_bytes)
+    if hashlib.sha256(data).digest() != row.source_digest:
+        raise DigestMismatch(f"{row.path}: unpacks to a file that differs from its digest")
+    return data

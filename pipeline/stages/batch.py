@@ -1,0 +1,69 @@
+"""Batches: a few files that travel through the stages together."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from schemas.plan import SourceFile
+
+MAX_FILES = 32
+MAX_SOURCE_BYTES = 16 << 20
+MAX_PIXELS = 4_000_000
+MAX_ATTEMPTS = 3
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Files that are read, segmented and encoded together.
+
+    pixels: what they decode to at most. attempts: how often they took a worker down with them.
+    decode: False to store them without looking inside.
+    """
+
+    files: tuple[SourceFile, ...]
+    pixels: int = MAX_PIXELS
+    attempts: int = 0
+    decode: bool = True
+
+    @property
+    def cost_bytes(self) -> int:
+        """Memory it may take on its way: files and decoded pixels."""
+        return 3 * self.pixels + sum(file.size_bytes for file in self.files)
+
+    @property
+    def suspect(self) -> bool:
+        """Whether it may be what killed a worker; then it runs alone."""
+        return self.attempts > 0
+
+    def retries(self) -> "list[Batch]":
+        """What to try after a failure: each file alone, then without decoding, then nothing."""
+        attempts = self.attempts + 1
+        if len(self.files) > 1:
+            return [replace(self, files=(file,), attempts=attempts) for file in self.files]
+        if attempts < MAX_ATTEMPTS:
+            return [replace(self, attempts=attempts)]
+        return [replace(self, pixels=0, attempts=1, decode=False)] if self.decode else []
+
+
+def cut_batches(files: Iterable[tuple[SourceFile, int | None]]) -> Iterator[Batch]:
+    """Consecutive files in batches within the limits; a large one is alone.
+
+    files: each with its pixels, None where not known before it is read.
+    """
+    batch: list[SourceFile] = []
+    size_bytes = pixels = 0
+    known = True
+    for file, file_pixels in files:
+        over = (
+            len(batch) == MAX_FILES
+            or size_bytes + file.size_bytes > MAX_SOURCE_BYTES
+            or pixels + (file_pixels or 0) > MAX_PIXELS
+        )
+        if batch and over:
+            yield Batch(tuple(batch), pixels if known else MAX_PIXELS)
+            batch, size_bytes, pixels, known = [], 0, 0, True
+        batch.append(file)
+        size_bytes += file.size_bytes
+        pixels += file_pixels or 0
+        known = known and file_pixels is not None
+    if batch:
+        yield Batch(tuple(batch), pixels if known else MAX_PIXELS)

@@ -1,0 +1,150 @@
+"""The stages themselves: read and decode, segment, encode, write."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import ray
+
+from pipeline.archive.archive import read_recorded
+from pipeline.archive.shard import write_shard
+from pipeline.codec import Encoder, load_model
+from pipeline.images.picture import Pixels
+from pipeline.routes.choose import Draft, draft, draft_stored, pixels_in, settle
+from pipeline.segmentation import LabelMap, make_segmenter
+from pipeline.stages.batch import Batch
+from pipeline.stages.cluster import TASK_CPUS
+from pipeline.storage import Source, Store
+from schemas.commit import ObjectRecord, ShardRecord
+from schemas.errors import LimitExceeded, SeecError, SourceError
+from schemas.manifest import Entry, QuarantineRow
+from schemas.plan import PlanSettings, SourceFile
+
+
+@dataclass
+class ReadReport:
+    """What the driver must know of a batch that was read.
+
+    deferred: files, with their pixels, that would have passed the batch's limit of pixels.
+    """
+
+    failed: list[QuarantineRow] = field(default_factory=list)
+    deferred: list[tuple[SourceFile, int]] = field(default_factory=list)
+    read_s: float = 0.0
+
+
+def quarantined(file: SourceFile, run_id: str, error: SeecError) -> QuarantineRow:
+    """The quarantine row of a file that raised `error`."""
+    # The path is in the row; a message that repeats it would tie the bytes to where it was read.
+    reason = str(error).rpartition(": ")[2]
+    return QuarantineRow(
+        file.path, file.size_bytes, file.mtime_ns, type(error).__name__, reason, run_id
+    )
+
+
+@ray.remote(num_cpus=TASK_CPUS, max_retries=0, num_returns=3)
+def read_batch(
+    source: Source, batch: Batch, run_id: str, settings: PlanSettings
+) -> tuple[ReadReport, list[Draft], list[Pixels]]:
+    """Read files, and decode those that SEEC may take.
+
+    Returns the report, a draft per file read, and the pixels of the drafts that have any.
+    """
+    start = time.perf_counter()
+    report = ReadReport()
+    drafts: list[Draft] = []
+    images: list[Pixels] = []
+    used = 0
+    for file in batch.files:
+        try:
+            data = _read(source, file, settings)
+        except SeecError as error:
+            report.failed.append(quarantined(file, run_id, error))
+            continue
+        if not batch.decode:
+            drafts.append(draft_stored(file, data, "could not be encoded"))
+            continue
+        pixels = pixels_in(data)
+        if len(batch.files) > 1 and used + min(pixels, settings.max_pixels) > batch.pixels:
+            report.deferred.append((file, pixels))
+            continue
+        made, image = draft(file, data, settings.max_pixels)
+        drafts.append(made)
+        if image is not None:
+            images.append(image)
+            used += pixels
+    report.read_s = time.perf_counter() - start
+    return report, drafts, images
+
+
+def _read(source: Source, file: SourceFile, settings: PlanSettings) -> bytes:
+    if file.problem is not None:
+        raise SourceError(file.problem)
+    if file.size_bytes > settings.max_file_size_bytes:
+        raise LimitExceeded(f"larger than the limit of {settings.max_file_size_bytes} bytes")
+    return source.read(file)
+
+
+@ray.remote(max_restarts=-1, max_task_retries=0)
+class SegmentActor:
+    """Labels images; the segmentation source is made once."""
+
+    def __init__(self, name: str) -> None:
+        self._segmenter = make_segmenter(name)
+
+    def ready(self) -> bool:
+        """Answers once the actor is up."""
+        return True
+
+    @ray.method(num_returns=2)
+    def segment(self, images: Sequence[Pixels]) -> tuple[list[LabelMap | None], float]:
+        """Label maps, and seconds taken."""
+        start = time.perf_counter()
+        return self._segmenter.segment(images), time.perf_counter() - start
+
+
+@ray.remote(max_restarts=-1, max_task_retries=0)
+class EncodeActor:
+    """Encodes images; the model is loaded once, from the archive that it is for."""
+
+    def __init__(self, store: Store, model: ObjectRecord, device: str) -> None:
+        # Not an argument through Ray's object store: those may be lost before a restart.
+        self._model = load_model(read_recorded(store, model))
+        self._encoder = Encoder(self._model, device)
+
+    def ready(self) -> bool:
+        """Answers once the actor is up."""
+        return True
+
+    @ray.method(num_returns=2)
+    def encode(
+        self,
+        drafts: Sequence[Draft],
+        images: Sequence[Pixels],
+        labels: Sequence[LabelMap | None],
+    ) -> tuple[list[Entry], float]:
+        """Entries in the order of the drafts, and seconds taken.
+
+        images, labels: of the drafts that have pixels, in their order.
+        """
+        start = time.perf_counter()
+        codes = iter(self._encoder.encode_batch(images, labels) if images else [])
+        entries = [
+            settle(made, next(codes) if made.coded is not None else None, self._model.id)
+            for made in drafts
+        ]
+        return entries, time.perf_counter() - start
+
+
+@ray.remote(num_cpus=TASK_CPUS, max_retries=3, num_returns=2)
+def write(
+    store: Store,
+    shard: str,
+    entries: Sequence["ray.ObjectRef[list[Entry]]"],
+    failed: Sequence[QuarantineRow],
+) -> tuple[ShardRecord, float]:
+    """Write a shard from the entries of its batches. Returns its record, and seconds taken."""
+    start = time.perf_counter()
+    settled = [entry for part in entries for entry in ray.get(part)]
+    record = write_shard(store, shard, settled, failed)
+    return record, time.perf_counter() - start

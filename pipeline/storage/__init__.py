@@ -1,0 +1,7 @@
+"""fsspec, and what an archive needs of a store: put-if-absent, ranges, listings, retries."""
+
+from pipeline.storage.retry import Retry
+from pipeline.storage.source import Source
+from pipeline.storage.store import Store
+
+__all__ = ["Retry", "Source", "Store"]

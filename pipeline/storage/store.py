@@ -1,0 +1,154 @@
+"""A place for immutable objects: a directory, a bucket prefix, or anything else fsspec reaches."""
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from pipeline.storage import local
+from pipeline.storage.retry import Retry
+from schemas.errors import ObjectExists, ObjectMissing, StorageError
+
+T = TypeVar("T")
+
+
+class Store:
+    """Objects below one URL, by name.
+
+    Names are relative, with `/` between parts; bytes that are not UTF-8 travel as surrogate
+    escapes, as in `os.fsdecode`. An object is written whole or not at all. Pickles as its URL.
+    """
+
+    def __init__(self, url: str, retry: Retry | None = None) -> None:
+        """url: a path or any fsspec URL. StorageError if no file system serves it."""
+        self.retry = retry or Retry()
+        self._given = url
+        try:
+            # Another writer may add objects at any time, so listings are never cached.
+            fs, root = fsspec.url_to_fs(url, use_listings_cache=False)
+        except (ValueError, ImportError) as error:
+            raise StorageError(f"{url}: {error}") from None
+        self._fs: Any = fs
+        self.is_local = isinstance(fs, LocalFileSystem)
+        self._root: str = root.rstrip("/")
+        self.url: str = root if self.is_local else fs.unstrip_protocol(root)
+
+    def __reduce__(self) -> tuple[type["Store"], tuple[str, Retry]]:
+        return Store, (self._given if not self.is_local else self.url, self.retry)
+
+    def __repr__(self) -> str:
+        return f"Store({self.url!r})"
+
+    @property
+    def root(self) -> str:
+        """The root as the file system names it; for a local store, an absolute path."""
+        return self._root or "/"
+
+    def path(self, name: str) -> str:
+        """An object's path as the file system names it."""
+        return f"{self._root}/{name}"
+
+    def put_new(self, name: str, data: bytes) -> None:
+        """Write an object that does not exist yet; ObjectExists if it does.
+
+        A retried write that finds its own bytes already there has succeeded: the first answer
+        was lost on the way.
+        """
+        tried = False
+
+        def put() -> None:
+            nonlocal tried
+            try:
+                self._create(name, data)
+            except FileExistsError:
+                if not tried or self._fs.cat_file(self.path(name)) != data:
+                    raise
+            finally:
+                tried = True
+
+        self._call("write", name, put)
+
+    def put_same(self, name: str, data: bytes) -> bool:
+        """Write an object, or find it there with the same bytes.
+
+        Returns False, having written nothing, if it holds other bytes.
+        """
+        try:
+            self.put_new(name, data)
+        except ObjectExists:
+            return self.get(name) == data
+        return True
+
+    def put(self, name: str, data: bytes) -> None:
+        """Write an object, replacing what is there. Nothing in an archive is written this way."""
+        path = self.path(name)
+        if self.is_local:
+            self._call("write", name, lambda: local.replace(path, data))
+        else:
+            self._call("write", name, lambda: self._fs.pipe_file(path, data, mode="overwrite"))
+
+    def get(self, name: str) -> bytes:
+        """An object's bytes; ObjectMissing if there is none."""
+        return self._call("read", name, lambda: self._fs.cat_file(self.path(name)))
+
+    def get_range(self, name: str, start: int, length: int) -> bytes:
+        """`length` bytes from `start`, fewer where the object ends first."""
+        if length == 0:
+            return b""
+        path = self.path(name)
+        return self._call("read", name, lambda: self._fs.cat_file(path, start, start + length))
+
+    def exists(self, name: str) -> bool:
+        """Whether there is an object of this name. Errors other than absence are raised."""
+        try:
+            self.size(name)
+        except ObjectMissing:
+            return False
+        return True
+
+    def size(self, name: str) -> int:
+        """An object's size in bytes; ObjectMissing if there is none."""
+        info = self.info(name)
+        if info["type"] == "directory":
+            raise ObjectMissing(f"look up {self.path(name)}: a directory, not an object")
+        return int(info["size"])
+
+    def info(self, name: str) -> dict[str, Any]:
+        """What the file system says of an object; ObjectMissing if there is none."""
+        return self._call("look up", name, lambda: self._fs.info(self.path(name)))
+
+    def infos(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Name and `info` of every object below the root, from one listing."""
+        found = self._call("list", "", lambda: self._fs.find(self.root, detail=True))
+        for path, info in found.items():
+            yield path[len(self._root) + 1 :], info
+
+    def names(self, prefix: str = "") -> Iterator[str]:
+        """Names of all objects below a directory, sorted. For housekeeping; opening needs none."""
+        root = self.path(prefix).rstrip("/")
+        try:
+            found = self._call("list", prefix, lambda: self._fs.find(root))
+        except ObjectMissing:
+            return
+        for path in sorted(found):
+            if not os.path.basename(path).startswith(local.PARTIAL_PREFIX):
+                yield path[len(self._root) + 1 :]
+
+    def top_level(self) -> list[str]:
+        """Names of what lies directly below the root: objects and directories, sorted."""
+        try:
+            paths = self._call("list", "", lambda: self._fs.ls(self.root, detail=False))
+        except ObjectMissing:
+            return []
+        return sorted(path.rstrip("/").rpartition("/")[2] for path in paths)
+
+    def _create(self, name: str, data: bytes) -> None:
+        if self.is_local:
+            local.create(self.path(name), data)
+        else:
+            self._fs.pipe_file(self.path(name), data, mode="create")
+
+    def _call(self, verb: str, name: str, action: Callable[[], T]) -> T:
+        return self.retry.call(f"{verb} {self.path(name)}", action)

@@ -1,0 +1,87 @@
+"""`archive.json` and the names of all objects of an archive."""
+
+import re
+from dataclasses import dataclass
+
+from schemas.sealed import member, seal, unseal
+
+VERSION = 1
+KIND = "seec-archive"
+ARCHIVE_JSON = "archive.json"
+FORMAT_MD = "FORMAT.md"
+MODELS = "models"
+COMMITS = "commits"
+_COMMIT = re.compile(rf"{COMMITS}/(\d{{10}})\.json")
+
+
+def model_name(model_id: str) -> str:
+    """models/<id>.safetensors"""
+    return f"{MODELS}/{model_id}.safetensors"
+
+
+def plan_name(run_id: str) -> str:
+    """plans/<run>.parquet"""
+    return f"plans/{run_id}.parquet"
+
+
+def shard_name(run_id: str, index: int) -> str:
+    """<run>/<shard>, the name under which blob, manifest part and quarantine part are found."""
+    return f"{run_id}/{index:06d}"
+
+
+def blob_name(shard: str) -> str:
+    """blobs/<run>/<shard>.blob"""
+    return f"blobs/{shard}.blob"
+
+
+def manifest_name(shard: str) -> str:
+    """manifest/<run>/<shard>.parquet"""
+    return f"manifest/{shard}.parquet"
+
+
+def quarantine_name(shard: str) -> str:
+    """quarantine/<run>/<shard>.parquet"""
+    return f"quarantine/{shard}.parquet"
+
+
+def commit_name(sequence: int) -> str:
+    """commits/<sequence>.json, counted from 1."""
+    return f"{COMMITS}/{sequence:010d}.json"
+
+
+def commit_sequence(name: str) -> int | None:
+    """The number in a commit's name, None for the name of anything else."""
+    match = _COMMIT.fullmatch(name)
+    return int(match.group(1)) if match else None
+
+
+@dataclass(frozen=True)
+class ArchiveHeader:
+    """What `archive.json` says; written once, before everything else counts.
+
+    format_md_sha256: hex digest of FORMAT.md. checkpoint_every: each commit whose sequence number
+    is a multiple of this repeats the whole state.
+    """
+
+    format_md_sha256: str
+    checkpoint_every: int
+
+    def serialise(self) -> bytes:
+        """The bytes of archive.json."""
+        return seal(
+            KIND,
+            VERSION,
+            {
+                "checkpoint_every": self.checkpoint_every,
+                "format_md_sha256": self.format_md_sha256,
+            },
+        )
+
+    @classmethod
+    def parse(cls, data: bytes) -> "ArchiveHeader":
+        """FormatError or DigestMismatch if the bytes are not a sound archive.json."""
+        body = unseal(ARCHIVE_JSON, data, KIND, VERSION)
+        return cls(
+            format_md_sha256=member(ARCHIVE_JSON, body, "format_md_sha256", str),
+            checkpoint_every=max(1, member(ARCHIVE_JSON, body, "checkpoint_every", int)),
+        )

@@ -1,0 +1,141 @@
+"""Manifest parts (one row per archived file) and quarantine parts (one row per failed one)."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import pyarrow as pa
+
+from schemas import tables
+from schemas.errors import SectionCorrupt
+
+SCHEMA_VERSION = 1
+SEEC = "seec"
+STORE = "store"
+CODECS = (SEEC, STORE)
+
+_DIGEST = pa.binary(32)
+
+MANIFEST_SCHEMA = pa.schema(
+    [
+        pa.field("path", pa.string(), nullable=False),
+        pa.field("source_size_bytes", pa.int64(), nullable=False),
+        pa.field("source_mtime_ns", pa.int64()),
+        pa.field("source_digest", _DIGEST, nullable=False),
+        pa.field("pixel_digest", _DIGEST),
+        pa.field("codec", pa.string(), nullable=False),
+        pa.field("reason", pa.string()),
+        pa.field("shard", pa.string(), nullable=False),
+        pa.field("offset", pa.int64(), nullable=False),
+        pa.field("length", pa.int64(), nullable=False),
+        pa.field("blob_digest", _DIGEST, nullable=False),
+        pa.field("width", pa.int32()),
+        pa.field("height", pa.int32()),
+        pa.field("mode", pa.string()),
+        pa.field("format", pa.string()),
+        pa.field("envelope", pa.binary()),
+        pa.field("model_id", pa.string()),
+        pa.field("rate_bpsp", pa.float64()),
+        pa.field("run_id", pa.string(), nullable=False),
+        pa.field("schema_version", pa.int16(), nullable=False),
+    ]
+)
+
+QUARANTINE_SCHEMA = pa.schema(
+    [
+        pa.field("path", pa.string(), nullable=False),
+        pa.field("source_size_bytes", pa.int64(), nullable=False),
+        pa.field("source_mtime_ns", pa.int64()),
+        pa.field("error", pa.string(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("run_id", pa.string(), nullable=False),
+        pa.field("schema_version", pa.int16(), nullable=False),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One archived file.
+
+    path: its text by `schemas.names`, relative to the source. Digests are SHA-256, 32 bytes:
+    source_digest of the file, blob_digest of the `length` bytes at `offset` of the shard's blob,
+    pixel_digest of shape and samples. codec `seec`: those bytes are a .seec container, and
+    width, height (pixels), mode (`L` or `RGB`), format, envelope, model_id, rate_bpsp (coded bits
+    per sub-pixel) are set. codec `store`: they are the file itself if length equals
+    source_size_bytes, else one zstd frame of it; reason says why it was not SEEC.
+    """
+
+    path: str
+    source_size_bytes: int
+    source_mtime_ns: int | None
+    source_digest: bytes
+    codec: str
+    shard: str
+    offset: int
+    length: int
+    blob_digest: bytes
+    run_id: str
+    pixel_digest: bytes | None = None
+    reason: str | None = None
+    width: int | None = None
+    height: int | None = None
+    mode: str | None = None
+    format: str | None = None
+    envelope: bytes | None = None
+    model_id: str | None = None
+    rate_bpsp: float | None = None
+    schema_version: int = SCHEMA_VERSION
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file's row and its payload, on the way into a shard: shard, offset and run_id are open."""
+
+    row: Row
+    payload: bytes
+
+
+@dataclass(frozen=True)
+class QuarantineRow:
+    """One file that could not be archived: error is a class of `schemas.errors`, reason a sentence."""
+
+    path: str
+    source_size_bytes: int
+    source_mtime_ns: int | None
+    error: str
+    reason: str
+    run_id: str
+    schema_version: int = SCHEMA_VERSION
+
+
+def serialise_manifest(rows: Sequence[Row]) -> bytes:
+    """The bytes of a manifest part; rows must be sorted by path."""
+    return tables.serialise(MANIFEST_SCHEMA, [asdict(row) for row in rows])
+
+
+def parse_manifest(name: str, data: bytes) -> list[Row]:
+    """The rows of a manifest part. SectionCorrupt if a rule of the format does not hold."""
+    rows = [Row(**fields) for fields in tables.parse(name, data, MANIFEST_SCHEMA).to_pylist()]
+    end = 0
+    for before, row in zip([None, *rows], rows, strict=False):
+        if row.schema_version != SCHEMA_VERSION or row.codec not in CODECS:
+            raise SectionCorrupt(f"{name}: {row.path}: codec or schema version unknown")
+        if before is not None and before.path >= row.path:
+            raise SectionCorrupt(f"{name}: {row.path}: rows are not sorted by path")
+        if row.offset != end or row.length < 0 or row.source_size_bytes < 0:
+            raise SectionCorrupt(f"{name}: {row.path}: offset or length out of order")
+        if row.codec == SEEC and None in (row.pixel_digest, row.format, row.model_id):
+            raise SectionCorrupt(f"{name}: {row.path}: a field that codec seec needs is missing")
+        end += row.length
+    return rows
+
+
+def serialise_quarantine(rows: Sequence[QuarantineRow]) -> bytes:
+    """The bytes of a quarantine part; rows must be sorted by path."""
+    return tables.serialise(QUARANTINE_SCHEMA, [asdict(row) for row in rows])
+
+
+def parse_quarantine(name: str, data: bytes) -> list[QuarantineRow]:
+    """The rows of a quarantine part; SectionCorrupt if it is none."""
+    table = tables.parse(name, data, QUARANTINE_SCHEMA)
+    return [QuarantineRow(**fields) for fields in table.to_pylist()]

@@ -1,0 +1,55 @@
+"""Sealed JSON: one object, written the one canonical way, that carries its own digest.
+
+Canonical: ASCII, members sorted by name, no white space, integers only. Member `sha256` is the
+SHA-256 of the canonical text of the object without that member. A text that is not canonical
+is refused, so that every changed bit shows.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from schemas.errors import DigestMismatch, SectionCorrupt, UnsupportedVersion
+
+T = TypeVar("T")
+
+
+def seal(kind: str, version: int, members: Mapping[str, Any]) -> bytes:
+    """The sealed text of an object of `kind` (its member `format`)."""
+    body = {"format": kind, "version": version, **members}
+    return _canonical({**body, "sha256": hashlib.sha256(_canonical(body)).hexdigest()})
+
+
+def unseal(name: str, data: bytes, kind: str, version: int) -> dict[str, Any]:
+    """The members of a sealed object.
+
+    name: the object's name, for messages. Raises SectionCorrupt (not canonical JSON, or of another
+    kind), DigestMismatch, or UnsupportedVersion.
+    """
+    try:
+        body = json.loads(data)
+    except (ValueError, RecursionError):
+        raise SectionCorrupt(f"{name}: not JSON") from None
+    if not isinstance(body, dict) or _canonical(body) != data:
+        raise SectionCorrupt(f"{name}: not canonical JSON")
+    recorded = body.pop("sha256", None)
+    if hashlib.sha256(_canonical(body)).hexdigest() != recorded:
+        raise DigestMismatch(f"{name}: content differs from the digest in it")
+    if body.pop("format", None) != kind:
+        raise SectionCorrupt(f"{name}: not a {kind}")
+    if (found := body.pop("version", None)) != version:
+        raise UnsupportedVersion(f"{name}: version {found}; this build reads {version}")
+    return body
+
+
+def member(name: str, body: Mapping[str, Any], key: str, kind: type[T]) -> T:
+    """One member of a parsed object, of exactly this JSON type; SectionCorrupt otherwise."""
+    value = body.get(key)
+    if type(value) is not kind:
+        raise SectionCorrupt(f"{name}: member {key!r} is not of type {kind.__name__}")
+    return value
+
+
+def _canonical(body: object) -> bytes:
+    return json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
