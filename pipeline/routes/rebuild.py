@@ -8,7 +8,7 @@ from pipeline.codec.weights import Model
 from pipeline.images.digest import pixel_digest
 from pipeline.images.picture import Picture, Pixels, read_picture, write_picture
 from pipeline.routes import store
-from schemas.errors import DigestMismatch
+from schemas.errors import DigestMismatch, UnknownModel
 from schemas.manifest import SEEC, Row
 
 Models = Mapping[str, Model]
@@ -46,7 +46,9 @@ def rebuild(row: Row, payload: bytes, models: Models) -> bytes:
 
 def _pixels(row: Row, payload: bytes, models: Models) -> Pixels:
     check_payload(row, payload)
-    pixels = decode(payload, models=models)
+    if row.model_id not in models:
+        raise UnknownModel(f"{row.path}: no model {row.model_id} at hand")
+    pixels = decode(payload, models={row.model_id: models[row.model_id]})
     if pixel_digest(pixels) != row.pixel_digest:
         raise DigestMismatch(f"{row.path}: decodes to pixels that differ from their digest")
     return pixels

@@ -1,0 +1,120 @@
+"""List what an archive holds: `python -m jobs.ls ARCHIVE`."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import click
+
+from jobs.interface import ExitCode, command
+from pipeline.archive.archive import Archive
+from pipeline.archive.catalogue import current_rows, matches
+from pipeline.storage import Store
+from schemas.manifest import QuarantineRow, Row
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Which archive, and which of its paths. quarantine: list failed files instead."""
+
+    archive: str
+    include: tuple[str, ...] = ()
+    quarantine: bool = False
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Files by path, with totals, or files in quarantine."""
+
+    archive: str
+    digest: str
+    rows: list[Row] = field(default_factory=list)
+    failed: list[QuarantineRow] = field(default_factory=list)
+    exit_code: ExitCode = ExitCode.OK
+
+    @property
+    def source_size_bytes(self) -> int:
+        """Of the listed files."""
+        return sum(row.source_size_bytes for row in self.rows)
+
+    @property
+    def length(self) -> int:
+        """Bytes of the listed files in the archive's blobs."""
+        return sum(row.length for row in self.rows)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Totals, and a list of files."""
+        return {
+            "archive": self.archive,
+            "digest": self.digest,
+            "files": [_row_as_dict(row) for row in self.rows],
+            "quarantine": [dict(row.__dict__) for row in self.failed],
+            "source_size_bytes": self.source_size_bytes,
+            "length": self.length,
+        }
+
+    def lines(self) -> Iterator[str]:
+        """For people: codec, rate, bytes in the archive, bytes of the source, path."""
+        for row in self.rows:
+            rate = "" if row.rate_bpsp is None else f"{row.rate_bpsp:.3f}"
+            sizes = f"{row.length:>12,} {row.source_size_bytes:>12,}"
+            yield f"{row.codec:<5} {rate:>6} {sizes} {_printable(row.path)}"
+        for failure in self.failed:
+            yield f"{failure.error}: {_printable(failure.path)}: {failure.reason}"
+        if self.rows:
+            share = 100 * self.length / max(1, self.source_size_bytes)
+            sizes = f"{self.source_size_bytes:,} -> {self.length:,} bytes ({share:.1f} %)"
+            yield f"{len(self.rows)} files, {sizes}"
+        yield f"archive digest {self.digest}"
+
+
+def run(settings: Settings) -> Listing:
+    """List current rows, or rows in quarantine. Raises NotAnArchive, FormatError, FixityError."""
+    archive = Archive.open(Store(settings.archive))
+    url, digest = archive.store.url, archive.digest()
+    if settings.quarantine:
+        failed = [
+            row
+            for shard in archive.state.in_order()
+            for row in archive.quarantine(shard)
+            if matches(row.path, settings.include)
+        ]
+        return Listing(url, digest, failed=failed)
+    rows = [row for _, part in current_rows(archive, settings.include) for row in part]
+    return Listing(url, digest, sorted(rows, key=lambda row: row.path))
+
+
+def _row_as_dict(row: Row) -> dict[str, Any]:
+    """JSON values: digests in hexadecimal, the envelope as its size."""
+    values = dict(row.__dict__)
+    values["envelope"] = None if row.envelope is None else len(row.envelope)
+    return {k: v.hex() if isinstance(v, bytes) else v for k, v in values.items()}
+
+
+def _printable(path: str) -> str:
+    """A path on one line whatever it holds."""
+    return path if path.isprintable() else repr(path)[1:-1]
+
+
+@command(
+    "ls",
+    examples=[
+        "seec ls photos.seec-archive",
+        "seec ls s3://bucket/archive --include '*.png' --json",
+    ],
+)
+@click.argument("archive")
+@click.option(
+    "--include",
+    multiple=True,
+    metavar="GLOB",
+    help="Only paths that match; may be given several times. * matches / too.",
+)
+@click.option("--quarantine", is_flag=True, help="List files in quarantine and why.")
+def main(**options: Any) -> Listing:
+    """List the files of ARCHIVE: codec, bits per sub-pixel, bytes there and before, path."""
+    return run(Settings(**options))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+"""Write an archive's files back: `python -m jobs.restore ARCHIVE TARGET`."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import click
+import ray
+
+from jobs.interface import ExitCode, command, progress
+from pipeline.archive.archive import Archive
+from pipeline.archive.catalogue import current_rows
+from pipeline.stages.cluster import cluster
+from pipeline.stages.restoring import FAILED, KEPT, RESTORED, Restored, restore_shards
+from pipeline.storage import Store
+from schemas.commit import ShardRecord
+from schemas.errors import SeecError
+
+_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to restore and where to. include: shell patterns over paths; none means all."""
+
+    archive: str
+    target: str
+    include: tuple[str, ...] = ()
+    overwrite: bool = False
+    ray_address: str | None = None
+    cpus: int | None = None
+
+
+@dataclass(frozen=True)
+class RestoreSummary:
+    """What became of the files. kept: were there already and stayed as they are."""
+
+    target: str
+    restored: int
+    kept: int
+    size_bytes: int
+    seconds: float
+    failed: list[Restored] = field(default_factory=list)
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """DAMAGE if a file could not be restored."""
+        return ExitCode.DAMAGE if self.failed else ExitCode.OK
+
+    def as_dict(self) -> dict[str, Any]:
+        """All figures by name; failures as a list."""
+        return {**self.__dict__, "failed": [asdict(item) for item in self.failed]}
+
+    def lines(self) -> Iterator[str]:
+        """For people."""
+        for item in self.failed[:_SHOWN]:
+            yield f"not restored: {item.path!r}: {item.reason}"
+        if len(self.failed) > _SHOWN:
+            yield f"... and {len(self.failed) - _SHOWN} more"
+        yield f"{self.restored} files, {self.size_bytes:,} bytes, in {self.seconds:.0f} s"
+        if self.kept:
+            yield f"{self.kept} files were there already and stay; --overwrite replaces them"
+        if self.failed:
+            yield f"{len(self.failed)} failed; seec verify tells what is damaged"
+
+
+def run(settings: Settings) -> RestoreSummary:
+    """Restore every current row that matches; report what fails and go on.
+
+    Raises NotAnArchive, FormatError or FixityError if the archive cannot be opened.
+    """
+    start = time.monotonic()
+    archive, target = Archive.open(Store(settings.archive)), Store(settings.target)
+    failed: list[Restored] = []
+
+    def note(shard: ShardRecord, error: SeecError) -> None:
+        path = f"{shard.files} files of shard {shard.shard}"
+        failed.append(Restored(path, FAILED, 0, type(error).__name__, str(error)))
+
+    counts: Counter[str] = Counter()
+    size_bytes = 0
+    total = None if settings.include else sum(s.files for s in archive.state.in_order())
+    with (
+        progress("restore", total, "files") as shown,
+        cluster(settings.ray_address, settings.cpus),
+    ):
+        cpus = max(1, int(ray.cluster_resources().get("CPU", 1)))
+        rows = current_rows(archive, settings.include, note)
+        for group in restore_shards(archive.store, rows, target, settings.overwrite, cpus):
+            counts.update(item.outcome for item in group)
+            size_bytes += sum(item.size_bytes for item in group)
+            failed += [item for item in group if item.outcome == FAILED]
+            shown.advance(len(group))
+    return RestoreSummary(
+        target=target.url,
+        restored=counts[RESTORED],
+        kept=counts[KEPT],
+        size_bytes=size_bytes,
+        seconds=round(time.monotonic() - start, 3),
+        failed=failed,
+    )
+
+
+@command(
+    "restore",
+    examples=[
+        "seec restore photos.seec-archive restored/",
+        "seec restore s3://bucket/archive out/ --include '2024/*.png'",
+    ],
+)
+@click.argument("archive")
+@click.argument("target")
+@click.option(
+    "--include",
+    multiple=True,
+    metavar="GLOB",
+    help="Only paths that match; may be given several times. * matches / too.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace files that are there already.")
+@click.option("--ray-address", help="A running Ray cluster. [default: RAY_ADDRESS, else none]")
+@click.option("--cpus", type=click.IntRange(min=1), help="CPUs to use without a cluster.")
+def main(**options: Any) -> RestoreSummary:
+    """Write the files of ARCHIVE below TARGET.
+
+    Images come back with the same pixels and metadata, all else byte for byte; each is checked
+    against its digest before it is written.
+    """
+    return run(Settings(**options))
+
+
+if __name__ == "__main__":
+    main()

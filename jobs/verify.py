@@ -1,0 +1,164 @@
+"""Prove that an archive still holds what was put into it: `python -m jobs.verify ARCHIVE`."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+import ray
+
+from jobs.interface import ExitCode, command, progress
+from pipeline.stages.cluster import cluster
+from pipeline.stages.verifying import CHECKSUM, DECODE, MODES, Scope, verify_shards
+from pipeline.storage import Store
+from pipeline.verify.records import check_records
+from schemas.errors import StorageError
+from schemas.report import Checked, Finding, serialise_findings
+
+_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to verify and how thoroughly. fraction: of each kind of image, for mode `sample`."""
+
+    archive: str
+    mode: str = DECODE
+    fraction: float = 0.05
+    seed: int = 0
+    ray_address: str | None = None
+    cpus: int | None = None
+
+
+@dataclass(frozen=True)
+class VerifySummary:
+    """What was checked and what was found; report is the object with all of it, if written."""
+
+    archive: str
+    mode: str
+    digest: str
+    objects: int
+    images: int
+    images_decoded: int
+    seconds: float
+    report: str | None
+    findings: tuple[Finding, ...]
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """DAMAGE if anything was found."""
+        return ExitCode.DAMAGE if self.findings else ExitCode.OK
+
+    def as_dict(self) -> dict[str, Any]:
+        """All figures by name; findings as a list."""
+        return {**self.__dict__, "findings": [asdict(finding) for finding in self.findings]}
+
+    def lines(self) -> Iterator[str]:
+        """For people."""
+        for finding in self.findings[:_SHOWN]:
+            affected = f" ({len(finding.paths)} images affected)" if finding.paths else ""
+            yield f"{finding.kind}: {finding.object}: {finding.detail}{affected}"
+            yield f"  next: {finding.next_command}"
+        if len(self.findings) > _SHOWN:
+            yield f"... and {len(self.findings) - _SHOWN} more"
+        verdict = f"{len(self.findings)} findings" if self.findings else "everything as recorded"
+        yield (
+            f"{verdict}: {self.objects} objects and {self.images} images checked, "
+            f"{self.images_decoded} decoded, in {self.seconds:.0f} s"
+        )
+        yield f"report {self.report}" if self.report else "no report: the archive is read-only"
+        yield f"archive digest {self.digest}"
+
+
+def run(settings: Settings) -> VerifySummary:
+    """Check records, then shards, then images; keep going after a finding; write a report.
+
+    Raises NotAnArchive, or StorageError if the store does not answer.
+    """
+    start = time.monotonic()
+    store = Store(settings.archive)
+    records = check_records(store)
+    checked: list[Checked] = list(records.checked)
+    images = decoded = 0
+    shards = list(records.state.in_order())
+    blobs = {shard.blob.name for shard in shards}
+    scope = Scope(settings.mode, settings.fraction, settings.seed)
+    total = sum(shard.files for shard in shards)
+    if shards:
+        with (
+            progress("verify", total, "images") as shown,
+            cluster(settings.ray_address, settings.cpus),
+        ):
+            cpus = max(1, int(ray.cluster_resources().get("CPU", 1)))
+            for item in verify_shards(store, shards, scope, records.models, cpus):
+                if item.object in blobs:
+                    blobs.remove(item.object)
+                    images += item.images
+                    checked.append(item)
+                    shown.advance(item.images if settings.mode == CHECKSUM else 0)
+                elif item.images and not item.object.endswith(".parquet"):
+                    decoded += item.images
+                    shown.advance(item.images)
+                    if item.findings:
+                        checked.append(item)
+                else:
+                    checked.append(item)
+    return VerifySummary(
+        archive=store.url,
+        mode=settings.mode,
+        digest=records.state.digest(),
+        objects=len({item.object for item in checked}),
+        images=images,
+        images_decoded=decoded,
+        seconds=round(time.monotonic() - start, 3),
+        report=_write_report(store, settings.mode, checked),
+        findings=tuple(finding for item in checked for finding in item.findings),
+    )
+
+
+def _write_report(store: Store, mode: str, checked: list[Checked]) -> str | None:
+    moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    name = f"reports/verify-{moment}-{mode}.parquet"
+    try:
+        store.put_new(name, serialise_findings(checked))
+    except StorageError:
+        return None
+    return name
+
+
+@command(
+    "verify",
+    examples=[
+        "seec verify photos.seec-archive",
+        "seec verify s3://bucket/archive --mode sample --fraction 0.01",
+    ],
+)
+@click.argument("archive")
+@click.option(
+    "--mode",
+    type=click.Choice(MODES),
+    default=DECODE,
+    help="checksum: bytes only; decode: every image; sample: bytes, and some images.",
+)
+@click.option(
+    "--fraction",
+    type=click.FloatRange(0, 1),
+    default=0.05,
+    help="Images that mode sample decodes, of each kind in each shard.",
+)
+@click.option("--seed", type=int, default=0, help="Which images mode sample picks.")
+@click.option("--ray-address", help="A running Ray cluster. [default: RAY_ADDRESS, else none]")
+@click.option("--cpus", type=click.IntRange(min=1), help="CPUs to use without a cluster.")
+def main(**options: Any) -> VerifySummary:
+    """Check ARCHIVE against its own records, with its own models.
+
+    Names each damaged object, the images it affects and what to do next, and writes a report
+    into the archive.
+    """
+    return run(Settings(**options))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""Restoring on Ray: rows to files below a target, with a bounded amount of work in flight."""
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+
+from pipeline.archive.shard import payloads
+from pipeline.routes.rebuild import rebuild
+from pipeline.stages.verifying import archived_model, group_rows
+from pipeline.storage import Store
+from schemas.commit import ShardRecord
+from schemas.errors import ObjectExists, SeecError, SourceError, StorageError
+from schemas.manifest import Row
+from schemas.names import is_safe, unescape
+
+RESTORED, KEPT, FAILED = "restored", "kept", "failed"
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What became of one file: outcome, its size, and the reason if it failed."""
+
+    path: str
+    outcome: str
+    size_bytes: int = 0
+    error: str = ""
+    reason: str = ""
+
+
+def restore_shards(
+    store: Store,
+    shards: Iterable[tuple[ShardRecord, list[Row]]],
+    target: Store,
+    overwrite: bool,
+    cpus: int,
+) -> Iterator[list[Restored]]:
+    """Restore rows, and yield what became of each group as it is done."""
+    flights: set[Any] = set()
+    for shard, rows in shards:
+        for group in group_rows(rows):
+            if len(flights) >= 2 * cpus:
+                done, _ = ray.wait(list(flights), num_returns=1)
+                flights.difference_update(done)
+                yield ray.get(done[0])
+            flights.add(_restore_rows.remote(store, shard.blob.name, group, target, overwrite))
+    while flights:
+        done, _ = ray.wait(list(flights), num_returns=1)
+        flights.difference_update(done)
+        yield ray.get(done[0])
+
+
+@ray.remote
+def _restore_rows(
+    store: Store, blob: str, rows: list[Row], target: Store, overwrite: bool
+) -> list[Restored]:
+    return list(restore_rows(store, blob, rows, target, overwrite))
+
+
+def restore_rows(
+    store: Store, blob: str, rows: list[Row], target: Store, overwrite: bool
+) -> Iterator[Restored]:
+    """Restore rows of one blob; a file that cannot be restored is reported, not raised."""
+    wanted: list[Row] = []
+    for row in rows:
+        try:
+            name = _target_name(target, row)
+            if not overwrite and target.exists(name):
+                yield Restored(row.path, KEPT)
+            else:
+                wanted.append(row)
+        except SeecError as error:
+            yield _failed(row, error)
+    try:
+        for row, payload in payloads(store, blob, wanted):
+            yield _restore_row(store, row, payload, target, overwrite)
+            wanted = wanted[1:]
+    except StorageError as error:
+        yield from (_failed(row, error) for row in wanted)
+
+
+def _restore_row(
+    store: Store, row: Row, payload: bytes, target: Store, overwrite: bool
+) -> Restored:
+    try:
+        models = {row.model_id: archived_model(store.url, row.model_id)} if row.model_id else {}
+        data = rebuild(row, payload, models)
+        name = _target_name(target, row)
+        if overwrite:
+            target.put(name, data)
+        else:
+            target.put_new(name, data)
+        if target.is_local and row.source_mtime_ns is not None:
+            times = (row.source_mtime_ns, row.source_mtime_ns)
+            os.utime(target.path(name), ns=times, follow_symlinks=False)
+    except ObjectExists:
+        return Restored(row.path, KEPT)
+    except SeecError as error:
+        return _failed(row, error)
+    return Restored(row.path, RESTORED, len(data))
+
+
+def _failed(row: Row, error: SeecError) -> Restored:
+    return Restored(row.path, FAILED, 0, type(error).__name__, str(error))
+
+
+def _target_name(target: Store, row: Row) -> str:
+    """Where a file goes; SourceError if that would not be below the target."""
+    raw = unescape(row.path)
+    name = os.fsdecode(raw)
+    if not is_safe(raw):
+        raise SourceError(f"{row.path}: leads out of the target; not restored")
+    if target.is_local:
+        root = os.path.realpath(target.root)
+        parent = os.path.realpath(os.path.dirname(target.path(name)))
+        if parent != root and not parent.startswith(root.rstrip("/") + "/"):
+            raise SourceError(f"{row.path}: a link in the target leads out of it; not restored")
+    return name

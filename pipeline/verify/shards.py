@@ -1,0 +1,149 @@
+"""Check shards: blob, manifest part and quarantine part, byte by byte, then image by image."""
+
+import hashlib
+import shlex
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from pipeline.archive.shard import payloads
+from pipeline.codec.weights import Model
+from pipeline.routes.rebuild import check_payload, prove
+from pipeline.storage import Store
+from pipeline.verify.records import check_object, copy_back
+from schemas.commit import ShardRecord
+from schemas.errors import DigestMismatch, FormatError, ModelError, ObjectMissing
+from schemas.manifest import Row, parse_manifest, parse_quarantine
+from schemas.report import Checked, Finding
+
+_READ_SIZE_BYTES = 8 << 20
+
+
+@dataclass(frozen=True)
+class ShardCheck:
+    """What the bytes of a shard gave: sound holds the rows whose payload is intact."""
+
+    checked: list[Checked]
+    sound: list[Row]
+
+
+def check_shard(store: Store, shard: ShardRecord) -> ShardCheck:
+    """Compare the three objects of a shard with its record, and each payload with its row."""
+    manifest, rows = _check_manifest(store, shard)
+    checked = [manifest]
+    if shard.quarantine is not None:
+        checked.append(_check_quarantine(store, shard))
+    blob, sound = _check_blob(store, shard, rows)
+    return ShardCheck([*checked, blob], sound)
+
+
+def check_images(
+    store: Store, blob: str, rows: Sequence[Row], models: Mapping[str, Model]
+) -> Checked:
+    """Decode images and compare with the digests of their pixels, or of their files.
+
+    rows: of one blob. models: the archived ones, by id.
+    """
+    findings: list[Finding] = []
+    for row, payload in payloads(store, blob, rows):
+        try:
+            prove(row, payload, models)
+        except DigestMismatch as error:
+            findings.append(image_finding(store, blob, row, "pixels-differ", str(error)))
+        except (FormatError, ModelError) as error:
+            findings.append(image_finding(store, blob, row, "image-undecodable", str(error)))
+    return Checked(blob, len(rows), tuple(findings))
+
+
+def image_finding(store: Store, blob: str, row: Row, kind: str, detail: str) -> Finding:
+    """A finding about one image whose bytes are intact."""
+    again = f"seec verify {shlex.quote(store.url)} --mode decode"
+    return Finding(kind, blob, detail, f"with the release that wrote it: {again}", (row.path,))
+
+
+def without_model(
+    store: Store, blob: str, rows: Sequence[Row], models: Collection[str]
+) -> Iterator[Finding]:
+    """A finding for each row whose model is not sound."""
+    for row in rows:
+        if row.model_id is not None and row.model_id not in models:
+            detail = f"{row.path}: its model {row.model_id} is missing or damaged"
+            model = f"models/{row.model_id}.safetensors"
+            yield Finding(
+                "image-undecodable", blob, detail, copy_back(store, model), (row.path,)
+            )
+
+
+def _check_manifest(store: Store, shard: ShardRecord) -> tuple[Checked, list[Row] | None]:
+    name = shard.manifest.name
+    checked, data = check_object(store, shard.manifest, "manifest")
+    if data is None or checked.findings:
+        return checked, None
+    try:
+        rows = parse_manifest(name, data)
+        detail = _contradiction(shard, rows)
+    except FormatError as error:
+        rows, detail = None, str(error)
+    if detail is not None:
+        found = Finding("manifest-damaged", name, detail, copy_back(store, name))
+        return Checked(name, findings=(found,)), rows
+    return checked, rows
+
+
+def _contradiction(shard: ShardRecord, rows: list[Row]) -> str | None:
+    if len(rows) != shard.files:
+        return f"holds {len(rows)} rows where the commit says {shard.files}"
+    if any(row.shard != shard.shard or row.run_id != shard.run_id for row in rows):
+        return "holds rows of another shard"
+    if sum(row.length for row in rows) != shard.blob.size_bytes:
+        return "its rows do not fill the blob"
+    return None
+
+
+def _check_quarantine(store: Store, shard: ShardRecord) -> Checked:
+    assert shard.quarantine is not None
+    name = shard.quarantine.name
+    checked, data = check_object(store, shard.quarantine, "quarantine")
+    if data is None or checked.findings:
+        return checked
+    try:
+        if len(parse_quarantine(name, data)) == shard.quarantined:
+            return checked
+        detail = f"does not hold the {shard.quarantined} rows that the commit says"
+    except FormatError as error:
+        detail = str(error)
+    found = Finding("quarantine-damaged", name, detail, copy_back(store, name))
+    return Checked(name, findings=(found,))
+
+
+def _check_blob(
+    store: Store, shard: ShardRecord, rows: list[Row] | None
+) -> tuple[Checked, list[Row]]:
+    """The blob's digest, and which payloads are intact; in one pass, a few megabytes at a time."""
+    name, hasher, sound, damaged = shard.blob.name, hashlib.sha256(), [], []
+    paths = tuple(row.path for row in rows or ())
+    next_step = copy_back(store, name)
+    try:
+        size_bytes = store.size(name)
+        for row, payload in payloads(store, name, rows or ()):
+            hasher.update(payload)
+            try:
+                check_payload(row, payload)
+                sound.append(row)
+            except DigestMismatch:
+                damaged.append(row)
+        end = sum(row.length for row in rows or ())
+        for start in range(end, size_bytes, _READ_SIZE_BYTES):
+            hasher.update(store.get_range(name, start, min(_READ_SIZE_BYTES, size_bytes - start)))
+    except ObjectMissing:
+        gone = Finding("blob-missing", name, "is gone", next_step, paths)
+        return Checked(name, len(paths), (gone,)), []
+    findings: tuple[Finding, ...] = ()
+    if size_bytes != shard.blob.size_bytes or hasher.hexdigest() != shard.blob.sha256:
+        affected = tuple(row.path for row in damaged)
+        detail = f"content differs from its digest; {len(affected)} of {len(paths)} images"
+        findings = (Finding("blob-damaged", name, detail, next_step, affected),)
+    elif damaged:
+        affected = tuple(row.path for row in damaged)
+        detail = "the blob is sound, but rows of its manifest part describe other bytes"
+        findings = (Finding("manifest-damaged", shard.manifest.name, detail, next_step, affected),)
+    return Checked(name, len(paths), findings), sound
