@@ -1,0 +1,47 @@
+# Everything runs in .venv, which the first target that needs it makes.
+
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+BENCH_FOLDERS ?= demo-output/photos
+
+# Small matrix products only get slower when OpenBLAS and OpenMP share them out.
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: help demo test test-all check bench clean
+
+help:
+	@echo "make demo      archive, verify and restore photographs; sizes against PNG, WebP, JPEG XL"
+	@echo "make test      the quick tests"
+	@echo "make test-all  all tests"
+	@echo "make check     ruff, pyright, import rules"
+	@echo "make bench     rate and speed next to the peers; BENCH_FOLDERS='a b' for your images"
+	@echo "make clean     remove what these targets made"
+
+$(INSTALLED): pyproject.toml setup.py constraints.txt pipeline/codec/_kernels.c
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "SEEC needs Python 3.11 or later")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--constraint constraints.txt --editable '.[test,dev,demo]'
+	touch $@
+
+demo: $(INSTALLED)
+	$(BIN)/python -m jobs.demo
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest -m 'not slow'
+
+test-all: $(INSTALLED)
+	$(BIN)/python -m pytest
+
+check: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/lint-imports --no-logo
+
+bench: $(INSTALLED)
+	$(BIN)/seec bench $(BENCH_FOLDERS) --plot bench.png
+
+clean:
+	rm -rf .venv build dist demo-output bench.png *.egg-info pipeline/codec/*.so
