@@ -1,0 +1,37 @@
+"""One file at a path or URL: where commands on single images read and write."""
+
+import click
+
+from pipeline.storage import Store
+
+
+def read(url: str) -> bytes:
+    """The bytes of a file. Raises ObjectMissing or StorageError."""
+    store, name = _split(url)
+    return store.get(name)
+
+
+def exists(url: str) -> bool:
+    """Whether there is a file at this place; a directory is none."""
+    store, name = _split(url)
+    return bool(name) and store.exists(name)
+
+
+def refuse_to_replace(url: str) -> None:
+    """End the command as wrong use if there is a file already."""
+    if exists(url):
+        raise click.UsageError(f"{url} exists; --force replaces it")
+
+
+def write(url: str, data: bytes, *, force: bool) -> None:
+    """Write a whole file or none. Raises ObjectExists unless `force` or there is no file yet."""
+    store, name = _split(url)
+    if force:
+        store.put(name, data)
+    else:
+        store.put_new(name, data)
+
+
+def _split(url: str) -> tuple[Store, str]:
+    folder, slash, name = url.rpartition("/")
+    return Store(folder + slash or "."), name

@@ -1,0 +1,134 @@
+"""Describe a `.seec` file or an archive: `python -m jobs.info FILE-or-ARCHIVE`."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import click
+
+from jobs import files
+from jobs.interface import ExitCode, command
+from pipeline.archive.archive import Archive
+from pipeline.codec import Info, inspect
+from pipeline.storage import Store
+from schemas.errors import FormatError
+
+
+@dataclass(frozen=True)
+class FileSummary:
+    """A `.seec` file."""
+
+    target: str
+    info: Info
+    exit_code: int = ExitCode.OK
+
+    def as_dict(self) -> dict[str, Any]:
+        """All that `inspect` tells; sections in file order."""
+        return {
+            **asdict(self.info),
+            "target": self.target,
+            "kind": "seec",
+            "pixel_digest": self.info.pixel_digest.hex(),
+            "sections": [{"name": n, "size_bytes": s} for n, s in self.info.sections],
+        }
+
+    def lines(self) -> Iterator[str]:
+        """Figures, then the sections by kind."""
+        info = self.info
+        yield f"{self.target}: one image"
+        yield f"  size          {info.width} x {info.height}, {_COLOURS[info.channels]}"
+        yield f"  coded         {info.size_bytes:,} bytes, {info.rate_bpsp:.3f} bpsp"
+        yield f"  tiles         {info.tile_size} x {info.tile_size}, {info.tiles_per_group} a group"
+        yield f"  label blocks  {info.block_size} x {info.block_size}"
+        yield f"  model         {info.model_id}..."
+        yield f"  pixel digest  {info.pixel_digest.hex()}"
+        for name in dict.fromkeys(name for name, _ in info.sections):
+            sizes = [size for other, size in info.sections if other == name]
+            yield f"  {len(sizes)} x {name}: {sum(sizes):,} bytes"
+
+
+_COLOURS = {1: "gray", 3: "RGB"}
+
+
+@dataclass(frozen=True)
+class ArchiveSummary:
+    """An archive, as its commits describe it; sizes in bytes."""
+
+    target: str
+    digest: str
+    commits: int
+    runs: int
+    unfinished_run: str | None
+    shards: int
+    files: int
+    files_quarantined: int
+    source_size_bytes: int
+    blob_size_bytes: int
+    models: tuple[str, ...]
+    exit_code: int = ExitCode.OK
+
+    def as_dict(self) -> dict[str, Any]:
+        """All figures by name."""
+        figures = {"kind": "archive"} | asdict(self)
+        del figures["exit_code"]
+        return figures
+
+    def lines(self) -> Iterator[str]:
+        """For people."""
+        share = self.blob_size_bytes / max(1, self.source_size_bytes)
+        yield f"{self.target}: archive, {self.commits} commits, {self.runs} runs"
+        yield f"  files       {self.files:,} in {self.shards:,} shards"
+        if self.files_quarantined:
+            listing = f"seec ls --quarantine {self.target}"
+            yield f"  quarantine  {self.files_quarantined:,} files: {listing}"
+        sizes = f"{self.source_size_bytes:,} -> {self.blob_size_bytes:,} bytes ({share:.1%})"
+        yield f"  bytes       {sizes}"
+        for model in self.models:
+            yield f"  model       {model}"
+        yield f"  digest      {self.digest}"
+        if self.unfinished_run:
+            yield f"  run {self.unfinished_run} is not finished; archive the same source again"
+
+
+def run(target: str) -> FileSummary | ArchiveSummary:
+    """Describe what is there. Raises NotAnArchive, FormatError, FixityError or StorageError."""
+    if files.exists(target):
+        return _describe_file(target)
+    return _describe_archive(target)
+
+
+def _describe_file(target: str) -> FileSummary:
+    try:
+        return FileSummary(target, inspect(files.read(target)))
+    except FormatError as error:
+        raise type(error)(f"{target}: {error}") from None
+
+
+def _describe_archive(target: str) -> ArchiveSummary:
+    archive = Archive.open(Store(target))
+    state = archive.state
+    shards = list(state.in_order())
+    return ArchiveSummary(
+        target=archive.store.url,
+        digest=archive.digest(),
+        commits=state.sequence,
+        runs=len(state.runs),
+        unfinished_run=state.open_run.run_id if state.open_run else None,
+        shards=len(shards),
+        files=sum(shard.files for shard in shards),
+        files_quarantined=sum(shard.quarantined for shard in shards),
+        source_size_bytes=sum(shard.source_size_bytes for shard in shards),
+        blob_size_bytes=sum(shard.blob.size_bytes for shard in shards),
+        models=tuple(sorted(state.models)),
+    )
+
+
+@command("info", examples=["seec info photo.seec", "seec info s3://bucket/archive --json"])
+@click.argument("target", metavar="FILE-or-ARCHIVE")
+def main(target: str) -> FileSummary | ArchiveSummary:
+    """Describe a .seec file or an archive, without decoding any pixels."""
+    return run(target)
+
+
+if __name__ == "__main__":
+    main()
