@@ -160,12 +160,10 @@ def _carry_out(
     timings: list[Timing] = []
     first = archive.state.sequence + 1
     with (
-        progress("archive", sum(plan.shard_rows(i) for i in missing), "files") as shown,
+        progress("archive", sum(plan.shard_files(i) for i in missing), "files") as shown,
         cluster(settings.ray_address, settings.cpus) as placement,
     ):
-        work = ArchivingRun(
-            archive.store, source, record, plan, placement, on_files=shown.advance
-        )
+        work = ArchivingRun(archive.store, source, record, plan, placement, on_files=shown.advance)
         for shard, timing in work.shards(missing):
             archive.commit(shards=(shard,))
             timings.append(timing)
@@ -213,9 +211,7 @@ def _carry_out(
     default=_DEFAULTS.shard_size_bytes,
     help="Source bytes in a shard, at most, unless one file is larger.",
 )
-@click.option(
-    "--retry-quarantine", is_flag=True, help="Try files again that are in quarantine."
-)
+@click.option("--retry-quarantine", is_flag=True, help="Try files again that are in quarantine.")
 @click.option(
     "--new-plan", is_flag=True, help="Give up an interrupted run's plan and make a new one."
 )

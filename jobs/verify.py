@@ -11,7 +11,7 @@ import ray
 
 from jobs.interface import ExitCode, command, progress
 from pipeline.stages.cluster import cluster
-from pipeline.stages.verifying import CHECKSUM, DECODE, MODES, Scope, verify_shards
+from pipeline.stages.verifying import DECODE, MODES, Scope, verify_shards
 from pipeline.storage import Store
 from pipeline.verify.records import check_records
 from schemas.errors import StorageError
@@ -80,41 +80,29 @@ def run(settings: Settings) -> VerifySummary:
     start = time.monotonic()
     store = Store(settings.archive)
     records = check_records(store)
-    checked: list[Checked] = list(records.checked)
-    images = decoded = 0
+    checked = {item.object: item for item in records.checked}
     shards = list(records.state.in_order())
-    blobs = {shard.blob.name for shard in shards}
     scope = Scope(settings.mode, settings.fraction, settings.seed)
-    total = sum(shard.files for shard in shards)
     if shards:
+        total = sum(shard.files for shard in shards)
         with (
             progress("verify", total, "images") as shown,
             cluster(settings.ray_address, settings.cpus),
         ):
             cpus = max(1, int(ray.cluster_resources().get("CPU", 1)))
             for item in verify_shards(store, shards, scope, records.models, cpus):
-                if item.object in blobs:
-                    blobs.remove(item.object)
-                    images += item.images
-                    checked.append(item)
-                    shown.advance(item.images if settings.mode == CHECKSUM else 0)
-                elif item.images and not item.object.endswith(".parquet"):
-                    decoded += item.images
-                    shown.advance(item.images)
-                    if item.findings:
-                        checked.append(item)
-                else:
-                    checked.append(item)
+                checked[item.object] = checked.get(item.object, Checked(item.object)) + item
+                shown.advance(item.decoded if settings.mode == DECODE else item.images)
     return VerifySummary(
         archive=store.url,
         mode=settings.mode,
         digest=records.state.digest(),
-        objects=len({item.object for item in checked}),
-        images=images,
-        images_decoded=decoded,
+        objects=len(checked),
+        images=sum(item.images for item in checked.values()),
+        images_decoded=sum(item.decoded for item in checked.values()),
         seconds=round(time.monotonic() - start, 3),
-        report=_write_report(store, settings.mode, checked),
-        findings=tuple(finding for item in checked for finding in item.findings),
+        report=_write_report(store, settings.mode, list(checked.values())),
+        findings=tuple(finding for item in checked.values() for finding in item.findings),
     )
 
 

@@ -15,12 +15,12 @@ _COMMIT = re.compile(rf"{COMMITS}/(\d{{10}})\.json")
 
 
 def model_name(model_id: str) -> str:
-    """models/<id>.safetensors"""
+    """Where a model is: models/<id>.safetensors."""
     return f"{MODELS}/{model_id}.safetensors"
 
 
 def plan_name(run_id: str) -> str:
-    """plans/<run>.parquet"""
+    """Where a plan is: plans/<run>.parquet."""
     return f"plans/{run_id}.parquet"
 
 
@@ -30,17 +30,17 @@ def shard_name(run_id: str, index: int) -> str:
 
 
 def blob_name(shard: str) -> str:
-    """blobs/<run>/<shard>.blob"""
+    """Where a blob is: blobs/<run>/<shard>.blob."""
     return f"blobs/{shard}.blob"
 
 
 def manifest_name(shard: str) -> str:
-    """manifest/<run>/<shard>.parquet"""
+    """Where a manifest part is: manifest/<run>/<shard>.parquet."""
     return f"manifest/{shard}.parquet"
 
 
 def quarantine_name(shard: str) -> str:
-    """quarantine/<run>/<shard>.parquet"""
+    """Where a quarantine part is: quarantine/<run>/<shard>.parquet."""
     return f"quarantine/{shard}.parquet"
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from schemas.archive import commit_name
 from schemas.errors import SectionCorrupt
-from schemas.sealed import member, seal, unseal
+from schemas.sealed import member, members, objects, seal, unseal
 
 VERSION = 1
 KIND = "seec-commit"
@@ -26,6 +26,7 @@ class ObjectRecord:
 
     @classmethod
     def parse(cls, where: str, body: dict[str, Any]) -> "ObjectRecord":
+        """From parsed JSON; where: the commit's name, for messages. SectionCorrupt if malformed."""
         return cls(
             name=member(where, body, "name", str),
             size_bytes=member(where, body, "size_bytes", int),
@@ -46,13 +47,14 @@ class RunRecord:
 
     @classmethod
     def parse(cls, where: str, body: dict[str, Any]) -> "RunRecord":
+        """From parsed JSON; where: the commit's name, for messages. SectionCorrupt if malformed."""
         return cls(
             run_id=member(where, body, "run_id", str),
-            plan=ObjectRecord.parse(where, member(where, body, "plan", dict)),
+            plan=ObjectRecord.parse(where, members(where, body, "plan")),
             source=member(where, body, "source", str),
             shards=member(where, body, "shards", int),
             files=member(where, body, "files", int),
-            model=ObjectRecord.parse(where, member(where, body, "model", dict)),
+            model=ObjectRecord.parse(where, members(where, body, "model")),
         )
 
 
@@ -85,21 +87,24 @@ class ShardRecord:
 
     @classmethod
     def parse(cls, where: str, body: dict[str, Any]) -> "ShardRecord":
-        quarantine = body.get("quarantine")
+        """From parsed JSON; where: the commit's name, for messages. SectionCorrupt if malformed."""
+        failed = body.get("quarantine") is not None
         return cls(
             shard=member(where, body, "shard", str),
             files=member(where, body, "files", int),
             quarantined=member(where, body, "quarantined", int),
             source_size_bytes=member(where, body, "source_size_bytes", int),
-            blob=ObjectRecord.parse(where, member(where, body, "blob", dict)),
-            manifest=ObjectRecord.parse(where, member(where, body, "manifest", dict)),
-            quarantine=None if quarantine is None else ObjectRecord.parse(where, quarantine),
+            blob=ObjectRecord.parse(where, members(where, body, "blob")),
+            manifest=ObjectRecord.parse(where, members(where, body, "manifest")),
+            quarantine=ObjectRecord.parse(where, members(where, body, "quarantine"))
+            if failed
+            else None,
         )
 
 
 @dataclass(frozen=True)
 class Commit:
-    """Commit `sequence`. previous: hex SHA-256 of the bytes of the commit before, '' for the first."""
+    """One commit. previous: hex SHA-256 of the bytes of the commit before, '' for the first."""
 
     sequence: int
     previous: str
@@ -109,10 +114,7 @@ class Commit:
 
     def serialise(self) -> bytes:
         """The bytes of commits/<sequence>.json."""
-        members = asdict(self)
-        members["runs"] = list(members["runs"])
-        members["shards"] = list(members["shards"])
-        return seal(KIND, VERSION, members)
+        return seal(KIND, VERSION, asdict(self))
 
     @classmethod
     def parse(cls, sequence: int, data: bytes) -> "Commit":
@@ -125,6 +127,6 @@ class Commit:
             sequence=sequence,
             previous=member(where, body, "previous", str),
             checkpoint=member(where, body, "checkpoint", bool),
-            runs=tuple(RunRecord.parse(where, r) for r in member(where, body, "runs", list)),
-            shards=tuple(ShardRecord.parse(where, s) for s in member(where, body, "shards", list)),
+            runs=tuple(RunRecord.parse(where, r) for r in objects(where, body, "runs")),
+            shards=tuple(ShardRecord.parse(where, s) for s in objects(where, body, "shards")),
         )

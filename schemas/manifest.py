@@ -3,53 +3,46 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-import pyarrow as pa
-
 from schemas import tables
 from schemas.errors import SectionCorrupt
+from schemas.tables import Column
 
 SCHEMA_VERSION = 1
 SEEC = "seec"
 STORE = "store"
 CODECS = (SEEC, STORE)
 
-_DIGEST = pa.binary(32)
-
-MANIFEST_SCHEMA = pa.schema(
-    [
-        pa.field("path", pa.string(), nullable=False),
-        pa.field("source_size_bytes", pa.int64(), nullable=False),
-        pa.field("source_mtime_ns", pa.int64()),
-        pa.field("source_digest", _DIGEST, nullable=False),
-        pa.field("pixel_digest", _DIGEST),
-        pa.field("codec", pa.string(), nullable=False),
-        pa.field("reason", pa.string()),
-        pa.field("shard", pa.string(), nullable=False),
-        pa.field("offset", pa.int64(), nullable=False),
-        pa.field("length", pa.int64(), nullable=False),
-        pa.field("blob_digest", _DIGEST, nullable=False),
-        pa.field("width", pa.int32()),
-        pa.field("height", pa.int32()),
-        pa.field("mode", pa.string()),
-        pa.field("format", pa.string()),
-        pa.field("envelope", pa.binary()),
-        pa.field("model_id", pa.string()),
-        pa.field("rate_bpsp", pa.float64()),
-        pa.field("run_id", pa.string(), nullable=False),
-        pa.field("schema_version", pa.int16(), nullable=False),
-    ]
+MANIFEST_COLUMNS = (
+    Column("path", "string"),
+    Column("source_size_bytes", "int64"),
+    Column("source_mtime_ns", "int64", nullable=True),
+    Column("source_digest", "digest"),
+    Column("pixel_digest", "digest", nullable=True),
+    Column("codec", "string"),
+    Column("reason", "string", nullable=True),
+    Column("shard", "string"),
+    Column("offset", "int64"),
+    Column("length", "int64"),
+    Column("blob_digest", "digest"),
+    Column("width", "int32", nullable=True),
+    Column("height", "int32", nullable=True),
+    Column("mode", "string", nullable=True),
+    Column("format", "string", nullable=True),
+    Column("envelope", "binary", nullable=True),
+    Column("model_id", "string", nullable=True),
+    Column("rate_bpsp", "float64", nullable=True),
+    Column("run_id", "string"),
+    Column("schema_version", "int16"),
 )
 
-QUARANTINE_SCHEMA = pa.schema(
-    [
-        pa.field("path", pa.string(), nullable=False),
-        pa.field("source_size_bytes", pa.int64(), nullable=False),
-        pa.field("source_mtime_ns", pa.int64()),
-        pa.field("error", pa.string(), nullable=False),
-        pa.field("reason", pa.string(), nullable=False),
-        pa.field("run_id", pa.string(), nullable=False),
-        pa.field("schema_version", pa.int16(), nullable=False),
-    ]
+QUARANTINE_COLUMNS = (
+    Column("path", "string"),
+    Column("source_size_bytes", "int64"),
+    Column("source_mtime_ns", "int64", nullable=True),
+    Column("error", "string"),
+    Column("reason", "string"),
+    Column("run_id", "string"),
+    Column("schema_version", "int16"),
 )
 
 
@@ -97,7 +90,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class QuarantineRow:
-    """One file that could not be archived: error is a class of `schemas.errors`, reason a sentence."""
+    """One file that could not be archived. error: a class of `schemas.errors`; reason: why."""
 
     path: str
     source_size_bytes: int
@@ -110,12 +103,12 @@ class QuarantineRow:
 
 def serialise_manifest(rows: Sequence[Row]) -> bytes:
     """The bytes of a manifest part; rows must be sorted by path."""
-    return tables.serialise(MANIFEST_SCHEMA, [asdict(row) for row in rows])
+    return tables.serialise(MANIFEST_COLUMNS, [asdict(row) for row in rows])
 
 
 def parse_manifest(name: str, data: bytes) -> list[Row]:
     """The rows of a manifest part. SectionCorrupt if a rule of the format does not hold."""
-    rows = [Row(**fields) for fields in tables.parse(name, data, MANIFEST_SCHEMA).to_pylist()]
+    rows = [Row(**fields) for fields in tables.parse(name, data, MANIFEST_COLUMNS)]
     end = 0
     for before, row in zip([None, *rows], rows, strict=False):
         if row.schema_version != SCHEMA_VERSION or row.codec not in CODECS:
@@ -132,10 +125,9 @@ def parse_manifest(name: str, data: bytes) -> list[Row]:
 
 def serialise_quarantine(rows: Sequence[QuarantineRow]) -> bytes:
     """The bytes of a quarantine part; rows must be sorted by path."""
-    return tables.serialise(QUARANTINE_SCHEMA, [asdict(row) for row in rows])
+    return tables.serialise(QUARANTINE_COLUMNS, [asdict(row) for row in rows])
 
 
 def parse_quarantine(name: str, data: bytes) -> list[QuarantineRow]:
     """The rows of a quarantine part; SectionCorrupt if it is none."""
-    table = tables.parse(name, data, QUARANTINE_SCHEMA)
-    return [QuarantineRow(**fields) for fields in table.to_pylist()]
+    return [QuarantineRow(**fields) for fields in tables.parse(name, data, QUARANTINE_COLUMNS)]

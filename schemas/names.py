@@ -1,7 +1,7 @@
-"""File names as text: any bytes a file system allows, reversibly, in a string column.
+r"""File names as text: any bytes a file system allows, reversibly, in a string column.
 
 A name that is UTF-8 and holds no backslash is its own text. A backslash becomes two, and a byte
-that is not part of valid UTF-8 becomes `\\xNN` (lower-case hexadecimal).
+that is not part of valid UTF-8 becomes `\xNN` (lower-case hexadecimal).
 """
 
 import re

@@ -1,22 +1,19 @@
-"""A plan: which files a run reads, and in which shard each goes. One Parquet row group per shard."""
+"""A plan: which files a run reads, and in which shard each goes; one row group per shard."""
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
+from schemas import tables
 from schemas.errors import SectionCorrupt
+from schemas.tables import Column
 
-PLAN_SCHEMA = pa.schema(
-    [
-        pa.field("path", pa.string(), nullable=False),
-        pa.field("size_bytes", pa.int64(), nullable=False),
-        pa.field("mtime_ns", pa.int64()),
-        pa.field("problem", pa.string()),
-    ]
+PLAN_COLUMNS = (
+    Column("path", "string"),
+    Column("size_bytes", "int64"),
+    Column("mtime_ns", "int64", nullable=True),
+    Column("problem", "string", nullable=True),
 )
 _SETTINGS_KEY = b"seec.settings"
 
@@ -56,52 +53,44 @@ class Plan:
     """An opened plan; shards are read one at a time."""
 
     settings: PlanSettings
-    _file: pq.ParquetFile
+    _groups: tables.Groups
 
     @property
     def shards(self) -> int:
         """How many shards it plans."""
-        return self._file.num_row_groups
+        return len(self._groups)
 
     @property
     def files(self) -> int:
         """How many files it plans."""
-        return self._file.metadata.num_rows
+        return self._groups.rows
 
     def shard(self, index: int) -> list[SourceFile]:
         """The files of one shard, sorted by path."""
-        rows = self._file.read_row_group(index, columns=PLAN_SCHEMA.names).to_pylist()
-        return [SourceFile(**row) for row in rows]
+        return [SourceFile(**row) for row in self._groups.read(index)]
 
-    def shard_rows(self, index: int) -> int:
+    def shard_files(self, index: int) -> int:
         """How many files one shard holds."""
-        return self._file.metadata.row_group(index).num_rows
+        return self._groups.size(index)
 
 
-def serialise_plan(shards: Iterator[Sequence[SourceFile]], settings: PlanSettings) -> bytes:
+def serialise_plan(shards: Iterable[Sequence[SourceFile]], settings: PlanSettings) -> bytes:
     """The bytes of a plan. The same files and settings give the same bytes."""
+    groups = ([asdict(file) for file in files] for files in shards)
     metadata = {_SETTINGS_KEY: json.dumps(asdict(settings), sort_keys=True).encode()}
-    sink = pa.BufferOutputStream()
-    with pq.ParquetWriter(
-        sink, PLAN_SCHEMA, version="2.6", compression="zstd", compression_level=9, store_schema=False
-    ) as writer:
-        writer.add_key_value_metadata(metadata)
-        for files in shards:
-            rows = [asdict(file) for file in files]
-            writer.write_table(pa.Table.from_pylist(rows, schema=PLAN_SCHEMA), row_group_size=len(rows))
-    return sink.getvalue().to_pybytes()
+    return tables.serialise_groups(PLAN_COLUMNS, groups, metadata)
 
 
 def parse_plan(name: str, data: bytes) -> Plan:
     """Open the bytes of a plan; SectionCorrupt if they are none."""
+    groups = tables.Groups(name, data, PLAN_COLUMNS)
     try:
-        file = pq.ParquetFile(pa.BufferReader(data))
-        settings = json.loads((file.metadata.metadata or {})[_SETTINGS_KEY])
-        return Plan(PlanSettings(**settings), file)
-    except (pa.ArrowException, OSError, KeyError, ValueError, TypeError):
-        raise SectionCorrupt(f"{name}: not a plan") from None
+        settings = PlanSettings(**json.loads(groups.metadata[_SETTINGS_KEY]))
+    except (KeyError, ValueError, TypeError):
+        raise SectionCorrupt(f"{name}: a plan without its settings") from None
+    return Plan(settings, groups)
 
 
 def run_id(ordinal: int, plan: bytes) -> str:
-    """The id of the run that carries out a plan: its place among the archive's runs, and a digest."""
+    """The id of a run: its place among the archive's runs, and the digest of its plan."""
     return f"{ordinal:04d}-{hashlib.sha256(plan).hexdigest()[:16]}"

@@ -1,35 +1,31 @@
 """Reports: what a verification found, and what a run spent. No digest covers them."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-
-import pyarrow as pa
+from dataclasses import asdict, dataclass
 
 from schemas import tables
+from schemas.tables import Column, Record
 
-FINDING_SCHEMA = pa.schema(
-    [
-        pa.field("object", pa.string(), nullable=False),
-        pa.field("finding", pa.string()),
-        pa.field("detail", pa.string(), nullable=False),
-        pa.field("paths", pa.list_(pa.string()), nullable=False),
-        pa.field("next_command", pa.string(), nullable=False),
-        pa.field("images_checked", pa.int64(), nullable=False),
-    ]
+FINDING_COLUMNS = (
+    Column("object", "string"),
+    Column("finding", "string", nullable=True),
+    Column("detail", "string"),
+    Column("paths", "strings"),
+    Column("next_command", "string"),
+    Column("images_checked", "int64"),
+    Column("images_decoded", "int64"),
 )
 
-TIMING_SCHEMA = pa.schema(
-    [
-        pa.field("shard", pa.string(), nullable=False),
-        pa.field("files", pa.int64(), nullable=False),
-        pa.field("quarantined", pa.int64(), nullable=False),
-        pa.field("source_size_bytes", pa.int64(), nullable=False),
-        pa.field("blob_size_bytes", pa.int64(), nullable=False),
-        pa.field("read_s", pa.float64(), nullable=False),
-        pa.field("segment_s", pa.float64(), nullable=False),
-        pa.field("encode_s", pa.float64(), nullable=False),
-        pa.field("write_s", pa.float64(), nullable=False),
-    ]
+TIMING_COLUMNS = (
+    Column("shard", "string"),
+    Column("files", "int64"),
+    Column("quarantined", "int64"),
+    Column("source_size_bytes", "int64"),
+    Column("blob_size_bytes", "int64"),
+    Column("read_s", "float64"),
+    Column("segment_s", "float64"),
+    Column("encode_s", "float64"),
+    Column("write_s", "float64"),
 )
 
 
@@ -50,11 +46,24 @@ class Finding:
 
 @dataclass(frozen=True)
 class Checked:
-    """One object that a verification looked at: how many of its images, and what was wrong."""
+    """One object that a verification looked at, and what was wrong with it.
+
+    images: of a blob, how many had their bytes checked. decoded: how many their pixels.
+    """
 
     object: str
     images: int = 0
-    findings: tuple[Finding, ...] = field(default=())
+    decoded: int = 0
+    findings: tuple[Finding, ...] = ()
+
+    def __add__(self, other: "Checked") -> "Checked":
+        """Both checks of one object together."""
+        return Checked(
+            self.object,
+            self.images + other.images,
+            self.decoded + other.decoded,
+            self.findings + other.findings,
+        )
 
 
 @dataclass(frozen=True)
@@ -74,11 +83,12 @@ class Timing:
 
 def serialise_findings(checked: Sequence[Checked]) -> bytes:
     """A verification report: one row per finding, and one without finding per sound object."""
-    rows = []
+    rows: list[Record] = []
     for item in checked:
-        base = {"object": item.object, "images_checked": item.images}
+        base = {"images_checked": item.images, "images_decoded": item.decoded}
         if not item.findings:
-            rows.append({**base, "detail": "", "paths": [], "next_command": ""})
+            empty: Record = {"object": item.object, "detail": "", "paths": [], "next_command": ""}
+            rows.append({**base, **empty})
         rows += [
             {
                 **base,
@@ -90,9 +100,9 @@ def serialise_findings(checked: Sequence[Checked]) -> bytes:
             }
             for found in item.findings
         ]
-    return tables.serialise(FINDING_SCHEMA, rows)
+    return tables.serialise(FINDING_COLUMNS, rows)
 
 
 def serialise_timings(timings: Sequence[Timing]) -> bytes:
     """A run's timings: one row per shard."""
-    return tables.serialise(TIMING_SCHEMA, [asdict(timing) for timing in timings])
+    return tables.serialise(TIMING_COLUMNS, [asdict(timing) for timing in timings])

@@ -8,16 +8,16 @@ is refused, so that every changed bit shows.
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from schemas.errors import DigestMismatch, SectionCorrupt, UnsupportedVersion
 
 T = TypeVar("T")
 
 
-def seal(kind: str, version: int, members: Mapping[str, Any]) -> bytes:
+def seal(kind: str, version: int, body: Mapping[str, Any]) -> bytes:
     """The sealed text of an object of `kind` (its member `format`)."""
-    body = {"format": kind, "version": version, **members}
+    body = {"format": kind, "version": version, **body}
     return _canonical({**body, "sha256": hashlib.sha256(_canonical(body)).hexdigest()})
 
 
@@ -28,10 +28,10 @@ def unseal(name: str, data: bytes, kind: str, version: int) -> dict[str, Any]:
     kind), DigestMismatch, or UnsupportedVersion.
     """
     try:
-        body = json.loads(data)
+        body: dict[str, Any] = json.loads(data)
     except (ValueError, RecursionError):
         raise SectionCorrupt(f"{name}: not JSON") from None
-    if not isinstance(body, dict) or _canonical(body) != data:
+    if type(body) is not dict or _canonical(body) != data:
         raise SectionCorrupt(f"{name}: not canonical JSON")
     recorded = body.pop("sha256", None)
     if hashlib.sha256(_canonical(body)).hexdigest() != recorded:
@@ -49,6 +49,19 @@ def member(name: str, body: Mapping[str, Any], key: str, kind: type[T]) -> T:
     if type(value) is not kind:
         raise SectionCorrupt(f"{name}: member {key!r} is not of type {kind.__name__}")
     return value
+
+
+def members(name: str, body: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """One member that is itself an object; SectionCorrupt otherwise."""
+    return cast(dict[str, Any], member(name, body, key, dict))
+
+
+def objects(name: str, body: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
+    """One member that is a list of objects; SectionCorrupt otherwise."""
+    values = cast(list[Any], member(name, body, key, list))
+    if any(type(value) is not dict for value in values):
+        raise SectionCorrupt(f"{name}: member {key!r} is not a list of objects")
+    return values
 
 
 def _canonical(body: object) -> bytes:

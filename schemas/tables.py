@@ -1,7 +1,11 @@
-"""Parquet tables as reproducible bytes: the same rows give the same file."""
+# pyright: basic
+"""Parquet tables as reproducible bytes: the same rows give the same file.
 
-from collections.abc import Sequence
-from typing import Any
+The only module that speaks to pyarrow, which ships no types.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -11,21 +15,85 @@ from schemas.errors import SectionCorrupt
 ROW_GROUP_ROWS = 1024
 COMPRESSION_LEVEL = 9
 
+Record = dict[str, Any]
 
-def serialise(
-    schema: pa.Schema, rows: Sequence[dict[str, Any]], row_group_rows: int = ROW_GROUP_ROWS
+_TYPES = {
+    "string": pa.string(),
+    "strings": pa.list_(pa.string()),
+    "int16": pa.int16(),
+    "int32": pa.int32(),
+    "int64": pa.int64(),
+    "float64": pa.float64(),
+    "binary": pa.binary(),
+    "digest": pa.binary(32),
+}
+
+
+class Column(NamedTuple):
+    """A column: its name, its type (a key of `_TYPES`), whether it may be null."""
+
+    name: str
+    type: str
+    nullable: bool = False
+
+
+Columns = tuple[Column, ...]
+
+
+class Groups:
+    """A table read one row group at a time."""
+
+    def __init__(self, name: str, data: bytes, columns: Columns) -> None:
+        """name: for messages. SectionCorrupt if the bytes are not a table with these columns."""
+        self._name, self._columns = name, columns
+        try:
+            self._file = pq.ParquetFile(pa.BufferReader(data))
+        except _NOT_A_TABLE as error:
+            raise _corrupt(name, error) from None
+        if self._file.schema_arrow.names != [column.name for column in columns]:
+            raise SectionCorrupt(f"{name}: other columns than a table of this kind has")
+        self.metadata: Mapping[bytes, bytes] = self._file.metadata.metadata or {}
+
+    def __len__(self) -> int:
+        return self._file.num_row_groups
+
+    @property
+    def rows(self) -> int:
+        """How many rows all groups hold together."""
+        return self._file.metadata.num_rows
+
+    def size(self, index: int) -> int:
+        """How many rows one group holds."""
+        return self._file.metadata.row_group(index).num_rows
+
+    def read(self, index: int) -> list[Record]:
+        """The rows of one group; SectionCorrupt if it is damaged."""
+        try:
+            return self._file.read_row_group(index).cast(_schema(self._columns)).to_pylist()
+        except _NOT_A_TABLE as error:
+            raise _corrupt(self._name, error) from None
+
+
+def serialise(columns: Columns, rows: Sequence[Record]) -> bytes:
+    """The bytes of a table with these rows, in this order, in row groups of 1024."""
+    starts = range(0, max(1, len(rows)), ROW_GROUP_ROWS)
+    return serialise_groups(columns, (rows[i : i + ROW_GROUP_ROWS] for i in starts))
+
+
+def serialise_groups(
+    columns: Columns,
+    groups: Iterable[Sequence[Record]],
+    metadata: Mapping[bytes, bytes] | None = None,
 ) -> bytes:
-    """The bytes of a Parquet file with these rows, in this order."""
-    return serialise_table(pa.Table.from_pylist(list(rows), schema=schema), row_group_rows)
+    """The bytes of a table, one row group for each group of rows.
 
-
-def serialise_table(table: pa.Table, row_group_rows: int = ROW_GROUP_ROWS) -> bytes:
-    """The bytes of a Parquet file. Every writer setting is fixed here, none left to a default."""
+    metadata: key-value metadata of the file. No writer setting is left to a default.
+    """
+    schema = _schema(columns)
     sink = pa.BufferOutputStream()
-    pq.write_table(
-        table,
+    with pq.ParquetWriter(
         sink,
-        row_group_size=row_group_rows,
+        schema,
         version="2.6",
         data_page_version="1.0",
         compression="zstd",
@@ -33,15 +101,28 @@ def serialise_table(table: pa.Table, row_group_rows: int = ROW_GROUP_ROWS) -> by
         use_dictionary=True,
         write_statistics=True,
         store_schema=False,
-    )
+    ) as writer:
+        if metadata:
+            writer.add_key_value_metadata(dict(metadata))
+        for rows in groups:
+            table = pa.Table.from_pylist(list(rows), schema=schema)
+            writer.write_table(table, row_group_size=max(1, len(rows)))
     return sink.getvalue().to_pybytes()
 
 
-def parse(name: str, data: bytes, schema: pa.Schema) -> pa.Table:
-    """The table in a Parquet file; SectionCorrupt if it is none or lacks the schema's columns."""
-    try:
-        table = pq.read_table(pa.BufferReader(data))
-        return table.select(schema.names).cast(schema)
-    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise SectionCorrupt(f"{name}: not a table of this kind ({reason})") from None
+def parse(name: str, data: bytes, columns: Columns) -> list[Record]:
+    """All rows of a table; SectionCorrupt if the bytes are not a table with these columns."""
+    groups = Groups(name, data, columns)
+    return [row for index in range(len(groups)) for row in groups.read(index)]
+
+
+_NOT_A_TABLE = (pa.ArrowException, OSError, KeyError, ValueError)
+
+
+def _schema(columns: Columns) -> pa.Schema:
+    return pa.schema([pa.field(c.name, _TYPES[c.type], nullable=c.nullable) for c in columns])
+
+
+def _corrupt(name: str, error: Exception) -> SectionCorrupt:
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return SectionCorrupt(f"{name}: not a table of this kind ({reason})")

@@ -46,7 +46,9 @@ class Archive:
         try:
             data = store.get(ARCHIVE_JSON)
         except ObjectMissing:
-            raise NotAnArchive(f"{store.url}: no {ARCHIVE_JSON} there; is this an archive?") from None
+            raise NotAnArchive(
+                f"{store.url}: no {ARCHIVE_JSON} there; is this an archive?"
+            ) from None
         archive = cls(store, ArchiveHeader.parse(data), State())
         archive.refresh()
         return archive
@@ -190,5 +192,3 @@ def _prove_put_if_absent(store: Store, header: bytes) -> None:
     except ObjectExists:
         return
     raise StorageError(f"{store.url}: this store overwrites objects that exist; use another")
-
-

@@ -18,8 +18,8 @@ def current_rows(
 
     include: shell patterns over paths, of which one must match (`*` matches `/` too); none
     means all. on_damage: told of a shard whose manifest part cannot be read, which is then left
-    out; without it the error is raised. Rows of a shard are sorted by path. Memory grows with the number of paths only
-    where there are several runs.
+    out; without it the error is raised. Rows of a shard are sorted by path. Memory grows with
+    the number of paths only where there are several runs.
     """
     several = len(archive.state.runs) > 1
     seen: set[str] = set()

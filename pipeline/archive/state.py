@@ -14,8 +14,8 @@ class State:
 
     sequence: int = 0
     last_commit_sha256: str = ""
-    runs: dict[str, RunRecord] = field(default_factory=dict)
-    shards: dict[str, ShardRecord] = field(default_factory=dict)
+    runs: dict[str, RunRecord] = field(default_factory=dict[str, RunRecord])
+    shards: dict[str, ShardRecord] = field(default_factory=dict[str, ShardRecord])
 
     def apply(self, commit: Commit, data: bytes) -> "State":
         """The state after `commit`, whose bytes are `data`.
@@ -23,7 +23,8 @@ class State:
         A checkpoint needs no state before it. SectionCorrupt if the commit does not follow.
         """
         where = f"commit {commit.sequence}"
-        follows = commit.sequence == self.sequence + 1 and commit.previous == self.last_commit_sha256
+        before = (self.sequence + 1, self.last_commit_sha256)
+        follows = (commit.sequence, commit.previous) == before
         if not follows and not (commit.checkpoint and self.sequence == 0):
             raise SectionCorrupt(f"{where}: does not follow commit {self.sequence}")
         runs = {} if commit.checkpoint else dict(self.runs)

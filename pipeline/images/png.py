@@ -49,8 +49,8 @@ def put_together(pixels: NDArray[np.uint8], envelope: bytes) -> bytes:
     (length,) = struct.unpack_from("<I", envelope)
     first, second = envelope[4 : 4 + length], envelope[4 + length :]
     plain = pillow.encode(pixels, FORMAT)
-    image_data = b"".join(plain[start:end] for kind, start, end in _chunks(plain) if kind == b"IDAT")
-    return plain[:_IHDR_END] + first + image_data + second
+    pieces = [plain[start:end] for kind, start, end in _chunks(plain) if kind == b"IDAT"]
+    return plain[:_IHDR_END] + first + b"".join(pieces) + second
 
 
 def _around_image_data(data: bytes) -> tuple[bytes, bytes]:

@@ -82,7 +82,8 @@ class RawFormat:
         # TIFF may describe its samples behind them: put something in their place to find out.
         layout = self._layout(first + bytes(pixels.size) + second)
         shape = (layout.height, layout.width, layout.channels)
-        if start != layout.start or shape != (*pixels.shape[:2], pixels.size // max(1, pixels.shape[0] * pixels.shape[1])):
+        expected = pixels.shape if pixels.ndim == 3 else (*pixels.shape, 1)
+        if start != layout.start or shape != expected:
             raise UnreadableImage(f"envelope of a {self.FORMAT} file does not fit its pixels")
         rows = np.zeros((layout.height, layout.stride), np.uint8)
         ordered = _reorder(pixels.reshape(shape), layout)

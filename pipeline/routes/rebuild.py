@@ -38,7 +38,8 @@ def rebuild(row: Row, payload: bytes, models: Models) -> bytes:
     """
     if row.codec != SEEC:
         return _stored(row, payload)
-    data = write_picture(Picture(row.format or "", _pixels(row, payload, models), row.envelope or b""))
+    pixels = _pixels(row, payload, models)
+    data = write_picture(Picture(row.format or "", pixels, row.envelope or b""))
     if pixel_digest(read_picture(data).pixels) != row.pixel_digest:
         raise DigestMismatch(f"{row.path}: the {row.format} file written back has other pixels")
     return data
@@ -46,9 +47,10 @@ def rebuild(row: Row, payload: bytes, models: Models) -> bytes:
 
 def _pixels(row: Row, payload: bytes, models: Models) -> Pixels:
     check_payload(row, payload)
-    if row.model_id not in models:
+    model = models.get(row.model_id or "")
+    if model is None:
         raise UnknownModel(f"{row.path}: no model {row.model_id} at hand")
-    pixels = decode(payload, models={row.model_id: models[row.model_id]})
+    pixels = decode(payload, models={model.id: model})
     if pixel_digest(pixels) != row.pixel_digest:
         raise DigestMismatch(f"{row.path}: decodes to pixels that differ from their digest")
     return pixels

@@ -157,9 +157,8 @@ class ArchivingRun:
 
     def _send(self, shard: _Shard, batch: Batch) -> None:
         segmenter, encoder = self._segmenters.take(), self._encoders.take()
-        report, drafts, images = read_batch.remote(
-            self._source, batch, self._run.run_id, self._plan.settings
-        )
+        refs: Any = read_batch.remote(self._source, batch, self._run.run_id, self._plan.settings)
+        report, drafts, images = refs
         labels, segment_s = segmenter.segment.remote(images)
         entries, encode_s = encoder.encode.remote(drafts, images, labels)
         flight = _Flight(batch, shard, report, entries, segment_s, encode_s, segmenter, encoder)
@@ -202,10 +201,13 @@ class ArchivingRun:
             self._on_files(len(batch.files))
 
     def _write(self, shard: _Shard) -> None:
-        record, seconds = write.remote(self._store, shard.name, shard.entries, shard.failed)
+        refs: Any = write.remote(self._store, shard.name, shard.entries, shard.failed)
+        record, seconds = refs
         self._writes[record] = (shard, seconds)
 
-    def _finish(self, shard: _Shard, record: Any, seconds: Any) -> tuple[ShardRecord, Timing] | None:
+    def _finish(
+        self, shard: _Shard, record: Any, seconds: Any
+    ) -> tuple[ShardRecord, Timing] | None:
         """The shard's record and timing, or None if what it was made of is lost."""
         self._shards.remove(shard)
         try:

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -69,7 +69,7 @@ def cluster(address: str | None = None, cpus: int | None = None) -> Iterator[Pla
             ray.shutdown()
 
 
-def _placement(resources: dict[str, float]) -> Placement:
+def _placement(resources: Mapping[str, float]) -> Placement:
     gpus, cpus = int(resources.get("GPU", 0)), int(resources.get("CPU", 1))
     if gpus:
         return Placement(

@@ -17,7 +17,7 @@ class Pool:
     """Actors that all do the same. Ray restarts those that die."""
 
     def __init__(self, size: int, start: Callable[[], Any]) -> None:
-        """start: starts one actor, which has a method `ready`. Errors of its constructor show here."""
+        """start: starts one actor, which has a method `ready`. Raises what a constructor raises."""
         self._actors = [start() for _ in range(size)]
         self._load: Counter[Any] = Counter()
         ray.get(self._actors[0].ready.remote())

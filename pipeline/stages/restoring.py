@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -113,8 +114,7 @@ def _target_name(target: Store, row: Row) -> str:
     if not is_safe(raw):
         raise SourceError(f"{row.path}: leads out of the target; not restored")
     if target.is_local:
-        root = os.path.realpath(target.root)
-        parent = os.path.realpath(os.path.dirname(target.path(name)))
-        if parent != root and not parent.startswith(root.rstrip("/") + "/"):
+        parent = Path(target.path(name)).parent.resolve()
+        if not parent.is_relative_to(Path(target.root).resolve()):
             raise SourceError(f"{row.path}: a link in the target leads out of it; not restored")
     return name

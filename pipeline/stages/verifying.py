@@ -95,7 +95,7 @@ def verify_shards(
             chosen = scope.choose(check.sound)
             blob = shard.blob.name
             if lacking := tuple(without_model(store, blob, chosen, models)):
-                yield Checked(blob, 0, lacking)
+                yield Checked(blob, findings=lacking)
             ready = [r for r in chosen if r.model_id is None or r.model_id in models]
             images.extend((shard, group) for group in group_rows(ready))
         else:
@@ -119,7 +119,7 @@ def _land(
             return
         detail = f"{rows[0].path}: decoding it takes the worker down"
         found = image_finding(store, shard.blob.name, rows[0], "image-undecodable", detail)
-        yield Checked(shard.blob.name, 1, (found,))
+        yield Checked(shard.blob.name, decoded=1, findings=(found,))
 
 
 def group_rows(rows: Iterable[Row]) -> Iterator[list[Row]]:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from fsspec.exceptions import FSTimeoutError
+from fsspec.exceptions import FSTimeoutError  # pyright: ignore[reportMissingTypeStubs]
 
 from schemas.errors import (
     ObjectExists,

@@ -1,11 +1,12 @@
 """A place for immutable objects: a directory, a bucket prefix, or anything else fsspec reaches."""
 
-import os
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
-import fsspec
-from fsspec.implementations.local import LocalFileSystem
+import fsspec  # pyright: ignore[reportMissingTypeStubs]
+from fsspec.implementations.local import (  # pyright: ignore[reportMissingTypeStubs]
+    LocalFileSystem,
+)
 
 from pipeline.storage import local
 from pipeline.storage.retry import Retry
@@ -27,9 +28,10 @@ class Store:
         self._given = url
         try:
             # Another writer may add objects at any time, so listings are never cached.
-            fs, root = fsspec.url_to_fs(url, use_listings_cache=False)
+            opened: Any = fsspec.url_to_fs(url, use_listings_cache=False)  # pyright: ignore[reportUnknownMemberType]
         except (ValueError, ImportError) as error:
             raise StorageError(f"{url}: {error}") from None
+        fs, root = opened
         self._fs: Any = fs
         self.is_local = isinstance(fs, LocalFileSystem)
         self._root: str = root.rstrip("/")
@@ -133,7 +135,7 @@ class Store:
         except ObjectMissing:
             return
         for path in sorted(found):
-            if not os.path.basename(path).startswith(local.PARTIAL_PREFIX):
+            if not path.rpartition("/")[2].startswith(local.PARTIAL_PREFIX):
                 yield path[len(self._root) + 1 :]
 
     def top_level(self) -> list[str]:

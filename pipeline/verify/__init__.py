@@ -1,1 +1,1 @@
-"""Read committed rows and prove them. Knows nothing of encoding, and keeps going after a finding."""
+"""Read committed rows and prove them; knows nothing of encoding, and goes on after a finding."""

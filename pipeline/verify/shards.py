@@ -51,7 +51,7 @@ def check_images(
             findings.append(image_finding(store, blob, row, "pixels-differ", str(error)))
         except (FormatError, ModelError) as error:
             findings.append(image_finding(store, blob, row, "image-undecodable", str(error)))
-    return Checked(blob, len(rows), tuple(findings))
+    return Checked(blob, decoded=len(rows), findings=tuple(findings))
 
 
 def image_finding(store: Store, blob: str, row: Row, kind: str, detail: str) -> Finding:
@@ -68,9 +68,7 @@ def without_model(
         if row.model_id is not None and row.model_id not in models:
             detail = f"{row.path}: its model {row.model_id} is missing or damaged"
             model = f"models/{row.model_id}.safetensors"
-            yield Finding(
-                "image-undecodable", blob, detail, copy_back(store, model), (row.path,)
-            )
+            yield Finding("image-undecodable", blob, detail, copy_back(store, model), (row.path,))
 
 
 def _check_manifest(store: Store, shard: ShardRecord) -> tuple[Checked, list[Row] | None]:
@@ -136,7 +134,7 @@ def _check_blob(
             hasher.update(store.get_range(name, start, min(_READ_SIZE_BYTES, size_bytes - start)))
     except ObjectMissing:
         gone = Finding("blob-missing", name, "is gone", next_step, paths)
-        return Checked(name, len(paths), (gone,)), []
+        return Checked(name, findings=(gone,)), []
     findings: tuple[Finding, ...] = ()
     if size_bytes != shard.blob.size_bytes or hasher.hexdigest() != shard.blob.sha256:
         affected = tuple(row.path for row in damaged)
@@ -146,4 +144,4 @@ def _check_blob(
         affected = tuple(row.path for row in damaged)
         detail = "the blob is sound, but rows of its manifest part describe other bytes"
         findings = (Finding("manifest-damaged", shard.manifest.name, detail, next_step, affected),)
-    return Checked(name, len(paths), findings), sound
+    return Checked(name, images=len(paths), findings=findings), sound
