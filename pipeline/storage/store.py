@@ -1,7 +1,7 @@
 """A place for immutable objects: a directory, a bucket prefix, or anything else fsspec reaches."""
 
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import fsspec  # pyright: ignore[reportMissingTypeStubs]
 from fsspec.implementations.local import (  # pyright: ignore[reportMissingTypeStubs]
@@ -28,7 +28,7 @@ class Store:
         self._given = url
         try:
             # Another writer may add objects at any time, so listings are never cached.
-            opened: Any = fsspec.url_to_fs(url, use_listings_cache=False)  # pyright: ignore[reportUnknownMemberType]
+            opened = cast(Any, fsspec).url_to_fs(url, use_listings_cache=False)
         except (ValueError, ImportError) as error:
             raise StorageError(f"{url}: {error}") from None
         fs, root = opened
