@@ -15,7 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__)
+#if defined(MULTIVERSION) /* tests build one version at a time */
+#elif defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__)
 #define MULTIVERSION \
     __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
@@ -29,6 +30,7 @@ enum {
     INPUTS = TAP_VALUES + 6,
     MARGIN = 3,
     LANES = 16,   /* outputs in one panel of packed weights */
+    HALF = 8,     /* floats in one vector: two vectors make a panel */
     ROWS = 6,     /* pixels in one register block */
     CHUNK = 48,   /* pixels whose features fit in the first-level cache; multiple of ROWS */
     WIDEST = 512, /* features a layer may have; loading a model checks it */
@@ -42,7 +44,7 @@ enum {
     LOGISTIC_ONE_SHIFTED = 8192,
 };
 
-typedef float lanes __attribute__((vector_size(LANES * sizeof(float))));
+typedef float lanes __attribute__((vector_size(HALF * sizeof(float)), aligned(4), may_alias));
 
 typedef struct {
     int in, out, panels;
@@ -65,24 +67,33 @@ typedef struct {
 INLINE void layer_sums(const Layer *layer, const float *in, int n, int32_t *out) {
     const int stride = layer->panels * LANES;
     for (int p = 0; p < layer->panels; p++) {
-        const float *weight = layer->weight + (size_t)p * layer->in * LANES;
-        lanes start;
-        memcpy(&start, layer->start + p * LANES, sizeof start);
+        const lanes *weight = (const lanes *)(layer->weight + (size_t)p * layer->in * LANES);
+        const lanes *start = (const lanes *)(layer->start + p * LANES);
         for (int first = 0; first < n; first += ROWS) {
-            lanes sum[ROWS];
+            lanes sum[ROWS][2];
             const float *x = in + (size_t)first * layer->in;
-            for (int r = 0; r < ROWS; r++) sum[r] = start;
-            for (int i = 0; i < layer->in; i++) {
-                lanes w;
-                memcpy(&w, weight + (size_t)i * LANES, sizeof w);
 #pragma GCC unroll 6
-                for (int r = 0; r < ROWS; r++) sum[r] += x[(size_t)r * layer->in + i] * w;
+            for (int r = 0; r < ROWS; r++) sum[r][0] = start[0], sum[r][1] = start[1];
+            for (int i = 0; i < layer->in; i++) {
+                const lanes low = weight[2 * i], high = weight[2 * i + 1];
+#pragma GCC unroll 6
+                for (int r = 0; r < ROWS; r++) {
+                    const float a = x[(size_t)r * layer->in + i];
+                    sum[r][0] += a * low;
+                    sum[r][1] += a * high;
+                }
+            }
+            float total[ROWS][LANES];
+#pragma GCC unroll 6
+            for (int r = 0; r < ROWS; r++) {
+                *(lanes *)total[r] = sum[r][0];
+                *(lanes *)(total[r] + HALF) = sum[r][1];
             }
             const int32_t *shift = layer->shift + p * LANES;
             for (int r = 0; r < ROWS; r++) {
                 int32_t *o = out + (size_t)(first + r) * stride + p * LANES;
                 for (int l = 0; l < LANES; l++) {
-                    int32_t y = (int32_t)sum[r][l] >> shift[l];
+                    int32_t y = (int32_t)total[r][l] >> shift[l];
                     y = y > LIMIT ? LIMIT : y;
                     o[l] = y < -LIMIT ? -LIMIT : y;
                 }
@@ -554,7 +565,7 @@ INLINE int32_t log2_q8(const int32_t *table, int32_t v) {
     return (exponent << 8) + table[mantissa - 1024];
 }
 
-/* Code length in 1/256 bit of each block of each tile under each expert. */
+/* Code length in 1/256 bit of the even rows of each block of each tile under each expert. */
 static int measure_group(const Group *g, const int32_t *log2_table, int64_t *costs) {
     const Network *net = g->net;
     const int outputs = 12 * net->mixtures;
@@ -562,7 +573,7 @@ static int measure_group(const Group *g, const int32_t *log2_table, int64_t *cos
     if (!make_step(&s, g)) return -2;
     for (int tile = 0; tile < g->tiles; tile++) {
         int height = g->size[2 * tile], width = g->size[2 * tile + 1];
-        for (int y = 0; y < height; y++)
+        for (int y = 0; y < height; y += 2) /* half the rows tell enough to choose */
             for (int first = 0; first < width; first += CHUNK) {
                 int n = width - first < CHUNK ? width - first : CHUNK;
                 for (int i = 0; i < n; i++) s.at[i] = offset_of(g, tile, y, first + i);

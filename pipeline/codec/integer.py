@@ -28,7 +28,7 @@ from pipeline.codec.profile import (
     W,
 )
 from pipeline.codec.tables import log2_table
-from pipeline.codec.tiles import MARGIN, GroupCanvas, Wavefront, wavefront
+from pipeline.codec.tiles import MARGIN, GroupCanvas, Wavefront, even_rows, wavefront
 from pipeline.codec.weights import Layer, Model
 
 FLOOR = 4  # added to the frequency of each of the 256 values
@@ -123,8 +123,8 @@ class TorchKernels:
         group.canvas.reshape(-1)[:] = flat.cpu().numpy()
 
     def measure(self, group: GroupCanvas) -> NDArray[np.int64]:
-        """Code length of each block under each expert, [tiles, B, B, experts], 1/256 bit."""
-        order = wavefront(group)
+        """Code length of the even rows of each block, [tiles, B, B, experts], 1/256 bit."""
+        order = even_rows(wavefront(group))
         flat = torch.from_numpy(group.canvas).to(self._device).view(-1)
         blocks = group.labels.shape[1]
         shift = group.block_shift

@@ -37,7 +37,7 @@ class NativeKernels:
             raise SectionCorrupt("coded words that no encoder writes")
 
     def measure(self, group: GroupCanvas) -> NDArray[np.int64]:
-        """Code length of each block under each expert, [tiles, B, B, experts], 1/256 bit."""
+        """Code length of the even rows of each block, [tiles, B, B, experts], 1/256 bit."""
         costs = _kernels.measure(*self._arguments(group), log2_table())
         return np.frombuffer(costs, np.int64).reshape(*group.labels.shape, self._experts)
 
