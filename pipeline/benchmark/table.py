@@ -19,7 +19,7 @@ def table_lines(results: Sequence[FolderResult], width: int = 100) -> list[str]:
         console.print(_table(result))
         for line in _footer(result):
             console.print(line, markup=False, soft_wrap=True)
-    return sink.getvalue().splitlines()
+    return [line.rstrip() for line in sink.getvalue().splitlines()]
 
 
 def _table(result: FolderResult) -> Table:
