@@ -7,8 +7,9 @@ gives an error that names the section, never a wrong picture.
 import struct
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import NamedTuple
 
-import google_crc32c
+import google_crc32c  # pyright: ignore[reportMissingTypeStubs]
 
 from schemas.errors import (
     FormatError,
@@ -31,6 +32,23 @@ _ENTRY = struct.Struct("<BBII")
 _CRC = struct.Struct("<I")
 
 
+class _Head(NamedTuple):
+    """The fields of the header, in file order."""
+
+    magic: bytes
+    version: int
+    flags: int
+    channels: int
+    block_shift: int
+    width: int
+    height: int
+    tile_size: int
+    tiles_per_group: int
+    model_id: bytes
+    digest: bytes
+    sections: int
+
+
 class SectionKind(IntEnum):
     """What a section holds. Kinds without a decoder here are refused by name."""
 
@@ -46,6 +64,9 @@ class Coding(IntEnum):
 
     RANGE = 0
     RAW = 1
+
+
+_KINDS, _CODINGS = frozenset(SectionKind), frozenset(Coding)
 
 
 @dataclass(frozen=True)
@@ -89,6 +110,11 @@ class Container:
         return -(-rows * columns // self.tiles_per_group)
 
 
+def crc32c(data: bytes) -> int:
+    """CRC-32C (Castagnoli) of the bytes."""
+    return int(google_crc32c.value(data))  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]
+
+
 def serialise(container: Container) -> bytes:
     """The bytes of a container."""
     c = container
@@ -107,11 +133,11 @@ def serialise(container: Container) -> bytes:
         len(c.sections),
     )
     table = b"".join(
-        _ENTRY.pack(s.kind, s.coding, len(s.payload), google_crc32c.value(s.payload))
+        _ENTRY.pack(s.kind, s.coding, len(s.payload), crc32c(s.payload))
         for s in c.sections
     )
     front = head + table
-    crc = _CRC.pack(google_crc32c.value(front))
+    crc = _CRC.pack(crc32c(front))
     return b"".join([front, crc, *(s.payload for s in c.sections)])
 
 
@@ -125,26 +151,29 @@ def parse(blob: bytes, *, max_pixels: int = MAX_PIXELS) -> Container:
         raise FormatError("not a .seec file: wrong magic bytes")
     if len(blob) < _HEADER.size + _CRC.size:
         raise Truncated(f"a .seec header has {_HEADER.size + _CRC.size} bytes, got {len(blob)}")
-    fields = _HEADER.unpack_from(blob)
-    if fields[1] != VERSION:
-        raise UnsupportedVersion(f".seec version {fields[1]}; this build reads {VERSION}")
-    front = _HEADER.size + _ENTRY.size * fields[-1]
+    head = _Head(*_HEADER.unpack_from(blob))
+    if head.version != VERSION:
+        raise UnsupportedVersion(f".seec version {head.version}; this build reads {VERSION}")
+    front = _HEADER.size + _ENTRY.size * head.sections
     if len(blob) < front + _CRC.size:
         raise Truncated(f"the section table ends at byte {front + _CRC.size} of {len(blob)}")
-    if _CRC.unpack_from(blob, front)[0] != google_crc32c.value(blob[:front]):
+    if _CRC.unpack_from(blob, front)[0] != crc32c(blob[:front]):
         raise SectionCorrupt("the header or section table is damaged (CRC-32C)")
-    if fields[2] != 0:
-        raise UnsupportedVersion(f"unknown feature flags {fields[2]:#04x}")
-    container = _header(fields, _sections(blob, fields[-1]))
+    if head.flags:
+        raise UnsupportedVersion(f"unknown feature flags {head.flags:#04x}")
+    container = Container(
+        head.width,
+        head.height,
+        head.channels,
+        head.block_shift,
+        head.tile_size,
+        head.tiles_per_group,
+        head.model_id,
+        head.digest,
+        _sections(blob, head.sections),
+    )
     _check(container, max_pixels)
     return container
-
-
-def _header(fields: tuple, sections: tuple[Section, ...]) -> Container:
-    _, _, _, channels, block_shift, width, height, tile, per_group, model, digest, _ = fields
-    return Container(
-        width, height, channels, block_shift, tile, per_group, model, digest, sections
-    )
 
 
 def _sections(blob: bytes, count: int) -> tuple[Section, ...]:
@@ -152,13 +181,13 @@ def _sections(blob: bytes, count: int) -> tuple[Section, ...]:
     sections: list[Section] = []
     for index in range(count):
         kind, coding, length, crc = _ENTRY.unpack_from(blob, _HEADER.size + _ENTRY.size * index)
-        if kind not in SectionKind.__members__.values() or coding not in (0, 1):
+        if kind not in _KINDS or coding not in _CODINGS:
             raise UnsupportedVersion(f"section {index}: unknown kind {kind} or coding {coding}")
         payload = blob[position : position + length]
         position += length
         if len(payload) != length:
             raise Truncated(f"section {index} ends at byte {position} of {len(blob)}")
-        if google_crc32c.value(payload) != crc:
+        if crc32c(payload) != crc:
             raise SectionCorrupt(f"section {index} ({SectionKind(kind).name}) is damaged (CRC-32C)")
         sections.append(Section(SectionKind(kind), Coding(coding), payload))
     if position != len(blob):

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeVarTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,7 @@ from schemas.container import (
 from schemas.errors import SectionCorrupt, UnknownModel, UnsupportedVersion
 
 Pixels = NDArray[np.uint8]
+Arguments = TypeVarTuple("Arguments")
 _DECODED_KINDS = (SectionKind.LABELS, SectionKind.TILE_GROUP)
 
 
@@ -102,7 +104,9 @@ def decode(
     return pixels
 
 
-def run_all(function: Callable[..., None], calls: list[tuple], threads: int) -> None:
+def run_all(
+    function: Callable[[*Arguments], None], calls: list[tuple[*Arguments]], threads: int
+) -> None:
     """Call `function` with each tuple of arguments, on `threads` threads."""
     if threads <= 1 or len(calls) <= 1:
         for arguments in calls:

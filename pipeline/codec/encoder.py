@@ -1,13 +1,14 @@
 """Pixels to bytes: the encoder of `.seec` files."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.codec.decoder import run_all
 from pipeline.codec.entropy import encode_labels
-from pipeline.codec.kernels import make_kernels
+from pipeline.codec.kernels import Kernels, make_kernels
 from pipeline.codec.labels import blocks_from_map, choose_labels
 from pipeline.codec.models import default_model
 from pipeline.codec.tiles import (
@@ -55,6 +56,17 @@ def encode(
     return Encoder(model or default_model(), device, threads).encode_batch([image], [labels])[0]
 
 
+@dataclass(frozen=True)
+class _Plan:
+    """How an encoder cuts images, and with what it codes them."""
+
+    model: Model
+    kernels: Kernels
+    tile_size: int
+    tiles_per_group: int
+    block_shift: int
+
+
 class Encoder:
     """Encodes batches of images with one model on one device.
 
@@ -71,28 +83,20 @@ class Encoder:
         tiles_per_group: int = 1,
         block_shift: int = BLOCK_SHIFT,
     ):
-        self._model, self._threads = model, threads
-        self._kernels = make_kernels(model, device)
-        self._tile_size, self._tiles_per_group = tile_size, tiles_per_group
-        self._block_shift = block_shift
+        kernels = make_kernels(model, device)
+        self._plan = _Plan(model, kernels, tile_size, tiles_per_group, block_shift)
+        self._threads = threads
 
     def encode_batch(
         self, images: Sequence[Pixels], labels: Sequence[Pixels | None]
     ) -> list[bytes]:
         """Encode images, each as `encode` would: the bytes do not depend on the batch."""
-        jobs = [_ImageJob(self, i, m) for i, m in zip(images, labels, strict=True)]
+        jobs = [_ImageJob(self._plan, i, m) for i, m in zip(images, labels, strict=True)]
         run_all(_ImageJob.measure, [(j, g) for j in jobs for g in j.groups], self._threads)
         for job in jobs:
             job.choose()
         run_all(_ImageJob.code, [(j, g) for j in jobs for g in j.groups], self._threads)
         return [job.finish() for job in jobs]
-
-    # What _ImageJob needs of its encoder.
-
-    @property
-    def model(self) -> Model:
-        """The model that this encoder uses."""
-        return self._model
 
 
 class _Group:
@@ -107,26 +111,26 @@ class _Group:
 class _ImageJob:
     """One image on its way through the encoder."""
 
-    def __init__(self, encoder: Encoder, image: Pixels, label_map: Pixels | None):
+    def __init__(self, plan: _Plan, image: Pixels, label_map: Pixels | None):
         _check_image(image, label_map)
-        self._encoder = encoder
+        self._plan = plan
         self._gray = image.ndim == 2
         self._image = image[..., None] if self._gray else image
         height, width = image.shape[:2]
-        self._shift = encoder._block_shift
-        self._experts = encoder.model.profile.experts
+        self._shift = plan.block_shift
+        self._experts = plan.model.profile.experts
         shape = (-(-height >> self._shift), -(-width >> self._shift))
         self._labels = np.zeros(shape, np.uint8)
         self._rate = label_map is None and self._experts > 1
         if label_map is not None:
             self._labels = blocks_from_map(label_map, self._shift, self._experts)
-        groups = tile_groups(height, width, encoder._tile_size, encoder._tiles_per_group)
+        groups = tile_groups(height, width, plan.tile_size, plan.tiles_per_group)
         self.groups = [_Group(tiles) for tiles in groups]
 
     def measure(self, group: _Group) -> None:
         """Code lengths of the group's blocks under every expert, if they are to decide."""
         if self._rate:
-            group.costs = self._encoder._kernels.measure(self._canvas(group))
+            group.costs = self._plan.kernels.measure(self._canvas(group))
 
     def choose(self) -> None:
         """Fix the label map."""
@@ -146,7 +150,7 @@ class _ImageJob:
         """Code the group's pixels, or keep them raw where that is no larger."""
         canvas = self._canvas(group)
         borders = border_colours(self._image, group.tiles)
-        payload = borders.tobytes() + self._encoder._kernels.encode(canvas)
+        payload = borders.tobytes() + self._plan.kernels.encode(canvas)
         raw = sum(t.height * t.width for t in group.tiles) * self._image.shape[2]
         if len(payload) < raw:
             group.section = Section(SectionKind.TILE_GROUP, Coding.RANGE, payload)
@@ -171,9 +175,9 @@ class _ImageJob:
                 height=height,
                 channels=channels,
                 block_shift=self._shift,
-                tile_size=self._encoder._tile_size,
-                tiles_per_group=self._encoder._tiles_per_group,
-                model_id=self._encoder.model.short_id,
+                tile_size=self._plan.tile_size,
+                tiles_per_group=self._plan.tiles_per_group,
+                model_id=self._plan.model.short_id,
                 digest=pixel_digest(pixels)[:DIGEST_BYTES],
                 sections=tuple(sections),
             )

@@ -23,7 +23,7 @@ class SymbolEncoder:
         self._coder = constriction.stream.queue.RangeEncoder()
 
     def put(self, symbols: NDArray[np.int32], frequencies: Frequencies) -> None:
-        """symbols [n]; frequencies [n, alphabet], exact integers, each row's sum positive."""
+        """Code symbols [n] with frequencies [n, alphabet]: exact integers, positive sums."""
         self._coder.encode(symbols, _CATEGORICAL, frequencies)
 
     def finish(self) -> bytes:
@@ -41,7 +41,7 @@ class SymbolDecoder:
         self._coder = constriction.stream.queue.RangeDecoder(words)
 
     def take(self, frequencies: Frequencies) -> NDArray[np.int32]:
-        """frequencies [n, alphabet]. Returns symbols [n]; raises SectionCorrupt."""
+        """Symbols [n], given frequencies [n, alphabet]; raises SectionCorrupt."""
         try:
             return self._coder.decode(_CATEGORICAL, frequencies)
         except (AssertionError, ValueError) as error:

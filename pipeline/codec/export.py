@@ -1,5 +1,8 @@
 """A trained network to a model file of integers."""
 
+# torch's and numpy's stubs leave parts of some types unknown.
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
+
 import json
 from collections.abc import Mapping
 from typing import Any

@@ -5,6 +5,9 @@ loading a model proves that no partial sum reaches 2^24 (weights.py). Everything
 int32. This is the reference that FORMAT.md describes and that the C kernels repeat.
 """
 
+# torch's and numpy's stubs leave parts of some types unknown.
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
+
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -37,7 +40,7 @@ _CHUNK = 1 << 15  # pixels whose parameters are in memory at once while encoding
 
 @dataclass(frozen=True)
 class Context:
-    """Per pixel: MED prediction and activity, [n, 3] int32."""
+    """Per pixel: MED prediction and activity, [..., 3] int32."""
 
     med: Tensor
     activity: Tensor
@@ -54,6 +57,23 @@ class Mixture:
     total: Tensor
 
 
+def front_end(taps: Tensor, log_activity: Tensor, reciprocal: Tensor) -> tuple[Context, Tensor]:
+    """The integers before the network.
+
+    taps: [..., 22, 3] int32, the causal neighbours; the tables as in tables.py.
+    Returns the context, and the network inputs [..., 72] int32.
+    """
+    west, north = taps[..., W, :], taps[..., N, :]
+    low, high = torch.minimum(west, north), torch.maximum(west, north)
+    med = torch.minimum(torch.maximum(west + north - taps[..., NW, :], low), high)
+    difference = taps - med[..., None, :]
+    activity = difference[..., list(ACTIVITY_TAPS), :].abs().sum(-2, dtype=torch.int32)
+    scaled = (difference * reciprocal[activity.sum(-1)][..., None, None] + 2048) >> 12
+    scaled = scaled.clamp(-INPUT_LIMIT, INPUT_LIMIT).transpose(-1, -2).flatten(-2)
+    level = log_activity[activity] - 32
+    return Context(med, activity), torch.cat([scaled, level, (med - 128) >> 1], -1)
+
+
 class _CarriedLayer:
     """A layer whose integers travel in floats."""
 
@@ -65,7 +85,7 @@ class _CarriedLayer:
         self.shift = shift.to(device)
 
     def __call__(self, x: Tensor) -> Tensor:
-        """x [n, in] in the carrier type. Returns [n, out] int32."""
+        """Apply to x [n, in] in the carrier type. Returns [n, out] int32."""
         y = torch.addmm(self.start, x, self.weight).to(torch.int32) >> self.shift
         return y.clamp(-HIDDEN_LIMIT, HIDDEN_LIMIT)
 
@@ -150,17 +170,8 @@ class TorchKernels:
         offsets = torch.tensor([3 * (dy * columns + dx) for dy, dx in TAPS])
         offsets = (offsets[:, None] + torch.arange(3)).to(self._device)
         taps = flat[at[:, None, None] + offsets].to(torch.int32)  # [n, 22, 3]
-        west, north = taps[:, W], taps[:, N]
-        low, high = torch.minimum(west, north), torch.maximum(west, north)
-        med = torch.minimum(torch.maximum(west + north - taps[:, NW], low), high)
-        difference = taps - med[:, None]
-        activity = difference[:, list(ACTIVITY_TAPS)].abs().sum(1, dtype=torch.int32)
-        reciprocal = self._tables["reciprocal"][activity.sum(-1)]
-        scaled = (difference * reciprocal[:, None, None] + 2048) >> 12
-        scaled = scaled.clamp(-INPUT_LIMIT, INPUT_LIMIT).transpose(1, 2).flatten(1)
-        level = self._tables["log_activity"][activity] - 32
-        inputs = torch.cat([scaled, level, (med - 128) >> 1], 1)
-        return Context(med, activity), inputs.to(self._carrier)
+        context, inputs = front_end(taps, self._tables["log_activity"], self._tables["reciprocal"])
+        return context, inputs.to(self._carrier)
 
     def _fuse(self, inputs: Tensor) -> Tensor:
         return self._leak(self._fusion(self._leak(self._context(inputs))))
@@ -177,9 +188,7 @@ class TorchKernels:
         """Context and mixture parameters [n, 12 K] int32, each pixel by its own expert."""
         context, inputs = self._inputs(flat, at, group)
         features = self._fuse(inputs)
-        params = torch.empty(
-            (len(at), 12 * self._mixtures), dtype=torch.int32, device=self._device
-        )
+        params = torch.empty((len(at), 12 * self._mixtures), dtype=torch.int32, device=self._device)
         for e in np.unique(labels).tolist():
             rows = torch.from_numpy(np.flatnonzero(labels == e)).to(self._device)
             params[rows] = self._speak(e, features[rows])
@@ -188,7 +197,7 @@ class TorchKernels:
     # ------------------------------------------------------------ mixture
 
     def _mixture(self, context: Context, params: Tensor, pixel: Tensor, channel: int) -> Mixture:
-        """pixel [n, 3] int32: the channels before `channel` are known."""
+        """The mixture of one channel; pixel [n, 3] int32: the channels before it are known."""
         k = self._mixtures
         p = params.view(-1, 12, k)
         pi, mu, scale = p[:, channel], p[:, 3 + channel], p[:, 6 + channel]
@@ -216,9 +225,7 @@ class TorchKernels:
     def _cumulative(self, m: Mixture, bounds: Tensor) -> Tensor:
         """Cumulative frequency below each bound, without floors; bounds [n, B] int32."""
         distance = 64 * bounds[:, :, None] - 32 - m.mean[:, None]
-        distance = torch.minimum(
-            torch.maximum(distance, -m.reach[:, None]), m.reach[:, None]
-        )
+        distance = torch.minimum(torch.maximum(distance, -m.reach[:, None]), m.reach[:, None])
         u = ((distance * m.inverse[:, None]) >> 10).clamp(-32768, 32767) + 32768
         node = u >> 7
         nodes = self._tables["logistic"]

@@ -36,7 +36,7 @@ class Kernels(Protocol):
 def native_available() -> bool:
     """Whether the C extension was built."""
     try:
-        from pipeline.codec import _kernels  # noqa: F401 # pyright: ignore
+        from pipeline.codec import _kernels  # noqa: F401  # pyright: ignore[reportMissingImports, reportAttributeAccessIssue, reportUnusedImport, reportUnknownVariableType]
     except ImportError:
         return False
     return True

@@ -1,5 +1,8 @@
 """Label maps in blocks: taken from a segmentation, or chosen by code length (`rate`)."""
 
+# torch's and numpy's stubs leave parts of some types unknown.
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
+
 import numpy as np
 from numpy.typing import NDArray
 

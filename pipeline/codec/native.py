@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.codec import _kernels  # pyright: ignore
+from pipeline.codec import _kernels
 from pipeline.codec.tables import log2_table
-from pipeline.codec.tiles import GroupCanvas
+from pipeline.codec.tiles import GroupCanvas, Pixels
 from pipeline.codec.weights import LAYERS, Model
 from schemas.errors import SectionCorrupt
 
@@ -41,14 +41,16 @@ class NativeKernels:
         costs = _kernels.measure(*self._arguments(group), log2_table())
         return np.frombuffer(costs, np.int64).reshape(*group.labels.shape, self._experts)
 
-    def _arguments(self, group: GroupCanvas) -> tuple[Any, ...]:
+    def _arguments(
+        self, group: GroupCanvas
+    ) -> tuple[Any, Pixels, NDArray[np.int32], Pixels, int, int, int, int]:
         return (
             self._network,
             group.canvas,
             group.sizes,
             group.labels,
             group.edge,
-            group.labels.shape[1],
+            int(group.labels.shape[1]),
             group.block_shift,
             group.channels,
         )

@@ -5,6 +5,9 @@ straight-through gradients, so the network that is trained is the network that r
 All values are the decoder's integers divided by a power of two.
 """
 
+# torch's and numpy's stubs leave parts of some types unknown.
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
+
 import torch
 from torch import Tensor, nn
 
@@ -123,7 +126,7 @@ class SeecNetwork(nn.Module):
         """Start with a sensible mixture: means spread around the prediction."""
         k = self.profile.mixtures
         with torch.no_grad():
-            self.expert_output.weight *= 0.3
+            self.expert_output.weight.mul_(0.3)
             bias = self.expert_output.bias.view(-1, 12, k)
             bias[:, 3:6] = torch.linspace(-0.3, 0.3, k)
             bias[:, 6:9] = -0.25

@@ -61,6 +61,7 @@ class Profile:
         return 4 * CHANNELS * self.mixtures
 
     def as_dict(self) -> dict[str, int | str]:
+        """The sizes by name, as a model card holds them."""
         return asdict(self)
 
 

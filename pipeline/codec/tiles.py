@@ -8,6 +8,9 @@ and right, filled so that the causal taps of every pixel exist:
 - the right margin of row y holds pixel (y, width - 1).
 """
 
+# torch's and numpy's stubs leave parts of some types unknown.
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -4,6 +4,9 @@ A model file is a safetensors file whose metadata holds its card. Its id is the 
 its bytes. Loading proves the bound that makes float carriers exact and refuses the rest.
 """
 
+# torch's and numpy's stubs leave parts of some types unknown.
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
+
 import hashlib
 import json
 from collections.abc import Mapping

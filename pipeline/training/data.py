@@ -1,6 +1,5 @@
 """Training patches: random crops with their causal margin, as network inputs."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,20 +10,17 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from pipeline.codec.profile import ACTIVITY_TAPS, INPUT_LIMIT, NW, TAPS, N, W
+from pipeline.codec.integer import front_end
+from pipeline.codec.profile import INPUT_BITS, TAPS
 from pipeline.codec.tables import Tables
+from pipeline.images.split import is_validation
 
 PATCH = 32
 BLOCK = 16  # the unit for which an expert is chosen
 MARGIN = 3
-_INPUT_UNIT = 1 / 32
+_INPUT_UNIT = 2.0**-INPUT_BITS
 
 Pixels = NDArray[np.uint8]
-
-
-def is_validation(name: str) -> bool:
-    """Whether an image is in the fixed validation split (one in eight, by file name)."""
-    return hashlib.sha256(name.encode()).digest()[0] % 8 == 0
 
 
 def load_images(folder: Path, *, validation: bool) -> list[Pixels]:
@@ -128,17 +124,10 @@ def make_batch(patches: Pixels, gray: NDArray[np.bool_], tables: Tables) -> Batc
         return x[:, y0 : y0 + height, x0 : x0 + width]
 
     taps = torch.stack([tap(dy, dx) for dy, dx in TAPS], -2)  # [B, H, W, 22, 3]
-    west, north = taps[..., W, :], taps[..., N, :]
-    low, high = torch.minimum(west, north), torch.maximum(west, north)
-    med = torch.minimum(torch.maximum(west + north - taps[..., NW, :], low), high)
-    diff = taps - med[..., None, :]
-    activity = diff[..., list(ACTIVITY_TAPS), :].abs().sum(-2)
-    log_activity = torch.from_numpy(tables["log_activity"])[activity]
-    reciprocal = torch.from_numpy(tables["reciprocal"])[activity.sum(-1)]
-    scaled = (diff * reciprocal[..., None, None] + 2048) >> 12
-    scaled = scaled.clamp(-INPUT_LIMIT, INPUT_LIMIT).transpose(-1, -2).flatten(-2)
-    inputs = torch.cat([scaled, log_activity - 32, (med - 128) >> 1], -1)
-    weight = torch.ones_like(med)
+    log_activity = torch.from_numpy(tables["log_activity"])
+    context, inputs = front_end(taps, log_activity, torch.from_numpy(tables["reciprocal"]))
+    weight = torch.ones_like(context.med)
     weight[torch.from_numpy(gray), :, :, 1:] = 0
-    maps = (tap(0, 0), med, activity, log_activity, weight)
+    level = log_activity[context.activity]
+    maps = (tap(0, 0), context.med, context.activity, level, weight)
     return Batch(to_blocks(inputs).float() * _INPUT_UNIT, *(to_blocks(m).float() for m in maps))

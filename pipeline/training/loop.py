@@ -2,7 +2,6 @@
 
 import copy
 import math
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -31,8 +30,12 @@ BLOCK_PIXELS = BLOCK * BLOCK
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """steps: optimiser steps in all. explore: share of the steps in which blocks also
-    go to randomly drawn experts, so that every expert learns before they specialise."""
+    """How a run goes.
+
+    steps: optimiser steps in all. explore: share of the steps in which blocks also go to
+    randomly drawn experts, so that every expert learns before they specialise. average:
+    decay of the weight average, which is what gets exported.
+    """
 
     steps: int = 20_000
     batch: int = 16
@@ -58,9 +61,7 @@ class Progress:
 def expert_code_lengths(network: SeecNetwork, features: Tensor, batch: Batch) -> Tensor:
     """Code length of every block under every expert: [blocks, experts], bits."""
     lengths = [
-        (_bits(network.expert(features, e), batch, slice(None)))
-        .view(-1, BLOCK_PIXELS)
-        .sum(-1)
+        (_bits(network.expert(features, e), batch, slice(None))).view(-1, BLOCK_PIXELS).sum(-1)
         for e in range(network.profile.experts)
     ]
     return torch.stack(lengths, -1)
@@ -104,7 +105,7 @@ class Trainer:
 
     def __init__(self, profile: Profile, settings: TrainingSettings, data: Path):
         torch.manual_seed(settings.seed)
-        self.profile, self.settings, self.data = profile, settings, data
+        self.profile, self.settings = profile, settings
         self.tables = build_tables()
         self.network = SeecNetwork(profile)
         self.average = copy.deepcopy(self.network)
@@ -113,19 +114,22 @@ class Trainer:
         self.step = 0
         self.seconds = 0.0
         self.history: list[Progress] = []
+        training = load_images(data, validation=False)
+        validation = load_images(data, validation=True)
+        self.training_images, self.validation_images = len(training), len(validation)
+        self._sampler = PatchSampler(add_scaled(training, settings.seed))
+        self._validation = validation_batches(validation, self.tables)
 
     def run(self, checkpoint: Path) -> Iterator[Progress]:
         """Train to the end, yielding at every validation; writes checkpoints."""
-        sampler = PatchSampler(add_scaled(load_images(self.data, validation=False), 1))
-        validation = validation_batches(load_images(self.data, validation=True), self.tables)
         recent: list[float] = []
         started = time.monotonic() - self.seconds
         while self.step < self.settings.steps:
-            recent.append(self._one_step(sampler))
+            recent.append(self._one_step())
             self.seconds = time.monotonic() - started
             done = self.step == self.settings.steps
             if self.step % self.settings.validate_every == 0 or done:
-                bpsp, shares = evaluate(self.average, validation)
+                bpsp, shares = evaluate(self.average, self._validation)
                 self.history.append(
                     Progress(self.step, float(np.mean(recent)), bpsp, shares, self.seconds)
                 )
@@ -134,14 +138,14 @@ class Trainer:
             if self.step % self.settings.checkpoint_every == 0 or done:
                 self.save(checkpoint)
 
-    def _one_step(self, sampler: PatchSampler) -> float:
+    def _one_step(self) -> float:
         s = self.settings
         progress = self.step / s.steps
         rate = s.learning_rate * min(1.0, (self.step + 1) / 100)
         rate *= 0.5 * (1 + math.cos(math.pi * progress))
         for group in self.optimiser.param_groups:
             group["lr"] = max(rate, 1e-6)
-        batch = make_batch(*sampler.draw(self.rng, s.batch), self.tables)
+        batch = make_batch(*self._sampler.draw(self.rng, s.batch), self.tables)
         explore = max(0.0, 1 - progress / s.explore)
         loss = training_loss(self.network, batch, explore, self.rng)
         self.optimiser.zero_grad(set_to_none=True)
@@ -151,9 +155,7 @@ class Trainer:
         self.step += 1
         decay = min(s.average, self.step / (self.step + 10))
         with torch.no_grad():
-            for kept, new in zip(
-                self.average.parameters(), self.network.parameters(), strict=True
-            ):
+            for kept, new in zip(self.average.parameters(), self.network.parameters(), strict=True):
                 kept.lerp_(new, 1 - decay)
         return float(loss.detach())
 
@@ -170,7 +172,7 @@ class Trainer:
         }
         temporary = path.with_suffix(".partial")
         torch.save(state, temporary)
-        os.replace(temporary, path)
+        temporary.replace(path)
 
     def load(self, path: Path) -> None:
         """Continue from a checkpoint of the same profile."""

@@ -1,15 +1,20 @@
 """The same bytes and the same pixels whatever the machine does."""
 
 import hashlib
+import importlib.util
 import os
+import platform
+import shutil
 import subprocess
 import sys
+import sysconfig
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from pipeline.codec import Encoder, decode, default_model
+from pipeline.codec import Encoder, decode, default_model, native
 from pipeline.codec.integer import TorchKernels
 from pipeline.codec.kernels import native_available
 from pipeline.codec.networks import SeecNetwork
@@ -90,7 +95,6 @@ def test_other_instruction_sets_write_the_same_bytes(expected, device):
         "ATEN_CPU_CAPABILITY": "default",
         "MKL_ENABLE_INSTRUCTIONS": "SSE4_2",
         "ONEDNN_MAX_CPU_ISA": "SSE41",
-        "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX512F,-AVX2,-FMA",
         "OMP_NUM_THREADS": "1",
     }
     done = subprocess.run(
@@ -103,6 +107,30 @@ def test_other_instruction_sets_write_the_same_bytes(expected, device):
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == hashlib.sha256(b"".join(expected)).hexdigest()
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc here")
+@pytest.mark.parametrize(
+    "flags", [["-march=x86-64"], ["-march=x86-64-v3"], ["-O1"], ["-O3", "-ffp-contract=off"]]
+)
+def test_the_c_kernels_give_the_same_bytes_however_they_are_compiled(
+    expected, flags, tmp_path, monkeypatch
+):
+    """Other instruction sets, no fused multiply-add, other optimisation levels."""
+    if "-march" in flags[0] and platform.machine() != "x86_64":
+        pytest.skip("flags of another processor")
+    target = tmp_path / "_kernels.abi3.so"
+    source = Path(native.__file__).with_name("_kernels.c")
+    include = f"-I{sysconfig.get_paths()['include']}"
+    command = ["gcc", "-O2", "-shared", "-fPIC", "-DMULTIVERSION=", include, *flags]
+    subprocess.run([*command, str(source), "-o", str(target)], check=True, timeout=120)
+    spec = importlib.util.spec_from_file_location("_kernels", target)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(native, "_kernels", module)
+    assert blobs() == expected
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")

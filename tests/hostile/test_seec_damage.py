@@ -66,7 +66,9 @@ def test_sealed_random_payloads_are_refused(blob, seed, device):
     rng = np.random.default_rng(seed)
     container = c.parse(blob)
     sections = tuple(
-        c.Section(s.kind, s.coding, rng.integers(0, 256, int(rng.integers(0, 900)), np.uint8).tobytes())
+        c.Section(
+            s.kind, s.coding, rng.integers(0, 256, int(rng.integers(0, 900)), np.uint8).tobytes()
+        )
         for s in container.sections
     )
     with pytest.raises(FormatError):
@@ -103,9 +105,7 @@ def test_a_huge_image_backed_by_few_bytes_ends_at_once():
     section = c.Section(c.SectionKind.TILE_GROUP, c.Coding.RANGE, b"\x80\x80\x80" + bytes(8))
     from pipeline.codec import default_model
 
-    lie = c.Container(
-        4096, 4096, 3, 4, 4096, 1, default_model().short_id, bytes(16), (section,)
-    )
+    lie = c.Container(4096, 4096, 3, 4, 4096, 1, default_model().short_id, bytes(16), (section,))
     with pytest.raises(SectionCorrupt):
         decode(c.serialise(lie))
 

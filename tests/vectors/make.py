@@ -43,7 +43,7 @@ def write(prefix: str, model: Model) -> dict[str, dict[str, str]]:
     """Encode every case with a model; returns what the files must decode to."""
     facts: dict[str, dict[str, str]] = {}
     for name, (image, labels, options) in cases().items():
-        (blob,) = Encoder(model, **options).encode_batch([image], [labels])
+        (blob,) = Encoder(model, "cpu", 1, **options).encode_batch([image], [labels])
         path = FOLDER / f"{prefix}-{name}.seec"
         if path.exists() and path.read_bytes() != blob:
             raise SystemExit(f"{path.name} exists with other bytes: old vectors never change")

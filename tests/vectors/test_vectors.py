@@ -35,5 +35,5 @@ def test_the_encoder_still_writes_the_golden_bytes(name, golden_model):
     if model is None:
         pytest.skip("written with the weights of an earlier release")
     image, labels, options = cases()[VECTORS[name]["case"]]
-    (blob,) = Encoder(model, **options).encode_batch([image], [labels])
+    (blob,) = Encoder(model, "cpu", 1, **options).encode_batch([image], [labels])
     assert blob == (FOLDER / name).read_bytes()
