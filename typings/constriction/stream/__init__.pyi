@@ -1,0 +1,2 @@
+from . import model as model
+from . import queue as queue
