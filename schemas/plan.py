@@ -45,7 +45,7 @@ class PlanSettings:
     max_pixels: int = 200_000_000
     max_file_size_bytes: int = 2 << 30
     shard_files: int = 256
-    shard_size_bytes: int = 128 << 20
+    shard_size_bytes: int = 64 << 20
 
 
 @dataclass(frozen=True)

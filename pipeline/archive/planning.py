@@ -1,6 +1,6 @@
 """From a listing and what counts already to a plan. The same input gives the same plan."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 
 from pipeline.archive.archive import Archive
 from schemas.plan import PlanSettings, SourceFile
@@ -29,7 +29,9 @@ def quarantined_files(archive: Archive) -> set[str]:
 
 
 def new_files(
-    listing: Iterable[SourceFile], seen: dict[str, tuple[int, int | None]], retry: set[str]
+    listing: Iterable[SourceFile],
+    seen: Mapping[str, tuple[int, int | None]],
+    retry: Container[str],
 ) -> list[SourceFile]:
     """The files of a listing that are new, changed, or to be tried again."""
     return [

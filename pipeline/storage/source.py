@@ -55,11 +55,16 @@ class Source:
 
 
 def _mtime_ns(info: dict[str, Any]) -> int | None:
-    """When an object was written, by whichever name its file system gives that."""
+    """When an object was written, by whichever name its file system gives that.
+
+    In whole seconds: S3 gives fractions in a listing, and none for a single object.
+    """
     for key in ("LastModified", "last_modified", "mtime", "updated", "created"):
         value = info.get(key)
+        if isinstance(value, str):
+            value = datetime.fromisoformat(value)
         if isinstance(value, datetime):
-            return int(value.timestamp()) * 1_000_000_000 + value.microsecond * 1000
+            value = value.timestamp()
         if isinstance(value, int | float):
-            return int(value * 1_000_000_000)
+            return int(value) * 1_000_000_000
     return None

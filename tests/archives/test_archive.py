@@ -1,0 +1,211 @@
+"""Creating, opening and committing, without Ray."""
+
+import uuid
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pipeline.archive import Archive
+from pipeline.archive.planning import cut_shards, new_files
+from pipeline.archive.runs import missing_shards, open_run
+from pipeline.archive.shard import payloads, write_shard
+from pipeline.routes.choose import draft_stored, settle
+from pipeline.storage import Store
+from schemas.archive import ARCHIVE_JSON, commit_name
+from schemas.commit import RunRecord, ShardRecord
+from schemas.errors import (
+    ArchiveLocked,
+    BlobMissing,
+    DigestMismatch,
+    NotAnArchive,
+    SectionCorrupt,
+    StorageError,
+)
+from schemas.manifest import Entry
+from schemas.plan import PlanSettings, SourceFile
+
+SETTINGS = PlanSettings("model", shard_files=2)
+FORMAT = b"how to read all of this"
+
+
+@pytest.fixture(params=["local", "memory"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    urls = {"local": str(tmp_path / "archive"), "memory": f"memory://{uuid.uuid4()}"}
+    return Store(urls[request.param])
+
+
+def files(count: int) -> list[SourceFile]:
+    return [SourceFile(f"{index:04d}", index, 0) for index in range(count)]
+
+
+def entries(planned: list[SourceFile]) -> list[Entry]:
+    data = {file.path: bytes([len(file.path)]) * file.size_bytes for file in planned}
+    return [settle(draft_stored(file, data[file.path], "test"), None, "") for file in planned]
+
+
+def begin(store: Store, count: int) -> tuple[Archive, RunRecord]:
+    archive = Archive.open_or_create(store, FORMAT)
+    return archive, open_run(archive, "/source", files(count), SETTINGS, b"weights")
+
+
+def shard(archive: Archive, run: RunRecord, index: int) -> ShardRecord:
+    name = f"{run.run_id}/{index:06d}"
+    return write_shard(archive.store, name, entries(archive.plan(run).shard(index)), [])
+
+
+def test_what_is_committed_is_there_when_opened_again(store: Store):
+    archive, run = begin(store, 5)
+    for index in (2, 0):
+        archive.commit(shards=(shard(archive, run, index),))
+    again = Archive.open(store)
+    assert again.state == archive.state
+    assert missing_shards(again, run) == [1]
+    assert [row.path for s in again.state.in_order() for row in again.rows(s)] == [
+        "0000",
+        "0001",
+        "0004",
+    ]
+
+
+def test_what_is_written_but_not_committed_does_not_count(store: Store):
+    archive, run = begin(store, 4)
+    shard(archive, run, 0)
+    assert Archive.open(store).state.shards == {}
+
+
+def test_opening_reads_one_checkpoint_and_what_follows(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+):
+    archive, run = begin(store, 80)
+    for index in range(40):
+        archive.commit(shards=(shard(archive, run, index),))
+    reads: list[str] = []
+    get = store.get
+    monkeypatch.setattr(store, "get", lambda name: reads.append(name) or get(name))
+    again = Archive.open(store)
+    assert again.state == archive.state
+    assert len(again.state.shards) == 40
+    assert len(reads) <= 2 + again.header.checkpoint_every
+
+
+def test_creating_twice_is_opening(store: Store):
+    archive, _ = begin(store, 4)
+    again = Archive.open_or_create(store, b"a newer description")
+    assert again.state == archive.state
+    assert store.get("FORMAT.md") == FORMAT
+
+
+def test_a_creation_that_was_interrupted_is_finished(store: Store):
+    store.put_new("FORMAT.md", FORMAT)
+    assert Archive.open_or_create(store, FORMAT).state.sequence == 0
+
+
+def test_no_archive_is_made_among_other_things(store: Store):
+    store.put_new("holiday.jpg", b"")
+    with pytest.raises(StorageError, match=r"holiday\.jpg"):
+        Archive.open_or_create(store, FORMAT)
+
+
+def test_a_place_without_an_archive_is_not_an_archive(store: Store):
+    with pytest.raises(NotAnArchive):
+        Archive.open(store)
+
+
+def test_a_store_that_overwrites_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    store = Store(str(tmp_path / "archive"))
+    monkeypatch.setattr(store, "put_new", store.put)
+    with pytest.raises(StorageError, match="overwrites"):
+        Archive.open_or_create(store, FORMAT)
+
+
+def test_two_writers_of_one_run_end_with_the_same_archive(store: Store):
+    one, run = begin(store, 6)
+    other = Archive.open(store)
+    records = [shard(one, run, index) for index in range(3)]
+    one.commit(shards=(records[0],))
+    other.commit(shards=(records[0], records[1]))
+    one.commit(shards=(records[1], records[2]))
+    other.commit(shards=(records[2],))
+    assert one.state == other.state == Archive.open(store).state
+    assert one.state.open_run is None
+
+
+def test_a_writer_that_finds_another_run_steps_back(store: Store):
+    one = Archive.open_or_create(store, FORMAT)
+    other = Archive.open(store)
+    open_run(one, "/source", files(4), SETTINGS, b"weights")
+    with pytest.raises(ArchiveLocked):
+        open_run(other, "/source", files(5), SETTINGS, b"weights")
+    assert len(Archive.open(store).state.runs) == 1
+
+
+def test_a_writer_that_finds_other_bytes_for_its_shard_steps_back(store: Store):
+    one, run = begin(store, 4)
+    other = Archive.open(store)
+    record = shard(one, run, 0)
+    one.commit(shards=(record,))
+    with pytest.raises(ArchiveLocked):
+        other.commit(shards=(replace(record, source_size_bytes=7),))
+
+
+def test_a_shard_written_twice_is_the_same_object(store: Store):
+    archive, run = begin(store, 4)
+    assert shard(archive, run, 0) == shard(archive, run, 0)
+
+
+def test_other_bytes_left_by_an_interrupted_run_do_not_stand_in_the_way(store: Store):
+    archive, run = begin(store, 4)
+    name = f"{run.run_id}/000000"
+    planned = archive.plan(run).shard(0)
+    left = write_shard(store, name, entries(planned[:1]), [])
+    record = write_shard(store, name, entries(planned), [])
+    assert record.manifest.name != left.manifest.name
+    archive.commit(shards=(record,))
+    assert [row.path for row in archive.rows(record)] == ["0000", "0001"]
+    assert archive.digest() != ""
+
+
+def test_payloads_come_with_their_rows(store: Store):
+    archive, run = begin(store, 2)
+    planned = [replace(file, size_bytes=3) for file in archive.plan(run).shard(0)]
+    record = write_shard(store, "r/000000", entries(planned), [])
+    rows = archive.rows(record)
+    assert [payload for _, payload in payloads(store, record.blob.name, rows)] == [b"\4" * 3] * 2
+    assert [row for row, _ in payloads(store, record.blob.name, rows[1:])] == rows[1:]
+
+
+def test_a_damaged_or_missing_commit_is_an_error_when_opened(tmp_path: Path):
+    store = Store(str(tmp_path / "archive"))
+    archive, run = begin(store, 6)
+    for index in range(3):
+        archive.commit(shards=(shard(archive, run, index),))
+    path = Path(store.path(commit_name(2)))
+    sound = path.read_bytes()
+    path.write_bytes(sound.replace(b"000000", b"000007"))
+    with pytest.raises(DigestMismatch):
+        Archive.open(store)
+    path.write_bytes(sound[:-1])
+    with pytest.raises(SectionCorrupt):
+        Archive.open(store)
+    path.unlink()
+    with pytest.raises(BlobMissing):
+        Archive.open(store)
+    path.write_bytes(sound)
+    Path(store.path(ARCHIVE_JSON)).unlink()
+    with pytest.raises(NotAnArchive):
+        Archive.open(store)
+
+
+def test_plans_cut_by_number_and_by_size():
+    settings = PlanSettings("m", shard_files=3, shard_size_bytes=10)
+    sizes = [4, 4, 4, 1, 1, 1, 1, 50, 1]
+    planned = [SourceFile(str(i), size, 0) for i, size in enumerate(sizes)]
+    cut = [[f.size_bytes for f in part] for part in cut_shards(planned, settings)]
+    assert cut == [[4, 4], [4, 1, 1], [1, 1], [50], [1]]
+
+
+def test_only_new_changed_and_retried_files_are_planned():
+    listing = [SourceFile(name, 1, 5) for name in "abcd"]
+    seen = {"a": (1, 5), "b": (1, 4), "d": (1, 5)}
+    assert [file.path for file in new_files(listing, seen, {"d"})] == ["b", "c", "d"]

@@ -1,0 +1,210 @@
+"""What every store must do, whatever file system serves it."""
+
+import errno
+import os
+import pickle
+import threading
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import fsspec
+import pytest
+
+from pipeline.storage import Retry, Store
+from pipeline.storage.retry import classify
+from schemas.errors import (
+    ObjectExists,
+    ObjectMissing,
+    StorageError,
+    TransientStorageError,
+)
+
+QUICK = Retry(attempts=3, first_pause_s=0.001, longest_pause_s=0.002)
+
+
+@pytest.fixture(params=["local", "file-url", "memory"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    urls = {
+        "local": str(tmp_path / "a place"),
+        "file-url": f"file://{tmp_path}/place",
+        "memory": f"memory://{uuid.uuid4()}/place",
+    }
+    yield Store(urls[request.param], QUICK)
+    fsspec.filesystem("memory").store.clear()
+
+
+def test_what_is_put_is_got(store: Store):
+    for name, data in {"a": b"", "b/c/d.bin": bytes(range(256)), "e f": b"x" * 100_000}.items():
+        store.put_new(name, data)
+        assert store.get(name) == data
+        assert store.size(name) == len(data)
+        assert store.exists(name)
+
+
+def test_an_object_is_never_replaced(store: Store):
+    store.put_new("a/b", b"first")
+    for data in (b"second", b"first"):
+        with pytest.raises(ObjectExists, match="a/b"):
+            store.put_new("a/b", data)
+    assert store.get("a/b") == b"first"
+
+
+def test_put_same_accepts_the_same_bytes_only(store: Store):
+    assert store.put_same("a", b"first")
+    assert store.put_same("a", b"first")
+    assert not store.put_same("a", b"other")
+    assert store.get("a") == b"first"
+
+
+def test_put_replaces(store: Store):
+    store.put("a/b", b"first")
+    store.put("a/b", b"second")
+    assert store.get("a/b") == b"second"
+
+
+def test_of_many_writers_of_one_name_one_wins(store: Store):
+    outcomes: list[str] = []
+
+    def write(index: int) -> None:
+        try:
+            store.put_new("commits/1", b"%d" % index)
+            outcomes.append(str(index))
+        except ObjectExists:
+            pass
+
+    threads = [threading.Thread(target=write, args=(index,)) for index in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert outcomes == [store.get("commits/1").decode()]
+
+
+def test_ranges(store: Store):
+    store.put_new("a", bytes(range(100)))
+    assert store.get_range("a", 10, 5) == bytes(range(10, 15))
+    assert store.get_range("a", 0, 100) == bytes(range(100))
+    assert store.get_range("a", 95, 50) == bytes(range(95, 100))
+    assert store.get_range("a", 50, 0) == b""
+
+
+def test_what_is_not_there_is_missing(store: Store):
+    assert not store.exists("a")
+    for action in (
+        lambda: store.get("a"),
+        lambda: store.get_range("a", 0, 1),
+        lambda: store.size("a"),
+    ):
+        with pytest.raises(ObjectMissing, match="a"):
+            action()
+
+
+def test_a_directory_is_not_an_object(store: Store):
+    store.put_new("a/b", b"")
+    assert not store.exists("a")
+
+
+def test_listings(store: Store):
+    assert list(store.names()) == []
+    assert store.top_level() == []
+    for name in ("b", "a/2", "a/1", "a/sub/3", "ab/4"):
+        store.put_new(name, b"x")
+    assert list(store.names("a")) == ["a/1", "a/2", "a/sub/3"]
+    assert list(store.names()) == ["a/1", "a/2", "a/sub/3", "ab/4", "b"]
+    assert list(store.names("none")) == []
+    assert store.top_level() == ["a", "ab", "b"]
+
+
+def test_what_another_writer_adds_is_seen(store: Store):
+    other = pickle.loads(pickle.dumps(store))  # noqa: S301 - our own bytes
+    assert list(store.names("commits")) == []
+    other.put_new("commits/1", b"x")
+    assert list(store.names("commits")) == ["commits/1"]
+    assert store.exists("commits/1")
+
+
+def test_it_pickles_as_its_url(store: Store):
+    copy = pickle.loads(pickle.dumps(store))  # noqa: S301 - our own bytes
+    assert copy.url == store.url
+    assert copy.retry == store.retry
+
+
+def fail_once(store: Store, monkeypatch: pytest.MonkeyPatch, after: bool) -> None:
+    """Make the next write fail with a lost connection, before or after it took effect."""
+    create, failures = store._create, iter([True])
+
+    def failing(name: str, data: bytes) -> None:
+        fail = next(failures, False)
+        if after or not fail:
+            create(name, data)
+        if fail:
+            raise ConnectionResetError(errno.ECONNRESET, "reset by peer")
+
+    monkeypatch.setattr(store, "_create", failing)
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_a_write_whose_answer_is_lost_succeeds(
+    store: Store, monkeypatch: pytest.MonkeyPatch, after: bool
+):
+    fail_once(store, monkeypatch, after)
+    store.put_new("a", b"data")
+    assert store.get("a") == b"data"
+
+
+def test_transient_errors_end_when_the_attempts_do(store: Store, monkeypatch: pytest.MonkeyPatch):
+    calls: list[str] = []
+
+    def failing(path: str, **_: object) -> bytes:
+        calls.append(path)
+        raise TimeoutError
+
+    monkeypatch.setattr(store._fs, "cat_file", failing)
+    with pytest.raises(TransientStorageError):
+        store.get("a")
+    assert len(calls) == QUICK.attempts
+
+
+def test_permanent_errors_are_not_retried(store: Store, monkeypatch: pytest.MonkeyPatch):
+    calls: list[str] = []
+
+    def failing(path: str, **_: object) -> bytes:
+        calls.append(path)
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(store._fs, "cat_file", failing)
+    with pytest.raises(StorageError, match="Permission denied"):
+        store.get("a")
+    assert len(calls) == 1
+
+
+def test_a_full_disk_leaves_nothing_visible(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    store = Store(str(tmp_path), QUICK)
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StorageError, match="No space left"):
+        store.put_new("a/b", b"data")
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_half_written_files_are_not_listed(tmp_path: Path):
+    store = Store(str(tmp_path), QUICK)
+    store.put_new("a/b", b"data")
+    (tmp_path / "a" / ".partial-0123").write_bytes(b"da")
+    assert list(store.names()) == ["a/b"]
+
+
+def test_an_unknown_protocol_is_an_error_that_names_it():
+    with pytest.raises(StorageError, match="gopher"):
+        Store("gopher://x/y")
+
+
+def test_errors_say_what_and_where():
+    error = classify("read /a/b", PermissionError(errno.EACCES, "Permission denied"))
+    assert str(error) == "read /a/b: Permission denied"
+    assert not isinstance(error, TransientStorageError)
+    assert isinstance(classify("read", OSError(errno.EBUSY, "slow down")), TransientStorageError)

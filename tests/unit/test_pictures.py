@@ -1,0 +1,114 @@
+"""Image files taken apart and put together again."""
+
+import io
+import random
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.images.picture import read_header, read_picture, write_picture
+from schemas.errors import UnreadableImage
+from tests.pictures import gray, textured
+from tests.sources import coded_files, image_bytes, stored_files
+
+CODED, STORED = coded_files(), stored_files()
+BYTE_FOR_BYTE = [name for name in CODED if name.endswith(("bmp", "ppm", "pgm", "tiff"))]
+
+
+def pixels_by_pillow(data: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(data)))
+
+
+@pytest.mark.parametrize("name", CODED)
+def test_pixels_and_metadata_survive(name: str):
+    data = CODED[name]
+    picture = read_picture(data)
+    written = write_picture(picture)
+    before, after = Image.open(io.BytesIO(data)), Image.open(io.BytesIO(written))
+    before.load()
+    after.load()
+    assert before.format == after.format
+    assert np.array_equal(np.asarray(before), np.asarray(after))
+    assert before.info == after.info
+    assert dict(before.getexif()) == dict(after.getexif())
+    assert read_picture(written).envelope == picture.envelope
+
+
+@pytest.mark.parametrize("name", BYTE_FOR_BYTE)
+def test_plain_samples_come_back_byte_for_byte(name: str):
+    assert write_picture(read_picture(CODED[name])) == CODED[name]
+
+
+@pytest.mark.parametrize("name", STORED)
+def test_what_cannot_be_put_back_is_refused_with_a_reason(name: str):
+    with pytest.raises(UnreadableImage, match=r"\w"):
+        read_picture(STORED[name])
+
+
+def png_chunk(kind: bytes, body: bytes) -> bytes:
+    check = zlib.crc32(kind + body)
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", check)
+
+
+def test_png_keeps_unknown_ancillary_chunks_and_trailing_bytes():
+    data = image_bytes(textured(8, 9), "PNG")
+    data = data[:33] + png_chunk(b"gAMA", struct.pack(">I", 45455)) + data[33:]
+    data = data[:-12] + png_chunk(b"prVt", b"private") + data[-12:] + b"trailing"
+    written = write_picture(read_picture(data))
+    assert b"gAMA" in written
+    assert b"private" in written
+    assert written.endswith(b"trailing")
+    assert np.array_equal(pixels_by_pillow(written), textured(8, 9))
+
+
+def test_png_with_an_unknown_critical_chunk_is_refused():
+    data = image_bytes(textured(8, 9), "PNG")
+    with pytest.raises(UnreadableImage, match="ABCD"):
+        read_picture(data[:33] + png_chunk(b"ABCD", b"") + data[33:])
+
+
+def test_a_bomb_is_seen_before_it_is_decoded():
+    header = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)
+    bomb = b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + png_chunk(b"IDAT", b"")
+    assert read_header(bomb).pixels == 10**10
+
+
+def test_sixteen_bit_and_alpha_are_seen_in_the_header_alone():
+    for name in ("sixteen.png", "alpha.png", "palette.png"):
+        with pytest.raises(UnreadableImage):
+            read_header(STORED[name])
+
+
+@pytest.mark.parametrize(
+    "name", ["metadata.png", "metadata.webp", "rgb.bmp", "rgb.tiff", "gray.pgm"]
+)
+def test_damaged_files_are_refused_or_read_never_a_crash(name: str):
+    rng = random.Random(name)
+    data = CODED[name]
+    for _ in range(200):
+        damaged = bytearray(data)
+        for _ in range(rng.choice((1, 1, 4))):
+            damaged[rng.randrange(len(data))] = rng.randrange(256)
+        damaged = damaged[: rng.choice((len(data), rng.randrange(len(data))))]
+        try:
+            picture = read_picture(bytes(damaged))
+        except UnreadableImage:
+            continue
+        assert np.array_equal(read_picture(write_picture(picture)).pixels, picture.pixels)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 5), (5, 1), (2, 3)])
+@pytest.mark.parametrize("format_name", ["PNG", "BMP", "PPM", "TIFF", "WEBP"])
+def test_small_sizes(shape: tuple[int, int], format_name: str):
+    options = {"lossless": True} if format_name == "WEBP" else {}
+    data = image_bytes(textured(*shape), format_name, **options)
+    assert np.array_equal(read_picture(write_picture(read_picture(data))).pixels, textured(*shape))
+
+
+def test_gray_stays_gray():
+    for format_name in ("PNG", "TIFF", "PPM"):
+        data = image_bytes(gray(5, 6), format_name)
+        assert read_picture(write_picture(read_picture(data))).pixels.ndim == 2

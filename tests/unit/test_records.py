@@ -1,0 +1,170 @@
+"""Commits, archive.json, manifest parts and plans as bytes."""
+
+import contextlib
+from dataclasses import replace
+
+import pytest
+
+from pipeline.archive.state import State
+from schemas.archive import ArchiveHeader, commit_name, commit_sequence
+from schemas.commit import Commit, ObjectRecord, RunRecord, ShardRecord
+from schemas.errors import FixityError, FormatError, SectionCorrupt, UnsupportedVersion
+from schemas.manifest import Row, parse_manifest, serialise_manifest
+from schemas.plan import PlanSettings, SourceFile, parse_plan, run_id, serialise_plan
+from schemas.sealed import seal, unseal
+
+
+def an_object(name: str) -> ObjectRecord:
+    return ObjectRecord(name, 5, "ab" * 32)
+
+
+def a_run(run: str = "0001-aa", shards: int = 3) -> RunRecord:
+    return RunRecord(run, an_object("plan"), "/photos/zoë", shards, 9, an_object("model"))
+
+
+def a_shard(index: int, run: str = "0001-aa") -> ShardRecord:
+    name = f"{run}/{index:06d}"
+    return ShardRecord(name, 3, 0, 100, an_object(f"b{name}"), an_object(f"m{name}"), None)
+
+
+def commits(*batches: tuple[ShardRecord, ...]) -> State:
+    state = State()
+    for number, shards in enumerate(batches, 1):
+        runs = (a_run(),) if number == 1 else ()
+        commit = Commit(number, state.last_commit_sha256, False, runs, shards)
+        state = state.apply(commit, commit.serialise())
+    return state
+
+
+def test_a_commit_comes_back():
+    quarantined = replace(a_shard(1), quarantined=1, quarantine=an_object("q"))
+    commit = Commit(7, "cd" * 32, False, (a_run(),), (a_shard(0), quarantined))
+    assert Commit.parse(7, commit.serialise()) == commit
+
+
+def test_every_flipped_bit_of_a_commit_is_an_error():
+    data = Commit(7, "", False, (a_run(),), (a_shard(0),)).serialise()
+    for position in range(8 * len(data)):
+        damaged = bytearray(data)
+        damaged[position // 8] ^= 1 << position % 8
+        with pytest.raises((FormatError, FixityError)):
+            Commit.parse(7, bytes(damaged))
+
+
+def test_every_truncation_of_archive_json_is_an_error():
+    data = ArchiveHeader("ab" * 32, 16).serialise()
+    for length in range(len(data)):
+        with pytest.raises((FormatError, FixityError)):
+            ArchiveHeader.parse(data[:length])
+
+
+def test_a_sealed_commit_with_members_of_other_types_is_corrupt():
+    for change in ({"shards": [1]}, {"runs": {}}, {"checkpoint": 1}, {"previous": None}):
+        body = {"sequence": 1, "previous": "", "checkpoint": False, "runs": [], "shards": []}
+        with pytest.raises(SectionCorrupt):
+            Commit.parse(1, seal("seec-commit", 1, body | change))
+
+
+def test_a_newer_version_says_so():
+    with pytest.raises(UnsupportedVersion):
+        unseal("x", seal("kind", 2, {}), "kind", 1)
+
+
+def test_commit_names_count_and_nothing_else_does():
+    assert commit_sequence(commit_name(12)) == 12
+    assert commit_sequence("commits/12.json") is None
+    assert commit_sequence("commits/0000000012.json.bak") is None
+
+
+def test_the_digest_does_not_depend_on_how_shards_were_committed():
+    a, b, c = (a_shard(i) for i in range(3))
+    digests = {
+        commits((a,), (b,), (c,)).digest(),
+        commits((c, a), (b,)).digest(),
+        commits((b, c, a)).digest(),
+    }
+    assert len(digests) == 1
+    assert commits((a, b)).digest() not in digests
+
+
+def test_a_run_is_open_until_its_last_shard_counts():
+    assert commits((a_shard(0),), (a_shard(2),)).open_run == a_run()
+    assert commits((a_shard(0), a_shard(1)), (a_shard(2),)).open_run is None
+
+
+def test_a_commit_that_does_not_follow_is_refused():
+    state = commits((a_shard(0),))
+    for commit in (
+        Commit(3, state.last_commit_sha256, False, (), (a_shard(1),)),
+        Commit(2, "00" * 32, False, (), (a_shard(1),)),
+        Commit(2, state.last_commit_sha256, False, (), (a_shard(0),)),
+        Commit(2, state.last_commit_sha256, False, (), (a_shard(0, "0002-bb"),)),
+    ):
+        with pytest.raises(SectionCorrupt):
+            state.apply(commit, b"")
+
+
+def test_a_checkpoint_stands_alone():
+    checkpoint = Commit(16, "ab", True, (a_run(),), (a_shard(0), a_shard(1)))
+    state = State().apply(checkpoint, checkpoint.serialise())
+    assert [shard.shard for shard in state.in_order()] == ["0001-aa/000000", "0001-aa/000001"]
+
+
+def a_row(path: str, offset: int = 0) -> Row:
+    digest = b"d" * 32
+    return Row(path, 10, 1, digest, "store", "s", offset, 4, digest, "0001-aa")
+
+
+def test_manifest_parts_are_reproducible_and_come_back():
+    rows = [a_row("a"), a_row("b", 4)]
+    assert serialise_manifest(rows) == serialise_manifest(rows)
+    assert parse_manifest("m", serialise_manifest(rows)) == rows
+    assert parse_manifest("m", serialise_manifest([])) == []
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [a_row("b"), a_row("a", 4)],
+        [a_row("a"), a_row("a", 4)],
+        [a_row("a"), a_row("b", 5)],
+        [a_row("a", 1)],
+        [replace(a_row("a"), codec="other")],
+        [replace(a_row("a"), codec="seec")],
+        [replace(a_row("a"), schema_version=2)],
+    ],
+)
+def test_manifest_parts_that_break_a_rule_are_corrupt(rows: list[Row]):
+    with pytest.raises(SectionCorrupt):
+        parse_manifest("m", serialise_manifest(rows))
+
+
+def test_damaged_parquet_is_corrupt_never_another_error():
+    data = serialise_manifest([a_row(f"{i:03d}", 4 * i) for i in range(20)])
+    for position in range(0, len(data), 7):
+        damaged = bytearray(data)
+        damaged[position] ^= 0x55
+        with contextlib.suppress(SectionCorrupt):
+            parse_manifest("m", bytes(damaged))
+
+
+def test_a_plan_is_reproducible_and_read_shard_by_shard():
+    settings = PlanSettings("model", shard_files=2)
+    shards = [
+        [SourceFile("a", 1, 2), SourceFile("b", 3, None)],
+        [SourceFile("c", 4, 5, "a symbolic link to nothing")],
+    ]
+    data = serialise_plan(iter(shards), settings)
+    assert data == serialise_plan(iter(shards), settings)
+    plan = parse_plan("p", data)
+    assert (plan.settings, plan.shards, plan.files) == (settings, 2, 3)
+    assert [plan.shard(i) for i in range(2)] == shards
+    assert [plan.shard_files(i) for i in range(2)] == [2, 1]
+    assert run_id(1, data).startswith("0001-")
+    assert run_id(2, data) != run_id(1, data)
+
+
+def test_bytes_that_are_no_plan_are_corrupt():
+    for data in (b"", b"PAR1", serialise_manifest([])):
+        with pytest.raises(SectionCorrupt):
+            parse_plan("p", data)

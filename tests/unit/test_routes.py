@@ -1,0 +1,107 @@
+"""Which way a file takes, and that it comes back."""
+
+from dataclasses import replace
+
+import pytest
+
+from pipeline.codec import decode, default_model, encode
+from pipeline.routes import store
+from pipeline.routes.choose import draft, draft_stored, settle
+from pipeline.routes.rebuild import prove, rebuild
+from schemas.errors import DigestMismatch, SectionCorrupt, SeecError, UnknownModel
+from schemas.manifest import SEEC, STORE, Entry
+from schemas.plan import SourceFile
+from tests.pictures import textured
+from tests.sources import coded_files, image_bytes, stored_files
+
+MODEL = default_model()
+MODELS = {MODEL.id: MODEL}
+CODED, STORED = coded_files(), stored_files()
+
+
+def archive(name: str, data: bytes, max_pixels: int = 10**6) -> Entry:
+    made, image = draft(SourceFile(name, len(data), 0), data, max_pixels)
+    return settle(made, None if image is None else encode(image), MODEL.id)
+
+
+@pytest.mark.parametrize("name", CODED)
+def test_lossless_images_are_coded_or_were_smaller_as_they_are(name: str):
+    entry = archive(name, CODED[name])
+    assert entry.row.codec == SEEC or entry.row.reason == "smaller than its SEEC code"
+    assert len(rebuild(entry.row, entry.payload, MODELS)) > 0
+
+
+@pytest.mark.parametrize("name", STORED)
+def test_all_else_is_stored_byte_for_byte(name: str):
+    entry = archive(name, STORED[name])
+    assert entry.row.codec == STORE
+    assert entry.row.reason
+    assert rebuild(entry.row, entry.payload, MODELS) == STORED[name]
+
+
+@pytest.mark.parametrize("name", [*CODED, *STORED])
+def test_no_file_grows(name: str):
+    data = (CODED | STORED)[name]
+    entry = archive(name, data)
+    assert len(entry.payload) + len(entry.row.envelope or b"") <= len(data)
+
+
+def test_an_image_over_the_limit_is_stored_and_says_so():
+    entry = archive("rgb.png", CODED["rgb.png"], max_pixels=24 * 36 - 1)
+    assert entry.row.codec == STORE
+    assert "over the limit" in (entry.row.reason or "")
+
+
+def test_flat_screens_that_zstd_packs_better_are_stored():
+    data = image_bytes(textured(1, 1).repeat(40, 0).repeat(40, 1), "BMP")
+    entry = archive("flat.bmp", data)
+    assert len(entry.payload) < 200
+
+
+def test_a_coded_payload_decodes_alone():
+    entry = archive("big.png", image_bytes(textured(60, 60), "PNG"))
+    assert entry.row.codec == SEEC
+    assert (decode(entry.payload) == textured(60, 60)).all()
+
+
+def test_other_bytes_than_recorded_are_a_mismatch():
+    entry = archive("a.png", image_bytes(textured(60, 60), "PNG"))
+    for position in range(0, len(entry.payload), 97):
+        damaged = bytearray(entry.payload)
+        damaged[position] ^= 1
+        with pytest.raises(DigestMismatch):
+            prove(entry.row, bytes(damaged), MODELS)
+
+
+def test_a_row_that_lies_about_its_digests_is_found():
+    entry = archive("a.png", image_bytes(textured(60, 60), "PNG"))
+    with pytest.raises(DigestMismatch):
+        prove(replace(entry.row, pixel_digest=b"x" * 32), entry.payload, MODELS)
+    with pytest.raises(UnknownModel):
+        prove(entry.row, entry.payload, {})
+    stored = archive("t", b"text " * 100)
+    with pytest.raises(DigestMismatch):
+        prove(replace(stored.row, source_digest=b"x" * 32), stored.payload, MODELS)
+
+
+def test_an_envelope_that_does_not_fit_is_an_error():
+    entry = archive("a.bmp", image_bytes(textured(60, 60), "BMP"))
+    for envelope in (b"", b"\0", (entry.row.envelope or b"")[:20]):
+        with pytest.raises(SeecError):
+            rebuild(replace(entry.row, envelope=envelope), entry.payload, MODELS)
+
+
+def test_a_frame_that_announces_another_size_is_not_unpacked():
+    frame = store.pack(bytes(1 << 20))
+    with pytest.raises(SectionCorrupt):
+        store.unpack(frame, 1 << 10)
+    with pytest.raises(SectionCorrupt):
+        store.unpack(b"not a frame", 1 << 10)
+
+
+def test_a_draft_that_is_not_decoded_is_stored():
+    data = CODED["rgb.png"]
+    made = draft_stored(SourceFile("a", len(data), 0), data, "why")
+    entry = settle(made, None, MODEL.id)
+    assert (entry.row.codec, entry.row.reason) == (STORE, "why")
+    assert rebuild(entry.row, entry.payload, {}) == data
