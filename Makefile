@@ -40,8 +40,11 @@ check: $(INSTALLED)
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports --no-logo
 
-bench: $(INSTALLED)
+bench: $(INSTALLED) | $(BENCH_FOLDERS)
 	$(BIN)/seec bench $(BENCH_FOLDERS) --plot bench.png
+
+demo-output/photos: | $(INSTALLED)
+	$(BIN)/python -m jobs.demo
 
 clean:
 	rm -rf .venv build dist demo-output bench.png *.egg-info pipeline/codec/*.so

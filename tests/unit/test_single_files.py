@@ -145,3 +145,13 @@ def test_info_of_neither_a_file_nor_an_archive(tmp_path: Path) -> None:
     assert run(info.main, tmp_path / "nowhere").exit_code == 10
     (tmp_path / "text").write_text("not ours at all")
     assert run(info.main, tmp_path / "text").exit_code == 4
+
+
+def test_info_describes_an_archive(archived: Path, source: Path) -> None:
+    facts = json.loads(run(info.main, archived, "--json").stdout)
+    assert facts["kind"] == "archive"
+    assert facts["files"] == sum(path.is_file() for path in source.rglob("*"))
+    assert (facts["shards"], facts["runs"], facts["files_quarantined"]) == (5, 1, 0)
+    assert facts["unfinished_run"] is None
+    assert len(facts["models"]) == 1
+    assert facts["digest"] in run(info.main, archived).stdout
