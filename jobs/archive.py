@@ -19,6 +19,7 @@ from pipeline.stages.cluster import cluster
 from pipeline.storage import Source, Store
 from schemas.archive import FORMAT_MD
 from schemas.commit import RunRecord
+from schemas.container import MAX_PIXELS
 from schemas.errors import StorageError
 from schemas.plan import PlanSettings
 from schemas.report import Timing, serialise_timings
@@ -189,7 +190,7 @@ def _carry_out(
 )
 @click.option(
     "--max-pixels",
-    type=click.IntRange(min=0),
+    type=click.IntRange(min=0, max=MAX_PIXELS),
     default=_DEFAULTS.max_pixels,
     help="Larger images are stored byte for byte, not decoded.",
 )
@@ -216,7 +217,7 @@ def _carry_out(
     "--new-plan", is_flag=True, help="Give up an interrupted run's plan and make a new one."
 )
 @click.option("--ray-address", help="A running Ray cluster. [default: RAY_ADDRESS, else none]")
-@click.option("--cpus", type=click.IntRange(min=1), help="CPUs to use without a cluster.")
+@click.option("--cpus", type=click.IntRange(min=1), help="CPUs to use. [default: all that are up]")
 def main(**options: Any) -> ArchiveSummary:
     """Archive all files below SOURCE into ARCHIVE.
 

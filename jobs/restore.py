@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import click
-import ray
 
 from jobs.interface import ExitCode, command, progress
 from pipeline.archive.archive import Archive
@@ -84,11 +83,12 @@ def run(settings: Settings) -> RestoreSummary:
     total = None if settings.include else sum(s.files for s in archive.state.in_order())
     with (
         progress("restore", total, "files") as shown,
-        cluster(settings.ray_address, settings.cpus),
+        cluster(settings.ray_address, settings.cpus) as placement,
     ):
-        cpus = max(1, int(ray.cluster_resources().get("CPU", 1)))
         rows = current_rows(archive, settings.include, note)
-        for group in restore_shards(archive.store, rows, target, settings.overwrite, cpus):
+        for group in restore_shards(
+            archive.store, rows, target, settings.overwrite, placement.cpus
+        ):
             counts.update(item.outcome for item in group)
             size_bytes += sum(item.size_bytes for item in group)
             failed += [item for item in group if item.outcome == FAILED]
@@ -120,7 +120,7 @@ def run(settings: Settings) -> RestoreSummary:
 )
 @click.option("--overwrite", is_flag=True, help="Replace files that are there already.")
 @click.option("--ray-address", help="A running Ray cluster. [default: RAY_ADDRESS, else none]")
-@click.option("--cpus", type=click.IntRange(min=1), help="CPUs to use without a cluster.")
+@click.option("--cpus", type=click.IntRange(min=1), help="CPUs to use. [default: all that are up]")
 def main(**options: Any) -> RestoreSummary:
     """Write the files of ARCHIVE below TARGET.
 

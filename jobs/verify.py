@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import click
-import ray
 
 from jobs.interface import ExitCode, command, progress
 from pipeline.stages.cluster import cluster
@@ -87,10 +86,9 @@ def run(settings: Settings) -> VerifySummary:
         total = sum(shard.files for shard in shards)
         with (
             progress("verify", total, "images") as shown,
-            cluster(settings.ray_address, settings.cpus),
+            cluster(settings.ray_address, settings.cpus) as placement,
         ):
-            cpus = max(1, int(ray.cluster_resources().get("CPU", 1)))
-            for item in verify_shards(store, shards, scope, records.models, cpus):
+            for item in verify_shards(store, shards, scope, records.models, placement.cpus):
                 checked[item.object] = checked.get(item.object, Checked(item.object)) + item
                 shown.advance(item.decoded if settings.mode == DECODE else item.images)
     return VerifySummary(
@@ -138,7 +136,7 @@ def _write_report(store: Store, mode: str, checked: list[Checked]) -> str | None
 )
 @click.option("--seed", type=int, default=0, help="Which images mode sample picks.")
 @click.option("--ray-address", help="A running Ray cluster. [default: RAY_ADDRESS, else none]")
-@click.option("--cpus", type=click.IntRange(min=1), help="CPUs to use without a cluster.")
+@click.option("--cpus", type=click.IntRange(min=1), help="CPUs to use. [default: all that are up]")
 def main(**options: Any) -> VerifySummary:
     """Check ARCHIVE against its own records, with its own models.
 

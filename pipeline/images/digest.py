@@ -15,4 +15,6 @@ def pixel_digest(pixels: NDArray[np.uint8]) -> bytes:
     height, width = pixels.shape[:2]
     channels = 1 if pixels.ndim == 2 else pixels.shape[2]
     shape = np.array([height, width, channels], "<u4")
-    return hashlib.sha256(shape.tobytes() + np.ascontiguousarray(pixels).tobytes()).digest()
+    digest = hashlib.sha256(shape.tobytes())
+    digest.update(np.ascontiguousarray(pixels).data)  # large images must not be copied
+    return digest.digest()

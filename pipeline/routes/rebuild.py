@@ -50,7 +50,9 @@ def _pixels(row: Row, payload: bytes, models: Models) -> Pixels:
     model = models.get(row.model_id or "")
     if model is None:
         raise UnknownModel(f"{row.path}: no model {row.model_id} at hand")
-    pixels = decode(payload, models={model.id: model})
+    pixels = decode(
+        payload, models={model.id: model}, max_pixels=(row.width or 0) * (row.height or 0)
+    )
     if pixel_digest(pixels) != row.pixel_digest:
         raise DigestMismatch(f"{row.path}: decodes to pixels that differ from their digest")
     return pixels

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import ray
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import RayError
 
 from pipeline.stages.batch import Batch, cut_batches
-from pipeline.stages.cluster import CRASHES, Placement
+from pipeline.stages.cluster import CRASHES, Placement, cause_of
 from pipeline.stages.pool import Pool
 from pipeline.stages.tasks import (
     EncodeActor,
@@ -188,9 +188,9 @@ class ArchivingRun:
         self._on_files(len(flight.batch.files) - len(report.deferred))
 
     def _retry(self, shard: _Shard, batch: Batch, error: RayError) -> None:
-        cause = error.cause if isinstance(error, RayTaskError) else error
+        cause = cause_of(error)
         if isinstance(cause, ModelError | ImportError):
-            raise error
+            raise cause from None
         retries = batch.retries()
         shard.waiting.extendleft(reversed(retries))
         if not retries:
@@ -216,10 +216,10 @@ class ArchivingRun:
         except RayError as error:
             attempts = self._shard_attempts.get(shard.index, 0) + 1
             self._shard_attempts[shard.index] = attempts
-            cause = error.cause if isinstance(error, RayTaskError) else error
+            cause = cause_of(error)
             if isinstance(cause, CRASHES) and attempts < MAX_SHARD_ATTEMPTS:
                 return None
-            raise
+            raise cause from None
         return done, Timing(
             shard=shard.name,
             files=done.files,

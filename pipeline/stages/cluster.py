@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -14,8 +14,12 @@ from ray.exceptions import (
     ObjectLostError,
     OutOfMemoryError,
     RayActorError,
+    RayError,
+    RayTaskError,
     WorkerCrashedError,
 )
+
+from schemas.errors import SeecError
 
 # What Ray raises when a process or machine went away, through no fault that code could report.
 CRASHES = (
@@ -35,8 +39,12 @@ TASK_CPUS = 0.25
 
 @dataclass(frozen=True)
 class Placement:
-    """How many actors of each kind to start, what each asks for, and where networks run."""
+    """How many actors of each kind to start, what each asks for, and where networks run.
 
+    cpus: how many tasks that keep one busy can run at once.
+    """
+
+    cpus: int
     encoders: int
     segmenters: int
     encoder_options: dict[str, Any]
@@ -44,12 +52,28 @@ class Placement:
     device: str
 
 
+def cause_of(error: RayError) -> Exception:
+    """What went wrong in a task, without Ray's account of where."""
+    return error.cause if isinstance(error, RayTaskError) else error
+
+
+def fetch(ref: Any) -> Any:
+    """The value of an object; an error of ours that its task raised is raised as it was."""
+    try:
+        return ray.get(ref)
+    except RayTaskError as error:
+        if isinstance(error.cause, SeecError):
+            raise error.cause from None
+        raise
+
+
 @contextmanager
 def cluster(address: str | None = None, cpus: int | None = None) -> Iterator[Placement]:
     """A connection to Ray while the block runs.
 
-    address: of a running cluster; None means RAY_ADDRESS if set, else one in this process, with
-    `cpus` CPUs (default: all). A connection that exists already is used and left open.
+    address: of a running cluster; None means RAY_ADDRESS if set, else one in this process. cpus:
+    how many to use, also to make an autoscaling cluster grow; default: all that are up. A
+    connection that exists already is used and left open.
     """
     owner = not ray.is_initialized()
     if owner:
@@ -63,16 +87,19 @@ def cluster(address: str | None = None, cpus: int | None = None) -> Iterator[Pla
             log_to_driver=False,
         )
     try:
-        yield _placement(ray.cluster_resources())
+        resources = ray.cluster_resources()
+        up = max(1, int(resources.get("CPU", 1)))
+        yield placement(cpus or up, int(resources.get("GPU", 0)))
     finally:
         if owner:
             ray.shutdown()
 
 
-def _placement(resources: Mapping[str, float]) -> Placement:
-    gpus, cpus = int(resources.get("GPU", 0)), int(resources.get("CPU", 1))
+def placement(cpus: int, gpus: int) -> Placement:
+    """One encoder per GPU, with a segmenter beside it; without GPUs, one encoder per CPU."""
     if gpus:
         return Placement(
+            cpus=cpus,
             encoders=gpus,
             segmenters=gpus,
             encoder_options={"num_cpus": ENCODER_CPUS, "num_gpus": 0.75},
@@ -80,7 +107,8 @@ def _placement(resources: Mapping[str, float]) -> Placement:
             device="cuda",
         )
     return Placement(
-        encoders=max(1, cpus),
+        cpus=cpus,
+        encoders=cpus,
         segmenters=1,
         encoder_options={"num_cpus": ENCODER_CPUS},
         segmenter_options={"num_cpus": 0},

@@ -14,16 +14,23 @@ RESTART_TIMEOUT_S = 120.0
 
 
 class Pool:
-    """Actors that all do the same. Ray restarts those that die."""
+    """Actors that all do the same. Ray restarts those that die.
+
+    On a busy cluster some may wait long for their place: they get no work until they are up.
+    """
 
     def __init__(self, size: int, start: Callable[[], Any]) -> None:
-        """start: starts one actor, which has a method `ready`. Raises what a constructor raises."""
-        self._actors = [start() for _ in range(size)]
+        """Wait for the first actor. start: starts one, which has a method `ready`."""
+        started = [start() for _ in range(size)]
+        self._starting = {actor.ready.remote(): actor for actor in started}
+        self._actors: list[Any] = []
         self._load: Counter[Any] = Counter()
-        ray.get(self._actors[0].ready.remote())
+        self._welcome(timeout_s=None)
 
     def take(self) -> Any:
         """The actor with least to do."""
+        if self._starting:
+            self._welcome(timeout_s=0)
         actor = min(self._actors, key=lambda one: self._load[one])
         self._load[actor] += 1
         return actor
@@ -37,6 +44,13 @@ class Pool:
         self._actors = [actor for actor in self._actors if _is_ready(actor)]
         if not self._actors:
             raise SeecError("no worker came back after a failure; check the cluster's resources")
+
+    def _welcome(self, timeout_s: float | None) -> None:
+        done, _ = ray.wait(list(self._starting), num_returns=1, timeout=timeout_s)
+        for ref in done:
+            actor = self._starting.pop(ref)
+            ray.get(ref)  # raises what the constructor raised
+            self._actors.append(actor)
 
 
 def _is_ready(actor: Any) -> bool:

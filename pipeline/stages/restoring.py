@@ -10,6 +10,7 @@ import ray
 
 from pipeline.archive.shard import payloads
 from pipeline.routes.rebuild import rebuild
+from pipeline.stages.cluster import fetch
 from pipeline.stages.verifying import archived_model, group_rows
 from pipeline.storage import Store
 from schemas.commit import ShardRecord
@@ -45,12 +46,12 @@ def restore_shards(
             if len(flights) >= 2 * cpus:
                 done, _ = ray.wait(list(flights), num_returns=1)
                 flights.difference_update(done)
-                yield ray.get(done[0])
+                yield fetch(done[0])
             flights.add(_restore_rows.remote(store, shard.blob.name, group, target, overwrite))
     while flights:
         done, _ = ray.wait(list(flights), num_returns=1)
         flights.difference_update(done)
-        yield ray.get(done[0])
+        yield fetch(done[0])
 
 
 @ray.remote

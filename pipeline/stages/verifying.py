@@ -10,7 +10,7 @@ import ray
 from ray.exceptions import RayError
 
 from pipeline.codec.weights import Model, load_model
-from pipeline.stages.cluster import CRASHES
+from pipeline.stages.cluster import CRASHES, fetch
 from pipeline.storage import Store
 from pipeline.verify.sample import sample
 from pipeline.verify.shards import (
@@ -90,7 +90,7 @@ def verify_shards(
         (ref,), _ = ray.wait(list(flights), num_returns=1)
         shard, rows = flights.pop(ref)
         if rows is None:
-            check: ShardCheck = ray.get(ref)
+            check: ShardCheck = fetch(ref)
             yield from check.checked
             chosen = scope.choose(check.sound)
             blob = shard.blob.name
@@ -110,7 +110,7 @@ def _land(
     images: deque[tuple[ShardRecord, list[Row]]],
 ) -> Iterator[Checked]:
     try:
-        yield ray.get(ref)
+        yield fetch(ref)
     except RayError as error:
         if not isinstance(error, CRASHES):
             raise

@@ -1,0 +1,83 @@
+"""Memory does not grow with the collection, and the cluster file is one that Ray accepts."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import ray.autoscaler
+import yaml
+
+from jobs import archive
+from pipeline.stages import archiving
+from pipeline.stages.cluster import placement
+from tests.sources import write_tiny_source
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.usefixtures("ray_cluster")
+def test_work_in_flight_is_bounded_however_many_files_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    budget_bytes, limit = 8000, 2
+    monkeypatch.setattr("pipeline.stages.batch.MAX_FILES", 4)
+    monkeypatch.setattr("pipeline.stages.batch.MAX_PIXELS", 640)
+    monkeypatch.setattr("pipeline.stages.archiving.BUDGET_BYTES", budget_bytes // 2)
+    seen: list[tuple[int, int]] = []
+
+    class Watched(archiving.ArchivingRun):
+        """Notes after each launch how many bytes are in flight, and how many shards in work."""
+
+        def _launch(self) -> None:
+            super()._launch()
+            in_flight = [flight.batch.cost_bytes for flight in self._flights.values()]
+            seen.append((sum(in_flight), len(self._shards)))
+
+    monkeypatch.setattr(archive, "ArchivingRun", Watched)
+    write_tiny_source(tmp_path / "source", 60)
+    settings = archive.Settings(
+        str(tmp_path / "source"), str(tmp_path / "archive"), shard_files=10, cpus=limit
+    )
+    assert archive.run(settings).files_added == 60
+    assert max(size for size, _ in seen) <= budget_bytes
+    assert max(shards for _, shards in seen) <= 2
+
+
+@pytest.mark.slow
+def test_the_driver_needs_no_more_memory_for_many_files_than_for_few(
+    tmp_path: Path, ray_cluster: str
+):
+    peaks: list[int] = []
+    for count in (30, 600):
+        source, root = tmp_path / f"source {count}", tmp_path / f"archive {count}"
+        write_tiny_source(source, count)
+        command = [sys.executable, "-m", "jobs.archive", str(source), str(root)]
+        options = ["--ray-address", ray_cluster, "--shard-files", "10"]
+        process = subprocess.Popen([*command, *options], cwd=ROOT)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode == 0
+        peaks.append(usage.ru_maxrss)
+    assert peaks[1] - peaks[0] < 30_000, f"peaks in KiB: {peaks}"
+
+
+def test_gpus_are_asked_for_where_there_are_any():
+    with_gpus, without = placement(16, 2), placement(16, 0)
+    assert (with_gpus.encoders, with_gpus.device) == (2, "cuda")
+    together = (with_gpus.encoder_options, with_gpus.segmenter_options)
+    assert sum(options["num_gpus"] for options in together) == 1
+    assert (without.encoders, without.device) == (16, "cpu")
+    assert "num_gpus" not in without.encoder_options
+
+
+def test_the_cluster_file_is_one_that_ray_accepts():
+    text = (ROOT / "cluster.yaml").read_text(encoding="utf-8")
+    config: Any = yaml.safe_load(text)
+    schema = Path(ray.autoscaler.__file__).parent / "ray-schema.json"
+    jsonschema.validate(config, json.loads(schema.read_text(encoding="utf-8")))
+    assert "python -m jobs.archive" in text
