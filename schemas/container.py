@@ -5,7 +5,8 @@ gives an error that names the section, never a wrong picture.
 """
 
 import struct
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -26,6 +27,8 @@ DIGEST_BYTES = 16
 MAX_PIXELS = 1 << 28  # about 268 megapixels; callers may set another limit
 MAX_SECTIONS = 65535
 MIN_TILE, MAX_TILE = 16, 4096
+
+Read = Callable[[int, int], bytes]
 
 _HEADER = struct.Struct(f"<4sBBBBIIHH{MODEL_ID_BYTES}s{DIGEST_BYTES}sH")
 _ENTRY = struct.Struct("<BBII")
@@ -133,35 +136,70 @@ def serialise(container: Container) -> bytes:
         len(c.sections),
     )
     table = b"".join(
-        _ENTRY.pack(s.kind, s.coding, len(s.payload), crc32c(s.payload))
-        for s in c.sections
+        _ENTRY.pack(s.kind, s.coding, len(s.payload), crc32c(s.payload)) for s in c.sections
     )
     front = head + table
     crc = _CRC.pack(crc32c(front))
     return b"".join([front, crc, *(s.payload for s in c.sections)])
 
 
-def parse(blob: bytes, *, max_pixels: int = MAX_PIXELS) -> Container:
-    """Check and split a `.seec` file.
+@dataclass(frozen=True)
+class Entry:
+    """Where a section lies: offset from the start of the file, size, CRC-32C."""
 
-    Raises UnsupportedVersion, Truncated, SectionCorrupt or LimitExceeded; all are
-    FormatError. Nothing is allocated for a size that the bytes do not back.
+    kind: SectionKind
+    coding: Coding
+    offset: int
+    size_bytes: int
+    crc: int
+
+
+@dataclass(frozen=True)
+class Index:
+    """The header and section table of a file, checked; `facts` has no sections yet."""
+
+    facts: Container
+    entries: tuple[Entry, ...]
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of the whole file."""
+        return self.entries[-1].offset + self.entries[-1].size_bytes
+
+    def section(self, number: int, payload: bytes) -> Section:
+        """The section `number` from the bytes of its range; Truncated or SectionCorrupt."""
+        entry = self.entries[number]
+        if len(payload) != entry.size_bytes:
+            raise Truncated(f"section {number} has {len(payload)} of {entry.size_bytes} bytes")
+        if crc32c(payload) != entry.crc:
+            raise SectionCorrupt(f"section {number} ({entry.kind.name}) is damaged (CRC-32C)")
+        return Section(entry.kind, entry.coding, payload)
+
+
+def read_index(read: Read, *, max_pixels: int = MAX_PIXELS) -> Index:
+    """Read and check the header and section table.
+
+    read: (offset, size) -> those bytes, fewer at the end of the file. Raises
+    UnsupportedVersion, Truncated, SectionCorrupt or LimitExceeded; all are FormatError.
+    Nothing is allocated for a size that the bytes do not back.
     """
-    if blob[:4] != MAGIC[: len(blob[:4])]:
+    start = read(0, _HEADER.size)
+    if start[:4] != MAGIC[: len(start[:4])]:
         raise FormatError("not a .seec file: wrong magic bytes")
-    if len(blob) < _HEADER.size + _CRC.size:
-        raise Truncated(f"a .seec header has {_HEADER.size + _CRC.size} bytes, got {len(blob)}")
-    head = _Head(*_HEADER.unpack_from(blob))
+    if len(start) < _HEADER.size:
+        raise Truncated(f"a .seec header has {_HEADER.size} bytes, got {len(start)}")
+    head = _Head(*_HEADER.unpack(start))
     if head.version != VERSION:
         raise UnsupportedVersion(f".seec version {head.version}; this build reads {VERSION}")
-    front = _HEADER.size + _ENTRY.size * head.sections
-    if len(blob) < front + _CRC.size:
-        raise Truncated(f"the section table ends at byte {front + _CRC.size} of {len(blob)}")
-    if _CRC.unpack_from(blob, front)[0] != crc32c(blob[:front]):
+    size = _ENTRY.size * head.sections
+    rest = read(_HEADER.size, size + _CRC.size)
+    if len(rest) < size + _CRC.size:
+        raise Truncated(f"the section table has {len(rest)} of {size + _CRC.size} bytes")
+    if _CRC.unpack_from(rest, size)[0] != crc32c(start + rest[:size]):
         raise SectionCorrupt("the header or section table is damaged (CRC-32C)")
     if head.flags:
         raise UnsupportedVersion(f"unknown feature flags {head.flags:#04x}")
-    container = Container(
+    facts = Container(
         head.width,
         head.height,
         head.channels,
@@ -170,32 +208,48 @@ def parse(blob: bytes, *, max_pixels: int = MAX_PIXELS) -> Container:
         head.tiles_per_group,
         head.model_id,
         head.digest,
-        _sections(blob, head.sections),
+        (),
     )
-    _check(container, max_pixels)
-    return container
+    entries = _entries(rest[:size], _HEADER.size + size + _CRC.size)
+    _check(facts, sum(e.kind is SectionKind.TILE_GROUP for e in entries), max_pixels)
+    return Index(facts, entries)
 
 
-def _sections(blob: bytes, count: int) -> tuple[Section, ...]:
-    position = _HEADER.size + _ENTRY.size * count + _CRC.size
-    sections: list[Section] = []
-    for index in range(count):
-        kind, coding, length, crc = _ENTRY.unpack_from(blob, _HEADER.size + _ENTRY.size * index)
+def parse(blob: bytes, *, max_pixels: int = MAX_PIXELS) -> Container:
+    """Check and split a whole `.seec` file; raises as read_index does."""
+    index = read_index(reader(blob), max_pixels=max_pixels)
+    check_end(index, len(blob))
+    sections = (
+        index.section(number, blob[e.offset : e.offset + e.size_bytes])
+        for number, e in enumerate(index.entries)
+    )
+    return replace(index.facts, sections=tuple(sections))
+
+
+def reader(blob: bytes) -> Read:
+    """Reads ranges of bytes in memory."""
+    return lambda offset, size: blob[offset : offset + size]
+
+
+def check_end(index: Index, size_bytes: int) -> None:
+    """FormatError unless a file of this size ends with its last section."""
+    if size_bytes < index.size_bytes:
+        raise Truncated(f"the last section ends at byte {index.size_bytes} of {size_bytes}")
+    if size_bytes > index.size_bytes:
+        raise FormatError(f"{size_bytes - index.size_bytes} bytes follow the last section")
+
+
+def _entries(table: bytes, offset: int) -> tuple[Entry, ...]:
+    entries: list[Entry] = []
+    for number, (kind, coding, size, crc) in enumerate(_ENTRY.iter_unpack(table)):
         if kind not in _KINDS or coding not in _CODINGS:
-            raise UnsupportedVersion(f"section {index}: unknown kind {kind} or coding {coding}")
-        payload = blob[position : position + length]
-        position += length
-        if len(payload) != length:
-            raise Truncated(f"section {index} ends at byte {position} of {len(blob)}")
-        if crc32c(payload) != crc:
-            raise SectionCorrupt(f"section {index} ({SectionKind(kind).name}) is damaged (CRC-32C)")
-        sections.append(Section(SectionKind(kind), Coding(coding), payload))
-    if position != len(blob):
-        raise FormatError(f"{len(blob) - position} bytes follow the last section")
-    return tuple(sections)
+            raise UnsupportedVersion(f"section {number}: unknown kind {kind} or coding {coding}")
+        entries.append(Entry(SectionKind(kind), Coding(coding), offset, size, crc))
+        offset += size
+    return tuple(entries)
 
 
-def _check(c: Container, max_pixels: int) -> None:
+def _check(c: Container, groups: int, max_pixels: int) -> None:
     if c.channels not in (1, 3):
         raise UnsupportedVersion(f"{c.channels} channels; this build reads 1 and 3")
     if not (c.width and c.height):
@@ -206,6 +260,5 @@ def _check(c: Container, max_pixels: int) -> None:
         raise LimitExceeded(f"tiles of {c.tile_size} pixels, {c.tiles_per_group} to a group")
     if not 3 <= c.block_shift <= 8 or c.tile_size % (1 << c.block_shift):
         raise LimitExceeded(f"label blocks of 2^{c.block_shift} pixels in such tiles")
-    groups = sum(s.kind is SectionKind.TILE_GROUP for s in c.sections)
     if groups != c.groups:
         raise FormatError(f"{groups} tile groups where the image needs {c.groups}")

@@ -7,9 +7,20 @@
 True
 """
 
-from pipeline.codec.decoder import Info, decode, inspect
+from pipeline.codec.decoder import Info, Region, decode, decode_region, inspect
 from pipeline.codec.encoder import Encoder, encode
 from pipeline.codec.models import default_model
 from pipeline.codec.weights import Model, load_model
 
-__all__ = ["Encoder", "Info", "Model", "decode", "default_model", "encode", "inspect", "load_model"]
+__all__ = [
+    "Encoder",
+    "Info",
+    "Model",
+    "Region",
+    "decode",
+    "decode_region",
+    "default_model",
+    "encode",
+    "inspect",
+    "load_model",
+]

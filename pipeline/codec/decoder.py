@@ -20,9 +20,14 @@ from schemas.container import (
     MAX_PIXELS,
     Coding,
     Container,
+    Index,
+    Read,
     Section,
     SectionKind,
+    check_end,
     parse,
+    read_index,
+    reader,
 )
 from schemas.errors import SectionCorrupt, UnknownModel, UnsupportedVersion
 
@@ -70,6 +75,25 @@ def inspect(blob: bytes) -> Info:
     )
 
 
+@dataclass(frozen=True)
+class Region:
+    """A rectangle of an image, in pixels from its top left corner."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+    def touches(self, tile: Tile) -> bool:
+        """Whether they share a pixel."""
+        return (
+            tile.x < self.x + self.width
+            and self.x < tile.x + tile.width
+            and tile.y < self.y + self.height
+            and self.y < tile.y + tile.height
+        )
+
+
 def decode(
     blob: bytes,
     *,
@@ -85,23 +109,83 @@ def decode(
     Returns [H, W] (gray) or [H, W, 3] (RGB) uint8, the same on every machine. Raises
     FormatError or UnknownModel, never returns wrong pixels.
     """
-    container = parse(blob, max_pixels=max_pixels)
-    kernels, experts = _kernels(_find_model(container.model_id, models), device)
-    labels = _labels(container, experts)
-    groups = tile_groups(
-        container.height, container.width, container.tile_size, container.tiles_per_group
-    )
-    sections = [s for s in container.sections if s.kind is SectionKind.TILE_GROUP]
-    image = np.empty((container.height, container.width, container.channels), np.uint8)
-
-    def one(tiles: list[Tile], section: Section) -> None:
-        _decode_group(image, tiles, section, labels, container.block_shift, kernels)
-
-    run_all(one, list(zip(groups, sections, strict=True)), threads)
-    pixels = image[..., 0] if container.channels == 1 else image
-    if pixel_digest(pixels)[:DIGEST_BYTES] != container.digest:
+    index = read_index(reader(blob), max_pixels=max_pixels)
+    check_end(index, len(blob))
+    whole = Region(0, 0, index.facts.width, index.facts.height)
+    pixels = _decode_region(index, reader(blob), whole, models, threads, device)
+    if pixel_digest(pixels)[:DIGEST_BYTES] != index.facts.digest:
         raise SectionCorrupt("the decoded pixels do not match the digest in the header")
     return pixels
+
+
+def decode_region(
+    read: Read,
+    region: Region,
+    *,
+    models: Mapping[str, Model] | None = None,
+    threads: int = 1,
+    device: str = "cpu",
+    max_pixels: int = MAX_PIXELS,
+) -> Pixels:
+    """Decode a rectangle, reading only the tile groups that it touches.
+
+    read: (offset, size) -> bytes of the file; see `schemas.container.reader` for bytes in
+    memory. region: inside the image, else ValueError. Otherwise as `decode`, but the digest
+    of the whole image stays unproven: the CRC-32C of each section read is checked.
+    """
+    index = read_index(read, max_pixels=max_pixels)
+    _check_region(region, index.facts)
+    return _decode_region(index, read, region, models, threads, device)
+
+
+def _check_region(r: Region, facts: Container) -> None:
+    fits = r.x >= 0 and r.y >= 0 and r.width > 0 and r.height > 0
+    if not fits or r.x + r.width > facts.width or r.y + r.height > facts.height:
+        raise ValueError(f"{r} is not inside an image of {facts.width} x {facts.height} pixels")
+
+
+def _decode_region(
+    index: Index,
+    read: Read,
+    region: Region,
+    models: Mapping[str, Model] | None,
+    threads: int,
+    device: str,
+) -> Pixels:
+    facts = index.facts
+    model = _find_model(facts.model_id, models)
+    kernels = _kernels(model, device)
+
+    def section(number: int) -> Section:
+        entry = index.entries[number]
+        return index.section(number, read(entry.offset, entry.size_bytes))
+
+    labels = _labels(index, section, model.profile.experts)
+    image = np.empty((region.height, region.width, facts.channels), np.uint8)
+    numbers = [n for n, e in enumerate(index.entries) if e.kind is SectionKind.TILE_GROUP]
+    groups = tile_groups(facts.height, facts.width, facts.tile_size, facts.tiles_per_group)
+
+    def one(number: int, tiles: list[Tile]) -> None:
+        parts = _decode_group(section(number), tiles, labels, facts, kernels)
+        for tile, part in zip(tiles, parts, strict=True):
+            _paste(image, region, tile, part)
+
+    calls = [
+        (number, tiles)
+        for number, tiles in zip(numbers, groups, strict=True)
+        if any(region.touches(tile) for tile in tiles)
+    ]
+    run_all(one, calls, threads)
+    return image[..., 0] if facts.channels == 1 else image
+
+
+def _paste(image: Pixels, region: Region, tile: Tile, pixels: Pixels) -> None:
+    """Copy what a tile and the region share."""
+    top, bottom = max(tile.y, region.y), min(tile.y + tile.height, region.y + region.height)
+    left, right = max(tile.x, region.x), min(tile.x + tile.width, region.x + region.width)
+    if top < bottom and left < right:
+        shared = pixels[top - tile.y : bottom - tile.y, left - tile.x : right - tile.x]
+        image[top - region.y : bottom - region.y, left - region.x : right - region.x] = shared
 
 
 def run_all(
@@ -118,29 +202,8 @@ def run_all(
 
 
 @lru_cache(maxsize=8)
-def _cached_kernels(model_id: str, device: str, load: Callable[[], Model]) -> tuple[Kernels, int]:
-    model = load()
-    return make_kernels(model, device), model.profile.experts
-
-
-class _SameModel:
-    """Hands a model to the cache, which compares ids only."""
-
-    def __init__(self, model: Model):
-        self._model = model
-
-    def __call__(self) -> Model:
-        return self._model
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _SameModel)
-
-    def __hash__(self) -> int:
-        return 0
-
-
-def _kernels(model: Model, device: str) -> tuple[Kernels, int]:
-    return _cached_kernels(model.id, device, _SameModel(model))
+def _kernels(model: Model, device: str) -> Kernels:
+    return make_kernels(model, device)
 
 
 def _find_model(short_id: bytes, models: Mapping[str, Model] | None) -> Model:
@@ -155,52 +218,46 @@ def _find_model(short_id: bytes, models: Mapping[str, Model] | None) -> Model:
     )
 
 
-def _labels(container: Container, experts: int) -> NDArray[np.uint8]:
+def _labels(index: Index, section: Callable[[int], Section], experts: int) -> NDArray[np.uint8]:
     """The label map in blocks; zeros when the file has none."""
-    for section in container.sections:
-        if section.kind not in _DECODED_KINDS:
-            raise UnsupportedVersion(f"section {section.kind.name} needs a newer decoder")
-    rows = -(-container.height >> container.block_shift)
-    columns = -(-container.width >> container.block_shift)
-    found = [s for s in container.sections if s.kind is SectionKind.LABELS]
+    facts = index.facts
+    for entry in index.entries:
+        if entry.kind not in _DECODED_KINDS:
+            raise UnsupportedVersion(f"section {entry.kind.name} needs a newer decoder")
+    rows = -(-facts.height >> facts.block_shift)
+    columns = -(-facts.width >> facts.block_shift)
+    found = [n for n, e in enumerate(index.entries) if e.kind is SectionKind.LABELS]
     if not found:
         return np.zeros((rows, columns), np.uint8)
-    if len(found) > 1 or experts < 2 or found[0].coding is not Coding.RANGE:
-        raise SectionCorrupt("the label map does not fit its model")
-    return decode_labels(found[0].payload, rows, columns, experts)
+    coded = index.entries[found[0]].coding is Coding.RANGE
+    if found != [0] or experts < 2 or not coded:
+        raise SectionCorrupt("the label map is out of place or does not fit its model")
+    return decode_labels(section(0).payload, rows, columns, experts)
 
 
 def _decode_group(
-    image: Pixels,
-    tiles: list[Tile],
     section: Section,
+    tiles: list[Tile],
     labels: NDArray[np.uint8],
-    block_shift: int,
+    facts: Container,
     kernels: Kernels,
-) -> None:
-    channels = image.shape[2]
+) -> list[Pixels]:
+    """The pixels of each tile of a group, [h, w, channels]."""
     if section.coding is Coding.RAW:
-        _copy_raw(image, tiles, section.payload)
-        return
-    head = len(tiles) * channels
+        return _raw_tiles(section.payload, tiles, facts.channels)
+    head = len(tiles) * facts.channels
     if len(section.payload) < head:
         raise SectionCorrupt("a tile group without its border colours")
-    borders = np.frombuffer(section.payload, np.uint8, head).reshape(-1, channels)
-    group = empty_canvas(tiles, borders, labels, block_shift)
+    borders = np.frombuffer(section.payload, np.uint8, head).reshape(-1, facts.channels)
+    group = empty_canvas(tiles, borders, labels, facts.block_shift)
     kernels.decode(group, section.payload[head:])
-    for index, t in enumerate(tiles):
-        target = image[t.y : t.y + t.height, t.x : t.x + t.width]
-        target[:] = group.interior(index)[..., :channels]
+    return [group.interior(index)[..., : facts.channels] for index in range(len(tiles))]
 
 
-def _copy_raw(image: Pixels, tiles: list[Tile], payload: bytes) -> None:
-    channels = image.shape[2]
+def _raw_tiles(payload: bytes, tiles: list[Tile], channels: int) -> list[Pixels]:
+    sizes = [t.height * t.width * channels for t in tiles]
     samples = np.frombuffer(payload, np.uint8)
-    if len(samples) != sum(t.height * t.width for t in tiles) * channels:
+    if len(samples) != sum(sizes):
         raise SectionCorrupt("a raw tile group of the wrong size")
-    position = 0
-    for t in tiles:
-        count = t.height * t.width * channels
-        part = samples[position : position + count].reshape(t.height, t.width, channels)
-        image[t.y : t.y + t.height, t.x : t.x + t.width] = part
-        position += count
+    parts = np.split(samples, np.cumsum(sizes)[:-1])
+    return [p.reshape(t.height, t.width, channels) for p, t in zip(parts, tiles, strict=True)]

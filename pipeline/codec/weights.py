@@ -58,7 +58,7 @@ class Layer:
     shift: NDArray[np.int32]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Model:
     """A checked model.
 

@@ -3,8 +3,19 @@
 import numpy as np
 import pytest
 
-from pipeline.codec import Encoder, Model, decode, default_model, encode, inspect, load_model
+from pipeline.codec import (
+    Encoder,
+    Model,
+    Region,
+    decode,
+    decode_region,
+    default_model,
+    encode,
+    inspect,
+    load_model,
+)
 from pipeline.images.digest import pixel_digest
+from schemas.container import reader
 from schemas.errors import LimitExceeded, UnknownModel
 from tests.pictures import gray, textured
 
@@ -119,3 +130,43 @@ def test_the_packaged_model_loads_from_its_own_bytes():
     model = default_model()
     assert load_model(model.payload).id == model.id
     assert model.card["name"]
+
+
+@pytest.mark.parametrize(
+    "region",
+    [
+        Region(0, 0, 101, 75),
+        Region(0, 0, 1, 1),
+        Region(100, 74, 1, 1),
+        Region(31, 31, 2, 2),
+        Region(40, 10, 50, 60),
+    ],
+)
+@pytest.mark.parametrize("draw", [gray, textured])
+def test_a_region_decodes_to_its_part_of_the_image(draw, region):
+    image = draw(75, 101)
+    (blob,) = Encoder(default_model(), tile_size=32).encode_batch([image], [None])
+    part = decode_region(reader(blob), region)
+    rows = slice(region.y, region.y + region.height)
+    assert (part == image[rows, region.x : region.x + region.width]).all()
+
+
+def test_a_region_reads_only_the_tiles_it_touches():
+    (blob,) = Encoder(default_model(), tile_size=16).encode_batch([textured(160, 160)], [None])
+    ranges = []
+
+    def read(offset: int, size: int) -> bytes:
+        ranges.append(size)
+        return blob[offset : offset + size]
+
+    decode_region(read, Region(70, 70, 8, 8))
+    assert sum(ranges) < len(blob) / 10
+
+
+@pytest.mark.parametrize(
+    "region", [Region(-1, 0, 2, 2), Region(0, 0, 0, 1), Region(5, 0, 6, 1), Region(0, 9, 1, 2)]
+)
+def test_regions_outside_the_image_are_refused(region):
+    blob = encode(textured(10, 10))
+    with pytest.raises(ValueError, match="not inside"):
+        decode_region(reader(blob), region)
