@@ -1,5 +1,7 @@
 """One file at a path or URL: where commands on single images read and write."""
 
+from collections.abc import Callable
+
 import click
 
 from pipeline.storage import Store
@@ -9,6 +11,12 @@ def read(url: str) -> bytes:
     """The bytes of a file. Raises ObjectMissing or StorageError."""
     store, name = _split(url)
     return store.get(name)
+
+
+def range_reader(url: str) -> Callable[[int, int], bytes]:
+    """Reads ranges (offset, size) of a file without reading all of it."""
+    store, name = _split(url)
+    return lambda offset, size: store.get_range(name, offset, size)
 
 
 def exists(url: str) -> bool:

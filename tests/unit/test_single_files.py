@@ -155,3 +155,21 @@ def test_info_describes_an_archive(archived: Path, source: Path) -> None:
     assert facts["unfinished_run"] is None
     assert len(facts["models"]) == 1
     assert facts["digest"] in run(info.main, archived).stdout
+
+
+def test_a_region_of_a_file_decodes_alone(picture: Path, tmp_path: Path) -> None:
+    coded, part = tmp_path / "picture.seec", tmp_path / "part.png"
+    run(encode.main, picture, coded)
+    assert run(decode.main, coded, part, "--region", "10,20,30,5").exit_code == 0
+    assert np.array_equal(np.asarray(Image.open(part)), textured(40, 50)[20:25, 10:40])
+
+
+@pytest.mark.parametrize("region", ["1,2,3", "a,b,c,d", "40,0,20,20", "-1,0,2,2"])
+def test_a_region_that_makes_no_sense_is_wrong_use(
+    picture: Path, tmp_path: Path, region: str
+) -> None:
+    coded = tmp_path / "picture.seec"
+    run(encode.main, picture, coded)
+    result = run(decode.main, coded, tmp_path / "part.png", f"--region={region}")
+    assert result.exit_code == 2
+    assert not (tmp_path / "part.png").exists()
