@@ -108,7 +108,7 @@ def _copy_photographs(target: Path) -> None:
         raise click.UsageError("needs scikit-image's photographs: pip install 'seec[demo]'")
     target.mkdir(parents=True)
     for name in (*_COLOUR, *_GRAY, *_JPEG):
-        shutil.copyfile(Path(package.origin).parent / "data" / name, target / name)
+        shutil.copy2(Path(package.origin).parent / "data" / name, target / name)
 
 
 def _compare(source: Path, restored: Path) -> bool:
