@@ -6,31 +6,37 @@ from collections.abc import Callable
 from typing import Any
 
 import ray
-from ray.exceptions import GetTimeoutError, RayActorError
+from ray.exceptions import RayActorError
 
 from schemas.errors import SeecError
 
-RESTART_TIMEOUT_S = 120.0
+RESTART_TIMEOUT_S = 600.0
+_PAUSE_S = 0.2
 
 
 class Pool:
     """Actors that all do the same. Ray restarts those that die.
 
-    On a busy cluster some may wait long for their place: they get no work until they are up.
+    One that is not up, because the cluster is busy or has lost its machine, gets no work and
+    is waited for only when there is no other.
     """
 
     def __init__(self, size: int, start: Callable[[], Any]) -> None:
-        """Wait for the first actor. start: starts one, which has a method `ready`."""
+        """Wait for the first actor; raises what its constructor raised.
+
+        start: starts one actor, which has a method `ready`.
+        """
         started = [start() for _ in range(size)]
-        self._starting = {actor.ready.remote(): actor for actor in started}
         self._actors: list[Any] = []
+        self._starting = {actor.ready.remote(): actor for actor in started}
         self._load: Counter[Any] = Counter()
-        self._welcome(timeout_s=None)
+        (first,), _ = ray.wait(list(self._starting), num_returns=1)
+        ray.get(first)
+        self._welcome()
 
     def take(self) -> Any:
         """The actor with least to do."""
-        if self._starting:
-            self._welcome(timeout_s=0)
+        self._welcome()
         actor = min(self._actors, key=lambda one: self._load[one])
         self._load[actor] += 1
         return actor
@@ -40,26 +46,32 @@ class Pool:
         self._load[actor] -= 1
 
     def wait_until_ready(self) -> None:
-        """Wait for actors that are being restarted; leave out those that do not come back."""
-        self._actors = [actor for actor in self._actors if _is_ready(actor)]
-        if not self._actors:
-            raise SeecError("no worker came back after a failure; check the cluster's resources")
+        """After a failure: find out which actors are up, and wait until one is.
 
-    def _welcome(self, timeout_s: float | None) -> None:
-        done, _ = ray.wait(list(self._starting), num_returns=1, timeout=timeout_s)
+        SeecError if none comes back.
+        """
+        self._starting |= {actor.ready.remote(): actor for actor in self._actors}
+        self._actors = []
+        end = time.monotonic() + RESTART_TIMEOUT_S
+        while not self._actors:
+            if time.monotonic() > end:
+                raise SeecError(
+                    "no worker came back after a failure; look at the cluster, run again"
+                )
+            ray.wait(list(self._starting), num_returns=1, timeout=1)
+            time.sleep(_PAUSE_S)
+            self._welcome()
+
+    def _welcome(self) -> None:
+        """Take in the actors that are up by now."""
+        if not self._starting:
+            return
+        done, _ = ray.wait(list(self._starting), num_returns=len(self._starting), timeout=0)
         for ref in done:
             actor = self._starting.pop(ref)
-            ray.get(ref)  # raises what the constructor raised
-            self._actors.append(actor)
-
-
-def _is_ready(actor: Any) -> bool:
-    end = time.monotonic() + RESTART_TIMEOUT_S
-    while (left := end - time.monotonic()) > 0:
-        try:
-            return ray.get(actor.ready.remote(), timeout=left)
-        except GetTimeoutError:
-            return False
-        except RayActorError:
-            time.sleep(0.2)
-    return False
+            try:
+                ray.get(ref)
+            except RayActorError:
+                self._starting[actor.ready.remote()] = actor
+            else:
+                self._actors.append(actor)
