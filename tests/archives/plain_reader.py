@@ -1,0 +1,143 @@
+"""An archive read by its format description alone: none of the code that wrote it.
+
+Only the image payloads go through the SEEC decoder, which has a description of its own.
+"""
+
+import hashlib
+import json
+import re
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import zstandard
+from numpy.typing import NDArray
+
+Decode = Callable[[bytes, bytes], NDArray[np.uint8]]  # a .seec file and its model file
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def canonical(value: Any) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode("ascii")
+
+
+def unsealed(data: bytes, kind: str) -> dict[str, Any]:
+    value = json.loads(data)
+    assert canonical(value) == data
+    seal = value.pop("sha256")
+    assert seal == sha256(canonical(value))
+    assert (value["format"], value["version"]) == (kind, 1)
+    return value
+
+
+def shards(root: Path) -> list[dict[str, Any]]:
+    """All shards that count, by name."""
+    header = unsealed((root / "archive.json").read_bytes(), "seec-archive")
+    assert header["format_md_sha256"] == sha256((root / "FORMAT.md").read_bytes())
+    last = max(int(path.stem) for path in (root / "commits").iterdir())
+    every = header["checkpoint_every"]
+    found: dict[str, dict[str, Any]] = {}
+    before = None
+    for sequence in range(max(1, last - last % every), last + 1):
+        data = (root / f"commits/{sequence:010d}.json").read_bytes()
+        commit = unsealed(data, "seec-commit")
+        assert commit["sequence"] == sequence
+        assert before is None or commit["previous"] == before
+        found |= {shard["shard"]: shard for shard in commit["shards"]}
+        before = sha256(data)
+    return [found[name] for name in sorted(found)]
+
+
+def digest(root: Path) -> str:
+    """The archive digest."""
+    lines = ""
+    for shard in shards(root):
+        quarantine = shard["quarantine"]["sha256"] if shard["quarantine"] else "-"
+        objects = f"{shard['blob']['sha256']} {shard['manifest']['sha256']} {quarantine}"
+        lines += f"{shard['shard']} {objects}\n"
+    return sha256(lines.encode())
+
+
+def path_bytes(text: str) -> bytes:
+    pieces = re.split(r"(\\\\|\\x[0-9a-f]{2})", text)
+    undo = {"\\\\": b"\\"}
+    return b"".join(
+        undo.get(p) or (bytes([int(p[2:], 16)]) if p.startswith("\\x") else p.encode())
+        for p in pieces
+    )
+
+
+def restored(root: Path, decode: Decode) -> Iterator[tuple[bytes, bytes]]:
+    """Name and bytes of every file; a later run's comes after an earlier one's."""
+    for shard in shards(root):
+        manifest = root / shard["manifest"]["name"]
+        assert sha256(manifest.read_bytes()) == shard["manifest"]["sha256"]
+        blob = (root / shard["blob"]["name"]).read_bytes()
+        assert sha256(blob) == shard["blob"]["sha256"]
+        for row in pq.read_table(manifest).to_pylist():
+            assert row["schema_version"] == 1
+            payload = blob[row["offset"] : row["offset"] + row["length"]]
+            assert hashlib.sha256(payload).digest() == row["blob_digest"]
+            restore = restore_seec if row["codec"] == "seec" else restore_store
+            yield path_bytes(row["path"]), restore(root, row, payload, decode)
+
+
+def restore_store(_: Path, row: dict[str, Any], payload: bytes, __: Decode) -> bytes:
+    data = payload
+    if row["length"] != row["source_size_bytes"]:
+        data = zstandard.ZstdDecompressor().decompress(payload)
+    assert hashlib.sha256(data).digest() == row["source_digest"]
+    return data
+
+
+def restore_seec(root: Path, row: dict[str, Any], payload: bytes, decode: Decode) -> bytes:
+    model = (root / f"models/{row['model_id']}.safetensors").read_bytes()
+    assert sha256(model) == row["model_id"]
+    pixels = decode(payload, model)
+    channels = {"L": 1, "RGB": 3}[row["mode"]]
+    shape = struct.pack("<III", row["height"], row["width"], channels)
+    assert hashlib.sha256(shape + pixels.tobytes()).digest() == row["pixel_digest"]
+    rows = pixels.reshape(row["height"], row["width"] * channels)
+    if row["format"] == "PNG":
+        return png(row["width"], row["height"], channels, rows, *parts(row["envelope"]))
+    if row["format"] == "BMP":
+        return bmp(rows, *parts(row["envelope"]))
+    if row["format"] in ("NETPBM", "TIFF"):
+        first, second = parts(row["envelope"])
+        return first + rows.tobytes() + second
+    assert row["format"] == "WEBP"
+    return b""  # needs a VP8L encoder; the pixels were compared above
+
+
+def parts(envelope: bytes) -> tuple[bytes, bytes]:
+    (length,) = struct.unpack("<I", envelope[:4])
+    return envelope[4 : 4 + length], envelope[4 + length :]
+
+
+def chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def png(
+    width: int, height: int, channels: int, rows: NDArray[np.uint8], first: bytes, second: bytes
+) -> bytes:
+    color = 0 if channels == 1 else 2
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, color, 0, 0, 0))
+    unfiltered = b"".join(b"\0" + row.tobytes() for row in rows)
+    image_data = chunk(b"IDAT", zlib.compress(unfiltered))
+    return b"\x89PNG\r\n\x1a\n" + header + first + image_data + second
+
+
+def bmp(rows: NDArray[np.uint8], first: bytes, second: bytes) -> bytes:
+    (height,) = struct.unpack_from("<i", first, 22)
+    swapped = rows.reshape(len(rows), -1, 3)[:, :, ::-1].reshape(rows.shape)
+    padding = bytes(-rows.shape[1] % 4)
+    lines = [row.tobytes() + padding for row in swapped]
+    return first + b"".join(lines[::-1] if height > 0 else lines) + second
