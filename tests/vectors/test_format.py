@@ -1,0 +1,28 @@
+"""FORMAT.md is enough: a decoder written from it alone reads the golden files."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.codec import decode
+from tests.vectors import plain_decoder
+
+FOLDER = Path(__file__).parent
+SMALL = ["pixel", "column", "raw-noise", "given-labels"]
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_decoder_written_from_the_specification_reads_golden_files(name, golden_model):
+    blob = (FOLDER / f"v1-tiny-{name}.seec").read_bytes()
+    height, width, channels, samples = plain_decoder.decode(blob, golden_model.payload)
+    pixels = decode(blob, models={golden_model.id: golden_model})
+    assert (*pixels.shape[:2], 3) == (height, width, channels)
+    assert pixels.tobytes() == samples
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["rgb", "small-blocks", "gray", "tiles", "groups", "flat"])
+def test_the_rest_of_the_golden_files_too(name, golden_model):
+    blob = (FOLDER / f"v1-tiny-{name}.seec").read_bytes()
+    samples = plain_decoder.decode(blob, golden_model.payload)[3]
+    assert decode(blob, models={golden_model.id: golden_model}).tobytes() == samples
