@@ -36,6 +36,7 @@ def cases() -> dict[str, Case]:
         "groups": (textured(70, 100), None, {"tile_size": 16, "tiles_per_group": 4}),
         "small-blocks": (textured(48, 48), None, {"block_shift": 3}),
         "given-labels": (textured(40, 50), halves, {}),
+        "small": (textured(9, 20), halves[:9, 15:35], {"block_shift": 3}),
     }
 
 
