@@ -69,7 +69,9 @@ class Groups:
     def read(self, index: int) -> list[Record]:
         """The rows of one group; SectionCorrupt if it is damaged."""
         try:
-            return self._file.read_row_group(index).cast(_schema(self._columns)).to_pylist()
+            # On Arrow's own threads a buffer might be released while the process ends.
+            group = self._file.read_row_group(index, use_threads=False)
+            return group.cast(_schema(self._columns)).to_pylist()
         except _NOT_A_TABLE as error:
             raise _corrupt(self._name, error) from None
 

@@ -79,7 +79,8 @@ def cluster(address: str | None = None, cpus: int | None = None) -> Iterator[Pla
     if owner:
         local = address is None and "RAY_ADDRESS" not in os.environ
         ray.init(
-            address=address,
+            # Without an address Ray would join whatever cluster it finds on this machine.
+            address="local" if local else address,
             num_cpus=cpus if local else None,
             include_dashboard=False if local else None,
             configure_logging=True,
