@@ -9,6 +9,7 @@ from tests.vectors import plain_decoder
 
 FOLDER = Path(__file__).parent
 SMALL = ["pixel", "column", "raw-noise", "small"]
+LARGER = ["rgb", "small-blocks", "given-labels", "gray", "tiles", "groups", "flat"]
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -21,7 +22,7 @@ def test_a_decoder_written_from_the_specification_reads_golden_files(name, golde
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["rgb", "small-blocks", "given-labels", "gray", "tiles", "groups", "flat"])
+@pytest.mark.parametrize("name", LARGER)
 def test_the_rest_of_the_golden_files_too(name, golden_model):
     blob = (FOLDER / f"v1-tiny-{name}.seec").read_bytes()
     samples = plain_decoder.decode(blob, golden_model.payload)[3]
