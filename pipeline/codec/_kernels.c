@@ -23,6 +23,9 @@
 #define MULTIVERSION
 #endif
 #define INLINE static inline __attribute__((always_inline))
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wpsabi" /* vectors never leave this file */
+#endif
 
 enum {
     TAPS = 22,
@@ -45,6 +48,8 @@ enum {
 };
 
 typedef float lanes __attribute__((vector_size(HALF * sizeof(float)), aligned(4), may_alias));
+typedef int32_t integers
+    __attribute__((vector_size(HALF * sizeof(int32_t)), aligned(4), may_alias));
 
 typedef struct {
     int in, out, panels;
@@ -63,12 +68,30 @@ typedef struct {
 
 /* ---------------------------------------------------------------- network */
 
-/* One layer on `n` pixels, n <= CHUNK. `in` has ROWS spare rows after the last pixel. */
-INLINE void layer_sums(const Layer *layer, const float *in, int n, int32_t *out) {
+INLINE integers most(integers a, integers b) {
+    integers larger = a > b;
+    return (a & larger) | (b & ~larger);
+}
+
+INLINE integers bounded(integers y, int32_t limit) {
+    const integers high = {limit, limit, limit, limit, limit, limit, limit, limit};
+    integers over = y > high;
+    return most((high & over) | (y & ~over), -high);
+}
+
+/* Rounding shift (its half is already in the sum) and clamp. */
+INLINE integers settle_sum(lanes sum, integers shift) {
+    return bounded(__builtin_convertvector(sum, integers) >> shift, LIMIT);
+}
+
+/* One layer on `n` pixels, n <= CHUNK; `in` and the results have ROWS spare rows at the end.
+ * A hidden layer goes on as leaky floats; the last one ends as integers. */
+INLINE void layer(const Layer *layer, const float *in, int n, float *hidden, int32_t *last) {
     const int stride = layer->panels * LANES;
     for (int p = 0; p < layer->panels; p++) {
         const lanes *weight = (const lanes *)(layer->weight + (size_t)p * layer->in * LANES);
         const lanes *start = (const lanes *)(layer->start + p * LANES);
+        const integers *shift = (const integers *)(layer->shift + p * LANES);
         for (int first = 0; first < n; first += ROWS) {
             lanes sum[ROWS][2];
             const float *x = in + (size_t)first * layer->in;
@@ -83,29 +106,19 @@ INLINE void layer_sums(const Layer *layer, const float *in, int n, int32_t *out)
                     sum[r][1] += a * high;
                 }
             }
-            float total[ROWS][LANES];
 #pragma GCC unroll 6
             for (int r = 0; r < ROWS; r++) {
-                *(lanes *)total[r] = sum[r][0];
-                *(lanes *)(total[r] + HALF) = sum[r][1];
-            }
-            const int32_t *shift = layer->shift + p * LANES;
-            for (int r = 0; r < ROWS; r++) {
-                int32_t *o = out + (size_t)(first + r) * stride + p * LANES;
-                for (int l = 0; l < LANES; l++) {
-                    int32_t y = (int32_t)total[r][l] >> shift[l];
-                    y = y > LIMIT ? LIMIT : y;
-                    o[l] = y < -LIMIT ? -LIMIT : y;
+#pragma GCC unroll 2
+                for (int half = 0; half < 2; half++) {
+                    size_t at = (size_t)(first + r) * stride + p * LANES + half * HALF;
+                    integers y = settle_sum(sum[r][half], shift[half]);
+                    if (last)
+                        *(integers *)(last + at) = y;
+                    else
+                        *(lanes *)(hidden + at) = __builtin_convertvector(most(y, y >> 3), lanes);
                 }
             }
         }
-    }
-}
-
-INLINE void leak(const int32_t *in, float *out, int count) {
-    for (int i = 0; i < count; i++) {
-        int32_t low = in[i] >> 3;
-        out[i] = (float)(in[i] > low ? in[i] : low);
     }
 }
 
@@ -120,9 +133,9 @@ typedef struct {
 } Context;
 
 /* Network inputs of one pixel, tap by tap with the channels interleaved as in memory. */
-INLINE void gather(const Network *net, const uint8_t *at, ptrdiff_t stride, float *input,
-                   Context *context) {
-    int32_t tap[TAP_VALUES], med[3], activity[3], repeated[TAP_VALUES];
+INLINE void gather(const Network *net, const uint8_t *at, ptrdiff_t stride,
+                   float *restrict input, Context *restrict context) {
+    int32_t tap[INPUTS] = {0}, med[3], activity[3], repeated[3 * HALF];
     for (int i = 0; i < 21; i++) tap[i] = at[-3 * stride - 9 + i];
     for (int i = 0; i < 21; i++) tap[21 + i] = at[-2 * stride - 9 + i];
     for (int i = 0; i < 15; i++) tap[42 + i] = at[-stride - 9 + i];
@@ -140,13 +153,12 @@ INLINE void gather(const Network *net, const uint8_t *at, ptrdiff_t stride, floa
         context->med[c] = (int16_t)m;
         context->activity[c] = (int16_t)activity[c];
     }
-    for (int i = 0; i < TAPS; i++)
-        for (int c = 0; c < 3; c++) repeated[3 * i + c] = med[c];
+    for (int i = 0; i < 3 * HALF; i++) repeated[i] = med[i % 3];
     const int32_t reciprocal = net->reciprocal[total];
-    for (int i = 0; i < TAP_VALUES; i++) {
-        int32_t v = ((tap[i] - repeated[i]) * reciprocal + 2048) >> 12;
-        v = v > INPUT_LIMIT ? INPUT_LIMIT : v;
-        input[i] = (float)(v < -INPUT_LIMIT ? -INPUT_LIMIT : v);
+    for (int i = 0; i < INPUTS / HALF; i++) {
+        integers d = ((const integers *)tap)[i] - ((const integers *)repeated)[i % 3];
+        integers v = bounded((d * reciprocal + 2048) >> 12, INPUT_LIMIT);
+        ((lanes *)input)[i] = __builtin_convertvector(v, lanes);
     }
     for (int c = 0; c < 3; c++) {
         input[TAP_VALUES + c] = (float)(net->log_activity[activity[c]] - 32);
@@ -159,18 +171,15 @@ MULTIVERSION static void fuse(const Network *net, const uint8_t *canvas, const u
                               ptrdiff_t stride, int n, Scratch *s, Context *contexts) {
     for (int i = 0; i < n; i++)
         gather(net, canvas + at[i], stride, s->input + (size_t)i * INPUTS, contexts + i);
-    layer_sums(&net->context, s->input, n, s->sum);
-    leak(s->sum, s->feature[0], n * net->context.out);
-    layer_sums(&net->fusion, s->feature[0], n, s->sum);
-    leak(s->sum, s->feature[1], n * net->fusion.out);
+    layer(&net->context, s->input, n, s->feature[0], NULL);
+    layer(&net->fusion, s->feature[0], n, s->feature[1], NULL);
 }
 
 /* One entropy model on n <= CHUNK pixels; writes n rows of `panels * LANES` to scratch->sum. */
 MULTIVERSION static void speak(const Network *net, int expert, const float *features, int n,
                                Scratch *s) {
-    layer_sums(&net->hidden[expert], features, n, s->sum);
-    leak(s->sum, s->feature[0], n * net->hidden[expert].out);
-    layer_sums(&net->output[expert], s->feature[0], n, s->sum);
+    layer(&net->hidden[expert], features, n, s->feature[0], NULL);
+    layer(&net->output[expert], s->feature[0], n, NULL, s->sum);
 }
 
 /* ---------------------------------------------------------------- mixture */
