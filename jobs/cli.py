@@ -15,6 +15,7 @@ _COMMANDS = {
     "info": "Describe a .seec file or an archive.",
     "encode": "Encode one image as a .seec file.",
     "decode": "Decode a .seec file to an image.",
+    "explain": "Show where the bits of an image go.",
     "bench": "Measure rate and speed of SEEC and its peers.",
     "train": "Train a model on a folder of images.",
 }

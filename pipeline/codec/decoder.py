@@ -144,6 +144,19 @@ def _check_region(r: Region, facts: Container) -> None:
         raise ValueError(f"{r} is not inside an image of {facts.width} x {facts.height} pixels")
 
 
+def find_model(short_id: bytes, models: Mapping[str, Model] | None) -> Model:
+    """The model a header names; raises UnknownModel."""
+    for model in (models or {}).values():
+        if model.short_id == short_id:
+            return model
+    packaged = default_model()
+    if packaged.short_id == short_id:
+        return packaged
+    raise UnknownModel(
+        f"no weights with id {short_id.hex()}...: pass the model it was encoded with"
+    )
+
+
 def _decode_region(
     index: Index,
     read: Read,
@@ -153,14 +166,14 @@ def _decode_region(
     device: str,
 ) -> Pixels:
     facts = index.facts
-    model = _find_model(facts.model_id, models)
+    model = find_model(facts.model_id, models)
     kernels = _kernels(model, device)
 
     def section(number: int) -> Section:
         entry = index.entries[number]
         return index.section(number, read(entry.offset, entry.size_bytes))
 
-    labels = _labels(index, section, model.profile.experts)
+    labels = read_labels(index, section, model.profile.experts)
     image = np.empty((region.height, region.width, facts.channels), np.uint8)
     numbers = [n for n, e in enumerate(index.entries) if e.kind is SectionKind.TILE_GROUP]
     groups = tile_groups(facts.height, facts.width, facts.tile_size, facts.tiles_per_group)
@@ -206,20 +219,11 @@ def _kernels(model: Model, device: str) -> Kernels:
     return make_kernels(model, device)
 
 
-def _find_model(short_id: bytes, models: Mapping[str, Model] | None) -> Model:
-    for model in (models or {}).values():
-        if model.short_id == short_id:
-            return model
-    packaged = default_model()
-    if packaged.short_id == short_id:
-        return packaged
-    raise UnknownModel(
-        f"no weights with id {short_id.hex()}...: pass the model it was encoded with"
-    )
+def read_labels(index: Index, section: Callable[[int], Section], experts: int) -> NDArray[np.uint8]:
+    """The label map in blocks, [rows, columns] uint8; zeros when the file has none.
 
-
-def _labels(index: Index, section: Callable[[int], Section], experts: int) -> NDArray[np.uint8]:
-    """The label map in blocks; zeros when the file has none."""
+    section: the checked section of a number. Raises UnsupportedVersion or SectionCorrupt.
+    """
     facts = index.facts
     for entry in index.entries:
         if entry.kind not in _DECODED_KINDS:

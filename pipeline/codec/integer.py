@@ -162,6 +162,20 @@ class TorchKernels:
                 costs[:, e].index_add_(0, where, bits.cpu())
         return costs.numpy().reshape(*group.labels.shape, self._experts)
 
+    def code_lengths(self, group: GroupCanvas) -> NDArray[np.int64]:
+        """Code length of each pixel under its own expert, [tiles, edge, edge], 1/256 bit."""
+        order = wavefront(group)
+        flat = torch.from_numpy(group.canvas).to(self._device).view(-1)
+        lengths = np.zeros((len(group.sizes), group.edge, group.edge), np.int64)
+        for first, last in _chunks(order.starts):
+            rows = slice(order.starts[first], order.starts[last])
+            at = torch.from_numpy(order.offset[rows]).to(self._device)
+            context, params = self._predict(flat, at, order.label[rows], group)
+            pixel = flat[at[:, None] + torch.arange(3, device=self._device)].to(torch.int32)
+            bits = self._bits(context, params, pixel, group.channels).cpu().numpy()
+            lengths[order.tile[rows], order.y[rows], order.x[rows]] = bits
+        return lengths
+
     # ------------------------------------------------------------ network
 
     def _inputs(self, flat: Tensor, at: Tensor, group: GroupCanvas) -> tuple[Context, Tensor]:

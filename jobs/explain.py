@@ -1,0 +1,177 @@
+"""Show where the bits of an image go: `python -m jobs.explain IN OUT.html`."""
+
+import base64
+import html
+import io
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib import resources
+from string import Template
+from typing import Any
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from jobs import files
+from jobs.interface import ExitCode, command
+from pipeline.benchmark.codecs import make_codecs
+from pipeline.codec import default_model, encode, inspect
+from pipeline.codec.insight import Insight, explain
+from pipeline.images.picture import read_picture
+from schemas.container import MAGIC
+
+_PEERS = ("png", "webp", "jpegxl-e7")
+# Distinct for people with any colour vision (Okabe and Ito), one for each expert.
+_EXPERT_COLOURS = (
+    (230, 159, 0),
+    (86, 180, 233),
+    (0, 158, 115),
+    (204, 121, 167),
+    (240, 228, 66),
+    (0, 114, 178),
+    (213, 94, 0),
+    (153, 153, 153),
+)
+_HEAT = ((0, 0, 4), (87, 16, 110), (188, 55, 84), (249, 142, 9), (252, 255, 164))
+
+
+@dataclass(frozen=True)
+class Settings:
+    """source: an image or a .seec file; target: the page. Paths or URLs."""
+
+    source: str
+    target: str
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What the page shows in numbers."""
+
+    target: str
+    size_bytes: int
+    rate_bpsp: float
+    expert_shares: tuple[float, ...]
+    peers_size_bytes: dict[str, int]
+    exit_code: int = ExitCode.OK
+
+    def as_dict(self) -> dict[str, Any]:
+        """All figures by name."""
+        figures = asdict(self)
+        del figures["exit_code"]
+        return figures
+
+    def lines(self) -> Iterator[str]:
+        """One line."""
+        yield f"{self.target}: {self.size_bytes:,} bytes explained, {self.rate_bpsp:.3f} bpsp"
+
+
+def run(settings: Settings) -> Summary:
+    """Write the page. Raises UnreadableImage, FormatError, ModelError or StorageError."""
+    if not settings.force:
+        files.refuse_to_replace(settings.target)
+    data = files.read(settings.source)
+    blob = data if data.startswith(MAGIC) else encode(read_picture(data).pixels)
+    insight = explain(blob)
+    peers = {
+        codec.name: len(codec.encode(insight.pixels))
+        for codec in make_codecs(_PEERS, default_model())
+    }
+    page = _page(settings.source, blob, insight, peers)
+    files.write(settings.target, page.encode(), force=settings.force)
+    info = inspect(blob)
+    shares = np.bincount(insight.labels.ravel(), minlength=insight.experts) / insight.labels.size
+    return Summary(settings.target, len(blob), info.rate_bpsp, tuple(shares.tolist()), peers)
+
+
+def _page(name: str, blob: bytes, insight: Insight, peers: dict[str, int]) -> str:
+    info = inspect(blob)
+    channels = info.channels
+    most = float(np.percentile(insight.code_length, 99.5)) or 1.0
+    sections: dict[str, int] = {}
+    for kind, size in info.sections:
+        sections[kind] = sections.get(kind, 0) + size
+    sections["header and table"] = len(blob) - sum(sections.values())
+    template = Template((resources.files("jobs") / "explain.html").read_text(encoding="utf-8"))
+    return template.substitute(
+        name=html.escape(name.rpartition("/")[2]),
+        facts=(
+            f"{info.width} x {info.height} pixels, {channels} channel{'s' * (channels > 1)}, "
+            f"{len(blob):,} bytes, {info.rate_bpsp:.3f} bits per sub-pixel"
+        ),
+        source=_data_url(insight.pixels),
+        labels=_data_url(_colour_labels(insight)),
+        heat=_data_url(_colour_heat(insight.code_length / most)),
+        legend=_legend(insight),
+        heat_most=f"{most / channels:.1f}",
+        heat_ramp=", ".join(f"rgb{colour}" for colour in _HEAT),
+        sections=_rows((k.replace("_", " "), v, len(blob)) for k, v in sections.items()),
+        sizes=_rows((k, v, len(blob)) for k, v in {"seec": len(blob), **peers}.items()),
+    )
+
+
+def _colour_labels(insight: Insight) -> NDArray[np.uint8]:
+    """The image in gray under the colours of its experts."""
+    gray = insight.pixels if insight.pixels.ndim == 2 else insight.pixels.mean(-1)
+    palette = np.array(_EXPERT_COLOURS)[np.arange(insight.experts) % len(_EXPERT_COLOURS)]
+    mixed = 0.55 * palette[insight.labels] + 0.45 * gray[..., None]
+    return mixed.astype(np.uint8)
+
+
+def _colour_heat(share: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Values in 0..1 as colours from dark to light; larger ones are the lightest."""
+    stops = np.linspace(0, 1, len(_HEAT))
+    channels = [np.interp(share, stops, [colour[c] for colour in _HEAT]) for c in range(3)]
+    return np.stack(channels, -1).astype(np.uint8)
+
+
+def _legend(insight: Insight) -> str:
+    """Each expert with its colour, its share of the pixels and what they cost."""
+    channels = 1 if insight.pixels.ndim == 2 else 3
+    items: list[str] = []
+    for expert in range(insight.experts):
+        mine = insight.labels == expert
+        colour = _EXPERT_COLOURS[expert % len(_EXPERT_COLOURS)]
+        rate = insight.code_length[mine].mean() / channels if mine.any() else 0.0
+        items.append(
+            f'<li><i style="background:rgb{colour}"></i>expert {expert}: '
+            f"{mine.mean():.0%} of the pixels, {rate:.2f} bpsp</li>"
+        )
+    return "".join(items)
+
+
+def _rows(figures: Any) -> str:
+    """Table rows of (name, bytes, whole)."""
+    return "".join(
+        f"<tr><th>{html.escape(name)}</th><td>{size:,}</td><td>{size / whole:.1%}</td></tr>"
+        for name, size, whole in figures
+    )
+
+
+def _data_url(pixels: NDArray[np.uint8]) -> str:
+    sink = io.BytesIO()
+    Image.fromarray(pixels).save(sink, "PNG")
+    return "data:image/png;base64," + base64.b64encode(sink.getvalue()).decode()
+
+
+@command(
+    "explain",
+    examples=["seec explain photo.png photo.html", "seec explain photo.seec photo.html --force"],
+)
+@click.argument("source", metavar="IN")
+@click.argument("target", metavar="OUT.html")
+@click.option("--force", is_flag=True, help="Replace OUT.html if it exists.")
+def main(**options: Any) -> Summary:
+    """Show where the bits of an image go, on one self-contained page.
+
+    IN is an image that SEEC codes, or a .seec file of the packaged model. The page shows the
+    image, which entropy model speaks where, the code length of every pixel as a heat map, bytes
+    per section, and the same image under PNG, WebP and JPEG XL.
+    """
+    return run(Settings(**options))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from jobs import explain
+from pipeline.codec import Encoder, default_model, encode
+from pipeline.codec.insight import explain as look_into
+from schemas.container import SectionKind, parse
+from tests.pictures import gray, textured
+
+
+@pytest.mark.parametrize("draw", [gray, textured])
+def test_code_lengths_add_up_to_the_coded_size(draw) -> None:
+    image = draw(64, 80)
+    (blob,) = Encoder(default_model(), tile_size=48).encode_batch([image], [None])
+    seen = look_into(blob)
+    assert np.array_equal(seen.pixels, image)
+    assert seen.labels.shape == seen.code_length.shape == image.shape[:2]
+    coded = sum(
+        8 * len(s.payload) for s in parse(blob).sections if s.kind is SectionKind.TILE_GROUP
+    )
+    assert seen.code_length.sum() == pytest.approx(coded, rel=0.02)
+
+
+def test_labels_are_those_of_the_file() -> None:
+    labels = np.zeros((32, 48), np.uint8)
+    labels[16:, 32:] = 3
+    assert np.array_equal(look_into(encode(textured(32, 48), labels=labels)).labels, labels)
+
+
+def test_raw_groups_cost_what_they_cost() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (20, 20, 3), np.uint8)
+    assert (look_into(encode(noise)).code_length == 24).all()
+
+
+def test_the_page_holds_everything_itself(tmp_path: Path) -> None:
+    source, page = tmp_path / "a<b>.png", tmp_path / "page.html"
+    Image.fromarray(textured(40, 50)).save(source)
+    result = CliRunner().invoke(explain.main, [str(source), str(page), "--json"])
+    assert result.exit_code == 0, result.stderr
+    figures = json.loads(result.stdout)
+    assert sum(figures["expert_shares"]) == pytest.approx(1)
+    text = page.read_text(encoding="utf-8")
+    assert "a&lt;b&gt;.png" in text
+    assert text.count("data:image/png;base64,") == 3
+    assert "http" not in text
+    assert f"{figures['size_bytes']:,} bytes" in text
