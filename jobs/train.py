@@ -24,7 +24,8 @@ class Settings:
     """data: a folder of images. checkpoint: continued from if it exists.
 
     export: where the model file goes, its card beside it as .json; curve: a CSV of
-    validations. name: what the card calls the model.
+    validations. name: what the card calls the model. data_source: where it says that the
+    images come from, licences included.
     """
 
     data: Path
@@ -34,6 +35,7 @@ class Settings:
     validate_every: int = 1_000
     threads: int = 1
     name: str = "model"
+    data_source: str = ""
     export: Path | None = None
     curve: Path | None = None
 
@@ -98,9 +100,10 @@ def _export(settings: Settings, profile: Profile, trainer: Trainer) -> Model:
         "name": settings.name,
         "codec": "SEEC (arXiv 2509.07704), context, fusion, SMEM and MCDLM in integers",
         "data": (
-            f"{trainer.training_images} photographs of {settings.data.name}, "
+            f"{trainer.training_images} images, "
             f"validated on {trainer.validation_images} others"
         ),
+        "data_source": settings.data_source,
         "steps": last.step,
         "seconds": round(last.seconds),
         "validation_bpsp": round(last.validation_bpsp, 4),
@@ -139,6 +142,7 @@ def _write_curve(path: Path, history: Sequence[Progress]) -> None:
 @click.option("--validate-every", type=click.IntRange(min=1), default=1_000, help="Steps.")
 @click.option("--threads", type=click.IntRange(min=1), default=1)
 @click.option("--name", default="model", help="What the model card calls the model.")
+@click.option("--data-source", default="", help="Where the images come from, for the card.")
 @click.option("--export", type=click.Path(dir_okay=False, path_type=Path), help="Model file.")
 @click.option("--curve", type=click.Path(dir_okay=False, path_type=Path), help="CSV file.")
 def main(**options: Any) -> Summary:
