@@ -100,8 +100,7 @@ def _export(settings: Settings, profile: Profile, trainer: Trainer) -> Model:
         "name": settings.name,
         "codec": "SEEC (arXiv 2509.07704), context, fusion, SMEM and MCDLM in integers",
         "data": (
-            f"{trainer.training_images} images, "
-            f"validated on {trainer.validation_images} others"
+            f"{trainer.training_images} images, validated on {trainer.validation_images} others"
         ),
         "data_source": settings.data_source,
         "steps": last.step,
