@@ -8,6 +8,7 @@ import pytest
 
 from jobs import archive as archive_job
 from pipeline.codec import Model, load_model
+from tests.object_store import BUCKET, s3_server
 from tests.sources import write_source
 
 
@@ -26,6 +27,18 @@ def ray_cluster() -> Iterator[str]:
 
     with cluster(cpus=2):
         yield ray.get_runtime_context().gcs_address
+
+
+@pytest.fixture(scope="session")
+def s3_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A bucket on a real S3 server; the environment tells clients the way while tests run."""
+    with (
+        s3_server(tmp_path_factory.mktemp("s3")) as clients,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        for name, value in clients.items():
+            patch.setenv(name, value)
+        yield f"s3://{BUCKET}"
 
 
 @pytest.fixture(scope="session")

@@ -100,7 +100,7 @@ class Store:
         if length == 0:
             return b""
         path = self.path(name)
-        return self._call("read", name, lambda: self._fs.cat_file(path, start, start + length))
+        return self._call("read", name, lambda: self._range(path, start, start + length))
 
     def exists(self, name: str) -> bool:
         """Whether there is an object of this name. Errors other than absence are raised."""
@@ -150,7 +150,25 @@ class Store:
         if self.is_local:
             local.create(self.path(name), data)
         else:
-            self._fs.pipe_file(self.path(name), data, mode="create")
+            try:
+                self._fs.pipe_file(self.path(name), data, mode="create")
+            except OSError as error:
+                if _condition_failed(error):
+                    raise FileExistsError(str(error)) from error
+                raise
+
+    def _range(self, path: str, start: int, end: int) -> bytes:
+        # By keyword: s3fs has the version of the object as its second positional argument.
+        return self._fs.cat_file(path, start=start, end=end)
 
     def _call(self, verb: str, name: str, action: Callable[[], T]) -> T:
         return self.retry.call(f"{verb} {self.path(name)}", action)
+
+
+def _condition_failed(error: OSError) -> bool:
+    """Whether an S3 server refused a conditional put.
+
+    s3fs says FileExistsError only where the server names the condition, which not all do.
+    """
+    response: Any = getattr(error.__cause__, "response", None) or {}
+    return response.get("Error", {}).get("Code") in ("PreconditionFailed", "412")

@@ -23,14 +23,16 @@ from schemas.errors import (
 QUICK = Retry(attempts=3, first_pause_s=0.001, longest_pause_s=0.002)
 
 
-@pytest.fixture(params=["local", "file-url", "memory"])
+@pytest.fixture(params=["local", "file-url", "memory", "s3"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     urls = {
         "local": str(tmp_path / "a place"),
         "file-url": f"file://{tmp_path}/place",
         "memory": f"memory://{uuid.uuid4()}/place",
     }
-    yield Store(urls[request.param], QUICK)
+    s3 = request.param == "s3"
+    url = f"{request.getfixturevalue('s3_url')}/{uuid.uuid4()}/place" if s3 else urls[request.param]
+    yield Store(url, QUICK)
     fsspec.filesystem("memory").store.clear()
 
 

@@ -1,0 +1,53 @@
+"""The whole way on a real S3 server: source, archive and restored files in one bucket."""
+
+import json
+import os
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import numpy as np
+
+from pipeline.images.picture import read_picture
+from pipeline.storage import Store
+from tests.sources import write_tiny_source
+
+
+def run_job(name: str, *arguments: str) -> dict[str, Any]:
+    """What a job prints; it starts a Ray of its own, whose workers inherit the environment."""
+    done = subprocess.run(
+        [sys.executable, "-m", f"jobs.{name}", *arguments, "--json"],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_archive_verify_and_restore_in_a_bucket(tmp_path: Path, s3_url: str):
+    write_tiny_source(tmp_path / "source", 6)
+    base = f"{s3_url}/{uuid.uuid4()}"
+    source, archive, restored = f"{base}/photos", f"{base}/archive", f"{base}/restored"
+    fs = fsspec.filesystem("s3")
+    fs.put(str(tmp_path / "source") + "/", source, recursive=True)
+
+    first = run_job("archive", source, archive)
+    assert first["files_added"] == 6
+    again = run_job("archive", source, archive)
+    assert (again["files_added"], again["digest"]) == (0, first["digest"])
+    run_job("verify", archive)
+    run_job("restore", archive, restored)
+
+    back = Store(restored)
+    for path in sorted((tmp_path / "source").iterdir()):
+        assert np.array_equal(_pixels(back.get(path.name)), _pixels(path.read_bytes()))
+
+
+def _pixels(data: bytes) -> np.ndarray:
+    return read_picture(data).pixels
