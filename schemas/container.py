@@ -27,6 +27,7 @@ DIGEST_BYTES = 16
 MAX_PIXELS = 1 << 28  # about 268 megapixels; callers may set another limit
 MAX_SECTIONS = 65535
 MIN_TILE, MAX_TILE = 16, 4096
+MAX_GROUP_PIXELS = 1 << 26  # tiles per group times their area: what decoding a group may take
 
 Read = Callable[[int, int], bytes]
 
@@ -249,6 +250,16 @@ def _entries(table: bytes, offset: int) -> tuple[Entry, ...]:
     return tuple(entries)
 
 
+def check_tiling(tile_size: int, tiles_per_group: int, block_shift: int) -> None:
+    """LimitExceeded unless a decoder accepts this way of cutting images."""
+    if not MIN_TILE <= tile_size <= MAX_TILE or not tiles_per_group:
+        raise LimitExceeded(f"tiles of {tile_size} pixels, {tiles_per_group} to a group")
+    if tile_size * tile_size * tiles_per_group > MAX_GROUP_PIXELS:
+        raise LimitExceeded(f"{tiles_per_group} tiles of {tile_size} pixels in one group")
+    if not 3 <= block_shift <= 8 or tile_size % (1 << block_shift):
+        raise LimitExceeded(f"label blocks of 2^{block_shift} in tiles of {tile_size} pixels")
+
+
 def _check(c: Container, groups: int, max_pixels: int) -> None:
     if c.channels not in (1, 3):
         raise UnsupportedVersion(f"{c.channels} channels; this build reads 1 and 3")
@@ -256,9 +267,6 @@ def _check(c: Container, groups: int, max_pixels: int) -> None:
         raise FormatError(f"an image of {c.width} x {c.height} pixels")
     if c.width * c.height > max_pixels:
         raise LimitExceeded(f"{c.width} x {c.height} pixels; the limit is {max_pixels}")
-    if not MIN_TILE <= c.tile_size <= MAX_TILE or not c.tiles_per_group:
-        raise LimitExceeded(f"tiles of {c.tile_size} pixels, {c.tiles_per_group} to a group")
-    if not 3 <= c.block_shift <= 8 or c.tile_size % (1 << c.block_shift):
-        raise LimitExceeded(f"label blocks of 2^{c.block_shift} pixels in such tiles")
+    check_tiling(c.tile_size, c.tiles_per_group, c.block_shift)
     if groups != c.groups:
         raise FormatError(f"{groups} tile groups where the image needs {c.groups}")

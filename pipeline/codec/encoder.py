@@ -28,6 +28,7 @@ from schemas.container import (
     Container,
     Section,
     SectionKind,
+    check_tiling,
     serialise,
 )
 from schemas.errors import LimitExceeded
@@ -70,7 +71,8 @@ class _Plan:
 class Encoder:
     """Encodes batches of images with one model on one device.
 
-    The tile groups of all images of a batch are worked on together.
+    The tile groups of all images of a batch are worked on together. tile_size, tiles_per_group
+    and block_shift say how images are cut; what a decoder would refuse raises LimitExceeded.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class Encoder:
         tiles_per_group: int = 1,
         block_shift: int = BLOCK_SHIFT,
     ):
+        check_tiling(tile_size, tiles_per_group, block_shift)
         kernels = make_kernels(model, device)
         self._plan = _Plan(model, kernels, tile_size, tiles_per_group, block_shift)
         self._threads = threads

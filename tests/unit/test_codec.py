@@ -170,3 +170,11 @@ def test_regions_outside_the_image_are_refused(region):
     blob = encode(textured(10, 10))
     with pytest.raises(ValueError, match="not inside"):
         decode_region(reader(blob), region)
+
+
+@pytest.mark.parametrize(
+    "options", [{"tile_size": 8}, {"tile_size": 24}, {"tile_size": 4096, "tiles_per_group": 5}]
+)
+def test_tilings_that_a_decoder_would_refuse_are_refused(options):
+    with pytest.raises(LimitExceeded):
+        Encoder(default_model(), **options)
