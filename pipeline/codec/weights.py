@@ -88,7 +88,7 @@ def load_model(payload: bytes) -> Model:
         tensors = safetensors.numpy.load(payload)
         header = json.loads(payload[8 : 8 + int.from_bytes(payload[:8], "little")])
         card = json.loads(header["__metadata__"]["card"])
-        profile = Profile(**card["profile"])
+        profile = _profile(card["profile"])
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"not a SEEC model file: {error}") from error
     layers, tables = _take_layers(tensors, profile), _take_tables(tensors)
@@ -97,6 +97,15 @@ def load_model(payload: bytes) -> Model:
     _check_tables(tables, profile)
     digest = hashlib.sha256(payload).hexdigest()
     return Model(digest, payload, profile, card, layers, tables)
+
+
+def _profile(fields: Any) -> Profile:
+    """ValueError, KeyError or TypeError unless these are the sizes of a profile."""
+    fields = dict(fields)
+    sizes = {name: value for name, value in fields.items() if name != "name"}
+    if not all(type(value) is int for value in sizes.values()):
+        raise ValueError("the sizes of a profile are whole numbers")
+    return Profile(name=str(fields["name"]), **sizes)
 
 
 def _take_layers(tensors: Mapping[str, NDArray[Any]], p: Profile) -> dict[str, Layer]:

@@ -1,5 +1,7 @@
 """Model files that lie are refused before they are used."""
 
+import json
+
 import numpy as np
 import pytest
 import safetensors.numpy
@@ -15,8 +17,6 @@ def rebuilt(model: Model, **changes: np.ndarray | None) -> bytes:
         tensors.pop(name.replace("__", "."))
         if value is not None:
             tensors[name.replace("__", ".")] = value
-    import json
-
     return safetensors.numpy.save(tensors, {"card": json.dumps(dict(model.card))})
 
 
@@ -58,6 +58,26 @@ def test_tables_that_could_overflow_are_refused(golden_model, table, index, valu
     changed[index] = value
     with pytest.raises(InexactWeights, match=table):
         load_model(rebuilt(golden_model, **{f"table__{table}": changed}))
+
+
+@pytest.mark.parametrize(
+    "card",
+    [
+        {},
+        [],
+        {"profile": {"name": "x", "width": "wide"}},
+        {"profile": {"name": "x", "width": 16.0}},
+        {"profile": {"name": "x", "depth": 3}},
+        {"profile": {"name": "x", "width": 1 << 40}},
+        {"profile": {"name": "x", "experts": 0}},
+        {"profile": {"name": "x", "mixtures": -1}},
+        {"profile": "lite"},
+    ],
+)
+def test_cards_that_make_no_sense_are_refused(golden_model, card):
+    tensors = safetensors.numpy.load(golden_model.payload)
+    with pytest.raises(ModelError):
+        load_model(safetensors.numpy.save(tensors, {"card": json.dumps(card)}))
 
 
 def test_missing_and_misshapen_tensors_are_named(golden_model):
