@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pipeline.codec.entropy import decode_labels
 from pipeline.codec.kernels import Kernels, make_kernels
 from pipeline.codec.models import default_model
-from pipeline.codec.tiles import Tile, empty_canvas, tile_groups
+from pipeline.codec.tiles import GroupCanvas, Tile, empty_canvas, tile_groups
 from pipeline.codec.weights import Model
 from pipeline.images.digest import pixel_digest
 from schemas.container import (
@@ -178,27 +178,33 @@ def _decode_region(
     numbers = [n for n, e in enumerate(index.entries) if e.kind is SectionKind.TILE_GROUP]
     groups = tile_groups(facts.height, facts.width, facts.tile_size, facts.tiles_per_group)
 
-    def one(number: int, tiles: list[Tile]) -> None:
-        parts = _decode_group(section(number), tiles, labels, facts, kernels)
-        for tile, part in zip(tiles, parts, strict=True):
-            _paste(image, region, tile, part)
+    def some(batch: list[tuple[int, list[Tile]]]) -> None:
+        parts = [_open_group(section(n), tiles, labels, facts) for n, tiles in batch]
+        coded = [part for part in parts if part.words is not None]
+        kernels.decode([p.canvas for p in coded], [p.words for p in coded if p.words is not None])
+        for (_, tiles), part in zip(batch, parts, strict=True):
+            for number, tile in enumerate(tiles):
+                _paste(image, region, tile, part.canvas.interior(number))
 
-    calls = [
+    touched = [
         (number, tiles)
         for number, tiles in zip(numbers, groups, strict=True)
         if any(region.touches(tile) for tile in tiles)
     ]
-    run_all(one, calls, threads)
+    size = kernels.at_once
+    batches = [(touched[i : i + size],) for i in range(0, len(touched), size)]
+    run_all(some, batches, threads)
     return image[..., 0] if facts.channels == 1 else image
 
 
 def _paste(image: Pixels, region: Region, tile: Tile, pixels: Pixels) -> None:
-    """Copy what a tile and the region share."""
+    """Copy what a tile, [h, w, 3], and the region share."""
     top, bottom = max(tile.y, region.y), min(tile.y + tile.height, region.y + region.height)
     left, right = max(tile.x, region.x), min(tile.x + tile.width, region.x + region.width)
     if top < bottom and left < right:
         shared = pixels[top - tile.y : bottom - tile.y, left - tile.x : right - tile.x]
-        image[top - region.y : bottom - region.y, left - region.x : right - region.x] = shared
+        target = image[top - region.y : bottom - region.y, left - region.x : right - region.x]
+        target[:] = shared[..., : image.shape[2]]
 
 
 def run_all(
@@ -239,29 +245,36 @@ def read_labels(index: Index, section: Callable[[int], Section], experts: int) -
     return decode_labels(section(0).payload, rows, columns, experts)
 
 
-def _decode_group(
-    section: Section,
-    tiles: list[Tile],
-    labels: NDArray[np.uint8],
-    facts: Container,
-    kernels: Kernels,
-) -> list[Pixels]:
-    """The pixels of each tile of a group, [h, w, channels]."""
+@dataclass(frozen=True)
+class _OpenGroup:
+    """A tile group about to be decoded; words is None where the canvas is filled already."""
+
+    canvas: GroupCanvas
+    words: bytes | None
+
+
+def _open_group(
+    section: Section, tiles: list[Tile], labels: NDArray[np.uint8], facts: Container
+) -> _OpenGroup:
+    channels, payload = facts.channels, section.payload
     if section.coding is Coding.RAW:
-        return _raw_tiles(section.payload, tiles, facts.channels)
-    head = len(tiles) * facts.channels
-    if len(section.payload) < head:
+        borders = np.zeros((len(tiles), channels), np.uint8)
+        canvas = empty_canvas(tiles, borders, labels, facts.block_shift)
+        _fill_raw(canvas, payload, tiles)
+        return _OpenGroup(canvas, None)
+    head = len(tiles) * channels
+    if len(payload) < head:
         raise SectionCorrupt("a tile group without its border colours")
-    borders = np.frombuffer(section.payload, np.uint8, head).reshape(-1, facts.channels)
-    group = empty_canvas(tiles, borders, labels, facts.block_shift)
-    kernels.decode(group, section.payload[head:])
-    return [group.interior(index)[..., : facts.channels] for index in range(len(tiles))]
+    borders = np.frombuffer(payload, np.uint8, head).reshape(-1, channels)
+    return _OpenGroup(empty_canvas(tiles, borders, labels, facts.block_shift), payload[head:])
 
 
-def _raw_tiles(payload: bytes, tiles: list[Tile], channels: int) -> list[Pixels]:
+def _fill_raw(canvas: GroupCanvas, payload: bytes, tiles: list[Tile]) -> None:
+    channels = canvas.channels
     sizes = [t.height * t.width * channels for t in tiles]
     samples = np.frombuffer(payload, np.uint8)
     if len(samples) != sum(sizes):
         raise SectionCorrupt("a raw tile group of the wrong size")
     parts = np.split(samples, np.cumsum(sizes)[:-1])
-    return [p.reshape(t.height, t.width, channels) for p, t in zip(parts, tiles, strict=True)]
+    for number, (t, part) in enumerate(zip(tiles, parts, strict=True)):
+        canvas.interior(number)[:] = part.reshape(t.height, t.width, channels)

@@ -8,7 +8,7 @@ int32. This is the reference that FORMAT.md describes and that the C kernels rep
 # torch's and numpy's stubs leave parts of some types unknown.
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +31,7 @@ from pipeline.codec.profile import (
     W,
 )
 from pipeline.codec.tables import log2_table
-from pipeline.codec.tiles import MARGIN, GroupCanvas, Wavefront, even_rows, wavefront
+from pipeline.codec.tiles import MARGIN, GroupCanvas, Wavefront, even_rows, join_groups, wavefront
 from pipeline.codec.weights import Layer, Model
 
 FLOOR = 4  # added to the frequency of each of the 256 values
@@ -90,8 +90,28 @@ class _CarriedLayer:
         return y.clamp(-HIDDEN_LIMIT, HIDDEN_LIMIT)
 
 
+@dataclass(frozen=True)
+class _Step:
+    """The coders of several groups, and where in a step the pixels of each end."""
+
+    coders: list[SymbolDecoder]
+    ends: NDArray[np.int64]
+
+    def take(self, frequencies: NDArray[np.float32]) -> NDArray[np.int32]:
+        """Decode a symbol for each row of frequencies [n, 16], from the coder of its group."""
+        symbols = np.empty(len(frequencies), np.int32)
+        start = 0
+        for coder, end in zip(self.coders, self.ends.tolist(), strict=True):
+            if end > start:
+                symbols[start:end] = coder.take(frequencies[start:end])
+            start = end
+        return symbols
+
+
 class TorchKernels:
     """Codes tile groups with torch; `carrier` is float32 or float64."""
+
+    at_once = 64
 
     def __init__(self, model: Model, device: str = "cpu", carrier: torch.dtype = torch.float32):
         self._device, self._carrier = device, carrier
@@ -123,24 +143,41 @@ class TorchKernels:
             coder.put(symbols[queue], frequencies[queue])
         return coder.finish()
 
-    def decode(self, group: GroupCanvas, words: bytes) -> None:
-        """Fill the canvas from its coded words; raises SectionCorrupt."""
-        order = wavefront(group)
-        flat = torch.from_numpy(group.canvas).to(self._device).view(-1)
-        coder = SymbolDecoder(words)
+    def decode(self, groups: Sequence[GroupCanvas], words: Sequence[bytes]) -> None:
+        """Fill each canvas from its coded words; raises SectionCorrupt.
+
+        Groups of one shape go through the network together, step by step: a step of one
+        group alone is too small to keep a device busy.
+        """
+        alike: dict[tuple[int, ...], list[tuple[GroupCanvas, SymbolDecoder]]] = {}
+        for group, coded in zip(groups, words, strict=True):
+            key = (*group.canvas.shape[1:], group.block_shift, group.channels)
+            alike.setdefault(key, []).append((group, SymbolDecoder(coded)))
+        for pairs in alike.values():
+            self._decode_alike([g for g, _ in pairs], [coder for _, coder in pairs])
+
+    def _decode_alike(self, groups: list[GroupCanvas], coders: list[SymbolDecoder]) -> None:
+        joined, ends = join_groups(groups)
+        order = wavefront(joined)
+        flat = torch.from_numpy(joined.canvas).to(self._device).view(-1)
         for first in range(len(order.starts) - 1):
             rows = slice(order.starts[first], order.starts[first + 1])
             at = torch.from_numpy(order.offset[rows]).to(self._device)
-            context, params = self._predict(flat, at, order.label[rows], group)
+            # A step lists pixels tile by tile, so each group's are a run of it.
+            step = _Step(coders, np.searchsorted(order.tile[rows], ends))
+            context, params = self._predict(flat, at, order.label[rows], joined)
             pixel = torch.zeros((len(at), 3), dtype=torch.int32, device=self._device)
-            for channel in range(group.channels):
-                pixel[:, channel] = self._take(coder, context, params, pixel, channel)
-            if group.channels == 1:
+            for channel in range(joined.channels):
+                pixel[:, channel] = self._take(step, context, params, pixel, channel)
+            if joined.channels == 1:
                 pixel[:] = pixel[:, :1]
             flat[at[:, None] + torch.arange(3, device=self._device)] = pixel.to(torch.uint8)
-            self._extend_margins(flat, at, order, rows, group)
-        coder.finish()
-        group.canvas.reshape(-1)[:] = flat.cpu().numpy()
+            self._extend_margins(flat, at, order, rows, joined)
+        for coder in coders:
+            coder.finish()
+        decoded = flat.cpu().numpy().reshape(joined.canvas.shape)
+        for group, part in zip(groups, np.split(decoded, ends[:-1]), strict=True):
+            group.canvas[:] = part
 
     def measure(self, group: GroupCanvas) -> NDArray[np.int64]:
         """Code length of the even rows of each block, [tiles, B, B, experts], 1/256 bit."""
@@ -292,14 +329,14 @@ class TorchKernels:
         )
 
     def _take(
-        self, coder: SymbolDecoder, context: Context, params: Tensor, pixel: Tensor, channel: int
+        self, step: "_Step", context: Context, params: Tensor, pixel: Tensor, channel: int
     ) -> Tensor:
         """Decode one channel of the pixels of a step, [n] int32."""
         m = self._mixture(context, params, pixel, channel)
         frequencies = self._high(m).to(torch.float32).cpu().numpy()
-        high = torch.from_numpy(coder.take(frequencies)).to(self._device)
+        high = torch.from_numpy(step.take(frequencies)).to(self._device)
         frequencies = self._low(m, high).to(torch.float32).cpu().numpy()
-        return 16 * high + torch.from_numpy(coder.take(frequencies)).to(self._device)
+        return 16 * high + torch.from_numpy(step.take(frequencies)).to(self._device)
 
     def _extend_margins(
         self, flat: Tensor, at: Tensor, order: Wavefront, rows: slice, group: GroupCanvas

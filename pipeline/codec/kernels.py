@@ -4,6 +4,7 @@
 the same bits; tests hold them to it.
 """
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,14 +15,19 @@ from pipeline.codec.weights import Model
 
 
 class Kernels(Protocol):
-    """What coding a tile group needs. Implementations may be used from several threads."""
+    """What coding a tile group needs. Implementations may be used from several threads.
+
+    at_once: tile groups that `decode` is best called with.
+    """
+
+    at_once: int
 
     def encode(self, group: GroupCanvas) -> bytes:
         """The coded words of a full canvas."""
         ...
 
-    def decode(self, group: GroupCanvas, words: bytes) -> None:
-        """Fill the canvas from its coded words; raises SectionCorrupt."""
+    def decode(self, groups: Sequence[GroupCanvas], words: Sequence[bytes]) -> None:
+        """Fill each canvas from its coded words; raises SectionCorrupt."""
         ...
 
     def measure(self, group: GroupCanvas) -> NDArray[np.int64]:

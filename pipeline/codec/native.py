@@ -1,5 +1,6 @@
 """The C kernels: see _kernels.c."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ _TABLES = ("reciprocal", "log_activity", "exp", "logistic", "inverse_scale", "re
 class NativeKernels:
     """Holds a model's packed weights; safe to share between threads."""
 
+    at_once = 1  # a group is one call, and calls run beside each other
+
     def __init__(self, model: Model):
         p = model.profile
         layers = [model.layers[name] for name in LAYERS]
@@ -31,10 +34,11 @@ class NativeKernels:
         """The coded words of a full canvas."""
         return _kernels.encode(*self._arguments(group), b"")
 
-    def decode(self, group: GroupCanvas, words: bytes) -> None:
-        """Fill the canvas from its coded words; raises SectionCorrupt."""
-        if len(words) % 4 or not _kernels.decode(*self._arguments(group), words):
-            raise SectionCorrupt("coded words that no encoder writes")
+    def decode(self, groups: Sequence[GroupCanvas], words: Sequence[bytes]) -> None:
+        """Fill each canvas from its coded words; raises SectionCorrupt."""
+        for group, coded in zip(groups, words, strict=True):
+            if len(coded) % 4 or not _kernels.decode(*self._arguments(group), coded):
+                raise SectionCorrupt("coded words that no encoder writes")
 
     def measure(self, group: GroupCanvas) -> NDArray[np.int64]:
         """Code length of the even rows of each block, [tiles, B, B, experts], 1/256 bit."""

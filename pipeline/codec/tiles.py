@@ -108,6 +108,18 @@ def fill_canvas(group: GroupCanvas, image: Pixels, tiles: Sequence[Tile]) -> Non
         rows[:, MARGIN + t.width : 2 * MARGIN + t.width] = pixels[:, -1:]
 
 
+def join_groups(groups: Sequence[GroupCanvas]) -> tuple[GroupCanvas, NDArray[np.int64]]:
+    """Groups of one shape as one, and behind which tile of it each of them ends."""
+    joined = GroupCanvas(
+        np.concatenate([g.canvas for g in groups]),
+        np.concatenate([g.sizes for g in groups]),
+        np.concatenate([g.labels for g in groups]),
+        groups[0].block_shift,
+        groups[0].channels,
+    )
+    return joined, np.cumsum([len(g.sizes) for g in groups])
+
+
 @dataclass(frozen=True)
 class Wavefront:
     """The coding order of a group: by step 2 y + x, then tile, then row.

@@ -50,6 +50,16 @@ def test_torch_kernels_read_what_the_c_kernels_wrote(expected):
         assert (decode(blob, device="torch:cpu") == image).all()
 
 
+def test_torch_kernels_decode_many_groups_together():
+    """Groups of several shapes, more than go through at once, some raw."""
+    image = textured(130, 150)
+    image[:16, :16] = np.random.default_rng(0).integers(0, 256, (16, 16, 3))
+    for per_group in (1, 3):
+        encoder = Encoder(default_model(), tile_size=16, tiles_per_group=per_group)
+        (blob,) = encoder.encode_batch([image], [None])
+        assert (decode(blob, device="torch:cpu") == image).all()
+
+
 @pytest.mark.parametrize("threads", [2, 3])
 def test_threads_do_not_change_bytes_or_pixels(expected, threads):
     assert blobs(threads=threads) == expected
