@@ -15,17 +15,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* One source, several instruction sets, chosen when the module is loaded. */
 #if defined(MULTIVERSION) /* tests build one version at a time */
 #elif defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__)
+#if __GNUC__ >= 12
 #define MULTIVERSION \
     __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define MULTIVERSION __attribute__((target_clones("avx512f", "avx2", "default")))
+#endif
 #else
 #define MULTIVERSION
 #endif
 #define INLINE static inline __attribute__((always_inline))
-#if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wpsabi" /* vectors never leave this file */
-#endif
 
 enum {
     TAPS = 22,

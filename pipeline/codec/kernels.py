@@ -4,6 +4,7 @@
 the same bits; tests hold them to it.
 """
 
+import warnings
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -57,6 +58,13 @@ def make_kernels(model: Model, device: str = "cpu", **options: Any) -> Kernels:
         from pipeline.codec.native import NativeKernels
 
         return NativeKernels(model)
+    if device == "cpu":
+        warnings.warn(
+            "the C kernels were not built: torch gives the same bits at a tenth of the speed; "
+            "install a C compiler and then this package again",
+            RuntimeWarning,
+            stacklevel=2,
+        )
     from pipeline.codec.integer import TorchKernels
 
     return TorchKernels(model, device.removeprefix("torch:"), **options)

@@ -12,6 +12,7 @@ from pipeline.codec import (
     default_model,
     encode,
     inspect,
+    kernels,
     load_model,
 )
 from pipeline.images.digest import pixel_digest
@@ -178,3 +179,11 @@ def test_regions_outside_the_image_are_refused(region):
 def test_tilings_that_a_decoder_would_refuse_are_refused(options):
     with pytest.raises(LimitExceeded):
         Encoder(default_model(), **options)
+
+
+def test_without_the_c_kernels_it_says_so_and_writes_the_same_bytes(monkeypatch):
+    image = textured(20, 20)
+    expected = encode(image)
+    monkeypatch.setattr(kernels, "native_available", lambda: False)
+    with pytest.warns(RuntimeWarning, match="C kernels were not built"):
+        assert encode(image) == expected
