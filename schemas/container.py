@@ -25,7 +25,7 @@ VERSION = 1
 MODEL_ID_BYTES = 8
 DIGEST_BYTES = 16
 MAX_PIXELS = 1 << 28  # about 268 megapixels; callers may set another limit
-MAX_SECTIONS = 65535
+MAX_SECTIONS = 65535  # what the header can count
 MIN_TILE, MAX_TILE = 16, 4096
 MAX_GROUP_PIXELS = 1 << 26  # tiles per group times their area: what decoding a group may take
 

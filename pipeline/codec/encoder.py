@@ -21,6 +21,7 @@ from pipeline.codec.tiles import (
 )
 from pipeline.codec.weights import Model
 from pipeline.images.digest import pixel_digest
+from schemas import container
 from schemas.container import (
     DIGEST_BYTES,
     MAX_PIXELS,
@@ -127,7 +128,8 @@ class _ImageJob:
         self._rate = label_map is None and self._experts > 1
         if label_map is not None:
             self._labels = blocks_from_map(label_map, self._shift, self._experts)
-        groups = tile_groups(height, width, plan.tile_size, plan.tiles_per_group)
+        self._tiles_per_group = _tiles_per_group(height, width, plan)
+        groups = tile_groups(height, width, plan.tile_size, self._tiles_per_group)
         self.groups = [_Group(tiles) for tiles in groups]
 
     def measure(self, group: _Group) -> None:
@@ -179,7 +181,7 @@ class _ImageJob:
                 channels=channels,
                 block_shift=self._shift,
                 tile_size=self._plan.tile_size,
-                tiles_per_group=self._plan.tiles_per_group,
+                tiles_per_group=self._tiles_per_group,
                 model_id=self._plan.model.short_id,
                 digest=pixel_digest(pixels)[:DIGEST_BYTES],
                 sections=tuple(sections),
@@ -191,6 +193,13 @@ class _ImageJob:
         canvas = empty_canvas(group.tiles, borders, self._labels, self._shift)
         fill_canvas(canvas, self._image, group.tiles)
         return canvas
+
+
+def _tiles_per_group(height: int, width: int, plan: _Plan) -> int:
+    """As planned, or more where a very long image would have more groups than a file can list."""
+    tiles = -(-height // plan.tile_size) * -(-width // plan.tile_size)
+    room = container.MAX_SECTIONS - 1  # the label map takes one
+    return max(plan.tiles_per_group, -(-tiles // room))
 
 
 def _check_image(image: Pixels, label_map: Pixels | None) -> None:

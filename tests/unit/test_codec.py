@@ -16,6 +16,7 @@ from pipeline.codec import (
     load_model,
 )
 from pipeline.images.digest import pixel_digest
+from schemas import container
 from schemas.container import reader
 from schemas.errors import LimitExceeded, UnknownModel
 from tests.pictures import gray, textured
@@ -187,3 +188,11 @@ def test_without_the_c_kernels_it_says_so_and_writes_the_same_bytes(monkeypatch)
     monkeypatch.setattr(kernels, "native_available", lambda: False)
     with pytest.warns(RuntimeWarning, match="C kernels were not built"):
         assert encode(image) == expected
+
+
+def test_long_images_get_larger_groups_than_asked_for_where_a_file_could_not_list_them(monkeypatch):
+    monkeypatch.setattr(container, "MAX_SECTIONS", 6)
+    image = textured(3, 16 * 13)
+    (blob,) = Encoder(default_model(), tile_size=16).encode_batch([image], [None])
+    assert inspect(blob).tiles_per_group == 3
+    assert (decode(blob) == image).all()
