@@ -22,9 +22,12 @@ def seen_files(archive: Archive) -> dict[str, tuple[int, int | None]]:
 def quarantined_files(archive: Archive) -> set[str]:
     """Paths whose latest row is in quarantine."""
     paths: set[str] = set()
-    for shard in archive.state.in_order():
-        paths -= {row.path for row in archive.rows(shard)} if paths else set()
-        paths |= {row.path for row in archive.quarantine(shard)}
+    for run_id in sorted(archive.state.runs):
+        shards = archive.state.shards_of(run_id)
+        # A path is once in a run: only manifest parts of later runs can have taken it out.
+        if paths:
+            paths.difference_update(row.path for s in shards for row in archive.rows(s))
+        paths.update(row.path for s in shards for row in archive.quarantine(s))
     return paths
 
 
