@@ -8,7 +8,7 @@ from typing import Any, Literal
 import click
 
 from jobs.interface import ExitCode, command, progress
-from pipeline.benchmark.codecs import CODEC_NAMES, OURS, make_codecs
+from pipeline.benchmark.codecs import CODEC_NAMES, OURS, check_names, make_codecs
 from pipeline.benchmark.measure import FolderResult, Row, image_paths, measure_folder
 from pipeline.benchmark.plot import can_plot, plot
 from pipeline.benchmark.table import table_lines
@@ -68,9 +68,10 @@ def run(settings: Settings) -> Summary:
 
 def _codec_names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
     names = tuple(name.strip() for name in value.split(","))
-    unknown = [name for name in names if name not in CODEC_NAMES]
-    if unknown:
-        raise click.BadParameter(f"{', '.join(unknown)}; there are {', '.join(CODEC_NAMES)}")
+    try:
+        check_names(names)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
     return names
 
 

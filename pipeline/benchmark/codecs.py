@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import pipeline.codec
-from pipeline.codec import Encoder, Model
+from pipeline.codec import Model
 
 Pixels = NDArray[np.uint8]
 OURS = "seec"
@@ -34,18 +34,19 @@ def make_codecs(names: tuple[str, ...], model: Model) -> list[Codec]:
 
     Raises ValueError for a name that is not in CODEC_NAMES.
     """
-    unknown = [name for name in names if name not in CODEC_NAMES]
-    if unknown:
-        raise ValueError(f"no codec {', '.join(unknown)}; there are {', '.join(CODEC_NAMES)}")
+    check_names(names)
     return [_ours(model) if name == OURS else _PEERS[name] for name in names]
 
 
+def check_names(names: tuple[str, ...]) -> None:
+    """ValueError that lists the codecs there are, for a name that is not in CODEC_NAMES."""
+    unknown = [name for name in names if name not in CODEC_NAMES]
+    if unknown:
+        raise ValueError(f"no codec {', '.join(unknown)}; there are {', '.join(CODEC_NAMES)}")
+
+
 def _ours(model: Model) -> Codec:
-    encoder = Encoder(model)
-
-    def encode(pixels: Pixels) -> bytes:
-        return encoder.encode_batch([pixels], [None])[0]
-
+    encode = partial(pipeline.codec.encode, model=model)
     return Codec(OURS, encode, partial(pipeline.codec.decode, models={model.id: model}))
 
 
