@@ -99,8 +99,9 @@ class Store:
         """`length` bytes from `start`, fewer where the object ends first."""
         if length == 0:
             return b""
-        path = self.path(name)
-        return self._call("read", name, lambda: self._range(path, start, start + length))
+        path, end = self.path(name), start + length
+        # By keyword: s3fs has the version of the object as its second positional argument.
+        return self._call("read", name, lambda: self._fs.cat_file(path, start=start, end=end))
 
     def exists(self, name: str) -> bool:
         """Whether there is an object of this name. Errors other than absence are raised."""
@@ -156,10 +157,6 @@ class Store:
                 if _condition_failed(error):
                     raise FileExistsError(str(error)) from error
                 raise
-
-    def _range(self, path: str, start: int, end: int) -> bytes:
-        # By keyword: s3fs has the version of the object as its second positional argument.
-        return self._fs.cat_file(path, start=start, end=end)
 
     def _call(self, verb: str, name: str, action: Callable[[], T]) -> T:
         return self.retry.call(f"{verb} {self.path(name)}", action)
