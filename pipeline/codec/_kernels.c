@@ -383,12 +383,11 @@ typedef struct {
     uint32_t *at; /* offset of each pixel of the step in the canvas */
     uint8_t *label;
     Context *context;
-    int16_t *params; /* [capacity][12 K] */
+    int16_t *params; /* [pixels][12 K] */
     Mixture *mixture;
     uint8_t *high;
     uint32_t *order, *sorted;
     Context *scattered;
-    int capacity;
     Scratch *scratch;
 } Step;
 
@@ -400,7 +399,6 @@ static void free_step(Step *s) {
 static int make_step(Step *s, const Group *g) {
     memset(s, 0, sizeof *s);
     size_t n = (size_t)g->tiles * g->edge;
-    s->capacity = (int)n;
     s->at = malloc(n * sizeof *s->at);
     s->label = malloc(n);
     s->context = malloc(n * sizeof *s->context);
@@ -637,7 +635,8 @@ static void free_network(Network *net) {
 
 static void destroy(PyObject *capsule) { free_network(PyCapsule_GetPointer(capsule, CAPSULE)); }
 
-/* weight int8 [out][in], bias and shift int32 [out]; order maps our inputs to the model's. */
+/* weight int8 [out][in], bias and shift int32 [out]. interleave: the inputs are those of
+ * `gather`, tap by tap, where the model has them channel by channel. */
 static int pack(Layer *layer, const int8_t *weight, const int32_t *bias, const int32_t *shift,
                 int in, int out, int interleave) {
     layer->in = in, layer->out = out, layer->panels = (out + LANES - 1) / LANES;

@@ -1,17 +1,15 @@
 """Bytes to pixels: the decoder of one `.seec` file."""
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import TypeVarTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.codec.entropy import decode_labels
-from pipeline.codec.kernels import Kernels, make_kernels
+from pipeline.codec.kernels import make_kernels
 from pipeline.codec.models import default_model
+from pipeline.codec.threads import run_all
 from pipeline.codec.tiles import GroupCanvas, Tile, empty_canvas, tile_groups
 from pipeline.codec.weights import Model
 from pipeline.images.digest import pixel_digest
@@ -32,7 +30,6 @@ from schemas.container import (
 from schemas.errors import SectionCorrupt, UnknownModel, UnsupportedVersion
 
 Pixels = NDArray[np.uint8]
-Arguments = TypeVarTuple("Arguments")
 _DECODED_KINDS = (SectionKind.LABELS, SectionKind.TILE_GROUP)
 
 
@@ -167,7 +164,7 @@ def _decode_region(
 ) -> Pixels:
     facts = index.facts
     model = find_model(facts.model_id, models)
-    kernels = _kernels(model, device)
+    kernels = make_kernels(model, device)
 
     def section(number: int) -> Section:
         entry = index.entries[number]
@@ -205,24 +202,6 @@ def _paste(image: Pixels, region: Region, tile: Tile, pixels: Pixels) -> None:
         shared = pixels[top - tile.y : bottom - tile.y, left - tile.x : right - tile.x]
         target = image[top - region.y : bottom - region.y, left - region.x : right - region.x]
         target[:] = shared[..., : image.shape[2]]
-
-
-def run_all(
-    function: Callable[[*Arguments], None], calls: list[tuple[*Arguments]], threads: int
-) -> None:
-    """Call `function` with each tuple of arguments, on `threads` threads."""
-    if threads <= 1 or len(calls) <= 1:
-        for arguments in calls:
-            function(*arguments)
-        return
-    with ThreadPoolExecutor(threads) as pool:
-        for future in [pool.submit(function, *arguments) for arguments in calls]:
-            future.result()
-
-
-@lru_cache(maxsize=8)
-def _kernels(model: Model, device: str) -> Kernels:
-    return make_kernels(model, device)
 
 
 def read_labels(index: Index, section: Callable[[int], Section], experts: int) -> NDArray[np.uint8]:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.codec.decoder import run_all
 from pipeline.codec.entropy import encode_labels
 from pipeline.codec.kernels import Kernels, make_kernels
 from pipeline.codec.labels import blocks_from_map, choose_labels
 from pipeline.codec.models import default_model
+from pipeline.codec.threads import run_all
 from pipeline.codec.tiles import (
     GroupCanvas,
     Tile,
@@ -106,8 +106,8 @@ class Encoder:
 class _Group:
     """One tile group of one image on its way through the encoder."""
 
-    def __init__(self, tiles: list[Tile]):
-        self.tiles = tiles
+    def __init__(self, tiles: list[Tile], borders: Pixels):
+        self.tiles, self.borders = tiles, borders
         self.costs: NDArray[np.int64] | None = None
         self.section: Section | None = None
 
@@ -130,7 +130,7 @@ class _ImageJob:
             self._labels = blocks_from_map(label_map, self._shift, self._experts)
         self._tiles_per_group = _tiles_per_group(height, width, plan)
         groups = tile_groups(height, width, plan.tile_size, self._tiles_per_group)
-        self.groups = [_Group(tiles) for tiles in groups]
+        self.groups = [_Group(tiles, border_colours(self._image, tiles)) for tiles in groups]
 
     def measure(self, group: _Group) -> None:
         """Code lengths of the group's blocks under every expert, if they are to decide."""
@@ -154,8 +154,7 @@ class _ImageJob:
     def code(self, group: _Group) -> None:
         """Code the group's pixels, or keep them raw where that is no larger."""
         canvas = self._canvas(group)
-        borders = border_colours(self._image, group.tiles)
-        payload = borders.tobytes() + self._plan.kernels.encode(canvas)
+        payload = group.borders.tobytes() + self._plan.kernels.encode(canvas)
         raw = sum(t.height * t.width for t in group.tiles) * self._image.shape[2]
         if len(payload) < raw:
             group.section = Section(SectionKind.TILE_GROUP, Coding.RANGE, payload)
@@ -189,8 +188,7 @@ class _ImageJob:
         )
 
     def _canvas(self, group: _Group) -> GroupCanvas:
-        borders = border_colours(self._image, group.tiles)
-        canvas = empty_canvas(group.tiles, borders, self._labels, self._shift)
+        canvas = empty_canvas(group.tiles, group.borders, self._labels, self._shift)
         fill_canvas(canvas, self._image, group.tiles)
         return canvas
 

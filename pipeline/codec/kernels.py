@@ -6,7 +6,8 @@ the same bits; tests hold them to it.
 
 import warnings
 from collections.abc import Sequence
-from typing import Any, Protocol
+from functools import lru_cache
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,10 +50,12 @@ def native_available() -> bool:
     return True
 
 
-def make_kernels(model: Model, device: str = "cpu", **options: Any) -> Kernels:
+@lru_cache(maxsize=8)
+def make_kernels(model: Model, device: str = "cpu") -> Kernels:
     """The fastest kernels for a device: `cpu`, or any torch device such as `cuda`.
 
-    `torch:DEVICE` asks for the torch kernels on that device.
+    `torch:DEVICE` asks for the torch kernels on that device. Those of the last few models
+    are kept, because packing weights takes longer than a small image.
     """
     if device == "cpu" and native_available():
         from pipeline.codec.native import NativeKernels
@@ -67,4 +70,4 @@ def make_kernels(model: Model, device: str = "cpu", **options: Any) -> Kernels:
         )
     from pipeline.codec.integer import TorchKernels
 
-    return TorchKernels(model, device.removeprefix("torch:"), **options)
+    return TorchKernels(model, device.removeprefix("torch:"))

@@ -26,6 +26,7 @@ class NativeKernels:
         buffers: list[NDArray[Any]] = [a for x in layers for a in (x.weight, x.bias, x.shift)]
         buffers += [model.tables[name] for name in _TABLES]
         self._experts = p.experts
+        self._log2 = log2_table()
         self._network: Any = _kernels.make_network(
             p.width, p.fused, p.expert_hidden, p.experts, p.mixtures, buffers
         )
@@ -42,7 +43,7 @@ class NativeKernels:
 
     def measure(self, group: GroupCanvas) -> NDArray[np.int64]:
         """Code length of the even rows of each block, [tiles, B, B, experts], 1/256 bit."""
-        costs = _kernels.measure(*self._arguments(group), log2_table())
+        costs = _kernels.measure(*self._arguments(group), self._log2)
         return np.frombuffer(costs, np.int64).reshape(*group.labels.shape, self._experts)
 
     def _arguments(

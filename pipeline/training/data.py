@@ -13,11 +13,11 @@ from torch import Tensor
 from pipeline.codec.integer import front_end
 from pipeline.codec.profile import INPUT_BITS, TAPS
 from pipeline.codec.tables import Tables
+from pipeline.codec.tiles import MARGIN
 from pipeline.images.split import is_validation
 
 PATCH = 32
 BLOCK = 16  # the unit for which an expert is chosen
-MARGIN = 3
 _INPUT_UNIT = 2.0**-INPUT_BITS
 
 Pixels = NDArray[np.uint8]

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.codec import Encoder, decode, default_model, native
+from pipeline.codec import Encoder, Model, decode, default_model, load_model, native
 from pipeline.codec.integer import TorchKernels
 from pipeline.codec.kernels import native_available
 from pipeline.codec.networks import SeecNetwork
@@ -27,8 +27,10 @@ IMAGES = [textured(90, 70, 1), gray(33, 64, 2), textured(5, 40, 3)]
 UNLABELLED = [None] * len(IMAGES)
 
 
-def blobs(device: str = "cpu", threads: int = 1, **options) -> list[bytes]:
-    encoder = Encoder(default_model(), device, threads, tile_size=48, **options)
+def blobs(
+    device: str = "cpu", threads: int = 1, model: Model | None = None, **options
+) -> list[bytes]:
+    encoder = Encoder(model or default_model(), device, threads, tile_size=48, **options)
     return encoder.encode_batch(IMAGES, UNLABELLED)
 
 
@@ -140,7 +142,8 @@ def test_the_c_kernels_give_the_same_bytes_however_they_are_compiled(
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     monkeypatch.setattr(native, "_kernels", module)
-    assert blobs() == expected
+    unseen = load_model(default_model().payload)  # so that this build packs the weights, too
+    assert blobs(model=unseen) == expected
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
