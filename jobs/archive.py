@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from jobs.interface import ExitCode, command, progress
+from jobs.options import ray_options
 from pipeline.archive.archive import Archive
 from pipeline.archive.planning import new_files, quarantined_files, seen_files
 from pipeline.archive.runs import missing_shards, open_run
@@ -216,8 +217,7 @@ def _carry_out(
 @click.option(
     "--new-plan", is_flag=True, help="Give up an interrupted run's plan and make a new one."
 )
-@click.option("--ray-address", help="A running Ray cluster. [default: RAY_ADDRESS, else none]")
-@click.option("--cpus", type=click.IntRange(min=1), help="CPUs to use. [default: all that are up]")
+@ray_options
 def main(**options: Any) -> ArchiveSummary:
     """Archive all files below SOURCE into ARCHIVE.
 

@@ -1,14 +1,14 @@
 """Encode one image: `python -m jobs.encode IN OUT.seec`."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 
 from jobs import files
-from jobs.interface import ExitCode, command
+from jobs.interface import ExitCode, command, figures
 from pipeline.codec import encode, load_model
 from pipeline.images.picture import read_picture
 from schemas.errors import UnreadableImage
@@ -44,9 +44,7 @@ class Summary:
 
     def as_dict(self) -> dict[str, Any]:
         """All figures by name."""
-        figures = asdict(self) | {"rate_bpsp": self.rate_bpsp}
-        del figures["exit_code"]
-        return figures
+        return figures(self) | {"rate_bpsp": self.rate_bpsp}
 
     def lines(self) -> Iterator[str]:
         """One line."""

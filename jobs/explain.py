@@ -4,7 +4,7 @@ import base64
 import html
 import io
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib import resources
 from string import Template
 from typing import Any
@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from jobs import files
-from jobs.interface import ExitCode, command
+from jobs.interface import ExitCode, command, figures
 from pipeline.benchmark.codecs import make_codecs
-from pipeline.codec import default_model, encode, inspect
+from pipeline.codec import Info, default_model, encode, inspect
 from pipeline.codec.insight import Insight, explain
 from pipeline.images.picture import read_picture
 from schemas.container import MAGIC
@@ -59,9 +59,7 @@ class Summary:
 
     def as_dict(self) -> dict[str, Any]:
         """All figures by name."""
-        figures = asdict(self)
-        del figures["exit_code"]
-        return figures
+        return figures(self)
 
     def lines(self) -> Iterator[str]:
         """One line."""
@@ -79,27 +77,26 @@ def run(settings: Settings) -> Summary:
         codec.name: len(codec.encode(insight.pixels))
         for codec in make_codecs(_PEERS, default_model())
     }
-    page = _page(settings.source, blob, insight, peers)
+    info = inspect(blob)
+    page = _page(settings.source, info, insight, peers)
     files.write(settings.target, page.encode(), force=settings.force)
-    info = inspect(blob)
     shares = np.bincount(insight.labels.ravel(), minlength=insight.experts) / insight.labels.size
-    return Summary(settings.target, len(blob), info.rate_bpsp, tuple(shares.tolist()), peers)
+    return Summary(settings.target, info.size_bytes, info.rate_bpsp, tuple(shares.tolist()), peers)
 
 
-def _page(name: str, blob: bytes, insight: Insight, peers: dict[str, int]) -> str:
-    info = inspect(blob)
-    channels = info.channels
+def _page(name: str, info: Info, insight: Insight, peers: dict[str, int]) -> str:
+    size_bytes, channels = info.size_bytes, info.channels
     most = float(np.percentile(insight.code_length, 99.5)) or 1.0
     sections: dict[str, int] = {}
     for kind, size in info.sections:
         sections[kind] = sections.get(kind, 0) + size
-    sections["header and table"] = len(blob) - sum(sections.values())
+    sections["header and table"] = size_bytes - sum(sections.values())
     template = Template((resources.files("jobs") / "explain.html").read_text(encoding="utf-8"))
     return template.substitute(
         name=html.escape(name.rpartition("/")[2]),
         facts=(
             f"{info.width} x {info.height} pixels, {channels} channel{'s' * (channels > 1)}, "
-            f"{len(blob):,} bytes, {info.rate_bpsp:.3f} bits per sub-pixel"
+            f"{size_bytes:,} bytes, {info.rate_bpsp:.3f} bits per sub-pixel"
         ),
         source=_data_url(insight.pixels),
         labels=_data_url(_colour_labels(insight)),
@@ -107,8 +104,8 @@ def _page(name: str, blob: bytes, insight: Insight, peers: dict[str, int]) -> st
         legend=_legend(insight),
         heat_most=f"{most / channels:.1f}",
         heat_ramp=", ".join(f"rgb{colour}" for colour in _HEAT),
-        sections=_rows((k.replace("_", " "), v, len(blob)) for k, v in sections.items()),
-        sizes=_rows((k, v, len(blob)) for k, v in {"seec": len(blob), **peers}.items()),
+        sections=_rows((k.replace("_", " "), v, size_bytes) for k, v in sections.items()),
+        sizes=_rows((k, v, size_bytes) for k, v in {"seec": size_bytes, **peers}.items()),
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from jobs import files
-from jobs.interface import ExitCode, command
+from jobs.interface import ExitCode, command, figures
 from pipeline.archive.archive import Archive
 from pipeline.codec import Info, inspect
 from pipeline.storage import Store
@@ -69,9 +69,7 @@ class ArchiveSummary:
 
     def as_dict(self) -> dict[str, Any]:
         """All figures by name."""
-        figures = {"kind": "archive"} | asdict(self)
-        del figures["exit_code"]
-        return figures
+        return {"kind": "archive"} | figures(self)
 
     def lines(self) -> Iterator[str]:
         """For people."""

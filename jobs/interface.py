@@ -22,6 +22,7 @@ import tomllib
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from enum import IntEnum
 from functools import wraps
 from pathlib import Path
@@ -92,6 +93,11 @@ class Summary(Protocol):
     def lines(self) -> Iterable[str]:
         """What a person reads."""
         ...
+
+
+def figures(summary: Any) -> dict[str, Any]:
+    """All fields of a dataclass summary but its exit code, which the process ends with."""
+    return {name: value for name, value in asdict(summary).items() if name != "exit_code"}
 
 
 def command(

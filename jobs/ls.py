@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from jobs.interface import ExitCode, command
+from jobs.options import include_option
 from pipeline.archive.archive import Archive
 from pipeline.archive.catalogue import current_rows, matches
 from pipeline.storage import Store
@@ -104,12 +105,7 @@ def _printable(path: str) -> str:
     ],
 )
 @click.argument("archive")
-@click.option(
-    "--include",
-    multiple=True,
-    metavar="GLOB",
-    help="Only paths that match; may be given several times. * matches / too.",
-)
+@include_option
 @click.option("--quarantine", is_flag=True, help="List files in quarantine and why.")
 def main(**options: Any) -> Listing:
     """List the files of ARCHIVE: codec, bits per sub-pixel, bytes there and before, path."""

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from jobs.interface import ExitCode, command, progress
+from jobs.options import include_option, ray_options
 from pipeline.archive.archive import Archive
 from pipeline.archive.catalogue import current_rows
 from pipeline.stages.cluster import cluster
@@ -112,15 +113,9 @@ def run(settings: Settings) -> RestoreSummary:
 )
 @click.argument("archive")
 @click.argument("target")
-@click.option(
-    "--include",
-    multiple=True,
-    metavar="GLOB",
-    help="Only paths that match; may be given several times. * matches / too.",
-)
+@include_option
 @click.option("--overwrite", is_flag=True, help="Replace files that are there already.")
-@click.option("--ray-address", help="A running Ray cluster. [default: RAY_ADDRESS, else none]")
-@click.option("--cpus", type=click.IntRange(min=1), help="CPUs to use. [default: all that are up]")
+@ray_options
 def main(**options: Any) -> RestoreSummary:
     """Write the files of ARCHIVE below TARGET.
 

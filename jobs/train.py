@@ -10,7 +10,7 @@ from typing import Any
 import click
 import torch
 
-from jobs.interface import ExitCode, command, progress
+from jobs.interface import ExitCode, command, figures, progress
 from pipeline.codec import Model, load_model
 from pipeline.codec.export import export_model
 from pipeline.codec.profile import LITE, Profile
@@ -52,9 +52,7 @@ class Summary:
 
     def as_dict(self) -> dict[str, Any]:
         """All figures by name."""
-        figures = asdict(self)
-        del figures["exit_code"]
-        return figures
+        return figures(self)
 
     def lines(self) -> Iterator[str]:
         """One line, two with an export."""

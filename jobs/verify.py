@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from jobs.interface import ExitCode, command, progress
+from jobs.options import ray_options
 from pipeline.stages.cluster import cluster
 from pipeline.stages.verifying import DECODE, MODES, Scope, verify_shards
 from pipeline.storage import Store
@@ -135,8 +136,7 @@ def _write_report(store: Store, mode: str, checked: list[Checked]) -> str | None
     help="Images that mode sample decodes, of each kind in each shard.",
 )
 @click.option("--seed", type=int, default=0, help="Which images mode sample picks.")
-@click.option("--ray-address", help="A running Ray cluster. [default: RAY_ADDRESS, else none]")
-@click.option("--cpus", type=click.IntRange(min=1), help="CPUs to use. [default: all that are up]")
+@ray_options
 def main(**options: Any) -> VerifySummary:
     """Check ARCHIVE against its own records, with its own models.
 
