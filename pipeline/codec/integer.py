@@ -30,7 +30,7 @@ from pipeline.codec.profile import (
     N,
     W,
 )
-from pipeline.codec.tables import log2_table
+from pipeline.codec.tables import LOGISTIC_ONE, log2_table
 from pipeline.codec.tiles import MARGIN, GroupCanvas, Wavefront, even_rows, join_groups, wavefront
 from pipeline.codec.weights import Layer, Model
 
@@ -134,10 +134,8 @@ class TorchKernels:
         flat = torch.from_numpy(group.canvas).to(self._device).view(-1)
         coder = SymbolEncoder()
         for first, last in _chunks(order.starts):
-            rows = slice(order.starts[first], order.starts[last])
-            at = torch.from_numpy(order.offset[rows]).to(self._device)
+            rows, at, pixel = self._part(flat, order, first, last)
             context, params = self._predict(flat, at, order.label[rows], group)
-            pixel = flat[at[:, None] + torch.arange(3, device=self._device)].to(torch.int32)
             symbols, frequencies = self._nibbles(context, params, pixel, group.channels)
             queue = _coding_order(order.starts[first : last + 1], 2 * group.channels)
             coder.put(symbols[queue], frequencies[queue])
@@ -188,11 +186,9 @@ class TorchKernels:
         block = (order.tile * blocks + (order.y >> shift)) * blocks + (order.x >> shift)
         costs = torch.zeros((group.labels.size, self._experts), dtype=torch.int64)
         for first, last in _chunks(order.starts):
-            rows = slice(order.starts[first], order.starts[last])
-            at = torch.from_numpy(order.offset[rows]).to(self._device)
+            rows, at, pixel = self._part(flat, order, first, last)
             context, inputs = self._inputs(flat, at, group)
             features = self._fuse(inputs)
-            pixel = flat[at[:, None] + torch.arange(3, device=self._device)].to(torch.int32)
             where = torch.from_numpy(block[rows])
             for e in range(self._experts):
                 bits = self._bits(context, self._speak(e, features), pixel, group.channels)
@@ -205,13 +201,20 @@ class TorchKernels:
         flat = torch.from_numpy(group.canvas).to(self._device).view(-1)
         lengths = np.zeros((len(group.sizes), group.edge, group.edge), np.int64)
         for first, last in _chunks(order.starts):
-            rows = slice(order.starts[first], order.starts[last])
-            at = torch.from_numpy(order.offset[rows]).to(self._device)
+            rows, at, pixel = self._part(flat, order, first, last)
             context, params = self._predict(flat, at, order.label[rows], group)
-            pixel = flat[at[:, None] + torch.arange(3, device=self._device)].to(torch.int32)
             bits = self._bits(context, params, pixel, group.channels).cpu().numpy()
             lengths[order.tile[rows], order.y[rows], order.x[rows]] = bits
         return lengths
+
+    def _part(
+        self, flat: Tensor, order: Wavefront, first: int, last: int
+    ) -> tuple[slice, Tensor, Tensor]:
+        """Some steps of a full canvas: their rows of the order, offsets [n], pixels [n, 3]."""
+        rows = slice(order.starts[first], order.starts[last])
+        at = torch.from_numpy(order.offset[rows]).to(self._device)
+        pixel = flat[at[:, None] + torch.arange(3, device=self._device)].to(torch.int32)
+        return rows, at, pixel
 
     # ------------------------------------------------------------ network
 
@@ -270,7 +273,7 @@ class TorchKernels:
             weight,
             self._tables["inverse_scale"][index],
             self._tables["reach"][index],
-            8192 * weight.sum(-1, dtype=torch.int32),
+            (LOGISTIC_ONE >> 2) * weight.sum(-1, dtype=torch.int32),
         )
 
     def _cumulative(self, m: Mixture, bounds: Tensor) -> Tensor:
