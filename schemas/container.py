@@ -61,6 +61,7 @@ class SectionKind(IntEnum):
     HYPER_LATENTS = 3
     LATENTS = 4
     TILE_GROUP = 5
+    BACKGROUND = 6
 
 
 class Coding(IntEnum):
@@ -71,6 +72,16 @@ class Coding(IntEnum):
 
 
 _KINDS, _CODINGS = frozenset(SectionKind), frozenset(Coding)
+# The order of sections in a file; tile groups alone may be several.
+_ORDER = (
+    SectionKind.COLOUR_SET,
+    SectionKind.LABELS,
+    SectionKind.BACKGROUND,
+    SectionKind.HYPER_LATENTS,
+    SectionKind.LATENTS,
+    SectionKind.TILE_GROUP,
+)
+_LOSSY = 1  # feature flag: the background is not as it was
 
 
 @dataclass(frozen=True)
@@ -89,7 +100,8 @@ class Container:
     channels: 1 (gray) or 3 (RGB). tile_size: edge of a tile in pixels.
     tiles_per_group: tiles that share one range coder. block_shift: labels are per block
     of 2^block_shift pixels. model_id: the first 8 bytes of the SHA-256 of the weights
-    file. digest: the first 16 bytes of the pixel digest.
+    file. digest: the first 16 bytes of the pixel digest of what decoding gives. lossy: outside
+    a region of interest that is not what was encoded; a BACKGROUND section says more.
     """
 
     width: int
@@ -101,6 +113,7 @@ class Container:
     model_id: bytes
     digest: bytes
     sections: tuple[Section, ...]
+    lossy: bool = False
 
     @property
     def tiles(self) -> tuple[int, int]:
@@ -125,7 +138,7 @@ def serialise(container: Container) -> bytes:
     head = _HEADER.pack(
         MAGIC,
         VERSION,
-        0,
+        _LOSSY if c.lossy else 0,
         c.channels,
         c.block_shift,
         c.width,
@@ -167,6 +180,10 @@ class Index:
         """Size of the whole file."""
         return self.entries[-1].offset + self.entries[-1].size_bytes
 
+    def number(self, kind: SectionKind) -> int | None:
+        """Where the first section of this kind is in the table, if there is one."""
+        return next((n for n, e in enumerate(self.entries) if e.kind is kind), None)
+
     def section(self, number: int, payload: bytes) -> Section:
         """The section `number` from the bytes of its range; Truncated or SectionCorrupt."""
         entry = self.entries[number]
@@ -198,8 +215,8 @@ def read_index(read: Read, *, max_pixels: int = MAX_PIXELS) -> Index:
         raise Truncated(f"the section table has {len(rest)} of {size + _CRC.size} bytes")
     if _CRC.unpack_from(rest, size)[0] != crc32c(start + rest[:size]):
         raise SectionCorrupt("the header or section table is damaged (CRC-32C)")
-    if head.flags:
-        raise UnsupportedVersion(f"unknown feature flags {head.flags:#04x}")
+    if head.flags & ~_LOSSY:
+        raise UnsupportedVersion(f"unknown feature flags {head.flags & ~_LOSSY:#04x}")
     facts = Container(
         head.width,
         head.height,
@@ -210,9 +227,11 @@ def read_index(read: Read, *, max_pixels: int = MAX_PIXELS) -> Index:
         head.model_id,
         head.digest,
         (),
+        bool(head.flags & _LOSSY),
     )
     entries = _entries(rest[:size], _HEADER.size + size + _CRC.size)
     _check(facts, sum(e.kind is SectionKind.TILE_GROUP for e in entries), max_pixels)
+    _check_order(facts, [e.kind for e in entries])
     return Index(facts, entries)
 
 
@@ -258,6 +277,15 @@ def check_tiling(tile_size: int, tiles_per_group: int, block_shift: int) -> None
         raise LimitExceeded(f"{tiles_per_group} tiles of {tile_size} pixels in one group")
     if not 3 <= block_shift <= 8 or tile_size % (1 << block_shift):
         raise LimitExceeded(f"label blocks of 2^{block_shift} in tiles of {tile_size} pixels")
+
+
+def _check_order(facts: Container, kinds: list[SectionKind]) -> None:
+    places = [_ORDER.index(kind) for kind in kinds]
+    once = [kind for kind in kinds if kind is not SectionKind.TILE_GROUP]
+    if places != sorted(places) or len(set(once)) < len(once):
+        raise FormatError("sections are repeated or out of order")
+    if facts.lossy is not (SectionKind.BACKGROUND in kinds):
+        raise FormatError("the header and the sections disagree on whether pixels were lost")
 
 
 def _check(c: Container, groups: int, max_pixels: int) -> None:

@@ -7,12 +7,14 @@
 True
 """
 
+from pipeline.codec.background import Background
 from pipeline.codec.decoder import Info, Region, decode, decode_region, inspect
 from pipeline.codec.encoder import Encoder, encode
 from pipeline.codec.models import default_model
 from pipeline.codec.weights import Model, load_model
 
 __all__ = [
+    "Background",
     "Encoder",
     "Info",
     "Model",

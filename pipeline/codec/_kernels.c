@@ -63,6 +63,7 @@ typedef struct {
 
 typedef struct {
     int experts, mixtures;
+    int features; /* per pixel from SIC, behind those of the context; 0 without SIC */
     Layer context, fusion;
     Layer *hidden, *output; /* one per expert */
     int32_t reciprocal[4591], log_activity[1531], exp[512], logistic[513];
@@ -88,9 +89,10 @@ INLINE integers settle_sum(lanes sum, integers shift) {
 }
 
 /* One layer on `n` pixels, n <= CHUNK; `in` and the results have ROWS spare rows at the end.
- * A hidden layer goes on as leaky floats; the last one ends as integers. */
-INLINE void layer(const Layer *layer, const float *in, int n, float *hidden, int32_t *last) {
-    const int stride = layer->panels * LANES;
+ * A hidden layer goes on as leaky floats; the last one ends as integers. stride: numbers from
+ * one row of results to the next. */
+INLINE void layer(const Layer *layer, const float *in, int n, float *hidden, int32_t *last,
+                  int stride) {
     for (int p = 0; p < layer->panels; p++) {
         const lanes *weight = (const lanes *)(layer->weight + (size_t)p * layer->in * LANES);
         const lanes *start = (const lanes *)(layer->start + p * LANES);
@@ -169,26 +171,40 @@ INLINE void gather(const Network *net, const uint8_t *at, ptrdiff_t stride,
     }
 }
 
-/* Inputs to fused features of n <= CHUNK pixels; the result lies in scratch->feature[1]. */
-MULTIVERSION static void fuse(const Network *net, const uint8_t *canvas, const uint32_t *at,
-                              ptrdiff_t stride, int n, Scratch *s, Context *contexts) {
-    for (int i = 0; i < n; i++)
-        gather(net, canvas + at[i], stride, s->input + (size_t)i * INPUTS, contexts + i);
-    layer(&net->context, s->input, n, s->feature[0], NULL);
-    layer(&net->fusion, s->feature[0], n, s->feature[1], NULL);
+/* Where a pixel is: its offset in the canvas, and its number among the pixels of all tiles. */
+typedef struct {
+    uint32_t at, number;
+} Place;
+
+/* Inputs to fused features of n <= CHUNK pixels; the result lies in scratch->feature[1].
+ * side: the features of SIC, [pixels][net->features]. */
+MULTIVERSION static void fuse(const Network *net, const uint8_t *canvas, const int16_t *side,
+                              const Place *places, ptrdiff_t stride, int n, Scratch *s,
+                              Context *contexts) {
+    const int own = net->context.out, width = own + net->features;
+    for (int i = 0; i < n; i++) {
+        gather(net, canvas + places[i].at, stride, s->input + (size_t)i * INPUTS, contexts + i);
+        const int16_t *from = side + (size_t)places[i].number * net->features;
+        float *to = s->feature[0] + (size_t)i * width + own;
+        for (int f = 0; f < net->features; f++) to[f] = from[f];
+    }
+    layer(&net->context, s->input, n, s->feature[0], NULL, width);
+    layer(&net->fusion, s->feature[0], n, s->feature[1], NULL, net->fusion.out);
 }
 
 /* One entropy model on n <= CHUNK pixels; writes n rows of `panels * LANES` to scratch->sum. */
 MULTIVERSION static void speak(const Network *net, int expert, const float *features, int n,
                                Scratch *s) {
-    layer(&net->hidden[expert], features, n, s->feature[0], NULL);
-    layer(&net->output[expert], s->feature[0], n, NULL, s->sum);
+    const Layer *hidden = &net->hidden[expert], *output = &net->output[expert];
+    layer(hidden, features, n, s->feature[0], NULL, hidden->out);
+    layer(output, s->feature[0], n, NULL, s->sum, output->panels * LANES);
 }
 
 /* ---------------------------------------------------------------- mixture */
 
 typedef struct {
-    int32_t total; /* cumulative frequency of all 256 values, without floors */
+    int first, width; /* bin j holds the values first + j width ...; width 0: nothing is coded */
+    int32_t total;    /* cumulative frequency of all 256 values, without floors */
     int32_t mean[MAX_MIXTURES], weight[MAX_MIXTURES], inverse[MAX_MIXTURES], reach[MAX_MIXTURES];
 } Mixture;
 
@@ -242,10 +258,37 @@ INLINE int32_t cumulative(const Network *net, const Mixture *m, int bound) {
     return sum >> 2;
 }
 
-/* A 16-way symbol: values base, base + step, ..., with floors step * FLOOR each. */
+/* Cumulative frequency below bin `bin`, 0..256. A lossless bin is a value. */
+INLINE int32_t below_bin(const Network *net, const Mixture *m, int bin) {
+    int bound = m->first + bin * m->width;
+    return cumulative(net, m, bound < 0 ? 0 : bound > 256 ? 256 : bound);
+}
+
+/* The value that stands for a bin: its middle, inside 0..255. */
+INLINE uint8_t bin_value(const Mixture *m, int bin) {
+    int value = m->first + bin * m->width + m->width / 2;
+    return (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value);
+}
+
+/* Bins as wide as `width`, one of them around the MED prediction. */
+INLINE void set_bins(Mixture *m, int med, int width) {
+    int away = width ? (med + 256 * width - width / 2) % width : 0;
+    m->first = away ? away - width : 0;
+    m->width = width;
+}
+
+/* What a decoder assumes where nothing is coded: the mean of the heaviest component. */
+INLINE uint8_t likeliest(const Network *net, const Mixture *m) {
+    int best = 0;
+    for (int k = 1; k < net->mixtures; k++) best = m->weight[k] > m->weight[best] ? k : best;
+    int32_t value = (m->mean[best] + 32) >> 6;
+    return (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value);
+}
+
+/* A 16-way symbol: bins base, base + step, ..., with floors step * FLOOR each. */
 typedef struct {
     int base, step;
-    int32_t below; /* cumulative(base) */
+    int32_t below; /* below_bin(base) */
     float scale;
 } Symbol;
 
@@ -256,8 +299,8 @@ INLINE Symbol high_nibble(const Mixture *m) {
 }
 
 INLINE Symbol low_nibble(const Network *net, const Mixture *m, int high) {
-    Symbol s = {16 * high, 1, cumulative(net, m, 16 * high), 0};
-    int32_t above = cumulative(net, m, 16 * high + 16);
+    Symbol s = {16 * high, 1, below_bin(net, m, 16 * high), 0};
+    int32_t above = below_bin(net, m, 16 * high + 16);
     s.scale = (float)((1 << 24) - 16) / (float)(above - s.below + 16 * FLOOR);
     return s;
 }
@@ -266,7 +309,7 @@ INLINE Symbol low_nibble(const Network *net, const Mixture *m, int high) {
 INLINE uint32_t left_edge(const Network *net, const Mixture *m, const Symbol *s, int symbol) {
     if (symbol == 0) return 0;
     if (symbol == 16) return 1u << 24;
-    int32_t sum = cumulative(net, m, s->base + s->step * symbol) - s->below +
+    int32_t sum = below_bin(net, m, s->base + s->step * symbol) - s->below +
                   symbol * s->step * FLOOR;
     return (uint32_t)((float)sum * s->scale) + (uint32_t)symbol;
 }
@@ -376,31 +419,35 @@ typedef struct {
     uint8_t *canvas; /* [tiles][edge + 3][edge + 6][3] */
     const int32_t *size; /* [tiles][2]: height, width */
     const uint8_t *labels; /* [tiles][label_edge][label_edge] */
+    const uint8_t *widths; /* the same shape: how wide the bins of a block are */
+    const int16_t *side;   /* [tiles][edge][edge][features] */
     int tiles, edge, label_edge, block_shift, channels;
 } Group;
 
 typedef struct {
-    uint32_t *at; /* offset of each pixel of the step in the canvas */
-    uint8_t *label;
+    Place *place;
+    uint8_t *label, *width;
     Context *context;
     int16_t *params; /* [pixels][12 K] */
     Mixture *mixture;
     uint8_t *high;
-    uint32_t *order, *sorted;
+    uint32_t *order;
+    Place *sorted;
     Context *scattered;
     Scratch *scratch;
 } Step;
 
 static void free_step(Step *s) {
-    free(s->at), free(s->label), free(s->context), free(s->params), free(s->mixture);
-    free(s->high), free(s->order), free(s->sorted), free(s->scattered), free(s->scratch);
+    free(s->place), free(s->label), free(s->width), free(s->context), free(s->params);
+    free(s->mixture), free(s->high), free(s->order), free(s->sorted), free(s->scattered), free(s->scratch);
 }
 
 static int make_step(Step *s, const Group *g) {
     memset(s, 0, sizeof *s);
     size_t n = (size_t)g->tiles * g->edge;
-    s->at = malloc(n * sizeof *s->at);
+    s->place = malloc(n * sizeof *s->place);
     s->label = malloc(n);
+    s->width = malloc(n);
     s->context = malloc(n * sizeof *s->context);
     s->params = malloc(n * 12 * g->net->mixtures * sizeof *s->params);
     s->mixture = malloc(n * sizeof *s->mixture);
@@ -409,8 +456,8 @@ static int make_step(Step *s, const Group *g) {
     s->sorted = malloc(n * sizeof *s->sorted);
     s->scattered = malloc(n * sizeof *s->scattered);
     s->scratch = calloc(1, sizeof *s->scratch);
-    if (s->at && s->label && s->context && s->params && s->mixture && s->high && s->order &&
-        s->sorted && s->scattered && s->scratch)
+    if (s->place && s->label && s->width && s->context && s->params && s->mixture && s->high &&
+        s->order && s->sorted && s->scattered && s->scratch)
         return 1;
     free_step(s);
     return 0;
@@ -423,6 +470,10 @@ INLINE uint32_t offset_of(const Group *g, int tile, int y, int x) {
     return (uint32_t)(rows * row_stride(g) + 3 * (MARGIN + x));
 }
 
+INLINE Place place_of(const Group *g, int tile, int y, int x) {
+    return (Place){offset_of(g, tile, y, x), (uint32_t)((tile * g->edge + y) * g->edge + x)};
+}
+
 /* The pixels of wavefront step t: tile by tile, row by row, where 2 y + x = t. */
 static int list_step(const Group *g, int t, Step *s) {
     int n = 0;
@@ -430,11 +481,14 @@ static int list_step(const Group *g, int t, Step *s) {
         int height = g->size[2 * tile], width = g->size[2 * tile + 1];
         int first = t < width ? 0 : (t - width + 2) / 2;
         int last = t / 2 < height - 1 ? t / 2 : height - 1;
-        const uint8_t *labels = g->labels + (size_t)tile * g->label_edge * g->label_edge;
+        const size_t tile_blocks = (size_t)tile * g->label_edge * g->label_edge;
         for (int y = first; y <= last; y++) {
             int x = t - 2 * y;
-            s->at[n] = offset_of(g, tile, y, x);
-            s->label[n++] = labels[(y >> g->block_shift) * g->label_edge + (x >> g->block_shift)];
+            size_t block = tile_blocks + (size_t)(y >> g->block_shift) * g->label_edge +
+                           (x >> g->block_shift);
+            s->place[n] = place_of(g, tile, y, x);
+            s->width[n] = g->widths[block];
+            s->label[n++] = g->labels[block];
         }
     }
     return n;
@@ -459,10 +513,11 @@ static void predict_step(const Group *g, Step *s, int n) {
     int end[16];
     memcpy(end, start + 1, sizeof end);
     for (int i = 0; i < n; i++) s->order[start[s->label[i]]++] = (uint32_t)i;
-    for (int i = 0; i < n; i++) s->sorted[i] = s->at[s->order[i]];
+    for (int i = 0; i < n; i++) s->sorted[i] = s->place[s->order[i]];
     for (int first = 0; first < n; first += CHUNK) {
         int count = n - first < CHUNK ? n - first : CHUNK;
-        fuse(net, g->canvas, s->sorted + first, row_stride(g), count, s->scratch, s->scattered);
+        fuse(net, g->canvas, g->side, s->sorted + first, row_stride(g), count, s->scratch,
+             s->scattered);
         for (int i = 0; i < count; i++) s->context[s->order[first + i]] = s->scattered[i];
         for (int done = 0; done < count;) {
             int e = s->label[s->order[first + done]];
@@ -498,70 +553,100 @@ static void extend_margins(const Group *g, int t) {
     }
 }
 
+/* The mixture of channel c of pixel i of a step. */
+INLINE Mixture *prepare(const Group *g, Step *s, int i, int c) {
+    Mixture *m = s->mixture + i;
+    make_mixture(g->net, s->params + (size_t)i * 12 * g->net->mixtures, s->context + i,
+                 g->canvas + s->place[i].at, c, m);
+    set_bins(m, s->context[i].med[c], s->width[i]);
+    return m;
+}
+
+/* What comes after a step: gray fills all channels, edge pixels the margins. */
+static void end_step(const Group *g, const Step *s, int t, int n) {
+    if (g->channels == 1)
+        for (int i = 0; i < n; i++) {
+            uint8_t *pixel = g->canvas + s->place[i].at;
+            pixel[1] = pixel[2] = pixel[0];
+        }
+    extend_margins(g, t);
+}
+
 /* Returns 0, or -1 for words that no encoder wrote, or -2 out of memory. */
 static int decode_group(const Group *g, const uint8_t *words, size_t size) {
     Step s;
     if (!make_step(&s, g)) return -2;
-    RangeDecoder coder = {words, words + size, UINT64_MAX, 0, 0};
+    /* Where everything is skipped there are no words, and both of the first two are missing. */
+    RangeDecoder coder = {words, words + size, UINT64_MAX, 0, size ? 0 : -1};
     coder.ahead = (uint64_t)next_word(&coder) << 32;
     coder.ahead |= next_word(&coder);
-    const int outputs = 12 * g->net->mixtures, steps = step_count(g);
+    const int steps = step_count(g);
     int failed = 0;
     for (int t = 0; t < steps && !failed; t++) {
         int n = list_step(g, t, &s);
         predict_step(g, &s, n);
         for (int c = 0; c < g->channels; c++) {
             for (int i = 0; i < n; i++) {
-                Mixture *m = s.mixture + i;
-                make_mixture(g->net, s.params + (size_t)i * outputs, s.context + i,
-                             g->canvas + s.at[i], c, m);
+                Mixture *m = prepare(g, &s, i, c);
+                if (!m->width) continue;
                 Symbol symbol = high_nibble(m);
                 int high = take(g->net, &coder, m, &symbol);
                 failed |= high < 0;
                 s.high[i] = high < 0 ? 0 : (uint8_t)high;
             }
             for (int i = 0; i < n; i++) {
-                Symbol symbol = low_nibble(g->net, s.mixture + i, s.high[i]);
-                int low = take(g->net, &coder, s.mixture + i, &symbol);
+                Mixture *m = s.mixture + i;
+                uint8_t *value = g->canvas + s.place[i].at + c;
+                if (!m->width) {
+                    *value = likeliest(g->net, m);
+                    continue;
+                }
+                Symbol symbol = low_nibble(g->net, m, s.high[i]);
+                int low = take(g->net, &coder, m, &symbol);
                 failed |= low < 0;
-                g->canvas[s.at[i] + c] = (uint8_t)(16 * s.high[i] + (low < 0 ? 0 : low));
+                *value = bin_value(m, 16 * s.high[i] + (low < 0 ? 0 : low));
             }
         }
-        if (g->channels == 1)
-            for (int i = 0; i < n; i++)
-                g->canvas[s.at[i] + 1] = g->canvas[s.at[i] + 2] = g->canvas[s.at[i]];
-        extend_margins(g, t);
+        end_step(g, &s, t, n);
         failed |= coder.overrun > 1;
     }
     free_step(&s);
     return failed || coder.next != coder.end ? -1 : 0;
 }
 
-/* The canvas holds the whole group with its margins. Returns 0 or -2. */
+/* The canvas holds the whole group with its margins; where bins are wider than a value, it ends
+ * with what a decoder will see. Returns 0 or -2. */
 static int encode_group(const Group *g, RangeEncoder *coder) {
     Step s;
     if (!make_step(&s, g)) return -2;
-    const int outputs = 12 * g->net->mixtures, steps = step_count(g);
+    const int steps = step_count(g);
     for (int t = 0; t < steps && !coder->failed; t++) {
         int n = list_step(g, t, &s);
         predict_step(g, &s, n);
         for (int c = 0; c < g->channels; c++) {
             for (int i = 0; i < n; i++) {
-                const uint8_t *pixel = g->canvas + s.at[i];
-                make_mixture(g->net, s.params + (size_t)i * outputs, s.context + i, pixel, c,
-                             s.mixture + i);
-                Symbol symbol = high_nibble(s.mixture + i);
-                int high = pixel[c] >> 4;
-                put(coder, left_edge(g->net, s.mixture + i, &symbol, high),
-                    left_edge(g->net, s.mixture + i, &symbol, high + 1));
+                Mixture *m = prepare(g, &s, i, c);
+                if (!m->width) continue;
+                Symbol symbol = high_nibble(m);
+                int high = ((g->canvas[s.place[i].at + c] - m->first) / m->width) >> 4;
+                put(coder, left_edge(g->net, m, &symbol, high),
+                    left_edge(g->net, m, &symbol, high + 1));
             }
             for (int i = 0; i < n; i++) {
-                int value = g->canvas[s.at[i] + c];
-                Symbol symbol = low_nibble(g->net, s.mixture + i, value >> 4);
-                put(coder, left_edge(g->net, s.mixture + i, &symbol, value & 15),
-                    left_edge(g->net, s.mixture + i, &symbol, (value & 15) + 1));
+                Mixture *m = s.mixture + i;
+                uint8_t *value = g->canvas + s.place[i].at + c;
+                if (!m->width) {
+                    *value = likeliest(g->net, m);
+                    continue;
+                }
+                int bin = (*value - m->first) / m->width;
+                Symbol symbol = low_nibble(g->net, m, bin >> 4);
+                put(coder, left_edge(g->net, m, &symbol, bin & 15),
+                    left_edge(g->net, m, &symbol, (bin & 15) + 1));
+                *value = bin_value(m, bin);
             }
         }
+        end_step(g, &s, t, n);
     }
     seal(coder);
     free_step(&s);
@@ -586,14 +671,14 @@ static int measure_group(const Group *g, const int32_t *log2_table, int64_t *cos
         for (int y = 0; y < height; y += 2) /* half the rows tell enough to choose */
             for (int first = 0; first < width; first += CHUNK) {
                 int n = width - first < CHUNK ? width - first : CHUNK;
-                for (int i = 0; i < n; i++) s.at[i] = offset_of(g, tile, y, first + i);
-                fuse(net, g->canvas, s.at, row_stride(g), n, s.scratch, s.context);
+                for (int i = 0; i < n; i++) s.place[i] = place_of(g, tile, y, first + i);
+                fuse(net, g->canvas, g->side, s.place, row_stride(g), n, s.scratch, s.context);
                 for (int e = 0; e < net->experts; e++) {
                     const int stride = net->output[e].panels * LANES;
                     speak(net, e, s.scratch->feature[1], n, s.scratch);
                     for (int i = 0; i < n; i++) {
                         int16_t params[12 * MAX_MIXTURES];
-                        const uint8_t *pixel = g->canvas + s.at[i];
+                        const uint8_t *pixel = g->canvas + s.place[i].at;
                         for (int o = 0; o < outputs; o++)
                             params[o] = (int16_t)s.scratch->sum[(size_t)i * stride + o];
                         int64_t bits = 0;
@@ -659,12 +744,12 @@ static int pack(Layer *layer, const int8_t *weight, const int32_t *bias, const i
 
 static int pack_all(Network *net, const int *sizes, Py_buffer *b) {
     const int width = sizes[0], fused = sizes[1], hidden = sizes[2], experts = sizes[3];
-    const int outputs = 12 * sizes[4];
+    const int outputs = 12 * sizes[4], joined = width + net->features;
     net->hidden = calloc((size_t)experts, sizeof(Layer));
     net->output = calloc((size_t)experts, sizeof(Layer));
     if (!net->hidden || !net->output) return 0;
     int ok = pack(&net->context, b[0].buf, b[1].buf, b[2].buf, INPUTS, width, 1) &&
-             pack(&net->fusion, b[3].buf, b[4].buf, b[5].buf, width, fused, 0);
+             pack(&net->fusion, b[3].buf, b[4].buf, b[5].buf, joined, fused, 0);
     for (int e = 0; ok && e < experts; e++) {
         ok = pack(net->hidden + e, (int8_t *)b[6].buf + (size_t)e * hidden * fused,
                   (int32_t *)b[7].buf + e * hidden, (int32_t *)b[8].buf + e * hidden, fused,
@@ -678,23 +763,25 @@ static int pack_all(Network *net, const int *sizes, Py_buffer *b) {
 
 enum { LAYER_BUFFERS = 12, TABLE_BUFFERS = 6, BUFFERS = LAYER_BUFFERS + TABLE_BUFFERS };
 
-/* make_network(width, fused, hidden, experts, mixtures, buffers): weights.py has checked all. */
+/* make_network(width, fused, hidden, experts, mixtures, features, buffers): weights.py has
+ * checked all. */
 static PyObject *make_network(PyObject *self, PyObject *args) {
-    int sizes[5];
+    int sizes[6];
     PyObject *list, *result = NULL;
-    if (!PyArg_ParseTuple(args, "iiiiiO", sizes, sizes + 1, sizes + 2, sizes + 3, sizes + 4, &list))
+    if (!PyArg_ParseTuple(args, "iiiiiiO", sizes, sizes + 1, sizes + 2, sizes + 3, sizes + 4,
+                          sizes + 5, &list))
         return NULL;
     for (int i = 0; i < 3; i++)
         if (sizes[i] < LANES || sizes[i] > WIDEST || sizes[i] % LANES)
             return PyErr_Format(PyExc_ValueError, "layer width %d is not supported", sizes[i]);
     if (sizes[3] < 1 || sizes[3] > 16 || sizes[4] < 1 || sizes[4] > MAX_MIXTURES ||
-        PySequence_Size(list) != BUFFERS)
-        return PyErr_Format(PyExc_ValueError, "experts, mixtures or buffers out of range");
+        sizes[5] < 0 || sizes[0] + sizes[5] > WIDEST || PySequence_Size(list) != BUFFERS)
+        return PyErr_Format(PyExc_ValueError, "experts, mixtures, features or buffers out of range");
     const int width = sizes[0], fused = sizes[1], hidden = sizes[2], experts = sizes[3];
     const int outputs = 12 * sizes[4];
     const Py_ssize_t want[BUFFERS] = {
         (Py_ssize_t)width * INPUTS, 4 * width, 4 * width,
-        (Py_ssize_t)fused * width, 4 * fused, 4 * fused,
+        (Py_ssize_t)fused * (width + sizes[5]), 4 * fused, 4 * fused,
         (Py_ssize_t)experts * hidden * fused, 4 * experts * hidden, 4 * experts * hidden,
         (Py_ssize_t)experts * outputs * hidden, 4 * experts * outputs, 4 * experts * outputs,
         4 * 4591, 4 * 1531, 4 * 512, 4 * 513, 4 * SCALES, 4 * SCALES};
@@ -714,7 +801,7 @@ static PyObject *make_network(PyObject *self, PyObject *args) {
         }
     }
     if (held == BUFFERS) {
-        net->experts = experts, net->mixtures = sizes[4];
+        net->experts = experts, net->mixtures = sizes[4], net->features = sizes[5];
         int32_t *const tables[TABLE_BUFFERS] = {net->reciprocal, net->log_activity, net->exp,
                                                 net->logistic, net->inverse_scale, net->reach};
         for (int i = 0; i < TABLE_BUFFERS; i++)
@@ -730,31 +817,36 @@ static PyObject *make_network(PyObject *self, PyObject *args) {
 
 typedef struct {
     Group group;
-    Py_buffer canvas, size, labels, extra;
+    Py_buffer canvas, size, labels, widths, side, extra;
 } Call;
 
 static void release(Call *c) {
     PyBuffer_Release(&c->canvas), PyBuffer_Release(&c->size);
-    PyBuffer_Release(&c->labels), PyBuffer_Release(&c->extra);
+    PyBuffer_Release(&c->labels), PyBuffer_Release(&c->widths);
+    PyBuffer_Release(&c->side), PyBuffer_Release(&c->extra);
 }
 
-/* (network, canvas, size, labels, edge, label_edge, block_shift, channels, extra) */
+/* (network, canvas, size, labels, widths, side, edge, label_edge, block_shift, channels, extra) */
 static int parse_call(PyObject *args, Call *c) {
     PyObject *capsule;
     Group *g = &c->group;
     memset(c, 0, sizeof *c);
-    if (!PyArg_ParseTuple(args, "Ow*y*y*iiiiy*", &capsule, &c->canvas, &c->size, &c->labels,
-                          &g->edge, &g->label_edge, &g->block_shift, &g->channels, &c->extra))
+    if (!PyArg_ParseTuple(args, "Ow*y*y*y*y*iiiiy*", &capsule, &c->canvas, &c->size, &c->labels,
+                          &c->widths, &c->side, &g->edge, &g->label_edge, &g->block_shift,
+                          &g->channels, &c->extra))
         return 0;
     g->net = PyCapsule_GetPointer(capsule, CAPSULE);
     g->canvas = c->canvas.buf, g->size = c->size.buf, g->labels = c->labels.buf;
+    g->widths = c->widths.buf, g->side = c->side.buf;
     g->tiles = (int)(c->size.len / 8);
     int ok = g->net && g->edge > 0 && g->edge <= 8192 && (g->channels == 1 || g->channels == 3) &&
              g->block_shift >= 0 && g->block_shift <= 12 && c->size.len % 8 == 0 &&
              ((g->edge - 1) >> g->block_shift) < g->label_edge && g->label_edge <= 8192 &&
              c->canvas.len == (Py_ssize_t)g->tiles * (g->edge + MARGIN) * row_stride(g) &&
              c->canvas.len < UINT32_MAX &&
-             c->labels.len == (Py_ssize_t)g->tiles * g->label_edge * g->label_edge;
+             c->labels.len == (Py_ssize_t)g->tiles * g->label_edge * g->label_edge &&
+             c->widths.len == c->labels.len &&
+             c->side.len == 2 * (Py_ssize_t)g->tiles * g->edge * g->edge * g->net->features;
     for (int i = 0; ok && i < 2 * g->tiles; i++) ok = g->size[i] >= 1 && g->size[i] <= g->edge;
     for (Py_ssize_t i = 0; ok && i < c->labels.len; i++) ok = g->labels[i] < g->net->experts;
     if (!ok) {

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.codec.background import decode_error, decode_widths
 from pipeline.codec.entropy import decode_labels
 from pipeline.codec.kernels import make_kernels
 from pipeline.codec.models import default_model
 from pipeline.codec.threads import run_all
-from pipeline.codec.tiles import GroupCanvas, Tile, empty_canvas, tile_groups
+from pipeline.codec.tiles import BlockMaps, GroupCanvas, Tile, empty_canvas, tile_groups
 from pipeline.codec.weights import Model
 from pipeline.images.digest import pixel_digest
 from schemas.container import (
@@ -30,7 +31,7 @@ from schemas.container import (
 from schemas.errors import SectionCorrupt, UnknownModel, UnsupportedVersion
 
 Pixels = NDArray[np.uint8]
-_DECODED_KINDS = (SectionKind.LABELS, SectionKind.TILE_GROUP)
+_DECODED_KINDS = (SectionKind.LABELS, SectionKind.BACKGROUND, SectionKind.TILE_GROUP)
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,9 @@ class Info:
     """What a `.seec` file says of itself, without decoding its pixels.
 
     model_id: the first 16 hex digits of the model's id. pixel_digest: the first 16 bytes
-    of the pixel digest. sections: name and payload bytes of each section in order.
+    of the pixel digest. sections: name and payload bytes of each section in order. lossless:
+    whether the pixels are those that were encoded; if not, background_error says by how much a
+    sub-pixel outside the region of interest may be off, None where nothing was coded there.
     """
 
     width: int
@@ -52,11 +55,14 @@ class Info:
     size_bytes: int
     rate_bpsp: float
     sections: tuple[tuple[str, int], ...]
+    lossless: bool
+    background_error: int | None
 
 
 def inspect(blob: bytes) -> Info:
     """Describe a `.seec` file. Raises FormatError."""
     c = parse(blob)
+    background = [s.payload for s in c.sections if s.kind is SectionKind.BACKGROUND]
     return Info(
         width=c.width,
         height=c.height,
@@ -69,6 +75,8 @@ def inspect(blob: bytes) -> Info:
         size_bytes=len(blob),
         rate_bpsp=8 * len(blob) / (c.width * c.height * c.channels),
         sections=tuple((s.kind.name.lower(), len(s.payload)) for s in c.sections),
+        lossless=not c.lossy,
+        background_error=decode_error(background[0]) if background else None,
     )
 
 
@@ -170,13 +178,13 @@ def _decode_region(
         entry = index.entries[number]
         return index.section(number, read(entry.offset, entry.size_bytes))
 
-    labels = read_labels(index, section, model.profile.experts)
+    maps = read_maps(index, section, model.profile.experts)
     image = np.empty((region.height, region.width, facts.channels), np.uint8)
     numbers = [n for n, e in enumerate(index.entries) if e.kind is SectionKind.TILE_GROUP]
     groups = tile_groups(facts.height, facts.width, facts.tile_size, facts.tiles_per_group)
 
     def some(batch: list[tuple[int, list[Tile]]]) -> None:
-        parts = [_open_group(section(n), tiles, labels, facts) for n, tiles in batch]
+        parts = [_open_group(section(n), tiles, maps, facts) for n, tiles in batch]
         coded = [part for part in parts if part.words is not None]
         kernels.decode([p.canvas for p in coded], [p.words for p in coded if p.words is not None])
         for (_, tiles), part in zip(batch, parts, strict=True):
@@ -204,8 +212,8 @@ def _paste(image: Pixels, region: Region, tile: Tile, pixels: Pixels) -> None:
         target[:] = shared[..., : image.shape[2]]
 
 
-def read_labels(index: Index, section: Callable[[int], Section], experts: int) -> NDArray[np.uint8]:
-    """The label map in blocks, [rows, columns] uint8; zeros when the file has none.
+def read_maps(index: Index, section: Callable[[int], Section], experts: int) -> BlockMaps:
+    """The label map and where the background is; label 0 and lossless where the file has none.
 
     section: the checked section of a number. Raises UnsupportedVersion or SectionCorrupt.
     """
@@ -213,15 +221,18 @@ def read_labels(index: Index, section: Callable[[int], Section], experts: int) -
     for entry in index.entries:
         if entry.kind not in _DECODED_KINDS:
             raise UnsupportedVersion(f"section {entry.kind.name} needs a newer decoder")
-    rows = -(-facts.height >> facts.block_shift)
-    columns = -(-facts.width >> facts.block_shift)
-    found = [n for n, e in enumerate(index.entries) if e.kind is SectionKind.LABELS]
-    if not found:
-        return np.zeros((rows, columns), np.uint8)
-    coded = index.entries[found[0]].coding is Coding.RANGE
-    if found != [0] or experts < 2 or not coded:
-        raise SectionCorrupt("the label map is out of place or does not fit its model")
-    return decode_labels(section(0).payload, rows, columns, experts)
+    maps = BlockMaps.blank(facts.height, facts.width, facts.block_shift)
+    labels = index.number(SectionKind.LABELS)
+    if labels is not None:
+        if experts < 2 or index.entries[labels].coding is not Coding.RANGE:
+            raise SectionCorrupt("the label map does not fit its model")
+        maps.labels[:] = decode_labels(section(labels).payload, *maps.labels.shape, experts)
+    background = index.number(SectionKind.BACKGROUND)
+    if background is not None:
+        if index.entries[background].coding is not Coding.RANGE:
+            raise SectionCorrupt("the background is not range coded")
+        maps.widths[:] = decode_widths(section(background).payload, *maps.widths.shape)
+    return maps
 
 
 @dataclass(frozen=True)
@@ -233,19 +244,19 @@ class _OpenGroup:
 
 
 def _open_group(
-    section: Section, tiles: list[Tile], labels: NDArray[np.uint8], facts: Container
+    section: Section, tiles: list[Tile], maps: BlockMaps, facts: Container
 ) -> _OpenGroup:
     channels, payload = facts.channels, section.payload
     if section.coding is Coding.RAW:
         borders = np.zeros((len(tiles), channels), np.uint8)
-        canvas = empty_canvas(tiles, borders, labels, facts.block_shift)
+        canvas = empty_canvas(tiles, borders, maps)
         _fill_raw(canvas, payload, tiles)
         return _OpenGroup(canvas, None)
     head = len(tiles) * channels
     if len(payload) < head:
         raise SectionCorrupt("a tile group without its border colours")
     borders = np.frombuffer(payload, np.uint8, head).reshape(-1, channels)
-    return _OpenGroup(empty_canvas(tiles, borders, labels, facts.block_shift), payload[head:])
+    return _OpenGroup(empty_canvas(tiles, borders, maps), payload[head:])
 
 
 def _fill_raw(canvas: GroupCanvas, payload: bytes, tiles: list[Tile]) -> None:

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.codec.background import Background, encode_widths
 from pipeline.codec.entropy import encode_labels
 from pipeline.codec.kernels import Kernels, make_kernels
-from pipeline.codec.labels import blocks_from_map, choose_labels
+from pipeline.codec.labels import assign_regions, blocks_from_map, choose_labels
 from pipeline.codec.models import default_model
 from pipeline.codec.threads import run_all
 from pipeline.codec.tiles import (
+    BlockMaps,
     GroupCanvas,
     Tile,
     border_colours,
@@ -37,25 +39,31 @@ from schemas.errors import LimitExceeded
 Pixels = NDArray[np.uint8]
 TILE_SIZE = 512
 BLOCK_SHIFT = 4
+MAX_REGIONS = 16
 
 
 def encode(
     image: Pixels,
     *,
     labels: Pixels | None = None,
+    regions: bool = False,
+    background: Background | None = None,
     model: Model | None = None,
     threads: int = 1,
     device: str = "cpu",
 ) -> bytes:
-    """Encode one image losslessly.
+    """Encode one image, losslessly unless a background is given.
 
     image: [H, W] gray or [H, W, 3] RGB, uint8. labels: [H, W] uint8, which entropy model
     speaks for each pixel (the most frequent one of each block counts); None chooses the
-    labels of least code length. model: default the packaged one. threads: tile groups
-    encoded at once; it does not change the bytes, nor does device.
+    labels of least code length. regions: the labels, 0..15, only name regions, and each region
+    gets the entropy model under which it costs least. background: what may be lost. model:
+    default the packaged one. threads: tile groups encoded at once; it does not change the
+    bytes, nor does device.
     Returns a `.seec` file. Raises ValueError for other shapes and types.
     """
-    return Encoder(model or default_model(), device, threads).encode_batch([image], [labels])[0]
+    encoder = Encoder(model or default_model(), device, threads)
+    return encoder.encode_batch([image], [labels], [background], regions=regions)[0]
 
 
 @dataclass(frozen=True)
@@ -92,10 +100,16 @@ class Encoder:
         self._threads = threads
 
     def encode_batch(
-        self, images: Sequence[Pixels], labels: Sequence[Pixels | None]
+        self,
+        images: Sequence[Pixels],
+        labels: Sequence[Pixels | None],
+        backgrounds: Sequence[Background | None] | None = None,
+        *,
+        regions: bool = False,
     ) -> list[bytes]:
         """Encode images, each as `encode` would: the bytes do not depend on the batch."""
-        jobs = [_ImageJob(self._plan, i, m) for i, m in zip(images, labels, strict=True)]
+        wanted = zip(images, labels, backgrounds or [None] * len(images), strict=True)
+        jobs = [_ImageJob(self._plan, image, *given, regions) for image, *given in wanted]
         run_all(_ImageJob.measure, [(j, g) for j in jobs for g in j.groups], self._threads)
         for job in jobs:
             job.choose()
@@ -110,38 +124,53 @@ class _Group:
         self.tiles, self.borders = tiles, borders
         self.costs: NDArray[np.int64] | None = None
         self.section: Section | None = None
+        self.seen: GroupCanvas | None = None  # what a decoder sees, where that is not the image
 
 
 class _ImageJob:
     """One image on its way through the encoder."""
 
-    def __init__(self, plan: _Plan, image: Pixels, label_map: Pixels | None):
-        _check_image(image, label_map)
+    def __init__(
+        self,
+        plan: _Plan,
+        image: Pixels,
+        label_map: Pixels | None,
+        background: Background | None,
+        regions: bool,
+    ):
+        _check_image(image, label_map, background)
         self._plan = plan
         self._gray = image.ndim == 2
         self._image = image[..., None] if self._gray else image
         height, width = image.shape[:2]
         self._shift = plan.block_shift
         self._experts = plan.model.profile.experts
-        shape = (-(-height >> self._shift), -(-width >> self._shift))
-        self._labels = np.zeros(shape, np.uint8)
-        self._rate = label_map is None and self._experts > 1
+        self._maps = BlockMaps.blank(height, width, self._shift)
+        self._regions: Pixels | None = None
         if label_map is not None:
-            self._labels = blocks_from_map(label_map, self._shift, self._experts)
+            classes = MAX_REGIONS if regions else self._experts
+            blocks = blocks_from_map(label_map, self._shift, classes)
+            if regions:
+                self._regions = blocks
+            else:
+                self._maps.labels[:] = blocks
+        self._measured = self._experts > 1 and (label_map is None or regions)
+        if background is not None:
+            self._maps.widths[:] = background.widths(self._shift)
         self._tiles_per_group = _tiles_per_group(height, width, plan)
         groups = tile_groups(height, width, plan.tile_size, self._tiles_per_group)
         self.groups = [_Group(tiles, border_colours(self._image, tiles)) for tiles in groups]
 
     def measure(self, group: _Group) -> None:
         """Code lengths of the group's blocks under every expert, if they are to decide."""
-        if self._rate:
+        if self._measured:
             group.costs = self._plan.kernels.measure(self._canvas(group))
 
     def choose(self) -> None:
         """Fix the label map."""
-        if not self._rate:
+        if not self._measured:
             return
-        costs = np.zeros((*self._labels.shape, self._experts), np.int64)
+        costs = np.zeros((*self._maps.labels.shape, self._experts), np.int64)
         for group in self.groups:
             assert group.costs is not None
             for tile, part in zip(group.tiles, group.costs, strict=True):
@@ -149,7 +178,10 @@ class _ImageJob:
                 rows = -(-tile.height >> self._shift)
                 columns = -(-tile.width >> self._shift)
                 costs[top : top + rows, left : left + columns] = part[:rows, :columns]
-        self._labels = choose_labels(costs)
+        if self._regions is None:
+            self._maps.labels[:] = choose_labels(costs)
+        else:
+            self._maps.labels[:] = assign_regions(costs, self._regions)
 
     def code(self, group: _Group) -> None:
         """Code the group's pixels, or keep them raw where that is no larger."""
@@ -158,6 +190,7 @@ class _ImageJob:
         raw = sum(t.height * t.width for t in group.tiles) * self._image.shape[2]
         if len(payload) < raw:
             group.section = Section(SectionKind.TILE_GROUP, Coding.RANGE, payload)
+            group.seen = None if canvas.lossless else canvas
             return
         parts = [
             np.ascontiguousarray(self._image[t.y : t.y + t.height, t.x : t.x + t.width]).tobytes()
@@ -168,11 +201,16 @@ class _ImageJob:
     def finish(self) -> bytes:
         """The `.seec` file."""
         sections = [g.section for g in self.groups if g.section is not None]
-        if self._labels.any() and any(s.coding is Coding.RANGE for s in sections):
-            payload = encode_labels(self._labels, self._experts)
+        coded = any(s.coding is Coding.RANGE for s in sections)
+        lossy = any(g.seen is not None for g in self.groups)
+        if lossy:
+            payload = encode_widths(self._maps.widths)
+            sections.insert(0, Section(SectionKind.BACKGROUND, Coding.RANGE, payload))
+        if coded and self._maps.labels.any():
+            payload = encode_labels(self._maps.labels, self._experts)
             sections.insert(0, Section(SectionKind.LABELS, Coding.RANGE, payload))
-        height, width, channels = self._image.shape
-        pixels = self._image[..., 0] if self._gray else self._image
+        pixels = self._decoded()
+        height, width, channels = pixels.shape
         return serialise(
             Container(
                 width=width,
@@ -182,13 +220,25 @@ class _ImageJob:
                 tile_size=self._plan.tile_size,
                 tiles_per_group=self._tiles_per_group,
                 model_id=self._plan.model.short_id,
-                digest=pixel_digest(pixels)[:DIGEST_BYTES],
+                digest=pixel_digest(pixels[..., 0] if self._gray else pixels)[:DIGEST_BYTES],
                 sections=tuple(sections),
+                lossy=lossy,
             )
         )
 
+    def _decoded(self) -> Pixels:
+        """What decoding will give, [H, W, channels]: the image, but for a lossy background."""
+        changed = [g for g in self.groups if g.seen is not None]
+        pixels = self._image.copy() if changed else self._image
+        for group in changed:
+            assert group.seen is not None
+            for number, t in enumerate(group.tiles):
+                seen = group.seen.interior(number)[..., : pixels.shape[2]]
+                pixels[t.y : t.y + t.height, t.x : t.x + t.width] = seen
+        return pixels
+
     def _canvas(self, group: _Group) -> GroupCanvas:
-        canvas = empty_canvas(group.tiles, group.borders, self._labels, self._shift)
+        canvas = empty_canvas(group.tiles, group.borders, self._maps)
         fill_canvas(canvas, self._image, group.tiles)
         return canvas
 
@@ -200,7 +250,7 @@ def _tiles_per_group(height: int, width: int, plan: _Plan) -> int:
     return max(plan.tiles_per_group, -(-tiles // room))
 
 
-def _check_image(image: Pixels, label_map: Pixels | None) -> None:
+def _check_image(image: Pixels, label_map: Pixels | None, background: Background | None) -> None:
     if image.dtype != np.uint8 or not (
         image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)
     ):
@@ -212,3 +262,5 @@ def _check_image(image: Pixels, label_map: Pixels | None) -> None:
         raise LimitExceeded(f"{width} x {height} pixels; the limit is {MAX_PIXELS}")
     if label_map is not None and label_map.shape != (height, width):
         raise ValueError(f"labels {label_map.shape} for an image {image.shape[:2]}")
+    if background is not None and background.region.shape != (height, width):
+        raise ValueError(f"a region {background.region.shape} for an image {image.shape[:2]}")

@@ -10,12 +10,14 @@ int32. This is the reference that FORMAT.md describes and that the C kernels rep
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pipeline.codec.distribution import FLOOR, Mixture, bins_around
 from pipeline.codec.entropy import SymbolDecoder, SymbolEncoder
 from pipeline.codec.profile import (
     ACTIVITY_TAPS,
@@ -34,7 +36,6 @@ from pipeline.codec.tables import LOGISTIC_ONE, log2_table
 from pipeline.codec.tiles import MARGIN, GroupCanvas, Wavefront, even_rows, join_groups, wavefront
 from pipeline.codec.weights import Layer, Model
 
-FLOOR = 4  # added to the frequency of each of the 256 values
 _CHUNK = 1 << 15  # pixels whose parameters are in memory at once while encoding
 
 
@@ -44,17 +45,6 @@ class Context:
 
     med: Tensor
     activity: Tensor
-
-
-@dataclass(frozen=True)
-class Mixture:
-    """The logistic mixture of one sub-pixel: each [n, K] int32, total [n] int32."""
-
-    mean: Tensor
-    weight: Tensor
-    inverse: Tensor
-    reach: Tensor
-    total: Tensor
 
 
 def front_end(taps: Tensor, log_activity: Tensor, reciprocal: Tensor) -> tuple[Context, Tensor]:
@@ -90,21 +80,44 @@ class _CarriedLayer:
         return y.clamp(-HIDDEN_LIMIT, HIDDEN_LIMIT)
 
 
+class _Exchange(Protocol):
+    """One end of the range coder: given frequencies of symbols, it learns or writes them."""
+
+    def __call__(self, frequencies: Tensor, symbols: Tensor, rows: Tensor) -> Tensor:
+        """frequencies [n, 16] and symbols [n] (an encoder's) of these rows of a step."""
+        ...
+
+
 @dataclass(frozen=True)
-class _Step:
-    """The coders of several groups, and where in a step the pixels of each end."""
+class _Reading:
+    """The decoders of several groups, and where in a step the pixels of each end."""
 
     coders: list[SymbolDecoder]
     ends: NDArray[np.int64]
 
-    def take(self, frequencies: NDArray[np.float32]) -> NDArray[np.int32]:
-        """Decode a symbol for each row of frequencies [n, 16], from the coder of its group."""
-        symbols = np.empty(len(frequencies), np.int32)
+    def __call__(self, frequencies: Tensor, symbols: Tensor, rows: Tensor) -> Tensor:
+        """Decode a symbol for each row of frequencies, from the coder of its group."""
+        table = frequencies.to(torch.float32).cpu().numpy()
+        found = np.empty(len(table), np.int32)
         start = 0
-        for coder, end in zip(self.coders, self.ends.tolist(), strict=True):
+        ends = np.searchsorted(rows.cpu().numpy(), self.ends)
+        for coder, end in zip(self.coders, ends.tolist(), strict=True):
             if end > start:
-                symbols[start:end] = coder.take(frequencies[start:end])
+                found[start:end] = coder.take(table[start:end])
             start = end
+        return torch.from_numpy(found).to(frequencies.device)
+
+
+@dataclass(frozen=True)
+class _Writing:
+    """The encoder of a group."""
+
+    coder: SymbolEncoder
+
+    def __call__(self, frequencies: Tensor, symbols: Tensor, rows: Tensor) -> Tensor:
+        """Write the symbols."""
+        table = frequencies.to(torch.float32).cpu().numpy()
+        self.coder.put(symbols.cpu().numpy().astype(np.int32), table)
         return symbols
 
 
@@ -129,17 +142,29 @@ class TorchKernels:
     # ------------------------------------------------------------ tile groups
 
     def encode(self, group: GroupCanvas) -> bytes:
-        """The coded words of a full canvas."""
+        """The coded words of a full canvas; see Kernels."""
         order = wavefront(group)
         flat = torch.from_numpy(group.canvas).to(self._device).view(-1)
         coder = SymbolEncoder()
+        if not group.lossless:
+            self._encode_steps(flat, order, group, coder)
+            return coder.finish()
         for first, last in _chunks(order.starts):
             rows, at, pixel = self._part(flat, order, first, last)
-            context, params = self._predict(flat, at, order.label[rows], group)
+            context, params = self._predict(flat, at, order, rows, group)
             symbols, frequencies = self._nibbles(context, params, pixel, group.channels)
             queue = _coding_order(order.starts[first : last + 1], 2 * group.channels)
             coder.put(symbols[queue], frequencies[queue])
         return coder.finish()
+
+    def _encode_steps(
+        self, flat: Tensor, order: Wavefront, group: GroupCanvas, coder: SymbolEncoder
+    ) -> None:
+        """Step by step as a decoder goes, because predictions see what it will see."""
+        for first in range(len(order.starts) - 1):
+            rows, at, pixel = self._part(flat, order, first, first + 1)
+            self._code_step(flat, order, rows, at, group, pixel, _Writing(coder))
+        group.canvas[:] = flat.cpu().numpy().reshape(group.canvas.shape)
 
     def decode(self, groups: Sequence[GroupCanvas], words: Sequence[bytes]) -> None:
         """Fill each canvas from its coded words; raises SectionCorrupt.
@@ -161,21 +186,43 @@ class TorchKernels:
         for first in range(len(order.starts) - 1):
             rows = slice(order.starts[first], order.starts[first + 1])
             at = torch.from_numpy(order.offset[rows]).to(self._device)
-            # A step lists pixels tile by tile, so each group's are a run of it.
-            step = _Step(coders, np.searchsorted(order.tile[rows], ends))
-            context, params = self._predict(flat, at, order.label[rows], joined)
             pixel = torch.zeros((len(at), 3), dtype=torch.int32, device=self._device)
-            for channel in range(joined.channels):
-                pixel[:, channel] = self._take(step, context, params, pixel, channel)
-            if joined.channels == 1:
-                pixel[:] = pixel[:, :1]
-            flat[at[:, None] + torch.arange(3, device=self._device)] = pixel.to(torch.uint8)
-            self._extend_margins(flat, at, order, rows, joined)
+            # A step lists pixels tile by tile, so each group's are a run of it.
+            reading = _Reading(coders, np.searchsorted(order.tile[rows], ends))
+            self._code_step(flat, order, rows, at, joined, pixel, reading)
         for coder in coders:
             coder.finish()
         decoded = flat.cpu().numpy().reshape(joined.canvas.shape)
         for group, part in zip(groups, np.split(decoded, ends[:-1]), strict=True):
             group.canvas[:] = part
+
+    def _code_step(
+        self,
+        flat: Tensor,
+        order: Wavefront,
+        rows: slice,
+        at: Tensor,
+        group: GroupCanvas,
+        pixel: Tensor,
+        exchange: _Exchange,
+    ) -> None:
+        """Code the pixels [n, 3] of a step, and leave in the canvas what a decoder sees."""
+        context, params = self._predict(flat, at, order, rows, group)
+        width = torch.from_numpy(order.width[rows]).to(self._device, torch.int32)
+        coded = width.nonzero()[:, 0]
+        for channel in range(group.channels):
+            m = self._mixture(context, params, pixel, channel, width)
+            value = m.likeliest()
+            some = m.rows(coded)
+            bins = some.bin_of(pixel[coded, channel])
+            high = exchange(some.high(), bins >> 4, coded)
+            low = exchange(some.low(high), bins & 15, coded)
+            value[coded] = some.value_of(16 * high + low)
+            pixel[:, channel] = value
+        if group.channels == 1:
+            pixel[:] = pixel[:, :1]
+        flat[at[:, None] + torch.arange(3, device=self._device)] = pixel.to(torch.uint8)
+        self._extend_margins(flat, at, order, rows, group)
 
     def measure(self, group: GroupCanvas) -> NDArray[np.int64]:
         """Code length of the even rows of each block, [tiles, B, B, experts], 1/256 bit."""
@@ -187,12 +234,13 @@ class TorchKernels:
         costs = torch.zeros((group.labels.size, self._experts), dtype=torch.int64)
         for first, last in _chunks(order.starts):
             rows, at, pixel = self._part(flat, order, first, last)
-            context, inputs = self._inputs(flat, at, group)
-            features = self._fuse(inputs)
+            context, features = self._features(flat, at, order, rows, group)
             where = torch.from_numpy(block[rows])
             for e in range(self._experts):
-                bits = self._bits(context, self._speak(e, features), pixel, group.channels)
-                costs[:, e].index_add_(0, where, bits.cpu())
+                params = self._speak(e, features)
+                for channel in range(group.channels):
+                    m = self._mixture(context, params, pixel, channel)
+                    costs[:, e].index_add_(0, where, self._bits(m, pixel[:, channel]).cpu())
         return costs.numpy().reshape(*group.labels.shape, self._experts)
 
     def code_lengths(self, group: GroupCanvas) -> NDArray[np.int64]:
@@ -202,9 +250,14 @@ class TorchKernels:
         lengths = np.zeros((len(group.sizes), group.edge, group.edge), np.int64)
         for first, last in _chunks(order.starts):
             rows, at, pixel = self._part(flat, order, first, last)
-            context, params = self._predict(flat, at, order.label[rows], group)
-            bits = self._bits(context, params, pixel, group.channels).cpu().numpy()
-            lengths[order.tile[rows], order.y[rows], order.x[rows]] = bits
+            context, params = self._predict(flat, at, order, rows, group)
+            width = torch.from_numpy(order.width[rows]).to(self._device, torch.int32)
+            bits = torch.zeros(len(at), dtype=torch.int64, device=self._device)
+            coded = width.nonzero()[:, 0]
+            for channel in range(group.channels):
+                m = self._mixture(context, params, pixel, channel, width).rows(coded)
+                bits[coded] += self._bits(m, pixel[coded, channel])
+            lengths[order.tile[rows], order.y[rows], order.x[rows]] = bits.cpu().numpy()
         return lengths
 
     def _part(
@@ -227,8 +280,18 @@ class TorchKernels:
         context, inputs = front_end(taps, self._tables["log_activity"], self._tables["reciprocal"])
         return context, inputs.to(self._carrier)
 
-    def _fuse(self, inputs: Tensor) -> Tensor:
-        return self._leak(self._fusion(self._leak(self._context(inputs))))
+    def _features(
+        self, flat: Tensor, at: Tensor, order: Wavefront, rows: slice, group: GroupCanvas
+    ) -> tuple[Context, Tensor]:
+        """Context and fused features of these rows of the order."""
+        context, inputs = self._inputs(flat, at, group)
+        side = group.side[order.tile[rows], order.y[rows], order.x[rows]]
+        return context, self._fuse(inputs, torch.from_numpy(side).to(self._device, self._carrier))
+
+    def _fuse(self, inputs: Tensor, side: Tensor) -> Tensor:
+        """The masked convolution, then the fusion with the features of SIC."""
+        context = self._leak(self._context(inputs))
+        return self._leak(self._fusion(torch.cat([context, side], -1)))
 
     def _speak(self, expert: int, features: Tensor) -> Tensor:
         return self._output[expert](self._leak(self._hidden[expert](features)))
@@ -237,21 +300,31 @@ class TorchKernels:
         return torch.maximum(y, y >> LEAK_SHIFT).to(self._carrier)
 
     def _predict(
-        self, flat: Tensor, at: Tensor, labels: NDArray[np.uint8], group: GroupCanvas
+        self, flat: Tensor, at: Tensor, order: Wavefront, rows: slice, group: GroupCanvas
     ) -> tuple[Context, Tensor]:
         """Context and mixture parameters [n, 12 K] int32, each pixel by its own expert."""
-        context, inputs = self._inputs(flat, at, group)
-        features = self._fuse(inputs)
+        context, features = self._features(flat, at, order, rows, group)
+        labels = order.label[rows]
         params = torch.empty((len(at), 12 * self._mixtures), dtype=torch.int32, device=self._device)
         for e in np.unique(labels).tolist():
-            rows = torch.from_numpy(np.flatnonzero(labels == e)).to(self._device)
-            params[rows] = self._speak(e, features[rows])
+            own = torch.from_numpy(np.flatnonzero(labels == e)).to(self._device)
+            params[own] = self._speak(e, features[own])
         return context, params
 
     # ------------------------------------------------------------ mixture
 
-    def _mixture(self, context: Context, params: Tensor, pixel: Tensor, channel: int) -> Mixture:
-        """The mixture of one channel; pixel [n, 3] int32: the channels before it are known."""
+    def _mixture(
+        self,
+        context: Context,
+        params: Tensor,
+        pixel: Tensor,
+        channel: int,
+        width: Tensor | None = None,
+    ) -> Mixture:
+        """The mixture of one channel; pixel [n, 3] int32: the channels before it are known.
+
+        width: [n] int32, of the bins; None is 1, lossless.
+        """
         k = self._mixtures
         p = params.view(-1, 12, k)
         pi, mu, scale = p[:, channel], p[:, 3 + channel], p[:, 6 + channel]
@@ -268,46 +341,22 @@ class TorchKernels:
         weight = self._tables["exp"][below]
         index = (scale >> 2) + self._tables["log_activity"][activity][:, None] + SCALE_BIAS
         index = index.clamp(0, SCALE_COUNT - 1)
+        width = torch.ones_like(activity) if width is None else width
         return Mixture(
             mean,
             weight,
             self._tables["inverse_scale"][index],
             self._tables["reach"][index],
             (LOGISTIC_ONE >> 2) * weight.sum(-1, dtype=torch.int32),
+            self._tables["logistic"],
+            bins_around(context.med[:, channel], width),
+            width,
         )
 
-    def _cumulative(self, m: Mixture, bounds: Tensor) -> Tensor:
-        """Cumulative frequency below each bound, without floors; bounds [n, B] int32."""
-        distance = 64 * bounds[:, :, None] - 32 - m.mean[:, None]
-        distance = torch.minimum(torch.maximum(distance, -m.reach[:, None]), m.reach[:, None])
-        u = ((distance * m.inverse[:, None]) >> 10).clamp(-32768, 32767) + 32768
-        node = u >> 7
-        nodes = self._tables["logistic"]
-        low = nodes[node]
-        share = low + (((nodes[node + 1] - low) * (u & 127)) >> 7)
-        inside = (m.weight[:, None] * share).sum(-1, dtype=torch.int32) >> 2
-        inside = torch.where(bounds == 0, 0, inside)
-        return torch.where(bounds == 256, m.total[:, None], inside)
-
-    def _high(self, m: Mixture) -> Tensor:
-        """Frequencies of the high nibble, [n, 16] int32."""
-        bounds = torch.arange(0, 257, 16, dtype=torch.int32, device=self._device)
-        return self._cumulative(m, bounds.expand(len(m.mean), 17)).diff(dim=1) + 16 * FLOOR
-
-    def _low(self, m: Mixture, high: Tensor) -> Tensor:
-        """Frequencies of the low nibble given the high one [n], [n, 16] int32."""
-        bounds = 16 * high[:, None] + torch.arange(17, dtype=torch.int32, device=self._device)
-        return self._cumulative(m, bounds).diff(dim=1) + FLOOR
-
-    def _bits(self, context: Context, params: Tensor, pixel: Tensor, channels: int) -> Tensor:
-        """Code length of each pixel in 1/256 bit, [n] int64."""
-        bits = torch.zeros(len(pixel), dtype=torch.int64, device=self._device)
-        for channel in range(channels):
-            m = self._mixture(context, params, pixel, channel)
-            bounds = pixel[:, channel, None] + torch.arange(2, dtype=torch.int32).to(self._device)
-            mass = self._cumulative(m, bounds).diff(dim=1)[:, 0] + FLOOR
-            bits += self._log2_q8(m.total + 256 * FLOOR) - self._log2_q8(mass)
-        return bits
+    def _bits(self, m: Mixture, value: Tensor) -> Tensor:
+        """Code length of values [n] in 1/256 bit, [n] int64."""
+        mass = m.mass(m.bin_of(value)) + FLOOR
+        return (self._log2_q8(m.total + 256 * FLOOR) - self._log2_q8(mass)).to(torch.int64)
 
     def _log2_q8(self, value: Tensor) -> Tensor:
         exponent = torch.frexp(value.double())[1] - 1
@@ -325,21 +374,11 @@ class TorchKernels:
             m = self._mixture(context, params, pixel, channel)
             high = pixel[:, channel] >> 4
             symbols += [high, pixel[:, channel] & 15]
-            frequencies += [self._high(m), self._low(m, high)]
+            frequencies += [m.high(), m.low(high)]
         return (
             torch.cat(symbols).cpu().numpy(),
             torch.cat(frequencies).to(torch.float32).cpu().numpy(),
         )
-
-    def _take(
-        self, step: "_Step", context: Context, params: Tensor, pixel: Tensor, channel: int
-    ) -> Tensor:
-        """Decode one channel of the pixels of a step, [n] int32."""
-        m = self._mixture(context, params, pixel, channel)
-        frequencies = self._high(m).to(torch.float32).cpu().numpy()
-        high = torch.from_numpy(step.take(frequencies)).to(self._device)
-        frequencies = self._low(m, high).to(torch.float32).cpu().numpy()
-        return 16 * high + torch.from_numpy(step.take(frequencies)).to(self._device)
 
     def _extend_margins(
         self, flat: Tensor, at: Tensor, order: Wavefront, rows: slice, group: GroupCanvas

@@ -25,7 +25,10 @@ class Kernels(Protocol):
     at_once: int
 
     def encode(self, group: GroupCanvas) -> bytes:
-        """The coded words of a full canvas."""
+        """The coded words of a full canvas.
+
+        Where coding is lossy the canvas ends with the pixels that a decoder will see.
+        """
         ...
 
     def decode(self, groups: Sequence[GroupCanvas], words: Sequence[bytes]) -> None:

@@ -30,6 +30,19 @@ def blocks_from_map(label_map: Labels, shift: int, experts: int) -> Labels:
     return np.stack(counts).argmax(0).astype(np.uint8)
 
 
+def assign_regions(costs: NDArray[np.int64], regions: Labels) -> Labels:
+    """For each region the expert under which all of it costs least.
+
+    costs: [rows, columns, experts]. regions: [rows, columns] uint8, any numbers.
+    Returns [rows, columns] uint8.
+    """
+    labels = np.zeros_like(regions)
+    for region in np.unique(regions):
+        inside = regions == region
+        labels[inside] = costs[inside].sum(0).argmin()
+    return labels
+
+
 def choose_labels(costs: NDArray[np.int64]) -> Labels:
     """The labels of least code length, their own cost estimated from their neighbours.
 

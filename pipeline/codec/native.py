@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from pipeline.codec import _kernels
 from pipeline.codec.tables import log2_table
-from pipeline.codec.tiles import GroupCanvas, Pixels
+from pipeline.codec.tiles import GroupCanvas
 from pipeline.codec.weights import LAYERS, Model
 from schemas.errors import SectionCorrupt
 
@@ -28,11 +28,11 @@ class NativeKernels:
         self._experts = p.experts
         self._log2 = log2_table()
         self._network: Any = _kernels.make_network(
-            p.width, p.fused, p.expert_hidden, p.experts, p.mixtures, buffers
+            p.width, p.fused, p.expert_hidden, p.experts, p.mixtures, p.features, buffers
         )
 
     def encode(self, group: GroupCanvas) -> bytes:
-        """The coded words of a full canvas."""
+        """The coded words of a full canvas; see Kernels."""
         return _kernels.encode(*self._arguments(group), b"")
 
     def decode(self, groups: Sequence[GroupCanvas], words: Sequence[bytes]) -> None:
@@ -46,14 +46,14 @@ class NativeKernels:
         costs = _kernels.measure(*self._arguments(group), self._log2)
         return np.frombuffer(costs, np.int64).reshape(*group.labels.shape, self._experts)
 
-    def _arguments(
-        self, group: GroupCanvas
-    ) -> tuple[Any, Pixels, NDArray[np.int32], Pixels, int, int, int, int]:
+    def _arguments(self, group: GroupCanvas) -> tuple[Any, ...]:
         return (
             self._network,
             group.canvas,
             group.sizes,
             group.labels,
+            group.widths,
+            group.side,
             group.edge,
             int(group.labels.shape[1]),
             group.block_shift,

@@ -54,6 +54,7 @@ class Profile:
     expert_hidden: int = 64
     experts: int = 4
     mixtures: int = 5
+    features: int = 0
 
     @property
     def outputs(self) -> int:

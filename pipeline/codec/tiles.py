@@ -46,15 +46,24 @@ class GroupCanvas:
     """The tiles of one group with their margins and labels.
 
     canvas: [tiles, edge + 3, edge + 6, 3] uint8. sizes: [tiles, 2] int32, height and
-    width. labels: [tiles, B, B] uint8, one per block. channels: 1 or 3; with 1 the
-    canvas holds the gray value three times.
+    width. labels: [tiles, B, B] uint8, one per block. widths: the same shape, how many
+    values share a bin in the block: 1 is lossless, 0 codes nothing. side: [tiles, edge, edge,
+    features] int16, the features of SIC. channels: 1 or 3; with 1 the canvas holds the gray
+    value three times.
     """
 
     canvas: Pixels
     sizes: NDArray[np.int32]
     labels: Pixels
+    widths: Pixels
+    side: NDArray[np.int16]
     block_shift: int
     channels: int
+
+    @property
+    def lossless(self) -> bool:
+        """Whether every pixel comes back as it was."""
+        return bool((self.widths == 1).all())
 
     @property
     def edge(self) -> int:
@@ -77,25 +86,54 @@ def border_colours(image: Pixels, tiles: Sequence[Tile]) -> Pixels:
     return np.array(means, np.uint8)
 
 
+@dataclass(frozen=True)
+class BlockMaps:
+    """What holds for each block of 2^shift pixels of an image.
+
+    labels, widths: [rows, columns] uint8; see GroupCanvas.
+    """
+
+    labels: Pixels
+    widths: Pixels
+    shift: int
+
+    @staticmethod
+    def blank(height: int, width: int, shift: int) -> "BlockMaps":
+        """Label 0 everywhere, lossless."""
+        shape = (-(-height >> shift), -(-width >> shift))
+        return BlockMaps(np.zeros(shape, np.uint8), np.ones(shape, np.uint8), shift)
+
+
+def edge_of(tiles: Sequence[Tile]) -> int:
+    """Edge of the square that holds each of the tiles."""
+    return max(max(t.height, t.width) for t in tiles)
+
+
 def empty_canvas(
-    tiles: Sequence[Tile], borders: Pixels, block_labels: Pixels, block_shift: int
+    tiles: Sequence[Tile],
+    borders: Pixels,
+    maps: BlockMaps,
+    side: NDArray[np.int16] | None = None,
 ) -> GroupCanvas:
     """A canvas with only its initial margins filled, as decoding starts.
 
-    borders: [tiles, channels] uint8. block_labels: [rows, columns] uint8, the label map
-    of the whole image in blocks of 2^block_shift pixels.
+    borders: [tiles, channels] uint8. side: [tiles, edge, edge, features] int16, if any.
     """
-    edge = max(max(t.height, t.width) for t in tiles)
-    blocks = -(-edge >> block_shift)
+    edge = edge_of(tiles)
+    blocks = -(-edge >> maps.shift)
     canvas = np.empty((len(tiles), edge + MARGIN, edge + 2 * MARGIN, 3), np.uint8)
     canvas[:] = borders[:, None, None, :]
     labels = np.zeros((len(tiles), blocks, blocks), np.uint8)
+    widths = np.ones_like(labels)
     for index, t in enumerate(tiles):
-        top, left = t.y >> block_shift, t.x >> block_shift
-        part = block_labels[top : top + blocks, left : left + blocks]
-        labels[index, : part.shape[0], : part.shape[1]] = part
+        top, left = t.y >> maps.shift, t.x >> maps.shift
+        for of_tile, of_image in ((labels, maps.labels), (widths, maps.widths)):
+            part = of_image[top : top + blocks, left : left + blocks]
+            of_tile[index, : part.shape[0], : part.shape[1]] = part
+    if side is None:
+        side = np.zeros((len(tiles), edge, edge, 0), np.int16)
     sizes = np.array([(t.height, t.width) for t in tiles], np.int32)
-    return GroupCanvas(canvas, sizes, labels, block_shift, borders.shape[1])
+    return GroupCanvas(canvas, sizes, labels, widths, side, maps.shift, borders.shape[1])
 
 
 def fill_canvas(group: GroupCanvas, image: Pixels, tiles: Sequence[Tile]) -> None:
@@ -114,6 +152,8 @@ def join_groups(groups: Sequence[GroupCanvas]) -> tuple[GroupCanvas, NDArray[np.
         np.concatenate([g.canvas for g in groups]),
         np.concatenate([g.sizes for g in groups]),
         np.concatenate([g.labels for g in groups]),
+        np.concatenate([g.widths for g in groups]),
+        np.concatenate([g.side for g in groups]),
         groups[0].block_shift,
         groups[0].channels,
     )
@@ -124,12 +164,13 @@ def join_groups(groups: Sequence[GroupCanvas]) -> tuple[GroupCanvas, NDArray[np.
 class Wavefront:
     """The coding order of a group: by step 2 y + x, then tile, then row.
 
-    offset: [pixels] int64, of each pixel in the flat canvas. label: [pixels] uint8.
+    offset: [pixels] int64, of each pixel in the flat canvas. label, width: [pixels] uint8.
     tile, y, x: [pixels]. starts: [steps + 1], where each step begins.
     """
 
     offset: NDArray[np.int64]
     label: Pixels
+    width: Pixels
     tile: NDArray[np.int64]
     y: NDArray[np.int64]
     x: NDArray[np.int64]
@@ -148,9 +189,9 @@ def wavefront(group: GroupCanvas) -> Wavefront:
     step = 2 * y + x
     rows, columns = group.canvas.shape[1:3]
     offset = 3 * ((tile * rows + MARGIN + y) * columns + MARGIN + x)
-    label = group.labels[tile, y >> group.block_shift, x >> group.block_shift]
+    block = (tile, y >> group.block_shift, x >> group.block_shift)
     starts = np.searchsorted(step, np.arange(step[-1] + 2))
-    return Wavefront(offset, label, tile, y, x, starts)
+    return Wavefront(offset, group.labels[block], group.widths[block], tile, y, x, starts)
 
 
 def even_rows(order: Wavefront) -> Wavefront:
@@ -161,6 +202,7 @@ def even_rows(order: Wavefront) -> Wavefront:
     return Wavefront(
         order.offset[keep],
         order.label[keep],
+        order.width[keep],
         order.tile[keep],
         order.y[keep],
         order.x[keep],

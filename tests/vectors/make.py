@@ -10,18 +10,19 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.codec import Encoder, Model, default_model, load_model
+from pipeline.codec import Background, Encoder, Model, decode, default_model, load_model
 from pipeline.images.digest import pixel_digest
 from tests.pictures import gray, textured
 
 FOLDER = Path(__file__).parent
 TINY = FOLDER / "tiny.safetensors"
 
-Case = tuple[NDArray[np.uint8], NDArray[np.uint8] | None, dict[str, int]]
+Image = NDArray[np.uint8]
+Case = tuple[Image, Image | None, dict[str, int]]
 
 
 def cases() -> dict[str, Case]:
-    """Image, label map and encoder options of every golden file."""
+    """Image, label map and encoder options of every lossless golden file."""
     halves = np.zeros((40, 50), np.uint8)
     halves[:, 25:] = 2
     noise = np.random.default_rng(7).integers(0, 256, (9, 11, 3), np.uint8)
@@ -40,18 +41,41 @@ def cases() -> dict[str, Case]:
     }
 
 
+def backgrounds() -> dict[str, tuple[Image, Background]]:
+    """Image and background of every golden file with a region of interest."""
+    image = textured(30, 52)
+    region = np.zeros((30, 52), bool)
+    region[10:20, 5:30] = True
+    modes = {"error-1": 1, "error-8": 8, "error-127": 127, "skip": None}
+    colour = {f"roi-{n}": (image, Background(region, error)) for n, error in modes.items()}
+    nowhere = np.zeros((18, 17), bool)
+    return colour | {
+        "roi-gray": (gray(30, 52), Background(region, 3)),
+        "roi-nothing": (textured(18, 17), Background(nowhere, None)),
+    }
+
+
+def encoded(name: str, model: Model) -> bytes:
+    """The golden file of a case, as the encoder writes it now."""
+    if name in backgrounds():
+        image, background = backgrounds()[name]
+        return Encoder(model).encode_batch([image], [None], [background])[0]
+    image, labels, options = cases()[name]
+    return Encoder(model, "cpu", 1, **options).encode_batch([image], [labels])[0]
+
+
 def write(prefix: str, model: Model) -> dict[str, dict[str, str]]:
     """Encode every case with a model; returns what the files must decode to."""
     facts: dict[str, dict[str, str]] = {}
-    for name, (image, labels, options) in cases().items():
-        (blob,) = Encoder(model, "cpu", 1, **options).encode_batch([image], [labels])
+    for name in (*cases(), *backgrounds()):
+        blob = encoded(name, model)
         path = FOLDER / f"{prefix}-{name}.seec"
         if path.exists() and path.read_bytes() != blob:
             raise SystemExit(f"{path.name} exists with other bytes: old vectors never change")
         path.write_bytes(blob)
         facts[path.name] = {
             "case": name,
-            "pixel_digest": pixel_digest(image).hex(),
+            "pixel_digest": pixel_digest(decode(blob, models={model.id: model})).hex(),
             "blob_digest": hashlib.sha256(blob).hexdigest(),
             "model_id": model.id,
         }

@@ -93,7 +93,7 @@ class RangeDecoder:
         return symbol
 
     def check_end(self):
-        assert len(self.words) <= self.position <= len(self.words) + 1
+        assert not self.words or len(self.words) <= self.position <= len(self.words) + 1
 
 
 def decode_labels(payload, rows, columns, experts):
@@ -126,8 +126,9 @@ W, N, NW = TAPS.index((0, -1)), TAPS.index((-1, 0)), TAPS.index((-1, -1))
 class Tile:
     """A tile with its margins: pixels by (y, x), three channels each."""
 
-    def __init__(self, height, width, border, labels):
-        self.height, self.width, self.border, self.labels = height, width, border, labels
+    def __init__(self, height, width, border, labels, widths):
+        self.height, self.width, self.border = height, width, border
+        self.labels, self.widths = labels, widths
         self.pixels = {}
 
     def at(self, y, x):
@@ -136,6 +137,21 @@ class Tile:
         if x < 0:
             return self.pixels[y - 1, 0]
         return self.pixels[y, min(x, self.width - 1)]
+
+
+class Bins:
+    """The bins of a sub-pixel: `width` values each, one of them around the prediction."""
+
+    def __init__(self, width, med):
+        self.width = width
+        away = (med - (width >> 1)) % width if width else 0
+        self.first = away - width if away else 0
+
+    def bound(self, j):
+        return clamp(self.first + j * self.width, 0, 256)
+
+    def value(self, j):
+        return clamp(self.first + j * self.width + (self.width >> 1), 0, 255)
 
 
 class GroupDecoder:
@@ -158,10 +174,20 @@ class GroupDecoder:
             known = [[] for _ in pixels]
             for channel in range(self.channels):
                 parts = [self.mixture(s, k, channel) for s, k in zip(states, known, strict=True)]
-                high = [self.coder.symbol(self.high(p)) for p in parts]
-                low = [self.coder.symbol(self.low(p, h)) for p, h in zip(parts, high, strict=True)]
-                for value, h, lo in zip(known, high, low, strict=True):
-                    value.append(16 * h + lo)
+                bins = [
+                    Bins(tile.widths(y, x), state[0][channel])
+                    for (tile, y, x), state in zip(pixels, states, strict=True)
+                ]
+                coded = [n for n, b in enumerate(bins) if b.width]
+                high = {n: self.coder.symbol(self.high(parts[n], bins[n])) for n in coded}
+                low = {n: self.coder.symbol(self.low(parts[n], bins[n], high[n])) for n in coded}
+                for n, values in enumerate(known):
+                    if n in high:
+                        values.append(bins[n].value(16 * high[n] + low[n]))
+                    else:
+                        weights = [weight for weight, _, _ in parts[n]]
+                        _, mean, _ = parts[n][weights.index(max(weights))]
+                        values.append(clamp((mean + 32) >> 6, 0, 255))
             for (tile, y, x), value in zip(pixels, known, strict=True):
                 tile.pixels[y, x] = tuple(value * 3 if self.channels == 1 else value)
         self.coder.check_end()
@@ -221,12 +247,12 @@ class GroupDecoder:
             total += weight * (logistic[n] + (((logistic[n + 1] - logistic[n]) * (u & 127)) >> 7))
         return total >> 2
 
-    def high(self, parts):
-        edges = [self.cumulative(parts, v) for v in range(0, 257, 16)]
+    def high(self, parts, bins):
+        edges = [self.cumulative(parts, bins.bound(j)) for j in range(0, 257, 16)]
         return [b - a + 64 for a, b in pairwise(edges)]
 
-    def low(self, parts, high):
-        edges = [self.cumulative(parts, v) for v in range(16 * high, 16 * high + 17)]
+    def low(self, parts, bins, high):
+        edges = [self.cumulative(parts, bins.bound(j)) for j in range(16 * high, 16 * high + 17)]
         return [b - a + 4 for a, b in pairwise(edges)]
 
 
@@ -236,7 +262,8 @@ def decode(blob, model_file):
     magic, version, flags, channels, b, width, height, t, g, model_id, digest, count = (
         struct.unpack_from("<4sBBBBIIHH8s16sH", blob)
     )
-    assert (magic, version, flags) == (b"\x8aSEC", 1, 0)
+    assert (magic, version) == (b"\x8aSEC", 1)
+    assert flags in (0, 1)
     assert model_id == model.short_id
     table = 46 + 10 * count
     assert struct.unpack_from("<I", blob, table)[0] == crc32c(blob[:table])
@@ -253,13 +280,20 @@ def decode(blob, model_file):
     labels = [[0] * columns for _ in range(rows)]
     if sections[0][0] == 2:
         labels = decode_labels(sections.pop(0)[2], rows, columns, model.profile["experts"])
+    widths = [[1] * columns for _ in range(rows)]
+    if flags:
+        assert sections[0][0] == 6
+        error, *coded = sections.pop(0)[2]
+        background = decode_labels(bytes(coded), rows, columns, 2)
+        wide = 2 * error + 1 if error else 0
+        widths = [[wide if block else 1 for block in row] for row in background]
     places = [(y, x) for y in range(0, height, t) for x in range(0, width, t)]
     image = {}
     for index, (kind, coding, payload) in enumerate(sections):
         assert kind == 5
         group = places[index * g : (index + 1) * g]
         for (top, left), tile in _tiles(
-            group, height, width, t, b, channels, coding, payload, labels, model
+            group, height, width, t, b, channels, coding, payload, (labels, widths), model
         ):
             image.update({(top + y, left + x): v for (y, x), v in tile.items()})
     samples = bytes(
@@ -270,7 +304,7 @@ def decode(blob, model_file):
     return height, width, channels, samples
 
 
-def _tiles(places, height, width, t, b, channels, coding, payload, labels, model):
+def _tiles(places, height, width, t, b, channels, coding, payload, maps, model):
     """Place and pixels of each tile of a group."""
     sizes = [(min(t, height - y), min(t, width - x)) for y, x in places]
     if coding == 1:
@@ -289,9 +323,9 @@ def _tiles(places, height, width, t, b, channels, coding, payload, labels, model
     for n, ((top, left), (h, w)) in enumerate(zip(places, sizes, strict=True)):
         border = tuple(payload[n * channels : (n + 1) * channels]) * (3 // channels)
 
-        def label(y, x, top=top, left=left):
-            return labels[(top + y) >> b][(left + x) >> b]
+        def at(blocks, top=top, left=left):
+            return lambda y, x: blocks[(top + y) >> b][(left + x) >> b]
 
-        tiles.append(Tile(h, w, border, label))
+        tiles.append(Tile(h, w, border, at(maps[0]), at(maps[1])))
     GroupDecoder(model, channels, RangeDecoder(payload[channels * len(places) :])).run(tiles)
     yield from zip(places, [tile.pixels for tile in tiles], strict=True)

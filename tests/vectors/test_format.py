@@ -8,8 +8,9 @@ from pipeline.codec import decode
 from tests.vectors import plain_decoder
 
 FOLDER = Path(__file__).parent
-SMALL = ["pixel", "column", "raw-noise", "small"]
+SMALL = ["pixel", "column", "raw-noise", "small", "roi-nothing"]
 LARGER = ["rgb", "small-blocks", "given-labels", "gray", "tiles", "groups", "flat"]
+LARGER += ["roi-error-1", "roi-error-8", "roi-error-127", "roi-skip", "roi-gray"]
 
 
 @pytest.mark.parametrize("name", SMALL)
