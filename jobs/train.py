@@ -14,6 +14,8 @@ from jobs.interface import ExitCode, command, figures, progress
 from pipeline.codec import Model, load_model
 from pipeline.codec.export import export_model
 from pipeline.codec.profile import LITE, Profile
+from pipeline.segmentation import RateSegmenter
+from pipeline.training.data import TrainingData
 from pipeline.training.loop import Progress, Trainer, TrainingSettings
 
 PROFILES = {p.name: p for p in (LITE,)}
@@ -23,6 +25,7 @@ PROFILES = {p.name: p for p in (LITE,)}
 class Settings:
     """data: a folder of images. checkpoint: continued from if it exists.
 
+    budget_s: CPU time of the training thread after which the run ends, if steps do not first.
     export: where the model file goes, its card beside it as .json; curve: a CSV of
     validations. name: what the card calls the model. data_source: where it says that the
     images come from, licences included.
@@ -32,6 +35,7 @@ class Settings:
     checkpoint: Path
     profile: str = LITE.name
     steps: int = 20_000
+    budget_s: float | None = None
     validate_every: int = 1_000
     threads: int = 1
     name: str = "model"
@@ -68,14 +72,19 @@ def run(settings: Settings) -> Summary:
     """Train to the end, from the checkpoint if there is one. Raises ModelError, OSError."""
     torch.set_num_threads(settings.threads)
     profile = PROFILES[settings.profile]
-    plan = TrainingSettings(steps=settings.steps, validate_every=settings.validate_every)
-    trainer = Trainer(profile, plan, settings.data)
+    plan = TrainingSettings(
+        steps=settings.steps,
+        budget_s=settings.budget_s,
+        validate_every=settings.validate_every,
+    )
+    trainer = Trainer(profile, plan, TrainingData(settings.data, RateSegmenter()))
     if settings.checkpoint.exists():
         trainer.load(settings.checkpoint)
-    with progress("train", plan.steps, "steps") as shown:
-        for seen in trainer.run(settings.checkpoint):
-            shown.update(seen.step)
-            click.echo(_line(seen), err=True)
+    with progress("train", 100, "%") as shown:
+        for validations in trainer.run(settings.checkpoint):
+            shown.update(round(100 * trainer.progress))
+            for seen in validations:
+                click.echo(_line(seen), err=True)
     last = trainer.history[-1]
     model = _export(settings, profile, trainer) if settings.export else None
     if settings.curve:
@@ -98,7 +107,8 @@ def _export(settings: Settings, profile: Profile, trainer: Trainer) -> Model:
         "name": settings.name,
         "codec": "SEEC (arXiv 2509.07704), context, fusion, SMEM and MCDLM in integers",
         "data": (
-            f"{trainer.training_images} images, validated on {trainer.validation_images} others"
+            f"{trainer.data.training_images} images, "
+            f"validated on {trainer.data.validation_images} others"
         ),
         "data_source": settings.data_source,
         "steps": last.step,
@@ -136,6 +146,11 @@ def _write_curve(path: Path, history: Sequence[Progress]) -> None:
 @click.argument("checkpoint", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--profile", type=click.Choice(sorted(PROFILES)), default=LITE.name)
 @click.option("--steps", type=click.IntRange(min=1), default=20_000, help="In all.")
+@click.option(
+    "--budget-s",
+    type=click.FloatRange(min=0, min_open=True),
+    help="End after so many seconds of CPU time of the training thread.",
+)
 @click.option("--validate-every", type=click.IntRange(min=1), default=1_000, help="Steps.")
 @click.option("--threads", type=click.IntRange(min=1), default=1)
 @click.option("--name", default="model", help="What the model card calls the model.")

@@ -1,7 +1,7 @@
-"""Training patches: random crops with their causal margin, as network inputs."""
+"""Training patches and validation crops with their causal margin, as network inputs."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +11,16 @@ from PIL import Image
 from torch import Tensor
 
 from pipeline.codec.integer import front_end
+from pipeline.codec.labels import blocks_from_map
 from pipeline.codec.profile import INPUT_BITS, TAPS
-from pipeline.codec.tables import Tables
+from pipeline.codec.tables import Tables, build_tables
 from pipeline.codec.tiles import MARGIN
 from pipeline.images.split import is_validation
+from pipeline.segmentation import LabelMap, Segmenter
 
 PATCH = 32
-BLOCK = 16  # the unit for which an expert is chosen
+BLOCK_SHIFT = 4
+BLOCK = 1 << BLOCK_SHIFT  # the unit for which an expert is chosen
 _INPUT_UNIT = 2.0**-INPUT_BITS
 
 Pixels = NDArray[np.uint8]
@@ -57,25 +60,40 @@ class Batch:
     log_activity: Tensor
     weight: Tensor
 
+    @property
+    def blocks(self) -> int:
+        """How many blocks there are."""
+        return len(self.target) // (BLOCK * BLOCK)
+
+    def take(self, rows: Tensor) -> "Batch":
+        """Some of the pixels."""
+        return Batch(*(getattr(self, f.name)[rows] for f in fields(self)))
+
 
 class PatchSampler:
-    """Draws patches with their margin: images by the square root of their area."""
+    """Draws patches with their margin: images by the square root of their area.
 
-    def __init__(self, images: Sequence[Pixels]):
-        self._images = [i for i in images if min(i.shape[:2]) >= PATCH + 2 * MARGIN]
+    segmenter: labels each image before patches are cut from it; one that leaves labels to
+    the encoder (`rate`) gives patches without labels.
+    """
+
+    def __init__(self, images: Sequence[Pixels], segmenter: Segmenter):
+        large = [i for i in images if min(i.shape[:2]) >= PATCH + 2 * MARGIN]
+        self._images = [_with_labels(i, segmenter) for i in large]
         area = np.array([i.shape[0] * i.shape[1] for i in self._images], float)
         self._chance = np.sqrt(area) / np.sqrt(area).sum()
 
-    def draw(self, rng: np.random.Generator, count: int) -> tuple[Pixels, NDArray[np.bool_]]:
-        """Returns patches [count, 35, 38, 3] uint8 and which of them are gray [count]."""
+    def draw(self, rng: np.random.Generator, count: int) -> "Patches":
+        """`count` patches of 32 x 32."""
         picks = rng.choice(len(self._images), count, p=self._chance)
-        patches = np.stack([self._one(rng, self._images[i]) for i in picks])
+        layers = np.stack([self._one(rng, self._images[i]) for i in picks])
+        patches, labels = np.ascontiguousarray(layers[..., :3]), layers[..., 3:]
         gray = rng.random(count) < 0.05
         luma = np.rint(patches[gray] @ np.array([0.299, 0.587, 0.114]))
         patches[gray] = luma.astype(np.uint8)[..., None]
         for patch in patches:
             _emulate_borders(rng, patch)
-        return patches, gray
+        return Patches(patches, gray, _inside(labels))
 
     def _one(self, rng: np.random.Generator, image: Pixels) -> Pixels:
         edge = PATCH + 2 * MARGIN
@@ -88,7 +106,31 @@ class PatchSampler:
             crop = crop[::-1]
         if rng.random() < 0.25:
             crop = crop.transpose(1, 0, 2)
-        return np.ascontiguousarray(crop[:-MARGIN])
+        return crop[:-MARGIN]
+
+
+@dataclass(frozen=True)
+class Patches:
+    """Patches with their margins above, left and right.
+
+    pixels: [B, H + 3, W + 6, 3] uint8. gray: [B], which of them are gray. labels: [B, H, W]
+    uint8, or None where the code length is to choose.
+    """
+
+    pixels: Pixels
+    gray: NDArray[np.bool_]
+    labels: LabelMap | None
+
+
+def _with_labels(image: Pixels, segmenter: Segmenter) -> Pixels:
+    """The image, its label map as a fourth channel if the segmenter gives one."""
+    (labels,) = segmenter.segment([image])
+    return image if labels is None else np.dstack([image, labels])
+
+
+def _inside(labels: Pixels) -> LabelMap | None:
+    """[B, H + 3, W + 6, 1 or 0] -> [B, H, W], or None for no channel."""
+    return labels[:, MARGIN:, MARGIN:-MARGIN, 0] if labels.shape[-1] else None
 
 
 def _emulate_borders(rng: np.random.Generator, patch: Pixels) -> None:
@@ -131,3 +173,47 @@ def make_batch(patches: Pixels, gray: NDArray[np.bool_], tables: Tables) -> Batc
     level = log_activity[context.activity]
     maps = (tap(0, 0), context.med, context.activity, level, weight)
     return Batch(to_blocks(inputs).float() * _INPUT_UNIT, *(to_blocks(m).float() for m in maps))
+
+
+def block_labels(labels: LabelMap) -> Tensor:
+    """[B, H, W] uint8 -> [B * H * W / 256] int64: the most frequent label of each block."""
+    rows = labels.reshape(-1, labels.shape[-1])
+    blocks = blocks_from_map(rows, BLOCK_SHIFT, int(labels.max()) + 1)
+    return torch.from_numpy(blocks.ravel().astype(np.int64))
+
+
+class TrainingData:
+    """What runs learn from and what they are validated on, loaded once for all of them.
+
+    training_images, validation_images: how many there are. validation: one batch an image.
+    Batches come with the labels of their blocks, or None where the code length is to choose.
+    """
+
+    def __init__(self, folder: Path, segmenter: Segmenter, seed: int = 1):
+        self._tables = build_tables()
+        training = load_images(folder, validation=False)
+        validation = load_images(folder, validation=True)
+        self.training_images, self.validation_images = len(training), len(validation)
+        self._sampler = PatchSampler(add_scaled(training, seed), segmenter)
+        crops = [_validation_crops(_with_labels(image, segmenter)) for image in validation]
+        self.validation = [self._batch(patches) for patches in crops if patches]
+
+    def draw(self, rng: np.random.Generator, count: int) -> tuple[Batch, Tensor | None]:
+        """`count` random patches of the training images."""
+        return self._batch(self._sampler.draw(rng, count))
+
+    def _batch(self, patches: Patches) -> tuple[Batch, Tensor | None]:
+        batch = make_batch(patches.pixels, patches.gray, self._tables)
+        return batch, None if patches.labels is None else block_labels(patches.labels)
+
+
+def _validation_crops(layers: Pixels) -> Patches | None:
+    """Four 64 x 64 crops of an image, at fixed places; None if it is too small."""
+    h, w = layers.shape[:2]
+    places = [(h * a // 8, w * b // 8) for a, b in ((1, 1), (1, 5), (5, 1), (5, 5))]
+    crops = [layers[y : y + 67, x : x + 70] for y, x in places if y + 67 <= h and x + 70 <= w]
+    if not crops:
+        return None
+    stacked = np.stack(crops)
+    gray = np.zeros(len(crops), bool)
+    return Patches(np.ascontiguousarray(stacked[..., :3]), gray, _inside(stacked[..., 3:]))

@@ -1,9 +1,9 @@
-"""The training loop: experts chosen by code length, resumable, weight-averaged."""
+"""The training loop: experts that specialise, weights averaged, resumable, within a budget."""
 
 import copy
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,45 +11,49 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.codec.mixture import code_length
 from pipeline.codec.networks import SeecNetwork
-from pipeline.codec.profile import Profile
-from pipeline.codec.tables import build_tables
-from pipeline.training.data import (
-    BLOCK,
-    Batch,
-    PatchSampler,
-    Pixels,
-    add_scaled,
-    load_images,
-    make_batch,
+from pipeline.codec.profile import CHANNELS, Profile
+from pipeline.training.data import Batch, TrainingData
+from pipeline.training.experts import (
+    assign,
+    copy_first_expert,
+    expert_code_lengths,
+    labelled_bits,
+    sampled_rates,
 )
 
-BLOCK_PIXELS = BLOCK * BLOCK
+_WARM_UP_STEPS = 100
+_CHECKPOINT_S = 60.0
 
 
 @dataclass(frozen=True)
 class TrainingSettings:
     """How a run goes.
 
-    steps: optimiser steps in all. explore: share of the steps in which blocks also go to
-    randomly drawn experts, so that every expert learns before they specialise. average:
-    decay of the weight average, which is what gets exported.
+    steps, budget_s: the run ends after so many optimiser steps, or so many seconds of the
+    training thread's CPU time if that comes first; its schedule follows whichever is further.
+    shared: share of the run in which one expert learns for all; soften: share of the run after
+    it in which the temperature of the assignment falls from `temperature` (bits per sub-pixel)
+    to zero. coefficients: whether beta feeds decoded channels into the next ones (MCDLM).
+    average: decay of the weight average, which is what gets exported.
     """
 
     steps: int = 20_000
+    budget_s: float | None = None
     batch: int = 16
     learning_rate: float = 2e-3
-    explore: float = 0.2
+    shared: float = 0.15
+    soften: float = 0.2
+    temperature: float = 0.1
+    coefficients: bool = True
     average: float = 0.999
     seed: int = 1
     validate_every: int = 1_000
-    checkpoint_every: int = 250
 
 
 @dataclass(frozen=True)
 class Progress:
-    """What one validation saw: code lengths in bits per sub-pixel."""
+    """What one validation saw: code lengths in bits per sub-pixel; seconds of CPU time."""
 
     step: int
     training_bpsp: float
@@ -58,96 +62,67 @@ class Progress:
     seconds: float
 
 
-def expert_code_lengths(network: SeecNetwork, features: Tensor, batch: Batch) -> Tensor:
-    """Code length of every block under every expert: [blocks, experts], bits."""
-    lengths = [
-        (_bits(network.expert(features, e), batch, slice(None))).view(-1, BLOCK_PIXELS).sum(-1)
-        for e in range(network.profile.experts)
-    ]
-    return torch.stack(lengths, -1)
-
-
-def _bits(params: Tensor, batch: Batch, rows: slice | Tensor) -> Tensor:
-    """Coded bits of each pixel, [rows]."""
-    bits = code_length(
-        params,
-        batch.target[rows],
-        batch.prediction[rows],
-        batch.activity[rows],
-        batch.log_activity[rows],
-    )
-    return (bits * batch.weight[rows]).sum(-1)
-
-
-def training_loss(
-    network: SeecNetwork, batch: Batch, explore: float, rng: np.random.Generator
-) -> Tensor:
-    """Mean bits per coded sub-pixel, each block under its best expert.
-
-    explore: chance that a block goes to a random expert instead (SMEM, soft start).
-    """
-    features = network.features(batch.inputs)
-    with torch.no_grad():
-        labels = expert_code_lengths(network, features, batch).argmin(-1)
-    wander = torch.from_numpy(rng.random(len(labels)) < explore)
-    random = torch.from_numpy(rng.integers(network.profile.experts, size=len(labels)))
-    labels = torch.where(wander, random, labels)
-    total = features.new_zeros(())
-    for e in range(network.profile.experts):
-        rows = (labels == e).repeat_interleave(BLOCK_PIXELS).nonzero()[:, 0]
-        if len(rows):
-            total = total + _bits(network.expert(features[rows], e), batch, rows).sum()
-    return total / batch.weight.sum()
-
-
 class Trainer:
-    """State of one run: network, average, optimiser, random generator, step."""
+    """State of one run: network, average, optimiser, random generator, step, seconds."""
 
-    def __init__(self, profile: Profile, settings: TrainingSettings, data: Path):
+    def __init__(self, profile: Profile, settings: TrainingSettings, data: TrainingData):
         torch.manual_seed(settings.seed)
-        self.profile, self.settings = profile, settings
-        self.tables = build_tables()
+        self.profile, self.settings, self.data = profile, settings, data
         self.network = SeecNetwork(profile)
+        if not settings.coefficients:
+            _silence_coefficients(self.network)
         self.average = copy.deepcopy(self.network)
         self.optimiser = torch.optim.Adam(self.network.parameters(), betas=(0.9, 0.99))
         self.rng = np.random.default_rng(settings.seed)
         self.step = 0
         self.seconds = 0.0
         self.history: list[Progress] = []
-        training = load_images(data, validation=False)
-        validation = load_images(data, validation=True)
-        self.training_images, self.validation_images = len(training), len(validation)
-        self._sampler = PatchSampler(add_scaled(training, settings.seed))
-        self._validation = validation_batches(validation, self.tables)
+        self._split = profile.experts == 1  # whether the experts learn for themselves yet
+        self._recent: list[float] = []
 
-    def run(self, checkpoint: Path) -> Iterator[Progress]:
-        """Train to the end, yielding at every validation; writes checkpoints."""
-        recent: list[float] = []
-        started = time.monotonic() - self.seconds
-        while self.step < self.settings.steps:
-            recent.append(self._one_step())
-            self.seconds = time.monotonic() - started
-            done = self.step == self.settings.steps
-            if self.step % self.settings.validate_every == 0 or done:
-                bpsp, shares = evaluate(self.average, self._validation)
-                self.history.append(
-                    Progress(self.step, float(np.mean(recent)), bpsp, shares, self.seconds)
-                )
-                recent.clear()
-                yield self.history[-1]
-            if self.step % self.settings.checkpoint_every == 0 or done:
-                self.save(checkpoint)
+    @property
+    def progress(self) -> float:
+        """The share of the run that is done, 0 to 1."""
+        s = self.settings
+        spent = 0.0 if s.budget_s is None else self.seconds / s.budget_s
+        return min(1.0, max(self.step / s.steps, spent))
+
+    @property
+    def done(self) -> bool:
+        """Whether steps or seconds are used up."""
+        return self.progress >= 1
+
+    def run(self, checkpoint: Path) -> Iterator[list[Progress]]:
+        """Train to the end, yielding after each checkpoint what validations saw since then."""
+        while not self.done:
+            seen = self.advance(_CHECKPOINT_S)
+            self.save(checkpoint)
+            yield seen
+
+    def advance(self, seconds: float) -> list[Progress]:
+        """Train for so much CPU time, or to the end. Returns what validations saw."""
+        until, known = self.seconds + seconds, len(self.history)
+        while not self.done and self.seconds < until:
+            started = time.thread_time()
+            self._recent.append(self._one_step())
+            self.seconds += time.thread_time() - started
+            if self.step % self.settings.validate_every == 0 or self.done:
+                self._validate()
+        return self.history[known:]
+
+    def _validate(self) -> None:
+        bpsp, shares = evaluate(self.average, self.data.validation)
+        training = float(np.mean(self._recent))
+        self.history.append(Progress(self.step, training, bpsp, shares, self.seconds))
+        self._recent.clear()
 
     def _one_step(self) -> float:
         s = self.settings
-        progress = self.step / s.steps
-        rate = s.learning_rate * min(1.0, (self.step + 1) / 100)
-        rate *= 0.5 * (1 + math.cos(math.pi * progress))
+        rate = s.learning_rate * min(1.0, (self.step + 1) / _WARM_UP_STEPS)
+        rate *= 0.5 * (1 + math.cos(math.pi * self.progress))
         for group in self.optimiser.param_groups:
             group["lr"] = max(rate, 1e-6)
-        batch = make_batch(*self._sampler.draw(self.rng, s.batch), self.tables)
-        explore = max(0.0, 1 - progress / s.explore)
-        loss = training_loss(self.network, batch, explore, self.rng)
+        loss = self._loss(*self.data.draw(self.rng, s.batch))
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
@@ -159,6 +134,24 @@ class Trainer:
                 kept.lerp_(new, 1 - decay)
         return float(loss.detach())
 
+    def _loss(self, batch: Batch, labels: Tensor | None) -> Tensor:
+        """Mean bits per coded sub-pixel, each block under its label or the expert it draws."""
+        features = self.network.features(batch.inputs)
+        if labels is None:
+            labels = self._assigned(features.detach(), batch)
+        return labelled_bits(self.network, features, batch, labels) / batch.weight.sum()
+
+    def _assigned(self, features: Tensor, batch: Batch) -> Tensor:
+        s = self.settings
+        if self.profile.experts == 1 or self.progress < s.shared:
+            return torch.zeros(batch.blocks, dtype=torch.int64)
+        if not self._split:
+            copy_first_expert(self.network, self.optimiser)
+            self._split = True
+        left = 1 - (self.progress - s.shared) / s.soften
+        rates = sampled_rates(self.network, features, batch)
+        return assign(rates, s.temperature * left, self.rng)
+
     def save(self, path: Path) -> None:
         """Write the checkpoint so that a crash leaves the old one or the new one."""
         state = {
@@ -169,6 +162,8 @@ class Trainer:
             "step": self.step,
             "seconds": self.seconds,
             "history": [vars(p) for p in self.history],
+            "split": self._split,
+            "recent": self._recent,
         }
         temporary = path.with_suffix(".partial")
         torch.save(state, temporary)
@@ -183,27 +178,38 @@ class Trainer:
         self.rng.bit_generator.state = state["rng"]
         self.step, self.seconds = state["step"], state["seconds"]
         self.history = [Progress(**p) for p in state["history"]]
+        self._split, self._recent = state["split"], state["recent"]
 
 
-def validation_batches(images: list[Pixels], tables: dict) -> list[Batch]:
-    """Four 64 x 64 crops of each image, at fixed places."""
-    batches = []
-    for image in images:
-        h, w = image.shape[:2]
-        places = [(h * a // 8, w * b // 8) for a, b in ((1, 1), (1, 5), (5, 1), (5, 5))]
-        crops = [image[y : y + 67, x : x + 70] for y, x in places if y + 67 <= h and x + 70 <= w]
-        if crops:
-            batches.append(make_batch(np.stack(crops), np.zeros(len(crops), bool), tables))
-    return batches
+def _silence_coefficients(network: SeecNetwork) -> None:
+    """Fix beta at zero: these rows of the output layers start at zero and get no gradient."""
+    first = 3 * CHANNELS * network.profile.mixtures
+
+    def without_beta(gradient: Tensor) -> Tensor:
+        gradient = gradient.clone()
+        gradient[:, first:] = 0
+        return gradient
+
+    for parameter in (network.expert_output.weight, network.expert_output.bias):
+        with torch.no_grad():
+            parameter[:, first:] = 0
+        parameter.register_hook(without_beta)
 
 
 @torch.no_grad()
-def evaluate(network: SeecNetwork, batches: list[Batch]) -> tuple[float, tuple[float, ...]]:
-    """Mean over images of bits per sub-pixel, and the share of blocks of each expert."""
-    bpsp, counts = [], torch.zeros(network.profile.experts)
-    for batch in batches:
+def evaluate(
+    network: SeecNetwork, batches: Sequence[tuple[Batch, Tensor | None]]
+) -> tuple[float, tuple[float, ...]]:
+    """Mean over images of bits per sub-pixel, and the share of blocks of each expert.
+
+    batches: with the labels of their blocks, where None gives each block its best expert.
+    """
+    bpsp: list[float] = []
+    counts = torch.zeros(network.profile.experts)
+    for batch, given in batches:
         lengths = expert_code_lengths(network, network.features(batch.inputs), batch)
-        best, labels = lengths.min(-1)
-        bpsp.append(float(best.sum() / batch.weight.sum()))
+        labels = lengths.argmin(-1) if given is None else given
+        bits = lengths.gather(-1, labels[:, None]).sum()
+        bpsp.append(float(bits / batch.weight.sum()))
         counts += torch.bincount(labels, minlength=len(counts))
     return float(np.mean(bpsp)), tuple((counts / counts.sum()).tolist())

@@ -1,0 +1,87 @@
+"""How the experts share the blocks, and what the network pays for them (SMEM)."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pipeline.codec.mixture import code_length
+from pipeline.codec.networks import SeecNetwork
+from pipeline.training.data import BLOCK, Batch
+
+BLOCK_PIXELS = BLOCK * BLOCK
+# A quincunx, a quarter of each block: x = 0, 4, 8, 12 in even rows, 2, 6, 10, 14 in odd ones.
+_Y, _X = np.mgrid[:BLOCK, :BLOCK]
+_SAMPLED = torch.from_numpy(np.flatnonzero((_X + 2 * _Y) % 4 == 0))
+
+
+def coded_bits(params: Tensor, batch: Batch) -> Tensor:
+    """Coded bits of each pixel over its channels, [pixels]."""
+    bits = code_length(params, batch.target, batch.prediction, batch.activity, batch.log_activity)
+    return (bits * batch.weight).sum(-1)
+
+
+def expert_code_lengths(network: SeecNetwork, features: Tensor, batch: Batch) -> Tensor:
+    """Code length of every whole block under every expert: [blocks, experts], bits."""
+    lengths = [
+        coded_bits(network.expert(features, e), batch).view(-1, BLOCK_PIXELS).sum(-1)
+        for e in range(network.profile.experts)
+    ]
+    return torch.stack(lengths, -1)
+
+
+@torch.no_grad()
+def sampled_rates(network: SeecNetwork, features: Tensor, batch: Batch) -> Tensor:
+    """Bits per sub-pixel of every block under every expert, from a quarter of its pixels.
+
+    features: [pixels, fused] of the whole batch. Returns [blocks, experts].
+    """
+    rows = _pixels_of(torch.arange(batch.blocks), _SAMPLED)
+    few, features = batch.take(rows), features[rows]
+    subpixels = few.weight.view(batch.blocks, -1).sum(-1)
+    rates = [
+        coded_bits(network.expert(features, e), few).view(batch.blocks, -1).sum(-1) / subpixels
+        for e in range(network.profile.experts)
+    ]
+    return torch.stack(rates, -1)
+
+
+def assign(rates: Tensor, temperature: float, rng: np.random.Generator) -> Tensor:
+    """Draw the expert of each block with probability softmax(-rate / temperature).
+
+    rates: [blocks, experts], bits per sub-pixel; temperature in the same unit, where 0 gives
+    each block its best expert. Returns [blocks] int64.
+    """
+    if temperature <= 0:
+        return rates.argmin(-1)
+    # The largest of logits plus Gumbel noise is a draw from their softmax.
+    noise = torch.from_numpy(rng.gumbel(size=tuple(rates.shape))).to(rates.dtype)
+    return (noise - rates / temperature).argmax(-1)
+
+
+def labelled_bits(network: SeecNetwork, features: Tensor, batch: Batch, labels: Tensor) -> Tensor:
+    """Coded bits of the whole batch, each block under the expert that its label names.
+
+    features: [pixels, fused]; labels: [blocks] int64.
+    """
+    if network.profile.experts == 1:
+        return coded_bits(network.expert(features, 0), batch).sum()
+    rows = _pixels_of(labels.argsort(stable=True), torch.arange(BLOCK_PIXELS))
+    counts = torch.bincount(labels, minlength=network.profile.experts) * BLOCK_PIXELS
+    parts = features[rows].split(counts.tolist())
+    params = [network.expert(part, e) for e, part in enumerate(parts) if len(part)]
+    return coded_bits(torch.cat(params), batch.take(rows)).sum()
+
+
+def _pixels_of(blocks: Tensor, pixels: Tensor) -> Tensor:
+    """Rows of a batch: these pixels of these blocks, block by block."""
+    return (blocks[:, None] * BLOCK_PIXELS + pixels).view(-1)
+
+
+@torch.no_grad()
+def copy_first_expert(network: SeecNetwork, optimiser: torch.optim.Adam) -> None:
+    """Make all experts equal to the first, in weights and in the optimiser's moments."""
+    for layer in (network.expert_hidden, network.expert_output):
+        for parameter in (layer.weight, layer.bias):
+            moments = optimiser.state[parameter]
+            for values in (parameter, moments["exp_avg"], moments["exp_avg_sq"]):
+                values[1:] = values[:1].clone()
