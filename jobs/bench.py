@@ -8,9 +8,10 @@ from typing import Any, Literal
 import click
 
 from jobs.interface import ExitCode, command, progress
+from jobs.options import plot_target
 from pipeline.benchmark.codecs import CODEC_NAMES, OURS, check_names, make_codecs
 from pipeline.benchmark.measure import FolderResult, Row, image_paths, measure_folder
-from pipeline.benchmark.plot import can_plot, plot
+from pipeline.benchmark.plot import plot
 from pipeline.benchmark.table import table_lines
 from pipeline.codec import default_model, load_model
 from pipeline.images.split import is_validation
@@ -75,12 +76,6 @@ def _codec_names(_: click.Context, __: click.Parameter, value: str) -> tuple[str
     return names
 
 
-def _plot_target(_: click.Context, __: click.Parameter, value: Path | None) -> Path | None:
-    if value and not can_plot():
-        raise click.BadParameter("needs matplotlib: pip install 'seec[demo]'")
-    return value
-
-
 @command(
     "bench",
     examples=[
@@ -119,7 +114,7 @@ def _plot_target(_: click.Context, __: click.Parameter, value: Path | None) -> P
 @click.option(
     "--plot",
     type=click.Path(dir_okay=False, path_type=Path),
-    callback=_plot_target,
+    callback=plot_target,
     metavar="FILE.png",
     help="Draw rate against speed.",
 )

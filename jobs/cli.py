@@ -17,6 +17,7 @@ _COMMANDS = {
     "decode": "Decode a .seec file to an image.",
     "explain": "Show where the bits of an image go.",
     "bench": "Measure rate and speed of SEEC and its peers.",
+    "evaluate": "Measure what each part of the codec brings.",
     "train": "Train a model on a folder of images.",
 }
 

@@ -1,6 +1,8 @@
 """Options that several commands take."""
 
 from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -24,3 +26,10 @@ def ray_options(function: F) -> F:
         "--cpus", type=click.IntRange(min=1), help="CPUs to use. [default: all that are up]"
     )
     return address(cpus(function))
+
+
+def plot_target(_: click.Context, __: click.Parameter, value: Path | None) -> Path | None:
+    """Callback of an option that names a picture to draw; wrong use without matplotlib."""
+    if value and find_spec("matplotlib") is None:
+        raise click.BadParameter("needs matplotlib: pip install 'seec[demo]'")
+    return value

@@ -1,6 +1,6 @@
-"""Rate against speed, as a picture."""
+"""Measurements as pictures."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,15 +11,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _SPEEDS = (("encode_mp_per_s", "encoding"), ("decode_mp_per_s", "decoding"))
-
-
-def can_plot() -> bool:
-    """Whether matplotlib, an optional dependency, is installed."""
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        return False
-    return True
 
 
 def plot(rows: Sequence[Row], target: Path) -> None:
@@ -50,3 +41,32 @@ def _panel(axes: "Axes", rows: Sequence[Row], speed: str) -> None:
     axes.margins(0.1)
     axes.set_xlabel("megapixels per second")
     axes.grid(visible=True, which="both", alpha=0.25)
+
+
+def plot_ablation(lines: Sequence[Mapping[str, Any]], target: Path) -> None:
+    """Draw what each line of the ablation changes, in percent: a bar for each image set.
+
+    lines: as `ablation_lines` makes them. target: the suffix decides the format. Raises
+    ImportError without matplotlib.
+    """
+    from matplotlib.figure import Figure
+
+    shown = [line for line in lines if any(line["change_percent"].values())]
+    figure = Figure(figsize=(8, 0.8 + 0.5 * len(shown)), layout="constrained")
+    axes: Any = figure.subplots()
+    sets = list(lines[0]["bpsp"])
+    height = 0.8 / len(sets)
+    for at, image_set in enumerate(sets):
+        places = [row + at * height for row in range(len(shown))]
+        changes = [line["change_percent"][image_set] for line in shown]
+        axes.bar_label(
+            axes.barh(places, changes, height, label=image_set), fmt="%+.1f %%", padding=3
+        )
+    middle = (len(sets) - 1) * height / 2
+    axes.set_yticks([row + middle for row in range(len(shown))], [row["title"] for row in shown])
+    axes.invert_yaxis()
+    axes.axvline(0, color="black", linewidth=0.8)
+    axes.margins(x=0.15)
+    axes.set_xlabel("bits per sub-pixel against one expert, % (less is better)")
+    axes.legend(frameon=False)
+    figure.savefig(target)

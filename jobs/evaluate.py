@@ -1,0 +1,238 @@
+"""Measure what the codec and its parts bring: `python -m jobs.evaluate PHOTOGRAPHS FOLDER`."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import click
+import torch
+
+from jobs.interface import ExitCode, command, progress
+from jobs.options import plot_target
+from pipeline.benchmark.ablation import ablation_lines, codings, make_codec
+from pipeline.benchmark.codecs import CODEC_NAMES, Codec, make_codecs
+from pipeline.benchmark.markdown import evaluation_lines
+from pipeline.benchmark.measure import image_paths, measure_folder
+from pipeline.benchmark.plot import plot_ablation
+from pipeline.codec import default_model
+from pipeline.images.split import is_validation
+from pipeline.training.ablation import BUDGET_S, ROWS, train_rows
+
+TABLES = ("codecs", "ablation")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to measure.
+
+    photographs: a folder of images; seven in eight of them train the models of the ablation,
+    the others are the image set `validation`. folders: more image sets, named like the folders.
+    rows: models of the ablation; budget_s: CPU time to train each. resume: a folder that keeps
+    checkpoints, models and figures; what it holds is not done again. plot: a picture of the
+    ablation.
+    """
+
+    photographs: Path
+    folders: tuple[Path, ...] = ()
+    tables: tuple[str, ...] = TABLES
+    rows: tuple[str, ...] = tuple(ROWS)
+    budget_s: float = BUDGET_S
+    resume: Path | None = None
+    plot: Path | None = None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """All figures, as JSON values: the commit that made them, then the tables."""
+
+    figures: Mapping[str, Any]
+    exit_code: int = ExitCode.OK
+
+    def as_dict(self) -> Mapping[str, Any]:
+        """The figures."""
+        return self.figures
+
+    def lines(self) -> Iterator[str]:
+        """Markdown."""
+        yield from evaluation_lines(self.figures)
+
+
+def run(settings: Settings) -> Summary:
+    """Measure every table, going on from what `resume` holds. Raises DigestMismatch, OSError."""
+    torch.set_num_threads(1)
+    with _kept_folder(settings.resume) as folder:
+        evaluation = _Evaluation(settings, folder)
+        made = {name: getattr(evaluation, name)() for name in settings.tables}
+    if settings.plot and "ablation" in made:
+        plot_ablation(made["ablation"]["lines"], settings.plot)
+    return Summary({"commit": _commit(), **made})
+
+
+class _Evaluation:
+    """One method for each table; every figure is kept in the folder as soon as it is known."""
+
+    def __init__(self, settings: Settings, folder: Path):
+        self._settings, self._folder = settings, folder
+        _refuse_another(folder / "settings.json", settings)
+        named = [(f.resolve().name, image_paths(f)) for f in settings.folders]
+        self._sets = {"validation": image_paths(settings.photographs, is_validation), **dict(named)}
+        if not self._sets["validation"]:
+            raise click.UsageError("no photograph that the split by name sets aside")
+        if len(self._sets) <= len(named):
+            raise click.UsageError("two image sets of the same name")
+
+    def codecs(self) -> list[dict[str, Any]]:
+        """SEEC and its peers: rate and speed on each image set."""
+        measured = [self._measure(codec) for codec in make_codecs(CODEC_NAMES, default_model())]
+        return [rows[name] for name in self._sets for rows in measured]
+
+    def ablation(self) -> dict[str, Any]:
+        """Models that differ in one part: what each brings on each image set."""
+        s = self._settings
+        with progress("train", 100, "%") as shown:
+            models = train_rows(
+                [ROWS[name] for name in s.rows],
+                s.photographs,
+                self._folder,
+                s.budget_s,
+                lambda share: shown.update(round(100 * share)),
+            )
+        lines = codings(models)
+        measured = {coding.name: self._measure(make_codec(coding)) for coding in lines}
+        bpsp = {
+            name: {image_set: row["bpsp"] for image_set, row in rows.items()}
+            for name, rows in measured.items()
+        }
+        return {"budget_s": s.budget_s, "lines": ablation_lines(lines, bpsp)}
+
+    def _measure(self, codec: Codec) -> dict[str, dict[str, Any]]:
+        """The codec's row for each image set."""
+        return {name: self._measure_set(name, codec) for name in self._sets}
+
+    def _measure_set(self, name: str, codec: Codec) -> dict[str, Any]:
+        def measure() -> dict[str, Any]:
+            paths = self._sets[name]
+            with progress(f"{codec.name} on {name}", len(paths), "images") as shown:
+                result = measure_folder(name, paths, [codec], shown.advance)
+            (row,) = result.rows()
+            return row.as_dict() | {"size_bytes": result.total_bytes(codec.name)}
+
+        return _kept(self._folder / f"{codec.name} on {name}.json", measure)
+
+
+def _refuse_another(file: Path, settings: Settings) -> None:
+    """Figures of other images, budgets or weights must not be taken for these."""
+    asked = {
+        "images": [str(f.resolve()) for f in (settings.photographs, *settings.folders)],
+        "budget_s": settings.budget_s,
+        "model": default_model().id,
+    }
+    if (known := _kept(file, lambda: asked)) != asked:
+        raise click.UsageError(f"{file.parent} belongs to another evaluation: {known}")
+
+
+def _kept(file: Path, compute: Callable[[], Any]) -> Any:
+    """What the file holds, computed and written first if it is not there."""
+    if not file.exists():
+        partial = file.with_suffix(".partial")
+        partial.write_text(json.dumps(compute()), encoding="utf-8")
+        partial.replace(file)
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
+@contextmanager
+def _kept_folder(folder: Path | None) -> Iterator[Path]:
+    if folder is None:
+        with TemporaryDirectory() as temporary:
+            yield Path(temporary)
+    else:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield folder
+
+
+def _commit() -> str | None:
+    """The commit of the checkout that runs, marked if it has changes; None outside of one."""
+    root = Path(__file__).parent.parent
+    if not (root / ".git").exists() or shutil.which("git") is None:
+        return None
+    asked = ["git", "describe", "--always", "--dirty", "--exclude=*"]
+    said = subprocess.run(asked, cwd=root, capture_output=True, text=True, check=False)
+    return said.stdout.strip() or None
+
+
+def _tables(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
+    return TABLES if value == "all" else (value,)
+
+
+def _rows(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in value.split(","))
+    if unknown := [name for name in names if name not in ROWS]:
+        raise click.BadParameter(f"no row {', '.join(unknown)}; there are {', '.join(ROWS)}")
+    return names
+
+
+@command(
+    "evaluate",
+    examples=[
+        "seec evaluate photographs kodak --resume evaluation --json > evaluation.json",
+        "seec evaluate photographs --table ablation --rows one,rate4 --budget-s 600",
+    ],
+)
+@click.argument("photographs", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument(
+    "folders",
+    nargs=-1,
+    metavar="[FOLDER]...",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+)
+@click.option(
+    "--table",
+    "tables",
+    type=click.Choice([*TABLES, "all"]),
+    default="all",
+    callback=_tables,
+)
+@click.option(
+    "--rows",
+    default=",".join(ROWS),
+    callback=_rows,
+    show_default="all",
+    metavar="NAME,...",
+    help=f"Models of the ablation: {', '.join(ROWS)}.",
+)
+@click.option(
+    "--budget-s",
+    type=click.FloatRange(min=0, min_open=True),
+    default=BUDGET_S,
+    help="CPU seconds to train each model of the ablation.",
+)
+@click.option(
+    "--resume",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Keep checkpoints, models and figures here, and go on from them.",
+)
+@click.option(
+    "--plot",
+    type=click.Path(dir_okay=False, path_type=Path),
+    callback=plot_target,
+    metavar="PICTURE.svg",
+    help="Draw the ablation, if it is among the tables.",
+)
+def main(**options: Any) -> Summary:
+    """Measure what the codec and each of its parts bring.
+
+    Trains the models of the ablation on PHOTOGRAPHS, seven in eight of them, and codes the
+    others and every FOLDER with them: real bytes, every decode compared with the pixels. With
+    the default budget that takes hours; with --resume it may be interrupted.
+    """
+    return run(Settings(**options))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,119 @@
+"""What each part of the codec brings: models that differ in one part, by their coded bytes."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+import pipeline.codec
+from pipeline.benchmark.codecs import Codec, Pixels
+from pipeline.codec import Model
+from pipeline.codec.profile import INPUTS, Profile
+from pipeline.segmentation import LabelMap, make_segmenter
+
+REFERENCE = "one"
+_WHOLE_IMAGE = "whole image"  # a segmentation that tells nothing apart
+
+
+@dataclass(frozen=True)
+class Coding:
+    """One line of the table: a model, and where the labels of its blocks come from.
+
+    regions: the labels only name regions, each of which gets the expert that costs least.
+    """
+
+    name: str
+    title: str
+    model: Model
+    labels: str
+    regions: bool = False
+
+
+_OTHER_LABELS = {
+    "rate4": (
+        ("by image", "the same, one label an image", _WHOLE_IMAGE),
+        ("by object", "the same, one label a salient region", "salient"),
+    )
+}
+
+
+def codings(models: Mapping[str, Model]) -> list[Coding]:
+    """The lines of the table: each model as it was trained, then with labels from elsewhere.
+
+    models: by name, with the title and the segmentation of their training in their cards.
+    """
+    lines: list[Coding] = []
+    for name, model in models.items():
+        lines.append(Coding(name, model.card["title"], model, model.card["segmentation"]))
+        lines += [
+            Coding(f"{name} {way}", title, model, labels, regions=True)
+            for way, title, labels in _OTHER_LABELS.get(name, ())
+        ]
+    return lines
+
+
+def make_codec(coding: Coding) -> Codec:
+    """The coding as a codec, to be measured like any other."""
+    segment = _segmentation(coding.labels)
+    model = coding.model
+
+    def encode(pixels: Pixels) -> bytes:
+        labels = segment(pixels)
+        return pipeline.codec.encode(pixels, labels=labels, regions=coding.regions, model=model)
+
+    return Codec(coding.name, encode, partial(pipeline.codec.decode, models={model.id: model}))
+
+
+def _segmentation(name: str) -> Callable[[Pixels], LabelMap | None]:
+    if name == _WHOLE_IMAGE:
+        return lambda pixels: np.zeros(pixels.shape[:2], np.uint8)
+    segmenter = make_segmenter(name)
+    return lambda pixels: segmenter.segment([pixels])[0]
+
+
+def ablation_lines(
+    lines: Sequence[Coding], bpsp: Mapping[str, Mapping[str, float]]
+) -> list[dict[str, Any]]:
+    """The table as JSON values, with what each line changes against one expert.
+
+    bpsp: bits per sub-pixel by the name of the coding, then by image set.
+    """
+    reference = bpsp.get(REFERENCE, {})
+    return [
+        _describe(coding)
+        | {
+            "bpsp": {name: round(rate, 4) for name, rate in bpsp[coding.name].items()},
+            "change_percent": {
+                name: round(100 * (bpsp[coding.name][name] / rate - 1), 2)
+                for name, rate in reference.items()
+            },
+        }
+        for coding in lines
+    ]
+
+
+def _describe(coding: Coding) -> dict[str, Any]:
+    card = coding.model.card
+    return {
+        "name": coding.name,
+        "title": coding.title,
+        "steps": card["steps"],
+        "seconds": card["seconds"],
+        "code_length_bpsp": card["validation_bpsp"],
+        "parameters": parameters(coding.model),
+        "multiplications": multiplications(coding.model.profile),
+    }
+
+
+def parameters(model: Model) -> int:
+    """Weights and biases in the model file."""
+    return sum(layer.weight.size + layer.bias.size for layer in model.layers.values())
+
+
+def multiplications(profile: Profile) -> int:
+    """Multiplications of the decoder's layers for one pixel, for which one expert speaks."""
+    widths = (INPUTS, profile.width, profile.fused, profile.expert_hidden, profile.outputs)
+    return sum(a * b for a, b in pairwise(widths))

@@ -1,0 +1,85 @@
+"""The tables of an evaluation as Markdown, for a terminal and for the documentation."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from pipeline.benchmark.codecs import STRONGEST_PEER
+
+Figures = Mapping[str, Any]
+
+
+def evaluation_lines(figures: Figures) -> Iterator[str]:
+    """All tables that an evaluation holds, with a heading each."""
+    for name, (heading, table) in _TABLES.items():
+        if name in figures:
+            yield f"### {heading}"
+            yield ""
+            yield from table(figures[name])
+            yield ""
+
+
+def codec_table(rows: Sequence[Figures]) -> Iterator[str]:
+    """Rate and speed of codecs: one table for each image set.
+
+    rows: `Row.as_dict()` of the measurements, with `size_bytes`.
+    """
+    for folder in dict.fromkeys(row["folder"] for row in rows):
+        of_set = {row["codec"]: row for row in rows if row["folder"] == folder}
+        peer = of_set[STRONGEST_PEER]
+        scope = f"{folder}: {peer['images']} images, {peer['megapixels']:.1f} MP"
+        headings = (scope, "bpsp", f"bytes, against {STRONGEST_PEER}", "encode MP/s", "decode MP/s")
+        yield from _table(
+            headings,
+            (
+                (
+                    name,
+                    f"{row['bpsp']:.3f}",
+                    f"{row['size_bytes'] / peer['size_bytes']:.1%}",
+                    f"{row['encode_mp_per_s']:.2g}",
+                    f"{row['decode_mp_per_s']:.2g}",
+                )
+                for name, row in of_set.items()
+            ),
+        )
+        yield ""
+
+
+def ablation_table(ablation: Figures) -> Iterator[str]:
+    """Models that differ in one part.
+
+    ablation: `budget_s` and `lines`, as `pipeline.benchmark.ablation` makes them.
+    """
+    sets = list(ablation["lines"][0]["bpsp"])
+    headings = ("model", "weights", "mult. per pixel", "steps", *(f"{s}, bpsp" for s in sets))
+    yield from _table(
+        headings,
+        (
+            (
+                line["title"],
+                f"{line['parameters']:,}",
+                f"{line['multiplications']:,}",
+                f"{line['steps']:,}",
+                *(_rate(line, s) for s in sets),
+            )
+            for line in ablation["lines"]
+        ),
+    )
+
+
+def _rate(line: Figures, image_set: str) -> str:
+    change = line["change_percent"].get(image_set)
+    rate = f"{line['bpsp'][image_set]:.3f}"
+    return f"{rate} ({change:+.2f} %)" if change else rate
+
+
+def _table(headings: Sequence[str], rows: Iterator[Sequence[str]]) -> Iterator[str]:
+    yield f"| {' | '.join(headings)} |"
+    yield f"| {' | '.join('---' for _ in headings)} |"
+    for row in rows:
+        yield f"| {' | '.join(row)} |"
+
+
+_TABLES: dict[str, tuple[str, Callable[[Any], Iterator[str]]]] = {
+    "codecs": ("Codecs", codec_table),
+    "ablation": ("What each part brings", ablation_table),
+}
