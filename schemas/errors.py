@@ -3,6 +3,7 @@
 SeecError
   SourceError       the input is at fault
     UnreadableImage   not an image we can decode
+    UnreadableMask    no label map that fits the image
     SourceChanged     the file changed while it was read
   FormatError       bytes that claim to be ours are not well formed
     Truncated         ends before its own lengths say
@@ -36,6 +37,10 @@ class SourceError(SeecError):
 
 class UnreadableImage(SourceError):
     """Not an image we can decode."""
+
+
+class UnreadableMask(SourceError):
+    """No label map that fits the image."""
 
 
 class SourceChanged(SourceError):

@@ -1,7 +1,6 @@
 """Images in, label maps out: which entropy model speaks where."""
 
 from pipeline.segmentation.protocol import LabelMap, Segmenter
-from pipeline.segmentation.rate import RateSegmenter
-from pipeline.segmentation.registry import make_segmenter
+from pipeline.segmentation.registry import NAMES, check_labels, check_name, make_segmenter
 
-__all__ = ["LabelMap", "RateSegmenter", "Segmenter", "make_segmenter"]
+__all__ = ["NAMES", "LabelMap", "Segmenter", "check_labels", "check_name", "make_segmenter"]

@@ -1,13 +1,65 @@
-"""Segmentation sources by name."""
+"""Segmentation sources by name: NAME or NAME:PATH, with +rate behind it or not."""
 
+from collections.abc import Callable
+from pathlib import Path
+
+from pipeline.segmentation.birefnet import load_birefnet
+from pipeline.segmentation.masks import MaskSegmenter
+from pipeline.segmentation.onnx_network import load_onnx
+from pipeline.segmentation.proposals import Proposals
 from pipeline.segmentation.protocol import Segmenter
-from pipeline.segmentation.rate import RateSegmenter
+from pipeline.segmentation.rate import NoSegmenter, RateSegmenter
+from pipeline.segmentation.salient import load_salient
+from schemas.errors import ModelError
 
-NAMES = ("rate",)
+_PROPOSES = "+rate"
+
+_PLAIN: dict[str, Callable[[str], Segmenter]] = {
+    "none": lambda device: NoSegmenter(),
+    "rate": lambda device: RateSegmenter(),
+    "salient": lambda device: load_salient(device=device),
+}
+_WITH_PATH: dict[str, Callable[[Path, str], Segmenter]] = {
+    "masks": lambda path, device: MaskSegmenter(path),
+    "birefnet": load_birefnet,
+    "onnx": lambda path, device: load_onnx(path),
+}
+_PLACEHOLDER = {"masks": "masks:DIR", "birefnet": "birefnet:PATH", "onnx": "onnx:FILE"}
+
+NAMES = (*_PLAIN, *_PLACEHOLDER.values(), "X+rate for any other X")
 
 
-def make_segmenter(name: str) -> Segmenter:
-    """The segmentation source called `name`; ValueError lists the known ones."""
-    if name == RateSegmenter.name:
-        return RateSegmenter()
-    raise ValueError(f"unknown segmentation source {name!r}; known: {', '.join(NAMES)}")
+def check_name(name: str) -> None:
+    """ValueError, with the known sources, unless `name` has the form of one. Opens no file."""
+    _parse(name)
+
+
+def make_segmenter(name: str, device: str = "cpu") -> Segmenter:
+    """The segmentation source called `name`.
+
+    device: where networks run. Raises ValueError, which lists the known sources, for other
+    names; ModelError if files it needs are missing or do not fit.
+    """
+    kind, path, proposes = _parse(name)
+    source = _PLAIN[kind](device) if path is None else _WITH_PATH[kind](Path(path), device)
+    return Proposals(source) if proposes else source
+
+
+def check_labels(segmenter: Segmenter, experts: int) -> None:
+    """ModelError if a source's labels are more than the entropy models that they name."""
+    if segmenter.labels is not None and segmenter.labels > experts:
+        raise ModelError(
+            f"{segmenter.name} has {segmenter.labels} labels and the model {experts} experts; "
+            f"{segmenter.name}{_PROPOSES} lets the encoder pick the expert of each region"
+        )
+
+
+def _parse(name: str) -> tuple[str, str | None, bool]:
+    """Which source, its path if it has one, and whether it only proposes."""
+    source = name.removesuffix(_PROPOSES)
+    proposes = source != name
+    kind, colon, path = source.partition(":")
+    known = kind in _WITH_PATH and path if colon else kind in _PLAIN
+    if not known or (proposes and kind == RateSegmenter.name):
+        raise ValueError(f"unknown segmentation source {name!r}; known: {', '.join(NAMES)}")
+    return kind, path or None, proposes

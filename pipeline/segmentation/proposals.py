@@ -1,0 +1,27 @@
+"""`X+rate`: X proposes regions, code length disposes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pipeline.segmentation.protocol import LabelMap, Pixels, Segmenter
+
+
+@dataclass(frozen=True)
+class Proposals:
+    """The label maps of another source, whose labels only name regions."""
+
+    source: Segmenter
+    labels: ClassVar[int | None] = None
+    proposes: ClassVar[bool] = True
+
+    @property
+    def name(self) -> str:
+        """`X+rate` for a source X."""
+        return f"{self.source.name}+rate"
+
+    def segment(
+        self, images: Sequence[Pixels], names: Sequence[str] | None = None
+    ) -> list[LabelMap | None]:
+        """What the source says."""
+        return self.source.segment(images, names)

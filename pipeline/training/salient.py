@@ -1,0 +1,168 @@
+"""Train the network behind `salient`, resumable, within a budget; export its weights."""
+
+import copy
+import json
+import math
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.torch
+import torch
+import torch.nn.functional as f
+from torch import Tensor
+
+from pipeline.segmentation.salient_network import SalientNetwork
+from pipeline.training.salient_data import SalientData
+
+_WARM_UP_STEPS = 100
+_CHECKPOINT_S = 60.0
+# Until which share of the run batches have which edge: small first, because it is cheap.
+_SIZES = ((0.4, 112), (0.8, 144), (1.0, 192))
+_PASTED_UNTIL = 0.85
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How a run goes.
+
+    steps, budget_s: the run ends after so many optimiser steps, or so many seconds of training
+    if that comes first; its schedule follows whichever is further. pasted: share of objects
+    put on another background. average: decay of the weight average, which is exported.
+    """
+
+    steps: int = 4_000
+    budget_s: float | None = None
+    batch: int = 16
+    learning_rate: float = 1.5e-3
+    weight_decay: float = 0.05
+    pasted: float = 0.3
+    average: float = 0.997
+    seed: int = 1
+    report_every: int = 100
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What the last steps saw: mean loss; seconds of training so far."""
+
+    step: int
+    loss: float
+    seconds: float
+
+
+class Trainer:
+    """State of one run: network, average, optimiser, random generator, step, seconds."""
+
+    def __init__(self, settings: TrainingSettings, data: SalientData):
+        torch.manual_seed(settings.seed)
+        self.settings, self.data = settings, data
+        self.network = SalientNetwork().to(memory_format=torch.channels_last)
+        self.average = copy.deepcopy(self.network).eval()
+        self.optimiser = torch.optim.AdamW(
+            self.network.parameters(), weight_decay=settings.weight_decay
+        )
+        self.rng = np.random.default_rng(settings.seed)
+        self.step = 0
+        self.seconds = 0.0
+
+    @property
+    def progress(self) -> float:
+        """The share of the run that is done, 0 to 1."""
+        s = self.settings
+        spent = 0.0 if s.budget_s is None else self.seconds / s.budget_s
+        return min(1.0, max(self.step / s.steps, spent))
+
+    def run(self, checkpoint: Path) -> Iterator[Progress]:
+        """Train to the end, yielding now and then; writes checkpoints."""
+        losses: list[float] = []
+        saved_s = self.seconds
+        while self.progress < 1:
+            started = time.perf_counter()
+            losses.append(self._one_step())
+            self.seconds += time.perf_counter() - started
+            if self.step % self.settings.report_every == 0 or self.progress >= 1:
+                yield Progress(self.step, float(np.mean(losses)), self.seconds)
+                losses.clear()
+            if self.seconds - saved_s > _CHECKPOINT_S:
+                self.save(checkpoint)
+                saved_s = self.seconds
+        self.save(checkpoint)
+
+    def _one_step(self) -> float:
+        s, progress = self.settings, self.progress
+        rate = s.learning_rate * min(1.0, (self.step + 1) / _WARM_UP_STEPS)
+        rate *= 0.5 * (1 + math.cos(math.pi * progress))
+        for group in self.optimiser.param_groups:
+            group["lr"] = max(rate, 1e-6)
+        size = next(size for until, size in _SIZES if progress <= until)
+        pasted = s.pasted if progress < _PASTED_UNTIL else 0.0
+        images, masks = self.data.draw(self.rng, s.batch, size, pasted)
+        loss = saliency_loss(self.network(images), masks)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        self.optimiser.step()
+        self.step += 1
+        self._follow()
+        return float(loss.detach())
+
+    @torch.no_grad()
+    def _follow(self) -> None:
+        decay = min(self.settings.average, self.step / (self.step + 10))
+        new = self.network.state_dict()
+        for name, kept in self.average.state_dict().items():
+            if kept.is_floating_point():
+                kept.lerp_(new[name], 1 - decay)
+
+    def save(self, path: Path) -> None:
+        """Write the checkpoint so that a crash leaves the old one or the new one."""
+        state = {
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "rng": self.rng.bit_generator.state,
+            "step": self.step,
+            "seconds": self.seconds,
+        }
+        temporary = path.with_suffix(".partial")
+        torch.save(state, temporary)
+        temporary.replace(path)
+
+    def load(self, path: Path) -> None:
+        """Continue from a checkpoint."""
+        state = torch.load(path, weights_only=True)
+        self.network.load_state_dict(state["network"])
+        self.average.load_state_dict(state["average"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.rng.bit_generator.state = state["rng"]
+        self.step, self.seconds = state["step"], state["seconds"]
+
+
+def saliency_loss(logits: tuple[Tensor, Tensor], masks: Tensor) -> Tensor:
+    """Cross-entropy plus soft intersection over union, and half as much on the rough logits.
+
+    logits: as SalientNetwork returns them. masks: [B, 1, H, W] float32 in 0 .. 1.
+    """
+    sharp, rough = logits
+    return _loss(sharp, masks) + 0.5 * _loss(rough, masks)
+
+
+def _loss(logits: Tensor, masks: Tensor) -> Tensor:
+    target = f.avg_pool2d(masks, masks.shape[2] // logits.shape[2])
+    chance = logits.sigmoid()
+    both = (chance * target).sum((1, 2, 3))
+    either = (chance + target - chance * target).sum((1, 2, 3))
+    overlap = (both + 1) / (either + 1)
+    return f.binary_cross_entropy_with_logits(logits, target) + (1 - overlap).mean()
+
+
+def export_network(network: SalientNetwork, card: Mapping[str, Any]) -> bytes:
+    """A safetensors file of the network, batch norms folded, its card in the metadata."""
+    folded = copy.deepcopy(network).eval()
+    folded.fold()
+    tensors = {name: t.contiguous() for name, t in folded.state_dict().items()}
+    return safetensors.torch.save(tensors, {"card": json.dumps(card, sort_keys=True)})
