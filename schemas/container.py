@@ -121,10 +121,15 @@ class Container:
         return -(-self.height // self.tile_size), -(-self.width // self.tile_size)
 
     @property
+    def tile_count(self) -> int:
+        """Number of tiles."""
+        rows, columns = self.tiles
+        return rows * columns
+
+    @property
     def groups(self) -> int:
         """Number of tile groups, each one section."""
-        rows, columns = self.tiles
-        return -(-rows * columns // self.tiles_per_group)
+        return -(-self.tile_count // self.tiles_per_group)
 
 
 def crc32c(data: bytes) -> int:

@@ -1,14 +1,15 @@
 """Bytes to pixels: the decoder of one `.seec` file."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.codec.background import decode_error, decode_widths
 from pipeline.codec.entropy import decode_labels
-from pipeline.codec.kernels import make_kernels
+from pipeline.codec.kernels import make_kernels, open_side_coder
 from pipeline.codec.models import default_model
 from pipeline.codec.threads import run_all
 from pipeline.codec.tiles import BlockMaps, GroupCanvas, Tile, empty_canvas, tile_groups
@@ -30,8 +31,12 @@ from schemas.container import (
 )
 from schemas.errors import SectionCorrupt, UnknownModel, UnsupportedVersion
 
+if TYPE_CHECKING:
+    from pipeline.codec.side import Latents, SideCoder
+
 Pixels = NDArray[np.uint8]
-_DECODED_KINDS = (SectionKind.LABELS, SectionKind.BACKGROUND, SectionKind.TILE_GROUP)
+_LATENTS = (SectionKind.HYPER_LATENTS, SectionKind.LATENTS)
+_DECODED_KINDS = frozenset(SectionKind) - {SectionKind.COLOUR_SET}
 
 
 @dataclass(frozen=True)
@@ -178,13 +183,13 @@ def _decode_region(
         entry = index.entries[number]
         return index.section(number, read(entry.offset, entry.size_bytes))
 
-    maps = read_maps(index, section, model.profile.experts)
+    front = read_front(index, section, model, device)
     image = np.empty((region.height, region.width, facts.channels), np.uint8)
     numbers = [n for n, e in enumerate(index.entries) if e.kind is SectionKind.TILE_GROUP]
     groups = tile_groups(facts.height, facts.width, facts.tile_size, facts.tiles_per_group)
 
     def some(batch: list[tuple[int, list[Tile]]]) -> None:
-        parts = [_open_group(section(n), tiles, maps, facts) for n, tiles in batch]
+        parts = [_open_group(section(n), tiles, front) for n, tiles in batch]
         coded = [part for part in parts if part.words is not None]
         kernels.decode([p.canvas for p in coded], [p.words for p in coded if p.words is not None])
         for (_, tiles), part in zip(batch, parts, strict=True):
@@ -212,27 +217,71 @@ def _paste(image: Pixels, region: Region, tile: Tile, pixels: Pixels) -> None:
         target[:] = shared[..., : image.shape[2]]
 
 
-def read_maps(index: Index, section: Callable[[int], Section], experts: int) -> BlockMaps:
-    """The label map and where the background is; label 0 and lossless where the file has none.
+@dataclass(frozen=True)
+class Front:
+    """What the sections before the tile groups say of all of them.
+
+    side, latents: of a model with SIC, the latents by tile; none where all groups are raw.
+    """
+
+    facts: Container
+    maps: BlockMaps
+    side: "SideCoder | None"
+    latents: "Mapping[Tile, Latents]"
+
+    def canvas(self, tiles: Sequence[Tile], borders: Pixels) -> GroupCanvas:
+        """The canvas of a range coded group, as decoding starts. Raises SectionCorrupt."""
+        if self.side is None:
+            return empty_canvas(tiles, borders, self.maps)
+        if not self.latents:
+            raise SectionCorrupt("coded tile groups without the latents that their model needs")
+        features = self.side.features([self.latents[t] for t in tiles], tiles)
+        return empty_canvas(tiles, borders, self.maps, features)
+
+
+def read_front(
+    index: Index, section: Callable[[int], Section], model: Model, device: str = "cpu"
+) -> Front:
+    """Decode label map, background and latents.
 
     section: the checked section of a number. Raises UnsupportedVersion or SectionCorrupt.
     """
-    facts = index.facts
-    for entry in index.entries:
+    facts, maps = index.facts, BlockMaps.blank(*_shape(index), index.facts.block_shift)
+    coded = _coded_sections(index, section)
+    if SectionKind.LABELS in coded:
+        experts = model.profile.experts
+        if experts < 2:
+            raise SectionCorrupt("a label map, and a model of one expert")
+        maps.labels[:] = decode_labels(coded[SectionKind.LABELS], *maps.labels.shape, experts)
+    if SectionKind.BACKGROUND in coded:
+        maps.widths[:] = decode_widths(coded[SectionKind.BACKGROUND], *maps.widths.shape)
+    side = open_side_coder(model, device)
+    latents: dict[Tile, Latents] = {}
+    words = [coded[kind] for kind in _LATENTS if kind in coded]
+    if words:
+        if side is None or len(words) < len(_LATENTS):
+            raise SectionCorrupt("the latents do not fit the model")
+        (tiles,) = tile_groups(*_shape(index), facts.tile_size, index.facts.tile_count)
+        latents = dict(zip(tiles, side.decode(words[0], words[1], tiles), strict=True))
+    return Front(facts, maps, side, latents)
+
+
+def _shape(index: Index) -> tuple[int, int]:
+    return index.facts.height, index.facts.width
+
+
+def _coded_sections(index: Index, section: Callable[[int], Section]) -> dict[SectionKind, bytes]:
+    """The payloads of the sections before the tile groups."""
+    payloads: dict[SectionKind, bytes] = {}
+    for number, entry in enumerate(index.entries):
         if entry.kind not in _DECODED_KINDS:
             raise UnsupportedVersion(f"section {entry.kind.name} needs a newer decoder")
-    maps = BlockMaps.blank(facts.height, facts.width, facts.block_shift)
-    labels = index.number(SectionKind.LABELS)
-    if labels is not None:
-        if experts < 2 or index.entries[labels].coding is not Coding.RANGE:
-            raise SectionCorrupt("the label map does not fit its model")
-        maps.labels[:] = decode_labels(section(labels).payload, *maps.labels.shape, experts)
-    background = index.number(SectionKind.BACKGROUND)
-    if background is not None:
-        if index.entries[background].coding is not Coding.RANGE:
-            raise SectionCorrupt("the background is not range coded")
-        maps.widths[:] = decode_widths(section(background).payload, *maps.widths.shape)
-    return maps
+        if entry.kind is SectionKind.TILE_GROUP:
+            break
+        if entry.coding is not Coding.RANGE:
+            raise SectionCorrupt(f"section {entry.kind.name} is not range coded")
+        payloads[entry.kind] = section(number).payload
+    return payloads
 
 
 @dataclass(frozen=True)
@@ -243,20 +292,18 @@ class _OpenGroup:
     words: bytes | None
 
 
-def _open_group(
-    section: Section, tiles: list[Tile], maps: BlockMaps, facts: Container
-) -> _OpenGroup:
-    channels, payload = facts.channels, section.payload
+def _open_group(section: Section, tiles: list[Tile], front: Front) -> _OpenGroup:
+    channels, payload = front.facts.channels, section.payload
     if section.coding is Coding.RAW:
         borders = np.zeros((len(tiles), channels), np.uint8)
-        canvas = empty_canvas(tiles, borders, maps)
+        canvas = empty_canvas(tiles, borders, front.maps)
         _fill_raw(canvas, payload, tiles)
         return _OpenGroup(canvas, None)
     head = len(tiles) * channels
     if len(payload) < head:
         raise SectionCorrupt("a tile group without its border colours")
     borders = np.frombuffer(payload, np.uint8, head).reshape(-1, channels)
-    return _OpenGroup(empty_canvas(tiles, borders, maps), payload[head:])
+    return _OpenGroup(front.canvas(tiles, borders), payload[head:])
 
 
 def _fill_raw(canvas: GroupCanvas, payload: bytes, tiles: list[Tile]) -> None:

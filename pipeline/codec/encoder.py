@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.codec.background import Background, encode_widths
 from pipeline.codec.entropy import encode_labels
-from pipeline.codec.kernels import Kernels, make_kernels
+from pipeline.codec.kernels import Kernels, make_kernels, open_side_coder
 from pipeline.codec.labels import assign_regions, blocks_from_map, choose_labels
 from pipeline.codec.models import default_model
 from pipeline.codec.threads import run_all
@@ -35,6 +36,9 @@ from schemas.container import (
     serialise,
 )
 from schemas.errors import LimitExceeded
+
+if TYPE_CHECKING:
+    from pipeline.codec.side import Latents, SideCoder
 
 Pixels = NDArray[np.uint8]
 TILE_SIZE = 512
@@ -75,6 +79,7 @@ class _Plan:
     tile_size: int
     tiles_per_group: int
     block_shift: int
+    side: "SideCoder | None"
 
 
 class Encoder:
@@ -96,7 +101,8 @@ class Encoder:
     ):
         check_tiling(tile_size, tiles_per_group, block_shift)
         kernels = make_kernels(model, device)
-        self._plan = _Plan(model, kernels, tile_size, tiles_per_group, block_shift)
+        side = open_side_coder(model, device)
+        self._plan = _Plan(model, kernels, tile_size, tiles_per_group, block_shift, side)
         self._threads = threads
 
     def encode_batch(
@@ -109,7 +115,11 @@ class Encoder:
     ) -> list[bytes]:
         """Encode images, each as `encode` would: the bytes do not depend on the batch."""
         wanted = zip(images, labels, backgrounds or [None] * len(images), strict=True)
-        jobs = [_ImageJob(self._plan, image, *given, regions) for image, *given in wanted]
+        jobs = [
+            _ImageJob(self._plan, image, label_map, background, regions)
+            for image, label_map, background in wanted
+        ]
+        run_all(_ImageJob.analyse, [(j, g) for j in jobs for g in j.groups], self._threads)
         run_all(_ImageJob.measure, [(j, g) for j in jobs for g in j.groups], self._threads)
         for job in jobs:
             job.choose()
@@ -122,6 +132,8 @@ class _Group:
 
     def __init__(self, tiles: list[Tile], borders: Pixels):
         self.tiles, self.borders = tiles, borders
+        self.latents: list[Latents] = []
+        self.side: NDArray[np.int16] | None = None
         self.costs: NDArray[np.int64] | None = None
         self.section: Section | None = None
         self.seen: GroupCanvas | None = None  # what a decoder sees, where that is not the image
@@ -160,6 +172,12 @@ class _ImageJob:
         self._tiles_per_group = _tiles_per_group(height, width, plan)
         groups = tile_groups(height, width, plan.tile_size, self._tiles_per_group)
         self.groups = [_Group(tiles, border_colours(self._image, tiles)) for tiles in groups]
+
+    def analyse(self, group: _Group) -> None:
+        """Latents of the group's tiles and the features that follow from them (SIC)."""
+        if self._plan.side is not None:
+            group.latents = self._plan.side.analyse(self._image, group.tiles)
+            group.side = self._plan.side.features(group.latents, group.tiles)
 
     def measure(self, group: _Group) -> None:
         """Code lengths of the group's blocks under every expert, if they are to decide."""
@@ -203,6 +221,10 @@ class _ImageJob:
         sections = [g.section for g in self.groups if g.section is not None]
         coded = any(s.coding is Coding.RANGE for s in sections)
         lossy = any(g.seen is not None for g in self.groups)
+        if coded and self._plan.side is not None:
+            z, y = self._plan.side.encode([x for g in self.groups for x in g.latents])
+            sections.insert(0, Section(SectionKind.LATENTS, Coding.RANGE, y))
+            sections.insert(0, Section(SectionKind.HYPER_LATENTS, Coding.RANGE, z))
         if lossy:
             payload = encode_widths(self._maps.widths)
             sections.insert(0, Section(SectionKind.BACKGROUND, Coding.RANGE, payload))
@@ -238,7 +260,7 @@ class _ImageJob:
         return pixels
 
     def _canvas(self, group: _Group) -> GroupCanvas:
-        canvas = empty_canvas(group.tiles, group.borders, self._maps)
+        canvas = empty_canvas(group.tiles, group.borders, self._maps, group.side)
         fill_canvas(canvas, self._image, group.tiles)
         return canvas
 

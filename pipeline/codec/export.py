@@ -11,7 +11,8 @@ import numpy as np
 import safetensors.numpy
 import torch
 
-from pipeline.codec.networks import IntegerLinear, SeecNetwork, quantise_weight
+from pipeline.codec.networks import SeecNetwork
+from pipeline.codec.quantised import IntegerLinear, quantise_weight
 from pipeline.codec.tables import build_tables
 from pipeline.codec.weights import LAYERS, load_model
 
@@ -24,22 +25,26 @@ def export_model(network: SeecNetwork, card: Mapping[str, Any]) -> bytes:
     """
     tensors: dict[str, np.ndarray] = {}
     for name in LAYERS:
-        layer = getattr(network, name)
-        tensors |= {f"{name}.{part}": value for part, value in _integers(layer).items()}
-    tensors |= {f"table.{name}": table for name, table in build_tables().items()}
+        tensors |= _integers(name, getattr(network, name))
+    tables = build_tables()
+    if network.side is not None:
+        for name, layer in network.side.layers():
+            tensors |= _integers(name, layer)
+        tables |= network.side.tables()
+    tensors |= {f"table.{name}": table for name, table in tables.items()}
     full_card = {**card, "profile": network.profile.as_dict()}
     payload = safetensors.numpy.save(tensors, {"card": json.dumps(full_card, sort_keys=True)})
     load_model(payload)
     return payload
 
 
-def _integers(layer: IntegerLinear) -> dict[str, np.ndarray]:
+def _integers(name: str, layer: IntegerLinear) -> dict[str, np.ndarray]:
     weight, bits = quantise_weight(layer.weight)
     bits = bits[..., 0]
     unit = 2 ** (bits + layer.in_bits)
     shift = bits + layer.in_bits - layer.out_bits
     return {
-        "weight": weight.to(torch.int8).numpy(),
-        "bias": (layer.bias * unit).round().to(torch.int32).numpy(),
-        "shift": shift.to(torch.int32).numpy(),
+        f"{name}.weight": weight.to(torch.int8).numpy(),
+        f"{name}.bias": (layer.bias * unit).round().to(torch.int32).numpy(),
+        f"{name}.shift": shift.to(torch.int32).numpy(),
     }

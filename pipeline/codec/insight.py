@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.codec.decoder import decode, find_model, read_maps
+from pipeline.codec.decoder import decode, find_model, read_front
 from pipeline.codec.integer import TorchKernels
-from pipeline.codec.tiles import border_colours, empty_canvas, fill_canvas, tile_groups
+from pipeline.codec.tiles import border_colours, fill_canvas, tile_groups
 from pipeline.codec.weights import Model
 from schemas.container import Coding, SectionKind, parse, read_index, reader
 
@@ -33,9 +33,7 @@ def explain(blob: bytes, *, models: Mapping[str, Model] | None = None) -> Insigh
     pixels = decode(blob, models=models)
     container = parse(blob)
     model = find_model(container.model_id, models)
-    maps = read_maps(
-        read_index(reader(blob)), container.sections.__getitem__, model.profile.experts
-    )
+    front = read_front(read_index(reader(blob)), container.sections.__getitem__, model)
     image = pixels[..., None] if pixels.ndim == 2 else pixels
     kernels = TorchKernels(model)
     lengths = np.full(image.shape[:2], 8.0 * image.shape[2], np.float32)
@@ -47,12 +45,12 @@ def explain(blob: bytes, *, models: Mapping[str, Model] | None = None) -> Insigh
         if section.coding is Coding.RAW:
             continue
         borders = border_colours(image, tiles)
-        group = empty_canvas(tiles, borders, maps)
+        group = front.canvas(tiles, borders)
         fill_canvas(group, image, tiles)
         for t, bits in zip(tiles, kernels.code_lengths(group), strict=True):
             part = bits[: t.height, : t.width].astype(np.float32) / 256
             lengths[t.y : t.y + t.height, t.x : t.x + t.width] = part
     edge = 1 << container.block_shift
-    labels = np.kron(maps.labels, np.ones((edge, edge), np.uint8))
+    labels = np.kron(front.maps.labels, np.ones((edge, edge), np.uint8))
     labels = labels[: container.height, : container.width]
     return Insight(pixels, labels, lengths, model.profile.experts)

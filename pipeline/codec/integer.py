@@ -22,7 +22,6 @@ from pipeline.codec.entropy import SymbolDecoder, SymbolEncoder
 from pipeline.codec.profile import (
     ACTIVITY_TAPS,
     BETA_LIMIT,
-    HIDDEN_LIMIT,
     INPUT_LIMIT,
     LEAK_SHIFT,
     NW,
@@ -32,6 +31,7 @@ from pipeline.codec.profile import (
     N,
     W,
 )
+from pipeline.codec.synthesis import CarriedLayer
 from pipeline.codec.tables import LOGISTIC_ONE, log2_table
 from pipeline.codec.tiles import MARGIN, GroupCanvas, Wavefront, even_rows, join_groups, wavefront
 from pipeline.codec.weights import Layer, Model
@@ -64,27 +64,11 @@ def front_end(taps: Tensor, log_activity: Tensor, reciprocal: Tensor) -> tuple[C
     return Context(med, activity), torch.cat([scaled, level, (med - 128) >> 1], -1)
 
 
-class _CarriedLayer:
-    """A layer whose integers travel in floats."""
-
-    def __init__(self, layer: Layer, group: int, device: str, carrier: torch.dtype):
-        shift = torch.from_numpy(layer.shift[group])
-        start = torch.from_numpy(layer.bias[group]) + (1 << (shift - 1))
-        self.weight = torch.from_numpy(layer.weight[group]).to(device, carrier).T.contiguous()
-        self.start = start.to(device, carrier)
-        self.shift = shift.to(device)
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Apply to x [n, in] in the carrier type. Returns [n, out] int32."""
-        y = torch.addmm(self.start, x, self.weight).to(torch.int32) >> self.shift
-        return y.clamp(-HIDDEN_LIMIT, HIDDEN_LIMIT)
-
-
 class _Exchange(Protocol):
     """One end of the range coder: given frequencies of symbols, it learns or writes them."""
 
     def __call__(self, frequencies: Tensor, symbols: Tensor, rows: Tensor) -> Tensor:
-        """frequencies [n, 16] and symbols [n] (an encoder's) of these rows of a step."""
+        """Frequencies [n, 16] and symbols [n] (an encoder's) of these rows of a step."""
         ...
 
 
@@ -136,8 +120,8 @@ class TorchKernels:
         self._tables = {k: torch.from_numpy(v).to(device) for k, v in model.tables.items()}
         self._log2 = torch.from_numpy(log2_table()).to(device)
 
-    def _layer(self, layer: Layer, group: int) -> _CarriedLayer:
-        return _CarriedLayer(layer, group, self._device, self._carrier)
+    def _layer(self, layer: Layer, group: int) -> CarriedLayer:
+        return CarriedLayer(layer, group, self._device, self._carrier)
 
     # ------------------------------------------------------------ tile groups
 

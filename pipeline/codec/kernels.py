@@ -7,13 +7,16 @@ the same bits; tests hold them to it.
 import warnings
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.codec.tiles import GroupCanvas
 from pipeline.codec.weights import Model
+
+if TYPE_CHECKING:
+    from pipeline.codec.side import SideCoder
 
 
 class Kernels(Protocol):
@@ -74,3 +77,13 @@ def make_kernels(model: Model, device: str = "cpu") -> Kernels:
     from pipeline.codec.integer import TorchKernels
 
     return TorchKernels(model, device.removeprefix("torch:"))
+
+
+@lru_cache(maxsize=8)
+def open_side_coder(model: Model, device: str = "cpu") -> "SideCoder | None":
+    """The coder of SIC's latents, or None for a model without SIC; device as above."""
+    if not model.profile.latents:
+        return None
+    from pipeline.codec.side import SideCoder
+
+    return SideCoder(model, device.removeprefix("torch:"))

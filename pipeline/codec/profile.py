@@ -46,6 +46,10 @@ class Profile:
     expert_hidden: hidden features of each entropy model (SMEM expert).
     experts: number of entropy models, 1..16; one label each.
     mixtures: logistic components per channel (MCDLM, K in the paper).
+    latents: channels of y and of z (SIC); 0 is a network without SIC, as are the other three.
+    features: numbers per pixel that g_s gives to the fusion.
+    transform: width of g_a and g_s.
+    heads: of their Swin attention; 0 is none.
     """
 
     name: str = "lite"
@@ -54,7 +58,10 @@ class Profile:
     expert_hidden: int = 64
     experts: int = 4
     mixtures: int = 5
+    latents: int = 0
     features: int = 0
+    transform: int = 0
+    heads: int = 0
 
     @property
     def outputs(self) -> int:
@@ -67,3 +74,19 @@ class Profile:
 
 
 LITE = Profile()
+# `lite` with SIC at a size that suits it.
+LITE_SIC = Profile(name="lite-sic", latents=8, features=16, transform=16)
+# The sizes of the paper. Nothing shipped depends on it: it wants a GPU and days.
+PAPER = Profile(
+    name="paper",
+    width=256,
+    fused=256,
+    expert_hidden=256,
+    experts=2,
+    mixtures=5,
+    latents=192,
+    features=256,
+    transform=192,
+    heads=8,
+)
+PROFILES = {p.name: p for p in (LITE, LITE_SIC, PAPER)}

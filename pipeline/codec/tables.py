@@ -4,6 +4,8 @@ A decoder never computes a table: floating point made them, so it takes them fro
 model file, where every machine finds the same integers.
 """
 
+from math import erf
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -43,6 +45,14 @@ def build_tables() -> Tables:
     tables = {name: np.rint(values).astype(np.int32) for name, values in exact.items()}
     tables["logistic"][0], tables["logistic"][-1] = 0, LOGISTIC_ONE
     return tables
+
+
+def normal_table() -> NDArray[np.int32]:
+    """32768 Phi(t) at t = i / 16 - 16, the distribution of latents (SIC), [513] int32."""
+    nodes = [erf((i / 16 - 16) / 2**0.5) for i in range(LOGISTIC_NODES + 1)]
+    table = np.rint(LOGISTIC_ONE / 2 * (1 + np.array(nodes))).astype(np.int32)
+    table[0], table[-1] = 0, LOGISTIC_ONE
+    return table
 
 
 def log2_table() -> NDArray[np.int32]:

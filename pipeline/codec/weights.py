@@ -38,6 +38,9 @@ from schemas.errors import InexactWeights, ModelError
 EXACT_LIMIT = 1 << 24
 MAX_EXPERTS, MAX_MIXTURES, MAX_WIDTH = 16, 8, 512
 LAYERS = ("context", "fusion", "expert_hidden", "expert_output")
+Z_LIMIT = 31  # hyper-latents lie in [-31, 31]; their table has an entry more, which is not used
+Z_VALUES = 64
+POSITION_LIMIT = 1 << 12
 _WIDTH_UNIT = 16
 _TABLE_SIZES = {
     "reciprocal": 3 * ACTIVITY_MAX + 1,
@@ -91,10 +94,15 @@ def load_model(payload: bytes) -> Model:
         profile = _profile(card["profile"])
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"not a SEEC model file: {error}") from error
-    layers, tables = _take_layers(tensors, profile), _take_tables(tensors)
+    _check_sizes(profile)
+    side_layers, side_tables = _side_shapes(profile)
+    layers = _take_layers(tensors, profile, side_layers)
+    tables = _take_tables(tensors, side_tables)
     for name, layer in layers.items():
         _check_exact(name, layer)
     _check_tables(tables, profile)
+    for name in side_tables:
+        _check_side_table(name, tables[name])
     digest = hashlib.sha256(payload).hexdigest()
     return Model(digest, payload, profile, card, layers, tables)
 
@@ -108,18 +116,40 @@ def _profile(fields: Any) -> Profile:
     return Profile(name=str(fields["name"]), **sizes)
 
 
-def _take_layers(tensors: Mapping[str, NDArray[Any]], p: Profile) -> dict[str, Layer]:
+def _check_sizes(p: Profile) -> None:
     widths = (p.width, p.fused, p.expert_hidden)
     if any(w % _WIDTH_UNIT or not _WIDTH_UNIT <= w <= MAX_WIDTH for w in widths):
         raise ModelError(f"layer widths {widths}: multiples of {_WIDTH_UNIT} up to {MAX_WIDTH}")
     if not (1 <= p.experts <= MAX_EXPERTS and 1 <= p.mixtures <= MAX_MIXTURES):
         raise ModelError(f"{p.experts} experts and {p.mixtures} mixtures are out of range")
+    side = (p.latents, p.features, p.transform)
+    if not (all(1 <= n <= MAX_WIDTH // 2 for n in side) or (not any(side) and not p.heads)):
+        raise ModelError(f"latents, features and width {side} of SIC are out of range")
+    if p.heads < 0 or (p.heads and p.transform % p.heads):
+        raise ModelError(f"{p.heads} attention heads for a width of {p.transform}")
+
+
+def _side_shapes(p: Profile) -> tuple[dict[str, tuple[int, int]], dict[str, tuple[int, ...]]]:
+    """Shapes of the layers and tables of SIC; none without it."""
+    if not p.latents:
+        return {}, {}
+    # Only here, because a decoder of models without SIC gets by without torch.
+    from pipeline.codec.transforms import shapes
+
+    layers, positions = shapes(p)
+    tables: dict[str, tuple[int, ...]] = dict(positions)
+    return layers, tables | {"normal": (LOGISTIC_NODES + 1,), "z": (p.latents, Z_VALUES)}
+
+
+def _take_layers(
+    tensors: Mapping[str, NDArray[Any]], p: Profile, side: Mapping[str, tuple[int, int]]
+) -> dict[str, Layer]:
     shapes = {
         "context": (1, p.width, INPUTS),
-        "fusion": (1, p.fused, p.width),
+        "fusion": (1, p.fused, p.width + p.features),
         "expert_hidden": (p.experts, p.expert_hidden, p.fused),
         "expert_output": (p.experts, p.outputs, p.expert_hidden),
-    }
+    } | {name: (1, *shape) for name, shape in side.items()}
     return {
         name: Layer(
             _take(tensors, f"{name}.weight", np.int8, shape),
@@ -130,10 +160,12 @@ def _take_layers(tensors: Mapping[str, NDArray[Any]], p: Profile) -> dict[str, L
     }
 
 
-def _take_tables(tensors: Mapping[str, NDArray[Any]]) -> Tables:
+def _take_tables(
+    tensors: Mapping[str, NDArray[Any]], side: Mapping[str, tuple[int, ...]]
+) -> Tables:
+    shapes = {name: (size,) for name, size in _TABLE_SIZES.items()} | dict(side)
     return {
-        name: _take(tensors, f"table.{name}", np.int32, (size,))
-        for name, size in _TABLE_SIZES.items()
+        name: _take(tensors, f"table.{name}", np.int32, shape) for name, shape in shapes.items()
     }
 
 
@@ -162,9 +194,24 @@ def _check_exact(name: str, layer: Layer) -> None:
         )
 
 
+def _check_side_table(name: str, table: NDArray[np.int32]) -> None:
+    """Bounds under which latents can be coded and attention stays exact."""
+    if name == "normal":
+        _check_rises(name, table)
+    elif name == "z":
+        if table.min() < 1 or table.max() > EXACT_LIMIT // (2 * Z_VALUES):
+            raise InexactWeights("table z leaves the frequencies that floats hold exactly")
+    elif abs(table.astype(np.int64)).max() > POSITION_LIMIT:
+        raise InexactWeights(f"table {name} leaves [-{POSITION_LIMIT}, {POSITION_LIMIT}]")
+
+
+def _check_rises(name: str, nodes: NDArray[np.int32]) -> None:
+    if nodes.min() < 0 or (np.diff(nodes) < 0).any() or nodes[-1] != LOGISTIC_ONE:
+        raise InexactWeights(f"table {name} does not rise from 0 or more to {LOGISTIC_ONE}")
+
+
 def _check_tables(t: Tables, profile: Profile) -> None:
     """Bounds under which the int32 arithmetic of the mixture cannot overflow."""
-    nodes = t["logistic"]
     ranges = {
         "reciprocal": (0, (2**31 - 2048) // 255 - 1),
         "log_activity": (-127 + 32, 127 + 32),
@@ -176,8 +223,7 @@ def _check_tables(t: Tables, profile: Profile) -> None:
     for name, (low, high) in ranges.items():
         if t[name].min() < low or t[name].max() > high:
             raise InexactWeights(f"table {name} leaves [{low}, {high}]")
-    if (np.diff(nodes) < 0).any() or nodes[-1] != LOGISTIC_ONE:
-        raise InexactWeights("table logistic does not rise to 32768")
+    _check_rises("logistic", t["logistic"])
     if t["exp"][0] != 255:
         raise InexactWeights("table exp does not start with 255")
     if (t["reach"].astype(np.int64) * t["inverse_scale"]).max() >= 2**31:

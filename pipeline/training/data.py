@@ -19,6 +19,7 @@ from pipeline.images.split import is_validation
 from pipeline.segmentation import LabelMap, Segmenter
 
 PATCH = 32
+SIDE_PATCH = 64  # SIC needs room for its latents; as in arXiv 2509.07704
 BLOCK_SHIFT = 4
 BLOCK = 1 << BLOCK_SHIFT  # the unit for which an expert is chosen
 _INPUT_UNIT = 2.0**-INPUT_BITS
@@ -70,6 +71,19 @@ class Batch:
         return Batch(*(getattr(self, f.name)[rows] for f in fields(self)))
 
 
+@dataclass(frozen=True)
+class Sample:
+    """A batch and what comes with it.
+
+    labels: [blocks] int64, or None where the code length is to choose. pixels: [B, 3, H, W]
+    uint8, the patches themselves.
+    """
+
+    batch: Batch
+    labels: Tensor | None
+    pixels: Tensor
+
+
 class PatchSampler:
     """Draws patches with their margin: images by the square root of their area.
 
@@ -78,15 +92,15 @@ class PatchSampler:
     """
 
     def __init__(self, images: Sequence[Pixels], segmenter: Segmenter):
-        large = [i for i in images if min(i.shape[:2]) >= PATCH + 2 * MARGIN]
-        self._images = [_with_labels(i, segmenter) for i in large]
-        area = np.array([i.shape[0] * i.shape[1] for i in self._images], float)
-        self._chance = np.sqrt(area) / np.sqrt(area).sum()
+        self._images = [_with_labels(i, segmenter) for i in images]
 
-    def draw(self, rng: np.random.Generator, count: int) -> "Patches":
-        """`count` patches of 32 x 32."""
-        picks = rng.choice(len(self._images), count, p=self._chance)
-        layers = np.stack([self._one(rng, self._images[i]) for i in picks])
+    def draw(self, rng: np.random.Generator, count: int, size: int) -> "Patches":
+        """`count` patches of `size` x `size` pixels, from images that are large enough."""
+        edge = size + 2 * MARGIN
+        area = [i.shape[0] * i.shape[1] * (min(i.shape[:2]) >= edge) for i in self._images]
+        chance = np.sqrt(area)
+        picks = rng.choice(len(self._images), count, p=chance / chance.sum())
+        layers = np.stack([self._one(rng, self._images[i], size) for i in picks])
         patches, labels = np.ascontiguousarray(layers[..., :3]), layers[..., 3:]
         gray = rng.random(count) < 0.05
         luma = np.rint(patches[gray] @ np.array([0.299, 0.587, 0.114]))
@@ -95,8 +109,8 @@ class PatchSampler:
             _emulate_borders(rng, patch)
         return Patches(patches, gray, _inside(labels))
 
-    def _one(self, rng: np.random.Generator, image: Pixels) -> Pixels:
-        edge = PATCH + 2 * MARGIN
+    def _one(self, rng: np.random.Generator, image: Pixels, size: int) -> Pixels:
+        edge = size + 2 * MARGIN
         y = rng.integers(image.shape[0] - edge + 1)
         x = rng.integers(image.shape[1] - edge + 1)
         crop = image[y : y + edge, x : x + edge]
@@ -186,7 +200,6 @@ class TrainingData:
     """What runs learn from and what they are validated on, loaded once for all of them.
 
     training_images, validation_images: how many there are. validation: one batch an image.
-    Batches come with the labels of their blocks, or None where the code length is to choose.
     """
 
     def __init__(self, folder: Path, segmenter: Segmenter, seed: int = 1):
@@ -196,15 +209,17 @@ class TrainingData:
         self.training_images, self.validation_images = len(training), len(validation)
         self._sampler = PatchSampler(add_scaled(training, seed), segmenter)
         crops = [_validation_crops(_with_labels(image, segmenter)) for image in validation]
-        self.validation = [self._batch(patches) for patches in crops if patches]
+        self.validation = [self._sample(patches) for patches in crops if patches]
 
-    def draw(self, rng: np.random.Generator, count: int) -> tuple[Batch, Tensor | None]:
-        """`count` random patches of the training images."""
-        return self._batch(self._sampler.draw(rng, count))
+    def draw(self, rng: np.random.Generator, count: int, size: int = PATCH) -> Sample:
+        """`count` random patches of the training images, `size` pixels wide and high."""
+        return self._sample(self._sampler.draw(rng, count, size))
 
-    def _batch(self, patches: Patches) -> tuple[Batch, Tensor | None]:
+    def _sample(self, patches: Patches) -> Sample:
         batch = make_batch(patches.pixels, patches.gray, self._tables)
-        return batch, None if patches.labels is None else block_labels(patches.labels)
+        labels = None if patches.labels is None else block_labels(patches.labels)
+        inside = patches.pixels[:, MARGIN:, MARGIN:-MARGIN]
+        return Sample(batch, labels, torch.from_numpy(inside).permute(0, 3, 1, 2))
 
 
 def _validation_crops(layers: Pixels) -> Patches | None:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pipeline.codec.networks import SeecNetwork
 from pipeline.codec.profile import CHANNELS, Profile
-from pipeline.training.data import Batch, TrainingData
+from pipeline.training.data import PATCH, SIDE_PATCH, Batch, Sample, TrainingData, to_blocks
 from pipeline.training.experts import (
     assign,
     copy_first_expert,
@@ -71,7 +71,7 @@ class Trainer:
         self.network = SeecNetwork(profile)
         if not settings.coefficients:
             _silence_coefficients(self.network)
-        self.average = copy.deepcopy(self.network)
+        self.average = copy.deepcopy(self.network).eval()
         self.optimiser = torch.optim.Adam(self.network.parameters(), betas=(0.9, 0.99))
         self.rng = np.random.default_rng(settings.seed)
         self.step = 0
@@ -122,7 +122,7 @@ class Trainer:
         rate *= 0.5 * (1 + math.cos(math.pi * self.progress))
         for group in self.optimiser.param_groups:
             group["lr"] = max(rate, 1e-6)
-        loss = self._loss(*self.data.draw(self.rng, s.batch))
+        loss = self._loss(self._draw())
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
@@ -134,12 +134,21 @@ class Trainer:
                 kept.lerp_(new, 1 - decay)
         return float(loss.detach())
 
-    def _loss(self, batch: Batch, labels: Tensor | None) -> Tensor:
+    def _draw(self) -> Sample:
+        """As many pixels with SIC as without, in fewer and larger patches."""
+        count, size = self.settings.batch, PATCH
+        if self.network.side is not None:
+            count, size = max(1, count * PATCH**2 // SIDE_PATCH**2), SIDE_PATCH
+        return self.data.draw(self.rng, count, size)
+
+    def _loss(self, sample: Sample) -> Tensor:
         """Mean bits per coded sub-pixel, each block under its label or the expert it draws."""
-        features = self.network.features(batch.inputs)
+        batch, labels = sample.batch, sample.labels
+        features, side_bits = fused_features(self.network, sample)
         if labels is None:
             labels = self._assigned(features.detach(), batch)
-        return labelled_bits(self.network, features, batch, labels) / batch.weight.sum()
+        bits = labelled_bits(self.network, features, batch, labels) + side_bits
+        return bits / batch.weight.sum()
 
     def _assigned(self, features: Tensor, batch: Batch) -> Tensor:
         s = self.settings
@@ -196,20 +205,28 @@ def _silence_coefficients(network: SeecNetwork) -> None:
         parameter.register_hook(without_beta)
 
 
+def fused_features(network: SeecNetwork, sample: Sample) -> tuple[Tensor, Tensor]:
+    """Fused features [pixels, fused], and the bits of y and z (SIC), 0 without."""
+    if network.side is None:
+        return network.features(sample.batch.inputs), torch.zeros(())
+    side, bits = network.side(sample.pixels)
+    return network.features(sample.batch.inputs, to_blocks(side.permute(0, 2, 3, 1))), bits
+
+
 @torch.no_grad()
-def evaluate(
-    network: SeecNetwork, batches: Sequence[tuple[Batch, Tensor | None]]
-) -> tuple[float, tuple[float, ...]]:
+def evaluate(network: SeecNetwork, samples: Sequence[Sample]) -> tuple[float, tuple[float, ...]]:
     """Mean over images of bits per sub-pixel, and the share of blocks of each expert.
 
-    batches: with the labels of their blocks, where None gives each block its best expert.
+    Where a sample has no labels each block counts under its best expert.
     """
     bpsp: list[float] = []
     counts = torch.zeros(network.profile.experts)
-    for batch, given in batches:
-        lengths = expert_code_lengths(network, network.features(batch.inputs), batch)
+    for sample in samples:
+        batch, given = sample.batch, sample.labels
+        features, side_bits = fused_features(network, sample)
+        lengths = expert_code_lengths(network, features, batch)
         labels = lengths.argmin(-1) if given is None else given
-        bits = lengths.gather(-1, labels[:, None]).sum()
+        bits = lengths.gather(-1, labels[:, None]).sum() + side_bits
         bpsp.append(float(bits / batch.weight.sum()))
         counts += torch.bincount(labels, minlength=len(counts))
     return float(np.mean(bpsp)), tuple((counts / counts.sum()).tolist())

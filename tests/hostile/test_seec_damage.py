@@ -114,8 +114,8 @@ def test_a_huge_image_backed_by_few_bytes_ends_at_once():
 
 def test_unknown_sections_and_flags_are_refused_by_name(blob):
     container = c.parse(blob)
-    future = c.Section(c.SectionKind.LATENTS, c.Coding.RANGE, b"")
-    with pytest.raises(UnsupportedVersion, match="LATENTS"):
+    future = c.Section(c.SectionKind.COLOUR_SET, c.Coding.RANGE, b"")
+    with pytest.raises(UnsupportedVersion, match="COLOUR_SET"):
         decode(resealed(blob, sections=(future, *container.sections)))
     flagged = bytearray(blob)
     flagged[5] = 4
@@ -128,8 +128,17 @@ def test_unknown_sections_and_flags_are_refused_by_name(blob):
 def test_two_label_maps_are_one_too_many(blob):
     container = c.parse(blob)
     labels = c.Section(c.SectionKind.LABELS, c.Coding.RANGE, bytes(4))
-    with pytest.raises(SectionCorrupt):
+    with pytest.raises(FormatError, match="repeated"):
         decode(resealed(blob, sections=(labels, labels, *container.sections)))
+
+
+def test_latents_of_a_model_without_sic_are_refused(blob):
+    container = c.parse(blob)
+    kinds = (c.SectionKind.HYPER_LATENTS, c.SectionKind.LATENTS)
+    latents = [c.Section(kind, c.Coding.RANGE, bytes(8)) for kind in kinds]
+    (groups,) = [[s for s in container.sections if s.kind is c.SectionKind.TILE_GROUP]]
+    with pytest.raises(SectionCorrupt, match="latents"):
+        decode(resealed(blob, sections=(*latents, *groups)))
 
 
 def test_an_empty_file_is_truncated():

@@ -15,7 +15,8 @@ from pipeline.codec.networks import SeecNetwork
 from pipeline.codec.profile import Profile
 from pipeline.codec.tables import build_tables
 from pipeline.images.split import is_validation
-from pipeline.segmentation import LabelMap, RateSegmenter
+from pipeline.segmentation import LabelMap
+from pipeline.segmentation.rate import RateSegmenter
 from pipeline.training.data import Batch, Pixels, TrainingData, block_labels, make_batch
 from pipeline.training.experts import (
     assign,
@@ -158,10 +159,10 @@ def test_block_labels_are_the_majority_in_the_order_of_the_pixels(batch):
 
 def test_labels_travel_with_their_pixels(photographs: Path):
     data = TrainingData(photographs, HalvesSegmenter())
-    for batch, labels in data.validation:
-        assert labels is not None
-        assert labels.shape == (batch.blocks,)
-    _, drawn = data.draw(np.random.default_rng(1), 16)
+    for sample in data.validation:
+        assert sample.labels is not None
+        assert sample.labels.shape == (sample.batch.blocks,)
+    drawn = data.draw(np.random.default_rng(1), 16).labels
     assert drawn is not None
     assert set(drawn.tolist()) == {0, 1}
 
