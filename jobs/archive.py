@@ -9,12 +9,12 @@ from typing import Any
 import click
 
 from jobs.interface import ExitCode, command, progress
-from jobs.options import ray_options
+from jobs.options import ray_options, segmentation_option
 from pipeline.archive.archive import Archive
 from pipeline.archive.planning import new_files, quarantined_files, seen_files
 from pipeline.archive.runs import missing_shards, open_run
 from pipeline.codec import default_model
-from pipeline.segmentation.registry import NAMES
+from pipeline.segmentation import check_labels, make_segmenter
 from pipeline.stages.archiving import ArchivingRun
 from pipeline.stages.cluster import cluster
 from pipeline.storage import Source, Store
@@ -102,6 +102,7 @@ def run(settings: Settings) -> ArchiveSummary:
     interrupted = archive.state.open_run
     if interrupted and not settings.new_plan:
         _check_source(interrupted, source)
+        _check_segmentation(archive.plan(interrupted).settings.segmentation)
         timings += _carry_out(archive, source, interrupted, settings)
         runs.append(interrupted.run_id)
     planned = _plan(archive, source, settings)
@@ -135,12 +136,18 @@ def _check_source(interrupted: RunRecord, source: Source) -> None:
         )
 
 
+def _check_segmentation(name: str) -> None:
+    """ModelError before anything is written if this source cannot label images here."""
+    check_labels(make_segmenter(name), default_model().profile.experts)
+
+
 def _plan(archive: Archive, source: Source, settings: Settings) -> RunRecord | None:
     """Open a run for the files that are new; None if there are none."""
     retry = quarantined_files(archive) if settings.retry_quarantine else set[str]()
     files = new_files(source.files(), seen_files(archive), retry)
     if not files:
         return None
+    _check_segmentation(settings.segmentation)
     model = default_model()
     plan = PlanSettings(
         model_id=model.id,
@@ -183,12 +190,7 @@ def _carry_out(
 )
 @click.argument("source")
 @click.argument("archive")
-@click.option(
-    "--segmentation",
-    type=click.Choice(NAMES),
-    default=_DEFAULTS.segmentation,
-    help="Where label maps come from.",
-)
+@segmentation_option(default=_DEFAULTS.segmentation)
 @click.option(
     "--max-pixels",
     type=click.IntRange(min=0, max=MAX_PIXELS),

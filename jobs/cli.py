@@ -15,6 +15,7 @@ _COMMANDS = {
     "info": "Describe a .seec file or an archive.",
     "encode": "Encode one image as a .seec file.",
     "decode": "Decode a .seec file to an image.",
+    "segment": "Write the label maps of images.",
     "explain": "Show where the bits of an image go.",
     "bench": "Measure rate and speed of SEEC and its peers.",
     "evaluate": "Measure what each part of the codec brings.",

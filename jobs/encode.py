@@ -1,5 +1,6 @@
 """Encode one image: `python -m jobs.encode IN OUT.seec`."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,18 +10,25 @@ import click
 
 from jobs import files
 from jobs.interface import ExitCode, command, figures
-from pipeline.codec import encode, load_model
+from jobs.options import segmentation_option
+from pipeline.codec import default_model, encode, load_model
 from pipeline.images.picture import read_picture
+from pipeline.segmentation import check_labels, label_image, make_segmenter
 from schemas.errors import UnreadableImage
+from schemas.names import escape
 
 
 @dataclass(frozen=True)
 class Settings:
-    """source, target: paths or URLs. model: a weights file; None is the packaged one."""
+    """source, target: paths or URLs. model: a weights file; None is the packaged one.
+
+    segmentation: where the label map comes from.
+    """
 
     source: str
     target: str
     model: Path | None = None
+    segmentation: str = "rate"
     threads: int = 1
     force: bool = False
 
@@ -56,7 +64,10 @@ class Summary:
 
 
 def run(settings: Settings) -> Summary:
-    """Encode one image file. Raises UnreadableImage, ObjectExists, StorageError, ModelError."""
+    """Encode one image file.
+
+    Raises UnreadableImage, UnreadableMask, ObjectExists, StorageError, ModelError.
+    """
     if not settings.force:
         files.refuse_to_replace(settings.target)
     source = files.read(settings.source)
@@ -66,8 +77,18 @@ def run(settings: Settings) -> Summary:
         raise UnreadableImage(
             f"{settings.source}: {error}; `seec archive` keeps such a file byte for byte"
         ) from None
-    model = load_model(settings.model.read_bytes()) if settings.model else None
-    blob = encode(pixels, model=model, threads=settings.threads)
+    model = load_model(settings.model.read_bytes()) if settings.model else default_model()
+    experts = model.profile.experts
+    segmenter = make_segmenter(settings.segmentation)
+    check_labels(segmenter, experts)
+    name = escape(os.fsencode(settings.source.rpartition("/")[2]))
+    blob = encode(
+        pixels,
+        labels=label_image(segmenter, pixels, name, experts),
+        regions=segmenter.proposes,
+        model=model,
+        threads=settings.threads,
+    )
     files.write(settings.target, blob, force=settings.force)
     height, width = pixels.shape[:2]
     channels = 1 if pixels.ndim == 2 else 3
@@ -85,6 +106,7 @@ def run(settings: Settings) -> Summary:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Weights file instead of the packaged one; decoding will need it, too.",
 )
+@segmentation_option(default=Settings.segmentation)
 @click.option(
     "--threads", type=click.IntRange(min=1), default=1, help="They do not change the bytes."
 )

@@ -49,7 +49,9 @@ def measure(
         intersection_over_union(saliency >= segmenter.threshold, mask)
         for saliency, mask in zip(maps, masks, strict=True)
     ]
-    return SaliencyFigures(len(images), float(np.mean(overlaps)), max_f_measure(maps, masks), seconds)
+    return SaliencyFigures(
+        len(images), float(np.mean(overlaps)), max_f_measure(maps, masks), seconds
+    )
 
 
 def intersection_over_union(found: NDArray[np.bool_], mask: NDArray[np.bool_]) -> float:

@@ -60,7 +60,9 @@ class _Decoder(nn.Module):
         for level, width in zip((4, 3, 2), channels[1:], strict=True):
             self.add_module(f"lateral_block{level}", _Lateral(width))
             self.add_module(f"conv_ms_spvn_{level}", nn.Conv2d(width, 1, 1))
-            edges = nn.Sequential(nn.Conv2d(width, _EDGES, 3, 1, 1), nn.BatchNorm2d(_EDGES), nn.ReLU())
+            edges = nn.Sequential(
+                nn.Conv2d(width, _EDGES, 3, 1, 1), nn.BatchNorm2d(_EDGES), nn.ReLU()
+            )
             self.add_module(f"gdt_convs_{level}", edges)
             self.add_module(f"gdt_convs_pred_{level}", nn.Sequential(nn.Conv2d(_EDGES, 1, 1)))
             self.add_module(f"gdt_convs_attn_{level}", nn.Sequential(nn.Conv2d(_EDGES, 1, 1)))
@@ -175,14 +177,16 @@ class DeformableConv(nn.Module):
         total = x.new_zeros(len(x), self.regular_conv.out_channels, *x.shape[2:])
         for tap in range(self._kernel**2):
             row, column = divmod(tap, self._kernel)
-            moved = _sampled(x, offsets[:, tap], row - self._kernel // 2, column - self._kernel // 2)
+            moved = _sampled(
+                x, offsets[:, tap], row - self._kernel // 2, column - self._kernel // 2
+            )
             kernel = self.regular_conv.weight[:, :, row, column]
             total += torch.einsum("oc,bchw->bohw", kernel, moved * weights[:, tap, None])
         return total
 
 
 def _sampled(x: Tensor, offset: Tensor, row: int, column: int) -> Tensor:
-    """x at each place moved by (row, column) plus its own offset; zero outside."""
+    """X at each place moved by (row, column) plus its own offset; zero outside."""
     height, width = x.shape[2:]
     y = torch.arange(height, dtype=x.dtype, device=x.device)[:, None] + row + offset[:, 0]
     z = torch.arange(width, dtype=x.dtype, device=x.device) + column + offset[:, 1]

@@ -1,8 +1,8 @@
 """`masks:DIR`: label maps that lie beside the images, as small pictures."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from PIL import Image
 
 from pipeline.segmentation.protocol import MAX_LABELS, LabelMap, Pixels
 from schemas.errors import ModelError, UnreadableMask
+from schemas.names import unescape
 
 SUFFIXES = (".png", ".pgm", ".webp")
 _ON = 255
@@ -18,8 +19,8 @@ _ON = 255
 class MaskSegmenter:
     """Looks label maps up by the path of the image, under another suffix."""
 
-    labels: ClassVar[int | None] = None
-    proposes: ClassVar[bool] = False
+    labels = None
+    proposes = False
 
     def __init__(self, folder: Path):
         if not folder.is_dir():
@@ -40,8 +41,8 @@ class MaskSegmenter:
         return [self._one(image, name) for image, name in zip(images, names, strict=True)]
 
     def _one(self, image: Pixels, name: str) -> LabelMap:
-        stem = self._folder / name
-        path = next((p for s in SUFFIXES if (p := stem.with_suffix(s)).is_file()), None)
+        place = self._folder / os.fsdecode(unescape(name))
+        path = next((p for s in SUFFIXES if (p := place.with_suffix(s)).is_file()), None)
         if path is None:
             raise UnreadableMask(f"{name}: no mask, as {' or '.join(SUFFIXES)}, among the masks")
         labels = labels_in(path, name)
@@ -65,7 +66,7 @@ def labels_in(path: Path, name: str) -> LabelMap:
             values: NDArray[np.uint8] = np.array(picture, np.uint8)
             indexed = picture.mode == "P"
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise UnreadableMask(f"{name}: the mask cannot be read, {error}") from error
+        raise UnreadableMask(f"{name}: the mask is no picture that can be read") from error
     largest = int(values.max())
     if largest < MAX_LABELS:
         return values

@@ -31,7 +31,7 @@ def load_onnx(path: Path) -> SaliencySegmenter:
     options.intra_op_num_threads = 1
     try:
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # noqa: BLE001, onnxruntime's errors share no other base
+    except Exception as error:
         raise ModelError(f"{path}: onnxruntime cannot load it, {error}") from error
     size = _input_size(path, session)
     segmenter = SaliencySegmenter(f"onnx:{path}", size, partial(_predict, path, session))
@@ -55,7 +55,7 @@ def _input_size(path: Path, session: Any) -> int:
 def _predict(path: Path, session: Any, pixels: NDArray[np.float32]) -> Saliency:
     try:
         out = session.run(None, {session.get_inputs()[0].name: normalised(pixels)[None]})[0]
-    except Exception as error:  # noqa: BLE001, onnxruntime's errors share no other base
+    except Exception as error:
         raise ModelError(f"{path}: onnxruntime cannot run it, {error}") from error
     saliency = np.asarray(out, np.float32)
     if saliency.ndim not in (3, 4) or saliency.size != saliency.shape[-1] * saliency.shape[-2]:
@@ -63,4 +63,4 @@ def _predict(path: Path, session: Any, pixels: NDArray[np.float32]) -> Saliency:
     saliency = saliency.reshape(saliency.shape[-2:])
     if saliency.min() < 0 or saliency.max() > 1:
         saliency = 1 / (1 + np.exp(-saliency))
-    return saliency
+    return saliency.astype(np.float32)

@@ -1,8 +1,7 @@
 """`X+rate`: X proposes regions, code length disposes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, field
 
 from pipeline.segmentation.protocol import LabelMap, Pixels, Segmenter
 
@@ -12,8 +11,8 @@ class Proposals:
     """The label maps of another source, whose labels only name regions."""
 
     source: Segmenter
-    labels: ClassVar[int | None] = None
-    proposes: ClassVar[bool] = True
+    labels: int | None = field(default=None, init=False)
+    proposes: bool = field(default=True, init=False)
 
     @property
     def name(self) -> str:

@@ -1,7 +1,6 @@
 """Sources that look at no pixel: `none`, and `rate`, where the encoder decides."""
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 import numpy as np
 
@@ -11,9 +10,9 @@ from pipeline.segmentation.protocol import LabelMap, Pixels
 class NoSegmenter:
     """One class: the first entropy model speaks everywhere."""
 
-    name: ClassVar[str] = "none"
-    labels: ClassVar[int | None] = 1
-    proposes: ClassVar[bool] = False
+    name = "none"
+    labels = 1
+    proposes = False
 
     def segment(
         self, images: Sequence[Pixels], names: Sequence[str] | None = None
@@ -25,9 +24,9 @@ class NoSegmenter:
 class RateSegmenter:
     """Leaves every label to the encoder, which measures each block under each expert."""
 
-    name: ClassVar[str] = "rate"
-    labels: ClassVar[int | None] = None
-    proposes: ClassVar[bool] = False
+    name = "rate"
+    labels = None
+    proposes = False
 
     def segment(
         self, images: Sequence[Pixels], names: Sequence[str] | None = None

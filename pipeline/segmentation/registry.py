@@ -10,7 +10,6 @@ from pipeline.segmentation.proposals import Proposals
 from pipeline.segmentation.protocol import Segmenter
 from pipeline.segmentation.rate import NoSegmenter, RateSegmenter
 from pipeline.segmentation.salient import load_salient
-from schemas.errors import ModelError
 
 _PROPOSES = "+rate"
 
@@ -43,15 +42,6 @@ def make_segmenter(name: str, device: str = "cpu") -> Segmenter:
     kind, path, proposes = _parse(name)
     source = _PLAIN[kind](device) if path is None else _WITH_PATH[kind](Path(path), device)
     return Proposals(source) if proposes else source
-
-
-def check_labels(segmenter: Segmenter, experts: int) -> None:
-    """ModelError if a source's labels are more than the entropy models that they name."""
-    if segmenter.labels is not None and segmenter.labels > experts:
-        raise ModelError(
-            f"{segmenter.name} has {segmenter.labels} labels and the model {experts} experts; "
-            f"{segmenter.name}{_PROPOSES} lets the encoder pick the expert of each region"
-        )
 
 
 def _parse(name: str) -> tuple[str, str | None, bool]:

@@ -1,8 +1,7 @@
 """From what a network says about a small picture to the label map of a large one."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -37,8 +36,8 @@ class SaliencySegmenter:
     size: int
     predict: Predict
     threshold: float = 0.5
-    labels: ClassVar[int | None] = 2
-    proposes: ClassVar[bool] = False
+    labels: int | None = field(default=2, init=False)
+    proposes: bool = field(default=False, init=False)
 
     def segment(
         self, images: Sequence[Pixels], names: Sequence[str] | None = None
@@ -56,11 +55,9 @@ class SaliencySegmenter:
 
     def _refined(self, image: Pixels) -> Saliency:
         picture = Image.fromarray(image).convert("RGB")
-        guide = np.asarray(_reduced(picture)) @ (_LUMA / 255)
-        square = picture.resize(
-            (self.size, self.size), Image.Resampling.BILINEAR, reducing_gap=2.0
-        )
-        pixels = np.asarray(square, np.float32).transpose(2, 0, 1) / 255
+        guide = (np.asarray(_reduced(picture), np.float32) @ _LUMA / 255).astype(np.float32)
+        square = picture.resize((self.size, self.size), Image.Resampling.BILINEAR, reducing_gap=2.0)
+        pixels = np.asarray(square, np.float32).transpose(2, 0, 1) / np.float32(255)
         return sharpen(self.predict(pixels), guide)
 
 

@@ -36,7 +36,7 @@ def load_salient(payload: bytes | None = None, device: str = "cpu") -> SaliencyS
         size, threshold = int(card["size"]), float(card["threshold"])
     except (SafetensorError, RuntimeError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"no weights of the network `salient`: {error}") from error
-    network.to(device, memory_format=torch.channels_last)
+    network = network.to(device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     return SaliencySegmenter(NAME, size, partial(_predict, network, device), threshold)
 
 

@@ -25,7 +25,7 @@ class ConvUnit(nn.Module):
         self.conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
         self.norm: nn.Module = nn.BatchNorm2d(outputs)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
         return f.relu(self.norm(self.conv(x)))
 
     def fold(self) -> None:
@@ -43,7 +43,7 @@ class Residual(nn.Module):
         self.first = ConvUnit(width, width)
         self.second = ConvUnit(width, width)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
         return x + self.second(self.first(x))
 
 
@@ -57,9 +57,11 @@ class Attention(nn.Module):
         self.mix = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
         self.norm_feed = nn.LayerNorm(width)
-        self.feed = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
+        self.feed = nn.Sequential(
+            nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
+        )
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
         batch, width, rows, columns = x.shape
         tokens = x.flatten(2).transpose(1, 2) + self.place(_waves(rows, columns, x))
         parts = self.mix(self.norm_mix(tokens)).reshape(batch, rows * columns, 3, _HEADS, -1)

@@ -49,11 +49,10 @@ class SwinTransformer(nn.Module):
         x = self.patch_embed(x)
         outputs: list[Tensor] = []
         for stage, layer in enumerate(self.layers):
-            for block in layer.blocks:
-                x = block(x)
+            x = layer(x)
             outputs.append(getattr(self, f"norm{stage}")(x).permute(0, 3, 1, 2))
-            if layer.downsample is not None:
-                x = layer.downsample(x)
+            if stage + 1 < len(self.layers):
+                x = layer.get_submodule("downsample")(x)
         return outputs
 
 
@@ -72,7 +71,13 @@ class _Stage(nn.Module):
         super().__init__()
         shifts = [window // 2 if block % 2 else 0 for block in range(depth)]
         self.blocks = nn.ModuleList(_Block(width, heads, window, shift) for shift in shifts)
-        self.downsample = _PatchMerging(width) if merge else None
+        if merge:
+            self.downsample = _PatchMerging(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for block in self.blocks:
+            x = block(x)
+        return x
 
 
 class _PatchMerging(nn.Module):

@@ -8,6 +8,8 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 
+from pipeline.archive.archive import read_recorded
+from pipeline.codec import load_model
 from pipeline.stages.batch import Batch, cut_batches
 from pipeline.stages.cluster import CRASHES, Placement, cause_of
 from pipeline.stages.pool import Pool
@@ -22,7 +24,7 @@ from pipeline.stages.tasks import (
 from pipeline.storage import Source, Store
 from schemas.archive import shard_name
 from schemas.commit import RunRecord, ShardRecord
-from schemas.errors import ModelError, SourceError
+from schemas.errors import ModelError, SourceError, UnreadableMask
 from schemas.manifest import QuarantineRow
 from schemas.plan import Plan
 from schemas.report import Timing
@@ -60,6 +62,7 @@ class _Flight:
     shard: _Shard
     report: Any
     entries: Any
+    refused: Any
     segment_s: Any
     encode_s: Any
     segmenter: Any
@@ -91,9 +94,12 @@ class ArchivingRun:
             lambda: EncodeActor.options(**options).remote(store, run.model, placement.device),
         )
         name = plan.settings.segmentation
+        experts = load_model(read_recorded(store, run.model)).profile.experts
         self._segmenters = Pool(
             placement.segmenters,
-            lambda: SegmentActor.options(**placement.segmenter_options).remote(name),
+            lambda: SegmentActor.options(**placement.segmenter_options).remote(
+                name, experts, placement.device
+            ),
         )
         self._budget_bytes = BUDGET_BYTES * count
         self._max_shards = 2 + count // 4
@@ -158,10 +164,12 @@ class ArchivingRun:
     def _send(self, shard: _Shard, batch: Batch) -> None:
         segmenter, encoder = self._segmenters.take(), self._encoders.take()
         refs: Any = read_batch.remote(self._source, batch, self._run.run_id, self._plan.settings)
-        report, drafts, images = refs
-        labels, segment_s = segmenter.segment.remote(images)
-        entries, encode_s = encoder.encode.remote(drafts, images, labels)
-        flight = _Flight(batch, shard, report, entries, segment_s, encode_s, segmenter, encoder)
+        report, drafts, paths, images = refs
+        segmented, refused, segment_s = segmenter.segment.remote(paths, images)
+        entries, encode_s = encoder.encode.remote(drafts, images, segmented)
+        flight = _Flight(
+            batch, shard, report, entries, refused, segment_s, encode_s, segmenter, encoder
+        )
         self._flights[encode_s] = flight
         shard.running += 1
 
@@ -173,14 +181,20 @@ class ArchivingRun:
         self._encoders.give_back(flight.encoder)
         try:
             report: ReadReport
-            report, segment_s, encode_s = ray.get(
-                [flight.report, flight.segment_s, flight.encode_s]
+            refused: dict[str, UnreadableMask]
+            report, refused, segment_s, encode_s = ray.get(
+                [flight.report, flight.refused, flight.segment_s, flight.encode_s]
             )
         except RayError as error:
             self._retry(shard, flight.batch, error)
             return
         shard.entries.append(flight.entries)
         shard.failed += report.failed
+        shard.failed += [
+            quarantined(file, self._run.run_id, refused[file.path])
+            for file in flight.batch.files
+            if file.path in refused
+        ]
         shard.waiting.extend(cut_batches(report.deferred))
         shard.read_s += report.read_s
         shard.segment_s += segment_s

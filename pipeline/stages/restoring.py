@@ -9,6 +9,7 @@ from typing import Any
 import ray
 
 from pipeline.archive.shard import payloads
+from pipeline.images import png
 from pipeline.routes.rebuild import rebuild
 from pipeline.stages.cluster import fetch
 from pipeline.stages.verifying import archived_model, group_rows
@@ -23,13 +24,19 @@ RESTORED, KEPT, FAILED = "restored", "kept", "failed"
 
 @dataclass(frozen=True)
 class Restored:
-    """What became of one file: outcome, its size, and the reason if it failed."""
+    """What became of one file: outcome, its size, and the reason if it failed.
+
+    background_error: of a file that came back with a lossy background, as in `schemas.loss`.
+    noted: whether the file itself says so.
+    """
 
     path: str
     outcome: str
     size_bytes: int = 0
     error: str = ""
     reason: str = ""
+    background_error: int | None = None
+    noted: bool = False
 
 
 def restore_shards(
@@ -101,7 +108,14 @@ def _restore_row(
         return Restored(row.path, KEPT)
     except SeecError as error:
         return _failed(row, error)
-    return Restored(row.path, RESTORED, len(data))
+    lossy = row.background_error is not None
+    return Restored(
+        path=row.path,
+        outcome=RESTORED,
+        size_bytes=len(data),
+        background_error=row.background_error,
+        noted=lossy and row.format == png.FORMAT,
+    )
 
 
 def _failed(row: Row, error: SeecError) -> Restored:

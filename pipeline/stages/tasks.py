@@ -11,12 +11,12 @@ from pipeline.archive.shard import write_shard
 from pipeline.codec import Encoder, load_model
 from pipeline.images.picture import Pixels
 from pipeline.routes.choose import Draft, draft, draft_stored, pixels_in, settle
-from pipeline.segmentation import LabelMap, make_segmenter
+from pipeline.segmentation import LabelMap, label_image, make_segmenter
 from pipeline.stages.batch import Batch
 from pipeline.stages.cluster import TASK_CPUS
 from pipeline.storage import Source, Store
 from schemas.commit import ObjectRecord, ShardRecord
-from schemas.errors import LimitExceeded, SeecError, SourceError
+from schemas.errors import LimitExceeded, SeecError, SourceError, UnreadableMask
 from schemas.manifest import Entry, QuarantineRow
 from schemas.plan import PlanSettings, SourceFile
 
@@ -33,6 +33,17 @@ class ReadReport:
     read_s: float = 0.0
 
 
+@dataclass(frozen=True)
+class Segmented:
+    """Label maps of a batch's images, or why there is none.
+
+    proposes: they name regions, and the encoder picks the entropy model of each.
+    """
+
+    labels: list[LabelMap | UnreadableMask | None]
+    proposes: bool
+
+
 def quarantined(file: SourceFile, run_id: str, error: SeecError) -> QuarantineRow:
     """The quarantine row of a file that raised `error`."""
     # The path is in the row; a message that repeats it would tie the bytes to where it was read.
@@ -42,17 +53,18 @@ def quarantined(file: SourceFile, run_id: str, error: SeecError) -> QuarantineRo
     )
 
 
-@ray.remote(num_cpus=TASK_CPUS, max_retries=0, num_returns=3)
+@ray.remote(num_cpus=TASK_CPUS, max_retries=0, num_returns=4)
 def read_batch(
     source: Source, batch: Batch, run_id: str, settings: PlanSettings
-) -> tuple[ReadReport, list[Draft], list[Pixels]]:
+) -> tuple[ReadReport, list[Draft], list[str], list[Pixels]]:
     """Read files, and decode those that SEEC may take.
 
-    Returns the report, a draft per file read, and the pixels of the drafts that have any.
+    Returns the report, a draft per file read, and paths and pixels of the drafts that have any.
     """
     start = time.perf_counter()
     report = ReadReport()
     drafts: list[Draft] = []
+    paths: list[str] = []
     images: list[Pixels] = []
     used = 0
     for file in batch.files:
@@ -71,10 +83,11 @@ def read_batch(
         made, image = draft(file, data, settings.max_pixels)
         drafts.append(made)
         if image is not None:
+            paths.append(file.path)
             images.append(image)
             used += pixels
     report.read_s = time.perf_counter() - start
-    return report, drafts, images
+    return report, drafts, paths, images
 
 
 def _read(source: Source, file: SourceFile, settings: PlanSettings) -> bytes:
@@ -89,18 +102,29 @@ def _read(source: Source, file: SourceFile, settings: PlanSettings) -> bytes:
 class SegmentActor:
     """Labels images; the segmentation source is made once."""
 
-    def __init__(self, name: str) -> None:
-        self._segmenter = make_segmenter(name)
+    def __init__(self, name: str, experts: int, device: str) -> None:
+        self._segmenter, self._experts = make_segmenter(name, device), experts
 
     def ready(self) -> bool:
         """Answers once the actor is up."""
         return True
 
-    @ray.method(num_returns=2)
-    def segment(self, images: Sequence[Pixels]) -> tuple[list[LabelMap | None], float]:
-        """Label maps, and seconds taken."""
+    @ray.method(num_returns=3)
+    def segment(
+        self, paths: Sequence[str], images: Sequence[Pixels]
+    ) -> tuple[Segmented, dict[str, UnreadableMask], float]:
+        """Label maps, which paths have none and why, and seconds taken."""
         start = time.perf_counter()
-        return self._segmenter.segment(images), time.perf_counter() - start
+        labels: list[LabelMap | UnreadableMask | None] = []
+        refused: dict[str, UnreadableMask] = {}
+        for path, image in zip(paths, images, strict=True):
+            try:
+                labels.append(label_image(self._segmenter, image, path, self._experts))
+            except UnreadableMask as error:
+                refused[path] = error
+                labels.append(error)
+        segmented = Segmented(labels, self._segmenter.proposes)
+        return segmented, refused, time.perf_counter() - start
 
 
 @ray.remote(max_restarts=-1, max_task_retries=0)
@@ -121,19 +145,37 @@ class EncodeActor:
         self,
         drafts: Sequence[Draft],
         images: Sequence[Pixels],
-        labels: Sequence[LabelMap | None],
+        segmented: Segmented,
     ) -> tuple[list[Entry], float]:
-        """Entries in the order of the drafts, and seconds taken.
+        """Entries in the order of the drafts, and seconds taken; none where there is no label map.
 
-        images, labels: of the drafts that have pixels, in their order.
+        images, segmented: of the drafts that have pixels, in their order.
         """
         start = time.perf_counter()
-        codes = iter(self._encoder.encode_batch(images, labels) if images else [])
+        labels = iter(segmented.labels)
+        kept = [
+            made
+            for made in drafts
+            if made.coded is None or not isinstance(next(labels), UnreadableMask)
+        ]
+        codes = iter(self._codes(images, segmented))
         entries = [
             settle(made, next(codes) if made.coded is not None else None, self._model.id)
-            for made in drafts
+            for made in kept
         ]
         return entries, time.perf_counter() - start
+
+    def _codes(self, images: Sequence[Pixels], segmented: Segmented) -> list[bytes]:
+        pairs = [
+            (image, labels)
+            for image, labels in zip(images, segmented.labels, strict=True)
+            if not isinstance(labels, UnreadableMask)
+        ]
+        return self._encoder.encode_batch(
+            [image for image, _ in pairs],
+            [labels for _, labels in pairs],
+            regions=segmented.proposes,
+        )
 
 
 @ray.remote(num_cpus=TASK_CPUS, max_retries=3, num_returns=2)

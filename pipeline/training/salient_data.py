@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +42,14 @@ def load_pair(folder: Path, name: str) -> tuple[NDArray[np.uint8], NDArray[np.bo
         return pixels, np.asarray(mask.convert("L")) > 127
 
 
+def load_pairs(
+    folder: Path, names: Sequence[str]
+) -> tuple[list[NDArray[np.uint8]], list[NDArray[np.bool_]]]:
+    """Images and masks of these names, as `load_pair` gives them."""
+    pairs = [load_pair(folder, name) for name in names]
+    return [image for image, _ in pairs], [mask for _, mask in pairs]
+
+
 class SalientData:
     """Training images, resized to squares, with backgrounds from which the object is gone."""
 
@@ -49,7 +58,10 @@ class SalientData:
         self._images = torch.stack([image for image, _ in pairs])
         self._masks = torch.stack([mask for _, mask in pairs])
         self._backgrounds = torch.cat(
-            [_without_object(i[None], m[None]) for i, m in zip(self._images, self._masks)]
+            [
+                _without_object(image[None], mask[None])
+                for image, mask in zip(self._images, self._masks, strict=True)
+            ]
         )
 
     def __len__(self) -> int:

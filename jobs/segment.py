@@ -1,0 +1,148 @@
+"""Write label maps: `python -m jobs.segment IN... OUTDIR`."""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from jobs import files
+from jobs.interface import ExitCode, command, figures, progress
+from jobs.options import segmentation_option
+from pipeline.benchmark.label_maps import chosen_blocks, enlarged
+from pipeline.codec import default_model
+from pipeline.images.picture import read_picture
+from pipeline.segmentation import LabelMap, Segmenter, check_labels, label_image, make_segmenter
+from pipeline.storage import Source
+from schemas.errors import SourceError
+from schemas.names import escape, unescape
+from schemas.plan import SourceFile
+
+Read = Callable[[], bytes]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """sources: images or folders of images, as paths or URLs. target: folder of the label maps.
+
+    visible: stretch labels over black to white, for people.
+    """
+
+    sources: tuple[str, ...]
+    target: Path
+    segmentation: str = "salient"
+    visible: bool = False
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How many maps there are, how often each label stands in them, and what failed."""
+
+    target: str
+    maps: int
+    label_shares: list[float]
+    failed: list[str] = field(default_factory=list)
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """UNEXPECTED where an image could not be labelled."""
+        return ExitCode.UNEXPECTED if self.failed else ExitCode.OK
+
+    def as_dict(self) -> dict[str, Any]:
+        """All figures by name."""
+        return figures(self)
+
+    def lines(self) -> Iterator[str]:
+        """One line, and one for each file that failed."""
+        shares = ", ".join(f"{label}: {share:.1%}" for label, share in enumerate(self.label_shares))
+        yield f"{self.target}: {self.maps} label maps ({shares})"
+        yield from self.failed
+
+
+def run(settings: Settings) -> Summary:
+    """Label all images. Raises ModelError, StorageError; files that fail are in the summary."""
+    segmenter = make_segmenter(settings.segmentation)
+    check_labels(segmenter, default_model().profile.experts)
+    found = [entry for url in settings.sources for entry in _images(url)]
+    counts = np.zeros(256, np.int64)
+    failed: list[str] = []
+    with progress("segment", len(found), "images") as shown:
+        for path, read in found:
+            try:
+                labels = _labels(segmenter, path, read)
+            except SourceError as error:
+                failed.append(f"{path}: {str(error).removeprefix(f'{path}: ')}")
+            else:
+                counts += np.bincount(labels.ravel(), minlength=256)
+                _write(settings, path, labels)
+            shown.advance()
+    shares = np.trim_zeros(counts, "b") / max(1, counts.sum())
+    return Summary(str(settings.target), len(found) - len(failed), shares.tolist(), failed)
+
+
+def _images(url: str) -> Iterator[tuple[str, Read]]:
+    """Paths, escaped, and how to read each: one file, or all below a folder."""
+    if files.exists(url):
+        yield escape(os.fsencode(url.rpartition("/")[2])), partial(files.read, url)
+        return
+    source = Source(url)
+    for file in source.files():
+        yield file.path, partial(_read, source, file)
+
+
+def _read(source: Source, file: SourceFile) -> bytes:
+    if file.problem is not None:
+        raise SourceError(file.problem)
+    return source.read(file)
+
+
+def _labels(segmenter: Segmenter, path: str, read: Read) -> LabelMap:
+    """The labels that an encoder would use for an image."""
+    pixels, model = read_picture(read()).pixels, default_model()
+    labels = label_image(segmenter, pixels, path, model.profile.experts)
+    if labels is not None and not segmenter.proposes:
+        return labels
+    blocks = chosen_blocks(pixels, labels, model, regions=segmenter.proposes)
+    return enlarged(blocks, *pixels.shape[:2])
+
+
+def _write(settings: Settings, path: str, labels: LabelMap) -> None:
+    relative = PurePosixPath(os.fsdecode(unescape(path))).with_suffix(".png")
+    target = settings.target / relative
+    target.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(_stretched(labels) if settings.visible else labels).save(target)
+
+
+def _stretched(labels: LabelMap) -> NDArray[np.uint8]:
+    return (labels * (255 // max(1, int(labels.max())))).astype(np.uint8)
+
+
+@command(
+    "segment",
+    examples=[
+        "seec segment photos/ masks/",
+        "seec segment photos/ maps/ --segmentation rate --visible  # what the encoder picks",
+    ],
+)
+@click.argument("sources", metavar="IN...", nargs=-1, required=True)
+@click.argument("target", metavar="OUTDIR", type=click.Path(file_okay=False, path_type=Path))
+@segmentation_option(default=Settings.segmentation)
+@click.option("--visible", is_flag=True, help="Stretch labels from black to white, to look at.")
+def main(**options: Any) -> Summary:
+    """Write the label map of every image as a PNG whose values are the labels.
+
+    IN are images, or folders of images, that SEEC takes (8-bit RGB or gray, losslessly stored); the
+    maps lie at the same paths below OUTDIR. Corrected by hand, they go back in with
+    --segmentation masks:OUTDIR (unless made with --visible).
+    """
+    return run(Settings(**options))
+
+
+if __name__ == "__main__":
+    main()

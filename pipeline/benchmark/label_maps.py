@@ -1,0 +1,94 @@
+"""What label maps cost: coded by us, and as JPEG XL images."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import imagecodecs
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.codec import Encoder, Model, default_model
+from pipeline.codec.encoder import BLOCK_SHIFT
+from pipeline.codec.entropy import decode_labels, encode_labels
+from pipeline.codec.labels import blocks_from_map
+from pipeline.segmentation import LabelMap, Segmenter
+from pipeline.segmentation.protocol import Pixels
+from schemas.container import SectionKind, parse
+
+# What JPEG XL may choose from: on a few hundred bytes, more effort is not always smaller.
+_EFFORTS = (7, 9, 10)
+
+
+@dataclass(frozen=True)
+class LabelMapFigures:
+    """Sizes of the label maps of some images, at block resolution.
+
+    maps: how many. blocks: how many labels, in all. size_bytes: as `.seec` files hold them.
+    jpegxl_size_bytes: as lossless JPEG XL without a container, the smallest of efforts 7, 9, 10.
+    """
+
+    maps: int
+    blocks: int
+    size_bytes: int
+    jpegxl_size_bytes: int
+
+
+def measure(
+    segmenter: Segmenter, images: Sequence[Pixels], model: Model | None = None
+) -> LabelMapFigures:
+    """Code the label maps that a source gives these images both ways.
+
+    images: each [H, W] or [H, W, 3] uint8. model: whose encoder picks labels where the source
+    leaves that to it, and whose number of experts counts; default the packaged one.
+    """
+    model = model or default_model()
+    experts = model.profile.experts
+    maps = [
+        chosen_blocks(image, labels, model, regions=segmenter.proposes)
+        for image in images
+        for labels in segmenter.segment([image])
+    ]
+    return LabelMapFigures(
+        maps=len(maps),
+        blocks=sum(blocks.size for blocks in maps),
+        size_bytes=sum(len(encode_labels(blocks, experts)) for blocks in maps),
+        jpegxl_size_bytes=sum(_jpegxl_size_bytes(blocks) for blocks in maps),
+    )
+
+
+def chosen_blocks(
+    image: Pixels, labels: LabelMap | None, model: Model, *, regions: bool
+) -> NDArray[np.uint8]:
+    """The label of each block of an image, the encoder's choice where it has one.
+
+    image, labels, regions: as `pipeline.codec.encode` takes them. Returns [rows, columns] uint8.
+    """
+    if labels is not None and not regions:
+        return blocks_from_map(labels, BLOCK_SHIFT, model.profile.experts)
+    (blob,) = Encoder(model).encode_batch([image], [labels], regions=regions)
+    return coded_blocks(blob, model.profile.experts)
+
+
+def coded_blocks(blob: bytes, experts: int) -> NDArray[np.uint8]:
+    """The label of each block of a `.seec` file, [rows, columns] uint8."""
+    container = parse(blob)
+    edge = 1 << container.block_shift
+    rows, columns = -(-container.height // edge), -(-container.width // edge)
+    for section in container.sections:
+        if section.kind is SectionKind.LABELS:
+            return decode_labels(section.payload, rows, columns, experts)
+    return np.zeros((rows, columns), np.uint8)
+
+
+def enlarged(blocks: NDArray[np.uint8], height: int, width: int) -> LabelMap:
+    """A label per pixel, [height, width] uint8, from one per block."""
+    edge = 1 << BLOCK_SHIFT
+    return blocks.repeat(edge, 0)[:height].repeat(edge, 1)[:, :width]
+
+
+def _jpegxl_size_bytes(blocks: NDArray[np.uint8]) -> int:
+    codes = (
+        imagecodecs.jpegxl_encode(blocks, lossless=True, effort=effort, usecontainer=False)
+        for effort in _EFFORTS
+    )
+    return min(map(len, codes))
