@@ -5,6 +5,7 @@ Run it to add vectors, never to change old ones: a decoder must read those for e
 
 import hashlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,14 @@ from numpy.typing import NDArray
 from pipeline.codec import Background, Encoder, Model, decode, default_model, load_model
 from pipeline.images.digest import pixel_digest
 from tests.pictures import gray, textured
+from tests.vectors.drawn import STORED, draw_model, paper_model
 
 FOLDER = Path(__file__).parent
 TINY = FOLDER / "tiny.safetensors"
 
 Image = NDArray[np.uint8]
 Case = tuple[Image, Image | None, dict[str, int]]
+PAPER_CASE: Case = (textured(20, 33), None, {"tile_size": 64})
 
 
 def cases() -> dict[str, Case]:
@@ -55,19 +58,30 @@ def backgrounds() -> dict[str, tuple[Image, Background]]:
     }
 
 
+def of_drawn_models() -> dict[str, Case]:
+    """Image, label map and encoder options of the golden file of each drawn model."""
+    image = textured(40, 37)
+    stripes = (np.mgrid[:40, :37][1] // 8).astype(np.uint8)
+    classes = {name: p.experts for name, p in STORED.items()}
+    return {
+        name: (image, stripes % experts, {"tile_size": 32, "block_shift": 3})
+        for name, experts in classes.items()
+    }
+
+
 def encoded(name: str, model: Model) -> bytes:
     """The golden file of a case, as the encoder writes it now."""
     if name in backgrounds():
         image, background = backgrounds()[name]
         return Encoder(model).encode_batch([image], [None], [background])[0]
-    image, labels, options = cases()[name]
+    image, labels, options = (cases() | of_drawn_models() | {"paper": PAPER_CASE})[name]
     return Encoder(model, "cpu", 1, **options).encode_batch([image], [labels])[0]
 
 
-def write(prefix: str, model: Model) -> dict[str, dict[str, str]]:
-    """Encode every case with a model; returns what the files must decode to."""
+def write(prefix: str, model: Model, names: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Encode cases with a model; returns what the files must decode to."""
     facts: dict[str, dict[str, str]] = {}
-    for name in (*cases(), *backgrounds()):
+    for name in names:
         blob = encoded(name, model)
         path = FOLDER / f"{prefix}-{name}.seec"
         if path.exists() and path.read_bytes() != blob:
@@ -86,8 +100,16 @@ def main() -> None:
     """Write all vectors and the list of what they decode to."""
     listing = FOLDER / "vectors.json"
     facts = json.loads(listing.read_text()) if listing.exists() else {}
-    facts |= write("v1-tiny", load_model(TINY.read_bytes()))
-    facts |= write("v1-" + str(default_model().card["name"]), default_model())
+    usual = (*cases(), *backgrounds())
+    facts |= write("v1-tiny", load_model(TINY.read_bytes()), usual)
+    facts |= write("v1-" + str(default_model().card["name"]), default_model(), usual)
+    for name, profile in STORED.items():
+        path = FOLDER / f"{name}.safetensors"
+        if not path.exists():
+            path.write_bytes(draw_model(profile))
+        facts |= write("v1", load_model(path.read_bytes()), [name])
+    known = facts.get("v1-paper.seec", {}).get("model_id")
+    facts |= write("v1", paper_model(known), ["paper"])
     listing.write_text(json.dumps(facts, indent=1, sort_keys=True) + "\n")
 
 

@@ -126,9 +126,9 @@ W, N, NW = TAPS.index((0, -1)), TAPS.index((-1, 0)), TAPS.index((-1, -1))
 class Tile:
     """A tile with its margins: pixels by (y, x), three channels each."""
 
-    def __init__(self, height, width, border, labels, widths):
+    def __init__(self, height, width, border, labels, widths, side):
         self.height, self.width, self.border = height, width, border
-        self.labels, self.widths = labels, widths
+        self.labels, self.widths, self.side = labels, widths, side
         self.pixels = {}
 
     def at(self, y, x):
@@ -154,11 +154,184 @@ class Bins:
         return clamp(self.first + j * self.width + (self.width >> 1), 0, 255)
 
 
+def zeros(channels, rows, columns):
+    return [[[0] * columns for _ in range(rows)] for _ in range(channels)]
+
+
+def size(x):
+    return len(x), len(x[0]), len(x[0][0])
+
+
+def each(function, *images):
+    """Apply a function value by value."""
+    channels, rows, columns = size(images[0])
+    out = zeros(channels, rows, columns)
+    for c in range(channels):
+        for i in range(rows):
+            for j in range(columns):
+                out[c][i][j] = function(*(image[c][i][j] for image in images))
+    return out
+
+
+def leak_image(x):
+    return each(lambda v: max(v, v >> 3), x)
+
+
+def added(a, b):
+    return each(lambda v, w: clamp(v + w, -2047, 2047), a, b)
+
+
+def up(x):
+    channels, rows, columns = size(x)
+    out = zeros(channels // 4, 2 * rows, 2 * columns)
+    for c in range(channels):
+        for i in range(rows):
+            for j in range(columns):
+                out[c // 4][2 * i + c % 4 // 2][2 * j + c % 2] = x[c][i][j]
+    return out
+
+
+class Side:
+    """Part 3, latents and features."""
+
+    def __init__(self, model):
+        self.model, self.p = model, model.profile
+
+    def layer(self, name, x, k=1):
+        channels, rows, columns = size(x)
+        around = range(-(k // 2), k // 2 + 1)
+        out = None
+        for i in range(rows):
+            for j in range(columns):
+                inputs = [
+                    x[c][i + dy][j + dx] if 0 <= i + dy < rows and 0 <= j + dx < columns else 0
+                    for c in range(channels)
+                    for dy in around
+                    for dx in around
+                ]
+                values = self.model.layer(name, 0, inputs)
+                out = out or zeros(len(values), rows, columns)
+                for c, value in enumerate(values):
+                    out[c][i][j] = value
+        return out
+
+    def latents(self, z_words, y_words, sizes):
+        z_coder, y_coder = RangeDecoder(z_words), RangeDecoder(y_words)
+        table, count = self.model.table("z"), self.p["latents"]
+        found = []
+        for h, w in sizes:
+            y = zeros(count, -(-h // 16), -(-w // 16))
+            z = zeros(count, -(-len(y[0]) // 4), -(-len(y[0][0]) // 4))
+            for c in range(count):
+                for row in z[c]:
+                    row[:] = [
+                        min(z_coder.symbol(table[64 * c : 64 * c + 64]), 62) - 31 for _ in row
+                    ]
+            places = [
+                (c, i, j)
+                for c in range(count)
+                for i in range(len(y[0]))
+                for j in range(len(y[0][0]))
+            ]
+            given = self.hyper_synthesis(z)
+            parts = [
+                [
+                    (
+                        255,
+                        8192 + 4 * given[c][i][j],
+                        clamp((given[count + c][i][j] >> 3) + 64, 0, 175),
+                    )
+                ]
+                for c, i, j in places
+            ]
+            coder = GroupDecoder(self.model, 1, None, "normal")
+            exact = Bins(1, 0)
+            high = [y_coder.symbol(coder.high(p, exact)) for p in parts]
+            low = [
+                y_coder.symbol(coder.low(p, exact, n)) for p, n in zip(parts, high, strict=True)
+            ]
+            for (c, i, j), a, b in zip(places, high, low, strict=True):
+                y[c][i][j] = 16 * a + b - 128
+            found.append(y)
+        z_coder.check_end()
+        y_coder.check_end()
+        return found
+
+    def hyper_synthesis(self, z):
+        x = leak_image(self.layer("h_s.0", each(lambda v: 16 * v, z)))
+        x = leak_image(up(self.layer("h_s.1", x)))
+        x = leak_image(up(self.layer("h_s.2", x)))
+        return self.layer("h_s.3", x)
+
+    def features(self, y):
+        x = self.layer("g_s.0", each(lambda v: 16 * clamp(v, -127, 127), y))
+        x = self.attention("g_s.1", x, 4)
+        x = self.block("g_s.3", self.block("g_s.2", x))
+        x = self.attention("g_s.4", x, 8)
+        return up(self.layer("g_s.6", self.block("g_s.5", x), 3))
+
+    def block(self, name, x):
+        a = up(self.layer(f"{name}.up", x, 3))
+        gate = self.layer(f"{name}.gdn", each(abs, a))
+        a = each(lambda v, g: clamp((v * g + 64) >> 7, -2047, 2047), a, gate)
+        a = leak_image(self.layer(f"{name}.out", a, 3))
+        return added(a, up(self.layer(f"{name}.skip", x)))
+
+    def attention(self, name, x, w):
+        for part, shift in enumerate((0, w // 2) if self.p.get("heads") else ()):
+            at = f"{name}.{part}"
+            seen = self.look_around(f"{at}.position", self.layer(f"{at}.qkv", x), w, shift)
+            x = added(x, self.layer(f"{at}.project", seen))
+            x = added(x, self.layer(f"{at}.narrow", leak_image(self.layer(f"{at}.widen", x))))
+        return x
+
+    def look_around(self, table, t, w, shift):
+        channels, rows, columns = size(t)
+        width, heads = channels // 3, self.p["heads"]
+        per_head = width // heads
+        out = zeros(width, rows, columns)
+        for top in range(-shift, rows, w):
+            for left in range(-shift, columns, w):
+                tokens = [
+                    (i, j)
+                    for i in range(max(top, 0), min(top + w, rows))
+                    for j in range(max(left, 0), min(left + w, columns))
+                ]
+                for head in range(heads):
+                    own = range(head * per_head, (head + 1) * per_head)
+                    for here in tokens:
+                        share = self.shares(table, t, width, w, head, own, here, tokens)
+                        for c in own:
+                            total = sum(
+                                n * t[2 * width + c][i][j]
+                                for n, (i, j) in zip(share, tokens, strict=True)
+                            )
+                            value = clamp((total + 128) >> 8, -2047, 2047)
+                            out[c][here[0]][here[1]] = value
+        return out
+
+    def shares(self, table, t, width, w, head, own, here, tokens):
+        positions, exp = self.model.table(table), self.model.table("exp")
+        scores = []
+        for i, j in tokens:
+            dot = sum(
+                clamp(t[c][here[0]][here[1]] >> 3, -255, 255)
+                * clamp(t[width + c][i][j] >> 3, -255, 255)
+                for c in own
+            )
+            n = (here[0] - i + w - 1) * (2 * w - 1) + here[1] - j + w - 1
+            scores.append((dot >> 4) + positions[head * (2 * w - 1) ** 2 + n])
+        weights = [exp[min(max(scores) - score, 511)] for score in scores]
+        total = sum(weights)
+        return [(256 * u + (total >> 1)) // total for u in weights]
+
+
 class GroupDecoder:
     """Part 3, a range coded tile group."""
 
-    def __init__(self, model, channels, coder):
+    def __init__(self, model, channels, coder, distribution="logistic"):
         self.model, self.channels, self.coder = model, channels, coder
+        self.distribution = distribution
         self.k = model.profile["mixtures"]
 
     def run(self, tiles):
@@ -208,7 +381,8 @@ class GroupDecoder:
         inputs += [model.table("log_activity")[a] - 32 for a in activity]
         inputs += [(m - 128) >> 1 for m in med]
         label = tile.labels(y, x)
-        features = leak(model.layer("fusion", 0, leak(model.layer("context", 0, inputs))))
+        joined = leak(model.layer("context", 0, inputs)) + tile.side(y, x)
+        features = leak(model.layer("fusion", 0, joined))
         params = model.layer(
             "expert_output", label, leak(model.layer("expert_hidden", label, features))
         )
@@ -238,7 +412,7 @@ class GroupDecoder:
         if v == 256:
             return 8192 * sum(weight for weight, _, _ in parts)
         reach, inverse = self.model.table("reach"), self.model.table("inverse_scale")
-        logistic = self.model.table("logistic")
+        logistic = self.model.table(self.distribution)
         total = 0
         for weight, mean, i in parts:
             d = clamp(64 * v - 32 - mean, -reach[i], reach[i])
@@ -288,12 +462,19 @@ def decode(blob, model_file):
         wide = 2 * error + 1 if error else 0
         widths = [[wide if block else 1 for block in row] for row in background]
     places = [(y, x) for y in range(0, height, t) for x in range(0, width, t)]
+    side = {}
+    if sections[0][0] == 3:
+        (_, _, z_words), (_, _, y_words), *sections = sections
+        sic = Side(model)
+        sizes = [(min(t, height - y), min(t, width - x)) for y, x in places]
+        latents = sic.latents(z_words, y_words, sizes)
+        side = {place: sic.features(y) for place, y in zip(places, latents, strict=True)}
     image = {}
     for index, (kind, coding, payload) in enumerate(sections):
         assert kind == 5
         group = places[index * g : (index + 1) * g]
         for (top, left), tile in _tiles(
-            group, height, width, t, b, channels, coding, payload, (labels, widths), model
+            group, height, width, t, b, channels, coding, payload, (labels, widths, side), model
         ):
             image.update({(top + y, left + x): v for (y, x), v in tile.items()})
     samples = bytes(
@@ -326,6 +507,11 @@ def _tiles(places, height, width, t, b, channels, coding, payload, maps, model):
         def at(blocks, top=top, left=left):
             return lambda y, x: blocks[(top + y) >> b][(left + x) >> b]
 
-        tiles.append(Tile(h, w, border, at(maps[0]), at(maps[1])))
+        features = maps[2].get((top, left), [])
+
+        def beside(y, x, features=features):
+            return [channel[y][x] for channel in features]
+
+        tiles.append(Tile(h, w, border, at(maps[0]), at(maps[1]), beside))
     GroupDecoder(model, channels, RangeDecoder(payload[channels * len(places) :])).run(tiles)
     yield from zip(places, [tile.pixels for tile in tiles], strict=True)

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.codec import decode
+from pipeline.codec import decode, load_model
 from tests.vectors import plain_decoder
+from tests.vectors.drawn import STORED
 
 FOLDER = Path(__file__).parent
 SMALL = ["pixel", "column", "raw-noise", "small", "roi-nothing"]
@@ -20,6 +21,15 @@ def test_a_decoder_written_from_the_specification_reads_golden_files(name, golde
     pixels = decode(blob, models={golden_model.id: golden_model})
     assert (*pixels.shape[:2], 3) == (height, width, channels)
     assert pixels.tobytes() == samples
+
+
+@pytest.mark.parametrize("name", sorted(STORED))
+def test_it_reads_files_of_other_models(name):
+    """Numbers of classes and of components; SIC with and without attention."""
+    model = load_model((FOLDER / f"{name}.safetensors").read_bytes())
+    blob = (FOLDER / f"v1-{name}.seec").read_bytes()
+    samples = plain_decoder.decode(blob, model.payload)[3]
+    assert decode(blob, models={model.id: model}).tobytes() == samples
 
 
 @pytest.mark.slow
