@@ -3,9 +3,11 @@
 import json
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,16 +17,22 @@ import torch
 
 from jobs.interface import ExitCode, command, progress
 from jobs.options import plot_target
+from pipeline.benchmark import label_maps, saliency
 from pipeline.benchmark.ablation import ablation_lines, codings, make_codec
 from pipeline.benchmark.codecs import CODEC_NAMES, Codec, make_codecs
 from pipeline.benchmark.markdown import evaluation_lines
-from pipeline.benchmark.measure import image_paths, measure_folder
+from pipeline.benchmark.measure import image_paths, measure_folder, read_pixels
 from pipeline.benchmark.plot import plot_ablation
 from pipeline.codec import default_model
 from pipeline.images.split import is_validation
+from pipeline.segmentation import make_segmenter
+from pipeline.segmentation.saliency import SaliencySegmenter
 from pipeline.training.ablation import BUDGET_S, ROWS, train_rows
+from pipeline.training.salient_data import load_pairs, split
 
-TABLES = ("codecs", "ablation")
+TABLES = ("codecs", "ablation", "segmentation", "labels")
+_NETWORKS = ("salient",)
+_LABEL_SOURCES = ("salient+rate", "rate")
 
 
 @dataclass(frozen=True)
@@ -33,9 +41,9 @@ class Settings:
 
     photographs: a folder of images; seven in eight of them train the models of the ablation,
     the others are the image set `validation`. folders: more image sets, named like the folders.
-    rows: models of the ablation; budget_s: CPU time to train each. resume: a folder that keeps
-    checkpoints, models and figures; what it holds is not done again. plot: a picture of the
-    ablation.
+    rows: models of the ablation; budget_s: CPU time to train each. masked: a folder with images/
+    and the masks/ of their salient objects. resume: a folder that keeps checkpoints, models and
+    figures; what it holds is not done again. plot: a picture of the ablation.
     """
 
     photographs: Path
@@ -43,6 +51,7 @@ class Settings:
     tables: tuple[str, ...] = TABLES
     rows: tuple[str, ...] = tuple(ROWS)
     budget_s: float = BUDGET_S
+    masked: Path | None = None
     resume: Path | None = None
     plot: Path | None = None
 
@@ -96,8 +105,9 @@ class _Evaluation:
         """Models that differ in one part: what each brings on each image set."""
         s = self._settings
         with progress("train", 100, "%") as shown:
+            rows = [ROWS[name] for name in s.rows]
             models = train_rows(
-                [ROWS[name] for name in s.rows],
+                rows,
                 s.photographs,
                 self._folder,
                 s.budget_s,
@@ -110,6 +120,32 @@ class _Evaluation:
             for name, rows in measured.items()
         }
         return {"budget_s": s.budget_s, "lines": ablation_lines(lines, bpsp)}
+
+    def segmentation(self) -> list[dict[str, Any]]:
+        """Saliency networks against the masks of the test split."""
+        folder = self._settings.masked
+        if folder is None:
+            raise click.UsageError("the table of segmentations needs --masked FOLDER")
+
+        def measured(source: str) -> dict[str, Any]:
+            pairs = load_pairs(folder, split(folder).test)
+            return {"source": source} | asdict(saliency.measure(_network(source), *pairs))
+
+        return [
+            _kept(self._folder / f"{source} on masks.json", partial(measured, source))
+            for source in _NETWORKS
+        ]
+
+    def labels(self) -> list[dict[str, Any]]:
+        """What label maps cost on each image set, with the packaged model."""
+        return [
+            _kept(
+                self._folder / f"labels by {source} on {name}.json",
+                partial(_label_costs, source, name, paths),
+            )
+            for name, paths in self._sets.items()
+            for source in _LABEL_SOURCES
+        ]
 
     def _measure(self, codec: Codec) -> dict[str, dict[str, Any]]:
         """The codec's row for each image set."""
@@ -126,6 +162,21 @@ class _Evaluation:
         return _kept(self._folder / f"{codec.name} on {name}.json", measure)
 
 
+def _network(source: str) -> SaliencySegmenter:
+    segmenter = make_segmenter(source)
+    assert isinstance(segmenter, SaliencySegmenter)
+    return segmenter
+
+
+def _label_costs(source: str, image_set: str, paths: Sequence[Path]) -> dict[str, Any]:
+    segmenter, total = make_segmenter(source), Counter[str]()
+    with progress(f"labels by {source} on {image_set}", len(paths), "images") as shown:
+        for path in paths:
+            total.update(asdict(label_maps.measure(segmenter, [read_pixels(path)])))
+            shown.advance()
+    return {"source": source, "folder": image_set, **total}
+
+
 def _refuse_another(file: Path, settings: Settings) -> None:
     """Figures of other images, budgets or weights must not be taken for these."""
     asked = {
@@ -140,9 +191,9 @@ def _refuse_another(file: Path, settings: Settings) -> None:
 def _kept(file: Path, compute: Callable[[], Any]) -> Any:
     """What the file holds, computed and written first if it is not there."""
     if not file.exists():
-        partial = file.with_suffix(".partial")
-        partial.write_text(json.dumps(compute()), encoding="utf-8")
-        partial.replace(file)
+        unfinished = file.with_suffix(".partial")
+        unfinished.write_text(json.dumps(compute()), encoding="utf-8")
+        unfinished.replace(file)
     return json.loads(file.read_text(encoding="utf-8"))
 
 
@@ -166,8 +217,11 @@ def _commit() -> str | None:
     return said.stdout.strip() or None
 
 
-def _tables(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
-    return TABLES if value == "all" else (value,)
+def _tables(table: str, masked: Path | None) -> tuple[str, ...]:
+    """The tables to make; `all` leaves out what needs masks where there are none."""
+    if table != "all":
+        return (table,)
+    return tuple(name for name in TABLES if masked or name != "segmentation")
 
 
 def _rows(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
@@ -180,7 +234,7 @@ def _rows(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
 @command(
     "evaluate",
     examples=[
-        "seec evaluate photographs kodak --resume evaluation --json > evaluation.json",
+        "seec evaluate photographs kodak --masked ecssd --resume evaluation --json > figures.json",
         "seec evaluate photographs --table ablation --rows one,rate4 --budget-s 600",
     ],
 )
@@ -193,10 +247,9 @@ def _rows(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
 )
 @click.option(
     "--table",
-    "tables",
     type=click.Choice([*TABLES, "all"]),
     default="all",
-    callback=_tables,
+    help="all: without segmentation where no --masked folder is given.",
 )
 @click.option(
     "--rows",
@@ -213,6 +266,11 @@ def _rows(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
     help="CPU seconds to train each model of the ablation.",
 )
 @click.option(
+    "--masked",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="images/ and masks/ of salient objects, for the table of segmentations.",
+)
+@click.option(
     "--resume",
     type=click.Path(file_okay=False, path_type=Path),
     help="Keep checkpoints, models and figures here, and go on from them.",
@@ -224,14 +282,14 @@ def _rows(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
     metavar="PICTURE.svg",
     help="Draw the ablation, if it is among the tables.",
 )
-def main(**options: Any) -> Summary:
+def main(table: str, **options: Any) -> Summary:
     """Measure what the codec and each of its parts bring.
 
     Trains the models of the ablation on PHOTOGRAPHS, seven in eight of them, and codes the
     others and every FOLDER with them: real bytes, every decode compared with the pixels. With
     the default budget that takes hours; with --resume it may be interrupted.
     """
-    return run(Settings(**options))
+    return run(Settings(tables=_tables(table, options["masked"]), **options))
 
 
 if __name__ == "__main__":

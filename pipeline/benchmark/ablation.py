@@ -1,41 +1,34 @@
 """What each part of the codec brings: models that differ in one part, by their coded bytes."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from typing import Any
 
-import numpy as np
-
 import pipeline.codec
 from pipeline.benchmark.codecs import Codec, Pixels
 from pipeline.codec import Model
 from pipeline.codec.profile import INPUTS, Profile
-from pipeline.segmentation import LabelMap, make_segmenter
+from pipeline.segmentation import make_segmenter
 
 REFERENCE = "one"
-_WHOLE_IMAGE = "whole image"  # a segmentation that tells nothing apart
 
 
 @dataclass(frozen=True)
 class Coding:
-    """One line of the table: a model, and where the labels of its blocks come from.
-
-    regions: the labels only name regions, each of which gets the expert that costs least.
-    """
+    """One line of the table: a model, and the segmentation that labels its blocks."""
 
     name: str
     title: str
     model: Model
-    labels: str
-    regions: bool = False
+    segmentation: str
 
 
 _OTHER_LABELS = {
     "rate4": (
-        ("by image", "the same, one label an image", _WHOLE_IMAGE),
-        ("by object", "the same, one label a salient region", "salient"),
+        ("by image", "the same, one label an image", "none+rate"),
+        ("by object", "the same, one label a salient region", "salient+rate"),
     )
 }
 
@@ -49,29 +42,21 @@ def codings(models: Mapping[str, Model]) -> list[Coding]:
     for name, model in models.items():
         lines.append(Coding(name, model.card["title"], model, model.card["segmentation"]))
         lines += [
-            Coding(f"{name} {way}", title, model, labels, regions=True)
-            for way, title, labels in _OTHER_LABELS.get(name, ())
+            Coding(f"{name} {way}", title, model, segmentation)
+            for way, title, segmentation in _OTHER_LABELS.get(name, ())
         ]
     return lines
 
 
 def make_codec(coding: Coding) -> Codec:
     """The coding as a codec, to be measured like any other."""
-    segment = _segmentation(coding.labels)
-    model = coding.model
+    segmenter, model = make_segmenter(coding.segmentation), coding.model
 
     def encode(pixels: Pixels) -> bytes:
-        labels = segment(pixels)
-        return pipeline.codec.encode(pixels, labels=labels, regions=coding.regions, model=model)
+        (labels,) = segmenter.segment([pixels])
+        return pipeline.codec.encode(pixels, labels=labels, regions=segmenter.proposes, model=model)
 
     return Codec(coding.name, encode, partial(pipeline.codec.decode, models={model.id: model}))
-
-
-def _segmentation(name: str) -> Callable[[Pixels], LabelMap | None]:
-    if name == _WHOLE_IMAGE:
-        return lambda pixels: np.zeros(pixels.shape[:2], np.uint8)
-    segmenter = make_segmenter(name)
-    return lambda pixels: segmenter.segment([pixels])[0]
 
 
 def ablation_lines(

@@ -66,6 +66,49 @@ def ablation_table(ablation: Figures) -> Iterator[str]:
     )
 
 
+def segmentation_table(rows: Sequence[Figures]) -> Iterator[str]:
+    """How well saliency networks agree with masks that people drew.
+
+    rows: `SaliencyFigures` by field, with `source`.
+    """
+    headings = ("source", "images", "mean IoU", "largest F-measure", "ms per image, one thread")
+    yield from _table(
+        headings,
+        (
+            (
+                row["source"],
+                f"{row['images']}",
+                f"{row['iou']:.3f}",
+                f"{row['max_f']:.3f}",
+                f"{1000 * row['seconds']:.0f}",
+            )
+            for row in rows
+        ),
+    )
+
+
+def label_table(rows: Sequence[Figures]) -> Iterator[str]:
+    """What label maps cost.
+
+    rows: `LabelMapFigures` by field, with `source` and `folder`.
+    """
+    headings = ("labels by", "images of", "maps", "bytes per map", "as JPEG XL", "bits per label")
+    yield from _table(
+        headings,
+        (
+            (
+                row["source"],
+                row["folder"],
+                f"{row['maps']}",
+                f"{row['size_bytes'] / row['maps']:.0f}",
+                f"{row['jpegxl_size_bytes'] / row['maps']:.0f}",
+                f"{8 * row['size_bytes'] / row['blocks']:.3f}",
+            )
+            for row in rows
+        ),
+    )
+
+
 def _rate(line: Figures, image_set: str) -> str:
     change = line["change_percent"].get(image_set)
     rate = f"{line['bpsp'][image_set]:.3f}"
@@ -82,4 +125,6 @@ def _table(headings: Sequence[str], rows: Iterator[Sequence[str]]) -> Iterator[s
 _TABLES: dict[str, tuple[str, Callable[[Any], Iterator[str]]]] = {
     "codecs": ("Codecs", codec_table),
     "ablation": ("What each part brings", ablation_table),
+    "segmentation": ("Salient objects", segmentation_table),
+    "labels": ("Label maps", label_table),
 }

@@ -105,16 +105,40 @@ def test_the_codec_table_covers_every_codec_and_set(photographs: Path):
     assert "100.0%" in result.stdout
 
 
+def test_the_label_table_adds_up_images_of_both_sources(photographs: Path):
+    result = call(photographs, "--table", "labels", "--json")
+    rows = json.loads(result.stdout)["labels"]
+    held_out = sum(is_validation(p.name) for p in photographs.iterdir())
+    assert [row["source"] for row in rows] == ["salient+rate", "rate"]
+    for row in rows:
+        assert (row["maps"], row["blocks"]) == (held_out, held_out * 36)
+        assert row["size_bytes"] > 0
+    assert "| validation |" in "\n".join(evaluation_lines({"labels": rows}))
+
+
+def test_the_segmentation_table_measures_the_test_split(photographs: Path, tmp_path: Path):
+    for kind, suffix in (("images", "jpg"), ("masks", "png")):
+        (tmp_path / kind).mkdir()
+        for seed in range(203):
+            drawn = Image.new("L", (24, 24), 255 * (kind == "masks"))
+            drawn.save(tmp_path / kind / f"{seed}.{suffix}")
+    result = call(photographs, "--table", "segmentation", "--masked", tmp_path, "--json")
+    (row,) = json.loads(result.stdout)["segmentation"]
+    assert (row["source"], row["images"]) == ("salient", 100)
+    assert "| salient | 100 |" in "\n".join(evaluation_lines({"segmentation": [row]}))
+
+
+def test_the_segmentation_table_needs_masks_and_all_tables_do_not(photographs: Path):
+    assert "--masked" in call(photographs, "--table", "segmentation").stderr
+    assert evaluate._tables("all", None) == ("codecs", "ablation", "labels")
+
+
 def test_models_of_four_experts_are_also_coded_with_labels_by_region():
     model = default_model()
     card = {"title": "t", "segmentation": "rate", "steps": 1, "seconds": 1, "validation_bpsp": 3.0}
     known = type(model)(model.id, model.payload, model.profile, card, model.layers, model.tables)
     lines = codings({"rate4": known})
-    assert [(c.labels, c.regions) for c in lines] == [
-        ("rate", False),
-        ("whole image", True),
-        ("salient", True),
-    ]
+    assert [c.segmentation for c in lines] == ["rate", "none+rate", "salient+rate"]
     bpsp = {c.name: {"set": 2.5} for c in lines}
     assert ablation_lines(lines, bpsp)[0]["change_percent"] == {}
 
