@@ -3,13 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
 from typing import Any
 
 import pipeline.codec
 from pipeline.benchmark.codecs import Codec, Pixels
+from pipeline.benchmark.cost import multiplications, parameters
 from pipeline.codec import Model
-from pipeline.codec.profile import INPUTS, Profile
 from pipeline.segmentation import make_segmenter
 
 REFERENCE = "one"
@@ -91,14 +90,3 @@ def _describe(coding: Coding) -> dict[str, Any]:
         "parameters": parameters(coding.model),
         "multiplications": multiplications(coding.model.profile),
     }
-
-
-def parameters(model: Model) -> int:
-    """Weights and biases in the model file."""
-    return sum(layer.weight.size + layer.bias.size for layer in model.layers.values())
-
-
-def multiplications(profile: Profile) -> int:
-    """Multiplications of the decoder's layers for one pixel, for which one expert speaks."""
-    widths = (INPUTS, profile.width, profile.fused, profile.expert_hidden, profile.outputs)
-    return sum(a * b for a, b in pairwise(widths))

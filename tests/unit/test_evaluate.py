@@ -1,6 +1,7 @@
 """What `seec evaluate` promises: figures of real bytes, kept as soon as they are known."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,11 +9,12 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from jobs import evaluate
-from pipeline.benchmark.ablation import ablation_lines, codings, multiplications, parameters
+from pipeline.benchmark.ablation import ablation_lines, codings
+from pipeline.benchmark.cost import multiplications, parameters
 from pipeline.benchmark.markdown import evaluation_lines
 from pipeline.benchmark.plot import plot_ablation
 from pipeline.codec import Encoder, default_model, load_model
-from pipeline.codec.profile import LITE
+from pipeline.codec.profile import LITE, LITE_SIC, PAPER
 from pipeline.images.split import is_validation
 from pipeline.training.loop import Trainer
 from tests.pictures import textured
@@ -145,6 +147,13 @@ def test_models_of_four_experts_are_also_coded_with_labels_by_region():
 
 def test_multiplications_count_one_expert():
     assert multiplications(LITE) == 72 * 96 + 96 * 96 + 96 * 64 + 64 * 60
+
+
+def test_side_information_costs_what_its_layers_ask_for():
+    fusion, width, f = LITE_SIC.features * LITE_SIC.fused, LITE_SIC.transform, LITE_SIC.features
+    last = 4 * f * 9 * width / 4  # g_s.6 gives four pixels for each of its places
+    assert multiplications(LITE_SIC) > multiplications(LITE) + fusion + last
+    assert multiplications(PAPER) > multiplications(replace(PAPER, heads=0))
 
 
 def test_the_ablation_can_be_drawn(ablation: dict, tmp_path: Path):
