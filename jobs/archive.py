@@ -9,11 +9,12 @@ from typing import Any
 import click
 
 from jobs.interface import ExitCode, command, progress
-from jobs.options import ray_options, segmentation_option
+from jobs.options import check_region, ray_options, region_options, segmentation_option
 from pipeline.archive.archive import Archive
 from pipeline.archive.planning import new_files, quarantined_files, seen_files
 from pipeline.archive.runs import missing_shards, open_run
 from pipeline.codec import default_model
+from pipeline.routes.region import check_region_source
 from pipeline.segmentation import check_labels, make_segmenter
 from pipeline.stages.archiving import ArchivingRun
 from pipeline.stages.cluster import cluster
@@ -30,11 +31,18 @@ _DEFAULTS = PlanSettings(model_id="")
 
 @dataclass(frozen=True)
 class Settings:
-    """What to archive, where to, and how; sizes in bytes, max_pixels in pixels."""
+    """What to archive, where to, and how; sizes in bytes, max_pixels in pixels.
+
+    roi, background_error: a segmentation source that finds regions of interest, and what may be
+    lost outside of them, as in `schemas.loss`; only with allow_lossy_background.
+    """
 
     source: str
     archive: str
     segmentation: str = _DEFAULTS.segmentation
+    roi: str | None = None
+    background_error: int | None = None
+    allow_lossy_background: bool = False
     max_pixels: int = _DEFAULTS.max_pixels
     max_file_size_bytes: int = _DEFAULTS.max_file_size_bytes
     shard_files: int = _DEFAULTS.shard_files
@@ -47,11 +55,15 @@ class Settings:
 
 @dataclass(frozen=True)
 class ArchiveSummary:
-    """What this invocation added, and what the archive holds now."""
+    """What this invocation added, and what the archive holds now.
+
+    files_lossy: of those added, how many have a lossy background.
+    """
 
     archive: str
     digest: str
     files_added: int
+    files_lossy: int
     files_quarantined: int
     quarantined_now: int
     source_size_bytes: int
@@ -76,6 +88,8 @@ class ArchiveSummary:
                 f"{self.files_added} files archived in {self.seconds:.0f} s: "
                 f"{self.source_size_bytes:,} -> {self.blob_size_bytes:,} bytes ({share:.1f} %)"
             )
+            if self.files_lossy:
+                yield f"{self.files_lossy} of them have a lossy background: seec ls marks them"
         else:
             yield "nothing new: every file of the source is in the archive"
         if self.quarantined_now:
@@ -93,6 +107,7 @@ def run(settings: Settings) -> ArchiveSummary:
     quarantined and does not raise.
     """
     start = time.monotonic()
+    _check_loss(settings)
     source, store = Source(settings.source), Store(settings.archive)
     _refuse_nesting(source, store)
     format_md = (resources.files("schemas") / FORMAT_MD).read_bytes()
@@ -102,7 +117,7 @@ def run(settings: Settings) -> ArchiveSummary:
     interrupted = archive.state.open_run
     if interrupted and not settings.new_plan:
         _check_source(interrupted, source)
-        _check_segmentation(archive.plan(interrupted).settings.segmentation)
+        _check_segmentation(archive.plan(interrupted).settings)
         timings += _carry_out(archive, source, interrupted, settings)
         runs.append(interrupted.run_id)
     planned = _plan(archive, source, settings)
@@ -113,6 +128,7 @@ def run(settings: Settings) -> ArchiveSummary:
         archive=store.url,
         digest=archive.digest(),
         files_added=sum(timing.files for timing in timings),
+        files_lossy=_lossy_files(archive, timings),
         files_quarantined=sum(timing.quarantined for timing in timings),
         quarantined_now=len(quarantined_files(archive)),
         source_size_bytes=sum(timing.source_size_bytes for timing in timings),
@@ -120,6 +136,29 @@ def run(settings: Settings) -> ArchiveSummary:
         seconds=round(time.monotonic() - start, 3),
         runs=runs,
     )
+
+
+def _check_loss(settings: Settings) -> None:
+    """An archive promises that nothing is lost: to break that takes more than a region."""
+    check_region(settings.roi, settings.background_error)
+    if settings.roi is None:
+        return
+    if not settings.allow_lossy_background:
+        raise click.UsageError(
+            "--roi and --background-error lose what is outside the region, and an archive loses "
+            "nothing unless --allow-lossy-background says so"
+        )
+    try:
+        check_region_source(settings.roi)
+    except ValueError as error:
+        raise click.UsageError(f"--roi: {error}") from None
+
+
+def _lossy_files(archive: Archive, timings: list[Timing]) -> int:
+    """How many files of these shards have a lossy background."""
+    written = {timing.shard for timing in timings}
+    shards = [shard for shard in archive.state.in_order() if shard.shard in written]
+    return sum(row.background_error is not None for s in shards for row in archive.rows(s))
 
 
 def _refuse_nesting(source: Source, store: Store) -> None:
@@ -136,9 +175,11 @@ def _check_source(interrupted: RunRecord, source: Source) -> None:
         )
 
 
-def _check_segmentation(name: str) -> None:
-    """ModelError before anything is written if this source cannot label images here."""
-    check_labels(make_segmenter(name), default_model().profile.experts)
+def _check_segmentation(plan: PlanSettings) -> None:
+    """ModelError before anything is written if its sources cannot label images here."""
+    check_labels(make_segmenter(plan.segmentation), default_model().profile.experts)
+    if plan.region_source is not None:
+        make_segmenter(plan.region_source)
 
 
 def _plan(archive: Archive, source: Source, settings: Settings) -> RunRecord | None:
@@ -147,7 +188,6 @@ def _plan(archive: Archive, source: Source, settings: Settings) -> RunRecord | N
     files = new_files(source.files(), seen_files(archive), retry)
     if not files:
         return None
-    _check_segmentation(settings.segmentation)
     model = default_model()
     plan = PlanSettings(
         model_id=model.id,
@@ -156,7 +196,10 @@ def _plan(archive: Archive, source: Source, settings: Settings) -> RunRecord | N
         max_file_size_bytes=settings.max_file_size_bytes,
         shard_files=settings.shard_files,
         shard_size_bytes=settings.shard_size_bytes,
+        region_source=settings.roi,
+        background_error=settings.background_error,
     )
+    _check_segmentation(plan)
     return open_run(archive, source.url, files, plan, model.payload)
 
 
@@ -191,6 +234,12 @@ def _carry_out(
 @click.argument("source")
 @click.argument("archive")
 @segmentation_option(default=_DEFAULTS.segmentation)
+@region_options("SOURCE", "Segmentation source of regions of interest, which stay lossless.")
+@click.option(
+    "--allow-lossy-background",
+    is_flag=True,
+    help="Lose what --roi and --background-error say; each such file is marked.",
+)
 @click.option(
     "--max-pixels",
     type=click.IntRange(min=0, max=MAX_PIXELS),

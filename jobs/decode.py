@@ -10,11 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs import files
-from jobs.interface import ExitCode, command
+from jobs.interface import ExitCode, command, warn
 from pipeline.codec import Region, decode, decode_region, load_model
 from pipeline.images import pillow
+from pipeline.images.picture import with_note
+from pipeline.routes.loss import stated_loss
 from schemas.container import MAX_PIXELS
 from schemas.errors import FormatError, UnknownModel
+from schemas.loss import describe, note
 
 _FORMATS = {
     ".png": "PNG",
@@ -46,13 +49,14 @@ class Settings:
 
 @dataclass(frozen=True)
 class Summary:
-    """What was written."""
+    """What was written. background_error: as in `schemas.loss`, None where nothing is lost."""
 
     target: str
     width: int
     height: int
     channels: int
     whole: bool = True
+    background_error: int | None = None
     exit_code: int = ExitCode.OK
 
     def as_dict(self) -> dict[str, Any]:
@@ -62,12 +66,15 @@ class Summary:
             "width": self.width,
             "height": self.height,
             "channels": self.channels,
+            "background_error": self.background_error,
         }
 
     def lines(self) -> Iterator[str]:
-        """One line."""
+        """One line, and one more where something is lost."""
         proof = "digest checked" if self.whole else "checksums of the tiles read are right"
         yield f"{self.target}: {self.width} x {self.height}, pixels as encoded ({proof})"
+        if self.background_error is not None:
+            yield f"lossy: {describe(self.background_error)}, the region of interest exact"
 
 
 def run(settings: Settings) -> Summary:
@@ -76,15 +83,22 @@ def run(settings: Settings) -> Summary:
     if not settings.force:
         files.refuse_to_replace(settings.target)
     try:
+        lost = stated_loss(files.range_reader(settings.source))
         pixels = _pixels(settings)
     except UnknownModel as error:
         raise UnknownModel(f"{settings.source}: {error} (--model FILE)") from None
     except FormatError as error:
         raise type(error)(f"{settings.source}: {error}") from None
-    files.write(settings.target, pillow.encode(pixels, target_format), force=settings.force)
+    data = pillow.encode(pixels, target_format)
+    if lost is not None:
+        noted = with_note(data, note(lost))
+        if noted == data:
+            warn(f"{settings.target}: {describe(lost)}, and a {target_format} file cannot say so")
+        data = noted
+    files.write(settings.target, data, force=settings.force)
     height, width = pixels.shape[:2]
     channels = 1 if pixels.ndim == 2 else 3
-    return Summary(settings.target, width, height, channels, settings.region is None)
+    return Summary(settings.target, width, height, channels, settings.region is None, lost)
 
 
 def _pixels(settings: Settings) -> NDArray[np.uint8]:

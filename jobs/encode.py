@@ -10,11 +10,17 @@ import click
 
 from jobs import files
 from jobs.interface import ExitCode, command, figures
-from jobs.options import segmentation_option
-from pipeline.codec import default_model, encode, load_model
-from pipeline.images.picture import read_picture
+from jobs.options import check_region, region_options, segmentation_option
+from pipeline.codec import Background, default_model, encode, load_model
+from pipeline.codec.encoder import BLOCK_SHIFT
+from pipeline.images.mask import read_mask
+from pipeline.images.picture import Pixels, read_picture
+from pipeline.routes.loss import stated_loss
+from pipeline.routes.region import background_of, check_region_source, make_background
 from pipeline.segmentation import check_labels, label_image, make_segmenter
+from schemas.container import reader
 from schemas.errors import UnreadableImage
+from schemas.loss import describe
 from schemas.names import escape
 
 
@@ -22,20 +28,26 @@ from schemas.names import escape
 class Settings:
     """source, target: paths or URLs. model: a weights file; None is the packaged one.
 
-    segmentation: where the label map comes from.
+    segmentation: where the label map comes from. roi: a mask, or a segmentation source;
+    background_error: what may be lost outside of it, as in `schemas.loss`. Both or neither.
     """
 
     source: str
     target: str
     model: Path | None = None
     segmentation: str = "rate"
+    roi: str | None = None
+    background_error: int | None = None
     threads: int = 1
     force: bool = False
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What was written."""
+    """What was written.
+
+    background_error: as in `schemas.loss`; exact_share: of the pixels, those that come back.
+    """
 
     target: str
     width: int
@@ -43,6 +55,8 @@ class Summary:
     channels: int
     source_size_bytes: int
     size_bytes: int
+    background_error: int | None
+    exact_share: float
     exit_code: int = ExitCode.OK
 
     @property
@@ -55,19 +69,25 @@ class Summary:
         return figures(self) | {"rate_bpsp": self.rate_bpsp}
 
     def lines(self) -> Iterator[str]:
-        """One line."""
+        """One line, and one more where something is lost."""
         share = self.size_bytes / self.source_size_bytes
         yield (
             f"{self.target}: {self.width} x {self.height}, {self.size_bytes:,} bytes, "
             f"{self.rate_bpsp:.3f} bpsp, {share:.1%} of the source file"
         )
+        if self.background_error is not None:
+            yield (
+                f"lossy background: {describe(self.background_error)}, outside the region "
+                f"({self.exact_share:.1%} of the pixels exact)"
+            )
 
 
 def run(settings: Settings) -> Summary:
-    """Encode one image file.
+    """Encode one image file; losslessly if no region of interest is given, or an empty one.
 
     Raises UnreadableImage, UnreadableMask, ObjectExists, StorageError, ModelError.
     """
+    check_region(settings.roi, settings.background_error)
     if not settings.force:
         files.refuse_to_replace(settings.target)
     source = files.read(settings.source)
@@ -82,22 +102,59 @@ def run(settings: Settings) -> Summary:
     segmenter = make_segmenter(settings.segmentation)
     check_labels(segmenter, experts)
     name = escape(os.fsencode(settings.source.rpartition("/")[2]))
+    background = _background(settings, pixels, name)
     blob = encode(
         pixels,
         labels=label_image(segmenter, pixels, name, experts),
         regions=segmenter.proposes,
+        background=background,
         model=model,
         threads=settings.threads,
     )
     files.write(settings.target, blob, force=settings.force)
     height, width = pixels.shape[:2]
-    channels = 1 if pixels.ndim == 2 else 3
-    return Summary(settings.target, width, height, channels, len(source), len(blob))
+    lost = stated_loss(reader(blob))
+    return Summary(
+        target=settings.target,
+        width=width,
+        height=height,
+        channels=1 if pixels.ndim == 2 else 3,
+        source_size_bytes=len(source),
+        size_bytes=len(blob),
+        background_error=lost,
+        exact_share=1.0 if lost is None or background is None else _exact_share(background),
+    )
+
+
+def _background(settings: Settings, pixels: Pixels, name: str) -> Background | None:
+    """What may be lost. A mask is a file; all else is a segmentation source."""
+    roi, error = settings.roi, settings.background_error
+    if roi is None or error is None:
+        return None
+    try:
+        check_region_source(roi)
+    except ValueError as unknown:
+        if not files.exists(roi):
+            raise click.UsageError(f"--roi {roi}: no such file, and {unknown}") from None
+        return make_background(read_mask(roi, files.read(roi), *pixels.shape[:2]), error)
+    return background_of(make_segmenter(roi), pixels, name, error)
+
+
+def _exact_share(background: Background) -> float:
+    """Share of the pixels in blocks that the region touches."""
+    exact = background.widths(BLOCK_SHIFT) == 1
+    edge = 1 << BLOCK_SHIFT
+    height, width = background.region.shape
+    return float(exact.repeat(edge, 0)[:height].repeat(edge, 1)[:, :width].mean())
 
 
 @command(
     "encode",
-    examples=["seec encode photo.png photo.seec", "seec encode s3://bucket/photo.png photo.seec"],
+    examples=[
+        "seec encode photo.png photo.seec",
+        "seec encode s3://bucket/photo.png photo.seec",
+        "seec encode photo.png photo.seec --roi mask.png --background-error 8",
+    ],
 )
 @click.argument("source", metavar="IN")
 @click.argument("target", metavar="OUT.seec")
@@ -107,12 +164,17 @@ def run(settings: Settings) -> Summary:
     help="Weights file instead of the packaged one; decoding will need it, too.",
 )
 @segmentation_option(default=Settings.segmentation)
+@region_options(
+    "MASK|SOURCE",
+    "Region of interest, which stays lossless: a picture of the same size that is not 0 there, "
+    "or a segmentation source that gives it a label.",
+)
 @click.option(
     "--threads", type=click.IntRange(min=1), default=1, help="They do not change the bytes."
 )
 @click.option("--force", is_flag=True, help="Replace OUT.seec if it exists.")
 def main(**options: Any) -> Summary:
-    """Encode the pixels of one image, losslessly.
+    """Encode the pixels of one image, losslessly unless --roi says what matters.
 
     IN and OUT.seec are paths or URLs. IN is 8-bit RGB or gray, losslessly stored (PNG, lossless
     WebP, PPM, PGM, BMP, TIFF). A .seec file holds pixels only: metadata travels in archives.

@@ -12,6 +12,7 @@ from pipeline.archive.archive import Archive
 from pipeline.codec import Info, inspect
 from pipeline.storage import Store
 from schemas.errors import FormatError
+from schemas.loss import SKIP, describe
 
 
 @dataclass(frozen=True)
@@ -22,13 +23,22 @@ class FileSummary:
     info: Info
     exit_code: int = ExitCode.OK
 
+    @property
+    def background_error(self) -> int | None:
+        """As in `schemas.loss`: None where nothing is lost."""
+        return None if self.info.lossless else self.info.background_error or SKIP
+
     def as_dict(self) -> dict[str, Any]:
-        """All that `inspect` tells; sections in file order."""
+        """All that `inspect` tells; sections in file order.
+
+        background_error: null where nothing is lost, 0 where nothing was coded.
+        """
         return {
             **asdict(self.info),
             "target": self.target,
             "kind": "seec",
             "pixel_digest": self.info.pixel_digest.hex(),
+            "background_error": self.background_error,
             "sections": [{"name": n, "size_bytes": s} for n, s in self.info.sections],
         }
 
@@ -38,6 +48,8 @@ class FileSummary:
         yield f"{self.target}: one image"
         yield f"  size          {info.width} x {info.height}, {_COLOURS[info.channels]}"
         yield f"  coded         {info.size_bytes:,} bytes, {info.rate_bpsp:.3f} bpsp"
+        lost = self.background_error
+        yield f"  lossless      {'yes' if lost is None else f'no, {describe(lost)}'}"
         yield f"  tiles         {info.tile_size} x {info.tile_size}, {info.tiles_per_group} a group"
         yield f"  label blocks  {info.block_size} x {info.block_size}"
         yield f"  model         {info.model_id}..."

@@ -205,6 +205,11 @@ def _run(job: Callable[[], Summary], json_output: bool, debug: bool) -> int:
         return _fail(text, ExitCode.UNEXPECTED, debug)
 
 
+def warn(text: str) -> None:
+    """One line on stderr, also under --json."""
+    click.echo(f"seec: warning: {text}", err=True)
+
+
 def exit_code_of(error: SeecError) -> ExitCode:
     """The exit code that an error ends a command with."""
     return next(code for kind, code in _EXIT_CODE_OF_ERROR if isinstance(error, kind))

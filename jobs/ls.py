@@ -11,6 +11,7 @@ from jobs.options import include_option
 from pipeline.archive.archive import Archive
 from pipeline.archive.catalogue import current_rows, matches
 from pipeline.storage import Store
+from schemas.loss import describe
 from schemas.manifest import QuarantineRow, Row
 
 
@@ -25,7 +26,10 @@ class Settings:
 
 @dataclass(frozen=True)
 class Listing:
-    """Files by path, with totals, or files in quarantine."""
+    """Files by path, with totals, or files in quarantine.
+
+    In JSON, background_error is null where nothing is lost and 0 where nothing was coded.
+    """
 
     archive: str
     digest: str
@@ -37,6 +41,11 @@ class Listing:
     def source_size_bytes(self) -> int:
         """Of the listed files."""
         return sum(row.source_size_bytes for row in self.rows)
+
+    @property
+    def lossy(self) -> int:
+        """How many of the listed files have a lossy background."""
+        return sum(row.background_error is not None for row in self.rows)
 
     @property
     def length(self) -> int:
@@ -52,20 +61,28 @@ class Listing:
             "quarantine": [dict(row.__dict__) for row in self.failed],
             "source_size_bytes": self.source_size_bytes,
             "length": self.length,
+            "lossy": self.lossy,
         }
 
     def lines(self) -> Iterator[str]:
-        """For people: codec, rate, bytes in the archive, bytes of the source, path."""
+        """For people: codec, rate, bytes in the archive, bytes of the source, path.
+
+        A tilde behind the codec marks a lossy background.
+        """
         for row in self.rows:
             rate = "" if row.rate_bpsp is None else f"{row.rate_bpsp:.3f}"
             sizes = f"{row.length:>12,} {row.source_size_bytes:>12,}"
-            yield f"{row.codec:<5} {rate:>6} {sizes} {_printable(row.path)}"
+            codec = row.codec + "~" * (row.background_error is not None)
+            loss = "" if row.background_error is None else f" ({describe(row.background_error)})"
+            yield f"{codec:<5} {rate:>6} {sizes} {_printable(row.path)}{loss}"
         for failure in self.failed:
             yield f"{failure.error}: {_printable(failure.path)}: {failure.reason}"
         if self.rows:
             share = 100 * self.length / max(1, self.source_size_bytes)
             sizes = f"{self.source_size_bytes:,} -> {self.length:,} bytes ({share:.1f} %)"
             yield f"{len(self.rows)} files, {sizes}"
+        if self.lossy:
+            yield f"~ {self.lossy} files are not what the source held outside a region of interest"
         yield f"archive digest {self.digest}"
 
 

@@ -7,6 +7,9 @@ from typing import Any, TypeVar
 
 import click
 
+from schemas.loss import SKIP
+from schemas.manifest import MAX_BACKGROUND_ERROR
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 include_option = click.option(
@@ -41,6 +44,43 @@ def segmentation_option(default: str) -> Callable[[F], F]:
         "masks), birefnet:PATH or onnx:FILE (weights of yours). With +rate behind it, a source "
         "only proposes regions and the encoder picks what is cheapest for each.",
     )
+
+
+class _BackgroundError(click.ParamType[int]):
+    """1 to 127, or `skip`, which is SKIP."""
+
+    name = "TAU|skip"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if value == "skip":
+            return SKIP
+        if not str(value).isdecimal() or not 1 <= int(value) <= MAX_BACKGROUND_ERROR:
+            self.fail(f"{value!r} is neither 1 to {MAX_BACKGROUND_ERROR} nor skip", param, ctx)
+        return int(value)
+
+
+def region_options(metavar: str, help_text: str) -> Callable[[F], F]:
+    """--roi and --background-error, for commands that may lose what is not of interest.
+
+    metavar, help_text: what --roi takes.
+    """
+
+    def wrap(function: F) -> F:
+        region = click.option("--roi", metavar=metavar, help=help_text)
+        error = click.option(
+            "--background-error",
+            type=_BackgroundError(),
+            help="By how much a sub-pixel outside the region may be off; skip codes nothing there.",
+        )
+        return region(error(function))
+
+    return wrap
+
+
+def check_region(roi: str | None, background_error: int | None) -> None:
+    """Wrong use unless both are given or neither."""
+    if (roi is None) != (background_error is None):
+        raise click.UsageError("--roi and --background-error belong together")
 
 
 def ray_options(function: F) -> F:

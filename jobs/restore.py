@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from jobs.interface import ExitCode, command, progress
+from jobs.interface import ExitCode, command, progress, warn
 from jobs.options import include_option, ray_options
 from pipeline.archive.archive import Archive
 from pipeline.archive.catalogue import current_rows
@@ -17,6 +17,7 @@ from pipeline.stages.restoring import FAILED, KEPT, RESTORED, Restored, restore_
 from pipeline.storage import Store
 from schemas.commit import ShardRecord
 from schemas.errors import SeecError
+from schemas.loss import SKIP, describe
 
 _SHOWN = 20
 
@@ -35,7 +36,10 @@ class Settings:
 
 @dataclass(frozen=True)
 class RestoreSummary:
-    """What became of the files. kept: were there already and stayed as they are."""
+    """What became of the files. kept: were there already and stayed as they are.
+
+    lossy: those that came back with a lossy background.
+    """
 
     target: str
     restored: int
@@ -43,6 +47,7 @@ class RestoreSummary:
     size_bytes: int
     seconds: float
     failed: list[Restored] = field(default_factory=list)
+    lossy: list[Restored] = field(default_factory=list)
 
     @property
     def exit_code(self) -> ExitCode:
@@ -50,8 +55,15 @@ class RestoreSummary:
         return ExitCode.DAMAGE if self.failed else ExitCode.OK
 
     def as_dict(self) -> dict[str, Any]:
-        """All figures by name; failures as a list."""
-        return {**self.__dict__, "failed": [asdict(item) for item in self.failed]}
+        """All figures by name; failures and lossy files as lists."""
+        return {
+            **self.__dict__,
+            "failed": [asdict(item) for item in self.failed],
+            "lossy": [
+                {"path": item.path, "background_error": item.background_error}
+                for item in self.lossy
+            ],
+        }
 
     def lines(self) -> Iterator[str]:
         """For people."""
@@ -60,6 +72,8 @@ class RestoreSummary:
         if len(self.failed) > _SHOWN:
             yield f"... and {len(self.failed) - _SHOWN} more"
         yield f"{self.restored} files, {self.size_bytes:,} bytes, in {self.seconds:.0f} s"
+        if self.lossy:
+            yield f"{len(self.lossy)} have a lossy background, as archived; seec ls marks them"
         if self.kept:
             yield f"{self.kept} files were there already and stay; --overwrite replaces them"
         if self.failed:
@@ -74,6 +88,7 @@ def run(settings: Settings) -> RestoreSummary:
     start = time.monotonic()
     archive, target = Archive.open(Store(settings.archive)), Store(settings.target)
     failed: list[Restored] = []
+    lossy: list[Restored] = []
 
     def note(shard: ShardRecord, error: SeecError) -> None:
         path = f"{shard.files} files of shard {shard.shard}"
@@ -93,7 +108,9 @@ def run(settings: Settings) -> RestoreSummary:
             counts.update(item.outcome for item in group)
             size_bytes += sum(item.size_bytes for item in group)
             failed += [item for item in group if item.outcome == FAILED]
+            lossy += [item for item in group if item.background_error is not None]
             shown.advance(len(group))
+    _warn_of_loss([item for item in lossy if not item.noted])
     return RestoreSummary(
         target=target.url,
         restored=counts[RESTORED],
@@ -101,7 +118,16 @@ def run(settings: Settings) -> RestoreSummary:
         size_bytes=size_bytes,
         seconds=round(time.monotonic() - start, 3),
         failed=failed,
+        lossy=lossy,
     )
+
+
+def _warn_of_loss(silent: list[Restored]) -> None:
+    """Name files that are lossy and whose format has no place to say so."""
+    for item in silent[:_SHOWN]:
+        warn(f"{item.path!r}: {describe(item.background_error or SKIP)}; the file does not say so")
+    if len(silent) > _SHOWN:
+        warn(f"... and {len(silent) - _SHOWN} more")
 
 
 @command(

@@ -42,6 +42,7 @@ class VerifySummary:
     objects: int
     images: int
     images_decoded: int
+    images_lossy: int
     seconds: float
     report: str | None
     findings: tuple[Finding, ...]
@@ -68,6 +69,8 @@ class VerifySummary:
             f"{verdict}: {self.objects} objects and {self.images} images checked, "
             f"{self.images_decoded} decoded, in {self.seconds:.0f} s"
         )
+        if self.images_lossy:
+            yield f"{self.images_lossy} images have a lossy background, as they were archived"
         yield f"report {self.report}" if self.report else "no report: the archive is read-only"
         yield f"archive digest {self.digest}"
 
@@ -99,6 +102,7 @@ def run(settings: Settings) -> VerifySummary:
         objects=len(checked),
         images=sum(item.images for item in checked.values()),
         images_decoded=sum(item.decoded for item in checked.values()),
+        images_lossy=sum(item.lossy for item in checked.values()),
         seconds=round(time.monotonic() - start, 3),
         report=_write_report(store, settings.mode, list(checked.values())),
         findings=tuple(finding for item in checked.values() for finding in item.findings),

@@ -8,8 +8,10 @@ from schemas.errors import SectionCorrupt
 from schemas.tables import Column
 
 SCHEMA_VERSION = 1
+LOSSY_SCHEMA_VERSION = 2  # of a row with a background error, and of no other
 SEEC = "seec"
 STORE = "store"
+MAX_BACKGROUND_ERROR = 127
 CODECS = (SEEC, STORE)
 
 MANIFEST_COLUMNS = (
@@ -34,6 +36,8 @@ MANIFEST_COLUMNS = (
     Column("run_id", "string"),
     Column("schema_version", "int16"),
 )
+# A part without lossy rows stays as version 1 has it: the same bytes, and every reader reads it.
+LOSSY_MANIFEST_COLUMNS = (*MANIFEST_COLUMNS, Column("background_error", "int16", nullable=True))
 
 QUARANTINE_COLUMNS = (
     Column("path", "string"),
@@ -56,6 +60,8 @@ class Row:
     width, height (pixels), mode (`L` or `RGB`), format, envelope, model_id, rate_bpsp (coded bits
     per sub-pixel) are set. codec `store`: they are the file itself if length equals
     source_size_bytes, else one zstd frame of it; reason says why it was not SEEC.
+    background_error: as in `schemas.loss`; where it is set, pixel_digest is that of what decoding
+    gives, which is not what the source held.
     """
 
     path: str
@@ -78,6 +84,7 @@ class Row:
     model_id: str | None = None
     rate_bpsp: float | None = None
     schema_version: int = SCHEMA_VERSION
+    background_error: int | None = None
 
 
 @dataclass(frozen=True)
@@ -103,15 +110,19 @@ class QuarantineRow:
 
 def serialise_manifest(rows: Sequence[Row]) -> bytes:
     """The bytes of a manifest part; rows must be sorted by path."""
-    return tables.serialise(MANIFEST_COLUMNS, [asdict(row) for row in rows])
+    lossy = any(row.background_error is not None for row in rows)
+    columns = LOSSY_MANIFEST_COLUMNS if lossy else MANIFEST_COLUMNS
+    return tables.serialise(columns, [asdict(row) for row in rows])
 
 
 def parse_manifest(name: str, data: bytes) -> list[Row]:
     """The rows of a manifest part. SectionCorrupt if a rule of the format does not hold."""
-    rows = [Row(**fields) for fields in tables.parse(name, data, MANIFEST_COLUMNS)]
+    lossy = "background_error" in tables.column_names(name, data)
+    columns = LOSSY_MANIFEST_COLUMNS if lossy else MANIFEST_COLUMNS
+    rows = [Row(**fields) for fields in tables.parse(name, data, columns)]
     end = 0
     for before, row in zip([None, *rows], rows, strict=False):
-        if row.schema_version != SCHEMA_VERSION or row.codec not in CODECS:
+        if row.codec not in CODECS or row.schema_version != _version_of(row):
             raise SectionCorrupt(f"{name}: {row.path}: codec or schema version unknown")
         if before is not None and before.path >= row.path:
             raise SectionCorrupt(f"{name}: {row.path}: rows are not sorted by path")
@@ -119,8 +130,19 @@ def parse_manifest(name: str, data: bytes) -> list[Row]:
             raise SectionCorrupt(f"{name}: {row.path}: offset or length out of order")
         if row.codec == SEEC and None in (row.pixel_digest, row.format, row.model_id):
             raise SectionCorrupt(f"{name}: {row.path}: a field that codec seec needs is missing")
+        if row.background_error is not None and not _may_lose(row):
+            raise SectionCorrupt(f"{name}: {row.path}: a background error that cannot be")
         end += row.length
     return rows
+
+
+def _may_lose(row: Row) -> bool:
+    return row.codec == SEEC and 0 <= (row.background_error or 0) <= MAX_BACKGROUND_ERROR
+
+
+def _version_of(row: Row) -> int:
+    """The schema version that a row must have."""
+    return SCHEMA_VERSION if row.background_error is None else LOSSY_SCHEMA_VERSION
 
 
 def serialise_quarantine(rows: Sequence[QuarantineRow]) -> bytes:

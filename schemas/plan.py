@@ -38,6 +38,8 @@ class PlanSettings:
 
     max_pixels: larger images are stored, not decoded. max_file_size_bytes: larger files are
     quarantined. shard_files, shard_size_bytes: a shard ends when either is reached.
+    region_source, background_error: where regions of interest come from, and how much may be lost
+    outside of them, as in `schemas.loss`; both None where nothing may.
     """
 
     model_id: str
@@ -46,6 +48,8 @@ class PlanSettings:
     max_file_size_bytes: int = 2 << 30
     shard_files: int = 256
     shard_size_bytes: int = 64 << 20
+    region_source: str | None = None
+    background_error: int | None = None
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,9 @@ class Plan:
 def serialise_plan(shards: Iterable[Sequence[SourceFile]], settings: PlanSettings) -> bytes:
     """The bytes of a plan. The same files and settings give the same bytes."""
     groups = ([asdict(file) for file in files] for files in shards)
-    metadata = {_SETTINGS_KEY: json.dumps(asdict(settings), sort_keys=True).encode()}
+    # What is None is left out: releases that do not know of it read all plans but lossy ones.
+    known = {name: value for name, value in asdict(settings).items() if value is not None}
+    metadata = {_SETTINGS_KEY: json.dumps(known, sort_keys=True).encode()}
     return tables.serialise_groups(PLAN_COLUMNS, groups, metadata)
 
 

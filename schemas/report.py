@@ -14,6 +14,7 @@ FINDING_COLUMNS = (
     Column("next_command", "string"),
     Column("images_checked", "int64"),
     Column("images_decoded", "int64"),
+    Column("images_lossy", "int64"),
 )
 
 TIMING_COLUMNS = (
@@ -48,13 +49,16 @@ class Finding:
 class Checked:
     """One object that a verification looked at, and what was wrong with it.
 
-    images: of a blob, how many had their bytes checked. decoded: how many their pixels.
+    images: of a blob, how many had their bytes checked. decoded: how many their pixels. lossy:
+    how many have, as asked for, a lossy background: they decode to what was recorded, and that is
+    not what the source held.
     """
 
     object: str
     images: int = 0
     decoded: int = 0
     findings: tuple[Finding, ...] = ()
+    lossy: int = 0
 
     def __add__(self, other: "Checked") -> "Checked":
         """Both checks of one object together."""
@@ -63,6 +67,7 @@ class Checked:
             self.images + other.images,
             self.decoded + other.decoded,
             self.findings + other.findings,
+            self.lossy + other.lossy,
         )
 
 
@@ -85,7 +90,11 @@ def serialise_findings(checked: Sequence[Checked]) -> bytes:
     """A verification report: one row per finding, and one without finding per sound object."""
     rows: list[Record] = []
     for item in checked:
-        base = {"images_checked": item.images, "images_decoded": item.decoded}
+        base = {
+            "images_checked": item.images,
+            "images_decoded": item.decoded,
+            "images_lossy": item.lossy,
+        }
         if not item.findings:
             empty: Record = {"object": item.object, "detail": "", "paths": [], "next_command": ""}
             rows.append({**base, **empty})

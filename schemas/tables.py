@@ -112,6 +112,14 @@ def serialise_groups(
     return sink.getvalue().to_pybytes()
 
 
+def column_names(name: str, data: bytes) -> list[str]:
+    """The columns that a table has; SectionCorrupt if the bytes are none."""
+    try:
+        return pq.read_schema(pa.BufferReader(data)).names
+    except _NOT_A_TABLE as error:
+        raise _corrupt(name, error) from None
+
+
 def parse(name: str, data: bytes, columns: Columns) -> list[Record]:
     """All rows of a table; SectionCorrupt if the bytes are not a table with these columns."""
     groups = Groups(name, data, columns)

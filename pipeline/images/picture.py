@@ -75,6 +75,11 @@ def read_picture(data: bytes) -> Picture:
     return Picture(header.format, np.ascontiguousarray(pixels), envelope)
 
 
+def with_note(data: bytes, text: str) -> bytes:
+    """An image file that says `text` as its comment; unchanged where its format has no room."""
+    return png.with_text(data, "Comment", text) if png.matches(data) else data
+
+
 def write_picture(picture: Picture) -> bytes:
     """The bytes of an image file; UnreadableImage if the envelope does not fit the pixels."""
     module = _FORMATS.get(picture.format)

@@ -53,6 +53,14 @@ def put_together(pixels: NDArray[np.uint8], envelope: bytes) -> bytes:
     return plain[:_IHDR_END] + first + b"".join(pieces) + second
 
 
+def with_text(data: bytes, keyword: str, text: str) -> bytes:
+    """The same file with a tEXt chunk before its image data. keyword, text: Latin-1."""
+    begin = next(start for kind, start, _ in _chunks(data) if kind == b"IDAT")
+    body = b"tEXt" + keyword.encode("latin-1") + b"\0" + text.encode("latin-1")
+    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+    return data[:begin] + chunk + data[begin:]
+
+
 def _around_image_data(data: bytes) -> tuple[bytes, bytes]:
     begin = end = None
     for kind, start, stop in _chunks(data):

@@ -7,11 +7,14 @@ the codec made of it with the stored file and keeps the smaller.
 import hashlib
 from dataclasses import dataclass, replace
 
+from pipeline.codec import Model, decode
 from pipeline.images.digest import pixel_digest
 from pipeline.images.picture import Pixels, read_header, read_picture
 from pipeline.routes import store
+from pipeline.routes.loss import stated_loss
+from schemas.container import reader
 from schemas.errors import UnreadableImage
-from schemas.manifest import SEEC, STORE, Entry, Row
+from schemas.manifest import LOSSY_SCHEMA_VERSION, SEEC, STORE, Entry, Row
 from schemas.plan import SourceFile
 
 
@@ -80,6 +83,24 @@ def draft_stored(file: SourceFile, data: bytes, reason: str) -> Draft:
         run_id="",
     )
     return Draft(row, payload)
+
+
+def admit_loss(draft: Draft, code: bytes, model: Model) -> Draft:
+    """The draft of a code that has lost something says so; any other stays as it is.
+
+    Its pixel digest becomes that of what decoding gives: that is what can be proved later.
+    """
+    loss = stated_loss(reader(code))
+    if draft.coded is None or loss is None:
+        return draft
+    digest = pixel_digest(decode(code, models={model.id: model}))
+    row = replace(
+        draft.coded,
+        pixel_digest=digest,
+        background_error=loss,
+        schema_version=LOSSY_SCHEMA_VERSION,
+    )
+    return replace(draft, coded=row)
 
 
 def settle(draft: Draft, code: bytes | None, model_id: str) -> Entry:

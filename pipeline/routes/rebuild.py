@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from pipeline.codec.decoder import decode
 from pipeline.codec.weights import Model
 from pipeline.images.digest import pixel_digest
-from pipeline.images.picture import Picture, Pixels, read_picture, write_picture
+from pipeline.images.picture import Picture, Pixels, read_picture, with_note, write_picture
 from pipeline.routes import store
-from schemas.errors import DigestMismatch, UnknownModel
+from pipeline.routes.loss import stated_loss
+from schemas import loss
+from schemas.container import reader
+from schemas.errors import DigestMismatch, SectionCorrupt, UnknownModel
 from schemas.manifest import SEEC, Row
 
 Models = Mapping[str, Model]
@@ -34,7 +37,8 @@ def prove(row: Row, payload: bytes, models: Models) -> None:
 def rebuild(row: Row, payload: bytes, models: Models) -> bytes:
     """The file: byte for byte for codec store, with the same pixels and envelope for codec seec.
 
-    Raises DigestMismatch, FormatError, ModelError or UnreadableImage.
+    A row with a lossy background gives the decoded pixels, and a PNG file says so in a comment.
+    Raises SectionCorrupt, DigestMismatch, FormatError, ModelError or UnreadableImage.
     """
     if row.codec != SEEC:
         return _stored(row, payload)
@@ -42,7 +46,9 @@ def rebuild(row: Row, payload: bytes, models: Models) -> bytes:
     data = write_picture(Picture(row.format or "", pixels, row.envelope or b""))
     if pixel_digest(read_picture(data).pixels) != row.pixel_digest:
         raise DigestMismatch(f"{row.path}: the {row.format} file written back has other pixels")
-    return data
+    if row.background_error is None:
+        return data
+    return with_note(data, loss.note(row.background_error))
 
 
 def _pixels(row: Row, payload: bytes, models: Models) -> Pixels:
@@ -50,6 +56,8 @@ def _pixels(row: Row, payload: bytes, models: Models) -> Pixels:
     model = models.get(row.model_id or "")
     if model is None:
         raise UnknownModel(f"{row.path}: no model {row.model_id} at hand")
+    if stated_loss(reader(payload)) != row.background_error:
+        raise SectionCorrupt(f"{row.path}: row and .seec file disagree on what was lost")
     pixels = decode(
         payload, models={model.id: model}, max_pixels=(row.width or 0) * (row.height or 0)
     )

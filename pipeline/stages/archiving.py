@@ -93,12 +93,11 @@ class ArchivingRun:
             count,
             lambda: EncodeActor.options(**options).remote(store, run.model, placement.device),
         )
-        name = plan.settings.segmentation
         experts = load_model(read_recorded(store, run.model)).profile.experts
         self._segmenters = Pool(
             placement.segmenters,
             lambda: SegmentActor.options(**placement.segmenter_options).remote(
-                name, experts, placement.device
+                plan.settings, experts, placement.device
             ),
         )
         self._budget_bytes = BUDGET_BYTES * count

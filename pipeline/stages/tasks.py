@@ -8,9 +8,10 @@ import ray
 
 from pipeline.archive.archive import read_recorded
 from pipeline.archive.shard import write_shard
-from pipeline.codec import Encoder, load_model
+from pipeline.codec import Background, Encoder, load_model
 from pipeline.images.picture import Pixels
-from pipeline.routes.choose import Draft, draft, draft_stored, pixels_in, settle
+from pipeline.routes.choose import Draft, admit_loss, draft, draft_stored, pixels_in, settle
+from pipeline.routes.region import background_of
 from pipeline.segmentation import LabelMap, label_image, make_segmenter
 from pipeline.stages.batch import Batch
 from pipeline.stages.cluster import TASK_CPUS
@@ -37,10 +38,12 @@ class ReadReport:
 class Segmented:
     """Label maps of a batch's images, or why there is none.
 
-    proposes: they name regions, and the encoder picks the entropy model of each.
+    backgrounds: what may be lost of each image. proposes: labels name regions, and the encoder
+    picks the entropy model of each.
     """
 
     labels: list[LabelMap | UnreadableMask | None]
+    backgrounds: list[Background | None]
     proposes: bool
 
 
@@ -100,10 +103,13 @@ def _read(source: Source, file: SourceFile, settings: PlanSettings) -> bytes:
 
 @ray.remote(max_restarts=-1, max_task_retries=0)
 class SegmentActor:
-    """Labels images; the segmentation source is made once."""
+    """Labels images, and finds what is of interest in them; the sources are made once."""
 
-    def __init__(self, name: str, experts: int, device: str) -> None:
-        self._segmenter, self._experts = make_segmenter(name, device), experts
+    def __init__(self, settings: PlanSettings, experts: int, device: str) -> None:
+        self._segmenter, self._experts = make_segmenter(settings.segmentation, device), experts
+        source = settings.region_source
+        self._finder = None if source is None else make_segmenter(source, device)
+        self._background_error = settings.background_error
 
     def ready(self) -> bool:
         """Answers once the actor is up."""
@@ -116,15 +122,24 @@ class SegmentActor:
         """Label maps, which paths have none and why, and seconds taken."""
         start = time.perf_counter()
         labels: list[LabelMap | UnreadableMask | None] = []
+        backgrounds: list[Background | None] = []
         refused: dict[str, UnreadableMask] = {}
         for path, image in zip(paths, images, strict=True):
             try:
+                background = self._background(image, path)
                 labels.append(label_image(self._segmenter, image, path, self._experts))
             except UnreadableMask as error:
                 refused[path] = error
+                background = None
                 labels.append(error)
-        segmented = Segmented(labels, self._segmenter.proposes)
+            backgrounds.append(background)
+        segmented = Segmented(labels, backgrounds, self._segmenter.proposes)
         return segmented, refused, time.perf_counter() - start
+
+    def _background(self, image: Pixels, path: str) -> Background | None:
+        if self._finder is None or self._background_error is None:
+            return None
+        return background_of(self._finder, image, path, self._background_error)
 
 
 @ray.remote(max_restarts=-1, max_task_retries=0)
@@ -160,20 +175,26 @@ class EncodeActor:
         ]
         codes = iter(self._codes(images, segmented))
         entries = [
-            settle(made, next(codes) if made.coded is not None else None, self._model.id)
+            self._settle(made, next(codes)) if made.coded else settle(made, None, self._model.id)
             for made in kept
         ]
         return entries, time.perf_counter() - start
 
+    def _settle(self, made: Draft, code: bytes) -> Entry:
+        return settle(admit_loss(made, code, self._model), code, self._model.id)
+
     def _codes(self, images: Sequence[Pixels], segmented: Segmented) -> list[bytes]:
-        pairs = [
-            (image, labels)
-            for image, labels in zip(images, segmented.labels, strict=True)
+        wanted = [
+            (image, labels, background)
+            for image, labels, background in zip(
+                images, segmented.labels, segmented.backgrounds, strict=True
+            )
             if not isinstance(labels, UnreadableMask)
         ]
         return self._encoder.encode_batch(
-            [image for image, _ in pairs],
-            [labels for _, labels in pairs],
+            [image for image, _, _ in wanted],
+            [labels for _, labels, _ in wanted],
+            [background for _, _, background in wanted],
             regions=segmented.proposes,
         )
 

@@ -144,4 +144,5 @@ def _check_blob(
         affected = tuple(row.path for row in damaged)
         detail = "the blob is sound, but rows of its manifest part describe other bytes"
         findings = (Finding("manifest-damaged", shard.manifest.name, detail, next_step, affected),)
-    return Checked(name, images=len(paths), findings=findings), sound
+    lossy = sum(row.background_error is not None for row in rows or ())
+    return Checked(name, images=len(paths), findings=findings, lossy=lossy), sound
