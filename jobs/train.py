@@ -13,12 +13,10 @@ import torch
 from jobs.interface import ExitCode, command, figures, progress
 from pipeline.codec import Model, load_model
 from pipeline.codec.export import export_model
-from pipeline.codec.profile import LITE, Profile
-from pipeline.segmentation import RateSegmenter
+from pipeline.codec.profile import LITE, PROFILES, Profile
+from pipeline.segmentation import make_segmenter
 from pipeline.training.data import TrainingData
 from pipeline.training.loop import Progress, Trainer, TrainingSettings
-
-PROFILES = {p.name: p for p in (LITE,)}
 
 
 @dataclass(frozen=True)
@@ -34,6 +32,9 @@ class Settings:
     data: Path
     checkpoint: Path
     profile: str = LITE.name
+    segmentation: str = "rate"
+    device: str = "cpu"
+    batch: int = TrainingSettings.batch
     steps: int = 20_000
     budget_s: float | None = None
     validate_every: int = 1_000
@@ -76,8 +77,10 @@ def run(settings: Settings) -> Summary:
         steps=settings.steps,
         budget_s=settings.budget_s,
         validate_every=settings.validate_every,
+        batch=settings.batch,
     )
-    trainer = Trainer(profile, plan, TrainingData(settings.data, RateSegmenter()))
+    data = TrainingData(settings.data, make_segmenter(settings.segmentation))
+    trainer = Trainer(profile, plan, data, settings.device)
     if settings.checkpoint.exists():
         trainer.load(settings.checkpoint)
     with progress("train", 100, "%") as shown:
@@ -140,11 +143,29 @@ def _write_curve(path: Path, history: Sequence[Progress]) -> None:
     examples=[
         "seec train photographs lite.checkpoint --steps 20000 --export lite.safetensors",
         "seec train photographs lite.checkpoint  # again after an interruption: it goes on",
+        (
+            "seec train photographs paper.checkpoint --profile paper --segmentation salient "
+            "--device cuda --batch 128 --steps 2000000 --export paper.safetensors"
+        ),
     ],
 )
 @click.argument("data", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.argument("checkpoint", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--profile", type=click.Choice(sorted(PROFILES)), default=LITE.name)
+@click.option(
+    "--segmentation",
+    default="rate",
+    show_default=True,
+    help="Where labels come from; `rate` lets experts specialise by code length.",
+)
+@click.option("--device", default="cpu", show_default=True, help="cpu, or a torch device.")
+@click.option(
+    "--batch",
+    type=click.IntRange(min=1),
+    default=TrainingSettings.batch,
+    show_default=True,
+    help="Patches of 32 x 32 pixels in a step; with SIC, as many pixels in patches of 64 x 64.",
+)
 @click.option("--steps", type=click.IntRange(min=1), default=20_000, help="In all.")
 @click.option(
     "--budget-s",

@@ -34,9 +34,9 @@ class Background:
 
     def widths(self, shift: int) -> NDArray[np.uint8]:
         """Values per bin of each block of 2^shift pixels, [rows, columns] uint8."""
-        edge = 1 << shift
-        rows = np.logical_or.reduceat(self.region, np.arange(0, self.region.shape[0], edge), 0)
-        inside = np.logical_or.reduceat(rows, np.arange(0, rows.shape[1], edge), 1)
+        edge, (height, width) = 1 << shift, self.region.shape
+        padded = np.pad(self.region, ((0, -height % edge), (0, -width % edge)))
+        inside = padded.reshape(-1, edge, padded.shape[1] // edge, edge).any((1, 3))
         return np.where(inside, 1, width_of(self.error)).astype(np.uint8)
 
 

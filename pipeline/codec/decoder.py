@@ -252,7 +252,8 @@ def read_front(
         experts = model.profile.experts
         if experts < 2:
             raise SectionCorrupt("a label map, and a model of one expert")
-        maps.labels[:] = decode_labels(coded[SectionKind.LABELS], *maps.labels.shape, experts)
+        rows, columns = maps.labels.shape
+        maps.labels[:] = decode_labels(coded[SectionKind.LABELS], rows, columns, experts)
     if SectionKind.BACKGROUND in coded:
         maps.widths[:] = decode_widths(coded[SectionKind.BACKGROUND], *maps.widths.shape)
     side = open_side_coder(model, device)

@@ -39,12 +39,12 @@ def export_model(network: SeecNetwork, card: Mapping[str, Any]) -> bytes:
 
 
 def _integers(name: str, layer: IntegerLinear) -> dict[str, np.ndarray]:
-    weight, bits = quantise_weight(layer.weight)
+    weight, bits = quantise_weight(layer.weight.cpu())
     bits = bits[..., 0]
     unit = 2 ** (bits + layer.in_bits)
     shift = bits + layer.in_bits - layer.out_bits
     return {
         f"{name}.weight": weight.to(torch.int8).numpy(),
-        f"{name}.bias": (layer.bias * unit).round().to(torch.int32).numpy(),
+        f"{name}.bias": (layer.bias.cpu() * unit).round().to(torch.int32).numpy(),
         f"{name}.shift": shift.to(torch.int32).numpy(),
     }

@@ -73,7 +73,7 @@ class SideCoder:
     def decode(self, z_words: bytes, y_words: bytes, tiles: Sequence[Tile]) -> list[Latents]:
         """Inverse of encode; raises SectionCorrupt."""
         z_coder, y_coder = SymbolDecoder(z_words), SymbolDecoder(y_words)
-        latents = []
+        latents: list[Latents] = []
         for t in tiles:
             rows, columns = -(-t.height // LATENT_STRIDE), -(-t.width // LATENT_STRIDE)
             y_shape = torch.Size((1, self._profile.latents, rows, columns))

@@ -4,6 +4,7 @@
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
 
 from collections.abc import Iterator
+from math import log
 
 import numpy as np
 import torch
@@ -52,7 +53,8 @@ class _TrainingArithmetic(nn.Module):
         self.positions = nn.ParameterDict(
             {_key(name): torch.zeros(shape) for name, shape in positions.items()}
         )
-        self._exp = torch.from_numpy(build_tables()["exp"])
+        self.exp: Tensor
+        self.register_buffer("exp", torch.from_numpy(build_tables()["exp"]), persistent=False)
         for name in layers:
             if name.endswith(".gdn"):
                 self._start_as_identity(self.layers[_key(name)])
@@ -92,7 +94,7 @@ class _TrainingArithmetic(nn.Module):
         score = score.masked_fill(~real[:, None, None, :], -1e4)
         value = (torch.softmax(score, -1) @ v).transpose(1, 2).reshape(n, t, -1)
         table = _position_integers(position)
-        exact = integers.attention(_to_integers(tokens), real, table, self._exp, torch.float32)
+        exact = integers.attention(_to_integers(tokens), real, table, self.exp, torch.float32)
         return join_windows(straight_through(value, exact / _GRID), qkv, window, shift)
 
 
@@ -140,10 +142,10 @@ class SideNetwork(nn.Module):
 
     def tables(self) -> Tables:
         """The integer tables that a model file with SIC has on top."""
-        chances = torch.softmax(self.z_logits.detach(), -1).numpy()
+        chances = torch.softmax(self.z_logits.detach(), -1).cpu().numpy()
         frequencies = np.maximum(np.rint(chances * _Z_TOTAL), 1).astype(np.int32)
         positions = {
-            name: _position_integers(self.arithmetic.positions[_key(name)]).numpy()
+            name: _position_integers(self.arithmetic.positions[_key(name)]).cpu().numpy()
             for name in shapes(self.profile)[1]
         }
         return {"normal": normal_table(), "z": frequencies, **positions}
@@ -157,7 +159,7 @@ class SideNetwork(nn.Module):
 
     def _z_bits(self, z: Tensor) -> Tensor:
         """Between two whole numbers the code length is interpolated."""
-        lengths = -torch.log_softmax(self.z_logits, -1) / torch.log(torch.tensor(2.0))
+        lengths = -torch.log_softmax(self.z_logits, -1) / log(2)
         at = (z + Z_LIMIT).transpose(0, 1).flatten(1)  # [latents, n]
         low = at.detach().floor().clamp(0, Z_VALUES - 2)
         share = at - low

@@ -83,6 +83,12 @@ class Sample:
     labels: Tensor | None
     pixels: Tensor
 
+    def to(self, device: str) -> "Sample":
+        """The sample on a device."""
+        batch = Batch(*(getattr(self.batch, f.name).to(device) for f in fields(self.batch)))
+        labels = None if self.labels is None else self.labels.to(device)
+        return Sample(batch, labels, self.pixels.to(device))
+
 
 class PatchSampler:
     """Draws patches with their margin: images by the square root of their area.

@@ -33,7 +33,7 @@ def expert_code_lengths(network: SeecNetwork, features: Tensor, batch: Batch) ->
 def sampled_rates(network: SeecNetwork, features: Tensor, batch: Batch) -> Tensor:
     """Bits per sub-pixel of every block under every expert, from a quarter of its pixels.
 
-    features: [pixels, fused] of the whole batch. Returns [blocks, experts].
+    features: [pixels, fused] of the whole batch. Returns [blocks, experts] on the CPU.
     """
     rows = _pixels_of(torch.arange(batch.blocks), _SAMPLED)
     few, features = batch.take(rows), features[rows]
@@ -42,7 +42,7 @@ def sampled_rates(network: SeecNetwork, features: Tensor, batch: Batch) -> Tenso
         coded_bits(network.expert(features, e), few).view(batch.blocks, -1).sum(-1) / subpixels
         for e in range(network.profile.experts)
     ]
-    return torch.stack(rates, -1)
+    return torch.stack(rates, -1).cpu()
 
 
 def assign(rates: Tensor, temperature: float, rng: np.random.Generator) -> Tensor:

@@ -3,7 +3,7 @@
 import copy
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,10 +65,18 @@ class Progress:
 class Trainer:
     """State of one run: network, average, optimiser, random generator, step, seconds."""
 
-    def __init__(self, profile: Profile, settings: TrainingSettings, data: TrainingData):
+    def __init__(
+        self,
+        profile: Profile,
+        settings: TrainingSettings,
+        data: TrainingData,
+        device: str = "cpu",
+    ):
+        """Start a run on a device: `cpu`, or any that torch knows."""
         torch.manual_seed(settings.seed)
         self.profile, self.settings, self.data = profile, settings, data
-        self.network = SeecNetwork(profile)
+        self._device = device
+        self.network = SeecNetwork(profile).to(device)
         if not settings.coefficients:
             _silence_coefficients(self.network)
         self.average = copy.deepcopy(self.network).eval()
@@ -111,7 +119,8 @@ class Trainer:
         return self.history[known:]
 
     def _validate(self) -> None:
-        bpsp, shares = evaluate(self.average, self.data.validation)
+        samples = (sample.to(self._device) for sample in self.data.validation)
+        bpsp, shares = evaluate(self.average, samples)
         training = float(np.mean(self._recent))
         self.history.append(Progress(self.step, training, bpsp, shares, self.seconds))
         self._recent.clear()
@@ -122,7 +131,7 @@ class Trainer:
         rate *= 0.5 * (1 + math.cos(math.pi * self.progress))
         for group in self.optimiser.param_groups:
             group["lr"] = max(rate, 1e-6)
-        loss = self._loss(self._draw())
+        loss = self._loss(self._draw().to(self._device))
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
@@ -180,7 +189,7 @@ class Trainer:
 
     def load(self, path: Path) -> None:
         """Continue from a checkpoint of the same profile."""
-        state = torch.load(path, weights_only=True)
+        state = torch.load(path, weights_only=True, map_location=self._device)
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
@@ -214,7 +223,7 @@ def fused_features(network: SeecNetwork, sample: Sample) -> tuple[Tensor, Tensor
 
 
 @torch.no_grad()
-def evaluate(network: SeecNetwork, samples: Sequence[Sample]) -> tuple[float, tuple[float, ...]]:
+def evaluate(network: SeecNetwork, samples: Iterable[Sample]) -> tuple[float, tuple[float, ...]]:
     """Mean over images of bits per sub-pixel, and the share of blocks of each expert.
 
     Where a sample has no labels each block counts under its best expert.
@@ -228,5 +237,5 @@ def evaluate(network: SeecNetwork, samples: Sequence[Sample]) -> tuple[float, tu
         labels = lengths.argmin(-1) if given is None else given
         bits = lengths.gather(-1, labels[:, None]).sum() + side_bits
         bpsp.append(float(bits / batch.weight.sum()))
-        counts += torch.bincount(labels, minlength=len(counts))
+        counts += torch.bincount(labels.cpu(), minlength=len(counts))
     return float(np.mean(bpsp)), tuple((counts / counts.sum()).tolist())

@@ -200,7 +200,7 @@ class Side:
     def layer(self, name, x, k=1):
         channels, rows, columns = size(x)
         around = range(-(k // 2), k // 2 + 1)
-        out = None
+        out = []
         for i in range(rows):
             for j in range(columns):
                 inputs = [
@@ -247,9 +247,7 @@ class Side:
             coder = GroupDecoder(self.model, 1, None, "normal")
             exact = Bins(1, 0)
             high = [y_coder.symbol(coder.high(p, exact)) for p in parts]
-            low = [
-                y_coder.symbol(coder.low(p, exact, n)) for p, n in zip(parts, high, strict=True)
-            ]
+            low = [y_coder.symbol(coder.low(p, exact, n)) for p, n in zip(parts, high, strict=True)]
             for (c, i, j), a, b in zip(places, high, low, strict=True):
                 y[c][i][j] = 16 * a + b - 128
             found.append(y)
