@@ -17,7 +17,7 @@ import torch
 
 from jobs.interface import ExitCode, command, progress
 from jobs.options import plot_target
-from pipeline.benchmark import label_maps, saliency
+from pipeline.benchmark import label_maps, regions, saliency
 from pipeline.benchmark.ablation import ablation_lines, codings, make_codec
 from pipeline.benchmark.codecs import CODEC_NAMES, Codec, make_codecs
 from pipeline.benchmark.markdown import evaluation_lines
@@ -30,7 +30,9 @@ from pipeline.segmentation.saliency import SaliencySegmenter
 from pipeline.training.ablation import BUDGET_S, ROWS, train_rows
 from pipeline.training.salient_data import load_pairs, split
 
-TABLES = ("codecs", "ablation", "segmentation", "labels")
+TABLES = ("codecs", "ablation", "segmentation", "labels", "roi")
+_NEED_MASKS = ("segmentation", "roi")
+_REGION_IMAGES = 20
 _NETWORKS = ("salient",)
 _LABEL_SOURCES = ("salient+rate", "rate")
 
@@ -123,9 +125,7 @@ class _Evaluation:
 
     def segmentation(self) -> list[dict[str, Any]]:
         """Saliency networks against the masks of the test split."""
-        folder = self._settings.masked
-        if folder is None:
-            raise click.UsageError("the table of segmentations needs --masked FOLDER")
+        folder = self._masked("segmentation")
 
         def measured(source: str) -> dict[str, Any]:
             pairs = load_pairs(folder, split(folder).test)
@@ -135,6 +135,16 @@ class _Evaluation:
             _kept(self._folder / f"{source} on masks.json", partial(measured, source))
             for source in _NETWORKS
         ]
+
+    def roi(self) -> list[dict[str, Any]]:
+        """Lossy backgrounds on the first images of the test split, with their masks as regions."""
+        folder = self._masked("roi")
+
+        def measured() -> list[dict[str, Any]]:
+            images, masks = load_pairs(folder, split(folder).test[:_REGION_IMAGES])
+            return [asdict(row) for row in regions.measure(images, masks)]
+
+        return _kept(self._folder / "regions of interest.json", measured)
 
     def labels(self) -> list[dict[str, Any]]:
         """What label maps cost on each image set, with the packaged model."""
@@ -146,6 +156,11 @@ class _Evaluation:
             for name, paths in self._sets.items()
             for source in _LABEL_SOURCES
         ]
+
+    def _masked(self, table: str) -> Path:
+        if self._settings.masked is None:
+            raise click.UsageError(f"the table {table} needs --masked FOLDER")
+        return self._settings.masked
 
     def _measure(self, codec: Codec) -> dict[str, dict[str, Any]]:
         """The codec's row for each image set."""
@@ -221,7 +236,7 @@ def _tables(table: str, masked: Path | None) -> tuple[str, ...]:
     """The tables to make; `all` leaves out what needs masks where there are none."""
     if table != "all":
         return (table,)
-    return tuple(name for name in TABLES if masked or name != "segmentation")
+    return tuple(name for name in TABLES if masked or name not in _NEED_MASKS)
 
 
 def _rows(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
@@ -249,7 +264,7 @@ def _rows(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
     "--table",
     type=click.Choice([*TABLES, "all"]),
     default="all",
-    help="all: without segmentation where no --masked folder is given.",
+    help="all: without segmentation and roi where no --masked folder is given.",
 )
 @click.option(
     "--rows",
@@ -268,7 +283,7 @@ def _rows(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
 @click.option(
     "--masked",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="images/ and masks/ of salient objects, for the table of segmentations.",
+    help="images/ and masks/ of salient objects, for the tables segmentation and roi.",
 )
 @click.option(
     "--resume",

@@ -18,9 +18,12 @@ from jobs import files
 from jobs.interface import ExitCode, command, figures
 from pipeline.benchmark.codecs import make_codecs
 from pipeline.codec import Info, default_model, encode, inspect
+from pipeline.codec.decoder import read_front
 from pipeline.codec.insight import Insight, explain
 from pipeline.images.picture import read_picture
-from schemas.container import MAGIC
+from pipeline.routes.loss import stated_loss
+from schemas.container import MAGIC, parse, read_index, reader
+from schemas.loss import describe
 
 _PEERS = ("png", "webp", "jpegxl-e7")
 # Distinct for people with any colour vision (Okabe and Ito), one for each expert.
@@ -78,13 +81,31 @@ def run(settings: Settings) -> Summary:
         for codec in make_codecs(_PEERS, default_model())
     }
     info = inspect(blob)
-    page = _page(settings.source, info, insight, peers)
+    page = _page(settings.source, info, insight, peers, _loss_figure(blob, insight))
     files.write(settings.target, page.encode(), force=settings.force)
     shares = np.bincount(insight.labels.ravel(), minlength=insight.experts) / insight.labels.size
     return Summary(settings.target, info.size_bytes, info.rate_bpsp, tuple(shares.tolist()), peers)
 
 
-def _page(name: str, info: Info, insight: Insight, peers: dict[str, int]) -> str:
+def _loss_figure(blob: bytes, insight: Insight) -> str:
+    """What was lost, as a figure of the page; nothing for a lossless file."""
+    lost = stated_loss(reader(blob))
+    if lost is None:
+        return ""
+    front = read_front(read_index(reader(blob)), parse(blob).sections.__getitem__, default_model())
+    edge = 1 << front.facts.block_shift
+    exact = (front.maps.widths == 1).repeat(edge, 0).repeat(edge, 1)
+    exact = exact[: front.facts.height, : front.facts.width]
+    pixels = insight.pixels if insight.pixels.ndim == 3 else insight.pixels[..., None]
+    picture = np.where(exact[..., None], pixels, pixels // 4 + 24).repeat(3 // pixels.shape[2], 2)
+    return (
+        f'<figure><h2>What is exact</h2><img src="{_data_url(picture)}" alt="exact blocks">'
+        f"<figcaption>Not lossless: {describe(lost)} where the picture is dark; "
+        f"{exact.mean():.0%} of the pixels are exact.</figcaption></figure>"
+    )
+
+
+def _page(name: str, info: Info, insight: Insight, peers: dict[str, int], loss: str) -> str:
     size_bytes, channels = info.size_bytes, info.channels
     most = float(np.percentile(insight.code_length, 99.5)) or 1.0
     sections: dict[str, int] = {}
@@ -99,6 +120,7 @@ def _page(name: str, info: Info, insight: Insight, peers: dict[str, int]) -> str
             f"{size_bytes:,} bytes, {info.rate_bpsp:.3f} bits per sub-pixel"
         ),
         source=_data_url(insight.pixels),
+        loss=loss,
         labels=_data_url(_colour_labels(insight)),
         heat=_data_url(_colour_heat(insight.code_length / most)),
         legend=_legend(insight),

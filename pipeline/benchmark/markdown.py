@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pipeline.benchmark.codecs import STRONGEST_PEER
+from schemas.loss import describe
 
 Figures = Mapping[str, Any]
 
@@ -109,6 +110,31 @@ def label_table(rows: Sequence[Figures]) -> Iterator[str]:
     )
 
 
+def region_table(rows: Sequence[Figures]) -> Iterator[str]:
+    """What a lossy background saves.
+
+    rows: `RegionFigures` by field, lossless first.
+    """
+    headings = ("background", "bpsp", "of lossless", "largest error", "region")
+    yield from _table(
+        headings,
+        (
+            (
+                _background(row["background_error"]),
+                f"{row['bpsp']:.3f}",
+                f"{row['bpsp'] / rows[0]['bpsp']:.1%}",
+                f"{row['worst_error']}",
+                "exact" if row["region_exact"] else "NOT exact",
+            )
+            for row in rows
+        ),
+    )
+
+
+def _background(error: int | None) -> str:
+    return "lossless" if error is None else describe(error)
+
+
 def _rate(line: Figures, image_set: str) -> str:
     change = line["change_percent"].get(image_set)
     rate = f"{line['bpsp'][image_set]:.3f}"
@@ -127,4 +153,5 @@ _TABLES: dict[str, tuple[str, Callable[[Any], Iterator[str]]]] = {
     "ablation": ("What each part brings", ablation_table),
     "segmentation": ("Salient objects", segmentation_table),
     "labels": ("Label maps", label_table),
+    "roi": ("Regions of interest", region_table),
 }
