@@ -17,7 +17,7 @@ import torch
 
 from jobs.interface import ExitCode, command, progress
 from jobs.options import plot_target
-from pipeline.benchmark import label_maps, regions, saliency
+from pipeline.benchmark import crops, label_maps, regions, saliency
 from pipeline.benchmark.ablation import ablation_lines, codings, make_codec
 from pipeline.benchmark.codecs import CODEC_NAMES, Codec, make_codecs
 from pipeline.benchmark.markdown import evaluation_lines
@@ -30,9 +30,10 @@ from pipeline.segmentation.saliency import SaliencySegmenter
 from pipeline.training.ablation import BUDGET_S, ROWS, train_rows
 from pipeline.training.salient_data import load_pairs, split
 
-TABLES = ("codecs", "ablation", "segmentation", "labels", "roi")
+TABLES = ("codecs", "ablation", "segmentation", "labels", "roi", "crops")
 _NEED_MASKS = ("segmentation", "roi")
 _REGION_IMAGES = 20
+_LARGE = (4000, 6000)  # 24 megapixels
 _NETWORKS = ("salient",)
 _LABEL_SOURCES = ("salient+rate", "rate")
 
@@ -156,6 +157,16 @@ class _Evaluation:
             for name, paths in self._sets.items()
             for source in _LABEL_SOURCES
         ]
+
+    def crops(self) -> dict[str, Any]:
+        """A crop of a large image, put together from the validation images."""
+
+        def measured() -> dict[str, Any]:
+            images = [read_pixels(path) for path in self._sets["validation"]]
+            colour = [image for image in images if image.ndim == 3]
+            return asdict(crops.measure(crops.mosaic(colour, *_LARGE)))
+
+        return _kept(self._folder / "crops.json", measured)
 
     def _masked(self, table: str) -> Path:
         if self._settings.masked is None:

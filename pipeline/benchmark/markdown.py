@@ -131,6 +131,28 @@ def region_table(rows: Sequence[Figures]) -> Iterator[str]:
     )
 
 
+def crop_table(crop: Figures) -> Iterator[str]:
+    """What a crop of a large image costs.
+
+    crop: `CropFigures` by field.
+    """
+    whole, part = crop["whole_s"], crop["crop_s"]
+    headings = (f"{crop['megapixels']:.0f} MP", "bytes read", "seconds, one thread")
+    yield from _table(
+        headings,
+        iter(
+            [
+                ("the whole image", f"{crop['size_bytes']:,}", f"{whole:.1f}"),
+                (
+                    "a crop of 256 x 256 where four tiles meet",
+                    f"{crop['read_bytes']:,} ({crop['read_bytes'] / crop['size_bytes']:.1%})",
+                    f"{part:.2f} ({whole / part:.0f} times faster)",
+                ),
+            ]
+        ),
+    )
+
+
 def _background(error: int | None) -> str:
     return "lossless" if error is None else describe(error)
 
@@ -154,4 +176,5 @@ _TABLES: dict[str, tuple[str, Callable[[Any], Iterator[str]]]] = {
     "segmentation": ("Salient objects", segmentation_table),
     "labels": ("Label maps", label_table),
     "roi": ("Regions of interest", region_table),
+    "crops": ("Random access", crop_table),
 }
