@@ -2,6 +2,7 @@
 
 import contextlib
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -115,6 +116,26 @@ def a_row(path: str, offset: int = 0) -> Row:
     return Row(path, 10, 1, digest, "store", "s", offset, 4, digest, "0001-aa")
 
 
+def a_lossy_row(**changes: Any) -> Row:
+    digest = b"p" * 32
+    lossy: dict[str, Any] = {"codec": "seec", "pixel_digest": digest, "format": "PNG"}
+    lossy |= {"model_id": "m", "background_error": 8, "schema_version": 2}
+    return replace(a_row("a"), **lossy | changes)
+
+
+def test_lossy_rows_come_back_and_leave_other_parts_as_version_1_has_them():
+    rows = [a_lossy_row(), a_row("b", 4)]
+    assert parse_manifest("m", serialise_manifest(rows)) == rows
+    assert b"background_error" in serialise_manifest(rows)
+    assert b"background_error" not in serialise_manifest([a_row("b")])
+
+
+def test_plans_of_lossless_runs_do_not_speak_of_loss():
+    assert b"background_error" not in serialise_plan([], PlanSettings("model"))
+    settings = PlanSettings("model", region_source="salient", background_error=0)
+    assert parse_plan("p", serialise_plan([[]], settings)).settings == settings
+
+
 def test_manifest_parts_are_reproducible_and_come_back():
     rows = [a_row("a"), a_row("b", 4)]
     assert serialise_manifest(rows) == serialise_manifest(rows)
@@ -132,6 +153,10 @@ def test_manifest_parts_are_reproducible_and_come_back():
         [replace(a_row("a"), codec="other")],
         [replace(a_row("a"), codec="seec")],
         [replace(a_row("a"), schema_version=2)],
+        [a_lossy_row(schema_version=1)],
+        [a_lossy_row(codec="store")],
+        [a_lossy_row(background_error=128)],
+        [a_lossy_row(background_error=-1)],
     ],
 )
 def test_manifest_parts_that_break_a_rule_are_corrupt(rows: list[Row]):

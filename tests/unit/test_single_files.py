@@ -32,6 +32,7 @@ def test_encode_then_decode_gives_the_pixels_back(picture: Path, tmp_path: Path)
         "width": 50,
         "height": 40,
         "channels": 3,
+        "background_error": None,
     }
     assert np.array_equal(np.asarray(Image.open(back)), textured(40, 50))
 
