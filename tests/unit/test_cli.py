@@ -20,6 +20,7 @@ def test_help_lists_every_command_with_one_line() -> None:
         "info",
         "encode",
         "decode",
+        "segment",
         "explain",
         "bench",
         "evaluate",
