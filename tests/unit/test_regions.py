@@ -135,7 +135,7 @@ def test_masks_of_any_plain_mode_are_read_and_others_refused() -> None:
         data = image_bytes(Image.fromarray(picture), "PNG")
         assert (read_mask("m", data, *SHAPE) == inside).all()
     with pytest.raises(UnreadableMask, match="mode RGBA"):
-        read_mask("m", image_bytes(Image.new("RGBA", SHAPE[::-1]), "PNG"), *SHAPE)
+        read_mask("m", image_bytes(Image.new("RGBA", (SHAPE[1], SHAPE[0])), "PNG"), *SHAPE)
 
 
 def test_an_archive_refuses_to_lose_anything_unasked(tmp_path: Path) -> None:
