@@ -8,9 +8,9 @@ from tests.pictures import textured
 
 
 def test_a_crop_reads_the_four_tiles_that_it_touches():
-    image = mosaic([textured(96, 130, seed) for seed in range(5)], 600, 1100)
+    image = mosaic([textured(96, 130, seed) for seed in range(5)], 700, 1100)
     figures = measure(image)
-    assert figures.megapixels == 0.66
+    assert figures.megapixels == 0.77
     assert 0 < figures.read_bytes < figures.size_bytes
     assert figures.crop_s < figures.whole_s
     table = "\n".join(evaluation_lines({"crops": vars(figures)}))
