@@ -132,7 +132,7 @@ def test_the_segmentation_table_measures_the_test_split(photographs: Path, tmp_p
 
 def test_the_segmentation_table_needs_masks_and_all_tables_do_not(photographs: Path):
     assert "--masked" in call(photographs, "--table", "segmentation").stderr
-    assert evaluate._tables("all", None) == ("codecs", "ablation", "labels")
+    assert evaluate._tables("all", None) == ("codecs", "ablation", "labels", "crops")
 
 
 def test_models_of_four_experts_are_also_coded_with_labels_by_region():
