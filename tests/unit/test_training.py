@@ -37,8 +37,12 @@ class HalvesSegmenter:
     """Labels the right half of each image 1."""
 
     name = "halves"
+    labels = 2
+    proposes = False
 
-    def segment(self, images: Sequence[Pixels]) -> list[LabelMap | None]:
+    def segment(
+        self, images: Sequence[Pixels], names: Sequence[str] | None = None
+    ) -> list[LabelMap | None]:
         return [self._halves(*image.shape[:2]) for image in images]
 
     def _halves(self, height: int, width: int) -> LabelMap:
