@@ -78,7 +78,7 @@ def _pixels_of(blocks: Tensor, pixels: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def copy_first_expert(network: SeecNetwork, optimiser: torch.optim.Adam) -> None:
+def copy_first_expert(network: SeecNetwork, optimiser: torch.optim.Optimizer) -> None:
     """Make all experts equal to the first, in weights and in the optimiser's moments."""
     for layer in (network.expert_hidden, network.expert_output):
         for parameter in (layer.weight, layer.bias):

@@ -1,11 +1,10 @@
 """The training loop: experts that specialise, weights averaged, resumable, within a budget."""
 
-import copy
-import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,8 +20,8 @@ from pipeline.training.experts import (
     labelled_bits,
     sampled_rates,
 )
+from pipeline.training.run import RunState, Schedule
 
-_WARM_UP_STEPS = 100
 _CHECKPOINT_S = 60.0
 
 
@@ -62,8 +61,8 @@ class Progress:
     seconds: float
 
 
-class Trainer:
-    """State of one run: network, average, optimiser, random generator, step, seconds."""
+class Trainer(RunState[SeecNetwork]):
+    """A run that trains a codec; see RunState for its state."""
 
     def __init__(
         self,
@@ -76,29 +75,16 @@ class Trainer:
         torch.manual_seed(settings.seed)
         self.profile, self.settings, self.data = profile, settings, data
         self._device = device
-        self.network = SeecNetwork(profile).to(device)
+        network = SeecNetwork(profile).to(device)
         if not settings.coefficients:
-            _silence_coefficients(self.network)
-        self.average = copy.deepcopy(self.network).eval()
-        self.optimiser = torch.optim.Adam(self.network.parameters(), betas=(0.9, 0.99))
-        self.rng = np.random.default_rng(settings.seed)
-        self.step = 0
-        self.seconds = 0.0
+            _silence_coefficients(network)
+        optimiser = torch.optim.Adam(network.parameters(), betas=(0.9, 0.99))
+        s = settings
+        schedule = Schedule(s.steps, s.budget_s, s.learning_rate, s.average)
+        super().__init__(network, optimiser, schedule, s.seed)
         self.history: list[Progress] = []
         self._split = profile.experts == 1  # whether the experts learn for themselves yet
         self._recent: list[float] = []
-
-    @property
-    def progress(self) -> float:
-        """The share of the run that is done, 0 to 1."""
-        s = self.settings
-        spent = 0.0 if s.budget_s is None else self.seconds / s.budget_s
-        return min(1.0, max(self.step / s.steps, spent))
-
-    @property
-    def done(self) -> bool:
-        """Whether steps or seconds are used up."""
-        return self.progress >= 1
 
     def run(self, checkpoint: Path) -> Iterator[list[Progress]]:
         """Train to the end, yielding after each checkpoint what validations saw since then."""
@@ -112,7 +98,7 @@ class Trainer:
         until, known = self.seconds + seconds, len(self.history)
         while not self.done and self.seconds < until:
             started = time.thread_time()
-            self._recent.append(self._one_step())
+            self._recent.append(self.descend(self._loss(self._draw().to(self._device))))
             self.seconds += time.thread_time() - started
             if self.step % self.settings.validate_every == 0 or self.done:
                 self._validate()
@@ -124,24 +110,6 @@ class Trainer:
         training = float(np.mean(self._recent))
         self.history.append(Progress(self.step, training, bpsp, shares, self.seconds))
         self._recent.clear()
-
-    def _one_step(self) -> float:
-        s = self.settings
-        rate = s.learning_rate * min(1.0, (self.step + 1) / _WARM_UP_STEPS)
-        rate *= 0.5 * (1 + math.cos(math.pi * self.progress))
-        for group in self.optimiser.param_groups:
-            group["lr"] = max(rate, 1e-6)
-        loss = self._loss(self._draw().to(self._device))
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-        self.optimiser.step()
-        self.step += 1
-        decay = min(s.average, self.step / (self.step + 10))
-        with torch.no_grad():
-            for kept, new in zip(self.average.parameters(), self.network.parameters(), strict=True):
-                kept.lerp_(new, 1 - decay)
-        return float(loss.detach())
 
     def _draw(self) -> Sample:
         """As many pixels with SIC as without, in fewer and larger patches."""
@@ -170,33 +138,21 @@ class Trainer:
         rates = sampled_rates(self.network, features, batch)
         return assign(rates, s.temperature * left, self.rng)
 
-    def save(self, path: Path) -> None:
-        """Write the checkpoint so that a crash leaves the old one or the new one."""
-        state = {
-            "network": self.network.state_dict(),
-            "average": self.average.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "rng": self.rng.bit_generator.state,
-            "step": self.step,
-            "seconds": self.seconds,
+    def save(self, path: Path, more: Mapping[str, Any] | None = None) -> None:
+        """Write a checkpoint so that a crash leaves the old one or the new one."""
+        own = {
             "history": [vars(p) for p in self.history],
             "split": self._split,
             "recent": self._recent,
         }
-        temporary = path.with_suffix(".partial")
-        torch.save(state, temporary)
-        temporary.replace(path)
+        super().save(path, {**own, **(more or {})})
 
-    def load(self, path: Path) -> None:
-        """Continue from a checkpoint of the same profile."""
-        state = torch.load(path, weights_only=True, map_location=self._device)
-        self.network.load_state_dict(state["network"])
-        self.average.load_state_dict(state["average"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.rng.bit_generator.state = state["rng"]
-        self.step, self.seconds = state["step"], state["seconds"]
+    def load(self, path: Path) -> Mapping[str, Any]:
+        """Continue from a checkpoint of the same profile; returns all that it holds."""
+        state = super().load(path)
         self.history = [Progress(**p) for p in state["history"]]
         self._split, self._recent = state["split"], state["recent"]
+        return state
 
 
 def _silence_coefficients(network: SeecNetwork) -> None:

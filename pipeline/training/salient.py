@@ -2,7 +2,6 @@
 
 import copy
 import json
-import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,9 +17,9 @@ from torch import Tensor
 
 from pipeline.segmentation.saliency import SaliencySegmenter
 from pipeline.segmentation.salient_network import SalientNetwork
+from pipeline.training.run import RunState, Schedule
 from pipeline.training.salient_data import SalientData
 
-_WARM_UP_STEPS = 100
 _CHECKPOINT_S = 60.0
 # Until which share of the run batches have which edge: small first, because it is cheap.
 _SIZES = ((0.4, 112), (0.8, 144), (1.0, 192))
@@ -57,38 +56,28 @@ class Progress:
     seconds: float
 
 
-class Trainer:
-    """State of one run: network, average, optimiser, random generator, step, seconds."""
+class Trainer(RunState[SalientNetwork]):
+    """A run that trains the network; see RunState for its state."""
 
     def __init__(self, settings: TrainingSettings, data: SalientData):
         torch.manual_seed(settings.seed)
         self.settings, self.data = settings, data
         network = SalientNetwork()
-        self.network = network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-        self.average = copy.deepcopy(self.network).eval()
-        self.optimiser = torch.optim.AdamW(
-            self.network.parameters(), weight_decay=settings.weight_decay
-        )
-        self.rng = np.random.default_rng(settings.seed)
-        self.step = 0
-        self.seconds = 0.0
-
-    @property
-    def progress(self) -> float:
-        """The share of the run that is done, 0 to 1."""
-        s = self.settings
-        spent = 0.0 if s.budget_s is None else self.seconds / s.budget_s
-        return min(1.0, max(self.step / s.steps, spent))
+        network = network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        optimiser = torch.optim.AdamW(network.parameters(), weight_decay=settings.weight_decay)
+        s = settings
+        schedule = Schedule(s.steps, s.budget_s, s.learning_rate, s.average)
+        super().__init__(network, optimiser, schedule, s.seed)
 
     def run(self, checkpoint: Path) -> Iterator[Progress]:
         """Train to the end, yielding now and then; writes checkpoints."""
         losses: list[float] = []
         saved_s = self.seconds
-        while self.progress < 1:
+        while not self.done:
             started = time.perf_counter()
             losses.append(self._one_step())
             self.seconds += time.perf_counter() - started
-            if self.step % self.settings.report_every == 0 or self.progress >= 1:
+            if self.step % self.settings.report_every == 0 or self.done:
                 yield Progress(self.step, float(np.mean(losses)), self.seconds)
                 losses.clear()
             if self.seconds - saved_s > _CHECKPOINT_S:
@@ -98,52 +87,10 @@ class Trainer:
 
     def _one_step(self) -> float:
         s, progress = self.settings, self.progress
-        rate = s.learning_rate * min(1.0, (self.step + 1) / _WARM_UP_STEPS)
-        rate *= 0.5 * (1 + math.cos(math.pi * progress))
-        for group in self.optimiser.param_groups:
-            group["lr"] = max(rate, 1e-6)
         size = next(size for until, size in _SIZES if progress <= until)
         pasted = s.pasted if progress < _PASTED_UNTIL else 0.0
         images, masks = self.data.draw(self.rng, s.batch, size, pasted)
-        loss = saliency_loss(self.network(images), masks)
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-        self.optimiser.step()
-        self.step += 1
-        self._follow()
-        return float(loss.detach())
-
-    @torch.no_grad()
-    def _follow(self) -> None:
-        decay = min(self.settings.average, self.step / (self.step + 10))
-        new = self.network.state_dict()
-        for name, kept in self.average.state_dict().items():
-            if kept.is_floating_point():
-                kept.lerp_(new[name], 1 - decay)
-
-    def save(self, path: Path) -> None:
-        """Write the checkpoint so that a crash leaves the old one or the new one."""
-        state = {
-            "network": self.network.state_dict(),
-            "average": self.average.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "rng": self.rng.bit_generator.state,
-            "step": self.step,
-            "seconds": self.seconds,
-        }
-        temporary = path.with_suffix(".partial")
-        torch.save(state, temporary)
-        temporary.replace(path)
-
-    def load(self, path: Path) -> None:
-        """Continue from a checkpoint."""
-        state = torch.load(path, weights_only=True)
-        self.network.load_state_dict(state["network"])
-        self.average.load_state_dict(state["average"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.rng.bit_generator.state = state["rng"]
-        self.step, self.seconds = state["step"], state["seconds"]
+        return self.descend(saliency_loss(self.network(images), masks))
 
 
 def saliency_loss(logits: tuple[Tensor, Tensor], masks: Tensor) -> Tensor:

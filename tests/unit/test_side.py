@@ -1,5 +1,6 @@
 """SIC: what is trained is what runs, everything comes back, and the paper's sizes work."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -100,8 +101,6 @@ def test_a_crop_needs_only_its_own_tiles(model):
 
 
 def test_latents_are_in_the_file_and_needed(model):
-    from dataclasses import replace
-
     image, models = textured(40, 40), {model.id: model}
     (blob,) = Encoder(model).encode_batch([image], [None])
     names = [name for name, _ in inspect(blob).sections]
@@ -115,8 +114,6 @@ def test_latents_are_in_the_file_and_needed(model):
 
 def test_random_latents_never_give_a_picture(model):
     """Sealed with valid checksums: only the decoder itself can notice."""
-    from dataclasses import replace
-
     (blob,) = Encoder(model).encode_batch([textured(40, 40)], [None])
     container, rng = parse(blob), np.random.default_rng(0)
     for _ in range(20):
@@ -161,7 +158,7 @@ def test_training_lowers_what_latents_and_pixels_cost_together(photographs):
     side = trainer.network.side
     assert side is not None
     before = {n: p.clone() for n, p in side.named_parameters()}
-    trainer.settings = TrainingSettings(steps=41, batch=4)
+    trainer.schedule = replace(trainer.schedule, steps=41)
     trainer.advance(1e9)
     stuck = [n for n, p in side.named_parameters() if torch.equal(p, before[n])]
     assert not stuck, "every weight of SIC must learn"
