@@ -19,6 +19,8 @@ from pipeline.images.split import is_validation
 from pipeline.training.loop import Trainer
 from tests.pictures import textured
 
+DOCS = Path(__file__).parents[2] / "docs"
+
 
 @pytest.fixture(scope="module")
 def photographs(tmp_path_factory) -> Path:
@@ -161,3 +163,10 @@ def test_the_ablation_can_be_drawn(ablation: dict, tmp_path: Path):
     plot_ablation(ablation["ablation"]["lines"], tmp_path / "ablation.svg")
     text = (tmp_path / "ablation.svg").read_text()
     assert "</svg>" in text
+
+
+def test_the_page_shows_the_figures_that_were_measured():
+    figures = json.loads((DOCS / "evaluation.json").read_text())
+    page = (DOCS / "codec.md").read_text()
+    for line in evaluation_lines({"ablation": figures["ablation"]}):
+        assert line.removeprefix("### ") in page
