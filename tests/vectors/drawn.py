@@ -5,6 +5,7 @@ They predict nothing, and need not: golden files ask only that decoders agree.
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import safetensors.numpy
 from numpy.typing import NDArray
 
 from pipeline.codec import Model, load_model
-from pipeline.codec.profile import PAPER, Profile
+from pipeline.codec.profile import LITE_SIC, PAPER, Profile
 from pipeline.codec.tables import normal_table
 from pipeline.codec.transforms import shapes
 
@@ -64,14 +65,16 @@ def draw_model(profile: Profile) -> bytes:
     return safetensors.numpy.save(tensors, {"card": card})
 
 
-def paper_model(model_id: str | None = None) -> Model:
-    """A drawn model with the sizes of the paper.
+# Too large to be stored: drawn again for each test.
+UNSTORED = {p.name: p for p in (LITE_SIC, PAPER)}
+
+
+def unstored_model(name: str, model_id: str | None = None) -> Model:
+    """A drawn model with the sizes of a profile.
 
     model_id: what golden files call it; how safetensors orders a file may change.
     """
-    from dataclasses import replace
-
-    model = load_model(draw_model(PAPER))
+    model = load_model(draw_model(UNSTORED[name]))
     return model if model_id is None else replace(model, id=model_id)
 
 

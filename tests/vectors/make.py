@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from pipeline.codec import Background, Encoder, Model, decode, default_model, load_model
 from pipeline.images.digest import pixel_digest
 from tests.pictures import gray, textured
-from tests.vectors.drawn import STORED, draw_model, paper_model
+from tests.vectors.drawn import STORED, UNSTORED, draw_model, unstored_model
 
 FOLDER = Path(__file__).parent
 TINY = FOLDER / "tiny.safetensors"
 
 Image = NDArray[np.uint8]
 Case = tuple[Image, Image | None, dict[str, int]]
-PAPER_CASE: Case = (textured(20, 33), None, {"tile_size": 64})
+PROFILE_CASE: Case = (textured(20, 33), None, {"tile_size": 64})
 
 
 def cases() -> dict[str, Case]:
@@ -74,7 +74,8 @@ def encoded(name: str, model: Model) -> bytes:
     if name in backgrounds():
         image, background = backgrounds()[name]
         return Encoder(model).encode_batch([image], [None], [background])[0]
-    image, labels, options = (cases() | of_drawn_models() | {"paper": PAPER_CASE})[name]
+    of_profiles = dict.fromkeys(UNSTORED, PROFILE_CASE)
+    image, labels, options = (cases() | of_drawn_models() | of_profiles)[name]
     return Encoder(model, "cpu", 1, **options).encode_batch([image], [labels])[0]
 
 
@@ -108,8 +109,9 @@ def main() -> None:
         if not path.exists():
             path.write_bytes(draw_model(profile))
         facts |= write("v1", load_model(path.read_bytes()), [name])
-    known = facts.get("v1-paper.seec", {}).get("model_id")
-    facts |= write("v1", paper_model(known), ["paper"])
+    for name in UNSTORED:
+        known = facts.get(f"v1-{name}.seec", {}).get("model_id")
+        facts |= write("v1", unstored_model(name, known), [name])
     listing.write_text(json.dumps(facts, indent=1, sort_keys=True) + "\n")
 
 

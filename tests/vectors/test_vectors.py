@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.codec import Model, decode, default_model, load_model
 from pipeline.images.digest import pixel_digest
-from tests.vectors.drawn import paper_model
+from tests.vectors.drawn import UNSTORED, unstored_model
 from tests.vectors.make import encoded
 
 FOLDER = Path(__file__).parent
@@ -21,8 +21,8 @@ VECTORS = json.loads((FOLDER / "vectors.json").read_text())
 
 @pytest.fixture(scope="module")
 def models() -> dict[str, Model]:
-    paper = paper_model(VECTORS["v1-paper.seec"]["model_id"])
-    return MODELS | {paper.id: paper}
+    ids = {name: VECTORS[f"v1-{name}.seec"]["model_id"] for name in UNSTORED}
+    return MODELS | {id_: unstored_model(name, id_) for name, id_ in ids.items()}
 
 
 def test_every_golden_file_is_listed():
