@@ -18,7 +18,8 @@ help:
 	@echo "make bench     rate and speed next to the peers; BENCH_FOLDERS='a b' for your images"
 	@echo "make clean     remove what these targets made"
 
-$(INSTALLED): pyproject.toml setup.py constraints.txt pipeline/codec/_kernels.c
+$(INSTALLED): pyproject.toml setup.py constraints.txt pipeline/codec/_kernels.c \
+		$(wildcard pipeline/codec/kernels_c/*.[ch])
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "SEEC needs Python 3.11 or later")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \

@@ -1,16 +1,33 @@
-"""The C extension; everything else is in pyproject.toml."""
+"""The C extensions; everything else is in pyproject.toml."""
 
 import sys
+from pathlib import Path
 
 from setuptools import Extension, setup
 
-# Without a compiler the install goes on, and the torch kernels give the same bits, slowly.
+LEVELS = Path("pipeline/codec/kernels_c")
+FLAGS = [] if sys.platform == "win32" else ["-O3", "-std=gnu11"]
+# Without a compiler the install goes on, and torch and Python give the same bits, slowly.
 KERNELS = Extension(
     "pipeline.codec._kernels",
-    ["pipeline/codec/_kernels.c"],
-    extra_compile_args=[] if sys.platform == "win32" else ["-O3", "-std=gnu11"],
+    ["pipeline/codec/_kernels.c", *map(str, sorted(LEVELS.glob("*.c")))],
+    depends=[str(p) for p in LEVELS.glob("*.h")],
+    extra_compile_args=FLAGS,
     py_limited_api=True,
     optional=True,
 )
 
-setup(ext_modules=[KERNELS], options={"bdist_wheel": {"py_limited_api": "cp311"}})
+SCREEN = Extension(
+    "pipeline.codec._screen",
+    ["pipeline/codec/_screen.c"],
+    depends=[
+        *map(str, Path("pipeline/codec/screen_c").glob("*.h")),
+        str(LEVELS / "inline.h"),
+        str(LEVELS / "range_coder.h"),
+    ],
+    extra_compile_args=FLAGS,
+    py_limited_api=True,
+    optional=True,
+)
+
+setup(ext_modules=[KERNELS, SCREEN], options={"bdist_wheel": {"py_limited_api": "cp311"}})

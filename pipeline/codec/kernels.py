@@ -63,18 +63,19 @@ def make_kernels(model: Model, device: str = "cpu") -> Kernels:
     `torch:DEVICE` asks for the torch kernels on that device. Those of the last few models
     are kept, because packing weights takes longer than a small image.
     """
-    if device == "cpu" and native_available():
+    adaptive = bool(model.profile.predictors)  # C knows no predictors yet
+    if device == "cpu" and native_available() and not adaptive:
         from pipeline.codec.native import NativeKernels
 
         return NativeKernels(model)
-    if device == "cpu":
+    if device == "cpu" and not adaptive:
         warnings.warn(
             "the C kernels were not built: torch gives the same bits at a tenth of the speed; "
             "install a C compiler and then this package again",
             RuntimeWarning,
             stacklevel=2,
         )
-    from pipeline.codec.integer import TorchKernels
+    from pipeline.codec.torch_kernels import TorchKernels
 
     return TorchKernels(model, device.removeprefix("torch:"))
 

@@ -15,12 +15,21 @@ from schemas.errors import SectionCorrupt
 _TABLES = ("reciprocal", "log_activity", "exp", "logistic", "inverse_scale", "reach")
 
 
+def levels() -> tuple[str, ...]:
+    """The instruction sets that this processor's kernels can be made for, the slowest first."""
+    return _kernels.levels()
+
+
 class NativeKernels:
-    """Holds a model's packed weights; safe to share between threads."""
+    """Holds a model's packed weights; safe to share between threads.
+
+    level: one of `levels()`, which all give the same bits; empty is
+    the fastest one of this processor.
+    """
 
     at_once = 1  # a group is one call, and calls run beside each other
 
-    def __init__(self, model: Model):
+    def __init__(self, model: Model, level: str = ""):
         p = model.profile
         layers = [model.layers[name] for name in LAYERS]
         buffers: list[NDArray[Any]] = [a for x in layers for a in (x.weight, x.bias, x.shift)]
@@ -28,7 +37,7 @@ class NativeKernels:
         self._experts = p.experts
         self._log2 = log2_table()
         self._network: Any = _kernels.make_network(
-            p.width, p.fused, p.expert_hidden, p.experts, p.mixtures, p.features, buffers
+            level, p.width, p.fused, p.expert_hidden, p.experts, p.mixtures, p.features, buffers
         )
 
     def encode(self, group: GroupCanvas) -> bytes:

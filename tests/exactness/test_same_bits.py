@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +16,15 @@ import pytest
 import torch
 
 from pipeline.codec import Encoder, Model, decode, default_model, load_model, native
-from pipeline.codec.integer import TorchKernels
+from pipeline.codec.integer import ContextNetwork
 from pipeline.codec.kernels import native_available
 from pipeline.codec.networks import SeecNetwork
 from pipeline.codec.profile import OUTPUT_BITS, Profile
 from pipeline.codec.tables import build_tables
+from pipeline.codec.torch_kernels import TorchKernels
 from pipeline.training.data import make_batch
 from tests.pictures import gray, textured
+from tests.vectors.drawn import draw_model
 
 IMAGES = [textured(90, 70, 1), gray(33, 64, 2), textured(5, 40, 3)]
 UNLABELLED = [None] * len(IMAGES)
@@ -121,10 +124,54 @@ def test_other_instruction_sets_write_the_same_bytes(expected, device):
     assert done.stdout.strip() == hashlib.sha256(b"".join(expected)).hexdigest()
 
 
+def _use(monkeypatch, kernels_of) -> None:
+    for module in ("encoder", "decoder"):
+        monkeypatch.setattr(
+            f"pipeline.codec.{module}.make_kernels", lambda model, device: kernels_of(model)
+        )
+
+
+@pytest.mark.parametrize("level", native.levels())
+def test_every_instruction_set_writes_and_reads_the_same_bytes(expected, level, monkeypatch):
+    _use(monkeypatch, lambda model: native.NativeKernels(model, level))
+    assert blobs() == expected
+    for blob, image in zip(expected, IMAGES, strict=True):
+        assert (decode(blob) == image).all()
+
+
+def test_a_processor_has_the_portable_level_and_no_unknown_one():
+    assert native.levels()[0] == "portable"
+    with pytest.raises(ValueError, match="no level mmx"):
+        native.NativeKernels(default_model(), "mmx")
+
+
+_SIZES = [
+    Profile(width=16, fused=48, expert_hidden=16, experts=3, mixtures=1),
+    Profile(width=32, fused=32, expert_hidden=32, experts=1, mixtures=3),
+    Profile(width=80, fused=16, expert_hidden=112, experts=2, mixtures=4),
+    Profile(width=512, fused=512, expert_hidden=512, experts=1, mixtures=7),
+]
+
+
+@pytest.mark.parametrize("profile", _SIZES, ids=lambda p: f"{p.width}-{p.mixtures}")
+def test_networks_of_all_sizes_give_the_bytes_of_torch(profile, monkeypatch):
+    model = load_model(draw_model(replace(profile, name="drawn")))
+    images = [textured(37, 53, 4), gray(7, 9, 5)]
+
+    def written() -> list[bytes]:
+        return Encoder(model, tile_size=32).encode_batch(images, [None, None])
+
+    _use(monkeypatch, lambda model: TorchKernels(model))
+    reference = written()
+    for level in native.levels():
+        _use(monkeypatch, lambda model, level=level: native.NativeKernels(model, level))
+        assert written() == reference, level
+        for blob, image in zip(reference, images, strict=True):
+            assert (decode(blob, models={model.id: model}) == image).all(), level
+
+
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc here")
-@pytest.mark.parametrize(
-    "flags", [["-march=x86-64"], ["-march=x86-64-v3"], ["-O1"], ["-O3", "-ffp-contract=off"]]
-)
+@pytest.mark.parametrize("flags", [["-march=x86-64-v3"], ["-O1"], ["-O3", "-ffp-contract=off"]])
 def test_the_c_kernels_give_the_same_bytes_however_they_are_compiled(
     expected, flags, tmp_path, monkeypatch
 ):
@@ -133,17 +180,19 @@ def test_the_c_kernels_give_the_same_bytes_however_they_are_compiled(
         pytest.skip("flags of another processor")
     target = tmp_path / "_kernels.abi3.so"
     source = Path(native.__file__).with_name("_kernels.c")
+    sources = [str(source), *map(str, source.with_name("kernels_c").glob("*.c"))]
     include = f"-I{sysconfig.get_paths()['include']}"
-    command = ["gcc", "-O2", "-shared", "-fPIC", "-DMULTIVERSION=", include, *flags]
-    subprocess.run([*command, str(source), "-o", str(target)], check=True, timeout=120)
+    command = ["gcc", "-O2", "-shared", "-fPIC", include, *flags]
+    subprocess.run([*command, *sources, "-o", str(target)], check=True, timeout=120)
     spec = importlib.util.spec_from_file_location("_kernels", target)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     monkeypatch.setattr(native, "_kernels", module)
-    unseen = load_model(default_model().payload)  # so that this build packs the weights, too
-    assert blobs(model=unseen) == expected
+    for level in native.levels():
+        _use(monkeypatch, lambda model, level=level: native.NativeKernels(model, level))
+        assert blobs() == expected, level
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
@@ -160,11 +209,12 @@ def test_the_network_that_is_trained_is_the_network_that_runs():
 
     torch.manual_seed(0)
     network = SeecNetwork(Profile(width=32, fused=32, expert_hidden=16, experts=2, mixtures=3))
-    kernels = TorchKernels(load_model(export_model(network, {"name": "random"})))
+    model = load_model(export_model(network, {"name": "random"}))
+    integer = ContextNetwork(model, "cpu", torch.float32)
     patches = np.stack([textured(35, 38, seed) for seed in range(3)])
     batch = make_batch(patches, np.zeros(3, bool), build_tables())
     with torch.no_grad():
         floats = network.expert(network.features(batch.inputs), 1) * 2**OUTPUT_BITS
     inputs = batch.inputs * 32
-    integers = kernels._speak(1, kernels._fuse(inputs, inputs[:, :0]))
+    integers = integer.speak(1, integer.fuse(inputs, inputs[:, :0]))
     assert torch.equal(floats.to(torch.int32), integers)

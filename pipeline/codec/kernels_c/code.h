@@ -1,0 +1,115 @@
+/* Coding a tile group: wavefront step by step, first the high nibbles of a channel, then the low.
+ */
+#pragma once
+
+#include "group.h"
+
+/* One nibble of each of n pixels whose symbols' edges are known, into s->nibble; returns whether
+ * the words can be an encoder's. Nothing but the coder's own state makes a pixel wait here. */
+static int take_all(const Group *g, Step *s, RangeDecoder *coder, int n) {
+    int sound = 1;
+    for (int i = 0; i < n; i++) {
+        if (!s->width[i]) continue;
+        const int nibble = take(coder, s->symbols + i);
+        sound &= nibble >= 0;
+        s->nibble[i] = nibble & 15;
+    }
+    spend(g, s, CODING_PART);
+    return sound;
+}
+
+static int decode_channel(const Group *g, Step *s, RangeDecoder *coder, int n, int channel) {
+    mix_step(g, s, n, channel);
+    for (int i = 0; i < n; i++)
+        find_high(g->net, s->mixtures + i / LANES, i % LANES, s->symbols + i);
+    spend(g, s, EDGES_PART);
+    int sound = take_all(g, s, coder, n);
+    for (int i = 0; i < n; i++) {
+        s->bin[i] = 16 * s->nibble[i];
+        find_low(g->net, s->mixtures + i / LANES, i % LANES, s->nibble[i], s->symbols + i);
+    }
+    spend(g, s, EDGES_PART);
+    sound &= take_all(g, s, coder, n);
+    for (int i = 0; i < n; i++) {
+        const Mixtures *m = s->mixtures + i / LANES;
+        settle_value(g, s, i, channel,
+                     s->width[i] ? bin_value(m, i % LANES, s->bin[i] + s->nibble[i])
+                                 : likeliest(g->net, m, i % LANES));
+    }
+    return sound;
+}
+
+static int decode_group(const Group *g, const uint8_t *words, size_t size) {
+    Step s;
+    if (!make_step(&s, g)) return -2;
+    /* Where everything is skipped there are no words, and both of the first two are missing. */
+    RangeDecoder coder = {words, words + size, UINT64_MAX, 0, size ? 0 : -1};
+    coder.ahead = (uint64_t)next_word(&coder) << 32;
+    coder.ahead |= next_word(&coder);
+    const int steps = step_count(g);
+    int sound = 1;
+    for (int t = 0; t < steps && sound; t++) {
+        const int n = list_step(g, t, &s);
+        predict_step(g, &s, n);
+        for (int c = 0; c < g->channels; c++) sound &= decode_channel(g, &s, &coder, n, c);
+        end_step(g, &s, t, n);
+        sound &= coder.overrun <= 1;
+    }
+    free_step(&s);
+    return sound && coder.next == coder.end ? 0 : -1;
+}
+
+/* Intervals of one channel of n pixels; their bins stay in s->bin. */
+static void find_all_intervals(const Group *g, Step *s, int n, int channel) {
+    for (int first = 0; first < n; first += LANES) {
+        const Mixtures *m = s->mixtures + first / LANES;
+        const int count = n - first < LANES ? n - first : LANES;
+        for (int lane = 0; lane < count; lane++) {
+            const int32_t value = g->canvas[s->place[first + lane].at + channel];
+            const int32_t width = m->width[lane] > 1 ? m->width[lane] : 1;
+            s->bin[first + lane] = width == 1 ? value : (value - m->first[lane]) / width;
+        }
+        find_intervals(g->net, m, s->bin + first, s->intervals + first / LANES);
+    }
+    spend(g, s, EDGES_PART);
+}
+
+static void encode_nibbles(const Group *g, Step *s, RangeEncoder *coder, int n, int channel) {
+    for (int i = 0; i < n; i++) {
+        const Intervals *at = s->intervals + i / LANES;
+        if (s->width[i])
+            put(coder, (uint32_t)at->high_left[i % LANES], (uint32_t)at->high_right[i % LANES]);
+    }
+    for (int i = 0; i < n; i++) {
+        const Intervals *at = s->intervals + i / LANES;
+        const Mixtures *m = s->mixtures + i / LANES;
+        const int lane = i % LANES;
+        if (s->width[i]) {
+            put(coder, (uint32_t)at->low_left[lane], (uint32_t)at->low_right[lane]);
+            settle_value(g, s, i, channel, bin_value(m, lane, s->bin[i]));
+        } else
+            settle_value(g, s, i, channel, likeliest(g->net, m, lane));
+    }
+    spend(g, s, CODING_PART);
+}
+
+static int encode_group(const Group *g, Words *result) {
+    RangeEncoder coder = {0, UINT64_MAX, 0, 0, NULL, 0, 0, 0};
+    Step s;
+    if (!make_step(&s, g)) return -2;
+    const int steps = step_count(g);
+    for (int t = 0; t < steps && !coder.failed; t++) {
+        const int n = list_step(g, t, &s);
+        predict_step(g, &s, n);
+        for (int c = 0; c < g->channels; c++) {
+            mix_step(g, &s, n, c);
+            find_all_intervals(g, &s, n, c);
+            encode_nibbles(g, &s, &coder, n, c);
+        }
+        end_step(g, &s, t, n);
+    }
+    seal(&coder);
+    free_step(&s);
+    *result = (Words){coder.words, coder.count};
+    return coder.failed ? -2 : 0;
+}

@@ -1,0 +1,63 @@
+/* From the causal neighbours of a pixel to the inputs of the network. */
+#pragma once
+
+#include "simd.h"
+#include "tables.h"
+
+enum {
+    INPUT_LIMIT = 127,
+    SCALE_BIAS = 48,
+    INPUT_ROOM = 3 * LANES * 2, /* inputs of a pixel with what vectors write behind them */
+};
+
+/* What mixtures need to know of the surroundings of many pixels, by channel. */
+typedef struct {
+    int32_t *med[3];   /* MED prediction */
+    int32_t *gain[3];  /* unit of the means: activity + 3, at least 6 */
+    int32_t *level[3]; /* log-activity + SCALE_BIAS */
+} Contexts;
+
+/* Which of the model's inputs, channel by channel, each of ours is: tap by tap, with the
+ * channels interleaved as in memory. */
+static void input_order(int16_t order[INPUTS]) {
+    for (int i = 0; i < INPUTS; i++)
+        order[i] = (int16_t)(i < TAP_VALUES ? i % 3 * TAPS + i / 3 : i);
+}
+
+INLINE int32_t median_prediction(int32_t west, int32_t north, int32_t north_west) {
+    int32_t low = west < north ? west : north, high = west < north ? north : west;
+    int32_t m = west + north - north_west;
+    return m < low ? low : m > high ? high : m;
+}
+
+/* Network inputs [INPUT_ROOM] of the pixel at `at`, and its context as number i of `contexts`. */
+INLINE void gather(const Tables *tables, const uint8_t *at, ptrdiff_t stride,
+                   int16_t *restrict input, const Contexts *contexts, size_t i) {
+    int32_t tap[INPUT_ROOM] = {0}, repeated[3 * LANES], med[3], activity[3], total = 0;
+    for (int j = 0; j < 21; j++) tap[j] = at[-3 * stride - 9 + j];
+    for (int j = 0; j < 21; j++) tap[21 + j] = at[-2 * stride - 9 + j];
+    for (int j = 0; j < 15; j++) tap[42 + j] = at[-stride - 9 + j];
+    for (int j = 0; j < 9; j++) tap[57 + j] = at[-9 + j];
+    for (int c = 0; c < 3; c++) {
+        const int32_t west = tap[63 + c], north = tap[51 + c], north_west = tap[48 + c];
+        const int32_t m = median_prediction(west, north, north_west);
+        activity[c] = abs(west - m) + abs(tap[60 + c] - m) + abs(north - m) +
+                      abs(north_west - m) + abs(tap[54 + c] - m) + abs(tap[30 + c] - m);
+        total += activity[c];
+        med[c] = m;
+    }
+    for (int j = 0; j < 3 * LANES; j++) repeated[j] = med[j % 3];
+    const vec reciprocal = fill(tables->reciprocal[total]);
+    for (int j = 0; j < INPUT_ROOM; j += VECTOR) {
+        vec d = load(tap + j) - load(repeated + j % (3 * LANES));
+        store_narrow(input + j, between((d * reciprocal + 2048) >> 12, -INPUT_LIMIT, INPUT_LIMIT));
+    }
+    for (int c = 0; c < 3; c++) {
+        const int32_t log_activity = tables->log_activity[activity[c]];
+        input[TAP_VALUES + c] = (int16_t)(log_activity - 32);
+        input[TAP_VALUES + 3 + c] = (int16_t)((med[c] - 128) >> 1);
+        contexts->med[c][i] = med[c];
+        contexts->gain[c][i] = activity[c] + 3 > 6 ? activity[c] + 3 : 6;
+        contexts->level[c][i] = log_activity + SCALE_BIAS;
+    }
+}

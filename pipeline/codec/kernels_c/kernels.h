@@ -1,0 +1,87 @@
+/* What the Python module and the kernels of each level say to each other.
+ *
+ * A level is the same source compiled for one instruction set: portable.c, avx2.c, avx512.c.
+ * All levels give the same bits.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#define X86_LEVELS 1
+#include <immintrin.h>
+#else
+#define X86_LEVELS 0
+#endif
+
+enum {
+    MARGIN = 3,    /* rows above and columns beside a tile in its canvas */
+    WIDEST = 512,  /* features a layer may have; loading a model checks it */
+    PANEL = 16,    /* widths of layers are multiples of this */
+    MAX_EXPERTS = 16,
+    MAX_MIXTURES = 8,
+};
+
+/* Of the network's inputs, and of the tables; see tables.py. */
+enum {
+    TAPS = 22,
+    TAP_VALUES = 3 * TAPS,
+    INPUTS = TAP_VALUES + 6,
+    RECIPROCALS = 4591,
+    ACTIVITIES = 1531,
+    EXPONENTIALS = 512,
+    LOGISTIC_PIECES = 512,
+    SCALES = 176,
+};
+
+typedef struct {
+    int width, fused, hidden, experts, mixtures;
+    int features; /* per pixel from SIC, behind those of the context; 0 without SIC */
+} Sizes;
+
+enum { LAYER_BUFFERS = 12, TABLE_BUFFERS = 6, BUFFERS = LAYER_BUFFERS + TABLE_BUFFERS };
+
+typedef struct Network Network;
+
+/* What time is spent on. */
+enum { INPUTS_PART, LAYERS_PART, MIXTURES_PART, EDGES_PART, CODING_PART, PARTS_OF_TIME };
+
+typedef struct {
+    const Network *net;
+    uint8_t *canvas;       /* [tiles][edge + 3][edge + 6][3] */
+    const int32_t *size;   /* [tiles][2]: height, width */
+    const uint8_t *labels; /* [tiles][label_edge][label_edge] */
+    const uint8_t *widths; /* the same shape: how wide the bins of a block are */
+    const int16_t *side;   /* [tiles][edge][edge][features] */
+    int tiles, edge, label_edge, block_shift, channels;
+    int64_t *spent; /* [PARTS_OF_TIME], nanoseconds, or NULL: nobody asks */
+} Group;
+
+/* The coded words of a group; free(words) is the caller's. */
+typedef struct {
+    uint32_t *words;
+    size_t count;
+} Words;
+
+typedef struct {
+    const char *name;
+    /* buffers: weight, bias and shift of the four layers, then the tables. NULL: no memory. */
+    Network *(*make_network)(const Sizes *sizes, const void *const buffers[BUFFERS]);
+    void (*free_network)(Network *net);
+    /* The canvas holds the whole group with its margins; where bins are wider than a value, it
+     * ends with what a decoder will see. Returns 0, or -2 out of memory. */
+    int (*encode)(const Group *group, Words *result);
+    /* Returns 0, or -1 for words that no encoder wrote, or -2 out of memory. */
+    int (*decode)(const Group *group, const uint8_t *words, size_t size);
+    /* Adds code lengths in 1/256 bit to costs, [tiles][label_edge][label_edge][experts].
+     * log2_table: [1024]. Returns 0, or -2 out of memory. */
+    int (*measure)(const Group *group, const int32_t *log2_table, int64_t *costs);
+} Level;
+
+extern const Level portable_level;
+#if X86_LEVELS
+extern const Level avx2_level, avx512_level;
+#endif

@@ -1,0 +1,117 @@
+/* Vectors of 32-bit lanes, as wide as the level has them, and what plain C cannot say of them. */
+#pragma once
+
+#include "inline.h"
+#include "kernels.h"
+
+#pragma GCC diagnostic ignored "-Wpsabi" /* vectors never leave a level */
+
+enum {
+#if defined(LEVEL_AVX512)
+    VECTOR = 16,
+#elif defined(LEVEL_AVX2)
+    VECTOR = 8,
+#else
+    VECTOR = 4,
+#endif
+    LANES = 16, /* what is worked on at once: 16 pixels, or the 16 values of a nibble */
+    PARTS = LANES / VECTOR,
+};
+
+typedef int32_t vec __attribute__((vector_size(4 * VECTOR)));
+typedef uint32_t unsigned_vec __attribute__((vector_size(4 * VECTOR)));
+typedef float reals __attribute__((vector_size(4 * VECTOR)));
+
+INLINE vec load(const int32_t *from) {
+    vec v;
+    memcpy(&v, from, sizeof v);
+    return v;
+}
+
+INLINE void store(int32_t *to, vec v) { memcpy(to, &v, sizeof v); }
+
+INLINE vec fill(int32_t x) { return x - (vec){0}; }
+
+/* first, first + 1, ... */
+INLINE vec count_from(int32_t first) {
+    static const int32_t numbers[LANES] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    return load(numbers) + first;
+}
+
+INLINE vec lesser(vec a, vec b) {
+#if defined(LEVEL_AVX512)
+    return (vec)_mm512_min_epi32((__m512i)a, (__m512i)b);
+#elif defined(LEVEL_AVX2)
+    return (vec)_mm256_min_epi32((__m256i)a, (__m256i)b);
+#else
+    vec less = a < b;
+    return (a & less) | (b & ~less);
+#endif
+}
+
+INLINE vec greater(vec a, vec b) {
+#if defined(LEVEL_AVX512)
+    return (vec)_mm512_max_epi32((__m512i)a, (__m512i)b);
+#elif defined(LEVEL_AVX2)
+    return (vec)_mm256_max_epi32((__m256i)a, (__m256i)b);
+#else
+    vec more = a > b;
+    return (a & more) | (b & ~more);
+#endif
+}
+
+INLINE vec between(vec v, int32_t low, int32_t high) {
+    return lesser(greater(v, fill(low)), fill(high));
+}
+
+INLINE vec choose(vec condition, vec yes, vec no) { return (yes & condition) | (no & ~condition); }
+
+/* table[index] of each lane. */
+INLINE vec look_up(const int32_t *table, vec index) {
+#if defined(LEVEL_AVX512)
+    /* Gathers into zero: into an undefined register each one would wait for the last. */
+    return (vec)_mm512_mask_i32gather_epi32(_mm512_setzero_si512(), 0xffff, (__m512i)index, table,
+                                            4);
+#elif defined(LEVEL_AVX2)
+    return (vec)_mm256_mask_i32gather_epi32(_mm256_setzero_si256(), table, (__m256i)index,
+                                            _mm256_set1_epi32(-1), 4);
+#else
+    vec found;
+    for (int i = 0; i < VECTOR; i++) memcpy((char *)&found + 4 * i, table + index[i], 4);
+    return found;
+#endif
+}
+
+/* How many lanes are `limit` or less. */
+INLINE int count_up_to(vec v, int32_t limit) {
+#if defined(LEVEL_AVX512)
+    return __builtin_popcount(_mm512_cmple_epi32_mask((__m512i)v, (__m512i)fill(limit)));
+#elif defined(LEVEL_AVX2)
+    return 8 - __builtin_popcount((unsigned)_mm256_movemask_ps((__m256)(v > limit)));
+#else
+    vec met = v <= limit;
+    int count = 0;
+    for (int i = 0; i < VECTOR; i++) count -= met[i];
+    return count;
+#endif
+}
+
+/* The low 16 bits of each lane. */
+INLINE void store_narrow(int16_t *to, vec v) {
+#if defined(LEVEL_AVX512)
+    _mm256_storeu_si256((__m256i *)to, _mm512_cvtepi32_epi16((__m512i)v));
+#elif defined(LEVEL_AVX2)
+    __m256i y = (__m256i)v;
+    __m128i packed = _mm_packs_epi32(_mm256_castsi256_si128(y), _mm256_extracti128_si256(y, 1));
+    _mm_storeu_si128((__m128i *)to, packed);
+#else
+    for (int i = 0; i < VECTOR; i++) to[i] = (int16_t)v[i];
+#endif
+}
+
+/* Memory that vectors do not straddle; zeroed. NULL: there is none. */
+static void *aligned_room(size_t size) {
+    size = (size + 63) & ~(size_t)63;
+    void *room = aligned_alloc(64, size ? size : 64);
+    return room ? memset(room, 0, size) : NULL;
+}
