@@ -1,0 +1,110 @@
+"""Screen content drawn by code: pages, interfaces, charts, maps, pixel art, patterns.
+
+Everything comes from seeded generators and the font that Pillow brings, so that the same
+versions draw the same pixels. `seec evaluate --table drawings` measures codecs on them.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from PIL import Image
+
+from pipeline.benchmark.drawings.charts import (
+    bar_chart,
+    contours,
+    heat_map,
+    line_chart,
+    pie,
+    scatter,
+    surface,
+)
+from pipeline.benchmark.drawings.ink import BLACK, INK, PAPER, WHITE, Pixels
+from pipeline.benchmark.drawings.interfaces import dashboard, icon, icons, swatches, window
+from pipeline.benchmark.drawings.mixed import (
+    article,
+    few_colours,
+    gallery,
+    halftone,
+    ordered_dither,
+)
+from pipeline.benchmark.drawings.pages import (
+    bilevel_page,
+    gray_page,
+    linked_page,
+    spreadsheet,
+    terminal,
+)
+from pipeline.benchmark.drawings.patterns import (
+    bar_code,
+    game,
+    hatching,
+    matrix_code,
+    noise_patches,
+    repeats,
+    sprites,
+)
+from pipeline.benchmark.drawings.shapes import fractal, gradient, line_drawing, shapes
+
+
+def drawings(photographs: Sequence[Pixels]) -> dict[str, Pixels]:
+    """All drawings by name: [H, W] or [H, W, 3] uint8.
+
+    photographs: RGB, at least 320 pixels in both directions; some drawings show the first six.
+    ValueError if there are fewer.
+    """
+    if len(photographs) < 6:
+        raise ValueError(f"drawings show 6 photographs, not {len(photographs)}")
+    drawn = {name: np.asarray(draw()) for name, draw in _DRAWN.items()}
+    shown = {name: np.asarray(draw(photographs)) for name, draw in _WITH_PHOTOGRAPHS.items()}
+    return drawn | shown
+
+
+_DRAWN: dict[str, Callable[[], Image.Image | Pixels]] = {
+    "page": lambda: page(WHITE, INK, 15, 1, 1),
+    "page-two-columns": lambda: page(PAPER, BLACK, 11, 2, 2),
+    "page-dark": lambda: page((24, 26, 32), (220, 222, 228), 14, 1, 2),
+    "page-links": linked_page,
+    "page-gray": gray_page,
+    "page-bilevel": bilevel_page,
+    "terminal": lambda: terminal(24, 1),
+    "terminal-large": lambda: terminal(50, 2),
+    "spreadsheet": spreadsheet,
+    "dialog": dialog,
+    "window": window,
+    "dashboard": dashboard,
+    "icons": icons,
+    "icon-16": lambda: icon(16, 1),
+    "icon-32": lambda: icon(32, 2),
+    "swatches": swatches,
+    "line-chart": lambda: line_chart(640, 480, WHITE),
+    "bar-chart": lambda: bar_chart(640, 480, WHITE),
+    "scatter": scatter,
+    "pie": pie,
+    "heat-map": heat_map,
+    "surface": surface,
+    "contours": contours,
+    "map": map_of_land,
+    "line-drawing": line_drawing,
+    "shapes": shapes,
+    "gradient-linear": lambda: gradient("linear"),
+    "gradient-radial": lambda: gradient("radial"),
+    "gradient-gray": lambda: gradient("gray"),
+    "fractal": fractal,
+    "sprites": lambda: sprites(1),
+    "sprites-scaled": lambda: sprites(4),
+    "game": game,
+    "matrix-code": lambda: matrix_code(45, 6),
+    "bar-code": bar_code,
+    "repeats": repeats,
+    "hatching": hatching,
+    "noise-patches": noise_patches,
+}
+_WITH_PHOTOGRAPHS: dict[str, Callable[[Sequence[Pixels]], Image.Image | Pixels]] = {
+    "article": article,
+    "gallery": gallery,
+    "ordered-dither": ordered_dither,
+    "16-colours": few_colours(16, dither=False),
+    "16-colours-dithered": few_colours(16, dither=True),
+    "200-colours-dithered": few_colours(200, dither=True),
+    "halftone": halftone,
+}

@@ -1,0 +1,6 @@
+# The C extension: see screen/__init__.py, its only caller.
+import numpy as np
+from numpy.typing import NDArray
+
+def encode(samples: bytes, sizes: NDArray[np.int32], channels: int) -> bytes: ...
+def decode(words: bytes, sizes: NDArray[np.int32], channels: int, samples: bytearray) -> bool: ...
