@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.codec.entropy import decode_labels, encode_labels
 from schemas.errors import SectionCorrupt
-
-MAX_ERROR = 127
+from schemas.loss import MAX_BACKGROUND_ERROR
 
 
 @dataclass(frozen=True)
@@ -29,8 +28,9 @@ class Background:
 
     def __post_init__(self) -> None:
         """ValueError for errors that bins cannot have."""
-        if self.error is not None and not 1 <= self.error <= MAX_ERROR:
-            raise ValueError(f"a background error of {self.error}; 1 to {MAX_ERROR}, or skip")
+        if self.error is not None and not 1 <= self.error <= MAX_BACKGROUND_ERROR:
+            limit = MAX_BACKGROUND_ERROR
+            raise ValueError(f"a background error of {self.error}; 1 to {limit}, or skip")
 
     def widths(self, shift: int) -> NDArray[np.uint8]:
         """Values per bin of each block of 2^shift pixels, [rows, columns] uint8."""
@@ -53,7 +53,7 @@ def encode_widths(widths: NDArray[np.uint8]) -> bytes:
 
 def decode_error(payload: bytes) -> int | None:
     """The background error of a section, None where nothing was coded. Raises SectionCorrupt."""
-    if not payload or payload[0] > MAX_ERROR:
+    if not payload or payload[0] > MAX_BACKGROUND_ERROR:
         raise SectionCorrupt("a background error out of range")
     return payload[0] or None
 

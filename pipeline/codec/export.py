@@ -3,48 +3,42 @@
 # torch's and numpy's stubs leave parts of some types unknown.
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-import safetensors.numpy
 import torch
 
-from pipeline.codec.networks import SeecNetwork
+from pipeline.codec.networks import AdaptiveNetwork, SeecNetwork
 from pipeline.codec.quantised import IntegerLinear, quantise_weight
-from pipeline.codec.tables import build_tables
-from pipeline.codec.weights import LAYERS, load_model
+from pipeline.codec.tables import build_tables, log_error_table
+from pipeline.codec.weights import Layer, save_model
 
 
 @torch.no_grad()
-def export_model(network: SeecNetwork, card: Mapping[str, Any]) -> bytes:
+def export_model(network: SeecNetwork | AdaptiveNetwork, card: Mapping[str, Any]) -> bytes:
     """The model file of a network: int8 weights, int32 biases and shifts, tables, card.
 
     Raises InexactWeights if the integers could leave the range that floats hold exactly.
     """
-    tensors: dict[str, np.ndarray] = {}
-    for name in LAYERS:
-        tensors |= _integers(name, getattr(network, name))
+    parts = network.named_children()
+    layers = {name: _integers(part) for name, part in parts if isinstance(part, IntegerLinear)}
     tables = build_tables()
+    if isinstance(network, AdaptiveNetwork):
+        tables["log_error"] = log_error_table()
+        return save_model(network.profile, card, layers, tables, network.starts())
     if network.side is not None:
-        for name, layer in network.side.layers():
-            tensors |= _integers(name, layer)
+        layers |= {name: _integers(layer) for name, layer in network.side.layers()}
         tables |= network.side.tables()
-    tensors |= {f"table.{name}": table for name, table in tables.items()}
-    full_card = {**card, "profile": network.profile.as_dict()}
-    payload = safetensors.numpy.save(tensors, {"card": json.dumps(full_card, sort_keys=True)})
-    load_model(payload)
-    return payload
+    return save_model(network.profile, card, layers, tables)
 
 
-def _integers(name: str, layer: IntegerLinear) -> dict[str, np.ndarray]:
+def _integers(layer: IntegerLinear) -> Layer:
     weight, bits = quantise_weight(layer.weight.cpu())
     bits = bits[..., 0]
     unit = 2 ** (bits + layer.in_bits)
     shift = bits + layer.in_bits - layer.out_bits
-    return {
-        f"{name}.weight": weight.to(torch.int8).numpy(),
-        f"{name}.bias": (layer.bias.cpu() * unit).round().to(torch.int32).numpy(),
-        f"{name}.shift": shift.to(torch.int32).numpy(),
-    }
+    return Layer(
+        weight.to(torch.int8).numpy(),
+        (layer.bias.cpu() * unit).round().to(torch.int32).numpy(),
+        shift.to(torch.int32).numpy(),
+    )

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.codec.decoder import decode, find_model, read_front
-from pipeline.codec.integer import TorchKernels
-from pipeline.codec.tiles import border_colours, fill_canvas, tile_groups
+from pipeline.codec.decoder import decode, find_model, open_group, read_front
+from pipeline.codec.kernels import make_kernels
+from pipeline.codec.labels import map_from_blocks
+from pipeline.codec.tiles import tile_groups
+from pipeline.codec.torch_kernels import TorchKernels
 from pipeline.codec.weights import Model
 from schemas.container import Coding, SectionKind, parse, read_index, reader
 
@@ -36,21 +38,23 @@ def explain(blob: bytes, *, models: Mapping[str, Model] | None = None) -> Insigh
     front = read_front(read_index(reader(blob)), container.sections.__getitem__, model)
     image = pixels[..., None] if pixels.ndim == 2 else pixels
     kernels = TorchKernels(model)
-    lengths = np.full(image.shape[:2], 8.0 * image.shape[2], np.float32)
+    lengths = np.empty(image.shape[:2], np.float32)
     groups = tile_groups(
         container.height, container.width, container.tile_size, container.tiles_per_group
     )
     sections = [s for s in container.sections if s.kind is SectionKind.TILE_GROUP]
     for tiles, section in zip(groups, sections, strict=True):
-        if section.coding is Coding.RAW:
+        if section.coding is not Coding.RANGE:
+            coded = sum(t.height * t.width for t in tiles)
+            for tile in tiles:
+                lengths[tile.rows, tile.columns] = 8 * len(section.payload) / coded
             continue
-        borders = border_colours(image, tiles)
-        group = front.canvas(tiles, borders)
-        fill_canvas(group, image, tiles)
-        for t, bits in zip(tiles, kernels.code_lengths(group), strict=True):
-            part = bits[: t.height, : t.width].astype(np.float32) / 256
-            lengths[t.y : t.y + t.height, t.x : t.x + t.width] = part
-    edge = 1 << container.block_shift
-    labels = np.kron(front.maps.labels, np.ones((edge, edge), np.uint8))
-    labels = labels[: container.height, : container.width]
+        group = open_group(section, tiles, front)
+        assert group.words is not None
+        make_kernels(model).decode([group.canvas], [group.words])
+        bits = kernels.code_lengths(group.canvas).astype(np.float32) / 256
+        parts = [b[:h, :w] for b, (h, w) in zip(bits, group.canvas.sizes, strict=True)]
+        for tile, part in zip(tiles, front.sheet.gather(parts, tiles), strict=True):
+            lengths[tile.rows, tile.columns] = part
+    labels = map_from_blocks(front.maps.labels, container.block_shift, *image.shape[:2])
     return Insight(pixels, labels, lengths, model.profile.experts)

@@ -3,10 +3,13 @@
 # torch's and numpy's stubs leave parts of some types unknown.
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
 
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 
 Labels = NDArray[np.uint8]
+Value = TypeVar("Value", bound=np.generic)
 
 # What a label costs beside its pixels, in 1/256 bit: little where it repeats both
 # neighbours, more where it starts something new. Close to what the adaptive model spends.
@@ -28,6 +31,15 @@ def blocks_from_map(label_map: Labels, shift: int, experts: int) -> Labels:
         rows = np.add.reduceat(hits, np.arange(0, hits.shape[0], edge), 0)
         counts.append(np.add.reduceat(rows, np.arange(0, hits.shape[1], edge), 1))
     return np.stack(counts).argmax(0).astype(np.uint8)
+
+
+def map_from_blocks(blocks: NDArray[Value], shift: int, height: int, width: int) -> NDArray[Value]:
+    """What holds for each pixel, [height, width], from what holds for blocks of 2^shift pixels.
+
+    blocks: [ceil(height / 2^shift), ceil(width / 2^shift)].
+    """
+    edge = 1 << shift
+    return blocks.repeat(edge, 0)[:height].repeat(edge, 1)[:, :width]
 
 
 def assign_regions(costs: NDArray[np.int64], regions: Labels) -> Labels:

@@ -4,10 +4,13 @@ Multi-channel discrete logistic mixture (arXiv 2509.07704, MCDLM): per channel a
 component pi, mu, sigma; beta feeds the residuals of R and G into the means of G and B.
 """
 
+# torch's stubs leave parts of some types unknown.
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
+
 import torch
 from torch import Tensor
 
-from pipeline.codec.profile import BETA_LIMIT, OUTPUT_BITS, SCALE_BIAS, SCALE_COUNT
+from pipeline.codec.profile import BETA_LIMIT, CHANNELS, OUTPUT_BITS, SCALE_BIAS, SCALE_COUNT
 from pipeline.codec.quantised import straight_through
 
 PROBABILITY_FLOOR = 2e-6
@@ -40,17 +43,63 @@ def code_length(
         ],
         1,
     )
-    away = residual - offset - given  # target - mean
+    away = residual - offset - given
+    return _mixture_bits(pi, away, log_scale, log_activity[:, :, None], target)
 
+
+def adaptive_code_length(
+    params: Tensor,
+    target: Tensor,
+    prediction: Tensor,
+    bases: Tensor,
+    spread: Tensor,
+    log_spread: Tensor,
+    errors: Tensor,
+) -> Tensor:
+    """Ideal code length of each sub-pixel under a network with predictors.
+
+    params: [pixels, 9 K + 3 P + 3] float, decoder integers / 64, channel by channel: pi, mu and
+    sigma of K components, gamma of P predictors, beta of the channels before it.
+    target, prediction, spread, log_spread: [pixels, 3] float: the pixel, its MED prediction, the
+    sum of the first predictor's six absolute errors around it, and the table entry for it.
+    bases: [pixels, P, 3] float, what the predictors say, in pixel values.
+    errors: [pixels, 3] float, the first predictor's at the pixel itself, in pixel values.
+    Returns [pixels, 3] float, bits.
+    """
+    predictors = bases.shape[1]
+    k = (params.shape[1] // CHANNELS - predictors - 1) // 3
+    gain = torch.clamp(spread + 12, min=16.0) / 16
+    corrections = bases - prediction[:, None]
+    lengths: list[Tensor] = []
+    first = 0
+    for c in range(CHANNELS):
+        sizes = [k, k, k, predictors, c]
+        pi, mu, log_scale, gamma, beta = params[:, first : first + sum(sizes)].split(sizes, 1)
+        first += sum(sizes)
+        beta = beta.clamp(-BETA_LIMIT / _GRID, BETA_LIMIT / _GRID)
+        mean = prediction[:, c] + (gamma * corrections[:, :, c]).sum(-1)
+        mean = mean + (beta * errors[:, :c]).sum(-1)
+        away = (target[:, c] - mean)[:, None] - mu * gain[:, c, None]
+        lengths.append(_mixture_bits(pi, away, log_scale, log_spread[:, c, None], target[:, c]))
+    return torch.stack(lengths, -1)
+
+
+def _mixture_bits(
+    pi: Tensor, away: Tensor, log_scale: Tensor, level: Tensor, target: Tensor
+) -> Tensor:
+    """Bits of targets [...] that lie `away` [..., K] from the means of their components.
+
+    pi, log_scale: [..., K], decoder integers / 64. level: [..., 1], what scales start from.
+    """
     steps = log_scale * 16
-    steps = straight_through(steps, torch.floor(steps.detach())) + log_activity[:, :, None]
+    steps = straight_through(steps, torch.floor(steps.detach())) + level
     index = (steps + SCALE_BIAS).clamp(0, SCALE_COUNT - 1)
     inverse = torch.exp2((64 - index) / 16)
 
     upper = torch.sigmoid((away + 0.5) * inverse)
     lower = torch.sigmoid((away - 0.5) * inverse)
-    upper = torch.maximum(upper, (target == 255)[:, :, None].to(upper.dtype))
-    lower = lower * (target != 0)[:, :, None]
+    upper = torch.maximum(upper, (target == 255)[..., None].to(upper.dtype))
+    lower = lower * (target != 0)[..., None]
     weight = torch.exp(pi - pi.detach().amax(-1, keepdim=True))
     probability = (weight * (upper - lower)).sum(-1) / weight.sum(-1)
     floored = (probability + PROBABILITY_FLOOR) / (1 + 256 * PROBABILITY_FLOOR)

@@ -5,6 +5,7 @@ trained with, and a decoder refuses a file whose values it does not know.
 """
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
 # The causal neighbourhood ("3p" mask): 7 x 7, three rows up, without the two taps
 # right of the column + 1 in the row above, so that pixel (i, j) can be decoded at
@@ -36,6 +37,42 @@ BETA_LIMIT = 96  # beta has OUTPUT_BITS fractional bits, so |beta| <= 1.5
 SCALE_COUNT = 176  # scales are 2 ** ((index - 64) / 16) pixel values
 SCALE_BIAS = 48  # index = (output >> 2) + log-activity + SCALE_BIAS
 
+# Networks with predictors only.
+PREDICTOR_BITS = 12  # fractional bits of a predictor's weights
+PREDICTOR_LIMIT = 32767
+RIDGE = 2000  # keeps the divisors of the least-squares solution positive
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A local least-squares predictor, which learns while a tile is decoded.
+
+    taps: how many of the nearest taps it sees. rows: height of the strips of a tile that have
+    weights of their own. every: wavefront steps from one update to the next. sweeps: how often
+    an update goes through the weights. forget: an update drops 2^-forget of what was learnt.
+    """
+
+    taps: int
+    rows: int = 16
+    every: int = 2
+    sweeps: int = 2
+    forget: int = 3
+
+    @property
+    def regressors(self) -> int:
+        """The numbers that it predicts from, without the earlier channels of the pixel: T."""
+        return CHANNELS * self.taps
+
+    @property
+    def nearest(self) -> tuple[int, ...]:
+        """Its taps, as ascending indices of TAPS: the nearest, of equally near ones the lower."""
+        return tuple(sorted(sorted(range(len(TAPS)), key=_distance)[: self.taps]))
+
+
+def _distance(tap: int) -> tuple[int, int]:
+    dy, dx = TAPS[tap]
+    return dy**2 + dx**2, -dy
+
 
 @dataclass(frozen=True)
 class Profile:
@@ -43,13 +80,15 @@ class Profile:
 
     width: features after the masked context convolution.
     fused: features after the 1 x 1 fusion.
-    expert_hidden: hidden features of each entropy model (SMEM expert).
+    expert_hidden: hidden features of each entropy model (SMEM expert); with predictors, of
+    each of its channels.
     experts: number of entropy models, 1..16; one label each.
     mixtures: logistic components per channel (MCDLM, K in the paper).
     latents: channels of y and of z (SIC); 0 is a network without SIC, as are the other three.
     features: numbers per pixel that g_s gives to the fusion.
     transform: width of g_a and g_s.
     heads: of their Swin attention; 0 is none.
+    predictors: none, one or two; what they say goes into the network, which has no SIC then.
     """
 
     name: str = "lite"
@@ -62,19 +101,66 @@ class Profile:
     features: int = 0
     transform: int = 0
     heads: int = 0
+    predictors: tuple[Predictor, ...] = ()
+
+    @property
+    def inputs(self) -> int:
+        """Numbers per pixel that enter the context layer."""
+        if not self.predictors:
+            return INPUTS
+        around = CHANNELS * len(ACTIVITY_TAPS)
+        return INPUTS + around + 2 * CHANNELS * len(self.predictors)
+
+    @property
+    def head_inputs(self) -> tuple[int, ...]:
+        """With predictors: what the entropy model of each channel sees beside the features.
+
+        What each predictor says, and three numbers for each earlier channel of the pixel.
+        """
+        return 0, *(len(self.predictors) + 3 * channel for channel in range(1, CHANNELS))
+
+    @property
+    def channel_outputs(self) -> tuple[int, ...]:
+        """With predictors: mixture parameters per channel, pi, mu, sigma, gamma and beta."""
+        shared = 3 * self.mixtures + len(self.predictors)
+        return tuple(shared + channel for channel in range(CHANNELS))
 
     @property
     def outputs(self) -> int:
-        """Mixture parameters per pixel: pi, mu, sigma and beta of 3 channels."""
-        return 4 * CHANNELS * self.mixtures
+        """Mixture parameters per pixel: pi, mu, sigma and beta of 3 channels, and gamma."""
+        return sum(self.channel_outputs) if self.predictors else 4 * CHANNELS * self.mixtures
 
-    def as_dict(self) -> dict[str, int | str]:
-        """The sizes by name, as a model card holds them."""
-        return asdict(self)
+    def as_dict(self) -> dict[str, Any]:
+        """The sizes by name, as a model card holds them: predictors only where there are any."""
+        sizes = asdict(self)
+        sizes["predictors"] = [asdict(p) for p in self.predictors]
+        return sizes if self.predictors else {k: v for k, v in sizes.items() if k != "predictors"}
 
 
-LITE = Profile()
-# `lite` with SIC at a size that suits it.
+_NEAR = Predictor(taps=12)
+_FAR = Predictor(taps=20, rows=32, every=4)
+
+FAST = Profile(
+    name="fast",
+    width=32,
+    fused=32,
+    expert_hidden=16,
+    experts=1,
+    mixtures=3,
+    predictors=(_NEAR,),
+)
+LITE = Profile(expert_hidden=32, mixtures=4, predictors=(_NEAR, _FAR))
+MAX = Profile(
+    name="max",
+    width=192,
+    fused=192,
+    expert_hidden=48,
+    mixtures=4,
+    predictors=(_NEAR, _FAR),
+)
+# The first network, without predictors. The card of the weights `lite-1` calls it `lite`.
+LITE_1 = Profile(name="lite-1")
+# `lite-1` with SIC at a size that suits it.
 LITE_SIC = Profile(name="lite-sic", latents=8, features=16, transform=16)
 # The sizes of the paper. Nothing shipped depends on it: it wants a GPU and days.
 PAPER = Profile(
@@ -89,4 +175,4 @@ PAPER = Profile(
     transform=192,
     heads=8,
 )
-PROFILES = {p.name: p for p in (LITE, LITE_SIC, PAPER)}
+PROFILES = {p.name: p for p in (FAST, LITE, MAX, LITE_1, LITE_SIC, PAPER)}

@@ -72,15 +72,28 @@ class IntegerLinear(nn.Module):
         self.weight = nn.Parameter(torch.randn(groups, outputs, inputs) * inputs**-0.5)
         self.bias = nn.Parameter(torch.zeros(groups, outputs))
 
-    def forward(self, x: Tensor, group: int = 0) -> Tensor:
-        """x: [pixels, inputs]. Returns [pixels, outputs]."""
-        integers, bits = quantise_weight(self.weight[group])
-        weight = straight_through(self.weight[group], integers * 2**-bits)
-        unit = 2 ** (bits[:, 0] + self.in_bits)
-        bias = straight_through(self.bias[group], (self.bias[group] * unit).round() / unit)
-        y = nn.functional.linear(x, weight, bias)
+    def forward(self, x: Tensor, group: int | Tensor = 0) -> Tensor:
+        """x: [pixels, inputs]. Returns [pixels, outputs].
+
+        group: of all pixels; or [runs] int64, where each is of so many equal runs of pixels.
+        """
+        if isinstance(group, int):
+            y = nn.functional.linear(x, *self._rounded(self.weight[group], self.bias[group]))
+        else:
+            weight, bias = self._rounded(self.weight, self.bias)
+            runs = x.view(len(group), -1, x.shape[-1])
+            y = torch.baddbmm(bias[group][:, None], runs, weight[group].transpose(1, 2))
+            y = y.flatten(0, 1)
         grid = 2**self.out_bits
         return _Snap.apply(y, grid, HIDDEN_LIMIT / grid)  # type: ignore[no-any-return]
+
+    def _rounded(self, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+        integers, bits = quantise_weight(weight)
+        unit = 2 ** (bits[..., 0] + self.in_bits)
+        return (
+            straight_through(weight, integers * 2**-bits),
+            straight_through(bias, (bias * unit).round() / unit),
+        )
 
 
 class _Leak(torch.autograd.Function):

@@ -63,7 +63,7 @@ class SideCoder:
         """The payloads of the sections z and y for all tiles of an image, in order."""
         z_coder, y_coder = SymbolEncoder(), SymbolEncoder()
         for tile in latents:
-            symbols = (tile.z + Z_LIMIT).flatten().cpu().numpy().astype(np.int32)
+            symbols = _symbols((tile.z + Z_LIMIT).flatten())
             z_coder.put(symbols, self._z_frequencies(tile.z.shape))
             m, value = self._distribution(tile.z, tile.y.shape), (tile.y + 128).flatten()
             y_coder.put(_symbols(value >> 4), _frequencies(m.high()))

@@ -30,6 +30,16 @@ class Tile:
     height: int
     width: int
 
+    @property
+    def rows(self) -> slice:
+        """Its rows of the image."""
+        return slice(self.y, self.y + self.height)
+
+    @property
+    def columns(self) -> slice:
+        """Its columns of the image."""
+        return slice(self.x, self.x + self.width)
+
 
 def tile_groups(height: int, width: int, tile_size: int, per_group: int) -> list[list[Tile]]:
     """All tiles in raster order, cut into groups of `per_group`."""

@@ -146,35 +146,41 @@ def position_index(window: int) -> Tensor:
     return away_y * (2 * window - 1) + away_x
 
 
-class _Shapes:
+class Shapes:
     """An arithmetic that computes nothing and notes what it would need."""
 
     def __init__(self) -> None:
+        """Nothing noted yet: layers as (outputs, inputs), positions as (heads, entries)."""
         self.layers: dict[str, tuple[int, int]] = {}
         self.positions: dict[str, tuple[int, int]] = {}
 
     def layer(self, name: str, x: Tensor, out: int, kernel: int = 1, stride: int = 1) -> Tensor:
+        """Note a layer. Returns a tensor of the shape of its result."""
         n, c, h, w = x.shape
         self.layers[name] = (out, c * kernel * kernel)
         return x.new_empty((n, out, h // stride, w // stride))
 
     def leak(self, x: Tensor) -> Tensor:
+        """Has no weights."""
         return x
 
     def add(self, a: Tensor, b: Tensor) -> Tensor:
+        """Has no weights."""
         return a
 
     def normalise(self, name: str, x: Tensor, *, inverse: bool) -> Tensor:
+        """Note the layer of |x|."""
         return self.layer(name, x, x.shape[1])
 
     def attend(self, name: str, qkv: Tensor, heads: int, window: int, shift: int) -> Tensor:
+        """Note the table of positions."""
         self.positions[name] = (heads, (2 * window - 1) ** 2)
         return qkv[:, : qkv.shape[1] // 3]
 
 
 def shapes(p: Profile) -> tuple[dict[str, tuple[int, int]], dict[str, tuple[int, int]]]:
     """(outputs, inputs) of each layer, and (heads, entries) of each table of positions."""
-    noted = _Shapes()
+    noted = Shapes()
     pixels = torch.empty((1, CHANNELS, 64, 64), device="meta")
     y = analysis(noted, pixels, p)
     hyper_synthesis(noted, hyper_analysis(noted, y, p), p)

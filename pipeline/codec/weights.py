@@ -1,7 +1,8 @@
-"""Model files: integer weights and tables, checked so that no sum can leave 2^24.
+"""Model files: integer weights and tables, checked so that no sum can be inexact.
 
 A model file is a safetensors file whose metadata holds its card. Its id is the SHA-256 of
-its bytes. Loading proves the bound that makes float carriers exact and refuses the rest.
+its bytes. Loading proves the bounds that make float carriers exact (bounds.py) and refuses the
+rest.
 """
 
 # torch's and numpy's stubs leave parts of some types unknown.
@@ -9,7 +10,7 @@ its bytes. Loading proves the bound that makes float carriers exact and refuses 
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -19,28 +20,27 @@ import safetensors.numpy
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 
-from pipeline.codec.profile import (
-    HIDDEN_LIMIT,
-    INPUT_LIMIT,
-    INPUTS,
-    SCALE_COUNT,
-    Profile,
+from pipeline.codec.bounds import (
+    Z_VALUES,
+    check_layer,
+    check_predictor,
+    check_side_table,
+    check_tables,
 )
+from pipeline.codec.profile import CHANNELS, SCALE_COUNT, TAPS, Predictor, Profile
 from pipeline.codec.tables import (
     ACTIVITY_MAX,
+    ERROR_MAX,
     EXP_ENTRIES,
     LOGISTIC_NODES,
-    LOGISTIC_ONE,
     Tables,
 )
-from schemas.errors import InexactWeights, ModelError
+from schemas.errors import ModelError
 
-EXACT_LIMIT = 1 << 24
-MAX_EXPERTS, MAX_MIXTURES, MAX_WIDTH = 16, 8, 512
+MAX_EXPERTS, MAX_MIXTURES, MAX_WIDTH, MAX_PREDICTORS = 16, 8, 512, 2
 LAYERS = ("context", "fusion", "expert_hidden", "expert_output")
 Z_LIMIT = 31  # hyper-latents lie in [-31, 31]; their table has an entry more, which is not used
-Z_VALUES = 64
-POSITION_LIMIT = 1 << 12
+_LEAST_TAPS, _MAX_STRIDE, _MAX_SWEEPS, _MAX_FORGET = 3, 4096, 16, 15
 _WIDTH_UNIT = 16
 _TABLE_SIZES = {
     "reciprocal": 3 * ACTIVITY_MAX + 1,
@@ -61,12 +61,25 @@ class Layer:
     shift: NDArray[np.int32]
 
 
+@dataclass(frozen=True)
+class PredictorStart:
+    """What a predictor knows before it has seen a pixel.
+
+    prior: [T + 3, T + 3] int32, sums of products of its numbers, as if it had seen some pixels.
+    start: [3, T + 2] int32, weights of each channel for the first strip of a tile, 12 fractional
+    bits; channel c has T + c of them and zeros behind.
+    """
+
+    prior: NDArray[np.int32]
+    start: NDArray[np.int32]
+
+
 @dataclass(frozen=True, eq=False)
 class Model:
     """A checked model.
 
     id: SHA-256 of the file, hex. payload: the file. card: what it is and how it was
-    trained. layers and tables: what the integer decoder needs.
+    trained. layers, tables and starts (one for each predictor): what the integer decoder needs.
     """
 
     id: str
@@ -75,6 +88,7 @@ class Model:
     card: Mapping[str, Any]
     layers: Mapping[str, Layer]
     tables: Tables
+    starts: tuple[PredictorStart, ...] = ()
 
     @cached_property
     def short_id(self) -> bytes:
@@ -96,24 +110,57 @@ def load_model(payload: bytes) -> Model:
         raise ModelError(f"not a SEEC model file: {error}") from error
     _check_sizes(profile)
     side_layers, side_tables = _side_shapes(profile)
-    layers = _take_layers(tensors, profile, side_layers)
-    tables = _take_tables(tensors, side_tables)
+    layers = _take_layers(tensors, layer_shapes(profile) | side_layers)
+    tables = _take_tables(tensors, profile, side_tables)
+    starts = _take_starts(tensors, profile)
     for name, layer in layers.items():
-        _check_exact(name, layer)
-    _check_tables(tables, profile)
+        check_layer(name, layer.weight, layer.bias, layer.shift)
+    check_tables(tables, profile)
     for name in side_tables:
-        _check_side_table(name, tables[name])
+        check_side_table(name, tables[name])
+    for number, (predictor, start) in enumerate(zip(profile.predictors, starts, strict=True)):
+        check_predictor(f"predictor {number}", predictor, start.prior, start.start)
     digest = hashlib.sha256(payload).hexdigest()
-    return Model(digest, payload, profile, card, layers, tables)
+    return Model(digest, payload, profile, card, layers, tables, starts)
+
+
+def save_model(
+    profile: Profile,
+    card: Mapping[str, Any],
+    layers: Mapping[str, Layer],
+    tables: Tables,
+    starts: Sequence[PredictorStart] = (),
+) -> bytes:
+    """The model file of these integers, checked; the card gets the profile.
+
+    Raises ModelError if tensors are missing or misshapen, InexactWeights as `load_model`.
+    """
+    tensors: dict[str, NDArray[Any]] = {}
+    for name, layer in layers.items():
+        tensors |= {
+            f"{name}.weight": layer.weight,
+            f"{name}.bias": layer.bias,
+            f"{name}.shift": layer.shift,
+        }
+    tensors |= {f"table.{name}": table for name, table in tables.items()}
+    for number, start in enumerate(starts):
+        tensors |= {
+            f"predictor_{number}_prior": start.prior,
+            f"predictor_{number}_start": start.start,
+        }
+    full_card = {**card, "profile": profile.as_dict()}
+    payload = safetensors.numpy.save(tensors, {"card": json.dumps(full_card, sort_keys=True)})
+    load_model(payload)
+    return payload
 
 
 def _profile(fields: Any) -> Profile:
     """ValueError, KeyError or TypeError unless these are the sizes of a profile."""
     fields = dict(fields)
-    sizes = {name: value for name, value in fields.items() if name != "name"}
-    if not all(type(value) is int for value in sizes.values()):
+    name, predictors = fields.pop("name"), fields.pop("predictors", [])
+    if not all(type(n) is int for sizes in (fields, *predictors) for n in dict(sizes).values()):
         raise ValueError("the sizes of a profile are whole numbers")
-    return Profile(name=str(fields["name"]), **sizes)
+    return Profile(name=str(name), predictors=tuple(Predictor(**p) for p in predictors), **fields)
 
 
 def _check_sizes(p: Profile) -> None:
@@ -127,9 +174,39 @@ def _check_sizes(p: Profile) -> None:
         raise ModelError(f"latents, features and width {side} of SIC are out of range")
     if p.heads < 0 or (p.heads and p.transform % p.heads):
         raise ModelError(f"{p.heads} attention heads for a width of {p.transform}")
+    if p.predictors and (p.latents or len(p.predictors) > MAX_PREDICTORS):
+        raise ModelError(f"{len(p.predictors)} predictors with {p.latents} latents")
+    for predictor in p.predictors:
+        _check_predictor_sizes(predictor)
 
 
-def _side_shapes(p: Profile) -> tuple[dict[str, tuple[int, int]], dict[str, tuple[int, ...]]]:
+def _check_predictor_sizes(p: Predictor) -> None:
+    strides = 1 <= p.rows <= _MAX_STRIDE and 1 <= p.every <= _MAX_STRIDE
+    learning = 1 <= p.sweeps <= _MAX_SWEEPS and 1 <= p.forget <= _MAX_FORGET
+    if not (_LEAST_TAPS <= p.taps <= len(TAPS) and strides and learning):
+        raise ModelError(f"{p} is out of range")
+
+
+def layer_shapes(p: Profile) -> dict[str, tuple[int, int, int]]:
+    """Groups, outputs and inputs of each layer but those of SIC."""
+    shapes = {
+        "context": (1, p.width, p.inputs),
+        "fusion": (1, p.fused, p.width + p.features),
+    }
+    if not p.predictors:
+        return shapes | {
+            "expert_hidden": (p.experts, p.expert_hidden, p.fused),
+            "expert_output": (p.experts, p.outputs, p.expert_hidden),
+        }
+    for name, heads, outputs in zip("rgb", p.head_inputs, p.channel_outputs, strict=True):
+        shapes[f"hidden_{name}"] = (p.experts, p.expert_hidden, p.fused + heads)
+        shapes[f"output_{name}"] = (p.experts, outputs, p.expert_hidden)
+    return shapes
+
+
+def _side_shapes(
+    p: Profile,
+) -> tuple[dict[str, tuple[int, int, int]], dict[str, tuple[int, ...]]]:
     """Shapes of the layers and tables of SIC; none without it."""
     if not p.latents:
         return {}, {}
@@ -138,18 +215,15 @@ def _side_shapes(p: Profile) -> tuple[dict[str, tuple[int, int]], dict[str, tupl
 
     layers, positions = shapes(p)
     tables: dict[str, tuple[int, ...]] = dict(positions)
-    return layers, tables | {"normal": (LOGISTIC_NODES + 1,), "z": (p.latents, Z_VALUES)}
+    return (
+        {name: (1, *shape) for name, shape in layers.items()},
+        tables | {"normal": (LOGISTIC_NODES + 1,), "z": (p.latents, Z_VALUES)},
+    )
 
 
 def _take_layers(
-    tensors: Mapping[str, NDArray[Any]], p: Profile, side: Mapping[str, tuple[int, int]]
+    tensors: Mapping[str, NDArray[Any]], shapes: Mapping[str, tuple[int, ...]]
 ) -> dict[str, Layer]:
-    shapes = {
-        "context": (1, p.width, INPUTS),
-        "fusion": (1, p.fused, p.width + p.features),
-        "expert_hidden": (p.experts, p.expert_hidden, p.fused),
-        "expert_output": (p.experts, p.outputs, p.expert_hidden),
-    } | {name: (1, *shape) for name, shape in side.items()}
     return {
         name: Layer(
             _take(tensors, f"{name}.weight", np.int8, shape),
@@ -161,12 +235,25 @@ def _take_layers(
 
 
 def _take_tables(
-    tensors: Mapping[str, NDArray[Any]], side: Mapping[str, tuple[int, ...]]
+    tensors: Mapping[str, NDArray[Any]], p: Profile, side: Mapping[str, tuple[int, ...]]
 ) -> Tables:
     shapes = {name: (size,) for name, size in _TABLE_SIZES.items()} | dict(side)
+    if p.predictors:
+        shapes["log_error"] = (ERROR_MAX + 1,)
     return {
         name: _take(tensors, f"table.{name}", np.int32, shape) for name, shape in shapes.items()
     }
+
+
+def _take_starts(tensors: Mapping[str, NDArray[Any]], p: Profile) -> tuple[PredictorStart, ...]:
+    starts: list[PredictorStart] = []
+    for number, predictor in enumerate(p.predictors):
+        known = predictor.regressors
+        square, weights = (known + CHANNELS,) * 2, (CHANNELS, known + CHANNELS - 1)
+        prior = _take(tensors, f"predictor_{number}_prior", np.int32, square)
+        start = _take(tensors, f"predictor_{number}_start", np.int32, weights)
+        starts.append(PredictorStart(prior, start))
+    return tuple(starts)
 
 
 def _take(
@@ -178,55 +265,3 @@ def _take(
     if tensor.dtype != dtype or tensor.shape != shape:
         raise ModelError(f"{name} is {tensor.dtype}{tensor.shape} instead of {shape}")
     return np.ascontiguousarray(tensor)
-
-
-def _check_exact(name: str, layer: Layer) -> None:
-    """Every partial sum of a row must be an integer that float32 holds exactly."""
-    largest = INPUT_LIMIT if name == "context" else HIDDEN_LIMIT
-    if layer.shift.min() < 1 or layer.shift.max() > 23:
-        raise InexactWeights(f"{name}: shifts lie in 1..23")
-    reach = np.abs(layer.weight.astype(np.int64)).sum(-1) * largest
-    reach += np.abs(layer.bias.astype(np.int64)) + (1 << (layer.shift.astype(np.int64) - 1))
-    if reach.max() >= EXACT_LIMIT:
-        group, row = np.unravel_index(reach.argmax(), reach.shape)
-        raise InexactWeights(
-            f"{name}, group {group}, row {row}: sums reach {reach.max()}, over {EXACT_LIMIT - 1}"
-        )
-
-
-def _check_side_table(name: str, table: NDArray[np.int32]) -> None:
-    """Bounds under which latents can be coded and attention stays exact."""
-    if name == "normal":
-        _check_rises(name, table)
-    elif name == "z":
-        if table.min() < 1 or table.max() > EXACT_LIMIT // (2 * Z_VALUES):
-            raise InexactWeights("table z leaves the frequencies that floats hold exactly")
-    elif abs(table.astype(np.int64)).max() > POSITION_LIMIT:
-        raise InexactWeights(f"table {name} leaves [-{POSITION_LIMIT}, {POSITION_LIMIT}]")
-
-
-def _check_rises(name: str, nodes: NDArray[np.int32]) -> None:
-    if nodes.min() < 0 or (np.diff(nodes) < 0).any() or nodes[-1] != LOGISTIC_ONE:
-        raise InexactWeights(f"table {name} does not rise from 0 or more to {LOGISTIC_ONE}")
-
-
-def _check_tables(t: Tables, profile: Profile) -> None:
-    """Bounds under which the int32 arithmetic of the mixture cannot overflow."""
-    ranges = {
-        "reciprocal": (0, (2**31 - 2048) // 255 - 1),
-        "log_activity": (-127 + 32, 127 + 32),
-        "exp": (0, 255),
-        "logistic": (0, LOGISTIC_ONE),
-        "inverse_scale": (1, 2**31 - 1),
-        "reach": (1, 2**31 - 1),
-    }
-    for name, (low, high) in ranges.items():
-        if t[name].min() < low or t[name].max() > high:
-            raise InexactWeights(f"table {name} leaves [{low}, {high}]")
-    _check_rises("logistic", t["logistic"])
-    if t["exp"][0] != 255:
-        raise InexactWeights("table exp does not start with 255")
-    if (t["reach"].astype(np.int64) * t["inverse_scale"]).max() >= 2**31:
-        raise InexactWeights("tables reach and inverse_scale overflow together")
-    if profile.mixtures * 255 * (LOGISTIC_ONE >> 2) + 1024 >= EXACT_LIMIT:
-        raise InexactWeights("too many mixtures for exact frequencies")

@@ -1,13 +1,22 @@
 """Model files that lie are refused before they are used."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import safetensors.numpy
 
 from pipeline.codec import Model, load_model
+from pipeline.codec.weights import save_model
 from schemas.errors import InexactWeights, ModelError
+from tests.vectors.drawn import FOLDER
+
+
+@pytest.fixture(scope="module")
+def adaptive_model() -> Model:
+    """A model with two predictors, drawn from a hash."""
+    return load_model((FOLDER / "drawn-predictors.safetensors").read_bytes())
 
 
 def rebuilt(model: Model, **changes: np.ndarray | None) -> bytes:
@@ -72,6 +81,15 @@ def test_tables_that_could_overflow_are_refused(golden_model, table, index, valu
         {"profile": {"name": "x", "experts": 0}},
         {"profile": {"name": "x", "mixtures": -1}},
         {"profile": "lite"},
+        {"profile": {"name": "x", "predictors": 2}},
+        {"profile": {"name": "x", "predictors": [{"taps": 2.5}]}},
+        {"profile": {"name": "x", "predictors": [{"reach": 3}]}},
+        {"profile": {"name": "x", "predictors": [{"taps": 2}]}},
+        {"profile": {"name": "x", "predictors": [{"taps": 23}]}},
+        {"profile": {"name": "x", "predictors": [{"taps": 12, "every": 0}]}},
+        {"profile": {"name": "x", "predictors": [{"taps": 12, "sweeps": 1 << 20}]}},
+        {"profile": {"name": "x", "predictors": [{"taps": 12, "forget": 31}]}},
+        {"profile": {"name": "x", "predictors": 3 * [{"taps": 12}]}},
     ],
 )
 def test_cards_that_make_no_sense_are_refused(golden_model, card):
@@ -85,3 +103,42 @@ def test_missing_and_misshapen_tensors_are_named(golden_model):
         load_model(rebuilt(golden_model, table__exp=None))
     with pytest.raises(ModelError, match="context"):
         load_model(rebuilt(golden_model, context__weight=np.zeros((1, 2, 3), np.int8)))
+
+
+def test_predictors_that_could_overflow_are_refused(adaptive_model):
+    load_model(rebuilt(adaptive_model))
+    prior = adaptive_model.starts[0].prior
+    for row, column, value in ((0, 0, 2**30), (0, 0, -1), (0, 0, -(2**31)), (3, 4, 1)):
+        changed = prior.copy()
+        changed[row, column] = value
+        with pytest.raises(InexactWeights, match="predictor 0"):
+            load_model(rebuilt(adaptive_model, predictor_0_prior=changed))
+    start = adaptive_model.starts[1].start
+    for row, column, value in ((0, 0, 32768), (0, 0, -(2**31)), (0, -1, 1), (1, -1, 1)):
+        changed = start.copy()
+        changed[row, column] = value
+        with pytest.raises(InexactWeights, match="predictor 1"):
+            load_model(rebuilt(adaptive_model, predictor_1_start=changed))
+
+
+def test_strips_that_could_overflow_are_refused(adaptive_model):
+    p = adaptive_model.profile
+    tall = replace(p, predictors=(replace(p.predictors[0], rows=4096), p.predictors[1]))
+    m = adaptive_model
+    with pytest.raises(InexactWeights, match="predictor 0: sums"):
+        save_model(tall, m.card, m.layers, m.tables, m.starts)
+
+
+def test_predictors_without_what_they_need_are_refused(adaptive_model):
+    with pytest.raises(ModelError, match="no tensor predictor_1_prior"):
+        load_model(rebuilt(adaptive_model, predictor_1_prior=None))
+    with pytest.raises(ModelError, match="predictor_0_start"):
+        load_model(rebuilt(adaptive_model, predictor_0_start=np.zeros((3, 3), np.int32)))
+    with pytest.raises(ModelError, match="no tensor table"):
+        load_model(rebuilt(adaptive_model, table__log_error=None))
+    with pytest.raises(InexactWeights, match="log_error"):
+        load_model(rebuilt(adaptive_model, table__log_error=np.full(6121, 160, np.int32)))
+    m = adaptive_model
+    both = replace(m.profile, latents=3, features=4, transform=4)
+    with pytest.raises(ModelError, match="2 predictors with 3 latents"):
+        save_model(both, m.card, m.layers, m.tables, m.starts)

@@ -4,7 +4,7 @@ They predict nothing, and need not: golden files ask only that decoders agree.
 """
 
 import hashlib
-import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,56 +13,70 @@ import safetensors.numpy
 from numpy.typing import NDArray
 
 from pipeline.codec import Model, load_model
-from pipeline.codec.profile import LITE_SIC, PAPER, Profile
-from pipeline.codec.tables import normal_table
+from pipeline.codec.profile import CHANNELS, LITE_SIC, PAPER, Predictor, Profile
+from pipeline.codec.tables import log_error_table, normal_table
 from pipeline.codec.transforms import shapes
+from pipeline.codec.weights import Layer, PredictorStart, layer_shapes, save_model
 
 FOLDER = Path(__file__).parent
-_SMALL = {"width": 16, "fused": 16, "expert_hidden": 16}
+_SMALL = Profile(width=16, fused=16, expert_hidden=16, mixtures=2)
 
-# Stored beside their golden files: every number of classes, and SIC with and without attention.
+# Stored beside their golden files: every number of classes, SIC with and without attention, and
+# predictors: one and two, of few and of all taps, that learn at every step and rarely.
 STORED = {
     f"drawn-{p.name}": p
     for p in (
-        *(Profile(name=f"experts-{n}", **_SMALL, experts=n, mixtures=2) for n in (1, 2, 8, 16)),
-        Profile(name="one-component", **_SMALL, experts=4, mixtures=1),
-        Profile(name="sic", **_SMALL, experts=2, mixtures=2, latents=2, features=4, transform=6),
-        Profile(
+        *(replace(_SMALL, name=f"experts-{n}", experts=n) for n in (1, 2, 8, 16)),
+        replace(_SMALL, name="one-component", experts=4, mixtures=1),
+        replace(_SMALL, name="sic", experts=2, latents=2, features=4, transform=6),
+        replace(
+            _SMALL,
             name="sic-attention",
-            **_SMALL,
             experts=2,
-            mixtures=2,
             latents=2,
             features=4,
             transform=6,
             heads=2,
         ),
+        replace(
+            _SMALL,
+            name="predictor",
+            experts=1,
+            mixtures=3,
+            predictors=(Predictor(taps=3, rows=5, every=1, sweeps=1, forget=2),),
+        ),
+        replace(
+            _SMALL,
+            name="predictors",
+            experts=3,
+            mixtures=1,
+            predictors=(
+                Predictor(taps=12, rows=8, every=3),
+                Predictor(taps=22, rows=16, every=4, sweeps=3, forget=4),
+            ),
+        ),
     )
 }
+_LAST_LAYERS = {"expert_output", "output_r", "output_g", "output_b"}
 
 
 def draw_model(profile: Profile) -> bytes:
     """A model file of these sizes."""
-    tensors = {
-        name: value for name, value in _golden_tensors().items() if name.startswith("table.")
-    }
     p = profile
-    layers = {
-        "context": (1, p.width, 72),
-        "fusion": (1, p.fused, p.width + p.features),
-        "expert_hidden": (p.experts, p.expert_hidden, p.fused),
-        "expert_output": (p.experts, p.outputs, p.expert_hidden),
-    }
+    golden = _tensors("tiny")
+    tables = {n.removeprefix("table."): v for n, v in golden.items() if n.startswith("table.")}
+    layers = layer_shapes(p)
     if p.latents:
         side, positions = shapes(p)
         layers |= {name: (1, *shape) for name, shape in side.items()}
-        tensors |= {f"table.{n}": _bytes(n, s).astype(np.int32) for n, s in positions.items()}
-        tensors["table.z"] = _bytes("z", (p.latents, 64)).astype(np.int32) + 129
-        tensors["table.normal"] = _normal()
-    for name, shape in layers.items():
-        tensors |= _layer(name, shape)
-    card = json.dumps({"name": f"drawn-{p.name}", "profile": p.as_dict()}, sort_keys=True)
-    return safetensors.numpy.save(tensors, {"card": card})
+        tables |= {n: _bytes(n, s).astype(np.int32) for n, s in positions.items()}
+        tables["z"] = _bytes("z", (p.latents, 64)).astype(np.int32) + 129
+        tables["normal"] = _stored_table("drawn-sic", "normal", normal_table)
+    if p.predictors:
+        tables["log_error"] = _stored_table("drawn-predictor", "log_error", log_error_table)
+    drawn = {name: _layer(name, shape) for name, shape in layers.items()}
+    starts = [_start(f"predictor_{n}", predictor) for n, predictor in enumerate(p.predictors)]
+    return save_model(p, {"name": f"drawn-{p.name}"}, drawn, tables, starts)
 
 
 # Too large to be stored: drawn again for each test.
@@ -78,19 +92,30 @@ def unstored_model(name: str, model_id: str | None = None) -> Model:
     return model if model_id is None else replace(model, id=model_id)
 
 
-def _layer(name: str, shape: tuple[int, int, int]) -> dict[str, NDArray]:
+def _layer(name: str, shape: tuple[int, int, int]) -> Layer:
     """Weights in [-4, 3], shifted so that values keep about their size.
 
-    The last layer's values are small: a sensible mixture, so that coding beats raw samples.
+    The last layers' values are small: a sensible mixture, so that coding beats raw samples.
     """
-    last = name == "expert_output"
+    last = name in _LAST_LAYERS
     shift = round(np.log2(2.3 * shape[-1] ** 0.5)) + 6 * last
     bias = _bytes(f"{name}.bias", shape[:2]).astype(np.int32) >> 3 * last
-    return {
-        f"{name}.weight": (_bytes(f"{name}.weight", shape) & 7) - 4,
-        f"{name}.bias": bias << shift,
-        f"{name}.shift": np.full(shape[:2], shift, np.int32),
-    }
+    return Layer(
+        (_bytes(f"{name}.weight", shape) & 7) - 4,
+        bias << shift,
+        np.full(shape[:2], shift, np.int32),
+    )
+
+
+def _start(name: str, p: Predictor) -> PredictorStart:
+    """A prior such as some 16 pixels of similar neighbours would leave, and weights below 1/8."""
+    size = p.regressors + CHANNELS
+    factors = _bytes(f"{name}.prior", (size, 16)).astype(np.int32) >> 3
+    prior = factors @ factors.T + 2000 + 1000 * np.eye(size, dtype=np.int32)
+    start = _bytes(f"{name}.start", (CHANNELS, size - 1)).astype(np.int32) << 2
+    for channel, row in enumerate(start):
+        row[p.regressors + channel :] = 0
+    return PredictorStart(prior.astype(np.int32), start)
 
 
 def _bytes(name: str, shape: tuple[int, ...]) -> NDArray[np.int8]:
@@ -98,13 +123,11 @@ def _bytes(name: str, shape: tuple[int, ...]) -> NDArray[np.int8]:
     return np.frombuffer(drawn, np.int8).reshape(shape)
 
 
-def _golden_tensors() -> dict[str, NDArray]:
-    return safetensors.numpy.load((FOLDER / "tiny.safetensors").read_bytes())
+def _tensors(name: str) -> dict[str, NDArray]:
+    return safetensors.numpy.load((FOLDER / f"{name}.safetensors").read_bytes())
 
 
-def _normal() -> NDArray[np.int32]:
+def _stored_table(name: str, table: str, build: Callable[[], NDArray]) -> NDArray:
     """From a stored model if there is one, so that no floating point decides."""
-    stored = FOLDER / "drawn-sic.safetensors"
-    if not stored.exists():
-        return normal_table()
-    return safetensors.numpy.load(stored.read_bytes())["table.normal"]
+    stored = FOLDER / f"{name}.safetensors"
+    return _tensors(name)[f"table.{table}"] if stored.exists() else build()

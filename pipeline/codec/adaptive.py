@@ -1,0 +1,266 @@
+"""Networks with predictors in integers: what predictors say, and how they erred, is input.
+
+Such a network sees the pixel's neighbours, what local least-squares predictors (predictor.py)
+make of them and by how much those were off nearby. Its entropy models speak channel by channel:
+those of G and B also see how the predictors did on the channels before them. Means are corrections
+of the predictions, and scales start from their errors.
+"""
+
+# torch's and numpy's stubs leave parts of some types unknown.
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pipeline.codec.distribution import Mixture
+from pipeline.codec.integer import (
+    Context,
+    Layers,
+    Part,
+    Reader,
+    Tables,
+    View,
+    Voice,
+    by_label,
+    leak,
+    make_mixture,
+    normalised_taps,
+    surroundings,
+)
+from pipeline.codec.predictor import (
+    Learner,
+    Live,
+    Planes,
+    Said,
+    at_places,
+    error_of,
+    follow,
+    samples_of,
+)
+from pipeline.codec.profile import (
+    ACTIVITY_TAPS,
+    BETA_LIMIT,
+    HIDDEN_BITS,
+    INPUT_BITS,
+    INPUT_LIMIT,
+    TAPS,
+)
+from pipeline.codec.tiles import GroupCanvas, Pixels
+from pipeline.codec.weights import Model
+
+_NEAR = tuple(TAPS[tap] for tap in ACTIVITY_TAPS)
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What is seen of pixels before anything of them is known; all int32.
+
+    context: MED and activity. scaled: [..., 22, 3], normalised taps. scale: [...], the reciprocal
+    behind them. around: [..., 6, P, 3], errors of the predictors at the six nearest places, in
+    1/4 of a value. ls: [..., P, 3], network inputs that the predictors give.
+    """
+
+    context: Context
+    scaled: Tensor
+    scale: Tensor
+    around: Tensor
+    ls: Tensor
+
+    def spread(self) -> Tensor:
+        """How far the predictors were off nearby, [..., P, 3]."""
+        return self.around.abs().sum(-3, dtype=torch.int32)
+
+
+def network_inputs(sight: Sight, tables: Tables) -> Tensor:
+    """The numbers that enter the context layer, [..., inputs] int32."""
+    level = tables["log_error"][sight.spread()] - 32
+    errors = _scaled_errors(sight.around[..., 0, :], sight.scale[..., None, None])
+    parts = [
+        sight.scaled.flatten(-2),
+        surroundings(sight.context, tables["log_activity"]),
+        sight.ls[..., 0, :],
+        errors.flatten(-2),
+        level[..., 0, :],
+    ]
+    for p in range(1, sight.ls.shape[-2]):
+        parts += [sight.ls[..., p, :], level[..., p, :]]
+    return torch.cat(parts, -1)
+
+
+def head_inputs(full: Tensor, known: Tensor, scale: Tensor, tables: Tables) -> Tensor:
+    """What an entropy model sees of the channels before its own, [..., P + 3 known] int32.
+
+    full: [..., P] int32, head numbers of its channel. known: [..., channels before it] int32, the
+    errors of the first predictor there. scale: as in Sight. Nothing for R.
+    """
+    if not known.shape[-1]:
+        return known
+    errors = _scaled_errors(known, scale[..., None])
+    level = tables["log_error"][len(ACTIVITY_TAPS) * known.abs()] - 32
+    own = torch.stack([errors, errors.abs(), level], -1).flatten(-2)
+    return torch.cat([full[..., :1], own, full[..., 1:]], -1)
+
+
+def _scaled_errors(error: Tensor, scale: Tensor) -> Tensor:
+    return ((error * scale + 8192) >> 14).clamp(-INPUT_LIMIT, INPUT_LIMIT)
+
+
+class AdaptiveNetwork:
+    """A network with predictors on a device."""
+
+    def __init__(self, model: Model, device: str, carrier: torch.dtype):
+        layers = Layers(model, device, carrier)
+        self.profile, self.tables = model.profile, layers.tables
+        self._starts, self._device, self._carrier = model.starts, device, carrier
+        self._context, self._fusion = layers.single("context"), layers.single("fusion")
+        self._hidden = [layers.experts(f"hidden_{name}") for name in "rgb"]
+        self._output = [layers.experts(f"output_{name}") for name in "rgb"]
+
+    def follow(self, group: GroupCanvas) -> Reader:
+        """See IntegerNetwork."""
+        return _Following(self, Learner(self.profile.predictors, self._starts, group, self._device))
+
+    def recall(self, group: GroupCanvas) -> Reader:
+        """See IntegerNetwork."""
+        predictors = self.profile.predictors
+        return _Recalling(self, follow(predictors, self._starts, self.tables, group, self._device))
+
+    def features(self, sight: Sight) -> Tensor:
+        """Fused features [n, fused]."""
+        inputs = network_inputs(sight, self.tables).to(self._carrier)
+        return leak(self._fusion(leak(self._context(inputs), self._carrier)), self._carrier)
+
+    def speak(self, channel: int, expert: int, seen: Tensor) -> Tensor:
+        """Mixture parameters of a channel, [n, 3 K + P + c] int32.
+
+        seen: [n, fused + head inputs], as hidden features.
+        """
+        hidden = leak(self._hidden[channel][expert](seen), self._carrier)
+        return self._output[channel][expert](hidden)
+
+
+@dataclass(frozen=True)
+class _Following:
+    """Step by step: predictors learn from each."""
+
+    network: AdaptiveNetwork
+    learner: Learner
+
+    def look(self, part: Part) -> View:
+        context, scaled, scale = _taps(part, self.network.tables)
+        live = self.learner.ask(part, context, scaled, scale)
+        sight = Sight(context, scaled, scale, _around(part, self.learner.error), live.ls)
+        return _FollowingView(self.network, sight, live, part.labels)
+
+
+@dataclass(frozen=True)
+class _Recalling:
+    """Any pixels of a full canvas: what predictors say of them is known."""
+
+    network: AdaptiveNetwork
+    planes: Planes
+
+    def look(self, part: Part) -> View:
+        context, scaled, scale = _taps(part, self.network.tables)
+        said = _Recalled(self.planes, samples_of(part))
+        sight = Sight(context, scaled, scale, _around(part, self.planes.error), said.ls)
+        return _AdaptiveView(self.network, sight, said, part.labels)
+
+
+def _taps(part: Part, tables: Tables) -> tuple[Context, Tensor, Tensor]:
+    context, scaled = normalised_taps(part.gather(TAPS), tables["reciprocal"])
+    return context, scaled, tables["reciprocal"][context.activity.sum(-1)]
+
+
+def _around(part: Part, error: Tensor) -> Tensor:
+    """Errors of the predictors at the nearest places, [n, 6, P, 3] int32."""
+    places = part.at[:, None, None] + part.offsets(_NEAR)
+    return at_places(error, places).permute(1, 2, 0, 3)
+
+
+@dataclass(frozen=True)
+class _Recalled:
+    """Said, from planes. places: [n, 3] int64, of the pixels' channels in the canvas."""
+
+    planes: Planes
+    places: Tensor
+
+    @property
+    def ls(self) -> Tensor:
+        return at_places(self.planes.ls, self.places).transpose(0, 1)
+
+    def of(self, channel: int, pixel: Tensor) -> tuple[Tensor, Tensor]:
+        place = self.places[:, channel]
+        return at_places(self.planes.full, place).T, at_places(self.planes.base, place).T
+
+
+class _AdaptiveView:
+    """What the network makes of n pixels, all of which may be known."""
+
+    def __init__(self, network: AdaptiveNetwork, sight: Sight, said: Said, labels: Pixels):
+        self.network, self.sight, self.said, self.labels = network, sight, said, labels
+        self.features = network.features(sight)
+
+    def speak(self, expert: int | None = None) -> Voice:
+        """See View."""
+        return _AdaptiveVoice(self, expert)
+
+    def learn(self, pixel: Tensor) -> None:
+        """Nothing: the planes hold what predictors say when they have learnt."""
+
+
+class _FollowingView(_AdaptiveView):
+    """What the network makes of the pixels of a step, which its predictors then learn from."""
+
+    def __init__(self, network: AdaptiveNetwork, sight: Sight, live: Live, labels: Pixels):
+        super().__init__(network, sight, live, labels)
+        self._live = live
+
+    def learn(self, pixel: Tensor) -> None:
+        """See View."""
+        self._live.learn(pixel)
+
+
+@dataclass(frozen=True)
+class _AdaptiveVoice:
+    view: _AdaptiveView
+    expert: int | None
+
+    def mixture(self, channel: int, pixel: Tensor, width: Tensor | None = None) -> Mixture:
+        """See Voice."""
+        view, sight = self.view, self.view.sight
+        network, tables = view.network, view.network.tables
+        full, base = view.said.of(channel, pixel)
+        known = self._known_errors(channel, pixel)
+        params = self._params(channel, head_inputs(full, known, sight.scale, tables))
+        k, predictors = network.profile.mixtures, base.shape[1]
+        pi, mu, scale, gamma, beta = params.split([k, k, k, predictors, channel], 1)
+
+        med = sight.context.med[:, channel]
+        spread = sight.spread()[:, 0, channel]
+        corrections = (gamma * (base - 64 * med[:, None]) + 32) >> 6
+        coupled = (beta.clamp(-BETA_LIMIT, BETA_LIMIT) * known) >> 2
+        centre = 64 * med + corrections.sum(-1, dtype=torch.int32)
+        centre = centre + coupled.sum(-1, dtype=torch.int32)
+        mean = centre[:, None] + ((mu * (spread + 12).clamp_min(16)[:, None]) >> 4)
+        return make_mixture(tables, pi, mean, scale, tables["log_error"][spread], med, width)
+
+    def _params(self, channel: int, heads: Tensor) -> Tensor:
+        view, network = self.view, self.view.network
+        inputs = heads.to(view.features.dtype) * 2 ** (HIDDEN_BITS - INPUT_BITS)
+        return by_label(
+            view.labels,
+            self.expert,
+            torch.cat([view.features, inputs], 1),
+            network.profile.channel_outputs[channel],
+            lambda expert, seen: network.speak(channel, expert, seen),
+        )
+
+    def _known_errors(self, channel: int, pixel: Tensor) -> Tensor:
+        """Of the first predictor in the channels before this one, [n, channel] int32."""
+        said = self.view.said
+        bases = [said.of(c, pixel)[1][:, 0] for c in range(channel)]
+        errors = [error_of(pixel[:, c], base) for c, base in enumerate(bases)]
+        return torch.stack(errors, 1) if errors else pixel[:, :0]
