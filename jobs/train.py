@@ -13,9 +13,9 @@ import torch
 from jobs.interface import ExitCode, command, figures, progress
 from pipeline.codec import Model, load_model
 from pipeline.codec.export import export_model
-from pipeline.codec.profile import LITE, PROFILES, Profile
+from pipeline.codec.profile import LITE_1, PROFILES, Profile
 from pipeline.segmentation import make_segmenter
-from pipeline.training.data import TrainingData
+from pipeline.training.adaptive import load_data
 from pipeline.training.loop import Progress, Trainer, TrainingSettings
 
 
@@ -23,7 +23,8 @@ from pipeline.training.loop import Progress, Trainer, TrainingSettings
 class Settings:
     """data: a folder of images. checkpoint: continued from if it exists.
 
-    budget_s: CPU time of the training thread after which the run ends, if steps do not first.
+    budget_s, budget_wall_s: CPU time of the training thread, or time by the clock, after which
+    the run ends, if steps do not first. compiled: None is what suits the profile.
     export: where the model file goes, its card beside it as .json; curve: a CSV of
     validations. name: what the card calls the model. data_source: where it says that the
     images come from, licences included.
@@ -31,12 +32,14 @@ class Settings:
 
     data: Path
     checkpoint: Path
-    profile: str = LITE.name
+    profile: str = LITE_1.name
     segmentation: str = "rate"
     device: str = "cpu"
     batch: int = TrainingSettings.batch
     steps: int = 20_000
     budget_s: float | None = None
+    budget_wall_s: float | None = None
+    compiled: bool | None = None
     validate_every: int = 1_000
     threads: int = 1
     name: str = "model"
@@ -73,13 +76,19 @@ def run(settings: Settings) -> Summary:
     """Train to the end, from the checkpoint if there is one. Raises ModelError, OSError."""
     torch.set_num_threads(settings.threads)
     profile = PROFILES[settings.profile]
-    plan = TrainingSettings(
+    chosen = {} if settings.compiled is None else {"compiled": settings.compiled}
+    plan = TrainingSettings.of(
+        profile,
         steps=settings.steps,
         budget_s=settings.budget_s,
+        budget_wall_s=settings.budget_wall_s,
         validate_every=settings.validate_every,
         batch=settings.batch,
+        **chosen,
     )
-    data = TrainingData(settings.data, make_segmenter(settings.segmentation))
+    segmenter = make_segmenter(settings.segmentation)
+    cache = settings.checkpoint.with_suffix(".tiles")
+    data = load_data(settings.data, segmenter, profile, cache)
     trainer = Trainer(profile, plan, data, settings.device)
     if settings.checkpoint.exists():
         trainer.load(settings.checkpoint)
@@ -151,7 +160,7 @@ def _write_curve(path: Path, history: Sequence[Progress]) -> None:
 )
 @click.argument("data", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.argument("checkpoint", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--profile", type=click.Choice(sorted(PROFILES)), default=LITE.name)
+@click.option("--profile", type=click.Choice(sorted(PROFILES)), default=LITE_1.name)
 @click.option(
     "--segmentation",
     default="rate",
@@ -172,6 +181,17 @@ def _write_curve(path: Path, history: Sequence[Progress]) -> None:
     type=click.FloatRange(min=0, min_open=True),
     help="End after so many seconds of CPU time of the training thread.",
 )
+@click.option(
+    "--budget-wall-s",
+    type=click.FloatRange(min=0, min_open=True),
+    help="End after so many seconds by the clock.",
+)
+@click.option(
+    "--compile/--no-compile",
+    "compiled",
+    default=None,
+    help="Whether torch compiles steps first, where it can; profiles with predictors do.",
+)
 @click.option("--validate-every", type=click.IntRange(min=1), default=1_000, help="Steps.")
 @click.option("--threads", type=click.IntRange(min=1), default=1)
 @click.option("--name", default="model", help="What the model card calls the model.")
@@ -181,7 +201,9 @@ def _write_curve(path: Path, history: Sequence[Progress]) -> None:
 def main(**options: Any) -> Summary:
     """Train a model on the images of a folder; one in eight of them only validates.
 
-    Resumes from CHECKPOINT, which is written every few minutes. Export proves that the
+    Resumes from CHECKPOINT, which is written every few minutes. What the predictors of a profile
+    say of the images is kept in a folder beside it, CHECKPOINT with .tiles as its suffix, which
+    may be deleted when the run has ended. Export proves that the
     integers are exact and writes the model card beside the weights.
     """
     return run(Settings(**options))

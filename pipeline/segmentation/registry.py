@@ -1,27 +1,46 @@
-"""Segmentation sources by name: NAME or NAME:PATH, with +rate behind it or not."""
+"""Segmentation sources by name: NAME or NAME:PATH, with +rate behind it or not.
+
+Sources that are networks are imported when they are asked for: torch takes seconds.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
 
-from pipeline.segmentation.birefnet import load_birefnet
 from pipeline.segmentation.masks import MaskSegmenter
-from pipeline.segmentation.onnx_network import load_onnx
 from pipeline.segmentation.proposals import Proposals
 from pipeline.segmentation.protocol import Segmenter
 from pipeline.segmentation.rate import NoSegmenter, RateSegmenter
-from pipeline.segmentation.salient import load_salient
 
 _PROPOSES = "+rate"
+
+
+def _salient(device: str) -> Segmenter:
+    from pipeline.segmentation.salient import load_salient
+
+    return load_salient(device=device)
+
+
+def _birefnet(path: Path, device: str) -> Segmenter:
+    from pipeline.segmentation.birefnet import load_birefnet
+
+    return load_birefnet(path, device)
+
+
+def _onnx(path: Path) -> Segmenter:
+    from pipeline.segmentation.onnx_network import load_onnx
+
+    return load_onnx(path)
+
 
 _PLAIN: dict[str, Callable[[str], Segmenter]] = {
     "none": lambda device: NoSegmenter(),
     "rate": lambda device: RateSegmenter(),
-    "salient": lambda device: load_salient(device=device),
+    "salient": _salient,
 }
 _WITH_PATH: dict[str, Callable[[Path, str], Segmenter]] = {
     "masks": lambda path, device: MaskSegmenter(path),
-    "birefnet": load_birefnet,
-    "onnx": lambda path, device: load_onnx(path),
+    "birefnet": _birefnet,
+    "onnx": lambda path, device: _onnx(path),
 }
 _PLACEHOLDER = {"masks": "masks:DIR", "birefnet": "birefnet:PATH", "onnx": "onnx:FILE"}
 

@@ -6,14 +6,14 @@ from pathlib import Path
 
 from pipeline.codec import Model, load_model
 from pipeline.codec.export import export_model
-from pipeline.codec.profile import LITE, LITE_SIC, Profile
+from pipeline.codec.profile import LITE_1, LITE_SIC, Profile
 from pipeline.segmentation import make_segmenter
 from pipeline.training.data import TrainingData
 from pipeline.training.loop import Trainer, TrainingSettings
 from pipeline.training.rounds import train_in_rounds
 
 BUDGET_S = 1200.0
-_ONE = replace(LITE, experts=1)
+_ONE = replace(LITE_1, experts=1)
 _NO_LIMIT = 10**9  # steps: the budget ends a run
 
 
@@ -36,9 +36,9 @@ ROWS = {
     row.name: row
     for row in (
         AblationRow("one", "one expert", _ONE),
-        AblationRow("rate4", "4 experts by code length", LITE),
-        AblationRow("rate8", "8 experts by code length", replace(LITE, experts=8)),
-        AblationRow("mask2", "2 experts by salient object", replace(LITE, experts=2), "salient"),
+        AblationRow("rate4", "4 experts by code length", LITE_1),
+        AblationRow("rate8", "8 experts by code length", replace(LITE_1, experts=8)),
+        AblationRow("mask2", "2 experts by salient object", replace(LITE_1, experts=2), "salient"),
         AblationRow("sic", "one expert with SIC", replace(LITE_SIC, experts=1)),
         AblationRow("nocoef", "one expert, no channel coefficients", _ONE, coefficients=False),
         AblationRow("k2", "one expert, 2 mixture components", replace(_ONE, mixtures=2)),

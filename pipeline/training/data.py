@@ -1,8 +1,10 @@
 """Training patches and validation crops with their causal margin, as network inputs."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Protocol, Self, TypeVar
 
 import numpy as np
 import torch
@@ -12,7 +14,9 @@ from torch import Tensor
 
 from pipeline.codec.integer import front_end
 from pipeline.codec.labels import blocks_from_map
-from pipeline.codec.profile import INPUT_BITS, TAPS
+from pipeline.codec.mixture import code_length
+from pipeline.codec.networks import AdaptiveNetwork, SeecNetwork
+from pipeline.codec.profile import INPUT_BITS, TAPS, Profile
 from pipeline.codec.tables import Tables, build_tables
 from pipeline.codec.tiles import MARGIN
 from pipeline.images.split import is_validation
@@ -24,7 +28,10 @@ BLOCK_SHIFT = 4
 BLOCK = 1 << BLOCK_SHIFT  # the unit for which an expert is chosen
 _INPUT_UNIT = 2.0**-INPUT_BITS
 
+LUMA = np.array([0.299, 0.587, 0.114])
+
 Pixels = NDArray[np.uint8]
+_Pixel = TypeVar("_Pixel", bound=np.generic)
 
 
 def load_images(folder: Path, *, validation: bool) -> list[Pixels]:
@@ -47,18 +54,16 @@ def add_scaled(images: Sequence[Pixels], seed: int, larger_than: int = 400_000) 
 
 
 @dataclass(frozen=True)
-class Batch:
+class PixelBatch(ABC):
     """Pixels in block order: each run of 256 pixels is one 16 x 16 block.
 
-    inputs [pixels, 72], network inputs / 32; target, prediction, activity and
-    log_activity [pixels, 3]; weight [pixels, 3], 0 for channels that are not coded.
+    inputs: [pixels, I], network inputs / 32. target, prediction: [pixels, 3], the pixels and
+    what MED says. weight: [pixels, 3], 0 for channels that are not coded.
     """
 
     inputs: Tensor
     target: Tensor
     prediction: Tensor
-    activity: Tensor
-    log_activity: Tensor
     weight: Tensor
 
     @property
@@ -66,9 +71,29 @@ class Batch:
         """How many blocks there are."""
         return len(self.target) // (BLOCK * BLOCK)
 
-    def take(self, rows: Tensor) -> "Batch":
+    def take(self, rows: Tensor) -> Self:
         """Some of the pixels."""
-        return Batch(*(getattr(self, f.name)[rows] for f in fields(self)))
+        return type(self)(*(getattr(self, f.name)[rows] for f in fields(self)))
+
+    def to(self, device: str) -> Self:
+        """The same pixels on a device."""
+        return type(self)(*(getattr(self, f.name).to(device) for f in fields(self)))
+
+    @abstractmethod
+    def code_length(self, params: Tensor) -> Tensor:
+        """Bits of each sub-pixel, [pixels, 3], under these mixture parameters."""
+
+
+@dataclass(frozen=True)
+class Batch(PixelBatch):
+    """Pixels of a network without predictors; activity, log_activity: [pixels, 3]."""
+
+    activity: Tensor
+    log_activity: Tensor
+
+    def code_length(self, params: Tensor) -> Tensor:
+        """Bits of each sub-pixel, [pixels, 3]; params: [pixels, 12 K]."""
+        return code_length(params, self.target, self.prediction, self.activity, self.log_activity)
 
 
 @dataclass(frozen=True)
@@ -79,15 +104,14 @@ class Sample:
     uint8, the patches themselves.
     """
 
-    batch: Batch
+    batch: PixelBatch
     labels: Tensor | None
     pixels: Tensor
 
     def to(self, device: str) -> "Sample":
         """The sample on a device."""
-        batch = Batch(*(getattr(self.batch, f.name).to(device) for f in fields(self.batch)))
         labels = None if self.labels is None else self.labels.to(device)
-        return Sample(batch, labels, self.pixels.to(device))
+        return Sample(self.batch.to(device), labels, self.pixels.to(device))
 
 
 class PatchSampler:
@@ -98,7 +122,7 @@ class PatchSampler:
     """
 
     def __init__(self, images: Sequence[Pixels], segmenter: Segmenter):
-        self._images = [_with_labels(i, segmenter) for i in images]
+        self._images = [with_labels(i, segmenter) for i in images]
 
     def draw(self, rng: np.random.Generator, count: int, size: int) -> "Patches":
         """`count` patches of `size` x `size` pixels, from images that are large enough."""
@@ -109,7 +133,7 @@ class PatchSampler:
         layers = np.stack([self._one(rng, self._images[i], size) for i in picks])
         patches, labels = np.ascontiguousarray(layers[..., :3]), layers[..., 3:]
         gray = rng.random(count) < 0.05
-        luma = np.rint(patches[gray] @ np.array([0.299, 0.587, 0.114]))
+        luma = np.rint(patches[gray] @ LUMA)
         patches[gray] = luma.astype(np.uint8)[..., None]
         for patch in patches:
             _emulate_borders(rng, patch)
@@ -142,8 +166,8 @@ class Patches:
     labels: LabelMap | None
 
 
-def _with_labels(image: Pixels, segmenter: Segmenter) -> Pixels:
-    """The image, its label map as a fourth channel if the segmenter gives one."""
+def with_labels(image: Pixels, segmenter: Segmenter) -> Pixels:
+    """The image, with its label map as a fourth channel if the segmenter gives one."""
     (labels,) = segmenter.segment([image])
     return image if labels is None else np.dstack([image, labels])
 
@@ -173,25 +197,31 @@ def to_blocks(values: Tensor) -> Tensor:
     return split.permute(0, 1, 3, 2, 4, 5).reshape(-1, f)
 
 
+def shifted(plane: Tensor, dy: int = 0, dx: int = 0) -> Tensor:
+    """What lies at (dy, dx) from each pixel: [B, H + 3, W + 6, ...] -> [B, H, W, ...]."""
+    height, width = plane.shape[1] - MARGIN, plane.shape[2] - 2 * MARGIN
+    y, x = MARGIN + dy, MARGIN + dx
+    return plane[:, y : y + height, x : x + width]
+
+
+def neighbours(plane: Tensor, offsets: Sequence[tuple[int, int]]) -> Tensor:
+    """The n neighbours of each pixel: [B, H + 3, W + 6, F] -> [B, H, W, n, F]."""
+    return torch.stack([shifted(plane, dy, dx) for dy, dx in offsets], 3)
+
+
 def make_batch(patches: Pixels, gray: NDArray[np.bool_], tables: Tables) -> Batch:
     """The integer front end of the decoder, on whole patches.
 
     patches: [B, H + 3, W + 6, 3] uint8 with margins; H and W multiples of 16.
     """
     x = torch.from_numpy(patches).to(torch.int32)
-    height, width = x.shape[1] - MARGIN, x.shape[2] - 2 * MARGIN
-
-    def tap(dy: int, dx: int) -> Tensor:
-        y0, x0 = MARGIN + dy, MARGIN + dx
-        return x[:, y0 : y0 + height, x0 : x0 + width]
-
-    taps = torch.stack([tap(dy, dx) for dy, dx in TAPS], -2)  # [B, H, W, 22, 3]
     log_activity = torch.from_numpy(tables["log_activity"])
-    context, inputs = front_end(taps, log_activity, torch.from_numpy(tables["reciprocal"]))
+    reciprocal = torch.from_numpy(tables["reciprocal"])
+    context, inputs = front_end(neighbours(x, TAPS), log_activity, reciprocal)
     weight = torch.ones_like(context.med)
     weight[torch.from_numpy(gray), :, :, 1:] = 0
     level = log_activity[context.activity]
-    maps = (tap(0, 0), context.med, context.activity, level, weight)
+    maps = (shifted(x), context.med, weight, context.activity, level)
     return Batch(to_blocks(inputs).float() * _INPUT_UNIT, *(to_blocks(m).float() for m in maps))
 
 
@@ -202,11 +232,27 @@ def block_labels(labels: LabelMap) -> Tensor:
     return torch.from_numpy(blocks.ravel().astype(np.int64))
 
 
-class TrainingData:
-    """What runs learn from and what they are validated on, loaded once for all of them.
+class Data(Protocol):
+    """What runs learn from and what they are validated on.
 
-    training_images, validation_images: how many there are. validation: one batch an image.
+    training_images, validation_images: how many there are. validation: one sample an image.
     """
+
+    training_images: int
+    validation_images: int
+    validation: list[Sample]
+
+    def network(self, profile: Profile) -> SeecNetwork | AdaptiveNetwork:
+        """An untrained network for this data."""
+        ...
+
+    def draw(self, rng: np.random.Generator, count: int, size: int = PATCH) -> Sample:
+        """`count` random patches of the training images, `size` pixels wide and high."""
+        ...
+
+
+class TrainingData:
+    """Data of networks without predictors, loaded once for several runs; see Data."""
 
     def __init__(self, folder: Path, segmenter: Segmenter, seed: int = 1):
         self._tables = build_tables()
@@ -214,8 +260,12 @@ class TrainingData:
         validation = load_images(folder, validation=True)
         self.training_images, self.validation_images = len(training), len(validation)
         self._sampler = PatchSampler(add_scaled(training, seed), segmenter)
-        crops = [_validation_crops(_with_labels(image, segmenter)) for image in validation]
+        crops = [_validation_patches(with_labels(image, segmenter)) for image in validation]
         self.validation = [self._sample(patches) for patches in crops if patches]
+
+    def network(self, profile: Profile) -> SeecNetwork:
+        """An untrained network for this data."""
+        return SeecNetwork(profile)
 
     def draw(self, rng: np.random.Generator, count: int, size: int = PATCH) -> Sample:
         """`count` random patches of the training images, `size` pixels wide and high."""
@@ -228,13 +278,17 @@ class TrainingData:
         return Sample(batch, labels, torch.from_numpy(inside).permute(0, 3, 1, 2))
 
 
-def _validation_crops(layers: Pixels) -> Patches | None:
-    """Four 64 x 64 crops of an image, at fixed places; None if it is too small."""
-    h, w = layers.shape[:2]
-    places = [(h * a // 8, w * b // 8) for a, b in ((1, 1), (1, 5), (5, 1), (5, 5))]
-    crops = [layers[y : y + 67, x : x + 70] for y, x in places if y + 67 <= h and x + 70 <= w]
+def _validation_patches(layers: Pixels) -> Patches | None:
+    crops = fixed_crops(layers)
     if not crops:
         return None
     stacked = np.stack(crops)
     gray = np.zeros(len(crops), bool)
     return Patches(np.ascontiguousarray(stacked[..., :3]), gray, _inside(stacked[..., 3:]))
+
+
+def fixed_crops(layers: NDArray[_Pixel]) -> list[NDArray[_Pixel]]:
+    """Up to four crops of [64 + 3, 64 + 6, ...] at fixed places of [H, W, ...]."""
+    h, w = layers.shape[:2]
+    places = [(h * a // 8, w * b // 8) for a, b in ((1, 1), (1, 5), (5, 1), (5, 5))]
+    return [layers[y : y + 67, x : x + 70] for y, x in places if y + 67 <= h and x + 70 <= w]

@@ -4,9 +4,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.codec.mixture import code_length
-from pipeline.codec.networks import SeecNetwork
-from pipeline.training.data import BLOCK, Batch
+from pipeline.codec.networks import AdaptiveNetwork, SeecNetwork
+from pipeline.training.data import BLOCK, PixelBatch
+
+Network = SeecNetwork | AdaptiveNetwork
 
 BLOCK_PIXELS = BLOCK * BLOCK
 # A quincunx, a quarter of each block: x = 0, 4, 8, 12 in even rows, 2, 6, 10, 14 in odd ones.
@@ -14,13 +15,12 @@ _Y, _X = np.mgrid[:BLOCK, :BLOCK]
 _SAMPLED = torch.from_numpy(np.flatnonzero((_X + 2 * _Y) % 4 == 0))
 
 
-def coded_bits(params: Tensor, batch: Batch) -> Tensor:
+def coded_bits(params: Tensor, batch: PixelBatch) -> Tensor:
     """Coded bits of each pixel over its channels, [pixels]."""
-    bits = code_length(params, batch.target, batch.prediction, batch.activity, batch.log_activity)
-    return (bits * batch.weight).sum(-1)
+    return (batch.code_length(params) * batch.weight).sum(-1)
 
 
-def expert_code_lengths(network: SeecNetwork, features: Tensor, batch: Batch) -> Tensor:
+def expert_code_lengths(network: Network, features: Tensor, batch: PixelBatch) -> Tensor:
     """Code length of every whole block under every expert: [blocks, experts], bits."""
     lengths = [
         coded_bits(network.expert(features, e), batch).view(-1, BLOCK_PIXELS).sum(-1)
@@ -30,10 +30,10 @@ def expert_code_lengths(network: SeecNetwork, features: Tensor, batch: Batch) ->
 
 
 @torch.no_grad()
-def sampled_rates(network: SeecNetwork, features: Tensor, batch: Batch) -> Tensor:
+def sampled_rates(network: Network, features: Tensor, batch: PixelBatch) -> Tensor:
     """Bits per sub-pixel of every block under every expert, from a quarter of its pixels.
 
-    features: [pixels, fused] of the whole batch. Returns [blocks, experts] on the CPU.
+    features: [pixels, F] of the whole batch. Returns [blocks, experts] on the CPU.
     """
     rows = _pixels_of(torch.arange(batch.blocks), _SAMPLED)
     few, features = batch.take(rows), features[rows]
@@ -58,18 +58,14 @@ def assign(rates: Tensor, temperature: float, rng: np.random.Generator) -> Tenso
     return (noise - rates / temperature).argmax(-1)
 
 
-def labelled_bits(network: SeecNetwork, features: Tensor, batch: Batch, labels: Tensor) -> Tensor:
+def labelled_bits(
+    network: Network, features: Tensor, batch: PixelBatch, labels: Tensor | int
+) -> Tensor:
     """Coded bits of the whole batch, each block under the expert that its label names.
 
-    features: [pixels, fused]; labels: [blocks] int64.
+    features: [pixels, F]; labels: [blocks] int64, or one for all.
     """
-    if network.profile.experts == 1:
-        return coded_bits(network.expert(features, 0), batch).sum()
-    rows = _pixels_of(labels.argsort(stable=True), torch.arange(BLOCK_PIXELS))
-    counts = torch.bincount(labels, minlength=network.profile.experts) * BLOCK_PIXELS
-    parts = features[rows].split(counts.tolist())
-    params = [network.expert(part, e) for e, part in enumerate(parts) if len(part)]
-    return coded_bits(torch.cat(params), batch.take(rows)).sum()
+    return coded_bits(network.expert(features, labels), batch).sum()
 
 
 def _pixels_of(blocks: Tensor, pixels: Tensor) -> Tensor:
@@ -78,9 +74,9 @@ def _pixels_of(blocks: Tensor, pixels: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def copy_first_expert(network: SeecNetwork, optimiser: torch.optim.Optimizer) -> None:
+def copy_first_expert(network: Network, optimiser: torch.optim.Optimizer) -> None:
     """Make all experts equal to the first, in weights and in the optimiser's moments."""
-    for layer in (network.expert_hidden, network.expert_output):
+    for layer in network.expert_layers():
         for parameter in (layer.weight, layer.bias):
             moments = optimiser.state[parameter]
             for values in (parameter, moments["exp_avg"], moments["exp_avg_sq"]):

@@ -1,19 +1,21 @@
 """The training loop: experts that specialise, weights averaged, resumable, within a budget."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.codec.networks import SeecNetwork
-from pipeline.codec.profile import CHANNELS, Profile
-from pipeline.training.data import PATCH, SIDE_PATCH, Batch, Sample, TrainingData, to_blocks
+from pipeline.codec.networks import AdaptiveNetwork
+from pipeline.codec.profile import Profile
+from pipeline.training.compiled import compiled
+from pipeline.training.data import PATCH, SIDE_PATCH, Data, PixelBatch, Sample, to_blocks
 from pipeline.training.experts import (
+    Network,
     assign,
     copy_first_expert,
     expert_code_lengths,
@@ -22,32 +24,43 @@ from pipeline.training.experts import (
 )
 from pipeline.training.run import RunState, Schedule
 
+_Function = TypeVar("_Function")
+
 _CHECKPOINT_S = 60.0
+_WIDE = 128  # from this width on, networks learn better at a lower rate
 
 
 @dataclass(frozen=True)
-class TrainingSettings:
-    """How a run goes.
+class TrainingSettings(Schedule):
+    """How a run goes; its seconds are CPU time of the training thread.
 
-    steps, budget_s: the run ends after so many optimiser steps, or so many seconds of the
-    training thread's CPU time if that comes first; its schedule follows whichever is further.
     shared: share of the run in which one expert learns for all; soften: share of the run after
     it in which the temperature of the assignment falls from `temperature` (bits per sub-pixel)
     to zero. coefficients: whether beta feeds decoded channels into the next ones (MCDLM).
-    average: decay of the weight average, which is what gets exported.
+    compiled: whether torch compiles a step first, if it can; results differ in the last digits.
     """
 
     steps: int = 20_000
     budget_s: float | None = None
-    batch: int = 16
     learning_rate: float = 2e-3
+    average: float = 0.999
+    batch: int = 16
     shared: float = 0.15
     soften: float = 0.2
     temperature: float = 0.1
     coefficients: bool = True
-    average: float = 0.999
+    compiled: bool = False
     seed: int = 1
     validate_every: int = 1_000
+
+    @staticmethod
+    def of(profile: Profile, **others: Any) -> "TrainingSettings":
+        """What suits a profile, where the others do not say otherwise."""
+        if not profile.predictors:
+            return TrainingSettings(**others)
+        rate = 3e-3 if profile.width < _WIDE else 2e-3
+        suited = {"learning_rate": rate, "shared": 0.65, "soften": 0.15, "compiled": True}
+        return TrainingSettings(**suited | others)
 
 
 @dataclass(frozen=True)
@@ -61,30 +74,31 @@ class Progress:
     seconds: float
 
 
-class Trainer(RunState[SeecNetwork]):
+class Trainer(RunState[Network]):
     """A run that trains a codec; see RunState for its state."""
 
     def __init__(
         self,
         profile: Profile,
         settings: TrainingSettings,
-        data: TrainingData,
+        data: Data,
         device: str = "cpu",
     ):
         """Start a run on a device: `cpu`, or any that torch knows."""
         torch.manual_seed(settings.seed)
         self.profile, self.settings, self.data = profile, settings, data
         self._device = device
-        network = SeecNetwork(profile).to(device)
+        network = data.network(profile).to(device)
         if not settings.coefficients:
             _silence_coefficients(network)
         optimiser = torch.optim.Adam(network.parameters(), betas=(0.9, 0.99))
-        s = settings
-        schedule = Schedule(s.steps, s.budget_s, s.learning_rate, s.average)
-        super().__init__(network, optimiser, schedule, s.seed)
+        super().__init__(network, optimiser, settings, settings.seed)
         self.history: list[Progress] = []
         self._split = profile.experts == 1  # whether the experts learn for themselves yet
         self._recent: list[float] = []
+        faster = compiled if settings.compiled else _as_it_is
+        self._features, self._bits = faster(fused_features), faster(labelled_bits)
+        self._rates, self._lengths = faster(sampled_rates), faster(expert_code_lengths)
 
     def run(self, checkpoint: Path) -> Iterator[list[Progress]]:
         """Train to the end, yielding after each checkpoint what validations saw since then."""
@@ -97,16 +111,17 @@ class Trainer(RunState[SeecNetwork]):
         """Train for so much CPU time, or to the end. Returns what validations saw."""
         until, known = self.seconds + seconds, len(self.history)
         while not self.done and self.seconds < until:
-            started = time.thread_time()
+            started, began = time.thread_time(), time.perf_counter()
             self._recent.append(self.descend(self._loss(self._draw().to(self._device))))
             self.seconds += time.thread_time() - started
+            self.wall_s += time.perf_counter() - began
             if self.step % self.settings.validate_every == 0 or self.done:
                 self._validate()
         return self.history[known:]
 
     def _validate(self) -> None:
         samples = (sample.to(self._device) for sample in self.data.validation)
-        bpsp, shares = evaluate(self.average, samples)
+        bpsp, shares = evaluate(self.average, samples, self._lengths)
         training = float(np.mean(self._recent))
         self.history.append(Progress(self.step, training, bpsp, shares, self.seconds))
         self._recent.clear()
@@ -121,21 +136,21 @@ class Trainer(RunState[SeecNetwork]):
     def _loss(self, sample: Sample) -> Tensor:
         """Mean bits per coded sub-pixel, each block under its label or the expert it draws."""
         batch, labels = sample.batch, sample.labels
-        features, side_bits = fused_features(self.network, sample)
+        features, side_bits = self._features(self.network, sample)
         if labels is None:
             labels = self._assigned(features.detach(), batch)
-        bits = labelled_bits(self.network, features, batch, labels) + side_bits
+        bits = self._bits(self.network, features, batch, labels) + side_bits
         return bits / batch.weight.sum()
 
-    def _assigned(self, features: Tensor, batch: Batch) -> Tensor:
+    def _assigned(self, features: Tensor, batch: PixelBatch) -> Tensor | int:
         s = self.settings
         if self.profile.experts == 1 or self.progress < s.shared:
-            return torch.zeros(batch.blocks, dtype=torch.int64)
+            return 0
         if not self._split:
             copy_first_expert(self.network, self.optimiser)
             self._split = True
         left = 1 - (self.progress - s.shared) / s.soften
-        rates = sampled_rates(self.network, features, batch)
+        rates = self._rates(self.network, features, batch)
         return assign(rates, s.temperature * left, self.rng)
 
     def save(self, path: Path, more: Mapping[str, Any] | None = None) -> None:
@@ -155,41 +170,53 @@ class Trainer(RunState[SeecNetwork]):
         return state
 
 
-def _silence_coefficients(network: SeecNetwork) -> None:
-    """Fix beta at zero: these rows of the output layers start at zero and get no gradient."""
-    first = 3 * CHANNELS * network.profile.mixtures
+def _as_it_is(function: _Function) -> _Function:
+    return function
 
-    def without_beta(gradient: Tensor) -> Tensor:
+
+def _silence_coefficients(network: Network) -> None:
+    """Fix beta at zero: these rows of the output layers start at zero and get no gradient."""
+    for layer, first in network.beta_rows():
+        for parameter in (layer.weight, layer.bias):
+            with torch.no_grad():
+                parameter[:, first:] = 0
+            parameter.register_hook(_without_rows(first))
+
+
+def _without_rows(first: int) -> Callable[[Tensor], Tensor]:
+    def kept(gradient: Tensor) -> Tensor:
         gradient = gradient.clone()
         gradient[:, first:] = 0
         return gradient
 
-    for parameter in (network.expert_output.weight, network.expert_output.bias):
-        with torch.no_grad():
-            parameter[:, first:] = 0
-        parameter.register_hook(without_beta)
+    return kept
 
 
-def fused_features(network: SeecNetwork, sample: Sample) -> tuple[Tensor, Tensor]:
-    """Fused features [pixels, fused], and the bits of y and z (SIC), 0 without."""
-    if network.side is None:
+def fused_features(network: Network, sample: Sample) -> tuple[Tensor, Tensor]:
+    """What experts see, [pixels, F], and the bits of y and z (SIC), 0 without."""
+    if isinstance(network, AdaptiveNetwork) or network.side is None:
         return network.features(sample.batch.inputs), torch.zeros(())
     side, bits = network.side(sample.pixels)
     return network.features(sample.batch.inputs, to_blocks(side.permute(0, 2, 3, 1))), bits
 
 
 @torch.no_grad()
-def evaluate(network: SeecNetwork, samples: Iterable[Sample]) -> tuple[float, tuple[float, ...]]:
+def evaluate(
+    network: Network,
+    samples: Iterable[Sample],
+    lengths_of: Callable[[Network, Tensor, PixelBatch], Tensor] = expert_code_lengths,
+) -> tuple[float, tuple[float, ...]]:
     """Mean over images of bits per sub-pixel, and the share of blocks of each expert.
 
-    Where a sample has no labels each block counts under its best expert.
+    Where a sample has no labels each block counts under its best expert. lengths_of: a faster
+    way, if there is one, to the code lengths.
     """
     bpsp: list[float] = []
     counts = torch.zeros(network.profile.experts)
     for sample in samples:
         batch, given = sample.batch, sample.labels
         features, side_bits = fused_features(network, sample)
-        lengths = expert_code_lengths(network, features, batch)
+        lengths = lengths_of(network, features, batch)
         labels = lengths.argmin(-1) if given is None else given
         bits = lengths.gather(-1, labels[:, None]).sum() + side_bits
         bpsp.append(float(bits / batch.weight.sum()))

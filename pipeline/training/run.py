@@ -20,8 +20,9 @@ Network = TypeVar("Network", bound=nn.Module)
 class Schedule:
     """How long a run lasts and how fast it learns.
 
-    steps, budget_s: the run ends after so many optimiser steps, or so many seconds if that comes
-    first; everything follows whichever is further. learning_rate: after a warm-up, falling to
+    steps, budget_s, budget_wall_s: the run ends after so many optimiser steps, or so many seconds
+    of its own or by the clock if that comes first; everything follows whichever is further.
+    learning_rate: after a warm-up, falling to
     zero with a cosine. average: decay of the weight average, which is what gets exported.
     """
 
@@ -29,10 +30,11 @@ class Schedule:
     budget_s: float | None
     learning_rate: float
     average: float
+    budget_wall_s: float | None = None
 
 
 class RunState(Generic[Network]):
-    """State of one run: network, average, optimiser, random generator, step, seconds."""
+    """State of one run: network, average, optimiser, random generator, step, seconds, wall_s."""
 
     def __init__(
         self, network: Network, optimiser: torch.optim.Optimizer, schedule: Schedule, seed: int
@@ -41,14 +43,16 @@ class RunState(Generic[Network]):
         self.average = copy.deepcopy(network).eval()
         self.rng = np.random.default_rng(seed)
         self.step = 0
-        self.seconds = 0.0
+        self.seconds = self.wall_s = 0.0
 
     @property
     def progress(self) -> float:
         """The share of the run that is done, 0 to 1."""
         s = self.schedule
-        spent = 0.0 if s.budget_s is None else self.seconds / s.budget_s
-        return min(1.0, max(self.step / s.steps, spent))
+        spent = [self.step / s.steps]
+        spent += [self.seconds / s.budget_s] if s.budget_s else []
+        spent += [self.wall_s / s.budget_wall_s] if s.budget_wall_s else []
+        return min(1.0, max(spent))
 
     @property
     def done(self) -> bool:
@@ -89,6 +93,7 @@ class RunState(Generic[Network]):
             "rng": self.rng.bit_generator.state,
             "step": self.step,
             "seconds": self.seconds,
+            "wall_s": self.wall_s,
             **(more or {}),
         }
         temporary = path.with_suffix(".partial")
@@ -103,5 +108,5 @@ class RunState(Generic[Network]):
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.rng.bit_generator.state = state["rng"]
-        self.step, self.seconds = state["step"], state["seconds"]
+        self.step, self.seconds, self.wall_s = (state[k] for k in ("step", "seconds", "wall_s"))
         return state

@@ -28,21 +28,16 @@ _THRESHOLDS = tuple(step / 40 for step in range(10, 31))
 
 
 @dataclass(frozen=True)
-class TrainingSettings:
-    """How a run goes.
-
-    steps, budget_s: the run ends after so many optimiser steps, or so many seconds of training
-    if that comes first; its schedule follows whichever is further. pasted: share of objects
-    put on another background. average: decay of the weight average, which is exported.
-    """
+class TrainingSettings(Schedule):
+    """How a run goes; pasted: share of objects put on another background."""
 
     steps: int = 4_000
     budget_s: float | None = None
-    batch: int = 16
     learning_rate: float = 1.5e-3
+    average: float = 0.997
+    batch: int = 16
     weight_decay: float = 0.05
     pasted: float = 0.3
-    average: float = 0.997
     seed: int = 1
     report_every: int = 100
 
@@ -65,9 +60,7 @@ class Trainer(RunState[SalientNetwork]):
         network = SalientNetwork()
         network = network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         optimiser = torch.optim.AdamW(network.parameters(), weight_decay=settings.weight_decay)
-        s = settings
-        schedule = Schedule(s.steps, s.budget_s, s.learning_rate, s.average)
-        super().__init__(network, optimiser, schedule, s.seed)
+        super().__init__(network, optimiser, settings, settings.seed)
 
     def run(self, checkpoint: Path) -> Iterator[Progress]:
         """Train to the end, yielding now and then; writes checkpoints."""

@@ -105,7 +105,7 @@ def test_the_loss_is_the_coded_size_of_the_exported_integers(network):
         bits = coded_bits(network.expert(network.features(batch.inputs), 0), batch).sum()
     model = load_model(export_model(network, {"name": "small"}))
     labels = np.zeros((64, 64), np.uint8)
-    (blob,) = Encoder(model).encode_batch([image], [labels])
+    (blob,) = Encoder(model, screen=False).encode_batch([image], [labels])
     assert dict(inspect(blob).sections)["tile_group"] == pytest.approx(float(bits) / 8, rel=0.02)
 
 

@@ -1,0 +1,167 @@
+"""Tiles and what predictors say of their pixels, followed once and kept in a file."""
+
+# torch's and numpy's stubs leave parts of some types unknown.
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pipeline.codec.predictor import follow
+from pipeline.codec.profile import CHANNELS, Predictor
+from pipeline.codec.tables import build_tables
+from pipeline.codec.tiles import (
+    MARGIN,
+    BlockMaps,
+    GroupCanvas,
+    Pixels,
+    Tile,
+    border_colours,
+    empty_canvas,
+    fill_canvas,
+)
+from pipeline.codec.weights import PredictorStart
+
+Records = NDArray[np.void]
+
+
+def canvas_of(pixels: Pixels) -> GroupCanvas:
+    """A tile [H, W, 3] as a group of its own, its margins filled as a decoder fills them."""
+    height, width = pixels.shape[:2]
+    tile = [Tile(0, 0, height, width)]
+    blank = BlockMaps.blank(height, width, 4)
+    group = empty_canvas(tile, border_colours(pixels, tile), blank)
+    fill_canvas(group, pixels, tile)
+    return group
+
+
+class TileMaker:
+    """Makes records of tiles, by following these predictors through them."""
+
+    def __init__(self, predictors: Sequence[Predictor], starts: Sequence[PredictorStart]):
+        self._predictors, self._starts = predictors, starts
+        self._tables = {"reciprocal": torch.from_numpy(build_tables()["reciprocal"])}
+
+    def kind(self, labelled: bool) -> np.dtype[np.void]:
+        """What is kept of each pixel.
+
+        pixel: its channels. label: [1], or [0] in unlabelled data. base, ls, full: what each
+        predictor says, see Planes; `full` of G and B only, since entropy models of R see none.
+        """
+        predictors = len(self._predictors)
+        return np.dtype(
+            [
+                ("pixel", "u1", (CHANNELS,)),
+                ("label", "u1", (int(labelled),)),
+                ("base", "<i2", (predictors, CHANNELS)),
+                ("ls", "i1", (predictors, CHANNELS)),
+                ("full", "i1", (predictors, CHANNELS - 1)),
+            ]
+        )
+
+    def records(self, layers: Pixels) -> Records:
+        """A tile with its margins: [H, W, 3] or, with a label map, [H, W, 4] -> [H + 3, W + 6]."""
+        height, width, depth = layers.shape
+        group = canvas_of(np.ascontiguousarray(layers[..., :CHANNELS]))
+        planes = follow(self._predictors, self._starts, self._tables, group)
+        records = np.zeros(
+            (height + MARGIN, width + 2 * MARGIN), self.kind(labelled=depth > CHANNELS)
+        )
+        records["pixel"] = group.canvas[0, : height + MARGIN, : width + 2 * MARGIN]
+        # Nothing is predicted in the margins: no error there.
+        records["base"] = 64 * records["pixel"].astype(np.int16)[..., None, :]
+        inside = records[MARGIN:, MARGIN : MARGIN + width]
+        inside["label"] = layers[..., CHANNELS:]
+        for name, plane, first in (
+            ("base", planes.base, 0),
+            ("ls", planes.ls, 0),
+            ("full", planes.full, 1),
+        ):
+            own = plane[:, 0, MARGIN : MARGIN + height, MARGIN : MARGIN + width, first:]
+            inside[name] = own.permute(1, 2, 0, 3).numpy()
+        return records
+
+    def digest(self) -> str:
+        """Stands for the predictors and what they know at first."""
+        known = hashlib.sha256(repr(self._predictors).encode())
+        for start in self._starts:
+            known.update(start.prior.tobytes() + start.start.tobytes())
+        return known.hexdigest()
+
+
+@dataclass(frozen=True)
+class TileShape:
+    """height, width: of the records, margins included. gray: whether one channel is coded."""
+
+    height: int
+    width: int
+    gray: bool
+
+
+class TileFile:
+    """Records of tiles in a file, read as a memory map.
+
+    Of some hundred images they take gigabytes: more than a process should hold, but the page
+    cache of the system may.
+    """
+
+    def __init__(self, path: Path, maker: TileMaker):
+        self._path, self._maker = path, maker
+        self._index = path.with_suffix(".json")
+        self.shapes: list[TileShape] = []
+
+    def fill(self, images: Sequence[Pixels], seed: int, tiles: Iterable[Pixels]) -> None:
+        """Keep records of the tiles, unless the file has those of the same images and seed.
+
+        tiles: [H, W, 3 or 4] uint8 each, made from the images; not looked at where not needed.
+        """
+        key = self._key(images, seed)
+        index = self._known(key)
+        if index is None:
+            index = {"key": key, **self._write(tiles)}
+            partial = self._index.with_suffix(".partial")
+            partial.write_text(json.dumps(index), encoding="utf-8")
+            partial.replace(self._index)
+        self.shapes = [TileShape(*shape) for shape in index["tiles"]]
+        self.kind = self._maker.kind(index["labelled"])
+        self._starts = np.cumsum([0, *(s.height * s.width for s in self.shapes)]).tolist()
+        self._records = np.memmap(self._path, self.kind, "r")
+
+    def tile(self, number: int) -> Records:
+        """The records of one tile, [height, width]."""
+        shape = self.shapes[number]
+        records = self._records[self._starts[number] : self._starts[number + 1]]
+        return records.reshape(shape.height, shape.width)
+
+    def _key(self, images: Sequence[Pixels], seed: int) -> str:
+        digest = hashlib.sha256(f"{self._maker.digest()} {seed}".encode())
+        for image in images:
+            digest.update(image.tobytes())
+        return digest.hexdigest()
+
+    def _known(self, key: str) -> dict[str, Any] | None:
+        if not (self._index.exists() and self._path.exists()):
+            return None
+        index = json.loads(self._index.read_text(encoding="utf-8"))
+        return index if index["key"] == key else None
+
+    def _write(self, tiles: Iterable[Pixels]) -> dict[str, Any]:
+        self._index.unlink(missing_ok=True)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        shapes: list[tuple[int, int, bool]] = []
+        labelled = False
+        with self._path.open("wb") as file:
+            for layers in tiles:
+                records = self._maker.records(layers)
+                file.write(records.tobytes())
+                gray = bool((layers[..., :CHANNELS] == layers[..., :1]).all())
+                shapes.append((*records.shape, gray))
+                labelled = layers.shape[-1] > CHANNELS
+        return {"labelled": labelled, "tiles": shapes}
