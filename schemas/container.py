@@ -54,7 +54,7 @@ class _Head(NamedTuple):
 
 
 class SectionKind(IntEnum):
-    """What a section holds. Kinds without a decoder here are refused by name."""
+    """What a section holds."""
 
     COLOUR_SET = 1
     LABELS = 2
@@ -69,6 +69,7 @@ class Coding(IntEnum):
 
     RANGE = 0
     RAW = 1
+    SCREEN = 2
 
 
 _KINDS, _CODINGS = frozenset(SectionKind), frozenset(Coding)

@@ -1,11 +1,13 @@
 """How a loss that was asked for is said: in listings, in restored files, on a terminal.
 
 A background error is the most by which a sub-pixel outside the region of interest may be off,
-1 to 127; SKIP where nothing was coded there. None, where it occurs, means that nothing is lost.
+1 to MAX_BACKGROUND_ERROR; SKIP where nothing was coded there. None, where it occurs, means
+that nothing is lost.
 """
 
 from typing import Literal
 
+MAX_BACKGROUND_ERROR = 127
 SKIP: Literal[0] = 0
 
 

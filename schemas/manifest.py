@@ -5,13 +5,13 @@ from dataclasses import asdict, dataclass
 
 from schemas import tables
 from schemas.errors import SectionCorrupt
+from schemas.loss import MAX_BACKGROUND_ERROR
 from schemas.tables import Column
 
 SCHEMA_VERSION = 1
 LOSSY_SCHEMA_VERSION = 2  # of a row with a background error, and of no other
 SEEC = "seec"
 STORE = "store"
-MAX_BACKGROUND_ERROR = 127
 CODECS = (SEEC, STORE)
 
 MANIFEST_COLUMNS = (

@@ -10,7 +10,12 @@ True
 from pipeline.codec.background import Background
 from pipeline.codec.decoder import Info, Region, decode, decode_region, inspect
 from pipeline.codec.encoder import Encoder, encode
-from pipeline.codec.models import default_model
+from pipeline.codec.models import (
+    default_model,
+    packaged_model,
+    packaged_name,
+    packaged_profiles,
+)
 from pipeline.codec.weights import Model, load_model
 
 __all__ = [
@@ -25,4 +30,7 @@ __all__ = [
     "encode",
     "inspect",
     "load_model",
+    "packaged_model",
+    "packaged_name",
+    "packaged_profiles",
 ]

@@ -8,9 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.codec.background import decode_error, decode_widths
+from pipeline.codec.colours import (
+    ColourSet,
+    Exceptions,
+    Sheet,
+    paint,
+    parse_colour_set,
+    take_exceptions,
+)
 from pipeline.codec.entropy import decode_labels
 from pipeline.codec.kernels import make_kernels, open_side_coder
-from pipeline.codec.models import default_model
+from pipeline.codec.models import find_packaged
+from pipeline.codec.screen import decode_screen
 from pipeline.codec.threads import run_all
 from pipeline.codec.tiles import BlockMaps, GroupCanvas, Tile, empty_canvas, tile_groups
 from pipeline.codec.weights import Model
@@ -29,14 +38,14 @@ from schemas.container import (
     read_index,
     reader,
 )
-from schemas.errors import SectionCorrupt, UnknownModel, UnsupportedVersion
+from schemas.errors import SectionCorrupt, UnknownModel
 
 if TYPE_CHECKING:
     from pipeline.codec.side import Latents, SideCoder
 
 Pixels = NDArray[np.uint8]
 _LATENTS = (SectionKind.HYPER_LATENTS, SectionKind.LATENTS)
-_DECODED_KINDS = frozenset(SectionKind) - {SectionKind.COLOUR_SET}
+_CODINGS = {SectionKind.COLOUR_SET: Coding.RAW}  # of sections before the tile groups
 
 
 @dataclass(frozen=True)
@@ -114,7 +123,7 @@ def decode(
 ) -> Pixels:
     """Decode a `.seec` file and check the digest of its pixels.
 
-    models: by id; the packaged model needs no entry. threads: tile groups decoded at once.
+    models: by id; packaged models need no entry. threads: tile groups decoded at once.
     device: `cpu`, or a torch device. max_pixels: larger images raise LimitExceeded.
     Returns [H, W] (gray) or [H, W, 3] (RGB) uint8, the same on every machine. Raises
     FormatError or UnknownModel, never returns wrong pixels.
@@ -159,8 +168,8 @@ def find_model(short_id: bytes, models: Mapping[str, Model] | None) -> Model:
     for model in (models or {}).values():
         if model.short_id == short_id:
             return model
-    packaged = default_model()
-    if packaged.short_id == short_id:
+    packaged = find_packaged(short_id)
+    if packaged is not None:
         return packaged
     raise UnknownModel(
         f"no weights with id {short_id.hex()}...: pass the model it was encoded with"
@@ -189,12 +198,12 @@ def _decode_region(
     groups = tile_groups(facts.height, facts.width, facts.tile_size, facts.tiles_per_group)
 
     def some(batch: list[tuple[int, list[Tile]]]) -> None:
-        parts = [_open_group(section(n), tiles, front) for n, tiles in batch]
+        parts = [open_group(section(n), tiles, front) for n, tiles in batch]
         coded = [part for part in parts if part.words is not None]
         kernels.decode([p.canvas for p in coded], [p.words for p in coded if p.words is not None])
         for (_, tiles), part in zip(batch, parts, strict=True):
-            for number, tile in enumerate(tiles):
-                _paste(image, region, tile, part.canvas.interior(number))
+            for tile, pixels in zip(tiles, part.pixels(tiles, front), strict=True):
+                _paste(image, region, tile, pixels)
 
     touched = [
         (number, tiles)
@@ -208,23 +217,27 @@ def _decode_region(
 
 
 def _paste(image: Pixels, region: Region, tile: Tile, pixels: Pixels) -> None:
-    """Copy what a tile, [h, w, 3], and the region share."""
+    """Copy what a tile, [h, w, channels], and the region share."""
     top, bottom = max(tile.y, region.y), min(tile.y + tile.height, region.y + region.height)
     left, right = max(tile.x, region.x), min(tile.x + tile.width, region.x + region.width)
     if top < bottom and left < right:
         shared = pixels[top - tile.y : bottom - tile.y, left - tile.x : right - tile.x]
         target = image[top - region.y : bottom - region.y, left - region.x : right - region.x]
-        target[:] = shared[..., : image.shape[2]]
+        target[:] = shared
 
 
 @dataclass(frozen=True)
 class Front:
     """What the sections before the tile groups say of all of them.
 
-    side, latents: of a model with SIC, the latents by tile; none where all groups are raw.
+    colours, sheet: what is coded in place of pixels; None if nothing, and the sheet is the image.
+    maps: of the sheet. side, latents: of a model with SIC, the latents by tile; none where all
+    groups are raw.
     """
 
     facts: Container
+    colours: ColourSet | None
+    sheet: Sheet
     maps: BlockMaps
     side: "SideCoder | None"
     latents: "Mapping[Tile, Latents]"
@@ -242,12 +255,17 @@ class Front:
 def read_front(
     index: Index, section: Callable[[int], Section], model: Model, device: str = "cpu"
 ) -> Front:
-    """Decode label map, background and latents.
+    """Decode colour set, label map, background and latents.
 
-    section: the checked section of a number. Raises UnsupportedVersion or SectionCorrupt.
+    section: the checked section of a number. Raises SectionCorrupt.
     """
-    facts, maps = index.facts, BlockMaps.blank(*_shape(index), index.facts.block_shift)
+    facts = index.facts
     coded = _coded_sections(index, section)
+    colours = _colour_set(facts, coded, model)
+    chroma = None if colours is None else colours.chroma
+    shape = facts.height, facts.width, facts.channels
+    sheet = Sheet(*shape, facts.tile_size, facts.block_shift, chroma)
+    maps = BlockMaps.blank(*sheet.shape[:2], facts.block_shift)
     if SectionKind.LABELS in coded:
         experts = model.profile.experts
         if experts < 2:
@@ -262,49 +280,76 @@ def read_front(
     if words:
         if side is None or len(words) < len(_LATENTS):
             raise SectionCorrupt("the latents do not fit the model")
-        (tiles,) = tile_groups(*_shape(index), facts.tile_size, index.facts.tile_count)
+        (tiles,) = tile_groups(facts.height, facts.width, facts.tile_size, facts.tile_count)
         latents = dict(zip(tiles, side.decode(words[0], words[1], tiles), strict=True))
-    return Front(facts, maps, side, latents)
+    return Front(facts, colours, sheet, maps, side, latents)
 
 
-def _shape(index: Index) -> tuple[int, int]:
-    return index.facts.height, index.facts.width
+def _colour_set(
+    facts: Container, coded: Mapping[SectionKind, bytes], model: Model
+) -> ColourSet | None:
+    if SectionKind.COLOUR_SET not in coded:
+        return None
+    if facts.lossy or model.profile.latents:
+        raise SectionCorrupt("a colour set in a lossy file, or with a model that has SIC")
+    return parse_colour_set(coded[SectionKind.COLOUR_SET], facts.channels)
 
 
 def _coded_sections(index: Index, section: Callable[[int], Section]) -> dict[SectionKind, bytes]:
     """The payloads of the sections before the tile groups."""
     payloads: dict[SectionKind, bytes] = {}
     for number, entry in enumerate(index.entries):
-        if entry.kind not in _DECODED_KINDS:
-            raise UnsupportedVersion(f"section {entry.kind.name} needs a newer decoder")
         if entry.kind is SectionKind.TILE_GROUP:
             break
-        if entry.coding is not Coding.RANGE:
-            raise SectionCorrupt(f"section {entry.kind.name} is not range coded")
+        if entry.coding is not _CODINGS.get(entry.kind, Coding.RANGE):
+            raise SectionCorrupt(f"section {entry.kind.name} is not coded as it has to be")
         payloads[entry.kind] = section(number).payload
     return payloads
 
 
 @dataclass(frozen=True)
-class _OpenGroup:
-    """A tile group about to be decoded; words is None where the canvas is filled already."""
+class OpenGroup:
+    """A tile group about to be decoded; words is None where the canvas is filled already.
+
+    exceptions: to the colour set, if there is one.
+    """
 
     canvas: GroupCanvas
     words: bytes | None
+    exceptions: Exceptions | None = None
+
+    def pixels(self, tiles: Sequence[Tile], front: Front) -> list[Pixels]:
+        """The pixels of each tile once the canvas is filled, [h, w, channels] uint8."""
+        channels = self.canvas.channels
+        samples = [self.canvas.interior(n)[..., :channels] for n in range(len(self.canvas.sizes))]
+        if self.exceptions is None:
+            return samples
+        painted = paint(front.colours, front.sheet, samples, tiles)
+        self.exceptions.correct(painted)
+        return painted
 
 
-def _open_group(section: Section, tiles: list[Tile], front: Front) -> _OpenGroup:
-    channels, payload = front.facts.channels, section.payload
-    if section.coding is Coding.RAW:
-        borders = np.zeros((len(tiles), channels), np.uint8)
+def open_group(section: Section, tiles: list[Tile], front: Front) -> OpenGroup:
+    """The canvas of a tile group, and its words. Raises SectionCorrupt."""
+    payload = section.payload
+    if section.coding is Coding.SCREEN:
+        payload = decode_screen(payload, tiles, front.facts.channels)
+    if section.coding is not Coding.RANGE:
+        borders = np.zeros((len(tiles), front.facts.channels), np.uint8)
         canvas = empty_canvas(tiles, borders, front.maps)
         _fill_raw(canvas, payload, tiles)
-        return _OpenGroup(canvas, None)
-    head = len(tiles) * channels
+        return OpenGroup(canvas, None)
+    exceptions = None
+    if front.colours is not None:
+        count = sum(t.height * t.width for t in tiles)
+        exceptions, payload = take_exceptions(payload, count, front.facts.channels)
+    channels = front.sheet.shape[2]
+    coded = [part for tile in tiles for part in front.sheet.tiles(tile)]
+    head = len(coded) * channels
     if len(payload) < head:
         raise SectionCorrupt("a tile group without its border colours")
     borders = np.frombuffer(payload, np.uint8, head).reshape(-1, channels)
-    return _OpenGroup(front.canvas(tiles, borders), payload[head:])
+    return OpenGroup(front.canvas(coded, borders), payload[head:], exceptions)
 
 
 def _fill_raw(canvas: GroupCanvas, payload: bytes, tiles: list[Tile]) -> None:

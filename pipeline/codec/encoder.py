@@ -2,16 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.codec.background import Background, encode_widths
+from pipeline.codec.colours import encode_exceptions, in_rows, paint
+from pipeline.codec.colours.drawing import draw
 from pipeline.codec.entropy import encode_labels
 from pipeline.codec.kernels import Kernels, make_kernels, open_side_coder
 from pipeline.codec.labels import assign_regions, blocks_from_map, choose_labels
 from pipeline.codec.models import default_model
+from pipeline.codec.screen import encode_screen, looks_drawn, widest_tile
 from pipeline.codec.threads import run_all
 from pipeline.codec.tiles import (
     BlockMaps,
@@ -41,9 +44,13 @@ if TYPE_CHECKING:
     from pipeline.codec.side import Latents, SideCoder
 
 Pixels = NDArray[np.uint8]
+ColourSetChoice = Literal["auto", "none"]
 TILE_SIZE = 512
 BLOCK_SHIFT = 4
 MAX_REGIONS = 16
+_LITTLE = 32  # screen coding this many times smaller than the samples has no rival
+_WORTH_WIDENING = 0.98  # of the bytes
+_NO_BORDERS: Pixels = np.zeros((0, 0), np.uint8)
 
 
 def encode(
@@ -53,6 +60,7 @@ def encode(
     regions: bool = False,
     background: Background | None = None,
     model: Model | None = None,
+    colour_set: ColourSetChoice = "auto",
     threads: int = 1,
     device: str = "cpu",
 ) -> bytes:
@@ -62,11 +70,11 @@ def encode(
     speaks for each pixel (the most frequent one of each block counts); None chooses the
     labels of least code length. regions: the labels, 0..15, only name regions, and each region
     gets the entropy model under which it costs least. background: what may be lost. model:
-    default the packaged one. threads: tile groups encoded at once; it does not change the
-    bytes, nor does device.
+    default the packaged one. colour_set: `none` codes pixels only, whatever they were made of.
+    threads: tile groups encoded at once; it does not change the bytes, nor does device.
     Returns a `.seec` file. Raises ValueError for other shapes and types.
     """
-    encoder = Encoder(model or default_model(), device, threads)
+    encoder = Encoder(model or default_model(), device, threads, colour_set=colour_set)
     return encoder.encode_batch([image], [labels], [background], regions=regions)[0]
 
 
@@ -80,6 +88,8 @@ class _Plan:
     tiles_per_group: int
     block_shift: int
     side: "SideCoder | None"
+    colour_set: ColourSetChoice
+    screen: bool
 
 
 class Encoder:
@@ -87,6 +97,7 @@ class Encoder:
 
     The tile groups of all images of a batch are worked on together. tile_size, tiles_per_group
     and block_shift say how images are cut; what a decoder would refuse raises LimitExceeded.
+    colour_set as in `encode`. screen: whether what looks drawn may be screen coded.
     """
 
     def __init__(
@@ -98,11 +109,14 @@ class Encoder:
         tile_size: int = TILE_SIZE,
         tiles_per_group: int = 1,
         block_shift: int = BLOCK_SHIFT,
+        colour_set: ColourSetChoice = "auto",
+        screen: bool = True,
     ):
         check_tiling(tile_size, tiles_per_group, block_shift)
         kernels = make_kernels(model, device)
         side = open_side_coder(model, device)
-        self._plan = _Plan(model, kernels, tile_size, tiles_per_group, block_shift, side)
+        cut = (tile_size, tiles_per_group, block_shift)
+        self._plan = _Plan(model, kernels, *cut, side, colour_set, screen)
         self._threads = threads
 
     def encode_batch(
@@ -120,21 +134,23 @@ class Encoder:
             for image, label_map, background in wanted
         ]
         run_all(_ImageJob.analyse, [(j, g) for j in jobs for g in j.groups], self._threads)
-        run_all(_ImageJob.measure, [(j, g) for j in jobs for g in j.groups], self._threads)
         for job in jobs:
             job.choose()
         run_all(_ImageJob.code, [(j, g) for j in jobs for g in j.groups], self._threads)
+        run_all(_ImageJob.widen, [(job,) for job in jobs], self._threads)
         return [job.finish() for job in jobs]
 
 
 class _Group:
     """One tile group of one image on its way through the encoder."""
 
-    def __init__(self, tiles: list[Tile], borders: Pixels):
+    def __init__(self, tiles: list[Tile], coded: list[Tile], borders: Pixels):
         self.tiles, self.borders = tiles, borders
+        self.coded = coded  # the tiles of the sheet, where that is not the image
         self.latents: list[Latents] = []
         self.side: NDArray[np.int16] | None = None
         self.costs: NDArray[np.int64] | None = None
+        self.screen: bytes | None = None  # its pixels screen coded, where that is promising
         self.section: Section | None = None
         self.seen: GroupCanvas | None = None  # what a decoder sees, where that is not the image
 
@@ -157,11 +173,21 @@ class _ImageJob:
         height, width = image.shape[:2]
         self._shift = plan.block_shift
         self._experts = plan.model.profile.experts
-        self._maps = BlockMaps.blank(height, width, self._shift)
+        self._tile_size = plan.tile_size
+        self._tiles_per_group = _tiles_per_group(height, width, plan)
+        groups = tile_groups(height, width, plan.tile_size, self._tiles_per_group)
+        self._drawing = draw(
+            self._image,
+            plan.tile_size,
+            self._shift,
+            find_colours=plan.colour_set == "auto" and background is None and plan.side is None,
+        )
+        rows, columns = self._drawing.samples.shape[:2]
+        self._maps = BlockMaps.blank(rows, columns, self._shift)
         self._regions: Pixels | None = None
         if label_map is not None:
             classes = MAX_REGIONS if regions else self._experts
-            blocks = blocks_from_map(label_map, self._shift, classes)
+            blocks = blocks_from_map(self._drawing.labels(label_map), self._shift, classes)
             if regions:
                 self._regions = blocks
             else:
@@ -169,19 +195,23 @@ class _ImageJob:
         self._measured = self._experts > 1 and (label_map is None or regions)
         if background is not None:
             self._maps.widths[:] = background.widths(self._shift)
-        self._tiles_per_group = _tiles_per_group(height, width, plan)
-        groups = tile_groups(height, width, plan.tile_size, self._tiles_per_group)
-        self.groups = [_Group(tiles, border_colours(self._image, tiles)) for tiles in groups]
+        self.groups = [self._group(tiles) for tiles in groups]
+
+    def _group(self, tiles: list[Tile]) -> "_Group":
+        coded = self._drawing.tiles(tiles)
+        return _Group(tiles, coded, border_colours(self._drawing.samples, coded))
 
     def analyse(self, group: _Group) -> None:
-        """Latents of the group's tiles and the features that follow from them (SIC)."""
+        """Screen codes what looks drawn; latents and features (SIC); what experts cost each block.
+
+        Code lengths are measured only if they are to decide the labels.
+        """
+        if self._plan.screen:
+            self._code_screen(group)
         if self._plan.side is not None:
             group.latents = self._plan.side.analyse(self._image, group.tiles)
             group.side = self._plan.side.features(group.latents, group.tiles)
-
-    def measure(self, group: _Group) -> None:
-        """Code lengths of the group's blocks under every expert, if they are to decide."""
-        if self._measured:
+        if self._measured and group.section is None:
             group.costs = self._plan.kernels.measure(self._canvas(group))
 
     def choose(self) -> None:
@@ -190,8 +220,9 @@ class _ImageJob:
             return
         costs = np.zeros((*self._maps.labels.shape, self._experts), np.int64)
         for group in self.groups:
-            assert group.costs is not None
-            for tile, part in zip(group.tiles, group.costs, strict=True):
+            if group.costs is None:
+                continue
+            for tile, part in zip(group.coded, group.costs, strict=True):
                 top, left = tile.y >> self._shift, tile.x >> self._shift
                 rows = -(-tile.height >> self._shift)
                 columns = -(-tile.width >> self._shift)
@@ -202,19 +233,60 @@ class _ImageJob:
             self._maps.labels[:] = assign_regions(costs, self._regions)
 
     def code(self, group: _Group) -> None:
-        """Code the group's pixels, or keep them raw where that is no larger."""
+        """Code the group's pixels in the way that takes least, which may be to keep them raw."""
+        if group.section is not None:
+            return
         canvas = self._canvas(group)
         payload = group.borders.tobytes() + self._plan.kernels.encode(canvas)
-        raw = sum(t.height * t.width for t in group.tiles) * self._image.shape[2]
-        if len(payload) < raw:
-            group.section = Section(SectionKind.TILE_GROUP, Coding.RANGE, payload)
-            group.seen = None if canvas.lossless else canvas
+        if self._drawing.colours is not None:
+            payload = self._exceptions(group) + payload
+        ways = {Coding.RAW: self._samples(group.tiles), Coding.RANGE: payload}
+        if group.screen is not None:
+            ways[Coding.SCREEN] = group.screen
+        coding = min(ways, key=lambda way: len(ways[way]))
+        group.section = Section(SectionKind.TILE_GROUP, coding, ways[coding])
+        if coding is Coding.RANGE and not canvas.lossless:
+            group.seen = canvas
+
+    def _code_screen(self, group: _Group) -> None:
+        """Screen code a group that looks drawn, and look no further where that takes little."""
+        if not any(looks_drawn(self._image[t.rows, t.columns]) for t in group.tiles):
             return
-        parts = [
-            np.ascontiguousarray(self._image[t.y : t.y + t.height, t.x : t.x + t.width]).tobytes()
-            for t in group.tiles
-        ]
-        group.section = Section(SectionKind.TILE_GROUP, Coding.RAW, b"".join(parts))
+        samples = self._samples(group.tiles)
+        group.screen = encode_screen(samples, group.tiles, self._image.shape[2])
+        if len(group.screen) * _LITTLE < len(samples):
+            group.section = Section(SectionKind.TILE_GROUP, Coding.SCREEN, group.screen)
+
+    def widen(self) -> None:
+        """Screen code the image in the largest tiles, if that won in most groups and saves enough.
+
+        Small tiles forget what the image repeats; large ones make damage and crops cost more.
+        """
+        sections = [g.section for g in self.groups if g.section is not None]
+        drawn = sum(s.coding is Coding.SCREEN for s in sections)
+        if len(sections) < 2 or 2 * drawn < len(sections):
+            return
+        height, width, channels = self._image.shape
+        tile_size = widest_tile(height, width, self._shift)
+        groups = tile_groups(height, width, tile_size, 1)
+        coded = [encode_screen(self._samples(tiles), tiles, channels) for tiles in groups]
+        if sum(map(len, coded)) > _WORTH_WIDENING * sum(len(s.payload) for s in sections):
+            return
+        self._tile_size, self._tiles_per_group = tile_size, 1
+        self.groups = [_Group(tiles, tiles, _NO_BORDERS) for tiles in groups]
+        for group, payload in zip(self.groups, coded, strict=True):
+            group.section = Section(SectionKind.TILE_GROUP, Coding.SCREEN, payload)
+
+    def _samples(self, tiles: list[Tile]) -> bytes:
+        """The pixels of a raw group."""
+        return b"".join(self._image[t.rows, t.columns].tobytes() for t in tiles)
+
+    def _exceptions(self, group: _Group) -> bytes:
+        """Which pixels of the group are not what the colour set makes of its samples."""
+        samples = [self._drawing.samples[t.rows, t.columns] for t in group.coded]
+        made = paint(self._drawing.colours, self._drawing.sheet, samples, group.tiles)
+        wanted = [self._image[t.rows, t.columns] for t in group.tiles]
+        return encode_exceptions(in_rows(wanted), in_rows(made))
 
     def finish(self) -> bytes:
         """The `.seec` file."""
@@ -231,6 +303,9 @@ class _ImageJob:
         if coded and self._maps.labels.any():
             payload = encode_labels(self._maps.labels, self._experts)
             sections.insert(0, Section(SectionKind.LABELS, Coding.RANGE, payload))
+        if coded and self._drawing.colours is not None:
+            payload = self._drawing.colours.serialise()
+            sections.insert(0, Section(SectionKind.COLOUR_SET, Coding.RAW, payload))
         pixels = self._decoded()
         height, width, channels = pixels.shape
         return serialise(
@@ -239,7 +314,7 @@ class _ImageJob:
                 height=height,
                 channels=channels,
                 block_shift=self._shift,
-                tile_size=self._plan.tile_size,
+                tile_size=self._tile_size,
                 tiles_per_group=self._tiles_per_group,
                 model_id=self._plan.model.short_id,
                 digest=pixel_digest(pixels[..., 0] if self._gray else pixels)[:DIGEST_BYTES],
@@ -256,19 +331,20 @@ class _ImageJob:
             assert group.seen is not None
             for number, t in enumerate(group.tiles):
                 seen = group.seen.interior(number)[..., : pixels.shape[2]]
-                pixels[t.y : t.y + t.height, t.x : t.x + t.width] = seen
+                pixels[t.rows, t.columns] = seen
         return pixels
 
     def _canvas(self, group: _Group) -> GroupCanvas:
-        canvas = empty_canvas(group.tiles, group.borders, self._maps, group.side)
-        fill_canvas(canvas, self._image, group.tiles)
+        canvas = empty_canvas(group.coded, group.borders, self._maps, group.side)
+        fill_canvas(canvas, self._drawing.samples, group.coded)
         return canvas
 
 
 def _tiles_per_group(height: int, width: int, plan: _Plan) -> int:
     """As planned, or more where a very long image would have more groups than a file can list."""
     tiles = -(-height // plan.tile_size) * -(-width // plan.tile_size)
-    room = container.MAX_SECTIONS - 1  # the label map takes one
+    others = len(SectionKind) - 1  # a file has at most one section of each other kind
+    room = container.MAX_SECTIONS - others
     return max(plan.tiles_per_group, -(-tiles // room))
 
 

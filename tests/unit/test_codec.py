@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.codec import (
+    Background,
     Encoder,
     Model,
     Region,
@@ -17,9 +18,10 @@ from pipeline.codec import (
 )
 from pipeline.images.digest import pixel_digest
 from schemas import container
-from schemas.container import reader
+from schemas.container import SectionKind, parse, reader
 from schemas.errors import LimitExceeded, UnknownModel
 from tests.pictures import gray, textured
+from tests.vectors.drawn import FOLDER as MODELS
 
 SHAPES = [(1, 1), (1, 7), (9, 1), (2, 2), (3, 5), (16, 16), (17, 33), (3, 200), (200, 3), (70, 90)]
 
@@ -191,9 +193,22 @@ def test_without_the_c_kernels_it_says_so_and_writes_the_same_bytes(monkeypatch)
         assert encode(image, model=unseen) == expected
 
 
-def test_long_images_get_larger_groups_than_asked_for_where_a_file_could_not_list_them(monkeypatch):
-    monkeypatch.setattr(container, "MAX_SECTIONS", 6)
+@pytest.mark.parametrize("lossy", [False, True], ids=["lossless", "background"])
+@pytest.mark.parametrize("stored", [None, "drawn-sic.safetensors"], ids=["packaged", "SIC"])
+def test_long_images_get_larger_groups_than_asked_for_where_a_file_could_not_list_them(
+    monkeypatch, stored, lossy
+):
+    monkeypatch.setattr(container, "MAX_SECTIONS", 8)
     image = textured(3, 16 * 13)
-    (blob,) = Encoder(default_model(), tile_size=16).encode_batch([image], [None])
-    assert inspect(blob).tiles_per_group == 3
-    assert (decode(blob) == image).all()
+    region = np.zeros(image.shape[:2], bool)
+    region[:, :40] = True
+    model = default_model() if stored is None else load_model((MODELS / stored).read_bytes())
+    background = Background(region, 8) if lossy else None
+    (blob,) = Encoder(model, tile_size=16).encode_batch([image], [None], [background])
+    sections = parse(blob).sections
+    others = {s.kind for s in sections} - {SectionKind.TILE_GROUP}
+    assert len(others) == 1 + lossy + 2 * (stored is not None)
+    assert len(sections) <= 8
+    decoded = decode(blob, models={model.id: model})
+    assert (decoded[region] == image[region]).all()
+    assert (decoded == image).all() != lossy

@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.codec import Background, Encoder, Model, decode, default_model, load_model
+from pipeline.codec.colours.chroma import Chroma
+from pipeline.codec.colours.presets import PHOTO_CD
 from pipeline.images.digest import pixel_digest
-from tests.pictures import gray, textured
+from tests.pictures import gray, made_of_planes, screenshot, textured
 from tests.vectors.drawn import STORED, UNSTORED, draw_model, unstored_model
 
 FOLDER = Path(__file__).parent
@@ -58,6 +60,55 @@ def backgrounds() -> dict[str, tuple[Image, Background]]:
     }
 
 
+def colour_sets() -> dict[str, Case]:
+    """Image, label map and encoder options of every golden file with a colour set."""
+    halved = made_of_planes(40, 37, Chroma.TRIANGLE_BOTH)
+    halved[5, 7:11] = halved[-1, -1] = (1, 250, 3)
+    stretched = [
+        (i.astype(np.int32) * 3 // 2 - 60).clip(0, 255) for i in (textured(30, 34), gray(40, 36))
+    ]
+    rgb_levels, gray_levels = (i.astype(np.uint8) for i in stretched)
+    cut = {"tile_size": 16, "tiles_per_group": 4}
+    return {
+        "colours-triangles": (halved, None, cut),
+        "colours-columns": (made_of_planes(18, 40, Chroma.TRIANGLE_COLUMNS), None, {}),
+        "colours-repeated": (made_of_planes(21, 33, Chroma.REPEAT_BOTH), None, cut),
+        "colours-photo-cd": (made_of_planes(24, 24, Chroma.FULL, PHOTO_CD), None, {}),
+        "colours-levels": (rgb_levels, None, {}),
+        "colours-gray-levels": (gray_levels, None, {}),
+    }
+
+
+def screens() -> dict[str, Case]:
+    """Image, label map and encoder options of every screen coded golden file."""
+    cut = {"tile_size": 16, "tiles_per_group": 4}
+    dots = 255 * np.random.default_rng(8).integers(0, 2, (21, 40), np.uint8)
+    return {
+        "screen": (screenshot(60, 70), None, {}),
+        "screen-gray": (screenshot(37, 52)[..., 1].copy(), None, {}),
+        "screen-groups": (screenshot(40, 37), None, cut),
+        "screen-dots": (dots, None, {}),
+    }
+
+
+def of_predictors() -> dict[str, tuple[Image, Background | None]]:
+    """Image and background of the golden files of a network with predictors.
+
+    Of several strips, cut by both edges of tiles, and of tiles as narrow as they can be.
+    """
+    image = textured(24, 40, 3)
+    region = np.zeros((24, 40), bool)
+    region[8:14, 5:21] = True
+    return {
+        "predictors-tiles": (image, None),
+        "predictors-gray": (gray(19, 36, 4), None),
+        "predictors-column": (textured(37, 1, 5), None),
+        "predictors-two-columns": (textured(37, 2, 6), None),
+        "predictors-roi": (image, Background(region, 4)),
+        "predictors-roi-skip": (image[:, :20], Background(region[:, :20], None)),
+    }
+
+
 def of_drawn_models() -> dict[str, Case]:
     """Image, label map and encoder options of the golden file of each drawn model."""
     image = textured(40, 37)
@@ -73,10 +124,17 @@ def encoded(name: str, model: Model) -> bytes:
     """The golden file of a case, as the encoder writes it now."""
     if name in backgrounds():
         image, background = backgrounds()[name]
-        return Encoder(model).encode_batch([image], [None], [background])[0]
+        return Encoder(model, screen=False).encode_batch([image], [None], [background])[0]
+    if name in of_predictors():
+        image, background = of_predictors()[name]
+        encoder = Encoder(model, tile_size=32, block_shift=3, screen=False)
+        return encoder.encode_batch([image], [None], [background])[0]
     of_profiles = dict.fromkeys(UNSTORED, PROFILE_CASE)
-    image, labels, options = (cases() | of_drawn_models() | of_profiles)[name]
-    return Encoder(model, "cpu", 1, **options).encode_batch([image], [labels])[0]
+    image, labels, options = (
+        cases() | colour_sets() | screens() | of_drawn_models() | of_profiles
+    )[name]
+    drawn = screens() | colour_sets()  # the others are older than screen coding
+    return Encoder(model, screen=name in drawn, **options).encode_batch([image], [labels])[0]
 
 
 def write(prefix: str, model: Model, names: Iterable[str]) -> dict[str, dict[str, str]]:
@@ -101,14 +159,16 @@ def main() -> None:
     """Write all vectors and the list of what they decode to."""
     listing = FOLDER / "vectors.json"
     facts = json.loads(listing.read_text()) if listing.exists() else {}
-    usual = (*cases(), *backgrounds())
-    facts |= write("v1-tiny", load_model(TINY.read_bytes()), usual)
+    usual = (*cases(), *colour_sets(), *backgrounds())
+    facts |= write("v1-tiny", load_model(TINY.read_bytes()), (*usual, *screens()))
     facts |= write("v1-" + str(default_model().card["name"]), default_model(), usual)
     for name, profile in STORED.items():
         path = FOLDER / f"{name}.safetensors"
         if not path.exists():
             path.write_bytes(draw_model(profile))
         facts |= write("v1", load_model(path.read_bytes()), [name])
+    adaptive = load_model((FOLDER / "drawn-predictors.safetensors").read_bytes())
+    facts |= write("v1-drawn", adaptive, of_predictors())
     for name in UNSTORED:
         known = facts.get(f"v1-{name}.seec", {}).get("model_id")
         facts |= write("v1", unstored_model(name, known), [name])

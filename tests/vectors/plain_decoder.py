@@ -8,6 +8,8 @@ import json
 import struct
 from itertools import pairwise
 
+from tests.vectors import plain_screen
+
 
 def crc32c(data):
     crc = 0xFFFFFFFF
@@ -80,11 +82,18 @@ class RangeDecoder:
         n = len(frequencies)
         q = single(single((1 << 24) - n) / single(sum(frequencies)))
         inner = [int(single(single(sum(frequencies[:s])) * q)) + s for s in range(1, n)]
-        edges = [0, *inner, 1 << 24]
+        return self.between([0, *inner, 1 << 24])
+
+    def split(self, edge):
+        """A bit, which is 0 below the edge."""
+        return self.between([0, edge, 1 << 24])
+
+    def between(self, edges):
+        """The symbol whose edges the quantile lies between."""
         scale = self.range >> 24
         quantile = self.ahead // scale
         assert quantile < 1 << 24
-        symbol = max(s for s in range(n) if edges[s] <= quantile)
+        symbol = max(s for s, edge in enumerate(edges[:-1]) if edge <= quantile)
         self.ahead -= scale * edges[symbol]
         self.range = scale * (edges[symbol + 1] - edges[symbol])
         if self.range < 1 << 32:
@@ -428,6 +437,108 @@ class GroupDecoder:
         return [b - a + 4 for a, b in pairwise(edges)]
 
 
+class ColourSet:
+    """Part 1, a colour set and the sheet that goes with it."""
+
+    def __init__(self, payload, height, width, channels, t, b):
+        self.height, self.width, self.channels = height, width, channels
+        kind, body = payload[0], payload[1:]
+        assert kind in (0, 1)
+        self.planes = kind == 1
+        self.halved, self.reach = (0, 0), 0
+        if not self.planes:
+            masks = [body[32 * c : 32 * c + 32] for c in range(channels)]
+            self.levels = [
+                [v for v in range(256) if mask[v >> 3] >> (7 - (v & 7)) & 1] for mask in masks
+            ]
+            self.rows, self.columns = height, width
+            return
+        self.chroma = body[0]
+        self.family = struct.unpack("<5iI4B", body[1:])
+        self.halved = (int(self.chroma in (2, 4)), int(self.chroma > 0))
+        self.reach = int(self.chroma in (1, 2))
+        ends = []
+        for size, axis in ((height, 0), (width, 1)):
+            last = (size - 1) // t * t
+            ends.append(max(size, last + self.samples(last, size - last, axis)[1]))
+        self.slot = -(-ends[0] >> b) << b
+        self.rows, self.columns = 3 * self.slot, ends[1]
+
+    def samples(self, start, count, axis):
+        """The first sample of chroma that some pixels need, and how many."""
+        half, size = self.halved[axis], (self.height, self.width)[axis]
+        reach = self.reach * half
+        first = max((start >> half) - reach, 0)
+        return first, min(-(-(start + count) >> half) + reach, -(-size >> half)) - first
+
+    def parts(self, top, left, h, w):
+        """Row, column, height and width on the sheet of a tile's parts."""
+        if not self.planes:
+            return [(top, left, h, w)]
+        ch, cw = self.samples(top, h, 0)[1], self.samples(left, w, 1)[1]
+        return [(top, left, h, w)] + [(top + p * self.slot, left, ch, cw) for p in (1, 2)]
+
+    def pixel(self, top, left, y, x, parts):
+        """A pixel of a tile, from its decoded parts."""
+        if not self.planes:
+            numbers = parts[0].at(y, x)
+            tables = zip(self.levels, numbers, strict=False)
+            return tuple(table[min(n, len(table) - 1)] for table, n in tables)
+        luma = parts[0].at(y, x)[0]
+        blue, red = (self.enlarged(part, top, left, y, x) for part in parts[1:])
+        ky, kr, kb, kgb, kgr, rounding, y0, b0, r0, whole = self.family
+        base, in_red, in_blue = ky * (luma - y0) + rounding, kr * (red - r0), kb * (blue - b0)
+        cb, cr = (in_blue >> 18, in_red >> 18) if whole else (blue - b0, red - r0)
+        sums = (base + in_red, base + kgb * cb + kgr * cr, base + in_blue)
+        return tuple(clamp(v >> 18, 0, 255) for v in sums)
+
+    def enlarged(self, part, top, left, y, x):
+        """The chroma of a pixel."""
+        y += top - (self.samples(top, 1, 0)[0] << self.halved[0])
+        x += left - (self.samples(left, 1, 1)[0] << self.halved[1])
+        i, j = y >> self.halved[0], x >> self.halved[1]
+
+        def sample(i, j):
+            return part.pixels[clamp(i, 0, part.height - 1), clamp(j, 0, part.width - 1)][0]
+
+        def row(i):
+            return 3 * sample(i, j) + sample(i, j + (1 if x & 1 else -1))
+
+        if self.chroma == 1:
+            return (row(i) + (2 if x & 1 else 1)) >> 2
+        if self.chroma == 2:
+            return (3 * row(i) + row(i + (1 if y & 1 else -1)) + (7 if x & 1 else 8)) >> 4
+        return sample(i, j)
+
+
+def take_exceptions(payload, channels):
+    """Differences by pixel of a group, and what follows them."""
+    count, size = struct.unpack_from("<II", payload)
+    position = 8
+    tables = []
+    for _ in range(1 + channels if count else 0):
+        n = payload[position] + 1
+        position += 1
+        tables.append((payload[position : position + n], payload[position + n : position + 2 * n]))
+        position += 2 * n
+    coder = RangeDecoder(payload[position : position + size])
+    position += size
+    streams = [
+        [values[coder.symbol(freq) if len(values) > 1 else 0] for _ in range(count)]
+        for values, freq in tables
+    ]
+    coder.check_end()
+    found, at, bit = {}, -1, 0
+    for sizes, *difference in zip(*streams, strict=True):
+        gap = 1 if sizes else 0
+        for _ in range(sizes - 1):
+            gap = 2 * gap + (payload[position + bit // 8] >> (7 - bit % 8) & 1)
+            bit += 1
+        at += gap + 1
+        found[at] = difference
+    return found, payload[position + -(-bit // 8) :]
+
+
 def decode(blob, model_file):
     """Height, width, channels and samples of a `.seec` file."""
     model = ModelFile(model_file)
@@ -448,7 +559,11 @@ def decode(blob, model_file):
         position += size
     assert position == len(blob)
 
-    rows, columns = -(-height >> b), -(-width >> b)
+    colours, sheet = None, (height, width)
+    if sections[0][0] == 1:
+        colours = ColourSet(sections.pop(0)[2], height, width, channels, t, b)
+        sheet = colours.rows, colours.columns
+    rows, columns = (-(-n >> b) for n in sheet)
     labels = [[0] * columns for _ in range(rows)]
     if sections[0][0] == 2:
         labels = decode_labels(sections.pop(0)[2], rows, columns, model.profile["experts"])
@@ -472,7 +587,17 @@ def decode(blob, model_file):
         assert kind == 5
         group = places[index * g : (index + 1) * g]
         for (top, left), tile in _tiles(
-            group, height, width, t, b, channels, coding, payload, (labels, widths, side), model
+            group,
+            height,
+            width,
+            t,
+            b,
+            channels,
+            coding,
+            payload,
+            (labels, widths, side),
+            model,
+            colours,
         ):
             image.update({(top + y, left + x): v for (y, x), v in tile.items()})
     samples = bytes(
@@ -483,9 +608,11 @@ def decode(blob, model_file):
     return height, width, channels, samples
 
 
-def _tiles(places, height, width, t, b, channels, coding, payload, maps, model):
+def _tiles(places, height, width, t, b, channels, coding, payload, maps, model, colours):
     """Place and pixels of each tile of a group."""
     sizes = [(min(t, height - y), min(t, width - x)) for y, x in places]
+    if coding == 2:
+        coding, payload = 1, plain_screen.decode(RangeDecoder(payload), sizes, channels)
     if coding == 1:
         values = iter(payload)
         for place, (h, w) in zip(places, sizes, strict=True):
@@ -498,8 +625,14 @@ def _tiles(places, height, width, t, b, channels, coding, payload, maps, model):
                 },
             )
         return
+    exceptions, image_channels, parts = {}, channels, 1
+    coded = [(*place, *size) for place, size in zip(places, sizes, strict=True)]
+    if colours:
+        exceptions, payload = take_exceptions(payload, channels)
+        coded = [part for place in coded for part in colours.parts(*place)]
+        parts, channels = len(coded) // len(places), 1 if colours.planes else channels
     tiles = []
-    for n, ((top, left), (h, w)) in enumerate(zip(places, sizes, strict=True)):
+    for n, (top, left, h, w) in enumerate(coded):
         border = tuple(payload[n * channels : (n + 1) * channels]) * (3 // channels)
 
         def at(blocks, top=top, left=left):
@@ -511,5 +644,22 @@ def _tiles(places, height, width, t, b, channels, coding, payload, maps, model):
             return [channel[y][x] for channel in features]
 
         tiles.append(Tile(h, w, border, at(maps[0]), at(maps[1]), beside))
-    GroupDecoder(model, channels, RangeDecoder(payload[channels * len(places) :])).run(tiles)
-    yield from zip(places, [tile.pixels for tile in tiles], strict=True)
+    GroupDecoder(model, channels, RangeDecoder(payload[channels * len(coded) :])).run(tiles)
+    if not colours:
+        yield from zip(places, [tile.pixels for tile in tiles], strict=True)
+        return
+    yield from _painted(places, sizes, tiles, parts, colours, exceptions, image_channels)
+
+
+def _painted(places, sizes, tiles, parts, colours, exceptions, channels):
+    """Place and pixels of each tile of a group, of its decoded parts."""
+    number = 0
+    for n, ((top, left), (h, w)) in enumerate(zip(places, sizes, strict=True)):
+        pixels, own = {}, tiles[parts * n : parts * n + parts]
+        for y in range(h):
+            for x in range(w):
+                made = colours.pixel(top, left, y, x, own)
+                off = exceptions.get(number, [0] * channels)
+                pixels[y, x] = tuple((v + d) & 255 for v, d in zip(made, off, strict=True))
+                number += 1
+        yield (top, left), pixels

@@ -5,12 +5,17 @@ from pathlib import Path
 import pytest
 
 from pipeline.codec import decode, load_model
+from schemas.container import Coding, parse
 from tests.vectors import plain_decoder
 from tests.vectors.drawn import STORED
+from tests.vectors.make import screens
 
 FOLDER = Path(__file__).parent
 SMALL = ["pixel", "column", "raw-noise", "small", "roi-nothing"]
 LARGER = ["rgb", "small-blocks", "given-labels", "gray", "tiles", "groups", "flat"]
+SMALL += ["colours-columns", "colours-photo-cd"]
+LARGER += ["colours-triangles", "colours-repeated", "colours-levels"]
+LARGER += ["colours-gray-levels"]
 LARGER += ["roi-error-1", "roi-error-8", "roi-error-127", "roi-skip", "roi-gray"]
 
 
@@ -30,6 +35,14 @@ def test_it_reads_files_of_other_models(name):
     blob = (FOLDER / f"v1-{name}.seec").read_bytes()
     samples = plain_decoder.decode(blob, model.payload)[3]
     assert decode(blob, models={model.id: model}).tobytes() == samples
+
+
+@pytest.mark.parametrize("name", sorted(screens()))
+def test_it_reads_screen_coded_files(name, golden_model):
+    blob = (FOLDER / f"v1-tiny-{name}.seec").read_bytes()
+    assert all(s.coding is Coding.SCREEN for s in parse(blob).sections)
+    samples = plain_decoder.decode(blob, golden_model.payload)[3]
+    assert samples == screens()[name][0].tobytes()
 
 
 @pytest.mark.slow
