@@ -4,16 +4,18 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import click
 
 from jobs.interface import ExitCode, command, progress
+from jobs.model_options import chosen_model, model_options
 from jobs.options import check_region, ray_options, region_options, segmentation_option
 from pipeline.archive.archive import Archive
 from pipeline.archive.planning import new_files, quarantined_files, seen_files
 from pipeline.archive.runs import missing_shards, open_run
-from pipeline.codec import default_model
+from pipeline.codec import Model, load_model
 from pipeline.routes.region import check_region_source
 from pipeline.segmentation import check_labels, make_segmenter
 from pipeline.stages.archiving import ArchivingRun
@@ -33,12 +35,15 @@ _DEFAULTS = PlanSettings(model_id="")
 class Settings:
     """What to archive, where to, and how; sizes in bytes, max_pixels in pixels.
 
+    profile: of packaged weights; model: a file of weights. At most one; None is the default.
     roi, background_error: a segmentation source that finds regions of interest, and what may be
     lost outside of them, as in `schemas.loss`; only with allow_lossy_background.
     """
 
     source: str
     archive: str
+    profile: str | None = None
+    model: Path | None = None
     segmentation: str = _DEFAULTS.segmentation
     roi: str | None = None
     background_error: int | None = None
@@ -103,11 +108,12 @@ class ArchiveSummary:
 def run(settings: Settings) -> ArchiveSummary:
     """Finish an interrupted run if there is one, then archive what is new.
 
-    Raises StorageError, ArchiveLocked, FormatError or FixityError; a file that fails is
-    quarantined and does not raise.
+    Raises StorageError, ArchiveLocked, FormatError, FixityError or ModelError; a file that fails
+    is quarantined and does not raise.
     """
     start = time.monotonic()
     _check_loss(settings)
+    model = chosen_model(settings.model, settings.profile)
     source, store = Source(settings.source), Store(settings.archive)
     _refuse_nesting(source, store)
     format_md = (resources.files("schemas") / FORMAT_MD).read_bytes()
@@ -117,10 +123,11 @@ def run(settings: Settings) -> ArchiveSummary:
     interrupted = archive.state.open_run
     if interrupted and not settings.new_plan:
         _check_source(interrupted, source)
-        _check_segmentation(archive.plan(interrupted).settings)
+        recorded = load_model(archive.read(interrupted.model))
+        _check_segmentation(archive.plan(interrupted).settings, recorded)
         timings += _carry_out(archive, source, interrupted, settings)
         runs.append(interrupted.run_id)
-    planned = _plan(archive, source, settings)
+    planned = _plan(archive, source, settings, model)
     if planned:
         timings += _carry_out(archive, source, planned, settings)
         runs.append(planned.run_id)
@@ -175,20 +182,19 @@ def _check_source(interrupted: RunRecord, source: Source) -> None:
         )
 
 
-def _check_segmentation(plan: PlanSettings) -> None:
+def _check_segmentation(plan: PlanSettings, model: Model) -> None:
     """ModelError before anything is written if its sources cannot label images here."""
-    check_labels(make_segmenter(plan.segmentation), default_model().profile.experts)
+    check_labels(make_segmenter(plan.segmentation), model.profile.experts)
     if plan.region_source is not None:
         make_segmenter(plan.region_source)
 
 
-def _plan(archive: Archive, source: Source, settings: Settings) -> RunRecord | None:
+def _plan(archive: Archive, source: Source, settings: Settings, model: Model) -> RunRecord | None:
     """Open a run for the files that are new; None if there are none."""
     retry = quarantined_files(archive) if settings.retry_quarantine else set[str]()
     files = new_files(source.files(), seen_files(archive), retry)
     if not files:
         return None
-    model = default_model()
     plan = PlanSettings(
         model_id=model.id,
         segmentation=settings.segmentation,
@@ -199,7 +205,7 @@ def _plan(archive: Archive, source: Source, settings: Settings) -> RunRecord | N
         region_source=settings.roi,
         background_error=settings.background_error,
     )
-    _check_segmentation(plan)
+    _check_segmentation(plan, model)
     return open_run(archive, source.url, files, plan, model.payload)
 
 
@@ -228,11 +234,13 @@ def _carry_out(
     "archive",
     examples=[
         "seec archive photos/ photos.seec-archive",
+        "seec archive photos/ photos.seec-archive --profile max",
         "seec archive s3://bucket/photos s3://bucket/archive --ray-address auto",
     ],
 )
 @click.argument("source")
 @click.argument("archive")
+@model_options
 @segmentation_option(default=_DEFAULTS.segmentation)
 @region_options("SOURCE", "Segmentation source of regions of interest, which stay lossless.")
 @click.option(
@@ -274,6 +282,10 @@ def main(**options: Any) -> ArchiveSummary:
 
     Both are paths or URLs that fsspec knows (s3://, gs:// ...). Run it again after an
     interruption and it finishes; run it again later and it adds what is new or changed.
+
+    The archive keeps the weights that its files need. An interrupted run goes on with those of
+    its plan; what is new takes those of --profile or --model. The README has figures on
+    profiles, and `seec bench` measures them on your images.
     """
     return run(Settings(**options))
 

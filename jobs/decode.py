@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from jobs import files
 from jobs.interface import ExitCode, command, warn
-from pipeline.codec import Region, decode, decode_region, load_model
+from jobs.model_options import read_model
+from pipeline.codec import Region, decode, decode_region
 from pipeline.images import pillow
 from pipeline.images.picture import with_note
 from pipeline.routes.loss import stated_loss
@@ -103,7 +104,7 @@ def run(settings: Settings) -> Summary:
 
 def _pixels(settings: Settings) -> NDArray[np.uint8]:
     options: dict[str, Any] = {
-        "models": {m.id: m for m in (load_model(path.read_bytes()) for path in settings.models)},
+        "models": {m.id: m for m in map(read_model, settings.models)},
         "threads": settings.threads,
         "max_pixels": settings.max_pixels,
     }
@@ -148,7 +149,7 @@ def _target_format(target: str) -> str:
     envvar="SEEC_DECODE_MODEL",
     multiple=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Weights file it was encoded with, if not the packaged one.",
+    help="Weights file it was encoded with, if they are not packaged.",
 )
 @click.option(
     "--threads", type=click.IntRange(min=1), default=1, help="They do not change the pixels."

@@ -12,8 +12,9 @@ import numpy as np
 
 from jobs import archive, restore, verify
 from jobs.interface import ExitCode, command, progress
-from pipeline.benchmark.codecs import OURS, make_codecs
-from pipeline.benchmark.measure import FolderResult, image_paths, measure_folder, read_pixels
+from pipeline.benchmark.codecs import OURS, make_codecs, our_codec
+from pipeline.benchmark.measure import image_paths, measure_folder, read_pixels
+from pipeline.benchmark.results import FolderResult
 from pipeline.benchmark.table import table_lines
 from pipeline.codec import default_model
 from schemas.errors import DigestMismatch
@@ -124,10 +125,9 @@ def _compare(source: Path, restored: Path) -> bool:
 
 def _measure(photos: Path) -> FolderResult:
     paths = image_paths(photos, lambda name: name not in _JPEG)
+    codecs = make_codecs(_CODECS, [our_codec(default_model())])
     with progress("measure", len(paths), "images") as shown:
-        return measure_folder(
-            photos.name, paths, make_codecs(_CODECS, default_model()), shown.advance
-        )
+        return measure_folder(photos.name, paths, codecs, shown.advance)
 
 
 @command("demo", examples=["python -m jobs.demo"])

@@ -10,9 +10,16 @@ import click
 
 from jobs import files
 from jobs.interface import ExitCode, command, figures
-from jobs.options import check_region, region_options, segmentation_option
-from pipeline.codec import Background, default_model, encode, load_model
-from pipeline.codec.encoder import BLOCK_SHIFT
+from jobs.model_options import chosen_model, model_options
+from jobs.options import (
+    check_region,
+    colour_set_option,
+    region_options,
+    segmentation_option,
+)
+from pipeline.codec import Background, encode
+from pipeline.codec.encoder import BLOCK_SHIFT, ColourSetChoice
+from pipeline.codec.labels import map_from_blocks
 from pipeline.images.mask import read_mask
 from pipeline.images.picture import Pixels, read_picture
 from pipeline.routes.loss import stated_loss
@@ -26,18 +33,22 @@ from schemas.names import escape
 
 @dataclass(frozen=True)
 class Settings:
-    """source, target: paths or URLs. model: a weights file; None is the packaged one.
+    """source, target: paths or URLs.
 
+    profile: of packaged weights; model: a file of weights. At most one; None is the default.
     segmentation: where the label map comes from. roi: a mask, or a segmentation source;
     background_error: what may be lost outside of it, as in `schemas.loss`. Both or neither.
+    colour_set: as in `pipeline.codec.encode`.
     """
 
     source: str
     target: str
+    profile: str | None = None
     model: Path | None = None
     segmentation: str = "rate"
     roi: str | None = None
     background_error: int | None = None
+    colour_set: ColourSetChoice = "auto"
     threads: int = 1
     force: bool = False
 
@@ -88,6 +99,7 @@ def run(settings: Settings) -> Summary:
     Raises UnreadableImage, UnreadableMask, ObjectExists, StorageError, ModelError.
     """
     check_region(settings.roi, settings.background_error)
+    model = chosen_model(settings.model, settings.profile)
     if not settings.force:
         files.refuse_to_replace(settings.target)
     source = files.read(settings.source)
@@ -97,7 +109,6 @@ def run(settings: Settings) -> Summary:
         raise UnreadableImage(
             f"{settings.source}: {error}; `seec archive` keeps such a file byte for byte"
         ) from None
-    model = load_model(settings.model.read_bytes()) if settings.model else default_model()
     experts = model.profile.experts
     segmenter = make_segmenter(settings.segmentation)
     check_labels(segmenter, experts)
@@ -109,6 +120,7 @@ def run(settings: Settings) -> Summary:
         regions=segmenter.proposes,
         background=background,
         model=model,
+        colour_set=settings.colour_set,
         threads=settings.threads,
     )
     files.write(settings.target, blob, force=settings.force)
@@ -143,32 +155,28 @@ def _background(settings: Settings, pixels: Pixels, name: str) -> Background | N
 def _exact_share(background: Background) -> float:
     """Share of the pixels in blocks that the region touches."""
     exact = background.widths(BLOCK_SHIFT) == 1
-    edge = 1 << BLOCK_SHIFT
-    height, width = background.region.shape
-    return float(exact.repeat(edge, 0)[:height].repeat(edge, 1)[:, :width].mean())
+    return float(map_from_blocks(exact, BLOCK_SHIFT, *background.region.shape).mean())
 
 
 @command(
     "encode",
     examples=[
         "seec encode photo.png photo.seec",
+        "seec encode photo.png photo.seec --profile fast",
         "seec encode s3://bucket/photo.png photo.seec",
         "seec encode photo.png photo.seec --roi mask.png --background-error 8",
     ],
 )
 @click.argument("source", metavar="IN")
 @click.argument("target", metavar="OUT.seec")
-@click.option(
-    "--model",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Weights file instead of the packaged one; decoding will need it, too.",
-)
+@model_options
 @segmentation_option(default=Settings.segmentation)
 @region_options(
     "MASK|SOURCE",
     "Region of interest, which stays lossless: a picture of the same size that is not 0 there, "
     "or a segmentation source that gives it a label.",
 )
+@colour_set_option
 @click.option(
     "--threads", type=click.IntRange(min=1), default=1, help="They do not change the bytes."
 )
@@ -177,7 +185,8 @@ def main(**options: Any) -> Summary:
     """Encode the pixels of one image, losslessly unless --roi says what matters.
 
     IN and OUT.seec are paths or URLs. IN is 8-bit RGB or gray, losslessly stored (PNG, lossless
-    WebP, PPM, PGM, BMP, TIFF). A .seec file holds pixels only: metadata travels in archives.
+    WebP, PPM, PGM, BMP, TIFF). A .seec file holds pixels only: metadata travels in archives, and
+    so do weights. Decoding a file made with --model needs them, too.
     """
     return run(Settings(**options))
 

@@ -76,10 +76,7 @@ def run(settings: Settings) -> Summary:
     data = files.read(settings.source)
     blob = data if data.startswith(MAGIC) else encode(read_picture(data).pixels)
     insight = explain(blob)
-    peers = {
-        codec.name: len(codec.encode(insight.pixels))
-        for codec in make_codecs(_PEERS, default_model())
-    }
+    peers = {codec.name: len(codec.encode(insight.pixels)) for codec in make_codecs(_PEERS)}
     info = inspect(blob)
     page = _page(settings.source, info, insight, peers, _loss_figure(blob, insight))
     files.write(settings.target, page.encode(), force=settings.force)

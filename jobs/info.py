@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from pathlib import PurePosixPath
 from typing import Any
 
 import click
@@ -9,7 +10,7 @@ import click
 from jobs import files
 from jobs.interface import ExitCode, command, figures
 from pipeline.archive.archive import Archive
-from pipeline.codec import Info, inspect
+from pipeline.codec import Info, inspect, packaged_name
 from pipeline.storage import Store
 from schemas.errors import FormatError
 from schemas.loss import SKIP, describe
@@ -24,6 +25,11 @@ class FileSummary:
     exit_code: int = ExitCode.OK
 
     @property
+    def model(self) -> str | None:
+        """The name of its weights, which begins with their profile; None if not packaged."""
+        return packaged_name(bytes.fromhex(self.info.model_id))
+
+    @property
     def background_error(self) -> int | None:
         """As in `schemas.loss`: None where nothing is lost."""
         return None if self.info.lossless else self.info.background_error or SKIP
@@ -31,12 +37,14 @@ class FileSummary:
     def as_dict(self) -> dict[str, Any]:
         """All that `inspect` tells; sections in file order.
 
-        background_error: null where nothing is lost, 0 where nothing was coded.
+        model: the name of packaged weights, else null. background_error: null where nothing is
+        lost, 0 where nothing was coded.
         """
         return {
             **asdict(self.info),
             "target": self.target,
             "kind": "seec",
+            "model": self.model,
             "pixel_digest": self.info.pixel_digest.hex(),
             "background_error": self.background_error,
             "sections": [{"name": n, "size_bytes": s} for n, s in self.info.sections],
@@ -52,7 +60,7 @@ class FileSummary:
         yield f"  lossless      {'yes' if lost is None else f'no, {describe(lost)}'}"
         yield f"  tiles         {info.tile_size} x {info.tile_size}, {info.tiles_per_group} a group"
         yield f"  label blocks  {info.block_size} x {info.block_size}"
-        yield f"  model         {info.model_id}..."
+        yield f"  model         {self.model or 'not packaged'} ({info.model_id}...)"
         yield f"  pixel digest  {info.pixel_digest.hex()}"
         for name in dict.fromkeys(name for name, _ in info.sections):
             sizes = [size for other, size in info.sections if other == name]
@@ -94,10 +102,16 @@ class ArchiveSummary:
         sizes = f"{self.source_size_bytes:,} -> {self.blob_size_bytes:,} bytes ({share:.1%})"
         yield f"  bytes       {sizes}"
         for model in self.models:
-            yield f"  model       {model}"
+            yield f"  model       {_describe_model(model)}"
         yield f"  digest      {self.digest}"
         if self.unfinished_run:
             yield f"  run {self.unfinished_run} is not finished; archive the same source again"
+
+
+def _describe_model(path: str) -> str:
+    """The path of a model in an archive, and its name if the package has it, too."""
+    name = packaged_name(bytes.fromhex(PurePosixPath(path).stem)[:8])
+    return f"{path} ({name})" if name else path
 
 
 def run(target: str) -> FileSummary | ArchiveSummary:

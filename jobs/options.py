@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 import click
 
-from schemas.loss import SKIP
-from schemas.manifest import MAX_BACKGROUND_ERROR
+from pipeline.segmentation import check_name
+from schemas.loss import MAX_BACKGROUND_ERROR, SKIP
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -21,9 +21,6 @@ include_option = click.option(
 
 
 def _known_source(_: click.Context, __: click.Parameter, value: str) -> str:
-    # Label sources need torch, which takes seconds to import: not for --help.
-    from pipeline.segmentation import check_name
-
     try:
         check_name(value)
     except ValueError as error:
@@ -44,6 +41,16 @@ def segmentation_option(default: str) -> Callable[[F], F]:
         "masks), birefnet:PATH or onnx:FILE (weights of yours). With +rate behind it, a source "
         "only proposes regions and the encoder picks what is cheapest for each.",
     )
+
+
+colour_set_option = click.option(
+    "--colour-set",
+    type=click.Choice(["auto", "none"]),
+    default="auto",
+    show_default=True,
+    help="auto codes the luma and chroma, or the levels, that pixels were made of where they show "
+    "in the colours (decoded JPEG or video, Photo CD, stretched contrast); none codes pixels only.",
+)
 
 
 class _BackgroundError(click.ParamType[int]):

@@ -15,8 +15,10 @@ from PIL import Image
 from jobs import files
 from jobs.interface import ExitCode, command, figures, progress
 from jobs.options import segmentation_option
-from pipeline.benchmark.label_maps import chosen_blocks, enlarged
+from pipeline.benchmark.label_maps import chosen_blocks
 from pipeline.codec import default_model
+from pipeline.codec.encoder import BLOCK_SHIFT
+from pipeline.codec.labels import map_from_blocks
 from pipeline.images.picture import read_picture
 from pipeline.segmentation import LabelMap, Segmenter, check_labels, label_image, make_segmenter
 from pipeline.storage import Source
@@ -109,7 +111,7 @@ def _labels(segmenter: Segmenter, path: str, read: Read) -> LabelMap:
     if labels is not None and not segmenter.proposes:
         return labels
     blocks = chosen_blocks(pixels, labels, model, regions=segmenter.proposes)
-    return enlarged(blocks, *pixels.shape[:2])
+    return map_from_blocks(blocks, BLOCK_SHIFT, *pixels.shape[:2])
 
 
 def _write(settings: Settings, path: str, labels: LabelMap) -> None:

@@ -1,12 +1,17 @@
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 from jobs import cli
+from pipeline.codec import decode
+from pipeline.codec.kernels import native_available
+from tests.pictures import textured
 
 
 def test_help_lists_every_command_with_one_line() -> None:
@@ -38,6 +43,29 @@ def test_help_imports_no_job_and_is_quick() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
     assert time.perf_counter() - start < 3  # 0.1 s on an idle machine
+
+
+@pytest.mark.skipif(not native_available(), reason="without the C kernels, torch encodes")
+@pytest.mark.parametrize("source", ["rate", "none", "masks"])
+def test_encoding_without_a_segmentation_network_loads_no_torch(
+    tmp_path: Path, source: str
+) -> None:
+    image = textured(20, 30)
+    Image.fromarray(image).save(tmp_path / "image.png")
+    if source == "masks":
+        source = f"masks:{tmp_path / 'masks'}"
+        (tmp_path / "masks").mkdir()
+        Image.fromarray(image[..., 0] & 3).save(tmp_path / "masks" / "image.png")
+    code = (
+        "import sys, jobs.archive, jobs.encode; "
+        "jobs.encode.run(jobs.encode.Settings(*sys.argv[1:3], segmentation=sys.argv[3])); "
+        "sys.exit('torch' in sys.modules)"
+    )
+    target = tmp_path / "image.seec"
+    command = [sys.executable, "-c", code, str(tmp_path / "image.png"), str(target), source]
+    done = subprocess.run(command, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (decode(target.read_bytes()) == image).all()
 
 
 @pytest.mark.parametrize("name", cli.main.list_commands(click.Context(cli.main)))

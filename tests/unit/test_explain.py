@@ -7,7 +7,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from jobs import explain
-from pipeline.codec import Encoder, default_model, encode
+from pipeline.codec import Background, Encoder, default_model, encode
 from pipeline.codec.insight import explain as look_into
 from schemas.container import SectionKind, parse
 from tests.pictures import gray, textured
@@ -24,6 +24,22 @@ def test_code_lengths_add_up_to_the_coded_size(draw) -> None:
         8 * len(s.payload) for s in parse(blob).sections if s.kind is SectionKind.TILE_GROUP
     )
     assert seen.code_length.sum() == pytest.approx(coded, rel=0.02)
+
+
+@pytest.mark.parametrize("error", [60, None], ids=["within 60", "skipped"])
+def test_code_lengths_of_a_lossy_file_add_up_too(error: int | None) -> None:
+    """Short tiles, half lossy: all exact pixels see border colours, which the loss would move."""
+    image = textured(3, 16 * 32)
+    region = np.arange(16 * 32) % 32 >= 16
+    image[:, ~region] //= 8
+    background = Background(np.broadcast_to(region, image.shape[:2]), error)
+    encoder = Encoder(default_model(), tile_size=32, tiles_per_group=16)
+    (blob,) = encoder.encode_batch([image], [None], [background])
+    seen = look_into(blob)
+    assert (seen.pixels != image).any()
+    (group,) = [s.payload for s in parse(blob).sections if s.kind is SectionKind.TILE_GROUP]
+    words = group[3 * 16 :]  # behind the border colours of 16 tiles
+    assert seen.code_length.sum() == pytest.approx(8 * len(words), rel=0.01)
 
 
 def test_labels_are_those_of_the_file() -> None:

@@ -1,0 +1,149 @@
+import hashlib
+import json
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from jobs import archive, encode, info
+from pipeline.codec import Model, decode, inspect, models, packaged_model
+from pipeline.codec.models import find_packaged, packaged_name, packaged_profiles
+from pipeline.storage import Store
+from schemas.errors import UnknownModel
+from tests.pictures import textured
+
+LITE_1 = (resources.files("pipeline.codec") / "models" / "lite-1.safetensors").read_bytes()
+
+
+@pytest.fixture
+def packages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, golden_model: Model
+) -> Iterator[Path]:
+    """An installation with the weights lite-2, which is lite-1, and lite-10, a tiny model."""
+    folder = tmp_path / "models"
+    folder.mkdir()
+    for name, payload in (("lite-2", LITE_1), ("lite-10", golden_model.payload)):
+        (folder / f"{name}.safetensors").write_bytes(payload)
+        digest = hashlib.sha256(payload).hexdigest()
+        (folder / f"{name}.json").write_text(json.dumps({"id": digest}))
+    monkeypatch.setattr(models, "_FOLDER", folder)
+    caches = (models._load, models._names_by_id)  # pyright: ignore[reportPrivateUsage]
+    for cached in caches:
+        cached.cache_clear()
+    yield folder
+    for cached in caches:
+        cached.cache_clear()
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    path = tmp_path / "picture.png"
+    Image.fromarray(textured(20, 30)).save(path)
+    return path
+
+
+def run(command: object, *arguments: object, **environment: str) -> Result:
+    return CliRunner().invoke(command, [str(a) for a in arguments], env=environment)  # pyright: ignore[reportArgumentType]
+
+
+def test_the_card_beside_packaged_weights_tells_the_truth() -> None:
+    folder = resources.files("pipeline.codec") / "models"
+    names = [f.name.removesuffix(".safetensors") for f in folder.iterdir() if "safe" in f.name]
+    for name in names:
+        payload = (folder / f"{name}.safetensors").read_bytes()
+        card = json.loads((folder / f"{name}.json").read_text("utf-8"))
+        model = find_packaged(bytes.fromhex(card["id"])[:8])
+        assert model is not None
+        assert hashlib.sha256(payload).hexdigest() == card["id"] == model.id
+        assert card["name"] == name == packaged_name(model.short_id)
+        assert model.profile.name == card["profile"]["name"] == name.rpartition("-")[0]
+
+
+def test_the_largest_number_of_a_profile_encodes(packages: Path, golden_model: Model) -> None:
+    assert packaged_profiles() == ("lite",)
+    assert packaged_model("lite").id == packaged_model().id == golden_model.id
+
+
+def test_older_weights_are_found_without_loading_others(packages: Path) -> None:
+    (packages / "lite-10.safetensors").write_bytes(b"no model")
+    short_id = hashlib.sha256(LITE_1).digest()[:8]
+    assert packaged_name(short_id) == "lite-2"
+    found = find_packaged(short_id)
+    assert found is not None
+    assert found.payload == LITE_1
+    assert packaged_name(bytes(8)) is find_packaged(bytes(8)) is None
+
+
+def test_a_profile_without_weights_is_refused_with_those_there_are(
+    packages: Path, picture: Path
+) -> None:
+    with pytest.raises(UnknownModel, match=r"'huge'.* there are lite"):
+        packaged_model("huge")
+    for job, target in ((encode, "out.seec"), (archive, "archive")):
+        result = run(job.main, picture.parent, picture.parent / target, "--profile", "huge")
+        assert result.exit_code == 2
+        assert "no weights of huge are packaged; there are lite" in result.stderr
+
+
+def test_a_profile_comes_from_all_places_that_options_come_from(
+    picture: Path, tmp_path: Path, packages: Path, golden_model: Model
+) -> None:
+    config = tmp_path / "seec.toml"
+    config.write_text('profile = "lite"\n')
+    places = (["--profile", "lite"], ["--config", config], [])
+    for number, options in enumerate(places):
+        target = tmp_path / f"{number}.seec"
+        environment = {} if options else {"SEEC_ENCODE_PROFILE": "lite"}
+        assert run(encode.main, picture, target, *options, **environment).exit_code == 0
+        assert golden_model.id.startswith(inspect(target.read_bytes()).model_id)
+        assert (decode(target.read_bytes()) == textured(20, 30)).all()
+    assert run(encode.main, picture, "x.seec", SEEC_ENCODE_PROFILE="huge").exit_code == 2
+
+
+def test_profile_and_model_exclude_each_other(picture: Path, tmp_path: Path) -> None:
+    weights = Path(__file__).parent.parent / "vectors" / "tiny.safetensors"
+    for job, source in ((encode, picture), (archive, tmp_path)):
+        options = ("--profile", "lite", "--model", weights)
+        result = run(job.main, source, tmp_path.parent / "out", *options)
+        assert result.exit_code == 2
+        assert "give one" in result.stderr
+
+
+def test_a_file_that_is_no_model_is_named(picture: Path, tmp_path: Path) -> None:
+    weights = tmp_path / "weights.safetensors"
+    weights.write_bytes(b"no model")
+    for job in (encode, archive):
+        result = run(job.main, picture, tmp_path.parent / "out", "--model", weights)
+        assert result.exit_code == 1
+        assert f"{weights}: not a SEEC model file" in result.stderr
+
+
+def test_info_names_packaged_weights_and_only_those(
+    picture: Path, tmp_path: Path, packages: Path
+) -> None:
+    target = tmp_path / "out.seec"
+    run(encode.main, picture, target)
+    assert "lite-10 (" in run(info.main, target).stdout
+    assert json.loads(run(info.main, target, "--json").stdout)["model"] == "lite-10"
+    (packages / "lite-10.safetensors").unlink()
+    models._names_by_id.cache_clear()  # pyright: ignore[reportPrivateUsage]
+    assert "not packaged (" in run(info.main, target).stdout
+    assert json.loads(run(info.main, target, "--json").stdout)["model"] is None
+
+
+def test_an_archive_keeps_the_weights_that_were_asked_for(
+    picture: Path, tmp_path: Path, golden_model: Model, ray_cluster: str
+) -> None:
+    weights = tmp_path / "weights.safetensors"
+    weights.write_bytes(golden_model.payload)
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    picture.rename(photos / picture.name)
+    settings = archive.Settings(str(photos), str(tmp_path / "archive"), model=weights)
+    assert archive.run(settings).exit_code == 0
+    (stored,) = Store(settings.archive).names("models/")
+    assert golden_model.id in stored
+    assert golden_model.id in run(info.main, settings.archive).stdout
