@@ -1,32 +1,62 @@
 """Measure SEEC next to its peers: `python -m jobs.bench FOLDER`."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import click
 
 from jobs.interface import ExitCode, command, progress
+from jobs.model_options import check_profiles, read_model
 from jobs.options import plot_target
-from pipeline.benchmark.codecs import CODEC_NAMES, OURS, check_names, make_codecs
-from pipeline.benchmark.measure import FolderResult, Row, image_paths, measure_folder
+from pipeline.benchmark.codecs import (
+    CODEC_NAMES,
+    OURS,
+    Codec,
+    check_names,
+    make_codecs,
+    our_codec,
+)
+from pipeline.benchmark.measure import image_paths, measure_folder
+from pipeline.benchmark.parallel import Arrangement, measure_parallel
 from pipeline.benchmark.plot import plot
+from pipeline.benchmark.results import FolderResult, Row
 from pipeline.benchmark.table import table_lines
-from pipeline.codec import default_model, load_model
+from pipeline.codec import packaged_model, packaged_profiles
+from pipeline.codec.encoder import ColourSetChoice
 from pipeline.images.split import is_validation
+
+_COLOUR_SETS: dict[str, tuple[ColourSetChoice, ...]] = {
+    "auto": ("auto",),
+    "none": ("none",),
+    "both": ("auto", "none"),
+}
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What to measure. model: a weights file; None is the packaged one."""
+    """What to measure, on which folders.
+
+    split: what of `folders` counts; of `validation`, the validation split does. limit: images of
+    each folder. codecs: by name, OURS for SEEC with each of `profiles` (None is all packaged
+    ones), or with the weights file `model`. colour_set: auto, none or both. threads: numbers of
+    them that SEEC is timed with, beside one. plot, save: a picture and JSON of the rows.
+    """
 
     folders: tuple[Path, ...]
-    codecs: tuple[str, ...] = CODEC_NAMES
+    validation: tuple[Path, ...] = ()
     split: Literal["all", "validation"] = "all"
     limit: int | None = None
+    codecs: tuple[str, ...] = CODEC_NAMES
+    profiles: tuple[str, ...] | None = None
     model: Path | None = None
+    colour_set: str = "auto"
+    threads: tuple[int, ...] = (1,)
     plot: Path | None = None
+    save: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -46,29 +76,87 @@ class Summary:
         return [row.as_dict() for row in self.rows]
 
     def lines(self) -> Iterator[str]:
-        """A table for each folder."""
+        """Tables for each folder, in Markdown."""
         yield from table_lines(self.results)
 
 
 def run(settings: Settings) -> Summary:
-    """Run every codec on every image. Raises DigestMismatch if one is not lossless."""
-    model = load_model(settings.model.read_bytes()) if settings.model else default_model()
-    codecs = make_codecs(settings.codecs, model)
-    keep = is_validation if settings.split == "validation" else lambda _: True
-    paths = {f: image_paths(f, keep, settings.limit) for f in settings.folders}
-    with progress("bench", sum(map(len, paths.values())), "images") as shown:
+    """Run every codec on every image.
+
+    Raises DigestMismatch if one is not lossless, or if threads change bytes; ModelError.
+    """
+    if not (settings.folders or settings.validation):
+        raise click.UsageError("no folder to measure")
+    variants = list(_variants(settings)) if OURS in settings.codecs else []
+    codecs = make_codecs(settings.codecs, [variant() for variant in variants])
+    arrangements = list(_arrangements(variants, settings.threads))
+    sets = _image_sets(settings)
+    passes = (1 + len(arrangements)) * sum(len(paths) for _, paths in sets)
+    with progress("bench", passes, "images") as shown:
         results = tuple(
-            measure_folder(folder.resolve().name, found, codecs, shown.advance)
-            for folder, found in paths.items()
+            _measure(name, paths, codecs, arrangements, shown.advance) for name, paths in sets
         )
     summary = Summary(results)
+    if settings.save:
+        settings.save.write_text(json.dumps(summary.as_dict(), indent=2) + "\n", encoding="utf-8")
     if settings.plot and summary.rows:
         plot(summary.rows, settings.plot)
     return summary
 
 
+def _variants(settings: Settings) -> Iterator[partial[Codec]]:
+    """SEEC with each of the weights and choices asked for; called with `threads`, it is a codec."""
+    if settings.model and settings.profiles is not None:
+        raise click.UsageError("--profiles and --model each say which weights to use: give one")
+    if settings.model:
+        models = {OURS: read_model(settings.model)}
+    else:
+        profiles = packaged_profiles() if settings.profiles is None else settings.profiles
+        models = {f"{OURS}-{profile}": packaged_model(profile) for profile in profiles}
+    for name, model in models.items():
+        for choice in _COLOUR_SETS[settings.colour_set]:
+            full_name = name if choice == "auto" else f"{name}-no-colour-set"
+            yield partial(our_codec, model, full_name, colour_set=choice)
+
+
+def _arrangements(
+    variants: Sequence[partial[Codec]], threads: Sequence[int]
+) -> Iterator[Arrangement]:
+    for variant in variants:
+        for count in threads:
+            if count > 1:
+                yield Arrangement(variant(threads=count), codec_threads=count)
+                yield Arrangement(variant(), images=count)
+
+
+def _image_sets(settings: Settings) -> list[tuple[str, list[Path]]]:
+    """The images of each folder, and what to call them."""
+    everything = (lambda _: True) if settings.split == "all" else is_validation
+    whole = [(f.resolve().name, f, everything) for f in settings.folders]
+    held_out = [(f"{f.resolve().name}, validation", f, is_validation) for f in settings.validation]
+    return [(name, image_paths(f, keep, settings.limit)) for name, f, keep in whole + held_out]
+
+
+def _measure(
+    name: str,
+    paths: Sequence[Path],
+    codecs: Sequence[Codec],
+    arrangements: Sequence[Arrangement],
+    advance: Callable[[], None],
+) -> FolderResult:
+    result = measure_folder(name, paths, codecs, advance)
+    if not result.samples:
+        return result
+    parallel = [measure_parallel(result, paths, a, advance) for a in arrangements]
+    return replace(result, parallel=tuple(parallel))
+
+
+def _names(value: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in value.split(","))
+
+
 def _codec_names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
-    names = tuple(name.strip() for name in value.split(","))
+    names = _names(value)
     try:
         check_names(names)
     except ValueError as error:
@@ -76,21 +164,47 @@ def _codec_names(_: click.Context, __: click.Parameter, value: str) -> tuple[str
     return names
 
 
+def _profiles(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    check_profiles(_names(value))
+    return _names(value)
+
+
+def _threads(_: click.Context, __: click.Parameter, value: str) -> tuple[int, ...]:
+    counts = tuple(int(text) if text.isdecimal() else 0 for text in _names(value))
+    if min(counts) < 1:
+        raise click.BadParameter(f"{value!r}: whole numbers of at least 1, as in 1,2,4")
+    return counts
+
+
+_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
 @command(
     "bench",
     examples=[
         "seec bench photos/",
         "seec bench photos/ --codecs seec,jpegxl-e9 --limit 20 --plot rate.png",
+        "seec bench kodak/ --validation photos/ --profiles fast,lite --threads 1,2",
         "seec bench photos/ --json > rows.json",
     ],
 )
-@click.argument(
-    "folders",
-    nargs=-1,
-    required=True,
-    metavar="FOLDER...",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+@click.argument("folders", nargs=-1, metavar="FOLDER...", type=_FOLDER)
+@click.option(
+    "--validation",
+    multiple=True,
+    type=_FOLDER,
+    help="A folder of which only the images count that training by file name sets aside.",
 )
+@click.option(
+    "--split",
+    type=click.Choice(["all", "validation"]),
+    default="all",
+    help="validation: every FOLDER as if it were given by --validation.",
+)
+@click.option("--limit", type=click.IntRange(min=1), help="Stop after so many images per folder.")
 @click.option(
     "--codecs",
     default=",".join(CODEC_NAMES),
@@ -100,29 +214,46 @@ def _codec_names(_: click.Context, __: click.Parameter, value: str) -> tuple[str
     help=f"Which codecs run: {', '.join(CODEC_NAMES)}.",
 )
 @click.option(
-    "--split",
-    type=click.Choice(["all", "validation"]),
-    default="all",
-    help="All images, or those that training by file name sets aside.",
+    "--profiles",
+    callback=_profiles,
+    show_default="all",
+    metavar="NAME,...",
+    help=f"Packaged weights for {OURS}: {', '.join(packaged_profiles())}.",
 )
-@click.option("--limit", type=click.IntRange(min=1), help="Stop after so many images per folder.")
 @click.option(
     "--model",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help=f"Weights file for {OURS} instead of the packaged one.",
+    help=f"Weights file for {OURS}, instead of --profiles.",
+)
+@click.option(
+    "--colour-set",
+    type=click.Choice([*_COLOUR_SETS]),
+    default="auto",
+    help=f"none: {OURS} looks for no colour set. both: with and without.",
+)
+@click.option(
+    "--threads",
+    default="1",
+    callback=_threads,
+    metavar="N,...",
+    help=f"Time {OURS} with so many threads, too: tiles of one image beside each other, then "
+    "whole images.",
 )
 @click.option(
     "--plot",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=_FILE,
     callback=plot_target,
-    metavar="FILE.png",
-    help="Draw rate against speed.",
+    metavar="PICTURE.svg",
+    help="Draw rate against speed; .png and .pdf work, too.",
 )
+@click.option("--save", type=_FILE, metavar="FILE.json", help="Write what --json prints to a file.")
 def main(**options: Any) -> Summary:
     """Measure rate and speed of SEEC and its peers on folders of images.
 
-    One thread each, images in memory, every decode compared with the pixels. bpsp is the mean
-    over images of coded bits / (3 H W), or / (H W) for gray.
+    Images are in memory, every decode is compared with the pixels, and each codec runs on one
+    thread unless --threads says more. bpsp is the mean over images of coded bits / (3 H W), or
+    / (H W) for gray. Speeds by the clock mean something on an idle machine; those by CPU time
+    nearly the same on any. The tables are Markdown.
     """
     return run(Settings(**options))
 

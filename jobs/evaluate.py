@@ -17,9 +17,10 @@ import torch
 
 from jobs.interface import ExitCode, command, progress
 from jobs.options import plot_target
-from pipeline.benchmark import crops, label_maps, regions, saliency
+from pipeline.benchmark import colour_tests, crops, label_maps, regions, saliency
 from pipeline.benchmark.ablation import ablation_lines, codings, make_codec
-from pipeline.benchmark.codecs import CODEC_NAMES, Codec, make_codecs
+from pipeline.benchmark.codecs import CODEC_NAMES, Codec, make_codecs, our_codec
+from pipeline.benchmark.colour_tests import Pixels
 from pipeline.benchmark.markdown import evaluation_lines
 from pipeline.benchmark.measure import image_paths, measure_folder, read_pixels
 from pipeline.benchmark.plot import plot_ablation
@@ -30,9 +31,10 @@ from pipeline.segmentation.saliency import SaliencySegmenter
 from pipeline.training.ablation import BUDGET_S, ROWS, train_rows
 from pipeline.training.salient_data import load_pairs, split
 
-TABLES = ("codecs", "ablation", "segmentation", "labels", "roi", "crops")
+TABLES = ("codecs", "ablation", "segmentation", "labels", "roi", "crops", "colours")
 _NEED_MASKS = ("segmentation", "roi")
 _REGION_IMAGES = 20
+_COLOUR_STRIDE = 4  # every fourth image
 _LARGE = (4000, 6000)  # 24 megapixels
 _NETWORKS = ("salient",)
 _LABEL_SOURCES = ("salient+rate", "rate")
@@ -101,7 +103,8 @@ class _Evaluation:
 
     def codecs(self) -> list[dict[str, Any]]:
         """SEEC and its peers: rate and speed on each image set."""
-        measured = [self._measure(codec) for codec in make_codecs(CODEC_NAMES, default_model())]
+        codecs = make_codecs(CODEC_NAMES, [our_codec(default_model())])
+        measured = [self._measure(codec) for codec in codecs]
         return [rows[name] for name in self._sets for rows in measured]
 
     def ablation(self) -> dict[str, Any]:
@@ -168,6 +171,22 @@ class _Evaluation:
 
         return _kept(self._folder / "crops.json", measured)
 
+    def colours(self) -> list[dict[str, Any]]:
+        """Colour sets: the image sets as they are, and photographs through JPEG and video."""
+        made = [("validation", name, make) for name, make in colour_tests.SETS.items()]
+        others = [
+            (name, name, colour_tests.SETS["as they are"])
+            for name in self._sets
+            if name != "validation"
+        ]
+        return [
+            _kept(
+                self._folder / f"colours of {image_set}, {name}.json",
+                partial(_colour_figures, name, self._sets[image_set], make),
+            )
+            for image_set, name, make in made + others
+        ]
+
     def _masked(self, table: str) -> Path:
         if self._settings.masked is None:
             raise click.UsageError(f"the table {table} needs --masked FOLDER")
@@ -183,7 +202,7 @@ class _Evaluation:
             with progress(f"{codec.name} on {name}", len(paths), "images") as shown:
                 result = measure_folder(name, paths, [codec], shown.advance)
             (row,) = result.rows()
-            return row.as_dict() | {"size_bytes": result.total_bytes(codec.name)}
+            return row.as_dict()
 
         return _kept(self._folder / f"{codec.name} on {name}.json", measure)
 
@@ -201,6 +220,13 @@ def _label_costs(source: str, image_set: str, paths: Sequence[Path]) -> dict[str
             total.update(asdict(label_maps.measure(segmenter, [read_pixels(path)])))
             shown.advance()
     return {"source": source, "folder": image_set, **total}
+
+
+def _colour_figures(
+    name: str, paths: Sequence[Path], make: Callable[[Pixels], Pixels]
+) -> dict[str, Any]:
+    images = [read_pixels(path) for path in paths[::_COLOUR_STRIDE]]
+    return asdict(colour_tests.measure(name, [make(i) for i in images if i.ndim == 3]))
 
 
 def _refuse_another(file: Path, settings: Settings) -> None:

@@ -1,6 +1,6 @@
-"""The codecs that are compared, each restricted to one thread."""
+"""The codecs that are compared, peers on one thread each."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 import pipeline.codec
 from pipeline.codec import Model
+from pipeline.codec.encoder import ColourSetChoice
 
 Pixels = NDArray[np.uint8]
 OURS = "seec"
@@ -29,25 +30,34 @@ class Codec:
     decode: Callable[[bytes], Pixels]
 
 
-def make_codecs(names: tuple[str, ...], model: Model) -> list[Codec]:
-    """The codecs of these names, ready to run: `model` is SEEC's.
+def make_codecs(names: Sequence[str], ours: Sequence[Codec] = ()) -> list[Codec]:
+    """The codecs of these names, ready to run; `ours` stand where OURS does.
 
     Raises ValueError for a name that is not in CODEC_NAMES.
     """
     check_names(names)
-    return [_ours(model) if name == OURS else _PEERS[name] for name in names]
+    return [codec for name in names for codec in (ours if name == OURS else (_PEERS[name],))]
 
 
-def check_names(names: tuple[str, ...]) -> None:
+def check_names(names: Sequence[str]) -> None:
     """ValueError that lists the codecs there are, for a name that is not in CODEC_NAMES."""
     unknown = [name for name in names if name not in CODEC_NAMES]
     if unknown:
         raise ValueError(f"no codec {', '.join(unknown)}; there are {', '.join(CODEC_NAMES)}")
 
 
-def _ours(model: Model) -> Codec:
-    encode = partial(pipeline.codec.encode, model=model)
-    return Codec(OURS, encode, partial(pipeline.codec.decode, models={model.id: model}))
+def our_codec(
+    model: Model, name: str = OURS, *, colour_set: ColourSetChoice = "auto", threads: int = 1
+) -> Codec:
+    """SEEC with these weights. threads: tile groups of an image that are worked on at once."""
+    encode = partial(pipeline.codec.encode, model=model, colour_set=colour_set, threads=threads)
+    decode = partial(pipeline.codec.decode, models={model.id: model}, threads=threads)
+    return Codec(name, encode, decode)
+
+
+def is_ours(name: str) -> bool:
+    """Whether a codec of this name is SEEC: the name is OURS, or begins with it and a hyphen."""
+    return name.partition("-")[0] == OURS
 
 
 def _jpegxl(effort: int) -> Codec:

@@ -1,7 +1,5 @@
 """What a model costs its decoder, counted and not timed."""
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
@@ -10,6 +8,7 @@ from pipeline.codec.profile import INPUTS, Profile
 from pipeline.codec.transforms import (
     HYPER_STRIDE,
     LATENT_STRIDE,
+    Shapes,
     hyper_synthesis,
     synthesis,
 )
@@ -41,29 +40,23 @@ def _side_multiplications(p: Profile) -> int:
     return round(counted.total / (HYPER_STRIDE * LATENT_STRIDE) ** 2)
 
 
-@dataclass
-class _Counting:
-    """An arithmetic (`pipeline.codec.transforms`) that computes nothing and counts."""
+class _Counting(Shapes):
+    """An arithmetic that computes nothing and counts multiplications."""
 
-    total: int = 0
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = 0
 
     def layer(self, name: str, x: Tensor, out: int, kernel: int = 1, stride: int = 1) -> Tensor:
-        n, c, h, w = x.shape
-        y = x.new_empty((n, out, h // stride, w // stride))
-        self.total += y.numel() * c * kernel**2
+        y = super().layer(name, x, out, kernel, stride)
+        self.total += y.numel() * x.shape[1] * kernel**2
         return y
-
-    def leak(self, x: Tensor) -> Tensor:
-        return x
-
-    def add(self, a: Tensor, b: Tensor) -> Tensor:
-        return a
 
     def normalise(self, name: str, x: Tensor, *, inverse: bool) -> Tensor:
         self.total += x.numel()
-        return self.layer(name, x, x.shape[1])
+        return super().normalise(name, x, inverse=inverse)
 
     def attend(self, name: str, qkv: Tensor, heads: int, window: int, shift: int) -> Tensor:
-        values = qkv[:, : qkv.shape[1] // 3]
+        values = super().attend(name, qkv, heads, window, shift)
         self.total += 2 * values.numel() * window**2
         return values

@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.codec import Encoder, Model, default_model
+from pipeline.codec.decoder import read_front
 from pipeline.codec.encoder import BLOCK_SHIFT
-from pipeline.codec.entropy import decode_labels, encode_labels
+from pipeline.codec.entropy import encode_labels
 from pipeline.codec.labels import blocks_from_map
 from pipeline.segmentation import LabelMap, Segmenter
 from pipeline.segmentation.protocol import Pixels
-from schemas.container import SectionKind, parse
+from schemas.container import parse, read_index, reader
 
 # What JPEG XL may choose from: on a few hundred bytes, more effort is not always smaller.
 _EFFORTS = (7, 9, 10)
@@ -66,24 +67,8 @@ def chosen_blocks(
     if labels is not None and not regions:
         return blocks_from_map(labels, BLOCK_SHIFT, model.profile.experts)
     (blob,) = Encoder(model).encode_batch([image], [labels], regions=regions)
-    return coded_blocks(blob, model.profile.experts)
-
-
-def coded_blocks(blob: bytes, experts: int) -> NDArray[np.uint8]:
-    """The label of each block of a `.seec` file, [rows, columns] uint8."""
-    container = parse(blob)
-    edge = 1 << container.block_shift
-    rows, columns = -(-container.height // edge), -(-container.width // edge)
-    for section in container.sections:
-        if section.kind is SectionKind.LABELS:
-            return decode_labels(section.payload, rows, columns, experts)
-    return np.zeros((rows, columns), np.uint8)
-
-
-def enlarged(blocks: NDArray[np.uint8], height: int, width: int) -> LabelMap:
-    """A label per pixel, [height, width] uint8, from one per block."""
-    edge = 1 << BLOCK_SHIFT
-    return blocks.repeat(edge, 0)[:height].repeat(edge, 1)[:, :width]
+    sections = parse(blob).sections
+    return read_front(read_index(reader(blob)), sections.__getitem__, model).maps.labels
 
 
 def _jpegxl_size_bytes(blocks: NDArray[np.uint8]) -> int:

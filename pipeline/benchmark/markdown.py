@@ -22,7 +22,7 @@ def evaluation_lines(figures: Figures) -> Iterator[str]:
 def codec_table(rows: Sequence[Figures]) -> Iterator[str]:
     """Rate and speed of codecs: one table for each image set.
 
-    rows: `Row.as_dict()` of the measurements, with `size_bytes`.
+    rows: `Row.as_dict()` of the measurements.
     """
     for folder in dict.fromkeys(row["folder"] for row in rows):
         of_set = {row["codec"]: row for row in rows if row["folder"] == folder}
@@ -149,6 +149,25 @@ def crop_table(crop: Figures) -> Iterator[str]:
     yield from _table(headings, iter([whole, *parts]))
 
 
+def colour_table(rows: Sequence[Figures]) -> Iterator[str]:
+    """What colour sets bring."""
+    headings = ("images", "with a colour set", "without, bpsp", "with, bpsp", "change")
+    headings += ("time to encode", "of it to find the set")
+    lines = (
+        (
+            row["images"],
+            f"{row['found']} of {row['count']}",
+            f"{row['bpsp_without']:.3f}",
+            f"{row['bpsp']:.3f}",
+            f"{row['bpsp'] / row['bpsp_without'] - 1:+.1%}",
+            f"{row['seconds'] / row['seconds_without']:.2f} x",
+            f"{row['seconds_to_find'] / row['seconds']:.0%}",
+        )
+        for row in rows
+    )
+    yield from _table(headings, lines)
+
+
 def _background(error: int | None) -> str:
     return "lossless" if error is None else describe(error)
 
@@ -173,4 +192,5 @@ _TABLES: dict[str, tuple[str, Callable[[Any], Iterator[str]]]] = {
     "labels": ("Label maps", label_table),
     "roi": ("Regions of interest", region_table),
     "crops": ("Random access", crop_table),
+    "colours": ("Colour sets", colour_table),
 }

@@ -1,93 +1,17 @@
 """Rate and speed of codecs on folders of images, every decode checked."""
 
+import hashlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from pipeline.benchmark.codecs import Codec, Pixels
+from pipeline.benchmark.results import FolderResult, Sample
 from schemas.errors import DigestMismatch, UnreadableImage
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One image through one codec."""
-
-    image: str
-    codec: str
-    width: int
-    height: int
-    channels: int
-    size_bytes: int
-    encode_s: float
-    decode_s: float
-
-    @property
-    def rate_bpsp(self) -> float:
-        """Coded bits per sub-pixel; a gray pixel is one sub-pixel."""
-        return 8 * self.size_bytes / (self.width * self.height * self.channels)
-
-
-@dataclass(frozen=True)
-class Row:
-    """One folder through one codec, as a reader of the JSON output sees it.
-
-    bpsp: mean over images. Speeds: megapixels of all images over the seconds of all calls.
-    """
-
-    folder: str
-    codec: str
-    images: int
-    megapixels: float
-    bpsp: float
-    encode_mp_per_s: float
-    decode_mp_per_s: float
-
-    def as_dict(self) -> dict[str, Any]:
-        """All fields."""
-        return asdict(self)
-
-
-@dataclass(frozen=True)
-class FolderResult:
-    """All samples of a folder. skipped: files that no codec was given."""
-
-    folder: str
-    samples: tuple[Sample, ...]
-    skipped: tuple[str, ...]
-
-    def of(self, codec: str) -> list[Sample]:
-        """The samples of one codec."""
-        return [s for s in self.samples if s.codec == codec]
-
-    def total_bytes(self, codec: str) -> int:
-        """Size of all images of the folder together."""
-        return sum(s.size_bytes for s in self.of(codec))
-
-    def worst(self, codec: str) -> Sample:
-        """The sample with the most bits per sub-pixel."""
-        return max(self.of(codec), key=lambda s: s.rate_bpsp)
-
-    def rows(self) -> list[Row]:
-        """One row for each codec, in the order they ran."""
-        return [self._row(codec) for codec in dict.fromkeys(s.codec for s in self.samples)]
-
-    def _row(self, codec: str) -> Row:
-        samples = self.of(codec)
-        megapixels = sum(s.width * s.height for s in samples) / 1e6
-        return Row(
-            folder=self.folder,
-            codec=codec,
-            images=len(samples),
-            megapixels=megapixels,
-            bpsp=sum(s.rate_bpsp for s in samples) / len(samples),
-            encode_mp_per_s=megapixels / sum(s.encode_s for s in samples),
-            decode_mp_per_s=megapixels / sum(s.decode_s for s in samples),
-        )
 
 
 def measure_folder(
@@ -102,8 +26,7 @@ def measure_folder(
     Raises DigestMismatch if a codec does not give the pixels back.
     """
     for codec in codecs:
-        # Loading code, tables and weights is not the codec's speed.
-        measure_image(codec, "warm-up", np.zeros((8, 8, 3), np.uint8))
+        warm_up(codec)
     samples: list[Sample] = []
     skipped: list[str] = []
     for path in paths:
@@ -117,29 +40,67 @@ def measure_folder(
     return FolderResult(folder, tuple(samples), tuple(skipped))
 
 
+def warm_up(codec: Codec) -> None:
+    """Have it load its code, tables and weights: they are not its speed."""
+    measure_image(codec, "warm-up", np.zeros((8, 8, 3), np.uint8))
+
+
 def measure_image(codec: Codec, name: str, pixels: Pixels) -> Sample:
     """Encode and decode one image; only the two calls are timed.
 
     pixels: [H, W] or [H, W, 3] uint8. Raises DigestMismatch.
     """
-    start = time.perf_counter()
+    start = Times.now()
     blob = codec.encode(pixels)
-    encoded = time.perf_counter()
+    encoded = Times.now()
     decoded = codec.decode(blob)
-    end = time.perf_counter()
-    if not _same(pixels, decoded):
-        raise DigestMismatch(f"{name}: {codec.name} does not give its pixels back")
+    end = Times.now()
+    check_pixels(codec, name, pixels, decoded)
     height, width = pixels.shape[:2]
-    channels = 1 if pixels.ndim == 2 else 3
-    size, encode_s, decode_s = len(blob), encoded - start, end - encoded
-    return Sample(name, codec.name, width, height, channels, size, encode_s, decode_s)
+    encode, decode = encoded - start, end - encoded
+    return Sample(
+        image=name,
+        codec=codec.name,
+        width=width,
+        height=height,
+        channels=1 if pixels.ndim == 2 else 3,
+        size_bytes=len(blob),
+        blob_digest=hashlib.sha256(blob).hexdigest(),
+        encode_s=encode.clock_s,
+        decode_s=decode.clock_s,
+        encode_cpu_s=encode.cpu_s,
+        decode_cpu_s=decode.cpu_s,
+    )
 
 
-def _same(pixels: Pixels, decoded: Pixels) -> bool:
-    """Equal, where a codec without gray may return three equal channels."""
+@dataclass(frozen=True)
+class Times:
+    """Seconds by the clock, and of CPU time of all threads of this process.
+
+    On a machine that others use as well, the clock runs on while the process waits.
+    """
+
+    clock_s: float = 0.0
+    cpu_s: float = 0.0
+
+    @classmethod
+    def now(cls) -> "Times":
+        """Since some instant in the past; differences count."""
+        return cls(time.perf_counter(), time.process_time())
+
+    def __add__(self, other: "Times") -> "Times":
+        return Times(self.clock_s + other.clock_s, self.cpu_s + other.cpu_s)
+
+    def __sub__(self, other: "Times") -> "Times":
+        return Times(self.clock_s - other.clock_s, self.cpu_s - other.cpu_s)
+
+
+def check_pixels(codec: Codec, name: str, pixels: Pixels, decoded: Pixels) -> None:
+    """DigestMismatch unless equal; a codec without gray may return three equal channels."""
     if pixels.ndim == 2 and decoded.ndim == 3:
         pixels = np.stack([pixels] * decoded.shape[2], -1)
-    return np.array_equal(pixels, decoded)
+    if not np.array_equal(pixels, decoded):
+        raise DigestMismatch(f"{name}: {codec.name} does not give its pixels back")
 
 
 def read_pixels(path: Path) -> Pixels:

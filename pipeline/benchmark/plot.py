@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.benchmark.codecs import OURS
-from pipeline.benchmark.measure import Row
+from pipeline.benchmark.codecs import is_ours
+from pipeline.benchmark.results import Row
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _SPEEDS = (("encode_mp_per_s", "encoding"), ("decode_mp_per_s", "decoding"))
+_SVG: Any = {"svg.fonttype": "none", "svg.hashsalt": "seec"}  # text stays text
 
 
 def plot(rows: Sequence[Row], target: Path) -> None:
@@ -18,6 +19,7 @@ def plot(rows: Sequence[Row], target: Path) -> None:
 
     target: the suffix decides the format. Raises ImportError without matplotlib.
     """
+    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     folders = list(dict.fromkeys(row.folder for row in rows))
@@ -29,16 +31,22 @@ def plot(rows: Sequence[Row], target: Path) -> None:
             axes.set_title(f"{folder}, {verb}, one thread")
         line[0].set_ylabel("bits per sub-pixel (less is better)")
         line[-1].legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False)
-    figure.savefig(target, dpi=120)
+    with rc_context(_SVG):
+        figure.savefig(target, dpi=120)
 
 
 def _panel(axes: "Axes", rows: Sequence[Row], speed: str) -> None:
+    from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
+
     for row in rows:
-        marker, size = ("*", 15) if row.codec == OURS else ("o", 8)
+        marker, size = ("*", 15) if is_ours(row.codec) else ("o", 8)
         axes.semilogx(
             getattr(row, speed), row.bpsp, marker, markersize=size, linestyle="", label=row.codec
         )
     axes.margins(0.1)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(FormatStrFormatter("%g"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("megapixels per second")
     axes.grid(visible=True, which="both", alpha=0.25)
 
@@ -71,5 +79,5 @@ def plot_ablation(lines: Sequence[Mapping[str, Any]], target: Path) -> None:
     axes.margins(x=0.2)
     axes.set_xlabel("bits per sub-pixel against one expert, % (less is better)")
     axes.legend(frameon=False)
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "seec"}):  # text stays text
+    with rc_context(_SVG):
         figure.savefig(target, dpi=120)

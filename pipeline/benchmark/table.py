@@ -1,72 +1,123 @@
-"""Results as text for a terminal."""
+"""Results as Markdown tables that a terminal shows well, too."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from pipeline.benchmark.codecs import OURS, STRONGEST_PEER
-from pipeline.benchmark.measure import FolderResult
+from pipeline.benchmark.codecs import STRONGEST_PEER, is_ours
+from pipeline.benchmark.results import FolderResult
+
+_ANY_WIDTH = 10_000  # a row is a line, however long
+_HEADINGS = (
+    "bpsp",
+    "bytes",
+    f"of {STRONGEST_PEER}",
+    "encode MP/s",
+    "decode MP/s",
+    "encode MP/CPU s",
+    "decode MP/CPU s",
+    "worst bpsp",
+    "of image",
+)
+_PARALLEL_HEADINGS = (
+    "threads",
+    "beside each other",
+    "encode MP/s",
+    "gain",
+    "decode MP/s",
+    "gain",
+    "encode MP/CPU s",
+    "decode MP/CPU s",
+)
 
 
-def table_lines(results: Sequence[FolderResult], width: int = 100) -> list[str]:
-    """A table for each folder, `width` columns wide, with its worst cases below."""
-    sink = io.StringIO()
-    console = Console(file=sink, width=width, highlight=False)
-    for result in results:
-        console.print(_table(result))
-        for line in _footer(result):
-            console.print(line, markup=False, soft_wrap=True)
-    return [line.rstrip() for line in sink.getvalue().splitlines()]
+def table_lines(results: Sequence[FolderResult]) -> list[str]:
+    """One or two tables for each folder, with its worst cases below."""
+    return [line for result in results for line in _folder_lines(result)]
 
 
-def _table(result: FolderResult) -> Table:
+def _folder_lines(result: FolderResult) -> list[str]:
     rows = result.rows()
     scope = f"{rows[0].images} images, {rows[0].megapixels:.1f} MP" if rows else "no images"
-    table = Table(title=f"{result.folder}: {scope}", title_justify="left", box=box.SIMPLE)
-    table.add_column("codec")
-    for heading in ("bpsp", "bytes", "size", "encode MP/s", "decode MP/s", "worst bpsp"):
-        table.add_column(heading, justify="right")
-    table.add_column("of image")
-    smallest = min((r.bpsp for r in rows), default=0)
+    lines = [f"### {result.folder}: {scope}", ""]
+    if rows:
+        lines += [*_aligned(("codec", *_HEADINGS), _cells(result)), ""]
+    if result.parallel:
+        lines += [*_aligned(("codec", *_PARALLEL_HEADINGS), _parallel_cells(result)), ""]
+    return [*lines, *_footer(result)]
+
+
+def _cells(result: FolderResult) -> Iterable[Sequence[str]]:
+    rows = result.rows()
+    smallest = min(r.bpsp for r in rows)
     reference = result.total_bytes(STRONGEST_PEER)
     for row in rows:
-        total = result.total_bytes(row.codec)
         worst = result.worst(row.codec)
-        table.add_row(
-            row.codec,
+        yield (
+            f"**{row.codec}**" if row.bpsp == smallest else row.codec,
             f"{row.bpsp:.3f}",
-            f"{total:,}",
-            f"{total / reference:.1%}" if reference else "",
+            f"{row.size_bytes:,}",
+            f"{row.size_bytes / reference:.1%}" if reference else "",
             f"{row.encode_mp_per_s:.3g}",
             f"{row.decode_mp_per_s:.3g}",
+            f"{row.encode_mp_per_cpu_s:.3g}",
+            f"{row.decode_mp_per_cpu_s:.3g}",
             f"{worst.rate_bpsp:.3f}",
             worst.image,
-            style="bold" if row.bpsp == smallest else None,
         )
-    return table
+
+
+def _parallel_cells(result: FolderResult) -> Iterable[Sequence[str]]:
+    for p in result.parallel:
+        yield (
+            p.codec,
+            f"{p.threads}",
+            p.beside,
+            f"{p.encode_mp_per_s:.3g}",
+            f"{p.encode_gain:.2f}",
+            f"{p.decode_mp_per_s:.3g}",
+            f"{p.decode_gain:.2f}",
+            f"{p.encode_mp_per_cpu_s:.3g}",
+            f"{p.decode_mp_per_cpu_s:.3g}",
+        )
+
+
+def _aligned(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """A Markdown table, numbers to the right."""
+    table = Table(box=box.MARKDOWN)
+    for number, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if number else "left")
+    for row in rows:
+        table.add_row(*(Text(cell.replace("|", "\\|")) for cell in row))
+    sink = io.StringIO()
+    Console(file=sink, width=_ANY_WIDTH, color_system=None).print(table)
+    return [line.strip() for line in sink.getvalue().splitlines() if line.strip()]
 
 
 def _footer(result: FolderResult) -> list[str]:
     codecs = [row.codec for row in result.rows()]
     lines = [
-        "bpsp: mean over images of coded bits per sub-pixel. Every decode gave its pixels back."
+        "bpsp: mean over images of coded bits per sub-pixel. Every decode gave its pixels back.",
+        "Speeds are those of one thread, by the clock and by CPU time.",
     ]
     if STRONGEST_PEER in codecs:
-        lines.append(f"size: all bytes, relative to {STRONGEST_PEER}.")
-    if OURS in codecs and STRONGEST_PEER in codecs:
-        lines.append(_against_peer(result))
+        lines.append(f"of {STRONGEST_PEER}: all bytes, relative to its.")
+        lines += [_against_peer(result, name) for name in codecs if is_ours(name)]
+    if result.parallel:
+        lines.append("gain: times the speed of one thread. More threads gave the same bytes.")
     lines += [f"skipped {reason}" for reason in result.skipped]
     return [*lines, ""]
 
 
-def _against_peer(result: FolderResult) -> str:
-    peers = {s.image: s.size_bytes for s in result.of(STRONGEST_PEER)}
-    ratio, image = max((s.size_bytes / peers[s.image], s.image) for s in result.of(OURS))
-    wins = sum(s.size_bytes < peers[s.image] for s in result.of(OURS))
+def _against_peer(result: FolderResult, name: str) -> str:
+    pairs = list(zip(result.of(name), result.of(STRONGEST_PEER), strict=True))
+    ratio, image = max((ours.size_bytes / peer.size_bytes, ours.image) for ours, peer in pairs)
+    wins = sum(ours.size_bytes < peer.size_bytes for ours, peer in pairs)
     return (
-        f"{OURS} is smaller than {STRONGEST_PEER} on {wins} of {len(peers)} images; "
+        f"{name} is smaller than {STRONGEST_PEER} on {wins} of {len(pairs)} images; "
         f"least favourable: {image}, {ratio:.1%} of its size."
     )

@@ -14,7 +14,7 @@ from pipeline.benchmark.cost import multiplications, parameters
 from pipeline.benchmark.markdown import evaluation_lines
 from pipeline.benchmark.plot import plot_ablation
 from pipeline.codec import Encoder, default_model, load_model
-from pipeline.codec.profile import LITE, LITE_SIC, PAPER
+from pipeline.codec.profile import LITE_1, LITE_SIC, PAPER
 from pipeline.images.split import is_validation
 from pipeline.training.loop import Trainer
 from tests.pictures import textured
@@ -134,7 +134,7 @@ def test_the_segmentation_table_measures_the_test_split(photographs: Path, tmp_p
 
 def test_the_segmentation_table_needs_masks_and_all_tables_do_not(photographs: Path):
     assert "--masked" in call(photographs, "--table", "segmentation").stderr
-    assert evaluate._tables("all", None) == ("codecs", "ablation", "labels", "crops")
+    assert evaluate._tables("all", None) == ("codecs", "ablation", "labels", "crops", "colours")
 
 
 def test_models_of_four_experts_are_also_coded_with_labels_by_region():
@@ -148,13 +148,13 @@ def test_models_of_four_experts_are_also_coded_with_labels_by_region():
 
 
 def test_multiplications_count_one_expert():
-    assert multiplications(LITE) == 72 * 96 + 96 * 96 + 96 * 64 + 64 * 60
+    assert multiplications(LITE_1) == 72 * 96 + 96 * 96 + 96 * 64 + 64 * 60
 
 
 def test_side_information_costs_what_its_layers_ask_for():
     fusion, width, f = LITE_SIC.features * LITE_SIC.fused, LITE_SIC.transform, LITE_SIC.features
     last = 4 * f * 9 * width / 4  # g_s.6 gives four pixels for each of its places
-    assert multiplications(LITE_SIC) > multiplications(LITE) + fusion + last
+    assert multiplications(LITE_SIC) > multiplications(LITE_1) + fusion + last
     assert multiplications(PAPER) > multiplications(replace(PAPER, heads=0))
 
 
