@@ -19,7 +19,14 @@ from pipeline.benchmark.drawings.charts import (
     surface,
 )
 from pipeline.benchmark.drawings.ink import BLACK, INK, PAPER, WHITE, Pixels
-from pipeline.benchmark.drawings.interfaces import dashboard, icon, icons, swatches, window
+from pipeline.benchmark.drawings.interfaces import (
+    dashboard,
+    dialog,
+    icon,
+    icons,
+    swatches,
+    window,
+)
 from pipeline.benchmark.drawings.mixed import (
     article,
     few_colours,
@@ -31,6 +38,7 @@ from pipeline.benchmark.drawings.pages import (
     bilevel_page,
     gray_page,
     linked_page,
+    page,
     spreadsheet,
     terminal,
 )
@@ -43,7 +51,13 @@ from pipeline.benchmark.drawings.patterns import (
     repeats,
     sprites,
 )
-from pipeline.benchmark.drawings.shapes import fractal, gradient, line_drawing, shapes
+from pipeline.benchmark.drawings.shapes import (
+    fractal,
+    gradient,
+    line_drawing,
+    map_of_land,
+    shapes,
+)
 
 
 def drawings(photographs: Sequence[Pixels]) -> dict[str, Pixels]:

@@ -1,5 +1,7 @@
 """Charts."""
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
@@ -30,6 +32,7 @@ def _axes(image: Image.Image, ink: Colour) -> None:
 
 
 def line_chart(width: int, height: int, paper: Colour) -> Image.Image:
+    """Four walks of values, smooth lines over an even ground."""
     rng = np.random.default_rng(12)
     image, draw = canvas(width, height, paper)
     for number in range(4):
@@ -44,6 +47,7 @@ def line_chart(width: int, height: int, paper: Colour) -> Image.Image:
 
 
 def bar_chart(width: int, height: int, paper: Colour) -> Image.Image:
+    """Twelve bars in three colours, edges sharp."""
     rng = np.random.default_rng(13)
     image = Image.new("RGB", (width, height), paper)
     _axes(image, (90, 90, 90) if sum(paper) > 400 else (160, 170, 180))
@@ -56,6 +60,7 @@ def bar_chart(width: int, height: int, paper: Colour) -> Image.Image:
 
 
 def scatter() -> Image.Image:
+    """Seven hundred dots of four kinds, each with a rim."""
     rng = np.random.default_rng(14)
     image, draw = canvas(640, 480, WHITE)
     for x, y, kind in zip(*rng.normal(0, 1, (2, 700)), rng.integers(0, 4, 700), strict=True):
@@ -67,9 +72,10 @@ def scatter() -> Image.Image:
 
 
 def pie() -> Image.Image:
+    """Seven slices and their legend."""
     image, draw = canvas(480, 400, WHITE)
     shares = np.cumsum([0, 62, 80, 31, 44, 27, 70, 46])
-    for number, (start, end) in enumerate(zip(shares, shares[1:], strict=False)):
+    for number, (start, end) in enumerate(pairwise(shares)):
         draw.pieslice(box(60, 40, 380, 360), int(start), int(end), PALETTE[number], WHITE, 8)
         draw.rectangle(box(400, 60 + 26 * number, 414, 74 + 26 * number), PALETTE[number])
     image = smooth(image)
@@ -87,16 +93,19 @@ def _colour_map(values: NDArray[np.float64]) -> Pixels:
 
 
 def heat_map() -> Pixels:
+    """Cells of 20 x 20 pixels, each in a colour of the map."""
     cells = np.random.default_rng(15).random((20, 28))
     return np.repeat(np.repeat(_colour_map(cells), 20, 0), 20, 1)
 
 
 def surface() -> Pixels:
+    """A smooth function in the colours of the map."""
     y, x = np.mgrid[:400, :520] / 60.0
     return _colour_map((np.sin(x) * np.cos(y + 0.3 * x) + np.sin(0.7 * y) + 2) / 4)
 
 
 def contours() -> Pixels:
+    """The same function in ten flat steps."""
     y, x = np.mgrid[:400, :520] / 60.0
     values = (np.sin(x) * np.cos(y + 0.3 * x) + np.sin(0.7 * y) + 2) / 4
     return _colour_map(np.floor(values * 9) / 9)

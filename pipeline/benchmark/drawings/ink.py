@@ -73,15 +73,18 @@ WHITE, BLACK, INK, PAPER = (255, 255, 255), (0, 0, 0), (34, 34, 40), (250, 249, 
 
 @lru_cache
 def font(size: int) -> Font:
+    """The font that Pillow brings, edges smoothed; size in pixels."""
     return ImageFont.load_default(size)
 
 
 @lru_cache
 def fixed_font() -> Font:
+    """The bitmap font that Pillow brings, in two levels."""
     return ImageFont.load_default_imagefont()
 
 
 def sentence(rng: np.random.Generator, words: int) -> str:
+    """Random words with a capital and a full stop."""
     return " ".join(rng.choice(WORDS, words)).capitalize() + "."
 
 
@@ -89,17 +92,18 @@ def paragraphs(
     draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int], size: int, ink: Colour, seed: int
 ) -> None:
     """Fill a box (left, top, right, bottom) with ragged lines of text."""
-    rng, font = np.random.default_rng(seed), font(size)
+    rng, letters = np.random.default_rng(seed), font(size)
     left, top, right, bottom = box
     for y in range(top, bottom - size, size * 3 // 2):
         line = ""
-        while font.getlength(line + "mmmm") < (right - left):
+        while letters.getlength(line + "mmmm") < (right - left):
             line += f"{rng.choice(WORDS)} "
         ends = rng.random() < 0.12
-        draw.text((left, y), line[: len(line) // 2] + "." if ends else line, ink, font)
+        draw.text((left, y), line[: len(line) // 2] + "." if ends else line, ink, letters)
 
 
 def smooth(image: Image.Image) -> Image.Image:
+    """A canvas at the size it was asked for."""
     size = (image.width // SMOOTH, image.height // SMOOTH)
     return image.resize(size, Image.Resampling.BOX)
 
@@ -111,10 +115,12 @@ def canvas(width: int, height: int, colour: Colour) -> tuple[Image.Image, ImageD
 
 
 def box(left: float, top: float, right: float, bottom: float) -> list[float]:
+    """A box in the coordinates of a canvas."""
     return [SMOOTH * edge for edge in (left, top, right, bottom)]
 
 
 def blob(rng: np.random.Generator, x: float, y: float, radius: float) -> list[tuple[float, float]]:
+    """A closed curve around x, y in the coordinates of a canvas."""
     angle = np.linspace(0, 2 * np.pi, 60)
     wobble = 1 + sum(
         rng.normal(0, 0.12) * np.sin(k * angle + rng.uniform(0, 6)) for k in range(2, 7)

@@ -22,6 +22,7 @@ from pipeline.benchmark.drawings.ink import (
 
 
 def dialog() -> Image.Image:
+    """A form with round corners and two buttons."""
     image, draw = canvas(640, 420, (214, 219, 230))
     draw.rounded_rectangle(box(30, 30, 610, 390), 48, WHITE, (180, 184, 194), 4)
     draw.rounded_rectangle(box(30, 30, 610, 70), 48, (66, 99, 235))
@@ -80,6 +81,7 @@ def icon(size: int, seed: int) -> Image.Image:
 
 
 def icons() -> Image.Image:
+    """Eighty-eight icons in rows."""
     image = Image.new("RGB", (520, 392), (236, 233, 216))
     for number in range(88):
         image.paste(icon(36, number), (10 + number % 11 * 46, 12 + number // 11 * 46))
@@ -87,6 +89,7 @@ def icons() -> Image.Image:
 
 
 def dashboard() -> Image.Image:
+    """Figures, charts and a table on dark ground."""
     image = Image.new("RGB", (960, 640), (17, 24, 39))
     draw, rng = ImageDraw.Draw(image), np.random.default_rng(10)
     for number in range(4):
@@ -105,6 +108,7 @@ def dashboard() -> Image.Image:
 
 
 def swatches() -> Image.Image:
+    """Ninety-six flat colours with their names."""
     image = Image.new("RGB", (640, 480), PAPER)
     draw, rng = ImageDraw.Draw(image), np.random.default_rng(11)
     for number in range(96):

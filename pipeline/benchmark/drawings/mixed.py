@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from pipeline.benchmark.drawings.ink import INK, WHITE, Pixels, font, sentence
+from pipeline.benchmark.drawings.pages import page
 
 
 def _thumbnail(photograph: Pixels, width: int, height: int) -> Image.Image:
@@ -18,6 +19,7 @@ def _thumbnail(photograph: Pixels, width: int, height: int) -> Image.Image:
 
 
 def article(photographs: Sequence[Pixels]) -> Image.Image:
+    """A page of text with two photographs."""
     image = page(WHITE, INK, 14, 1, 31)
     image.paste(_thumbnail(photographs[0], 300, 220), (40, 300))
     image.paste(_thumbnail(photographs[1], 180, 120), (400, 560))
@@ -25,6 +27,7 @@ def article(photographs: Sequence[Pixels]) -> Image.Image:
 
 
 def gallery(photographs: Sequence[Pixels]) -> Image.Image:
+    """Six photographs on cards."""
     image = Image.new("RGB", (1000, 700), (248, 249, 250))
     draw, rng = ImageDraw.Draw(image), np.random.default_rng(32)
     draw.rectangle((0, 0, 1000, 56), (33, 37, 41))
@@ -40,6 +43,7 @@ def gallery(photographs: Sequence[Pixels]) -> Image.Image:
 
 
 def ordered_dither(photographs: Sequence[Pixels]) -> Pixels:
+    """A photograph in four levels a channel, dithered by a fixed pattern."""
     bayer = np.array([[0, 8, 2, 10], [12, 4, 14, 6], [3, 11, 1, 9], [15, 7, 13, 5]])
     pixels = np.asarray(_thumbnail(photographs[2], 320, 320)).astype(np.int64)
     return (
@@ -50,6 +54,8 @@ def ordered_dither(photographs: Sequence[Pixels]) -> Pixels:
 
 
 def few_colours(colours: int, dither: bool) -> Callable[[Sequence[Pixels]], Image.Image]:
+    """A drawing that shows a photograph in so many colours."""
+
     def draw(photographs: Sequence[Pixels]) -> Image.Image:
         kind = Image.Dither.FLOYDSTEINBERG if dither else Image.Dither.NONE
         small = _thumbnail(photographs[3], 320, 320)
@@ -60,4 +66,5 @@ def few_colours(colours: int, dither: bool) -> Callable[[Sequence[Pixels]], Imag
 
 
 def halftone(photographs: Sequence[Pixels]) -> Pixels:
+    """A photograph in black and white."""
     return np.asarray(_thumbnail(photographs[4], 320, 320).convert("1").convert("L"))

@@ -19,6 +19,7 @@ from pipeline.benchmark.drawings.ink import (
 
 
 def page(paper: Colour, ink: Colour, size: int, columns: int, seed: int) -> Image.Image:
+    """A heading over columns of text."""
     image = Image.new("RGB", (620, 800), paper)
     draw = ImageDraw.Draw(image)
     draw.text((40, 30), sentence(np.random.default_rng(seed), 4), ink, font(2 * size))
@@ -30,6 +31,7 @@ def page(paper: Colour, ink: Colour, size: int, columns: int, seed: int) -> Imag
 
 
 def linked_page() -> Image.Image:
+    """A page with links on a light ground."""
     image = page(WHITE, INK, 13, 1, 3)
     draw, rng = ImageDraw.Draw(image), np.random.default_rng(4)
     for y in range(100, 740, 90):
@@ -39,10 +41,12 @@ def linked_page() -> Image.Image:
 
 
 def gray_page() -> Pixels:
+    """A page in levels of gray."""
     return np.asarray(page(WHITE, BLACK, 15, 1, 9).convert("L"))
 
 
 def bilevel_page() -> Image.Image:
+    """Lines of text in black and white."""
     image = Image.new("RGB", (640, 480), WHITE)
     draw, rng = ImageDraw.Draw(image), np.random.default_rng(5)
     for y in range(10, 470, 12):
@@ -51,6 +55,7 @@ def bilevel_page() -> Image.Image:
 
 
 def terminal(rows: int, seed: int) -> Image.Image:
+    """Numbered lines of text in colours, on dark ground."""
     rng = np.random.default_rng(seed)
     image = Image.new("RGB", (800, rows * 14 + 8), (30, 30, 46))
     draw = ImageDraw.Draw(image)
@@ -64,6 +69,7 @@ def terminal(rows: int, seed: int) -> Image.Image:
 
 
 def spreadsheet() -> Image.Image:
+    """Words and numbers in a grid."""
     rng = np.random.default_rng(6)
     image = Image.new("RGB", (900, 600), WHITE)
     draw = ImageDraw.Draw(image)

@@ -17,6 +17,7 @@ def _sprite(seed: int, size: int = 16) -> Pixels:
 
 
 def sprites(scale: int) -> Pixels:
+    """Figures in rows; scale: pixels of the image for one of a figure."""
     rows = [np.concatenate([_sprite(12 * r + c) for c in range(12)], 1) for r in range(9)]
     return np.repeat(np.repeat(np.concatenate(rows), scale, 0), scale, 1)
 
@@ -32,6 +33,7 @@ def game() -> Pixels:
 
 
 def matrix_code(modules: int, scale: int) -> Pixels:
+    """Random modules with finder patterns; scale: pixels of a module."""
     bits = np.random.default_rng(21).integers(0, 2, (modules, modules)).astype(np.uint8)
     finder = np.pad(np.pad(np.ones((3, 3)), 1), 1, constant_values=1)
     for y, x in ((0, 0), (0, modules - 7), (modules - 7, 0)):
@@ -40,6 +42,7 @@ def matrix_code(modules: int, scale: int) -> Pixels:
 
 
 def bar_code() -> Pixels:
+    """Bars of random widths."""
     widths = np.random.default_rng(22).integers(1, 5, 120)
     bars = np.repeat(np.arange(120) % 2 * 255, 2 * widths).astype(np.uint8)
     return np.pad(np.repeat(bars[None], 160, 0), 20, constant_values=255)
@@ -50,11 +53,13 @@ def repeats() -> Pixels:
     motif, draw = canvas(53, 37, (245, 240, 225))
     rng = np.random.default_rng(23)
     for number in range(6):
-        draw.polygon(blob(rng, *rng.uniform(8, 32, 2), 7), PALETTE[number])
+        x, y = rng.uniform(8, 32, 2)
+        draw.polygon(blob(rng, x, y, 7), PALETTE[number])
     return np.tile(np.asarray(smooth(motif)), (14, 12, 1))
 
 
 def hatching() -> Pixels:
+    """Four patterns of lines and dots in squares."""
     y, x = np.mgrid[:420, :560]
     which = (y // 70 + x // 70) % 4
     kinds = np.stack(

@@ -18,12 +18,15 @@ from pipeline.benchmark.drawings.ink import (
 
 
 def map_of_land() -> Image.Image:
+    """Land, woods, roads and names."""
     rng = np.random.default_rng(16)
     image, draw = canvas(800, 600, (170, 211, 223))
     for _ in range(7):
-        draw.polygon(blob(rng, *rng.uniform(100, 700, 2) * (1, 0.8), 170), (242, 239, 233))
+        x, y = rng.uniform(100, 700, 2) * (1, 0.8)
+        draw.polygon(blob(rng, x, y, 170), (242, 239, 233))
     for _ in range(14):
-        draw.polygon(blob(rng, *rng.uniform(50, 750, 2) * (1, 0.8), 45), (200, 230, 185))
+        x, y = rng.uniform(50, 750, 2) * (1, 0.8)
+        draw.polygon(blob(rng, x, y, 45), (200, 230, 185))
     for number in range(40):
         ends = rng.uniform(0, 600, 4) * (1.33, 1, 1.33, 1)
         width = (4, 4, 4, 9)[number % 4]
@@ -32,21 +35,24 @@ def map_of_land() -> Image.Image:
     image = smooth(image)
     text = ImageDraw.Draw(image)
     for _ in range(45):
-        place = tuple(int(v) for v in rng.uniform(20, 560, 2) * (1.33, 1))
-        text.text(place, str(rng.choice(WORDS)).title(), (70, 60, 60), font(12), stroke_width=1,
-                  stroke_fill=WHITE)  # fmt: skip
+        x, y = rng.uniform(20, 560, 2) * (1.33, 1)
+        name, ink = str(rng.choice(WORDS)).title(), (70, 60, 60)
+        text.text((int(x), int(y)), name, ink, font(12), stroke_width=1, stroke_fill=WHITE)
     return image
 
 
 def line_drawing() -> Pixels:
+    """Smooth black curves on white."""
     rng = np.random.default_rng(17)
     image, draw = canvas(640, 520, WHITE)
     for _ in range(26):
-        draw.line(blob(rng, *rng.uniform(80, 560, 2) * (1, 0.8), rng.uniform(20, 120)), BLACK, 5)
+        x, y = rng.uniform(80, 560, 2) * (1, 0.8)
+        draw.line(blob(rng, x, y, rng.uniform(20, 120)), BLACK, 5)
     return np.asarray(smooth(image).convert("L"))
 
 
 def shapes() -> Image.Image:
+    """Discs and blobs in ten colours."""
     rng = np.random.default_rng(18)
     image, draw = canvas(640, 480, (255, 250, 235))
     for number in range(40):
@@ -60,6 +66,7 @@ def shapes() -> Image.Image:
 
 
 def gradient(kind: str) -> Pixels:
+    """A gradient: linear, radial or gray."""
     y, x = np.mgrid[:360, :480]
     if kind == "linear":
         return np.stack([x * 255 // 479, 60 + y // 3, 255 - x * 200 // 479], -1).astype(np.uint8)
@@ -71,6 +78,7 @@ def gradient(kind: str) -> Pixels:
 
 
 def fractal() -> Pixels:
+    """A fractal in 49 random colours."""
     y, x = np.mgrid[:400, :520]
     c = (x - 360) / 180 + 1j * (y - 200) / 180
     z, count = np.zeros_like(c), np.zeros(c.shape, np.int64)
