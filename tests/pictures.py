@@ -1,11 +1,21 @@
 """Small pictures that tests draw for themselves, the same on every machine."""
 
+from typing import TypedDict
+
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.codec.colours.chroma import Chroma
 from pipeline.codec.colours.family import Family
 from pipeline.codec.colours.presets import JFIF
+
+
+class Cut(TypedDict, total=False):
+    """How an encoder is to cut a picture."""
+
+    tile_size: int
+    tiles_per_group: int
+    block_shift: int
 
 
 def textured(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:

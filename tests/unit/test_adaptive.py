@@ -35,8 +35,9 @@ def canvases(image: np.ndarray, tile_size: int, per_group: int = 1) -> list[Grou
     """The full canvases of an image, labels 0."""
     pixels = image[..., None] if image.ndim == 2 else image
     groups = []
-    for tiles in tile_groups(*image.shape[:2], tile_size, per_group):
-        maps = BlockMaps.blank(*image.shape[:2], 3)
+    height, width = image.shape[:2]
+    for tiles in tile_groups(height, width, tile_size, per_group):
+        maps = BlockMaps.blank(height, width, 3)
         groups.append(empty_canvas(tiles, border_colours(pixels, tiles), maps))
         fill_canvas(groups[-1], pixels, tiles)
     return groups

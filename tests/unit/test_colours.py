@@ -23,7 +23,7 @@ from pipeline.codec.insight import explain
 from pipeline.codec.tiles import tile_groups
 from schemas.container import reader
 from schemas.errors import SectionCorrupt
-from tests.pictures import gray, made_of_planes, textured
+from tests.pictures import Cut, gray, made_of_planes, textured
 
 
 def section_names(blob):
@@ -47,21 +47,23 @@ def test_every_family_is_found_and_saves_bytes(family):
 @pytest.mark.parametrize("chroma", Chroma)
 @pytest.mark.parametrize("shape", [(97, 111), (64, 150)])
 def test_chroma_is_coded_at_the_resolution_it_had(chroma, shape):
-    image = made_of_planes(*shape, chroma)
+    height, width = shape
+    image = made_of_planes(height, width, chroma)
     found = find_colour_set(image)
     assert found is not None
     assert found.colours.chroma is chroma
-    for options in ({"tile_size": 32}, {"tile_size": 48, "tiles_per_group": 3}, {}):
-        (blob,) = Encoder(default_model(), **options).encode_batch([image], [None])
+    cuts: list[Cut] = [{"tile_size": 32}, {"tile_size": 48, "tiles_per_group": 3}, {}]
+    for cut in cuts:
+        (blob,) = Encoder(default_model(), **cut).encode_batch([image], [None])
         assert section_names(blob)[0] == "colour_set"
         assert (decode(blob) == image).all()
 
 
 def test_kernels_and_thread_counts_agree():
     image = made_of_planes(30, 40, Chroma.TRIANGLE_BOTH)
-    options = {"tile_size": 16, "tiles_per_group": 3}
+    cut: Cut = {"tile_size": 16, "tiles_per_group": 3}
     blobs = {
-        Encoder(default_model(), device, threads, **options).encode_batch([image], [None])[0]
+        Encoder(default_model(), device, threads, **cut).encode_batch([image], [None])[0]
         for device, threads in (("cpu", 1), ("cpu", 3), ("torch:cpu", 1))
     }
     (blob,) = blobs
@@ -213,9 +215,10 @@ def test_any_bytes_are_exceptions_or_refused():
 @pytest.mark.parametrize("chroma", [None, *Chroma])
 @pytest.mark.parametrize("shape", [(1, 1), (33, 65), (64, 100), (130, 97)])
 def test_parts_of_tiles_never_share_a_place(chroma, shape):
-    sheet = Sheet(*shape, 3, 32, 4, chroma)
+    height, width = shape
+    sheet = Sheet(height, width, 3, 32, 4, chroma)
     covered = np.zeros(sheet.shape[:2], int)
-    (tiles,) = tile_groups(*shape, 32, 10**6)
+    (tiles,) = tile_groups(height, width, 32, 10**6)
     for tile in tiles:
         for part in sheet.tiles(tile):
             assert max(part.height, part.width) <= 32

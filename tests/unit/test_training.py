@@ -176,7 +176,9 @@ def test_without_coefficients_beta_stays_zero(data: TrainingData):
     trainer = Trainer(SMALL, settings, data)
     trainer.advance(1e9)
     first = 9 * SMALL.mixtures
-    for layer in (trainer.network.expert_output, trainer.average.expert_output):
+    for network in (trainer.network, trainer.average):
+        assert isinstance(network, SeecNetwork)
+        layer = network.expert_output
         assert not layer.weight[:, first:].any()
         assert not layer.bias[:, first:].any()
         assert layer.weight[:, :first].any()

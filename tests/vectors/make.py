@@ -15,14 +15,14 @@ from pipeline.codec import Background, Encoder, Model, decode, default_model, lo
 from pipeline.codec.colours.chroma import Chroma
 from pipeline.codec.colours.presets import PHOTO_CD
 from pipeline.images.digest import pixel_digest
-from tests.pictures import gray, made_of_planes, screenshot, textured
+from tests.pictures import Cut, gray, made_of_planes, screenshot, textured
 from tests.vectors.drawn import STORED, UNSTORED, draw_model, unstored_model
 
 FOLDER = Path(__file__).parent
 TINY = FOLDER / "tiny.safetensors"
 
 Image = NDArray[np.uint8]
-Case = tuple[Image, Image | None, dict[str, int]]
+Case = tuple[Image, Image | None, Cut]
 PROFILE_CASE: Case = (textured(20, 33), None, {"tile_size": 64})
 
 
@@ -68,7 +68,7 @@ def colour_sets() -> dict[str, Case]:
         (i.astype(np.int32) * 3 // 2 - 60).clip(0, 255) for i in (textured(30, 34), gray(40, 36))
     ]
     rgb_levels, gray_levels = (i.astype(np.uint8) for i in stretched)
-    cut = {"tile_size": 16, "tiles_per_group": 4}
+    cut: Cut = {"tile_size": 16, "tiles_per_group": 4}
     return {
         "colours-triangles": (halved, None, cut),
         "colours-columns": (made_of_planes(18, 40, Chroma.TRIANGLE_COLUMNS), None, {}),
@@ -81,7 +81,7 @@ def colour_sets() -> dict[str, Case]:
 
 def screens() -> dict[str, Case]:
     """Image, label map and encoder options of every screen coded golden file."""
-    cut = {"tile_size": 16, "tiles_per_group": 4}
+    cut: Cut = {"tile_size": 16, "tiles_per_group": 4}
     dots = 255 * np.random.default_rng(8).integers(0, 2, (21, 40), np.uint8)
     return {
         "screen": (screenshot(60, 70), None, {}),

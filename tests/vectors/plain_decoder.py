@@ -464,7 +464,7 @@ class ColourSet:
         self.slot = -(-ends[0] >> b) << b
         self.rows, self.columns = 3 * self.slot, ends[1]
 
-    def samples(self, start, count, axis):
+    def samples(self, start, count, axis: int):
         """The first sample of chroma that some pixels need, and how many."""
         half, size = self.halved[axis], (self.height, self.width)[axis]
         reach = self.reach * half
