@@ -1,5 +1,8 @@
 """Colour sets: they are found, code the same pixels in fewer bytes, and refuse lies."""
 
+import struct
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -194,6 +197,27 @@ def test_exceptions_come_back(share):
     for cut in range(0, len(payload), max(1, len(payload) // 50)):
         with pytest.raises(SectionCorrupt):
             take_exceptions(payload[:cut], 3000, 3)
+
+
+def test_many_exceptions_in_many_values_come_back():
+    rng = np.random.default_rng(9)
+    wanted, made = rng.integers(0, 256, (2, 40_000, 3), np.uint8)
+    exceptions, rest = take_exceptions(encode_exceptions(wanted, made), 40_000, 3)
+    exceptions.correct([made[None]])
+    assert not rest
+    assert (made == wanted).all()
+
+
+def test_exceptions_that_a_few_bytes_claim_take_little_memory():
+    claimed = 1 << 17
+    table = b"\xff" + bytes([26] * 256) + bytes([1] * 256)
+    tracemalloc.start()
+    try:
+        with pytest.raises(SectionCorrupt, match="end early"):
+            take_exceptions(struct.pack("<II", claimed, 0) + 4 * table, claimed, 3)
+        assert tracemalloc.get_traced_memory()[1] < 50_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_any_bytes_are_exceptions_or_refused():

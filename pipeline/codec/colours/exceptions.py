@@ -17,6 +17,7 @@ from schemas.errors import SectionCorrupt
 Pixels = NDArray[np.uint8]
 _COUNTS = struct.Struct("<II")  # exceptions, bytes of coded words
 _MOST_BITS = 26  # of a gap: a group has at most 2^26 pixels
+_AT_ONCE = 1 << 14  # symbols whose frequencies are in memory together
 
 
 def in_rows(tiles: Sequence[Pixels]) -> Pixels:
@@ -38,7 +39,7 @@ def encode_exceptions(wanted: Pixels, made: Pixels) -> bytes:
         frequencies = np.maximum(counts * 255 // counts.max(), 1).astype(np.uint8)
         tables += bytes([len(values) - 1]) + values.tobytes() + frequencies.tobytes()
         if len(values) > 1:
-            coder.put(symbols.astype(np.int32), _rows(frequencies, len(at)))
+            _put(coder, symbols.astype(np.int32), frequencies)
     words = coder.finish()
     owner, shift = _low_bits(sizes)
     low = np.packbits((gaps[owner] >> shift).astype(np.uint8) & 1)
@@ -83,7 +84,7 @@ def take_exceptions(payload: bytes, count: int, channels: int) -> tuple[Exceptio
         raise SectionCorrupt("exceptions that end early")
     coder = SymbolDecoder(payload[:size])
     streams = [
-        values[coder.take(_rows(frequencies, many)) if len(values) > 1 else np.zeros(many, int)]
+        values[_take(coder, many, frequencies) if len(values) > 1 else np.zeros(many, int)]
         for values, frequencies in tables
     ]
     coder.finish()
@@ -109,10 +110,10 @@ def _take_gaps(sizes: NDArray[np.int64], payload: bytes) -> tuple[NDArray[np.int
     """Gaps of these numbers of bits, and what follows."""
     if sizes.max() > _MOST_BITS:
         raise SectionCorrupt("a gap between exceptions that no encoder writes")
-    owner, shift = _low_bits(sizes)
-    used = -(-len(owner) // 8)
+    used = -(-int((sizes - 1).clip(0).sum()) // 8)
     if used > len(payload):
         raise SectionCorrupt("exceptions that end early")
+    owner, shift = _low_bits(sizes)
     bits = np.unpackbits(np.frombuffer(payload, np.uint8, used), count=len(owner))
     gaps = np.where(sizes > 0, 1 << (sizes - 1).clip(0), 0)
     np.add.at(gaps, owner, bits.astype(np.int64) << shift)
@@ -125,6 +126,20 @@ def _low_bits(sizes: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np
     owner = np.repeat(np.arange(len(sizes)), below)
     ends = np.cumsum(below)[owner]
     return owner, ends - np.arange(len(owner)) - 1
+
+
+def _put(coder: SymbolEncoder, symbols: NDArray[np.int32], frequencies: Pixels) -> None:
+    """Code symbols [n] with the same frequencies."""
+    for start in range(0, len(symbols), _AT_ONCE):
+        some = symbols[start : start + _AT_ONCE]
+        coder.put(some, _rows(frequencies, len(some)))
+
+
+def _take(coder: SymbolDecoder, count: int, frequencies: Pixels) -> NDArray[np.int32]:
+    """Inverse of `_put`: a few bytes can claim more symbols than memory holds frequencies of."""
+    starts = range(0, count, _AT_ONCE)
+    sizes = [min(_AT_ONCE, count - start) for start in starts]
+    return np.concatenate([coder.take(_rows(frequencies, size)) for size in sizes])
 
 
 def _rows(frequencies: Pixels, count: int) -> Frequencies:
