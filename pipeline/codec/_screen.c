@@ -1,4 +1,4 @@
-/* Screen coding of tile groups as a Python module: the same bits as screen_plain.py, faster.
+/* Screen coding of tile groups as a Python module: the same bits as screen/, faster.
  *
  * screen_c/ holds the arithmetic; this file checks what Python hands over and packs pixels.
  */

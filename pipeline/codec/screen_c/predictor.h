@@ -1,5 +1,5 @@
 /* Adaptive probabilities of binary decisions, mixed in the logistic domain, and the coder that
- * they drive. Integers only; schemas/FORMAT.md states every rule, and screen_plain.py repeats it.
+ * they drive. Integers only; schemas/FORMAT.md states every rule, and screen/ repeats it.
  */
 #pragma once
 
