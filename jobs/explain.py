@@ -17,8 +17,8 @@ from PIL import Image
 from jobs import files
 from jobs.interface import ExitCode, command, figures
 from pipeline.benchmark.codecs import make_codecs
-from pipeline.codec import Info, default_model, encode, inspect
-from pipeline.codec.decoder import read_front
+from pipeline.codec import Info, encode, inspect
+from pipeline.codec.decoder import find_model, read_front
 from pipeline.codec.insight import Insight, explain
 from pipeline.images.picture import read_picture
 from pipeline.routes.loss import stated_loss
@@ -89,7 +89,9 @@ def _loss_figure(blob: bytes, insight: Insight) -> str:
     lost = stated_loss(reader(blob))
     if lost is None:
         return ""
-    front = read_front(read_index(reader(blob)), parse(blob).sections.__getitem__, default_model())
+    file = parse(blob)
+    model = find_model(file.model_id, None)
+    front = read_front(read_index(reader(blob)), file.sections.__getitem__, model)
     edge = 1 << front.facts.block_shift
     exact = (front.maps.widths == 1).repeat(edge, 0).repeat(edge, 1)
     exact = exact[: front.facts.height, : front.facts.width]

@@ -4,12 +4,14 @@ from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from jobs import archive, encode, info
-from pipeline.codec import Model, decode, inspect, models, packaged_model
+from jobs import archive, encode, explain, info
+from pipeline.codec import Background, Model, decode, inspect, models, packaged_model
+from pipeline.codec import encode as encode_pixels
 from pipeline.codec.models import find_packaged, packaged_name, packaged_profiles
 from pipeline.storage import Store
 from schemas.errors import UnknownModel
@@ -132,6 +134,21 @@ def test_info_names_packaged_weights_and_only_those(
     models._names_by_id.cache_clear()  # pyright: ignore[reportPrivateUsage]
     assert "not packaged (" in run(info.main, target).stdout
     assert json.loads(run(info.main, target, "--json").stdout)["model"] is None
+
+
+def test_a_lossy_file_of_a_profile_that_is_not_the_default_is_explained(
+    packages: Path, tmp_path: Path
+) -> None:
+    payload = (Path(__file__).parent.parent / "vectors" / "drawn-sic.safetensors").read_bytes()
+    (packages / "sic-1.safetensors").write_bytes(payload)
+    (packages / "sic-1.json").write_text(json.dumps({"id": hashlib.sha256(payload).hexdigest()}))
+    image = textured(20, 30)
+    nowhere = Background(np.zeros(image.shape[:2], bool), 4)
+    coded, page = tmp_path / "a.seec", tmp_path / "a.html"
+    coded.write_bytes(encode_pixels(image, model=packaged_model("sic"), background=nowhere))
+    assert not inspect(coded.read_bytes()).lossless
+    assert run(explain.main, coded, page).exit_code == 0
+    assert "Not lossless" in page.read_text("utf-8")
 
 
 def test_an_archive_keeps_the_weights_that_were_asked_for(
