@@ -50,27 +50,67 @@ static const Level *find_level(const char *name) {
     return NULL;
 }
 
-static int check_sizes(const Sizes *s) {
+static int in_range(int value, int least, int most) { return value >= least && value <= most; }
+
+static int layers_fit(const Sizes *s) {
     const int widths[3] = {s->width, s->fused, s->hidden};
     for (int i = 0; i < 3; i++)
-        if (widths[i] < PANEL || widths[i] > WIDEST || widths[i] % PANEL) {
-            PyErr_Format(PyExc_ValueError, "layer width %d is not supported", widths[i]);
+        if (!in_range(widths[i], PANEL, WIDEST) || widths[i] % PANEL) return 0;
+    return in_range(s->experts, 1, MAX_EXPERTS) && in_range(s->mixtures, 1, MAX_MIXTURES) &&
+           in_range(s->features, 0, WIDEST - s->width);
+}
+
+static int predictors_fit(const Sizes *s) {
+    for (int p = 0; p < s->predictors; p++) {
+        const PredictorSizes *own = s->predictor + p;
+        int seen = 0;
+        for (int i = 0; i < TAPS; i++) seen += own->seen[i] == 1;
+        if (seen != own->taps || seen < 1 || !in_range(own->rows, 1, 4096) ||
+            !in_range(own->every, 1, 4096) || !in_range(own->sweeps, 1, 4096) ||
+            !in_range(own->forget, 1, 30))
             return 0;
-        }
-    if (s->experts >= 1 && s->experts <= MAX_EXPERTS && s->mixtures >= 1 &&
-        s->mixtures <= MAX_MIXTURES && s->features >= 0 && s->width + s->features <= WIDEST)
-        return 1;
-    PyErr_SetString(PyExc_ValueError, "experts, mixtures or features out of range");
+    }
+    return s->predictors || s->width;
+}
+
+static int check_sizes(const Sizes *s) {
+    if ((!s->width || layers_fit(s)) && predictors_fit(s)) return 1;
+    PyErr_SetString(PyExc_ValueError, "the sizes of the network are not supported");
     return 0;
 }
 
-/* Holds all buffers of `list`, or sets an error; returns how many it holds. */
-static int hold_buffers(PyObject *list, const Py_ssize_t *want, Py_buffer *buffers) {
-    if (PySequence_Size(list) != BUFFERS) {
-        PyErr_Format(PyExc_ValueError, "a network has %d buffers", BUFFERS);
+/* Bytes that each buffer has; see kernels.h. */
+static void buffer_sizes(const Sizes *s, Py_ssize_t want[MAX_BUFFERS]) {
+    Py_ssize_t *next = want;
+    const Py_ssize_t experts = s->experts;
+#define LAYER(groups, out, in) \
+    (*next++ = (groups) * (out) * (in), *next++ = 4 * (groups) * (out), *next++ = 4 * (groups) * (out))
+    if (s->width) {
+        LAYER(1, (Py_ssize_t)s->width, inputs_of(s));
+        LAYER(1, (Py_ssize_t)s->fused, s->width + s->features);
+        for (int head = 0; head < heads_of(s); head++) {
+            LAYER(experts, s->hidden, s->fused + head_inputs(s, head));
+            LAYER(experts, outputs_of(s, head), s->hidden);
+        }
+    }
+#undef LAYER
+    const int tables[TABLE_BUFFERS] = {RECIPROCALS, ACTIVITIES, EXPONENTIALS, LOGISTIC_PIECES + 1,
+                                       SCALES,      SCALES,     ERRORS};
+    for (int i = 0; i < TABLE_BUFFERS; i++) *next++ = 4 * tables[i];
+    for (int p = 0; p < s->predictors; p++) {
+        const Py_ssize_t all = 3 * s->predictor[p].taps + 3;
+        *next++ = 4 * all * all;
+        *next++ = 4 * 3 * (all - 1);
+    }
+}
+
+/* Holds the `count` buffers of `list`, or sets an error; returns how many it holds. */
+static int hold_buffers(PyObject *list, int count, const Py_ssize_t *want, Py_buffer *buffers) {
+    if (PySequence_Size(list) != count) {
+        PyErr_Format(PyExc_ValueError, "this network has %d buffers", count);
         return 0;
     }
-    for (int held = 0; held < BUFFERS; held++) {
+    for (int held = 0; held < count; held++) {
         PyObject *item = PySequence_GetItem(list, held);
         int bad = !item || PyObject_GetBuffer(item, buffers + held, PyBUF_SIMPLE) < 0;
         Py_XDECREF(item);
@@ -81,12 +121,12 @@ static int hold_buffers(PyObject *list, const Py_ssize_t *want, Py_buffer *buffe
             return held + 1;
         }
     }
-    return BUFFERS;
+    return count;
 }
 
 static PyObject *wrap_network(const Level *level, const Sizes *sizes, const Py_buffer *buffers) {
-    const void *raw[BUFFERS];
-    for (int i = 0; i < BUFFERS; i++) raw[i] = buffers[i].buf;
+    const void *raw[MAX_BUFFERS];
+    for (int i = 0; i < buffers_of(sizes); i++) raw[i] = buffers[i].buf;
     Model *model = calloc(1, sizeof *model);
     if (!model) return PyErr_NoMemory();
     *model = (Model){level, *sizes, level->make_network(sizes, raw)};
@@ -98,31 +138,49 @@ static PyObject *wrap_network(const Level *level, const Sizes *sizes, const Py_b
     return result;
 }
 
-/* make_network(level, width, fused, hidden, experts, mixtures, features, buffers): weights.py has
- * checked the numbers in the buffers. */
-static PyObject *make_network(PyObject *self, PyObject *args) {
-    Sizes s;
-    const char *name;
-    PyObject *list, *result = NULL;
-    if (!PyArg_ParseTuple(args, "siiiiiiO", &name, &s.width, &s.fused, &s.hidden, &s.experts,
-                          &s.mixtures, &s.features, &list))
-        return NULL;
+/* sizes: int32 taps, rows, every, sweeps and forget of each predictor; seen: [TAPS] bytes each. */
+static int read_predictors(Sizes *s, const Py_buffer *sizes, const Py_buffer *seen) {
+    s->predictors = (int)(sizes->len / 20);
+    if (sizes->len % 20 || !in_range(s->predictors, 0, MAX_PREDICTORS) ||
+        seen->len != (Py_ssize_t)TAPS * s->predictors) {
+        PyErr_SetString(PyExc_ValueError, "these are not the sizes of predictors");
+        return 0;
+    }
+    for (int p = 0; p < s->predictors; p++) {
+        PredictorSizes *own = s->predictor + p;
+        int32_t numbers[5];
+        memcpy(numbers, (char *)sizes->buf + 20 * p, 20);
+        *own = (PredictorSizes){numbers[0], numbers[1], numbers[2], numbers[3], numbers[4], {0}};
+        memcpy(own->seen, (char *)seen->buf + TAPS * p, TAPS);
+    }
+    return 1;
+}
+
+static PyObject *network_of(const char *name, const Sizes *s, PyObject *list) {
+    PyObject *result = NULL;
     const Level *level = find_level(name);
-    if (!level || !check_sizes(&s)) return NULL;
-    const int outputs = 12 * s.mixtures, joined = s.width + s.features;
-    const Py_ssize_t want[BUFFERS] = {
-        (Py_ssize_t)s.width * INPUTS, 4 * s.width, 4 * s.width,
-        (Py_ssize_t)s.fused * joined, 4 * s.fused, 4 * s.fused,
-        (Py_ssize_t)s.experts * s.hidden * s.fused, 4 * s.experts * s.hidden,
-        4 * s.experts * s.hidden,
-        (Py_ssize_t)s.experts * outputs * s.hidden, 4 * s.experts * outputs,
-        4 * s.experts * outputs,
-        4 * RECIPROCALS, 4 * ACTIVITIES, 4 * EXPONENTIALS, 4 * (LOGISTIC_PIECES + 1), 4 * SCALES,
-        4 * SCALES};
-    Py_buffer buffers[BUFFERS];
-    const int held = hold_buffers(list, want, buffers);
-    if (held == BUFFERS && !PyErr_Occurred()) result = wrap_network(level, &s, buffers);
+    if (!level || !check_sizes(s)) return NULL;
+    Py_ssize_t want[MAX_BUFFERS];
+    Py_buffer buffers[MAX_BUFFERS];
+    buffer_sizes(s, want);
+    const int count = buffers_of(s), held = hold_buffers(list, count, want, buffers);
+    if (held == count && !PyErr_Occurred()) result = wrap_network(level, s, buffers);
     for (int i = 0; i < held; i++) PyBuffer_Release(buffers + i);
+    return result;
+}
+
+/* make_network(level, width, fused, hidden, experts, mixtures, features, predictors, seen,
+ * buffers): weights.py has checked the numbers in the buffers. */
+static PyObject *make_network(PyObject *self, PyObject *args) {
+    Sizes s = {0};
+    const char *name;
+    Py_buffer sizes, seen;
+    PyObject *list, *result = NULL;
+    if (!PyArg_ParseTuple(args, "siiiiiiy*y*O", &name, &s.width, &s.fused, &s.hidden, &s.experts,
+                          &s.mixtures, &s.features, &sizes, &seen, &list))
+        return NULL;
+    if (read_predictors(&s, &sizes, &seen)) result = network_of(name, &s, list);
+    PyBuffer_Release(&sizes), PyBuffer_Release(&seen);
     return result;
 }
 
@@ -180,10 +238,19 @@ static int parse_call(PyObject *args, Call *c) {
     return 0;
 }
 
+/* For all but `follow`. */
+static int parse_coding_call(PyObject *args, Call *c) {
+    if (!parse_call(args, c)) return 0;
+    if (c->model->sizes.width) return 1;
+    release(c);
+    PyErr_SetString(PyExc_ValueError, "predictors alone code nothing");
+    return 0;
+}
+
 static PyObject *py_decode(PyObject *self, PyObject *args) {
     Call c;
     int status;
-    if (!parse_call(args, &c)) return NULL;
+    if (!parse_coding_call(args, &c)) return NULL;
     Py_BEGIN_ALLOW_THREADS
     status = c.model->level->decode(&c.group, c.extra.buf, (size_t)c.extra.len);
     Py_END_ALLOW_THREADS
@@ -205,7 +272,7 @@ static PyObject *py_encode(PyObject *self, PyObject *args) {
     int status;
     Words coded = {NULL, 0};
     PyObject *result = NULL;
-    if (!parse_call(args, &c)) return NULL;
+    if (!parse_coding_call(args, &c)) return NULL;
     Py_BEGIN_ALLOW_THREADS
     status = c.model->level->encode(&c.group, &coded);
     order_bytes(&coded);
@@ -222,7 +289,7 @@ static PyObject *py_measure(PyObject *self, PyObject *args) {
     Call c;
     int status = -2;
     PyObject *result = NULL;
-    if (!parse_call(args, &c)) return NULL;
+    if (!parse_coding_call(args, &c)) return NULL;
     size_t count = (size_t)c.labels.len * c.model->sizes.experts;
     int64_t *costs = calloc(count ? count : 1, sizeof *costs);
     if (c.extra.len != 4096) {
@@ -240,6 +307,30 @@ static PyObject *py_measure(PyObject *self, PyObject *args) {
     return status == 0 ? result : PyErr_NoMemory();
 }
 
+/* Returns base (int16), ls and full (int8), all [predictors][canvas]. */
+static PyObject *py_follow(PyObject *self, PyObject *args) {
+    Call c;
+    if (!parse_call(args, &c)) return NULL;
+    const Py_ssize_t samples = c.canvas.len * c.model->sizes.predictors;
+    PyObject *base = PyBytes_FromStringAndSize(NULL, 2 * samples);
+    PyObject *ls = PyBytes_FromStringAndSize(NULL, samples);
+    PyObject *full = PyBytes_FromStringAndSize(NULL, samples);
+    int status = -2;
+    if (base && ls && full) {
+        Planes planes = {(int16_t *)PyBytes_AsString(base), (int8_t *)PyBytes_AsString(ls),
+                         (int8_t *)PyBytes_AsString(full)};
+        memset(planes.base, 0, (size_t)(2 * samples));
+        memset(planes.ls, 0, (size_t)samples), memset(planes.full, 0, (size_t)samples);
+        Py_BEGIN_ALLOW_THREADS
+        status = c.model->level->follow(&c.group, &planes);
+        Py_END_ALLOW_THREADS
+    }
+    release(&c);
+    PyObject *result = status ? PyErr_NoMemory() : PyTuple_Pack(3, base, ls, full);
+    Py_XDECREF(base), Py_XDECREF(ls), Py_XDECREF(full);
+    return result;
+}
+
 static PyObject *py_levels(PyObject *self, PyObject *none) {
     PyObject *names = PyTuple_New(level_count);
     for (int i = 0; names && i < level_count; i++) {
@@ -255,8 +346,8 @@ static PyObject *py_profile(PyObject *self, PyObject *on) {
 }
 
 static PyObject *py_spent(PyObject *self, PyObject *none) {
-    static const char *const names[PARTS_OF_TIME] = {"inputs", "layers", "mixtures", "edges",
-                                                     "coding"};
+    static const char *const names[PARTS_OF_TIME] = {"inputs",   "predictors", "layers",
+                                                     "mixtures", "edges",      "coding"};
     PyObject *result = PyDict_New();
     for (int i = 0; result && i < PARTS_OF_TIME; i++) {
         PyObject *time = PyLong_FromLongLong(spent_here[i]);
@@ -272,6 +363,7 @@ static PyMethodDef METHODS[] = {
     {"decode", py_decode, METH_VARARGS, "Decode one tile group into its canvas; False if corrupt."},
     {"encode", py_encode, METH_VARARGS, "Encode one tile group; returns its words."},
     {"measure", py_measure, METH_VARARGS, "Code length of each block under each expert."},
+    {"follow", py_follow, METH_VARARGS, "What the predictors say of the pixels of a full canvas."},
     {"levels", py_levels, METH_NOARGS, "Instruction sets to choose from, the slowest first."},
     {"profile", py_profile, METH_O, "Whether to book the time that the parts of coding take."},
     {"spent", py_spent, METH_NOARGS, "Nanoseconds of this thread by part since the last call."},

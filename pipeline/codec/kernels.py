@@ -63,12 +63,11 @@ def make_kernels(model: Model, device: str = "cpu") -> Kernels:
     `torch:DEVICE` asks for the torch kernels on that device. Those of the last few models
     are kept, because packing weights takes longer than a small image.
     """
-    adaptive = bool(model.profile.predictors)  # C knows no predictors yet
-    if device == "cpu" and native_available() and not adaptive:
+    if device == "cpu" and native_available():
         from pipeline.codec.native import NativeKernels
 
         return NativeKernels(model)
-    if device == "cpu" and not adaptive:
+    if device == "cpu":
         warnings.warn(
             "the C kernels were not built: torch gives the same bits at a tenth of the speed; "
             "install a C compiler and then this package again",

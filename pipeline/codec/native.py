@@ -1,23 +1,62 @@
 """The C kernels: see _kernels.c."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.codec import _kernels
-from pipeline.codec.tables import log2_table
+from pipeline.codec.profile import TAPS, Predictor, Profile
+from pipeline.codec.tables import ERROR_MAX, build_tables, log2_table
 from pipeline.codec.tiles import GroupCanvas
-from pipeline.codec.weights import LAYERS, Model
+from pipeline.codec.weights import Model, PredictorStart, layer_shapes
 from schemas.errors import SectionCorrupt
 
 _TABLES = ("reciprocal", "log_activity", "exp", "logistic", "inverse_scale", "reach")
+_NO_ERRORS = np.zeros(ERROR_MAX + 1, np.int32)  # the table that networks without predictors lack
 
 
 def levels() -> tuple[str, ...]:
     """The instruction sets that this processor's kernels can be made for, the slowest first."""
     return _kernels.levels()
+
+
+def _make_network(
+    level: str,
+    sizes: Profile | None,
+    predictors: Sequence[Predictor],
+    starts: Sequence[PredictorStart],
+    tables: Mapping[str, NDArray[np.int32]],
+    layers: Sequence[NDArray[Any]],
+) -> Any:
+    """A packed network; without sizes it has no layers, only predictors."""
+    numbers = [(p.taps, p.rows, p.every, p.sweeps, p.forget) for p in predictors]
+    seen = np.zeros((len(predictors), len(TAPS)), np.uint8)
+    for row, predictor in zip(seen, predictors, strict=True):
+        row[list(predictor.nearest)] = 1
+    buffers = [*layers, *(tables[name] for name in _TABLES), tables.get("log_error", _NO_ERRORS)]
+    buffers += [a for start in starts for a in (start.prior, start.start)]
+    s = sizes
+    widths = (
+        (s.width, s.fused, s.expert_hidden, s.experts, s.mixtures, s.features) if s else (0, 0, 0, 1, 0, 0)
+    )
+    return _kernels.make_network(level, *widths, np.array(numbers, np.int32), seen, buffers)
+
+
+def _arguments(network: Any, group: GroupCanvas) -> tuple[Any, ...]:
+    return (
+        network,
+        group.canvas,
+        group.sizes,
+        group.labels,
+        group.widths,
+        group.side,
+        group.edge,
+        int(group.labels.shape[1]),
+        group.block_shift,
+        group.channels,
+    )
 
 
 class NativeKernels:
@@ -30,41 +69,49 @@ class NativeKernels:
     at_once = 1  # a group is one call, and calls run beside each other
 
     def __init__(self, model: Model, level: str = ""):
-        p = model.profile
-        layers = [model.layers[name] for name in LAYERS]
+        profile = model.profile
+        layers = [model.layers[name] for name in layer_shapes(profile)]
         buffers: list[NDArray[Any]] = [a for x in layers for a in (x.weight, x.bias, x.shift)]
-        buffers += [model.tables[name] for name in _TABLES]
-        self._experts = p.experts
+        self._experts = profile.experts
         self._log2 = log2_table()
-        self._network: Any = _kernels.make_network(
-            level, p.width, p.fused, p.expert_hidden, p.experts, p.mixtures, p.features, buffers
+        self._network = _make_network(
+            level, profile, profile.predictors, model.starts, model.tables, buffers
         )
 
     def encode(self, group: GroupCanvas) -> bytes:
         """The coded words of a full canvas; see Kernels."""
-        return _kernels.encode(*self._arguments(group), b"")
+        return _kernels.encode(*_arguments(self._network, group), b"")
 
     def decode(self, groups: Sequence[GroupCanvas], words: Sequence[bytes]) -> None:
         """Fill each canvas from its coded words; raises SectionCorrupt."""
         for group, coded in zip(groups, words, strict=True):
-            if len(coded) % 4 or not _kernels.decode(*self._arguments(group), coded):
+            arguments = _arguments(self._network, group)
+            if len(coded) % 4 or not _kernels.decode(*arguments, coded):
                 raise SectionCorrupt("coded words that no encoder writes")
 
     def measure(self, group: GroupCanvas) -> NDArray[np.int64]:
         """Code length of the even rows of each block, [tiles, B, B, experts], 1/256 bit."""
-        costs = _kernels.measure(*self._arguments(group), self._log2)
+        costs = _kernels.measure(*_arguments(self._network, group), self._log2)
         return np.frombuffer(costs, np.int64).reshape(*group.labels.shape, self._experts)
 
-    def _arguments(self, group: GroupCanvas) -> tuple[Any, ...]:
+
+class NativePredictors:
+    """Predictors without a network, for training; see predictor.follow."""
+
+    def __init__(
+        self, predictors: Sequence[Predictor], starts: Sequence[PredictorStart], level: str = ""
+    ):
+        self._count = len(predictors)
+        self._network = _make_network(level, None, predictors, starts, build_tables(), [])
+
+    def follow(
+        self, group: GroupCanvas
+    ) -> tuple[NDArray[np.int16], NDArray[np.int8], NDArray[np.int8]]:
+        """Base, ls and full of a full canvas as in Planes, [P, tiles, edge + 3, edge + 6, 3]."""
+        base, ls, full = _kernels.follow(*_arguments(self._network, group), b"")
+        shape = (self._count, *group.canvas.shape)
         return (
-            self._network,
-            group.canvas,
-            group.sizes,
-            group.labels,
-            group.widths,
-            group.side,
-            group.edge,
-            int(group.labels.shape[1]),
-            group.block_shift,
-            group.channels,
+            np.frombuffer(base, np.int16).reshape(shape),
+            np.frombuffer(ls, np.int8).reshape(shape),
+            np.frombuffer(full, np.int8).reshape(shape),
         )

@@ -40,7 +40,7 @@ from schemas.errors import ModelError
 MAX_EXPERTS, MAX_MIXTURES, MAX_WIDTH, MAX_PREDICTORS = 16, 8, 512, 2
 LAYERS = ("context", "fusion", "expert_hidden", "expert_output")
 Z_LIMIT = 31  # hyper-latents lie in [-31, 31]; their table has an entry more, which is not used
-_LEAST_TAPS, _MAX_STRIDE, _MAX_SWEEPS, _MAX_FORGET = 3, 4096, 16, 15
+_LEAST_TAPS, _MAX_STRIDE, _MAX_SWEEPS, _MAX_FORGET = 3, 64, 16, 15
 _WIDTH_UNIT = 16
 _TABLE_SIZES = {
     "reciprocal": 3 * ACTIVITY_MAX + 1,
@@ -183,7 +183,9 @@ def _check_sizes(p: Profile) -> None:
 def _check_predictor_sizes(p: Predictor) -> None:
     strides = 1 <= p.rows <= _MAX_STRIDE and 1 <= p.every <= _MAX_STRIDE
     learning = 1 <= p.sweeps <= _MAX_SWEEPS and 1 <= p.forget <= _MAX_FORGET
-    if not (_LEAST_TAPS <= p.taps <= len(TAPS) and strides and learning):
+    # A column of pixels has one in every other step: an odd stride would miss some of them.
+    regular = p.every == 1 or p.every % 2 == 0
+    if not (_LEAST_TAPS <= p.taps <= len(TAPS) and strides and learning and regular):
         raise ModelError(f"{p} is out of range")
 
 

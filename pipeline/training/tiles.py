@@ -5,7 +5,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pipeline.codec.kernels import native_available
 from pipeline.codec.predictor import follow
 from pipeline.codec.profile import CHANNELS, Predictor
 from pipeline.codec.tables import build_tables
@@ -42,12 +43,32 @@ def canvas_of(pixels: Pixels) -> GroupCanvas:
     return group
 
 
+Follower = Callable[[GroupCanvas], tuple[NDArray[Any], NDArray[Any], NDArray[Any]]]
+
+
+def make_follower(
+    predictors: Sequence[Predictor], starts: Sequence[PredictorStart], *, native: bool
+) -> Follower:
+    """What gives base, ls and full of a full canvas, as in Planes; in C or, slowly, in torch."""
+    if native:
+        from pipeline.codec.native import NativePredictors
+
+        return NativePredictors(predictors, starts).follow
+    tables = {"reciprocal": torch.from_numpy(build_tables()["reciprocal"])}
+
+    def in_torch(group: GroupCanvas) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+        planes = follow(predictors, starts, tables, group)
+        return planes.base.numpy(), planes.ls.numpy(), planes.full.numpy()
+
+    return in_torch
+
+
 class TileMaker:
     """Makes records of tiles, by following these predictors through them."""
 
     def __init__(self, predictors: Sequence[Predictor], starts: Sequence[PredictorStart]):
         self._predictors, self._starts = predictors, starts
-        self._tables = {"reciprocal": torch.from_numpy(build_tables()["reciprocal"])}
+        self._follow = make_follower(predictors, starts, native=native_available())
 
     def kind(self, labelled: bool) -> np.dtype[np.void]:
         """What is kept of each pixel.
@@ -70,7 +91,7 @@ class TileMaker:
         """A tile with its margins: [H, W, 3] or, with a label map, [H, W, 4] -> [H + 3, W + 6]."""
         height, width, depth = layers.shape
         group = canvas_of(np.ascontiguousarray(layers[..., :CHANNELS]))
-        planes = follow(self._predictors, self._starts, self._tables, group)
+        base, ls, full = self._follow(group)
         records = np.zeros(
             (height + MARGIN, width + 2 * MARGIN), self.kind(labelled=depth > CHANNELS)
         )
@@ -80,12 +101,12 @@ class TileMaker:
         inside = records[MARGIN:, MARGIN : MARGIN + width]
         inside["label"] = layers[..., CHANNELS:]
         for name, plane, first in (
-            ("base", planes.base, 0),
-            ("ls", planes.ls, 0),
-            ("full", planes.full, 1),
+            ("base", base, 0),
+            ("ls", ls, 0),
+            ("full", full, 1),
         ):
             own = plane[:, 0, MARGIN : MARGIN + height, MARGIN : MARGIN + width, first:]
-            inside[name] = own.permute(1, 2, 0, 3).numpy()
+            inside[name] = own.transpose(1, 2, 0, 3)
         return records
 
     def digest(self) -> str:

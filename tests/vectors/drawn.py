@@ -51,7 +51,7 @@ STORED = {
             experts=3,
             mixtures=1,
             predictors=(
-                Predictor(taps=12, rows=8, every=3),
+                Predictor(taps=12, rows=8, every=2),
                 Predictor(taps=22, rows=16, every=4, sweeps=3, forget=4),
             ),
         ),

@@ -19,6 +19,7 @@ static int take_all(const Group *g, Step *s, RangeDecoder *coder, int n) {
 }
 
 static int decode_channel(const Group *g, Step *s, RangeDecoder *coder, int n, int channel) {
+    predict_channel(g, s, n, channel);
     mix_step(g, s, n, channel);
     for (int i = 0; i < n; i++)
         find_high(g->net, s->mixtures + i / LANES, i % LANES, s->symbols + i);
@@ -36,12 +37,16 @@ static int decode_channel(const Group *g, Step *s, RangeDecoder *coder, int n, i
                      s->width[i] ? bin_value(m, i % LANES, s->bin[i] + s->nibble[i])
                                  : likeliest(g->net, m, i % LANES));
     }
+    end_channel(g, s, n, channel);
     return sound;
 }
 
 static int decode_group(const Group *g, const uint8_t *words, size_t size) {
     Step s;
-    if (!make_step(&s, g)) return -2;
+    if (!make_step(&s, g)) {
+        free_step(&s);
+        return -2;
+    }
     /* Where everything is skipped there are no words, and both of the first two are missing. */
     RangeDecoder coder = {words, words + size, UINT64_MAX, 0, size ? 0 : -1};
     coder.ahead = (uint64_t)next_word(&coder) << 32;
@@ -50,6 +55,7 @@ static int decode_group(const Group *g, const uint8_t *words, size_t size) {
     int sound = 1;
     for (int t = 0; t < steps && sound; t++) {
         const int n = list_step(g, t, &s);
+        begin_step(g, &s, t);
         predict_step(g, &s, n);
         for (int c = 0; c < g->channels; c++) sound &= decode_channel(g, &s, &coder, n, c);
         end_step(g, &s, t, n);
@@ -96,15 +102,21 @@ static void encode_nibbles(const Group *g, Step *s, RangeEncoder *coder, int n, 
 static int encode_group(const Group *g, Words *result) {
     RangeEncoder coder = {0, UINT64_MAX, 0, 0, NULL, 0, 0, 0};
     Step s;
-    if (!make_step(&s, g)) return -2;
+    if (!make_step(&s, g)) {
+        free_step(&s);
+        return -2;
+    }
     const int steps = step_count(g);
     for (int t = 0; t < steps && !coder.failed; t++) {
         const int n = list_step(g, t, &s);
+        begin_step(g, &s, t);
         predict_step(g, &s, n);
         for (int c = 0; c < g->channels; c++) {
+            predict_channel(g, &s, n, c);
             mix_step(g, &s, n, c);
             find_all_intervals(g, &s, n, c);
             encode_nibbles(g, &s, &coder, n, c);
+            end_channel(g, &s, n, c);
         }
         end_step(g, &s, t, n);
     }

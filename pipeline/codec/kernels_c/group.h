@@ -3,6 +3,7 @@
 
 #include <time.h>
 
+#include "adaptive.h"
 #include "nibble.h"
 
 /* The pixels that are worked on together, of a wavefront step or of part of a row, in coding
@@ -11,12 +12,16 @@
 typedef struct {
     Place *place, *sorted;
     uint8_t *label;
+    int32_t *tile, *y;
     int32_t *width;  /* of their bins */
     uint32_t *order; /* of each sorted pixel: its number in coding order */
+    int end[MAX_EXPERTS]; /* where the sorted pixels of each expert stop */
     int32_t *row;    /* where its parameters begin, in pairs */
     Contexts contexts;
     int32_t *residual[2]; /* R and G against their predictions, once they are known */
     int32_t *bin, *nibble;
+    int32_t *value;       /* of the channel that was coded last */
+    Adaptive adaptive;    /* networks with predictors */
     int16_t *fused;  /* [pixels][fused_stride] */
     int16_t *params; /* [pixels][params_stride] */
     Mixtures *mixtures; /* [pixels / LANES] */
@@ -34,6 +39,26 @@ static void *cut(char **next, size_t count, size_t size) {
     return part;
 }
 
+static char *lay_out_adaptive(Adaptive *a, const Network *net, size_t all, char *next) {
+    a->reciprocal = cut(&next, all, sizeof(int32_t));
+    a->unit = cut(&next, all, sizeof(int32_t));
+    for (int c = 0; c < 3; c++) {
+        a->known[c] = cut(&next, all, sizeof(int32_t));
+        a->residual[c] = cut(&next, all, sizeof(int32_t));
+    }
+    for (int p = 0; p < net->sizes.predictors; p++) {
+        Said *said = a->said + p;
+        for (int c = 0; c < 3; c++) {
+            said->trunk[c] = cut(&next, all, sizeof(int32_t));
+            said->rest[c] = cut(&next, all, sizeof(int32_t));
+            said->base[c] = cut(&next, all, sizeof(int32_t));
+        }
+        said->full = cut(&next, all, sizeof(int32_t));
+        said->numbers = cut(&next, all, sizeof *said->numbers);
+    }
+    return next;
+}
+
 /* Lays out a step of up to n pixels from `room` on; returns the end. */
 static char *lay_out(Step *s, const Network *net, size_t n, char *room) {
     const size_t spare = n + ROWS, blocks = (n + LANES - 1) / LANES, all = blocks * LANES;
@@ -42,10 +67,11 @@ static char *lay_out(Step *s, const Network *net, size_t n, char *room) {
     s->sorted = cut(&next, n, sizeof *s->sorted);
     s->label = cut(&next, n, 1);
     s->order = cut(&next, n, sizeof *s->order);
-    int32_t **const lanes[] = {
-        &s->width, &s->row, &s->residual[0], &s->residual[1], &s->bin, &s->nibble};
+    int32_t **const lanes[] = {&s->width,       &s->tile, &s->y,      &s->row,  &s->residual[0],
+                               &s->residual[1], &s->bin,  &s->nibble, &s->value};
     for (size_t i = 0; i < sizeof lanes / sizeof *lanes; i++)
         *lanes[i] = cut(&next, all, sizeof(int32_t));
+    if (net->sizes.predictors) next = lay_out_adaptive(&s->adaptive, net, all, next);
     for (int c = 0; c < 3; c++) {
         s->contexts.med[c] = cut(&next, all, sizeof(int32_t));
         s->contexts.gain[c] = cut(&next, all, sizeof(int32_t));
@@ -67,7 +93,21 @@ static int64_t nanoseconds(void) {
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-/* Returns 0 out of memory. */
+static void free_step(Step *s) {
+    free_adaptive(&s->adaptive);
+    free(s->room);
+}
+
+static int highest(const Group *g) {
+    int most = 0;
+    for (int tile = 0; tile < g->tiles; tile++)
+        most = g->size[2 * tile] > most ? g->size[2 * tile] : most;
+    return most;
+}
+
+INLINE ptrdiff_t row_stride(const Group *g) { return 3 * (ptrdiff_t)(g->edge + 2 * MARGIN); }
+
+/* Returns 0 out of memory; free_step is due all the same. */
 static int make_step(Step *s, const Group *g) {
     const size_t pixels = (size_t)g->tiles * g->edge;
     memset(s, 0, sizeof *s);
@@ -75,10 +115,9 @@ static int make_step(Step *s, const Group *g) {
     if (!s->room) return 0;
     lay_out(s, g->net, pixels, s->room);
     if (g->spent) s->since = nanoseconds();
-    return 1;
+    const size_t samples = (size_t)g->tiles * (g->edge + MARGIN) * row_stride(g);
+    return make_adaptive(&s->adaptive, g->net, g->tiles, highest(g), samples);
 }
-
-static void free_step(Step *s) { free(s->room); }
 
 /* Books the time since the last booking. */
 INLINE void spend(const Group *g, Step *s, int part) {
@@ -87,8 +126,6 @@ INLINE void spend(const Group *g, Step *s, int part) {
     g->spent[part] += now - s->since;
     s->since = now;
 }
-
-INLINE ptrdiff_t row_stride(const Group *g) { return 3 * (ptrdiff_t)(g->edge + 2 * MARGIN); }
 
 INLINE uint32_t offset_of(const Group *g, int tile, int y, int x) {
     size_t rows = (size_t)tile * (g->edge + MARGIN) + MARGIN + y;
@@ -99,33 +136,31 @@ INLINE Place place_of(const Group *g, int tile, int y, int x) {
     return (Place){offset_of(g, tile, y, x), (uint32_t)((tile * g->edge + y) * g->edge + x)};
 }
 
+/* The rows of a tile that have a pixel in step t. */
+INLINE int first_row(int t, int width) { return t < width ? 0 : (t - width + 2) / 2; }
+
+INLINE int last_row(int t, int height) { return t / 2 < height - 1 ? t / 2 : height - 1; }
+
+/* Which of the blocks of all tiles a pixel is in. */
+INLINE size_t block_of(const Group *g, int tile, int y, int x) {
+    const size_t row = (size_t)tile * g->label_edge + (y >> g->block_shift);
+    return row * g->label_edge + (x >> g->block_shift);
+}
+
 /* The pixels of wavefront step t: tile by tile, row by row, where 2 y + x = t. */
 static int list_step(const Group *g, int t, Step *s) {
     int n = 0;
     for (int tile = 0; tile < g->tiles; tile++) {
-        int height = g->size[2 * tile], width = g->size[2 * tile + 1];
-        int first = t < width ? 0 : (t - width + 2) / 2;
-        int last = t / 2 < height - 1 ? t / 2 : height - 1;
-        const size_t tile_blocks = (size_t)tile * g->label_edge * g->label_edge;
+        const int height = g->size[2 * tile], width = g->size[2 * tile + 1];
+        const int first = first_row(t, width), last = last_row(t, height);
         for (int y = first; y <= last; y++) {
             int x = t - 2 * y;
-            size_t block = tile_blocks + (size_t)(y >> g->block_shift) * g->label_edge +
-                           (x >> g->block_shift);
+            const size_t block = block_of(g, tile, y, x);
             s->place[n] = place_of(g, tile, y, x);
+            s->tile[n] = tile, s->y[n] = y;
             s->width[n] = g->widths[block];
             s->label[n++] = g->labels[block];
         }
-    }
-    return n;
-}
-
-/* The pixels of a row of a tile, all known, in the order in which they lie. */
-static int list_row(const Group *g, int tile, int y, Step *s) {
-    const int n = g->size[2 * tile + 1];
-    for (int x = 0; x < n; x++) {
-        s->place[x] = s->sorted[x] = place_of(g, tile, y, x);
-        s->order[x] = (uint32_t)x;
-        s->row[x] = x * (params_stride(g->net) / 2);
     }
     return n;
 }
@@ -152,42 +187,89 @@ static void sort_step(const Network *net, Step *s, int n, int end[MAX_EXPERTS]) 
     }
 }
 
-/* Contexts and fused features of n pixels. */
+/* Network inputs [INPUT_ROOM] of pixel i of a step, and its context. */
+INLINE void gather_pixel(const Group *g, const Step *s, int i, int16_t *input) {
+    const Network *net = g->net;
+    const uint32_t at = s->place[i].at;
+    if (net->sizes.predictors)
+        gather_adaptive(net, &s->adaptive, g->canvas, at, i, s->tile[i], s->y[i], row_stride(g),
+                        input, &s->contexts);
+    else
+        gather(&net->tables, g->canvas + at, row_stride(g), input, &s->contexts, (size_t)i);
+}
+
+/* Contexts and fused features of the first n sorted pixels. */
 static void fuse_step(const Group *g, Step *s, int n) {
     const Network *net = g->net;
+    const int part = net->sizes.predictors ? PREDICTORS_PART : INPUTS_PART;
     for (int first = 0; first < n; first += CHUNK) {
         const int count = n - first < CHUNK ? n - first : CHUNK;
-        gather_all(net, g->canvas, s->sorted + first, s->order + first, row_stride(g), count,
-                   s->scratch, &s->contexts);
-        spend(g, s, INPUTS_PART);
+        for (int i = 0; i < count; i++)
+            gather_pixel(g, s, (int)s->order[first + i],
+                         s->scratch->input + (size_t)i * INPUT_ROOM);
+        spend(g, s, part);
         fuse(net, g->side, s->sorted + first, count, s->scratch,
              s->fused + (size_t)first * fused_stride(net));
         spend(g, s, LAYERS_PART);
     }
 }
 
-/* Mixture parameters of the n pixels of a step. */
+/* Before step t. */
+static void begin_step(const Group *g, Step *s, int t) {
+    for (int p = 0; p < g->net->sizes.predictors; p++)
+        begin_strips(&s->adaptive.said[p].learner, t);
+}
+
+/* What is known of the n pixels of a step before any of their channels is. */
 static void predict_step(const Group *g, Step *s, int n) {
-    const Network *net = g->net;
-    int end[MAX_EXPERTS];
-    sort_step(net, s, n, end);
+    sort_step(g->net, s, n, s->end);
     fuse_step(g, s, n);
-    for (int e = 0, first = 0; first < n; first = end[e++])
-        if (end[e] > first)
-            speak(net, e, s->fused + (size_t)first * fused_stride(net), end[e] - first,
-                  s->scratch, s->params + (size_t)first * params_stride(net));
+}
+
+/* What the head of a channel sees of the first n sorted pixels, beside the fused features. */
+static void prepare_heads(const Group *g, Step *s, int n, int channel) {
+    const Network *net = g->net;
+    for (int i = 0; channel && i < n; i++)
+        put_head_inputs(net, &s->adaptive, (int)s->order[i], channel,
+                        s->fused + (size_t)i * fused_stride(net) + net->sizes.fused);
+    spend(g, s, INPUTS_PART);
+}
+
+/* Mixture parameters of a channel of the n pixels of a step; without predictors all come with the
+ * first. */
+static void predict_channel(const Group *g, Step *s, int n, int channel) {
+    const Network *net = g->net;
+    if (net->sizes.predictors) {
+        consult(net, &s->adaptive, &s->contexts, n, channel);
+        spend(g, s, PREDICTORS_PART);
+        prepare_heads(g, s, n, channel);
+    } else if (channel)
+        return;
+    for (int e = 0, first = 0; first < n; first = s->end[e++])
+        if (s->end[e] > first)
+            speak(net, channel, e, s->fused + (size_t)first * fused_stride(net),
+                  s->end[e] - first, s->scratch, s->params + (size_t)first * params_stride(net));
     spend(g, s, LAYERS_PART);
 }
 
 /* The mixtures of one channel of the LANES pixels from `first` on, but for their bins. */
 INLINE void mix(const Group *g, const Step *s, int first, int channel, Mixtures *m) {
+    const Network *net = g->net;
+    const int count = net->sizes.mixtures, adaptive = net->sizes.predictors > 0;
+    const int pi = adaptive ? 0 : channel * count;
+    const int scale = adaptive ? 2 * count : (6 + channel) * count;
     for (int at = 0; at < LANES; at += VECTOR) {
         const int i = first + at;
         const vec rows = load(s->row + i);
+        mix_weights(net, s->params, rows, pi, at, m);
+        mix_scales(net, s->params, rows, scale, at, load(s->contexts.level[channel] + i), m);
+        if (adaptive) {
+            mix_adaptive_means(net, &s->adaptive, &s->contexts, s->params, rows, channel, first,
+                               at, m);
+            continue;
+        }
         const vec residual[2] = {load(s->residual[0] + i), load(s->residual[1] + i)};
-        mix_weights(g->net, s->params, rows, channel, at, m);
-        mix_scales(g->net, s->params, rows, channel, at, load(s->contexts.level[channel] + i), m);
-        mix_means(g->net, s->params, rows, channel, at, load(s->contexts.med[channel] + i),
+        mix_means(net, s->params, rows, channel, at, load(s->contexts.med[channel] + i),
                   load(s->contexts.gain[channel] + i), residual, m);
     }
 }
@@ -213,7 +295,33 @@ static void mix_step(const Group *g, Step *s, int n, int channel) {
 /* The value of a channel of a pixel is known. */
 INLINE void settle_value(const Group *g, Step *s, int i, int channel, int32_t value) {
     g->canvas[s->place[i].at + channel] = (uint8_t)value;
+    s->value[i] = value;
     if (channel < 2) s->residual[channel][i] = value - s->contexts.med[channel][i];
+}
+
+/* A channel of all n pixels of a step is known. */
+static void end_channel(const Group *g, Step *s, int n, int channel) {
+    if (g->net->sizes.predictors) note_values(&s->adaptive, &s->contexts, n, channel, s->value);
+}
+
+/* Predictors learn what the n pixels of step t were. */
+static void learn_step(const Group *g, Step *s, int t, int n) {
+    for (int c = g->channels; c < 3; c++) { /* gray: all are the same */
+        consult(g->net, &s->adaptive, &s->contexts, n, c);
+        note_values(&s->adaptive, &s->contexts, n, c, s->value);
+    }
+    for (int i = 0; i < n; i++)
+        note_pixel(g->net, &s->adaptive, g->canvas, s->place[i].at, i);
+    for (int p = 0; p < g->net->sizes.predictors; p++) {
+        const Learner *l = &s->adaptive.said[p].learner;
+        if ((t + 1) % l->p->sizes.every) continue;
+        for (int tile = 0; tile < g->tiles; tile++) {
+            const int height = g->size[2 * tile], width = g->size[2 * tile + 1];
+            const int first = first_row(t, width), last = last_row(t, height);
+            update_tile(l, tile, strip_of(l, 0, first), last < first ? 0 : strip_of(l, 0, last));
+        }
+    }
+    spend(g, s, PREDICTORS_PART);
 }
 
 /* After a step is decoded: repeat edge pixels into the margins that later steps look at. */
@@ -234,12 +342,13 @@ static void extend_margins(const Group *g, int t) {
     }
 }
 
-/* What comes after a step: gray fills all channels, edge pixels the margins. */
-static void end_step(const Group *g, const Step *s, int t, int n) {
+/* What comes after a step: gray fills all channels, edge pixels the margins; predictors learn. */
+static void end_step(const Group *g, Step *s, int t, int n) {
     if (g->channels == 1)
         for (int i = 0; i < n; i++) {
             uint8_t *pixel = g->canvas + s->place[i].at;
             pixel[1] = pixel[2] = pixel[0];
         }
     extend_margins(g, t);
+    if (g->net->sizes.predictors) learn_step(g, s, t, n);
 }

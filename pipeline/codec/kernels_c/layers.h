@@ -33,13 +33,7 @@ INLINE Sums spread(const Element *in) {
     return fill(pair);
 }
 
-INLINE Sums add_products(Sums sum, Sums weight, Sums a) {
-#if defined(LEVEL_AVX512)
-    return (vec)_mm512_dpwssd_epi32((__m512i)sum, (__m512i)weight, (__m512i)a);
-#else
-    return sum + (vec)_mm256_madd_epi16((__m256i)weight, (__m256i)a);
-#endif
-}
+INLINE Sums add_products(Sums sum, Sums weight, Sums a) { return add_pairs(sum, weight, a); }
 #else
 enum { TERMS = 1 };
 typedef float Element;

@@ -3,5 +3,6 @@
 #include "measure.h"
 
 const Level LEVEL = {
-    LEVEL_NAME, make_network, free_network, encode_group, decode_group, measure_group,
+    LEVEL_NAME,   make_network, free_network, encode_group,
+    decode_group, measure_group, follow_group,
 };

@@ -27,25 +27,48 @@ INLINE void add_lengths(const Group *g, const Step *s, const int32_t *log2_table
     }
 }
 
-/* The costs of one expert for a row of n pixels; cost: of the row's first block. */
-static void measure_expert(const Group *g, Step *s, const int32_t *log2_table, int expert, int n,
-                           int64_t *cost) {
-    speak(g->net, expert, s->fused, n, s->scratch, s->params);
-    spend(g, s, LAYERS_PART);
+/* Adds what one head of an expert needs for a channel of the first n pixels. cost: [n], of the
+ * block of each, [experts]. */
+static void add_costs(const Group *g, Step *s, const int32_t *log2_table, int expert, int channel,
+                      int n, int64_t *const *cost) {
     for (int first = 0; first < n; first += LANES) {
         const int count = n - first < LANES ? n - first : LANES;
-        int32_t lengths[LANES] = {0};
-        for (int c = 0; c < g->channels; c++) {
-            int32_t value[LANES] = {0};
-            for (int i = 0; i < count; i++) value[i] = g->canvas[s->place[first + i].at + c];
-            add_lengths(g, s, log2_table, first, c, value, lengths);
-        }
-        for (int i = 0; i < count; i++) {
-            const size_t block = (size_t)((first + i) >> g->block_shift);
-            cost[block * g->net->sizes.experts + expert] += lengths[i];
-        }
+        int32_t lengths[LANES] = {0}, value[LANES] = {0};
+        for (int i = 0; i < count; i++) value[i] = g->canvas[s->place[first + i].at + channel];
+        add_lengths(g, s, log2_table, first, channel, value, lengths);
+        for (int i = 0; i < count; i++) cost[first + i][expert] += lengths[i];
     }
     spend(g, s, MIXTURES_PART);
+}
+
+/* The pixels of a row of a tile, all known, in the order in which they lie. */
+static int list_row(const Group *g, int tile, int y, Step *s) {
+    const int n = g->size[2 * tile + 1];
+    for (int x = 0; x < n; x++) s->place[x] = place_of(g, tile, y, x);
+    return n;
+}
+
+/* The pixels of step t, those of even rows first; returns how many those are. */
+static int list_even_first(const Group *g, int t, Step *s, int *all) {
+    int even = 0;
+    *all = list_step(g, t, s);
+    for (int i = 0; i < *all; i++) {
+        if (s->y[i] % 2) continue;
+        const Place place = s->place[i];
+        const int32_t tile = s->tile[i], y = s->y[i];
+        s->place[i] = s->place[even], s->tile[i] = s->tile[even], s->y[i] = s->y[even];
+        s->place[even] = place, s->tile[even] = tile, s->y[even++] = y;
+    }
+    return even;
+}
+
+/* Keeps the first n pixels in the order in which they are listed, whatever their labels. */
+static void keep_order(const Group *g, Step *s, int n) {
+    for (int i = 0; i < n; i++) {
+        s->sorted[i] = s->place[i];
+        s->order[i] = (uint32_t)i;
+        s->row[i] = i * (params_stride(g->net) / 2);
+    }
 }
 
 static void find_residuals(const Group *g, Step *s, int n) {
@@ -54,20 +77,110 @@ static void find_residuals(const Group *g, Step *s, int n) {
             s->residual[c][i] = g->canvas[s->place[i].at + c] - s->contexts.med[c][i];
 }
 
-/* Only even rows: half of them tell enough to choose. */
-static int measure_group(const Group *g, const int32_t *log2_table, int64_t *costs) {
-    const int experts = g->net->sizes.experts;
-    Step s;
-    if (!make_step(&s, g)) return -2;
+static void measure_row(const Group *g, Step *s, const int32_t *log2_table, int n,
+                        int64_t *const *cost) {
+    keep_order(g, s, n);
+    fuse_step(g, s, n);
+    find_residuals(g, s, n);
+    for (int e = 0; e < g->net->sizes.experts; e++) {
+        speak(g->net, 0, e, s->fused, n, s->scratch, s->params);
+        spend(g, s, LAYERS_PART);
+        for (int c = 0; c < g->channels; c++) add_costs(g, s, log2_table, e, c, n, cost);
+    }
+}
+
+static void take_values(const Group *g, Step *s, int n, int channel) {
+    for (int i = 0; i < n; i++) s->value[i] = g->canvas[s->place[i].at + channel];
+}
+
+/* With predictors: the first n of all pixels of step t; the others teach. */
+static void measure_step(const Group *g, Step *s, const int32_t *log2_table, int t, int n, int all,
+                         int64_t *const *cost) {
+    begin_step(g, s, t);
+    keep_order(g, s, all);
+    fuse_step(g, s, n);
+    for (int i = n; i < all; i++) gather_pixel(g, s, i, s->scratch->input);
+    spend(g, s, PREDICTORS_PART);
+    for (int c = 0; c < g->channels; c++) {
+        consult(g->net, &s->adaptive, &s->contexts, all, c);
+        prepare_heads(g, s, n, c);
+        for (int e = 0; e < g->net->sizes.experts; e++) {
+            speak(g->net, c, e, s->fused, n, s->scratch, s->params);
+            spend(g, s, LAYERS_PART);
+            add_costs(g, s, log2_table, e, c, n, cost);
+        }
+        take_values(g, s, all, c);
+        end_channel(g, s, all, c);
+    }
+    learn_step(g, s, t, all);
+}
+
+static void measure_rows(const Group *g, Step *s, const int32_t *log2_table, int64_t *costs,
+                         int64_t **cost) {
     for (int tile = 0; tile < g->tiles; tile++)
         for (int y = 0; y < g->size[2 * tile]; y += 2) {
-            const size_t row = (size_t)tile * g->label_edge + (y >> g->block_shift);
-            const int n = list_row(g, tile, y, &s);
-            fuse_step(g, &s, n);
-            find_residuals(g, &s, n);
-            for (int e = 0; e < experts; e++)
-                measure_expert(g, &s, log2_table, e, n, costs + row * g->label_edge * experts);
+            const int n = list_row(g, tile, y, s);
+            for (int x = 0; x < n; x++)
+                cost[x] = costs + block_of(g, tile, y, x) * g->net->sizes.experts;
+            measure_row(g, s, log2_table, n, cost);
         }
+}
+
+static void measure_steps(const Group *g, Step *s, const int32_t *log2_table, int64_t *costs,
+                          int64_t **cost) {
+    const int steps = step_count(g);
+    for (int t = 0; t < steps; t++) {
+        int all;
+        const int n = list_even_first(g, t, s, &all);
+        for (int i = 0; i < n; i++)
+            cost[i] = costs + block_of(g, s->tile[i], s->y[i], t - 2 * s->y[i]) *
+                                  g->net->sizes.experts;
+        measure_step(g, s, log2_table, t, n, all, cost);
+    }
+}
+
+/* Only even rows: half of them tell enough to choose. */
+static int measure_group(const Group *g, const int32_t *log2_table, int64_t *costs) {
+    Step s;
+    int64_t **cost = malloc((size_t)g->tiles * g->edge * sizeof *cost);
+    const int made = make_step(&s, g) && cost;
+    if (made)
+        (g->net->sizes.predictors ? measure_steps : measure_rows)(g, &s, log2_table, costs, cost);
     free_step(&s);
-    return 0;
+    free(cost);
+    return made ? 0 : -2;
+}
+
+static void keep_planes(const Network *net, const Step *s, int n, int channel, size_t samples,
+                        Planes *planes) {
+    for (int p = 0; p < net->sizes.predictors; p++) {
+        const Said *said = s->adaptive.said + p;
+        for (int i = 0; i < n; i++) {
+            const size_t at = p * samples + s->place[i].at + channel;
+            planes->base[at] = (int16_t)said->base[channel][i];
+            planes->ls[at] = (int8_t)sum_as_input(said->trunk[channel][i]);
+            planes->full[at] = (int8_t)sum_as_input(said->full[i]);
+        }
+    }
+}
+
+/* What the predictors say of a full canvas. */
+static int follow_group(const Group *g, Planes *planes) {
+    Step s;
+    const size_t samples = (size_t)g->tiles * (g->edge + MARGIN) * row_stride(g);
+    const int made = make_step(&s, g), steps = step_count(g);
+    for (int t = 0; made && t < steps; t++) {
+        const int n = list_step(g, t, &s);
+        begin_step(g, &s, t);
+        for (int i = 0; i < n; i++) gather_pixel(g, &s, i, s.scratch->input);
+        for (int c = 0; c < 3; c++) {
+            consult(g->net, &s.adaptive, &s.contexts, n, c);
+            keep_planes(g->net, &s, n, c, samples, planes);
+            take_values(g, &s, n, c);
+            end_channel(g, &s, n, c);
+        }
+        learn_step(g, &s, t, n);
+    }
+    free_step(&s);
+    return made ? 0 : -2;
 }

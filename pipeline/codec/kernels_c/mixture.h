@@ -29,11 +29,12 @@ INLINE void read_params(const int16_t *params, vec rows, int base, int count,
     }
 }
 
-INLINE void mix_weights(const Network *net, const int16_t *params, vec rows, int channel, int at,
+/* base: where pi stands among the parameters of a pixel. */
+INLINE void mix_weights(const Network *net, const int16_t *params, vec rows, int base, int at,
                         Mixtures *m) {
     const int count = net->sizes.mixtures;
     vec pi[MAX_MIXTURES], sum = {0};
-    read_params(params, rows, channel * count, count, pi);
+    read_params(params, rows, base, count, pi);
     vec best = pi[0];
     for (int k = 1; k < count; k++) best = greater(best, pi[k]);
     for (int k = 0; k < count; k++) {
@@ -44,11 +45,11 @@ INLINE void mix_weights(const Network *net, const int16_t *params, vec rows, int
     store(m->total + at, sum * LOGISTIC_ONE_SHIFTED);
 }
 
-INLINE void mix_scales(const Network *net, const int16_t *params, vec rows, int channel, int at,
+INLINE void mix_scales(const Network *net, const int16_t *params, vec rows, int base, int at,
                        vec level, Mixtures *m) {
     const int count = net->sizes.mixtures;
     vec scale[MAX_MIXTURES];
-    read_params(params, rows, (6 + channel) * count, count, scale);
+    read_params(params, rows, base, count, scale);
     for (int k = 0; k < count; k++) {
         vec index = between((scale[k] >> 2) + level, 0, SCALES - 1);
         store(m->inverse[k] + at, look_up(net->tables.inverse_scale, index));

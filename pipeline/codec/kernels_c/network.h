@@ -3,18 +3,23 @@
 
 #include "front_end.h"
 #include "layers.h"
+#include "least_squares.h"
 
 struct Network {
     Sizes sizes;
     Layer context, fusion;
-    Layer *hidden, *output; /* one per expert */
+    Layer *hidden, *output; /* [heads][experts] */
     Tables tables;
+    Predictor predictor[MAX_PREDICTORS];
 };
+
+INLINE int speakers(const Network *net) { return heads_of(&net->sizes) * net->sizes.experts; }
 
 static void free_network(Network *net) {
     free_layer(&net->context), free_layer(&net->fusion);
-    for (int e = 0; net->hidden && e < net->sizes.experts; e++) free_layer(net->hidden + e);
-    for (int e = 0; net->output && e < net->sizes.experts; e++) free_layer(net->output + e);
+    for (int i = 0; net->hidden && i < speakers(net); i++) free_layer(net->hidden + i);
+    for (int i = 0; net->output && i < speakers(net); i++) free_layer(net->output + i);
+    for (int p = 0; p < net->sizes.predictors; p++) free_predictor(net->predictor + p);
     free(net->hidden), free(net->output), free(net);
 }
 
@@ -25,27 +30,43 @@ static int pack_group(Layer *l, const void *const *buffers, int group, int in, i
                 (const int32_t *)buffers[2] + (size_t)group * out, in, out, NULL);
 }
 
-static int pack_all(Network *net, const void *const *b) {
+static int pack_layers(Network *net, const void *const *b) {
     const Sizes *s = &net->sizes;
     int16_t order[INPUTS];
-    input_order(order);
-    net->hidden = calloc((size_t)s->experts, sizeof(Layer));
-    net->output = calloc((size_t)s->experts, sizeof(Layer));
+    input_order(order); /* with predictors the model's own is that of memory */
+    net->hidden = calloc((size_t)speakers(net), sizeof(Layer));
+    net->output = calloc((size_t)speakers(net), sizeof(Layer));
     int ok = net->hidden && net->output &&
-             pack(&net->context, b[0], b[1], b[2], INPUTS, s->width, order) &&
+             pack(&net->context, b[0], b[1], b[2], inputs_of(s), s->width,
+                  s->predictors ? NULL : order) &&
              pack_group(&net->fusion, b + 3, 0, s->width + s->features, s->fused);
-    for (int e = 0; ok && e < s->experts; e++)
-        ok = pack_group(net->hidden + e, b + 6, e, s->fused, s->hidden) &&
-             pack_group(net->output + e, b + 9, e, s->hidden, 12 * s->mixtures);
+    for (int i = 0; ok && i < speakers(net); i++) {
+        const int head = i / s->experts, e = i % s->experts;
+        const void *const *own = b + 6 + 6 * head;
+        ok = pack_group(net->hidden + i, own, e, s->fused + head_inputs(s, head), s->hidden) &&
+             pack_group(net->output + i, own + 3, e, s->hidden, outputs_of(s, head));
+    }
     return ok;
 }
 
-static Network *make_network(const Sizes *sizes, const void *const buffers[BUFFERS]) {
+static int pack_predictors(Network *net, const void *const *b) {
+    const Sizes *s = &net->sizes;
+    int ok = 1;
+    for (int p = 0; ok && p < s->predictors; p++)
+        ok = pack_predictor(net->predictor + p, s->predictor + p, s->predictor[p].seen, b[2 * p],
+                            b[2 * p + 1]);
+    return ok;
+}
+
+static Network *make_network(const Sizes *sizes, const void *const *buffers) {
     Network *net = calloc(1, sizeof *net);
     if (!net) return NULL;
     net->sizes = *sizes;
-    read_tables(&net->tables, buffers + LAYER_BUFFERS);
-    if (pack_all(net, buffers)) return net;
+    const void *const *tables = buffers + layer_buffers(sizes);
+    read_tables(&net->tables, tables);
+    if ((!sizes->width || pack_layers(net, buffers)) &&
+        pack_predictors(net, tables + TABLE_BUFFERS))
+        return net;
     free_network(net);
     return NULL;
 }
@@ -61,19 +82,14 @@ typedef struct {
     uint32_t at, number;
 } Place;
 
-/* Numbers from one pixel's fused features to the next's. */
-INLINE int fused_stride(const Network *net) { return net->sizes.fused; }
+/* Numbers from one pixel's fused features, and what heads see beside them, to the next's. */
+INLINE int fused_stride(const Network *net) {
+    return round_up(net->sizes.fused + head_inputs(&net->sizes, 2), 2);
+}
 
-/* Numbers from one pixel's mixture parameters to the next's; even. */
-INLINE int params_stride(const Network *net) { return padded_out(&net->output[0]); }
-
-/* Inputs of n <= CHUNK pixels, left in scratch, and their contexts as numbers order[0..n - 1]. */
-static void gather_all(const Network *net, const uint8_t *canvas, const Place *places,
-                       const uint32_t *order, ptrdiff_t stride, int n, Scratch *s,
-                       const Contexts *contexts) {
-    for (int i = 0; i < n; i++)
-        gather(&net->tables, canvas + places[i].at, stride, s->input + (size_t)i * INPUT_ROOM,
-               contexts, order[i]);
+/* Numbers from one pixel's mixture parameters to the next's. */
+INLINE int params_stride(const Network *net) {
+    return net->output ? padded_out(&net->output[speakers(net) - 1]) : 0;
 }
 
 /* Inputs to fused features of n <= CHUNK pixels. side: the features of SIC, [pixels][features]. */
@@ -88,10 +104,11 @@ static void fuse(const Network *net, const int16_t *side, const Place *places, i
     layer(&net->fusion, s->feature, joined, n, 1, fused, fused_stride(net));
 }
 
-/* One entropy model on n pixels: fused features to mixture parameters. */
-static void speak(const Network *net, int expert, const int16_t *fused, int n, Scratch *s,
-                  int16_t *params) {
-    const Layer *hidden = &net->hidden[expert], *output = &net->output[expert];
+/* One head of an expert on n pixels: fused features to mixture parameters. */
+static void speak(const Network *net, int head, int expert, const int16_t *fused, int n,
+                  Scratch *s, int16_t *params) {
+    const int speaker = head * net->sizes.experts + expert;
+    const Layer *hidden = &net->hidden[speaker], *output = &net->output[speaker];
     const int width = net->sizes.hidden;
     for (int first = 0; first < n; first += CHUNK) {
         const int count = n - first < CHUNK ? n - first : CHUNK;

@@ -30,6 +30,41 @@ INLINE vec load(const int32_t *from) {
 
 INLINE void store(int32_t *to, vec v) { memcpy(to, &v, sizeof v); }
 
+/* 2 VECTOR numbers, two in each lane. */
+INLINE vec load_pairs(const int16_t *from) {
+    vec v;
+    memcpy(&v, from, sizeof v);
+    return v;
+}
+
+/* VECTOR numbers, each in a lane of its own. */
+INLINE vec load_wide(const int16_t *from) {
+    typedef int16_t narrow __attribute__((vector_size(2 * VECTOR)));
+    narrow v;
+    memcpy(&v, from, sizeof v);
+    return __builtin_convertvector(v, vec);
+}
+
+/* Adds to each lane the products of the two pairs of numbers in it. */
+INLINE vec add_pairs(vec sum, vec a, vec b) {
+#if defined(LEVEL_AVX512)
+    return (vec)_mm512_dpwssd_epi32((__m512i)sum, (__m512i)a, (__m512i)b);
+#elif defined(LEVEL_AVX2)
+    return sum + (vec)_mm256_madd_epi16((__m256i)a, (__m256i)b);
+#elif X86_LEVELS
+    return sum + (vec)_mm_madd_epi16((__m128i)a, (__m128i)b);
+#else
+    return sum + ((a << 16) >> 16) * ((b << 16) >> 16) + (a >> 16) * (b >> 16);
+#endif
+}
+
+INLINE int32_t sum_of(vec v) {
+    int32_t lane[VECTOR], sum = 0;
+    memcpy(lane, &v, sizeof v);
+    for (int i = 0; i < VECTOR; i++) sum += lane[i];
+    return sum;
+}
+
 INLINE vec fill(int32_t x) { return x - (vec){0}; }
 
 /* first, first + 1, ... */

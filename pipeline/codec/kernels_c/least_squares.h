@@ -1,0 +1,311 @@
+/* Local least-squares predictors, which learn while a tile is coded; see predictor.py.
+ *
+ * Sums of products are int32, and what is solved for are integers in doubles: all stay below
+ * 2^53 (see bounds.py), so that every order of adding them up gives the same.
+ */
+#pragma once
+
+#include "simd.h"
+
+enum {
+    PREDICTOR_BITS = 12,
+    PREDICTOR_LIMIT = 32767,
+    RIDGE = 2000,
+    FARTHEST_STEP = 1 << 17, /* from any weight, it ends beyond the limit on either side */
+    WIDE_ROOM = (TAP_VALUES + 3 + 15) / 16 * 16,
+    SOLVED_AT_ONCE = 4, /* a processor overlaps the solutions of so many strips */
+    HALF = VECTOR / 2,
+};
+
+typedef double doubles __attribute__((vector_size(8 * HALF)));
+typedef int32_t half_vec __attribute__((vector_size(4 * HALF)));
+
+/* Taps that follow each other in a pixel's inputs. */
+typedef struct {
+    int from, to, count;
+} Run;
+
+typedef struct {
+    PredictorSizes sizes;
+    int known;  /* T: regressors of the taps */
+    int all;    /* T + 3: the residuals of the pixel's channels stand behind them */
+    int stride; /* of a row of sums, padded to whole vectors */
+    int room;   /* of a row of int16 numbers or weights, padded to whole vectors */
+    Run runs[TAPS];
+    int run_count;
+    int32_t *prior; /* [all][stride] */
+    int16_t *start; /* [3][room] */
+} Predictor;
+
+static void free_predictor(Predictor *p) { free(p->prior), free(p->start); }
+
+INLINE int round_up(int n, int unit) { return (n + unit - 1) / unit * unit; }
+
+/* Finds which of the taps, in their usual order, a predictor sees: seen[i] for tap i. */
+static void find_runs(Predictor *p, const uint8_t seen[TAPS]) {
+    int to = 0;
+    for (int i = 0; i < TAPS; i++) {
+        if (!seen[i]) continue;
+        if (!i || !seen[i - 1]) p->runs[p->run_count++] = (Run){3 * i, to, 0};
+        p->runs[p->run_count - 1].count += 3;
+        to += 3;
+    }
+}
+
+/* seen: [TAPS]. prior: [T + 3][T + 3]. start: [3][T + 2]. Returns 0 out of memory. */
+static int pack_predictor(Predictor *p, const PredictorSizes *sizes, const uint8_t *seen,
+                          const int32_t *prior, const int32_t *start) {
+    p->sizes = *sizes;
+    p->known = 3 * sizes->taps, p->all = p->known + 3;
+    p->stride = round_up(p->all, VECTOR > 4 ? VECTOR : 8), p->room = round_up(p->all, 2 * VECTOR);
+    find_runs(p, seen);
+    p->prior = aligned_room((size_t)p->all * p->stride * sizeof *p->prior);
+    p->start = aligned_room(3 * (size_t)p->room * sizeof *p->start);
+    if (!p->prior || !p->start) return 0;
+    for (int i = 0; i < p->all; i++)
+        memcpy(p->prior + (size_t)i * p->stride, prior + (size_t)i * p->all,
+               (size_t)p->all * sizeof *prior);
+    for (int c = 0; c < 3; c++)
+        for (int i = 0; i < p->all - 1; i++)
+            p->start[(size_t)c * p->room + i] = (int16_t)start[c * (p->all - 1) + i];
+    return 1;
+}
+
+/* One predictor in the tiles of a group: the strips of a tile follow each other, after an empty
+ * one that stands above its first. */
+typedef struct {
+    const Predictor *p;
+    int tiles, strips; /* of each tile */
+    int capacity;      /* pixels of a strip from one update to the next, and one more */
+    int32_t *sums;     /* [tiles][strips][padded all][stride] */
+    int16_t *weights;  /* [tiles][strips][3][room] */
+    int16_t *numbers;  /* [tiles][strips][capacity][room]: of pixels since the last update */
+    int *count;        /* [tiles][strips]: how many those are */
+    int32_t *pairs;    /* [capacity / 2][stride] */
+    double *total;     /* [SOLVED_AT_ONCE][all][stride] */
+} Learner;
+
+INLINE size_t sums_size(const Predictor *p) { return (size_t)round_up(p->all, 4) * p->stride; }
+
+static void free_learner(Learner *l) {
+    free(l->sums), free(l->weights), free(l->numbers);
+    free(l->count), free(l->pairs), free(l->total);
+}
+
+/* height: of the highest tile. Returns 0 out of memory. */
+static int make_learner(Learner *l, const Predictor *p, int tiles, int height) {
+    const PredictorSizes *s = &p->sizes;
+    l->p = p, l->tiles = tiles, l->strips = (height + s->rows - 1) / s->rows + 1;
+    l->capacity = s->rows * s->every + 2;
+    const size_t strips = (size_t)tiles * l->strips;
+    l->sums = aligned_room(strips * sums_size(p) * sizeof *l->sums);
+    l->weights = aligned_room(strips * 3 * p->room * sizeof *l->weights);
+    l->numbers = aligned_room(strips * l->capacity * p->room * sizeof *l->numbers);
+    l->count = aligned_room(strips * sizeof *l->count);
+    l->pairs = aligned_room((size_t)l->capacity / 2 * p->stride * sizeof *l->pairs);
+    l->total = aligned_room((size_t)SOLVED_AT_ONCE * p->all * p->stride * sizeof *l->total);
+    return l->sums && l->weights && l->numbers && l->count && l->pairs && l->total;
+}
+
+INLINE int strip_of(const Learner *l, int tile, int y) {
+    return tile * l->strips + y / l->p->sizes.rows + 1;
+}
+
+INLINE int16_t *weights_of(const Learner *l, int strip) {
+    return l->weights + (size_t)strip * 3 * l->p->room;
+}
+
+INLINE int16_t *numbers_of(const Learner *l, int strip, int i) {
+    return l->numbers + ((size_t)strip * l->capacity + i) * l->p->room;
+}
+
+/* Before step t: strips that begin with it take the weights of the one above as they are now. */
+static void begin_strips(const Learner *l, int t) {
+    const Predictor *p = l->p;
+    if (t % (2 * p->sizes.rows)) return;
+    const int number = t / (2 * p->sizes.rows) + 1;
+    if (number >= l->strips) return;
+    for (int tile = 0; tile < l->tiles; tile++) {
+        const int strip = tile * l->strips + number;
+        memcpy(weights_of(l, strip), number == 1 ? p->start : weights_of(l, strip - 1),
+               3 * (size_t)p->room * sizeof *p->start);
+    }
+}
+
+/* Takes the taps of a pixel [TAP_VALUES, with LANES to spare] for a number more of its strip;
+ * the residuals are 0 until they are known. */
+INLINE int16_t *add_numbers(const Learner *l, int strip, const int16_t *taps) {
+    const Predictor *p = l->p;
+    int16_t *to = numbers_of(l, strip, l->count[strip]++);
+    for (int r = 0; r < p->run_count; r++)
+        for (int i = 0; i < p->runs[r].count; i += LANES)
+            memcpy(to + p->runs[r].to + i, taps + p->runs[r].from + i, LANES * sizeof *to);
+    memset(to + p->known, 0, (size_t)(p->room - p->known) * sizeof *to);
+    return to;
+}
+
+/* The sums of products of weights and numbers, for each channel. */
+INLINE void weigh(const Predictor *p, const int16_t *weights, const int16_t *numbers,
+                  int32_t trunk[3]) {
+    vec sum[3] = {0};
+    for (int i = 0; i < p->room; i += 2 * VECTOR) {
+        const vec pairs = load_pairs(numbers + i);
+        for (int c = 0; c < 3; c++)
+            sum[c] = add_pairs(sum[c], load_pairs(weights + c * p->room + i), pairs);
+    }
+    for (int c = 0; c < 3; c++) trunk[c] = sum_of(sum[c]);
+}
+
+/* Two rows of numbers in the halves of lanes. */
+INLINE void join_pair(const Predictor *p, const int16_t *rows, int32_t *pairs) {
+    for (int j = 0; j < p->stride; j += VECTOR) {
+        const vec first = load_wide(rows + j), second = load_wide(rows + p->room + j);
+        store(pairs + j, (first & 0xffff) | (second << 16));
+    }
+}
+
+/* Adds the products of four numbers with `columns` vectors of them, over all pairs of rows. */
+INLINE void add_block(const Predictor *p, const int32_t *pairs, int count, int row, int at,
+                      int columns, int32_t *sums) {
+    vec sum[4][2];
+    int32_t *first = sums + (size_t)row * p->stride + at;
+    for (int r = 0; r < 4; r++)
+        for (int c = 0; c < columns; c++)
+            sum[r][c] = load(first + (size_t)r * p->stride + c * VECTOR);
+    for (int q = 0; q < count; q++, pairs += p->stride) {
+        const vec left = load(pairs + at);
+        const vec right = columns > 1 ? load(pairs + at + VECTOR) : left;
+#pragma GCC unroll 4
+        for (int r = 0; r < 4; r++) {
+            const vec own = fill(pairs[row + r]);
+            sum[r][0] = add_pairs(sum[r][0], left, own);
+            if (columns > 1) sum[r][1] = add_pairs(sum[r][1], right, own);
+        }
+    }
+    for (int r = 0; r < 4; r++)
+        for (int c = 0; c < columns; c++)
+            store(first + (size_t)r * p->stride + c * VECTOR, sum[r][c]);
+}
+
+/* Adds what the pixels of a strip were since the last update to its sums. */
+static void add_pixels(const Learner *l, int strip) {
+    const Predictor *p = l->p;
+    const int count = (l->count[strip] + 1) / 2;
+    int32_t *sums = l->sums + strip * sums_size(p);
+    memset(numbers_of(l, strip, l->count[strip]), 0, (size_t)p->room * sizeof *l->numbers);
+    for (int q = 0; q < count; q++)
+        join_pair(p, numbers_of(l, strip, 2 * q), l->pairs + (size_t)q * p->stride);
+    for (int row = 0; row < p->all; row += 4) {
+        int at = 0;
+        for (; at + 2 * VECTOR <= p->stride; at += 2 * VECTOR)
+            add_block(p, l->pairs, count, row, at, 2, sums);
+        if (at < p->stride) add_block(p, l->pairs, count, row, at, 1, sums);
+    }
+    l->count[strip] = 0;
+}
+
+INLINE doubles load_doubles(const double *from) {
+    doubles v;
+    memcpy(&v, from, sizeof v);
+    return v;
+}
+
+INLINE void store_doubles(double *to, doubles v) { memcpy(to, &v, sizeof v); }
+
+INLINE doubles load_as_doubles(const int32_t *from) {
+    half_vec v;
+    memcpy(&v, from, sizeof v);
+    return __builtin_convertvector(v, doubles);
+}
+
+/* What is solved for, of one strip. left[c][i]: by how much the products of number i with
+ * channel c, and with what its weights make of all numbers, differ. */
+typedef struct {
+    const double *total; /* [all][stride] */
+    int16_t *weights;    /* [3][room] */
+    double left[3][WIDE_ROOM];
+} Solution;
+
+/* The sums of a strip, the one above it and the prior, as doubles. */
+static void total_sums(const Learner *l, int strip, double *total) {
+    const Predictor *p = l->p;
+    const int32_t *own = l->sums + strip * sums_size(p), *above = own - sums_size(p);
+    for (int i = 0; i < p->all * p->stride; i += HALF)
+        store_doubles(total + i, load_as_doubles(own + i) + load_as_doubles(above + i) +
+                                     load_as_doubles(p->prior + i));
+}
+
+static void begin_solution(const Learner *l, int strip, double *total, Solution *s) {
+    const Predictor *p = l->p;
+    s->total = total, s->weights = weights_of(l, strip);
+    total_sums(l, strip, total);
+    for (int c = 0; c < 3; c++)
+        for (int j = 0; j < p->stride; j += HALF) {
+            const doubles targets = load_doubles(total + (size_t)(p->known + c) * p->stride + j);
+            store_doubles(s->left[c] + j, targets * (double)(1 << PREDICTOR_BITS));
+        }
+    for (int i = 0; i < p->all - 1; i++)
+        for (int j = 0; j < p->stride; j += HALF) {
+            const doubles products = load_doubles(total + (size_t)i * p->stride + j);
+            for (int c = 0; c < 3; c++)
+                store_doubles(s->left[c] + j, load_doubles(s->left[c] + j) -
+                                                  products * (double)s->weights[c * p->room + i]);
+        }
+}
+
+/* Moves the weight of number i in the channels from `first` on to where its equation holds. */
+INLINE void descend(const Predictor *p, Solution *s, int i, int first) {
+    const double *row = s->total + (size_t)i * p->stride;
+    const double divisor = row[i] + RIDGE;
+    double moved[3];
+    for (int c = first; c < 3; c++) {
+        double step = s->left[c][i] / divisor;
+        step = step > FARTHEST_STEP ? FARTHEST_STEP : step < -FARTHEST_STEP ? -FARTHEST_STEP : step;
+        const int32_t old = s->weights[c * p->room + i];
+        int32_t next = old + (int32_t)step;
+        next = next > PREDICTOR_LIMIT ? PREDICTOR_LIMIT : next;
+        next = next < -PREDICTOR_LIMIT ? -PREDICTOR_LIMIT : next;
+        s->weights[c * p->room + i] = (int16_t)next;
+        moved[c] = next - old;
+    }
+    for (int j = 0; j < p->stride; j += HALF) {
+        const doubles products = load_doubles(row + j);
+        for (int c = first; c < 3; c++)
+            store_doubles(s->left[c] + j, load_doubles(s->left[c] + j) - products * moved[c]);
+    }
+}
+
+static void solve(const Learner *l, int strip, int count) {
+    const Predictor *p = l->p;
+    Solution s[SOLVED_AT_ONCE];
+    for (int k = 0; k < count; k++)
+        begin_solution(l, strip + k, l->total + (size_t)k * p->all * p->stride, s + k);
+    for (int sweep = 0; sweep < p->sizes.sweeps; sweep++) {
+        for (int i = 0; i < p->known; i++)
+            for (int k = 0; k < count; k++) descend(p, s + k, i, 0);
+        for (int k = 0; k < count; k++) {
+            descend(p, s + k, p->known, 1);
+            descend(p, s + k, p->known + 1, 2);
+        }
+    }
+}
+
+static void forget(const Learner *l, int strip) {
+    const size_t size = sums_size(l->p);
+    int32_t *sums = l->sums + strip * size;
+    for (size_t i = 0; i < size; i += VECTOR)
+        store(sums + i, load(sums + i) - (load(sums + i) >> l->p->sizes.forget));
+}
+
+/* After a step that had pixels in these strips of a tile, none if last < first. */
+static void update_tile(const Learner *l, int tile, int first, int last) {
+    first += tile * l->strips, last += tile * l->strips;
+    for (int strip = first; strip <= last; strip++) add_pixels(l, strip);
+    for (int strip = first; strip <= last; strip += SOLVED_AT_ONCE) {
+        const int rest = last - strip + 1;
+        solve(l, strip, rest < SOLVED_AT_ONCE ? rest : SOLVED_AT_ONCE);
+    }
+    for (int strip = first; strip <= last; strip++) forget(l, strip);
+    /* What a strip learnt after its last update is of no use to anyone. */
+    memset(l->count + (size_t)tile * l->strips, 0, (size_t)l->strips * sizeof *l->count);
+}
