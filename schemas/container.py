@@ -34,6 +34,7 @@ Read = Callable[[int, int], bytes]
 _HEADER = struct.Struct(f"<4sBBBBIIHH{MODEL_ID_BYTES}s{DIGEST_BYTES}sH")
 _ENTRY = struct.Struct("<BBII")
 _CRC = struct.Struct("<I")
+ENTRY_BYTES = _ENTRY.size  # of the section table, for each section
 
 
 class _Head(NamedTuple):

@@ -97,7 +97,8 @@ class Encoder:
 
     The tile groups of all images of a batch are worked on together. tile_size, tiles_per_group
     and block_shift say how images are cut; what a decoder would refuse raises LimitExceeded.
-    colour_set as in `encode`. screen: whether what looks drawn may be screen coded.
+    colour_set as in `encode`. screen: whether what looks drawn may be screen coded; where most of
+    an image is, larger tiles may take the place of those asked for.
     """
 
     def __init__(
@@ -174,7 +175,9 @@ class _ImageJob:
         self._shift = plan.block_shift
         self._experts = plan.model.profile.experts
         self._tile_size = plan.tile_size
-        self._tiles_per_group = _tiles_per_group(height, width, plan)
+        self._tiles_per_group = max(
+            plan.tiles_per_group, _least_group(height, width, plan.tile_size)
+        )
         groups = tile_groups(height, width, plan.tile_size, self._tiles_per_group)
         self._drawing = draw(
             self._image,
@@ -268,11 +271,12 @@ class _ImageJob:
             return
         height, width, channels = self._image.shape
         tile_size = widest_tile(height, width, self._shift)
-        groups = tile_groups(height, width, tile_size, 1)
+        per_group = _least_group(height, width, tile_size)
+        groups = tile_groups(height, width, tile_size, per_group)
         coded = [encode_screen(self._samples(tiles), tiles, channels) for tiles in groups]
         if sum(map(len, coded)) > _WORTH_WIDENING * sum(len(s.payload) for s in sections):
             return
-        self._tile_size, self._tiles_per_group = tile_size, 1
+        self._tile_size, self._tiles_per_group = tile_size, per_group
         self.groups = [_Group(tiles, tiles, _NO_BORDERS) for tiles in groups]
         for group, payload in zip(self.groups, coded, strict=True):
             group.section = Section(SectionKind.TILE_GROUP, Coding.SCREEN, payload)
@@ -290,22 +294,12 @@ class _ImageJob:
 
     def finish(self) -> bytes:
         """The `.seec` file."""
-        sections = [g.section for g in self.groups if g.section is not None]
-        coded = any(s.coding is Coding.RANGE for s in sections)
-        lossy = any(g.seen is not None for g in self.groups)
-        if coded and self._plan.side is not None:
-            z, y = self._plan.side.encode([x for g in self.groups for x in g.latents])
-            sections.insert(0, Section(SectionKind.LATENTS, Coding.RANGE, y))
-            sections.insert(0, Section(SectionKind.HYPER_LATENTS, Coding.RANGE, z))
-        if lossy:
-            payload = encode_widths(self._maps.widths)
-            sections.insert(0, Section(SectionKind.BACKGROUND, Coding.RANGE, payload))
-        if coded and self._maps.labels.any():
-            payload = encode_labels(self._maps.labels, self._experts)
-            sections.insert(0, Section(SectionKind.LABELS, Coding.RANGE, payload))
-        if coded and self._drawing.colours is not None:
-            payload = self._drawing.colours.serialise()
-            sections.insert(0, Section(SectionKind.COLOUR_SET, Coding.RAW, payload))
+        front = self._front()
+        if front and self._is_smaller_without(front):
+            front = []
+            for group in self.groups:
+                group.section, group.seen = self._without_network(group), None
+        sections = front + [g.section for g in self.groups if g.section is not None]
         pixels = self._decoded()
         height, width, channels = pixels.shape
         return serialise(
@@ -319,9 +313,51 @@ class _ImageJob:
                 model_id=self._plan.model.short_id,
                 digest=pixel_digest(pixels[..., 0] if self._gray else pixels)[:DIGEST_BYTES],
                 sections=tuple(sections),
-                lossy=lossy,
+                lossy=any(g.seen is not None for g in self.groups),
             )
         )
+
+    def _front(self) -> list[Section]:
+        """The sections before the tile groups: what range coded ones need, if there are any."""
+        sections: list[Section] = []
+        if not any(g.section is not None and g.section.coding is Coding.RANGE for g in self.groups):
+            return sections
+        if self._drawing.colours is not None:
+            payload = self._drawing.colours.serialise()
+            sections.append(Section(SectionKind.COLOUR_SET, Coding.RAW, payload))
+        if self._maps.labels.any():
+            payload = encode_labels(self._maps.labels, self._experts)
+            sections.append(Section(SectionKind.LABELS, Coding.RANGE, payload))
+        if any(g.seen is not None for g in self.groups):
+            payload = encode_widths(self._maps.widths)
+            sections.append(Section(SectionKind.BACKGROUND, Coding.RANGE, payload))
+        if self._plan.side is not None:
+            z, y = self._plan.side.encode([x for g in self.groups for x in g.latents])
+            sections.append(Section(SectionKind.HYPER_LATENTS, Coding.RANGE, z))
+            sections.append(Section(SectionKind.LATENTS, Coding.RANGE, y))
+        return sections
+
+    def _is_smaller_without(self, front: Sequence[Section]) -> bool:
+        """Whether the network saves less in the groups than what it needs before them takes.
+
+        Asked only where screen coding was tried: what is raw then was not much larger before.
+        """
+        if all(group.screen is None for group in self.groups):
+            return False
+        channels = self._image.shape[2]
+        without = with_it = 0
+        for group in self.groups:
+            assert group.section is not None
+            with_it += len(group.section.payload)
+            raw = channels * sum(t.height * t.width for t in group.tiles)
+            without += raw if group.screen is None else min(raw, len(group.screen))
+        return without < with_it + sum(container.ENTRY_BYTES + len(s.payload) for s in front)
+
+    def _without_network(self, group: _Group) -> Section:
+        raw = self._samples(group.tiles)
+        if group.screen is None or len(raw) <= len(group.screen):
+            return Section(SectionKind.TILE_GROUP, Coding.RAW, raw)
+        return Section(SectionKind.TILE_GROUP, Coding.SCREEN, group.screen)
 
     def _decoded(self) -> Pixels:
         """What decoding will give, [H, W, channels]: the image, but for a lossy background."""
@@ -340,12 +376,11 @@ class _ImageJob:
         return canvas
 
 
-def _tiles_per_group(height: int, width: int, plan: _Plan) -> int:
-    """As planned, or more where a very long image would have more groups than a file can list."""
-    tiles = -(-height // plan.tile_size) * -(-width // plan.tile_size)
+def _least_group(height: int, width: int, tile_size: int) -> int:
+    """With how many tiles in a group a file can list the groups: more than 1 if it is very long."""
+    tiles = -(-height // tile_size) * -(-width // tile_size)
     others = len(SectionKind) - 1  # a file has at most one section of each other kind
-    room = container.MAX_SECTIONS - others
-    return max(plan.tiles_per_group, -(-tiles // room))
+    return -(-tiles // (container.MAX_SECTIONS - others))
 
 
 def _check_image(image: Pixels, label_map: Pixels | None, background: Background | None) -> None:

@@ -10,7 +10,8 @@ from PIL import Image
 from pipeline.codec import Encoder, decode, default_model, encode, screen
 from pipeline.codec.screen import decode_screen, encode_screen, looks_drawn, widest_tile
 from pipeline.codec.tiles import Tile, tile_groups
-from schemas.container import Coding, parse
+from schemas import container
+from schemas.container import Coding, SectionKind, parse
 from schemas.errors import FormatError, ModelError, SectionCorrupt
 from tests.pictures import gray, screenshot, textured
 
@@ -63,12 +64,10 @@ def test_a_drawn_image_is_screen_coded_in_one_tile():
 
 
 def test_each_tile_group_is_coded_in_the_way_that_takes_least():
-    image = textured(200, 128)
-    image[:64] = screenshot(64, 128)
-    image[-8:] = np.random.default_rng(1).integers(0, 256, (8, 128, 3))
-    (blob,) = Encoder(default_model(), tile_size=64, tiles_per_group=2).encode_batch(
-        [image], [None]
-    )
+    noise = np.random.default_rng(1).integers(0, 256, (8, 96, 3), np.uint8)
+    parts = [screenshot(96, 96), textured(96, 96, 1), textured(96, 96, 2), noise]
+    image = np.concatenate(parts)
+    (blob,) = Encoder(default_model(), tile_size=96).encode_batch([image], [None])
     codings = [s.coding for s in parse(blob).sections][-4:]
     assert codings == [Coding.SCREEN, Coding.RANGE, Coding.RANGE, Coding.RAW]
     assert np.array_equal(decode(blob), image)
@@ -85,6 +84,25 @@ def test_the_widest_tile_is_one_that_decoders_accept():
     assert widest_tile(1, 1, 4) == 16
     assert widest_tile(700, 620, 4) == 704
     assert widest_tile(10_000, 3, 8) == 4096
+
+
+def test_very_long_drawings_are_coded_in_groups_that_a_file_can_list(monkeypatch):
+    monkeypatch.setattr(container, "MAX_SECTIONS", 8)
+    monkeypatch.setattr(screen, "MAX_TILE", 32)
+    image = screenshot(16, 32 * 7)
+    (blob,) = Encoder(default_model(), tile_size=16).encode_batch([image], [None])
+    coded = parse(blob)
+    assert (coded.tile_size, coded.tiles_per_group, len(coded.sections)) == (32, 3, 3)
+    assert np.array_equal(decode(blob), image)
+
+
+def test_a_network_that_saves_less_than_its_label_map_takes_is_left_out():
+    image = screenshot(9, 60)[4:5]
+    (without,) = Encoder(default_model(), screen=False).encode_batch([image], [None])
+    assert [s.kind for s in parse(without).sections] == [SectionKind.LABELS, SectionKind.TILE_GROUP]
+    blob = encode(image)
+    assert [s.coding for s in parse(blob).sections] == [Coding.SCREEN]
+    assert len(blob) < len(without)
 
 
 def png_size(image) -> int:
@@ -118,7 +136,7 @@ def damaged(words: bytes, seed: int) -> bytes:
     rng = np.random.default_rng(seed)
     kinds = (
         words[: 4 * rng.integers(len(words) // 4)],
-        words + bytes(4),
+        words + bytes(8),  # one zero word more may be what words end with
         rng.integers(0, 256, 4 * int(rng.integers(1, 60)), np.uint8).tobytes(),
         b"\xff" * len(words),
     )
