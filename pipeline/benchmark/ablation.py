@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import pipeline.codec
 from pipeline.benchmark.codecs import Codec, Pixels
 from pipeline.benchmark.cost import multiplications, parameters
-from pipeline.codec import Model
+from pipeline.codec import Encoder, Model, decode
 from pipeline.segmentation import make_segmenter
 
 REFERENCE = "one"
@@ -48,14 +47,18 @@ def codings(models: Mapping[str, Model]) -> list[Coding]:
 
 
 def make_codec(coding: Coding) -> Codec:
-    """The coding as a codec, to be measured like any other."""
+    """The coding as a codec, to be measured like any other, without what needs no such model.
+
+    Models were trained on pixels, not on the samples of colour sets, and screen coding has none.
+    """
     segmenter, model = make_segmenter(coding.segmentation), coding.model
+    encoder = Encoder(model, colour_set="none", screen=False)
 
     def encode(pixels: Pixels) -> bytes:
-        (labels,) = segmenter.segment([pixels])
-        return pipeline.codec.encode(pixels, labels=labels, regions=segmenter.proposes, model=model)
+        labels = segmenter.segment([pixels])
+        return encoder.encode_batch([pixels], labels, regions=segmenter.proposes)[0]
 
-    return Codec(coding.name, encode, partial(pipeline.codec.decode, models={model.id: model}))
+    return Codec(coding.name, encode, partial(decode, models={model.id: model}))
 
 
 def ablation_lines(

@@ -60,13 +60,14 @@ def measure(
 def chosen_blocks(
     image: Pixels, labels: LabelMap | None, model: Model, *, regions: bool
 ) -> NDArray[np.uint8]:
-    """The label of each block of an image, the encoder's choice where it has one.
+    """The label of each block of an image, the choice of an encoder of pixels where it has one.
 
     image, labels, regions: as `pipeline.codec.encode` takes them. Returns [rows, columns] uint8.
     """
     if labels is not None and not regions:
         return blocks_from_map(labels, BLOCK_SHIFT, model.profile.experts)
-    (blob,) = Encoder(model).encode_batch([image], [labels], regions=regions)
+    encoder = Encoder(model, colour_set="none", screen=False)
+    (blob,) = encoder.encode_batch([image], [labels], regions=regions)
     sections = parse(blob).sections
     return read_front(read_index(reader(blob)), sections.__getitem__, model).maps.labels
 

@@ -55,7 +55,8 @@ def test_rates_are_those_of_the_models_that_it_leaves(ablation: dict, evaluation
     assert (one["name"], k2["name"]) == ("one", "k2")
     model = load_model((evaluation / "k2.safetensors").read_bytes())
     image = textured(40, 50, 9)
-    (blob,) = Encoder(model).encode_batch([image], [None])
+    encoder = Encoder(model, colour_set="none", screen=False)
+    (blob,) = encoder.encode_batch([image], [None])
     assert k2["bpsp"]["test"] == round(8 * len(blob) / image.size, 4)
     assert k2["parameters"] == parameters(model)
     assert one["change_percent"] == {"validation": 0.0, "test": 0.0}
