@@ -55,7 +55,7 @@ def test_extreme_pictures_survive_and_never_grow_beyond_64_bytes(image):
 @pytest.mark.parametrize(("tile_size", "per_group"), [(16, 1), (16, 5), (32, 100), (48, 2)])
 def test_tile_and_group_sizes_are_free(tile_size, per_group):
     image = textured(75, 101)
-    encoder = Encoder(default_model(), tile_size=tile_size, tiles_per_group=per_group)
+    encoder = Encoder(default_model(), tile_size=tile_size, tiles_per_group=per_group, screen=False)
     (blob,) = encoder.encode_batch([image], [None])
     assert inspect(blob).tile_size == tile_size
     assert (decode(blob) == image).all()
@@ -71,10 +71,11 @@ def test_labels_given_by_the_caller_are_used():
     image = textured(64, 64)
     labels = np.zeros((64, 64), np.uint8)
     labels[:, 32:] = 1
-    blob = encode(image, labels=labels)
+    encoder = Encoder(default_model(), screen=False)
+    blob, other = encoder.encode_batch([image] * 2, [labels, np.zeros_like(labels)])
     assert inspect(blob).sections[0][0] == "labels"
     assert (decode(blob) == image).all()
-    assert blob != encode(image, labels=np.zeros_like(labels))
+    assert blob != other
 
 
 def test_choosing_labels_by_code_length_is_no_larger_than_one_expert():
@@ -156,7 +157,8 @@ def test_a_region_decodes_to_its_part_of_the_image(draw, region):
 
 
 def test_a_region_reads_only_the_tiles_it_touches():
-    (blob,) = Encoder(default_model(), tile_size=16).encode_batch([textured(160, 160)], [None])
+    encoder = Encoder(default_model(), tile_size=16, screen=False)
+    (blob,) = encoder.encode_batch([textured(160, 160)], [None])
     ranges = []
 
     def read(offset: int, size: int) -> bytes:
@@ -204,7 +206,8 @@ def test_long_images_get_larger_groups_than_asked_for_where_a_file_could_not_lis
     region[:, :40] = True
     model = default_model() if stored is None else load_model((MODELS / stored).read_bytes())
     background = Background(region, 8) if lossy else None
-    (blob,) = Encoder(model, tile_size=16).encode_batch([image], [None], [background])
+    encoder = Encoder(model, tile_size=16, screen=False)
+    (blob,) = encoder.encode_batch([image], [None], [background])
     sections = parse(blob).sections
     others = {s.kind for s in sections} - {SectionKind.TILE_GROUP}
     assert len(others) == 1 + lossy + 2 * (stored is not None)

@@ -45,7 +45,8 @@ def test_code_lengths_of_a_lossy_file_add_up_too(error: int | None) -> None:
 def test_labels_are_those_of_the_file() -> None:
     labels = np.zeros((32, 48), np.uint8)
     labels[16:, 32:] = 3
-    assert np.array_equal(look_into(encode(textured(32, 48), labels=labels)).labels, labels)
+    (blob,) = Encoder(default_model(), screen=False).encode_batch([textured(32, 48)], [labels])
+    assert np.array_equal(look_into(blob).labels, labels)
 
 
 def test_raw_groups_cost_what_they_cost() -> None:

@@ -102,7 +102,7 @@ def test_a_crop_needs_only_its_own_tiles(model):
 
 def test_latents_are_in_the_file_and_needed(model):
     image, models = textured(40, 40), {model.id: model}
-    (blob,) = Encoder(model).encode_batch([image], [None])
+    (blob,) = Encoder(model, screen=False).encode_batch([image], [None])
     names = [name for name, _ in inspect(blob).sections]
     assert names[-3:] == ["hyper_latents", "latents", "tile_group"]
     container = parse(blob)
@@ -114,7 +114,7 @@ def test_latents_are_in_the_file_and_needed(model):
 
 def test_random_latents_never_give_a_picture(model):
     """Sealed with valid checksums: only the decoder itself can notice."""
-    (blob,) = Encoder(model).encode_batch([textured(40, 40)], [None])
+    (blob,) = Encoder(model, screen=False).encode_batch([textured(40, 40)], [None])
     container, rng = parse(blob), np.random.default_rng(0)
     for _ in range(20):
         sections = tuple(
