@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,13 +18,20 @@ import torch
 
 from jobs.interface import ExitCode, command, progress
 from jobs.options import plot_target
-from pipeline.benchmark import colour_tests, crops, label_maps, regions, saliency
+from pipeline.benchmark import colour_tests, crops, drawings, label_maps, regions, saliency
 from pipeline.benchmark.ablation import ablation_lines, codings, make_codec
 from pipeline.benchmark.codecs import CODEC_NAMES, Codec, make_codecs, our_codec
 from pipeline.benchmark.colour_tests import Pixels
 from pipeline.benchmark.markdown import evaluation_lines
-from pipeline.benchmark.measure import image_paths, measure_folder, read_pixels
+from pipeline.benchmark.measure import (
+    image_paths,
+    measure_folder,
+    measure_image,
+    read_pixels,
+    warm_up,
+)
 from pipeline.benchmark.plot import plot_ablation
+from pipeline.benchmark.results import FolderResult, Sample
 from pipeline.codec import default_model
 from pipeline.images.split import is_validation
 from pipeline.segmentation import make_segmenter
@@ -31,7 +39,7 @@ from pipeline.segmentation.saliency import SaliencySegmenter
 from pipeline.training.ablation import BUDGET_S, ROWS, train_rows
 from pipeline.training.salient_data import load_pairs, split
 
-TABLES = ("codecs", "ablation", "segmentation", "labels", "roi", "crops", "colours")
+TABLES = ("codecs", "ablation", "segmentation", "labels", "roi", "crops", "colours", "drawings")
 _NEED_MASKS = ("segmentation", "roi")
 _REGION_IMAGES = 20
 _COLOUR_STRIDE = 4  # every fourth image
@@ -187,6 +195,16 @@ class _Evaluation:
             for image_set, name, make in made + others
         ]
 
+    def drawings(self) -> list[dict[str, Any]]:
+        """SEEC and its peers on text, interfaces, charts, patterns; some show photographs."""
+        images = (read_pixels(path) for path in self._sets["validation"])
+        photographs = list(islice((i for i in images if i.ndim == 3), drawings.SHOWN))
+        drawn = drawings.draw_all(photographs)
+        return [
+            _kept(self._folder / f"{codec.name} on drawings.json", partial(_drawn, codec, drawn))
+            for codec in make_codecs(CODEC_NAMES, [our_codec(default_model())])
+        ]
+
     def _masked(self, table: str) -> Path:
         if self._settings.masked is None:
             raise click.UsageError(f"the table {table} needs --masked FOLDER")
@@ -227,6 +245,17 @@ def _colour_figures(
 ) -> dict[str, Any]:
     images = [read_pixels(path) for path in paths[::_COLOUR_STRIDE]]
     return asdict(colour_tests.measure(name, [make(i) for i in images if i.ndim == 3]))
+
+
+def _drawn(codec: Codec, images: Mapping[str, Pixels]) -> dict[str, Any]:
+    warm_up(codec)
+    with progress(f"{codec.name} on drawings", len(images), "images") as shown:
+        samples: list[Sample] = []
+        for name, image in images.items():
+            samples.append(measure_image(codec, name, image))
+            shown.advance()
+    (row,) = FolderResult("drawings", tuple(samples), ()).rows()
+    return row.as_dict()
 
 
 def _refuse_another(file: Path, settings: Settings) -> None:

@@ -193,4 +193,5 @@ _TABLES: dict[str, tuple[str, Callable[[Any], Iterator[str]]]] = {
     "roi": ("Regions of interest", region_table),
     "crops": ("Random access", crop_table),
     "colours": ("Colour sets", colour_table),
+    "drawings": ("Drawings", codec_table),
 }

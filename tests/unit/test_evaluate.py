@@ -10,6 +10,7 @@ from PIL import Image
 
 from jobs import evaluate
 from pipeline.benchmark.ablation import ablation_lines, codings
+from pipeline.benchmark.codecs import CODEC_NAMES
 from pipeline.benchmark.cost import multiplications, parameters
 from pipeline.benchmark.markdown import evaluation_lines
 from pipeline.benchmark.plot import plot_ablation
@@ -135,7 +136,26 @@ def test_the_segmentation_table_measures_the_test_split(photographs: Path, tmp_p
 
 def test_the_segmentation_table_needs_masks_and_all_tables_do_not(photographs: Path):
     assert "--masked" in call(photographs, "--table", "segmentation").stderr
-    assert evaluate._tables("all", None) == ("codecs", "ablation", "labels", "crops", "colours")
+    assert evaluate._tables("all", None) == (
+        "codecs",
+        "ablation",
+        "labels",
+        "crops",
+        "colours",
+        "drawings",
+    )
+
+
+def test_the_table_of_drawings_measures_every_codec(
+    photographs: Path, monkeypatch: pytest.MonkeyPatch
+):
+    icon = evaluate.drawings.draw_all()["icon-32"]
+    monkeypatch.setattr(evaluate.drawings, "draw_all", lambda _: {"icon": icon, "again": icon})
+    text = call(photographs, "--table", "drawings").stdout
+    assert "### Drawings" in text
+    assert "| drawings: 2 images, 0.0 MP |" in text
+    for name in CODEC_NAMES:
+        assert f"| {name} |" in text
 
 
 def test_models_of_four_experts_are_also_coded_with_labels_by_region():

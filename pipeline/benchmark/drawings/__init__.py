@@ -59,16 +59,18 @@ from pipeline.benchmark.drawings.shapes import (
     shapes,
 )
 
+SHOWN = 6  # photographs
 
-def drawings(photographs: Sequence[Pixels]) -> dict[str, Pixels]:
+
+def draw_all(photographs: Sequence[Pixels] = ()) -> dict[str, Pixels]:
     """All drawings by name: [H, W] or [H, W, 3] uint8.
 
-    photographs: RGB, at least 320 pixels in both directions; some drawings show the first six.
-    ValueError if there are fewer.
+    photographs: RGB, [H, W, 3] uint8. Some drawings show the first six, and are left out where
+    there are fewer.
     """
-    if len(photographs) < 6:
-        raise ValueError(f"drawings show 6 photographs, not {len(photographs)}")
     drawn = {name: np.asarray(draw()) for name, draw in _DRAWN.items()}
+    if len(photographs) < SHOWN:
+        return drawn
     shown = {name: np.asarray(draw(photographs)) for name, draw in _WITH_PHOTOGRAPHS.items()}
     return drawn | shown
 
