@@ -122,11 +122,21 @@ def test_predictors_that_could_overflow_are_refused(adaptive_model):
 
 
 def test_strips_that_could_overflow_are_refused(adaptive_model):
-    p = adaptive_model.profile
-    tall = replace(p, predictors=(replace(p.predictors[0], rows=4096), p.predictors[1]))
-    m = adaptive_model
     with pytest.raises(InexactWeights, match="predictor 0: sums"):
-        save_model(tall, m.card, m.layers, m.tables, m.starts)
+        save_with_strips(adaptive_model, rows=64, every=64, forget=4)
+
+
+@pytest.mark.parametrize("size", [{"rows": 65}, {"rows": 0}, {"every": 66}, {"every": 3}])
+def test_strips_and_updates_of_other_sizes_are_refused(adaptive_model, size):
+    with pytest.raises(ModelError, match="out of range"):
+        save_with_strips(adaptive_model, **size)
+
+
+def save_with_strips(m, **sizes):
+    """Save a model whose first predictor has other sizes."""
+    first, second = m.profile.predictors
+    profile = replace(m.profile, predictors=(replace(first, **sizes), second))
+    save_model(profile, m.card, m.layers, m.tables, m.starts)
 
 
 def test_predictors_without_what_they_need_are_refused(adaptive_model):
