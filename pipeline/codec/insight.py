@@ -20,8 +20,8 @@ class Insight:
     """An image and where its bits go.
 
     pixels: [H, W] or [H, W, 3] uint8. labels: [H, W] uint8, which expert speaks.
-    code_length: [H, W] float32, ideal bits per pixel over all channels; raw tile groups
-    have 8 bits per sub-pixel. experts: how many the model has.
+    code_length: [H, W] float32, ideal bits per pixel over all channels; raw and screen coded
+    tile groups have their mean everywhere. experts: how many the model has.
     """
 
     pixels: NDArray[np.uint8]

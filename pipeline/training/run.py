@@ -22,8 +22,8 @@ class Schedule:
 
     steps, budget_s, budget_wall_s: the run ends after so many optimiser steps, or so many seconds
     of its own or by the clock if that comes first; everything follows whichever is further.
-    learning_rate: after a warm-up, falling to
-    zero with a cosine. average: decay of the weight average, which is what gets exported.
+    learning_rate: after a warm-up, falling to zero with a cosine. average: decay of the weight
+    average, which is what gets exported.
     """
 
     steps: int
