@@ -8,7 +8,7 @@ import json
 import struct
 from itertools import pairwise
 
-from tests.vectors import plain_screen
+from tests.vectors import plain_predictors, plain_screen
 
 
 def crc32c(data):
@@ -340,8 +340,11 @@ class GroupDecoder:
         self.model, self.channels, self.coder = model, channels, coder
         self.distribution = distribution
         self.k = model.profile["mixtures"]
+        self.network = None
 
     def run(self, tiles):
+        if self.model.profile.get("predictors"):
+            self.network = plain_predictors.Network(self.model, TAPS, tiles)
         steps = max(2 * (t.height - 1) + t.width for t in tiles)
         for t in range(steps):
             pixels = [
@@ -370,6 +373,8 @@ class GroupDecoder:
                         values.append(clamp((mean + 32) >> 6, 0, 255))
             for (tile, y, x), value in zip(pixels, known, strict=True):
                 tile.pixels[y, x] = tuple(value * 3 if self.channels == 1 else value)
+            if self.network:
+                self.network.learn(t, pixels, [state[2] for state in states])
         self.coder.check_end()
 
     def predict(self, tile, y, x):
@@ -382,6 +387,9 @@ class GroupDecoder:
             med.append(sorted([w, n, w + n - nw])[1])
             differences.append([tap[c] - med[c] for tap in taps])
             activity.append(sum(abs(differences[c][k]) for k in NEAR))
+        if self.network:
+            seen = self.network.look(tile, y, x, med, activity, differences)
+            return med, activity, seen
         r = model.table("reciprocal")[sum(activity)]
         for c in range(3):
             inputs += [clamp((d * r + 2048) >> 12, -127, 127) for d in differences[c]]
@@ -397,6 +405,8 @@ class GroupDecoder:
 
     def mixture(self, state, known, c):
         (med, activity, params), k, model = state, self.k, self.model
+        if self.network:
+            return self.network.mixture(params, known, c)
         pi, mu = params[c * k :][:k], params[(3 + c) * k :][:k]
         scale = params[(6 + c) * k :][:k]
         beta = [clamp(b, -96, 96) for b in params[9 * k :]]

@@ -2,13 +2,16 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from pipeline.codec import decode, load_model
-from schemas.container import Coding, parse
+from pipeline.codec import Encoder, decode, load_model
+from pipeline.codec.colours.chroma import Chroma
+from schemas.container import Coding, SectionKind, parse
+from tests.pictures import made_of_planes
 from tests.vectors import plain_decoder
 from tests.vectors.drawn import STORED
-from tests.vectors.make import screens
+from tests.vectors.make import of_predictors, screens
 
 FOLDER = Path(__file__).parent
 SMALL = ["pixel", "column", "raw-noise", "small", "roi-nothing"]
@@ -30,11 +33,33 @@ def test_a_decoder_written_from_the_specification_reads_golden_files(name, golde
 
 @pytest.mark.parametrize("name", sorted(STORED))
 def test_it_reads_files_of_other_models(name):
-    """Numbers of classes and of components; SIC with and without attention."""
+    """Numbers of classes and of components; SIC with and without attention; predictors."""
     model = load_model((FOLDER / f"{name}.safetensors").read_bytes())
     blob = (FOLDER / f"v1-{name}.seec").read_bytes()
     samples = plain_decoder.decode(blob, model.payload)[3]
     assert decode(blob, models={model.id: model}).tobytes() == samples
+
+
+@pytest.mark.parametrize("name", sorted(of_predictors()))
+def test_it_reads_files_of_a_model_with_predictors(name):
+    model = load_model((FOLDER / "drawn-predictors.safetensors").read_bytes())
+    blob = (FOLDER / f"v1-drawn-{name}.seec").read_bytes()
+    samples = plain_decoder.decode(blob, model.payload)[3]
+    assert decode(blob, models={model.id: model}).tobytes() == samples
+
+
+@pytest.mark.parametrize("name", ["drawn-predictor", "drawn-predictors"])
+@pytest.mark.parametrize("kind", ["column", "planes"])
+def test_it_reads_what_golden_files_of_predictors_lack(name, kind):
+    """A column too regular to be stored raw: one pixel every other step. The sheet of planes."""
+    model = load_model((FOLDER / f"{name}.safetensors").read_bytes())
+    rising = np.arange(180, dtype=np.uint8).reshape(60, 1, 3) // 9 + 60
+    image = rising if kind == "column" else made_of_planes(21, 33, Chroma.TRIANGLE_BOTH)
+    blob = Encoder(model, screen=False).encode_batch([image], [None])[0]
+    sections = parse(blob).sections
+    assert sections[-1].coding is Coding.RANGE
+    assert (sections[0].kind is SectionKind.COLOUR_SET) == (kind == "planes")
+    assert plain_decoder.decode(blob, model.payload)[3] == image.tobytes()
 
 
 @pytest.mark.parametrize("name", sorted(screens()))
