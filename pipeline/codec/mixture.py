@@ -44,7 +44,8 @@ def code_length(
         1,
     )
     away = residual - offset - given
-    return _mixture_bits(pi, away, log_scale, log_activity[:, :, None], target)
+    level = log_activity[:, :, None]
+    return _mixture_bits(pi, away, log_scale, level, target[..., None], -1)
 
 
 def adaptive_code_length(
@@ -70,26 +71,29 @@ def adaptive_code_length(
     k = (params.shape[1] // CHANNELS - predictors - 1) // 3
     gain = torch.clamp(spread + 12, min=16.0) / 16
     corrections = bases - prediction[:, None]
+    # Parameters in rows: loops over pixels are long enough for vectors, those over K are not.
+    rows = params.t().contiguous()
     lengths: list[Tensor] = []
     first = 0
     for c in range(CHANNELS):
         sizes = [k, k, k, predictors, c]
-        pi, mu, log_scale, gamma, beta = params[:, first : first + sum(sizes)].split(sizes, 1)
+        pi, mu, log_scale, gamma, beta = rows[first : first + sum(sizes)].split(sizes)
         first += sum(sizes)
         beta = beta.clamp(-BETA_LIMIT / _GRID, BETA_LIMIT / _GRID)
-        mean = prediction[:, c] + (gamma * corrections[:, :, c]).sum(-1)
-        mean = mean + (beta * errors[:, :c]).sum(-1)
-        away = (target[:, c] - mean)[:, None] - mu * gain[:, c, None]
-        lengths.append(_mixture_bits(pi, away, log_scale, log_spread[:, c, None], target[:, c]))
+        mean = prediction[:, c] + (gamma * corrections[:, :, c].t()).sum(0)
+        mean = mean + (beta * errors[:, :c].t()).sum(0)
+        away = (target[:, c] - mean) - mu * gain[:, c]
+        lengths.append(_mixture_bits(pi, away, log_scale, log_spread[:, c], target[:, c], 0))
     return torch.stack(lengths, -1)
 
 
 def _mixture_bits(
-    pi: Tensor, away: Tensor, log_scale: Tensor, level: Tensor, target: Tensor
+    pi: Tensor, away: Tensor, log_scale: Tensor, level: Tensor, target: Tensor, axis: int
 ) -> Tensor:
-    """Bits of targets [...] that lie `away` [..., K] from the means of their components.
+    """Bits of targets that lie `away` from the means of their components, which are along an axis.
 
-    pi, log_scale: [..., K], decoder integers / 64. level: [..., 1], what scales start from.
+    pi, log_scale: decoder integers / 64. level: what scales start from. target, level: with one
+    component, or without the axis if it is the first.
     """
     steps = log_scale * 16
     steps = straight_through(steps, torch.floor(steps.detach())) + level
@@ -98,9 +102,9 @@ def _mixture_bits(
 
     upper = torch.sigmoid((away + 0.5) * inverse)
     lower = torch.sigmoid((away - 0.5) * inverse)
-    upper = torch.maximum(upper, (target == 255)[..., None].to(upper.dtype))
-    lower = lower * (target != 0)[..., None]
-    weight = torch.exp(pi - pi.detach().amax(-1, keepdim=True))
-    probability = (weight * (upper - lower)).sum(-1) / weight.sum(-1)
+    upper = torch.maximum(upper, (target == 255).to(upper.dtype))
+    lower = lower * (target != 0)
+    weight = torch.exp(pi - pi.detach().amax(axis, keepdim=True))
+    probability = (weight * (upper - lower)).sum(axis) / weight.sum(axis)
     floored = (probability + PROBABILITY_FLOOR) / (1 + 256 * PROBABILITY_FLOOR)
     return -torch.log2(floored)

@@ -39,7 +39,9 @@ def _make_network(
     buffers += [a for start in starts for a in (start.prior, start.start)]
     s = sizes
     widths = (
-        (s.width, s.fused, s.expert_hidden, s.experts, s.mixtures, s.features) if s else (0, 0, 0, 1, 0, 0)
+        (s.width, s.fused, s.expert_hidden, s.experts, s.mixtures, s.features)
+        if s
+        else (0, 0, 0, 1, 0, 0)
     )
     return _kernels.make_network(level, *widths, np.array(numbers, np.int32), seen, buffers)
 

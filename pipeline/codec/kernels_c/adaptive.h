@@ -15,6 +15,7 @@ enum {
 typedef struct {
     Learner learner;
     int16_t *error;   /* 1/4 of a value; laid out as the canvas, 0 in its margins */
+    int32_t *strip;
     int32_t *trunk[3];
     int32_t *rest[3]; /* weights of R for G, R for B, G for B */
     int32_t *full;    /* of the channel that is being coded */
@@ -57,17 +58,28 @@ INLINE int32_t sum_as_input(int32_t sum) {
     return clamp_input((sum + (1 << (PREDICTOR_BITS - 1))) >> PREDICTOR_BITS);
 }
 
-INLINE vec scaled_errors(vec error, vec reciprocal) {
-    return between((error * reciprocal + 8192) >> 14, -INPUT_LIMIT, INPUT_LIMIT);
+/* Looks around pixel i at `at`, into its inputs [INPUT_ROOM] and its context. */
+INLINE void look_around(const Network *net, const Adaptive *a, const uint8_t *canvas, uint32_t at,
+                        int i, ptrdiff_t stride, int16_t *input, const Contexts *contexts) {
+    const View v = look(&net->tables, canvas + at, stride, input);
+    a->reciprocal[i] = v.reciprocal;
+    a->unit[i] = 27 + v.total;
+    for (int c = 0; c < 3; c++) contexts->med[c][i] = v.med[c];
 }
 
-/* Asks a predictor of pixel i, whose normalised taps are the first of its inputs. */
-INLINE void ask(const Said *said, int i, int tile, int y, const int16_t *input) {
+/* Hands the normalised taps of pixel i, the first of its inputs, to a predictor. */
+INLINE void tell(const Said *said, int i, int tile, int y, const int16_t *input) {
     const Learner *l = &said->learner;
-    const int known = l->p->known, room = l->p->room, strip = strip_of(l, tile, y);
-    const int16_t *weights = weights_of(l, strip);
+    said->strip[i] = strip_of(l, tile, y);
+    said->numbers[i] = add_numbers(l, said->strip[i], input);
+}
+
+/* Asks a predictor of pixel i, of which it has been told. */
+INLINE void ask(const Said *said, int i) {
+    const Learner *l = &said->learner;
+    const int known = l->p->known, room = l->p->room;
+    const int16_t *weights = weights_of(l, said->strip[i]);
     int32_t trunk[3];
-    said->numbers[i] = add_numbers(l, strip, input);
     weigh(l->p, weights, said->numbers[i], trunk);
     for (int c = 0; c < 3; c++) said->trunk[c][i] = trunk[c];
     said->rest[0][i] = weights[room + known];
@@ -75,17 +87,24 @@ INLINE void ask(const Said *said, int i, int tile, int y, const int16_t *input) 
     said->rest[2][i] = weights[2 * room + known + 1];
 }
 
-/* The errors of a predictor around `at` [2 LANES, 18 of them], and for each channel their sum. */
-INLINE void look_at_errors(const Said *said, uint32_t at, ptrdiff_t stride, int32_t *around,
-                           int32_t spread[3]) {
+/* The errors of a predictor at the six places around `at`; returns the sum of their sizes. */
+INLINE quad look_at_errors(const Said *said, uint32_t at, ptrdiff_t stride, quad around[PLACES]) {
     const int16_t *here = said->error + at;
     const ptrdiff_t places[PLACES] = {-3, -6, -stride, -stride - 3, -stride + 3, -2 * stride};
-    for (int c = 0; c < 3; c++) {
-        spread[c] = 0;
-        for (int k = 0; k < PLACES; k++) {
-            around[3 * k + c] = here[places[k] + c];
-            spread[c] += abs(around[3 * k + c]);
-        }
+    quad spread = {0};
+    for (int k = 0; k < PLACES; k++) {
+        around[k] = quad_of_shorts(here + places[k]);
+        spread += quad_abs(around[k]);
+    }
+    return spread;
+}
+
+/* The errors as inputs, three at each place; writes one number behind them. */
+INLINE void put_errors(const quad around[PLACES], int32_t reciprocal, int16_t *to) {
+    const quad scale = reciprocal - (quad){0}, limit = INPUT_LIMIT - (quad){0};
+    for (int k = 0; k < PLACES; k++) {
+        const quad scaled = (around[k] * scale + 8192) >> 14;
+        store_narrow_quad(to + 3 * k, quad_lesser(quad_greater(scaled, -limit), limit));
     }
 }
 
@@ -94,35 +113,21 @@ INLINE void look_at_errors(const Said *said, uint32_t at, ptrdiff_t stride, int3
 INLINE int16_t *put_inputs(const Network *net, const Adaptive *a, int p, int i, uint32_t at,
                            ptrdiff_t stride, int16_t *next, const Contexts *contexts) {
     const Said *said = a->said + p;
-    const int32_t *log_error = net->tables.log_error;
-    int32_t around[2 * LANES] = {0}, spread[3];
-    look_at_errors(said, at, stride, around, spread);
+    quad around[PLACES];
+    int32_t spread[4], level[3];
+    store_quad(spread, look_at_errors(said, at, stride, around));
+    for (int c = 0; c < 3; c++) level[c] = net->tables.log_error[spread[c]];
     for (int c = 0; c < 3; c++) *next++ = (int16_t)sum_as_input(said->trunk[c][i]);
     if (!p) {
-        for (int j = 0; j < 2 * LANES; j += VECTOR)
-            store_narrow(next + j, scaled_errors(load(around + j), fill(a->reciprocal[i])));
+        put_errors(around, a->reciprocal[i], next);
         next += AROUND;
         for (int c = 0; c < 3; c++) {
             contexts->gain[c][i] = spread[c] + 12 > 16 ? spread[c] + 12 : 16;
-            contexts->level[c][i] = log_error[spread[c]] + SCALE_BIAS;
+            contexts->level[c][i] = level[c] + SCALE_BIAS;
         }
     }
-    for (int c = 0; c < 3; c++) *next++ = (int16_t)(log_error[spread[c]] - 32);
+    for (int c = 0; c < 3; c++) *next++ = (int16_t)(level[c] - 32);
     return next;
-}
-
-/* Network inputs [INPUT_ROOM] of pixel i of the step, and its context. */
-INLINE void gather_adaptive(const Network *net, const Adaptive *a, const uint8_t *canvas,
-                            uint32_t at, int i, int tile, int y, ptrdiff_t stride, int16_t *input,
-                            const Contexts *contexts) {
-    const View v = look(&net->tables, canvas + at, stride, input);
-    a->reciprocal[i] = v.reciprocal;
-    a->unit[i] = 27 + v.total;
-    for (int c = 0; c < 3; c++) contexts->med[c][i] = v.med[c];
-    for (int p = 0; p < net->sizes.predictors; p++) ask(a->said + p, i, tile, y, input);
-    int16_t *next = input + INPUTS;
-    for (int p = 0; p < net->sizes.predictors; p++)
-        next = put_inputs(net, a, p, i, at, stride, next, contexts);
 }
 
 /* What the predictors say of a channel of n pixels, when those before it are known. */

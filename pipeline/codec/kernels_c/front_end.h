@@ -7,8 +7,8 @@
 enum {
     INPUT_LIMIT = 127,
     SCALE_BIAS = 48,
-    TAP_ROOM = 3 * LANES * 2, /* tap values of a pixel with what vectors write behind them */
-    INPUT_ROOM = 7 * LANES,   /* the same of all inputs */
+    TAP_ROOM = 57 + LANES,  /* tap values of a pixel with what vectors write behind them */
+    INPUT_ROOM = 7 * LANES, /* the same of all inputs */
 };
 
 /* What mixtures need to know of the surroundings of many pixels, by channel. */
@@ -25,42 +25,49 @@ static void input_order(int16_t order[INPUTS]) {
         order[i] = (int16_t)(i < TAP_VALUES ? i % 3 * TAPS + i / 3 : i);
 }
 
-INLINE int32_t median_prediction(int32_t west, int32_t north, int32_t north_west) {
-    int32_t low = west < north ? west : north, high = west < north ? north : west;
-    int32_t m = west + north - north_west;
-    return m < low ? low : m > high ? high : m;
-}
-
 /* MED predictions and activities of a pixel, and the reciprocal behind its normalised taps. */
 typedef struct {
-    int32_t med[3], activity[3], total, reciprocal;
+    int32_t med[4], activity[4], total, reciprocal;
 } View;
 
+/* MED, and the sum of the differences of the six nearest pixels from it. */
+INLINE quad median_prediction(const uint8_t *at, ptrdiff_t stride, quad *activity) {
+    const quad west = quad_of_bytes(at - 3), north = quad_of_bytes(at - stride);
+    const quad north_west = quad_of_bytes(at - stride - 3);
+    const quad low = quad_lesser(west, north), high = quad_greater(west, north);
+    const quad med = quad_lesser(quad_greater(west + north - north_west, low), high);
+    *activity = quad_abs(west - med) + quad_abs(quad_of_bytes(at - 6) - med) +
+                quad_abs(north - med) + quad_abs(north_west - med) +
+                quad_abs(quad_of_bytes(at - stride + 3) - med) +
+                quad_abs(quad_of_bytes(at - 2 * stride) - med);
+    return med;
+}
+
+/* `count` tap values of a row, normalised; up to VECTOR - 1 more are written behind them. */
+INLINE void normalise_row(const uint8_t *from, int count, quad med, vec reciprocal,
+                          int16_t *to) {
+    for (int j = 0; j < count; j += VECTOR) {
+        const vec d = load_bytes(from + j) - repeat(med, j);
+        store_narrow(to + j, between((d * reciprocal + 2048) >> 12, -INPUT_LIMIT, INPUT_LIMIT));
+    }
+}
+
 /* Normalised taps of the pixel at `at`, [TAP_ROOM], the six inputs that tell of activity and
- * brightness behind them. */
+ * brightness behind them. Looks at bytes of the canvas that are no taps: up to 7 behind the
+ * pixel itself. */
 INLINE View look(const Tables *tables, const uint8_t *at, ptrdiff_t stride,
                  int16_t *restrict input) {
-    int32_t tap[TAP_ROOM] = {0}, repeated[3 * LANES];
-    View v = {.total = 0};
-    for (int j = 0; j < 21; j++) tap[j] = at[-3 * stride - 9 + j];
-    for (int j = 0; j < 21; j++) tap[21 + j] = at[-2 * stride - 9 + j];
-    for (int j = 0; j < 15; j++) tap[42 + j] = at[-stride - 9 + j];
-    for (int j = 0; j < 9; j++) tap[57 + j] = at[-9 + j];
-    for (int c = 0; c < 3; c++) {
-        const int32_t west = tap[63 + c], north = tap[51 + c], north_west = tap[48 + c];
-        const int32_t m = median_prediction(west, north, north_west);
-        v.activity[c] = abs(west - m) + abs(tap[60 + c] - m) + abs(north - m) +
-                        abs(north_west - m) + abs(tap[54 + c] - m) + abs(tap[30 + c] - m);
-        v.total += v.activity[c];
-        v.med[c] = m;
-    }
-    for (int j = 0; j < 3 * LANES; j++) repeated[j] = v.med[j % 3];
+    View v;
+    quad activity;
+    const quad med = median_prediction(at, stride, &activity);
+    store_quad(v.med, med), store_quad(v.activity, activity);
+    v.total = v.activity[0] + v.activity[1] + v.activity[2];
     v.reciprocal = tables->reciprocal[v.total];
     const vec reciprocal = fill(v.reciprocal);
-    for (int j = 0; j < TAP_ROOM; j += VECTOR) {
-        vec d = load(tap + j) - load(repeated + j % (3 * LANES));
-        store_narrow(input + j, between((d * reciprocal + 2048) >> 12, -INPUT_LIMIT, INPUT_LIMIT));
-    }
+    normalise_row(at - 3 * stride - 9, 21, med, reciprocal, input);
+    normalise_row(at - 2 * stride - 9, 21, med, reciprocal, input + 21);
+    normalise_row(at - stride - 9, 15, med, reciprocal, input + 42);
+    normalise_row(at - 9, 9, med, reciprocal, input + 57);
     for (int c = 0; c < 3; c++) {
         input[TAP_VALUES + c] = (int16_t)(tables->log_activity[v.activity[c]] - 32);
         input[TAP_VALUES + 3 + c] = (int16_t)((v.med[c] - 128) >> 1);

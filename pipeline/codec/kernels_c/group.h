@@ -48,6 +48,7 @@ static char *lay_out_adaptive(Adaptive *a, const Network *net, size_t all, char 
     }
     for (int p = 0; p < net->sizes.predictors; p++) {
         Said *said = a->said + p;
+        said->strip = cut(&next, all, sizeof(int32_t));
         for (int c = 0; c < 3; c++) {
             said->trunk[c] = cut(&next, all, sizeof(int32_t));
             said->rest[c] = cut(&next, all, sizeof(int32_t));
@@ -187,31 +188,61 @@ static void sort_step(const Network *net, Step *s, int n, int end[MAX_EXPERTS]) 
     }
 }
 
-/* Network inputs [INPUT_ROOM] of pixel i of a step, and its context. */
-INLINE void gather_pixel(const Group *g, const Step *s, int i, int16_t *input) {
+/* Network inputs and contexts of n <= CHUNK pixels, those with the numbers in `order`, where
+ * there are predictors. What one loop has written the next one reads, at its leisure. */
+static void gather_adaptive(const Group *g, const Step *s, const uint32_t *order, int n) {
     const Network *net = g->net;
-    const uint32_t at = s->place[i].at;
+    const Adaptive *a = &s->adaptive;
+    const ptrdiff_t stride = row_stride(g);
+    int16_t *const inputs = s->scratch->input;
+    for (int k = 0; k < n; k++) {
+        const int i = (int)order[k];
+        look_around(net, a, g->canvas, s->place[i].at, i, stride, inputs + k * INPUT_ROOM,
+                    &s->contexts);
+    }
+    for (int p = 0; p < net->sizes.predictors; p++) {
+        for (int k = 0; k < n; k++) {
+            const int i = (int)order[k];
+            tell(a->said + p, i, s->tile[i], s->y[i], inputs + k * INPUT_ROOM);
+        }
+        for (int k = 0; k < n; k++) ask(a->said + p, (int)order[k]);
+    }
+    for (int k = 0; k < n; k++) {
+        const int i = (int)order[k];
+        int16_t *next = inputs + k * INPUT_ROOM + INPUTS;
+        for (int p = 0; p < net->sizes.predictors; p++)
+            next = put_inputs(net, a, p, i, s->place[i].at, stride, next, &s->contexts);
+    }
+}
+
+/* Network inputs and contexts of n <= CHUNK pixels, those with the numbers in `order`. */
+static void gather_chunk(const Group *g, Step *s, const uint32_t *order, int n) {
+    const Network *net = g->net;
     if (net->sizes.predictors)
-        gather_adaptive(net, &s->adaptive, g->canvas, at, i, s->tile[i], s->y[i], row_stride(g),
-                        input, &s->contexts);
+        gather_adaptive(g, s, order, n);
     else
-        gather(&net->tables, g->canvas + at, row_stride(g), input, &s->contexts, (size_t)i);
+        for (int k = 0; k < n; k++)
+            gather(&net->tables, g->canvas + s->place[order[k]].at, row_stride(g),
+                   s->scratch->input + k * INPUT_ROOM, &s->contexts, order[k]);
+    spend(g, s, net->sizes.predictors ? PREDICTORS_PART : INPUTS_PART);
 }
 
 /* Contexts and fused features of the first n sorted pixels. */
 static void fuse_step(const Group *g, Step *s, int n) {
     const Network *net = g->net;
-    const int part = net->sizes.predictors ? PREDICTORS_PART : INPUTS_PART;
     for (int first = 0; first < n; first += CHUNK) {
         const int count = n - first < CHUNK ? n - first : CHUNK;
-        for (int i = 0; i < count; i++)
-            gather_pixel(g, s, (int)s->order[first + i],
-                         s->scratch->input + (size_t)i * INPUT_ROOM);
-        spend(g, s, part);
+        gather_chunk(g, s, s->order + first, count);
         fuse(net, g->side, s->sorted + first, count, s->scratch,
              s->fused + (size_t)first * fused_stride(net));
         spend(g, s, LAYERS_PART);
     }
+}
+
+/* Predictors are asked of sorted pixels from `first` to before `last`, and nobody else is. */
+static void consult_only(const Group *g, Step *s, int first, int last) {
+    for (; first < last; first += CHUNK)
+        gather_chunk(g, s, s->order + first, last - first < CHUNK ? last - first : CHUNK);
 }
 
 /* Before step t. */

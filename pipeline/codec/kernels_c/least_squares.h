@@ -212,10 +212,10 @@ INLINE doubles load_doubles(const double *from) {
 
 INLINE void store_doubles(double *to, doubles v) { memcpy(to, &v, sizeof v); }
 
-INLINE doubles load_as_doubles(const int32_t *from) {
+INLINE half_vec load_half(const int32_t *from) {
     half_vec v;
     memcpy(&v, from, sizeof v);
-    return __builtin_convertvector(v, doubles);
+    return v;
 }
 
 /* What is solved for, of one strip. left[c][i]: by how much the products of number i with
@@ -230,9 +230,10 @@ typedef struct {
 static void total_sums(const Learner *l, int strip, double *total) {
     const Predictor *p = l->p;
     const int32_t *own = l->sums + strip * sums_size(p), *above = own - sums_size(p);
-    for (int i = 0; i < p->all * p->stride; i += HALF)
-        store_doubles(total + i, load_as_doubles(own + i) + load_as_doubles(above + i) +
-                                     load_as_doubles(p->prior + i));
+    for (int i = 0; i < p->all * p->stride; i += HALF) {
+        const half_vec sum = load_half(own + i) + load_half(above + i) + load_half(p->prior + i);
+        store_doubles(total + i, __builtin_convertvector(sum, doubles));
+    }
 }
 
 static void begin_solution(const Learner *l, int strip, double *total, Solution *s) {

@@ -99,8 +99,7 @@ static void measure_step(const Group *g, Step *s, const int32_t *log2_table, int
     begin_step(g, s, t);
     keep_order(g, s, all);
     fuse_step(g, s, n);
-    for (int i = n; i < all; i++) gather_pixel(g, s, i, s->scratch->input);
-    spend(g, s, PREDICTORS_PART);
+    consult_only(g, s, n, all);
     for (int c = 0; c < g->channels; c++) {
         consult(g->net, &s->adaptive, &s->contexts, all, c);
         prepare_heads(g, s, n, c);
@@ -172,7 +171,8 @@ static int follow_group(const Group *g, Planes *planes) {
     for (int t = 0; made && t < steps; t++) {
         const int n = list_step(g, t, &s);
         begin_step(g, &s, t);
-        for (int i = 0; i < n; i++) gather_pixel(g, &s, i, s.scratch->input);
+        keep_order(g, &s, n);
+        consult_only(g, &s, 0, n);
         for (int c = 0; c < 3; c++) {
             consult(g->net, &s.adaptive, &s.contexts, n, c);
             keep_planes(g->net, &s, n, c, samples, planes);

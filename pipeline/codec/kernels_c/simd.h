@@ -39,10 +39,13 @@ INLINE vec load_pairs(const int16_t *from) {
 
 /* VECTOR numbers, each in a lane of its own. */
 INLINE vec load_wide(const int16_t *from) {
-    typedef int16_t narrow __attribute__((vector_size(2 * VECTOR)));
-    narrow v;
-    memcpy(&v, from, sizeof v);
-    return __builtin_convertvector(v, vec);
+#if defined(LEVEL_AVX512)
+    return (vec)_mm512_cvtepi16_epi32(_mm256_loadu_si256((const __m256i *)from));
+#elif defined(LEVEL_AVX2)
+    return (vec)_mm256_cvtepi16_epi32(_mm_loadu_si128((const __m128i *)from));
+#else
+    return (vec){from[0], from[1], from[2], from[3]};
+#endif
 }
 
 /* Adds to each lane the products of the two pairs of numbers in it. */
@@ -64,6 +67,52 @@ INLINE int32_t sum_of(vec v) {
     for (int i = 0; i < VECTOR; i++) sum += lane[i];
     return sum;
 }
+
+/* Four lanes: the channels of a pixel, and one that does not matter. */
+typedef int32_t quad __attribute__((vector_size(16)));
+
+INLINE quad quad_of_bytes(const uint8_t *from) {
+#if defined(LEVEL_AVX512) || defined(LEVEL_AVX2)
+    int32_t four;
+    memcpy(&four, from, sizeof four);
+    return (quad)_mm_cvtepu8_epi32(_mm_cvtsi32_si128(four));
+#else
+    return (quad){from[0], from[1], from[2], from[3]};
+#endif
+}
+
+INLINE quad quad_of_shorts(const int16_t *from) {
+#if defined(LEVEL_AVX512) || defined(LEVEL_AVX2)
+    return (quad)_mm_cvtepi16_epi32(_mm_loadl_epi64((const __m128i *)from));
+#else
+    return (quad){from[0], from[1], from[2], from[3]};
+#endif
+}
+
+INLINE void store_quad(int32_t *to, quad v) { memcpy(to, &v, sizeof v); }
+
+/* The low 16 bits of each lane. */
+INLINE void store_narrow_quad(int16_t *to, quad v) {
+#if defined(LEVEL_AVX512) || defined(LEVEL_AVX2)
+    _mm_storel_epi64((__m128i *)to, _mm_packs_epi32((__m128i)v, (__m128i)v));
+#else
+    for (int i = 0; i < 4; i++) to[i] = (int16_t)v[i];
+#endif
+}
+
+INLINE quad quad_choose(quad condition, quad yes, quad no) {
+    return (yes & condition) | (no & ~condition);
+}
+
+#if defined(LEVEL_AVX512) || defined(LEVEL_AVX2)
+INLINE quad quad_lesser(quad a, quad b) { return (quad)_mm_min_epi32((__m128i)a, (__m128i)b); }
+INLINE quad quad_greater(quad a, quad b) { return (quad)_mm_max_epi32((__m128i)a, (__m128i)b); }
+#else
+INLINE quad quad_lesser(quad a, quad b) { return quad_choose(a < b, a, b); }
+INLINE quad quad_greater(quad a, quad b) { return quad_choose(a > b, a, b); }
+#endif
+
+INLINE quad quad_abs(quad v) { return quad_greater(v, -v); }
 
 INLINE vec fill(int32_t x) { return x - (vec){0}; }
 
@@ -141,6 +190,30 @@ INLINE void store_narrow(int16_t *to, vec v) {
     _mm_storeu_si128((__m128i *)to, packed);
 #else
     for (int i = 0; i < VECTOR; i++) to[i] = (int16_t)v[i];
+#endif
+}
+
+/* VECTOR bytes, each in a lane of its own. */
+INLINE vec load_bytes(const uint8_t *from) {
+#if defined(LEVEL_AVX512)
+    return (vec)_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)from));
+#elif defined(LEVEL_AVX2)
+    return (vec)_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)from));
+#else
+    return (vec){from[0], from[1], from[2], from[3]};
+#endif
+}
+
+/* Numbers first, first + 1, ... of what repeats the first three lanes of v for ever. */
+INLINE vec repeat(quad v, int first) {
+    static const int32_t turns[LANES + 2] = {0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2};
+    const vec turn = load(turns + first % 3);
+#if defined(LEVEL_AVX512)
+    return (vec)_mm512_permutexvar_epi32((__m512i)turn, _mm512_castsi128_si512((__m128i)v));
+#elif defined(LEVEL_AVX2)
+    return (vec)_mm256_permutevar8x32_epi32(_mm256_castsi128_si256((__m128i)v), (__m256i)turn);
+#else
+    return (vec){v[turn[0]], v[turn[1]], v[turn[2]], v[turn[3]]};
 #endif
 }
 
