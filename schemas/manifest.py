@@ -10,9 +10,11 @@ from schemas.tables import Column
 
 SCHEMA_VERSION = 1
 LOSSY_SCHEMA_VERSION = 2  # of a row with a background error, and of no other
+JPEG_SCHEMA_VERSION = 3  # of a row with codec jpegxl-jpeg, and of no other
 SEEC = "seec"
 STORE = "store"
-CODECS = (SEEC, STORE)
+JPEGXL_JPEG = "jpegxl-jpeg"
+CODECS = (SEEC, JPEGXL_JPEG, STORE)
 
 MANIFEST_COLUMNS = (
     Column("path", "string"),
@@ -36,7 +38,8 @@ MANIFEST_COLUMNS = (
     Column("run_id", "string"),
     Column("schema_version", "int16"),
 )
-# A part without lossy rows stays as version 1 has it: the same bytes, and every reader reads it.
+# Versions are of rows: a part without lossy rows and JPEG stays as version 1 has it, the same
+# bytes, and every reader reads it.
 LOSSY_MANIFEST_COLUMNS = (*MANIFEST_COLUMNS, Column("background_error", "int16", nullable=True))
 
 QUARANTINE_COLUMNS = (
@@ -58,8 +61,10 @@ class Row:
     source_digest of the file, blob_digest of the `length` bytes at `offset` of the shard's blob,
     pixel_digest of shape and samples. codec `seec`: those bytes are a .seec container, and
     width, height (pixels), mode (`L` or `RGB`), format, envelope, model_id, rate_bpsp (coded bits
-    per sub-pixel) are set. codec `store`: they are the file itself if length equals
-    source_size_bytes, else one zstd frame of it; reason says why it was not SEEC.
+    per sub-pixel) are set. codec `jpegxl-jpeg`: they are a JPEG XL file that holds the file, which
+    is JPEG; width and height are set, and mode where it is one of those. codec `store`: they are
+    the file itself if length equals source_size_bytes, else one zstd frame of it; reason says why
+    it was neither of the others.
     background_error: as in `schemas.loss`; where it is set, pixel_digest is that of what decoding
     gives, which is not what the source held.
     """
@@ -130,6 +135,8 @@ def parse_manifest(name: str, data: bytes) -> list[Row]:
             raise SectionCorrupt(f"{name}: {row.path}: offset or length out of order")
         if row.codec == SEEC and None in (row.pixel_digest, row.format, row.model_id):
             raise SectionCorrupt(f"{name}: {row.path}: a field that codec seec needs is missing")
+        if row.codec == JPEGXL_JPEG and min(row.width or 0, row.height or 0) < 1:
+            raise SectionCorrupt(f"{name}: {row.path}: codec jpegxl-jpeg needs width and height")
         if row.background_error is not None and not _may_lose(row):
             raise SectionCorrupt(f"{name}: {row.path}: a background error that cannot be")
         end += row.length
@@ -142,7 +149,9 @@ def _may_lose(row: Row) -> bool:
 
 def _version_of(row: Row) -> int:
     """The schema version that a row must have."""
-    return SCHEMA_VERSION if row.background_error is None else LOSSY_SCHEMA_VERSION
+    if row.background_error is not None:
+        return LOSSY_SCHEMA_VERSION
+    return JPEG_SCHEMA_VERSION if row.codec == JPEGXL_JPEG else SCHEMA_VERSION
 
 
 def serialise_quarantine(rows: Sequence[QuarantineRow]) -> bytes:

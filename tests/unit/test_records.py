@@ -130,6 +130,17 @@ def test_lossy_rows_come_back_and_leave_other_parts_as_version_1_has_them():
     assert b"background_error" not in serialise_manifest([a_row("b")])
 
 
+def a_jpeg_row(**changes: Any) -> Row:
+    jpeg: dict[str, Any] = {"codec": "jpegxl-jpeg", "width": 3, "height": 2, "schema_version": 3}
+    return replace(a_row("a"), **jpeg | changes)
+
+
+def test_jpeg_rows_come_back_beside_lossy_ones():
+    rows = [a_jpeg_row(mode="RGB"), a_row("b", 4), replace(a_lossy_row(), path="c", offset=8)]
+    for part in (rows[:2], rows):
+        assert parse_manifest("m", serialise_manifest(part)) == part
+
+
 def test_plans_of_lossless_runs_do_not_speak_of_loss():
     assert b"background_error" not in serialise_plan([], PlanSettings("model"))
     settings = PlanSettings("model", region_source="salient", background_error=0)
@@ -157,6 +168,11 @@ def test_manifest_parts_are_reproducible_and_come_back():
         [a_lossy_row(codec="store")],
         [a_lossy_row(background_error=128)],
         [a_lossy_row(background_error=-1)],
+        [a_jpeg_row(schema_version=1)],
+        [a_jpeg_row(schema_version=2, background_error=8)],
+        [a_jpeg_row(width=None)],
+        [a_jpeg_row(height=0)],
+        [replace(a_row("a"), schema_version=3)],
     ],
 )
 def test_manifest_parts_that_break_a_rule_are_corrupt(rows: list[Row]):
