@@ -252,7 +252,7 @@ def _carry_out(
     "--max-pixels",
     type=click.IntRange(min=0, max=MAX_PIXELS),
     default=_DEFAULTS.max_pixels,
-    help="Larger images are stored byte for byte, not decoded.",
+    help="Larger images are stored byte for byte: neither decoded nor, if JPEG, transcoded.",
 )
 @click.option(
     "--max-file-size-bytes",

@@ -20,7 +20,7 @@ from pipeline.codec import default_model
 from schemas.errors import DigestMismatch
 
 _CODECS = (OURS, "png", "webp", "jpegxl-e7", "jpegxl-e9")
-# Photographs among the files of scikit-image's wheel; the JPEG takes the route byte for byte.
+# Photographs among the files of scikit-image's wheel; the JPEG comes back byte for byte.
 _COLOUR = ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png")
 _GRAY = ("brick.png", "camera.png", "coins.png", "moon.png")
 _JPEG = ("rocket.jpg",)

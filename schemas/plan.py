@@ -36,8 +36,9 @@ class SourceFile:
 class PlanSettings:
     """All that decides the bytes a run writes, beside its files.
 
-    max_pixels: larger images are stored, not decoded. max_file_size_bytes: larger files are
-    quarantined. shard_files, shard_size_bytes: a shard ends when either is reached.
+    max_pixels: larger images are stored, neither decoded nor transcoded. max_file_size_bytes:
+    larger files are quarantined. shard_files, shard_size_bytes: a shard ends when either is
+    reached.
     region_source, background_error: where regions of interest come from, and how much may be lost
     outside of them, as in `schemas.loss`; both None where nothing may.
     """

@@ -58,6 +58,19 @@ def coded_files() -> dict[str, bytes]:
     }
 
 
+def jpeg_files() -> dict[str, bytes]:
+    """JPEG files that JPEG XL makes smaller."""
+    rgb = textured(96, 120)
+    color = image_bytes(rgb, "JPEG", quality=90)
+    return {
+        "color.jpg": color,
+        "progressive.jpg": image_bytes(rgb, "JPEG", quality=90, progressive=True),
+        "gray.jpg": image_bytes(gray(96, 120), "JPEG", quality=95),
+        "motion.jpg": color + b"\0\0\0\x18ftypmp42 and a film",
+        "misnamed.png": color,
+    }
+
+
 def stored_files() -> dict[str, bytes]:
     """All else: these are stored byte for byte."""
     rgb = textured(24, 36)
@@ -66,7 +79,9 @@ def stored_files() -> dict[str, bytes]:
     animation: dict[str, Any] = {"save_all": True, "append_images": frames[1:]}
     png = image_bytes(rgb, "PNG")
     return {
-        "photo.jpg": image_bytes(rgb, "JPEG"),
+        "tiny.jpg": image_bytes(rgb, "JPEG"),
+        "cmyk.jpg": image_bytes(Image.fromarray(rgb).convert("CMYK"), "JPEG"),
+        "truncated.jpg": image_bytes(textured(96, 120), "JPEG")[:-2],
         "alpha.png": image_bytes(rgba, "PNG"),
         "palette.png": image_bytes(Image.fromarray(rgb).convert("P"), "PNG"),
         "sixteen.png": image_bytes(gray(24, 36).astype(np.uint16) * 257, "PNG"),
@@ -87,8 +102,8 @@ def stored_files() -> dict[str, bytes]:
 
 
 def write_source(root: Path) -> None:
-    """A folder of coded and stored files, and of odd names."""
-    for name, data in (coded_files() | stored_files()).items():
+    """A folder of coded, transcoded and stored files, and of odd names."""
+    for name, data in (coded_files() | jpeg_files() | stored_files()).items():
         (root / name).write_bytes(data)
     for index, name in enumerate(ODD_NAMES):
         path = root / os.fsdecode(name)

@@ -1,29 +1,40 @@
 """The way into the archive: what a file is, and which payload it ends up with.
 
-`draft` looks at the bytes and decodes them where the codec can take them; `settle` compares what
-the codec made of it with the stored file and keeps the smaller.
+`draft` looks at the bytes, decodes them where the codec can take them, and transcodes JPEG;
+`settle` compares what the codec made of it with the stored file and keeps the smaller.
 """
 
 import hashlib
 from dataclasses import dataclass, replace
 
 from pipeline.codec import Model, decode
+from pipeline.images import jpeg
 from pipeline.images.digest import pixel_digest
 from pipeline.images.picture import Pixels, read_header, read_picture
 from pipeline.routes import store
 from pipeline.routes.loss import stated_loss
+from pipeline.routes.transcode import transcode
 from schemas.container import reader
 from schemas.errors import UnreadableImage
-from schemas.manifest import LOSSY_SCHEMA_VERSION, SEEC, STORE, Entry, Row
+from schemas.manifest import (
+    JPEG_SCHEMA_VERSION,
+    JPEGXL_JPEG,
+    LOSSY_SCHEMA_VERSION,
+    SEEC,
+    STORE,
+    Entry,
+    Row,
+)
 from schemas.plan import SourceFile
 
 
 @dataclass(frozen=True)
 class Draft:
-    """A file on its way: the row it gets if it is stored, and if it is coded.
+    """A file on its way: the row it gets if it is kept byte for byte, and if SEEC codes it.
 
-    Place in the shard, run and codec results are still open in both. coded is None where SEEC
-    cannot take the file; stored.reason says why.
+    Place in the shard, run and codec results are still open in both. payload: of stored, whose
+    codec is `store` or, for JPEG that this makes smaller, `jpegxl-jpeg`. coded is None where SEEC
+    cannot take the file; for codec `store`, stored.reason says why.
     """
 
     stored: Row
@@ -39,15 +50,24 @@ def pixels_in(data: bytes) -> int:
         return 0
 
 
+def jpeg_pixels_in(data: bytes) -> int:
+    """Width times height if the file may be JPEG that is transcoded, else 0. Does not decode."""
+    try:
+        return jpeg.read_frame(data).pixels if jpeg.matches(data) else 0
+    except UnreadableImage:
+        return 0
+
+
 def draft(file: SourceFile, data: bytes, max_pixels: int) -> tuple[Draft, Pixels | None]:
-    """Look at a file and decode it if SEEC may take it.
+    """Look at a file, decode it if SEEC may take it, transcode it if it is JPEG.
 
     Returns the draft and, where draft.coded is set, the pixels.
     """
+    if jpeg.matches(data):
+        return _draft_jpeg(file, data, max_pixels), None
     try:
         header = read_header(data)
-        if header.pixels > max_pixels:
-            raise UnreadableImage(f"{header.pixels} pixels, over the limit of {max_pixels}")
+        _check_limit(header.pixels, max_pixels)
         picture = read_picture(data)
     except UnreadableImage as error:
         return draft_stored(file, data, str(error)), None
@@ -64,6 +84,34 @@ def draft(file: SourceFile, data: bytes, max_pixels: int) -> tuple[Draft, Pixels
         envelope=picture.envelope,
     )
     return replace(stored, coded=coded), picture.pixels
+
+
+def _draft_jpeg(file: SourceFile, data: bytes, max_pixels: int) -> Draft:
+    """A draft without pixels: as JPEG XL where that gives the file back and is smaller."""
+    stored = draft_stored(file, data, "smaller than as JPEG XL")
+    try:
+        frame = jpeg.read_frame(data)
+        _check_limit(frame.pixels, max_pixels)
+        code = transcode(data, frame)
+    except UnreadableImage as error:
+        return replace(stored, stored=replace(stored.stored, reason=str(error)))
+    if len(code) >= len(stored.payload):
+        return stored
+    row = replace(
+        stored.stored,
+        codec=JPEGXL_JPEG,
+        reason=None,
+        width=frame.width,
+        height=frame.height,
+        mode={1: "L", 3: "RGB"}.get(frame.components),
+        schema_version=JPEG_SCHEMA_VERSION,
+    )
+    return Draft(row, code)
+
+
+def _check_limit(pixels: int, max_pixels: int) -> None:
+    if pixels > max_pixels:
+        raise UnreadableImage(f"{pixels} pixels, over the limit of {max_pixels}")
 
 
 def draft_stored(file: SourceFile, data: bytes, reason: str) -> Draft:

@@ -7,12 +7,12 @@ from pipeline.codec.decoder import decode
 from pipeline.codec.weights import Model
 from pipeline.images.digest import pixel_digest
 from pipeline.images.picture import Picture, Pixels, read_picture, with_note, write_picture
-from pipeline.routes import store
+from pipeline.routes import jpegxl, store
 from pipeline.routes.loss import stated_loss
 from schemas import loss
 from schemas.container import reader
 from schemas.errors import DigestMismatch, SectionCorrupt, UnknownModel
-from schemas.manifest import SEEC, Row
+from schemas.manifest import JPEGXL_JPEG, SEEC, Row
 
 Models = Mapping[str, Model]
 
@@ -31,17 +31,17 @@ def prove(row: Row, payload: bytes, models: Models) -> None:
     if row.codec == SEEC:
         _pixels(row, payload, models)
     else:
-        _stored(row, payload)
+        _whole(row, payload)
 
 
 def rebuild(row: Row, payload: bytes, models: Models) -> bytes:
-    """The file: byte for byte for codec store, with the same pixels and envelope for codec seec.
+    """The file: with the same pixels and envelope for codec seec, else byte for byte.
 
     A row with a lossy background gives the decoded pixels, and a PNG file says so in a comment.
     Raises SectionCorrupt, DigestMismatch, FormatError, ModelError or UnreadableImage.
     """
     if row.codec != SEEC:
-        return _stored(row, payload)
+        return _whole(row, payload)
     pixels = _pixels(row, payload, models)
     data = write_picture(Picture(row.format or "", pixels, row.envelope or b""))
     if pixel_digest(read_picture(data).pixels) != row.pixel_digest:
@@ -66,9 +66,14 @@ def _pixels(row: Row, payload: bytes, models: Models) -> Pixels:
     return pixels
 
 
-def _stored(row: Row, payload: bytes) -> bytes:
+def _whole(row: Row, payload: bytes) -> bytes:
+    """The file byte for byte, out of a row that keeps it so."""
     check_payload(row, payload)
-    data = store.unpack(payload, row.source_size_bytes)
+    if row.codec == JPEGXL_JPEG:
+        size = row.width or 0, row.height or 0
+        data = jpegxl.unpack(payload, row.source_size_bytes, *size)
+    else:
+        data = store.unpack(payload, row.source_size_bytes)
     if hashlib.sha256(data).digest() != row.source_digest:
         raise DigestMismatch(f"{row.path}: unpacks to a file that differs from its digest")
     return data

@@ -10,10 +10,18 @@ from pipeline.archive.archive import read_recorded
 from pipeline.archive.shard import write_shard
 from pipeline.codec import Background, Encoder, load_model
 from pipeline.images.picture import Pixels
-from pipeline.routes.choose import Draft, admit_loss, draft, draft_stored, pixels_in, settle
+from pipeline.routes.choose import (
+    Draft,
+    admit_loss,
+    draft,
+    draft_stored,
+    jpeg_pixels_in,
+    pixels_in,
+    settle,
+)
 from pipeline.routes.region import background_of
 from pipeline.segmentation import LabelMap, label_image, make_segmenter
-from pipeline.stages.batch import Batch
+from pipeline.stages.batch import MAX_JPEG_PIXELS, Batch
 from pipeline.stages.cluster import TASK_CPUS
 from pipeline.storage import Source, Store
 from schemas.commit import ObjectRecord, ShardRecord
@@ -26,7 +34,7 @@ from schemas.plan import PlanSettings, SourceFile
 class ReadReport:
     """What the driver must know of a batch that was read.
 
-    deferred: files, with their pixels, that would have passed the batch's limit of pixels.
+    deferred: files, with their pixels, that would have passed a limit of pixels.
     """
 
     failed: list[QuarantineRow] = field(default_factory=list)
@@ -60,7 +68,7 @@ def quarantined(file: SourceFile, run_id: str, error: SeecError) -> QuarantineRo
 def read_batch(
     source: Source, batch: Batch, run_id: str, settings: PlanSettings
 ) -> tuple[ReadReport, list[Draft], list[str], list[Pixels]]:
-    """Read files, and decode those that SEEC may take.
+    """Read files, decode those that SEEC may take, and transcode JPEG.
 
     Returns the report, a draft per file read, and paths and pixels of the drafts that have any.
     """
@@ -79,9 +87,10 @@ def read_batch(
         if not batch.decode:
             drafts.append(draft_stored(file, data, "could not be encoded"))
             continue
-        pixels = pixels_in(data)
-        if len(batch.files) > 1 and used + min(pixels, settings.max_pixels) > batch.pixels:
-            report.deferred.append((file, pixels))
+        pixels, jpeg_pixels = pixels_in(data), jpeg_pixels_in(data)
+        over = used + min(pixels, settings.max_pixels) > batch.pixels
+        if len(batch.files) > 1 and (over or jpeg_pixels > MAX_JPEG_PIXELS):
+            report.deferred.append((file, pixels or jpeg_pixels))
             continue
         made, image = draft(file, data, settings.max_pixels)
         drafts.append(made)

@@ -1,6 +1,7 @@
 """An archive read by its format description alone: none of the code that wrote it.
 
-Only the image payloads go through the SEEC decoder, which has a description of its own.
+Only the image payloads go through the SEEC decoder, which has a description of its own, and JPEG
+through libjxl.
 """
 
 import hashlib
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
 import numpy as np
 import pyarrow.parquet as pq
 import zstandard
@@ -82,17 +84,26 @@ def restored(root: Path, decode: Decode) -> Iterator[tuple[bytes, bytes]]:
         blob = (root / shard["blob"]["name"]).read_bytes()
         assert sha256(blob) == shard["blob"]["sha256"]
         for row in pq.read_table(manifest).to_pylist():
-            assert row["schema_version"] == (1 if row.get("background_error") is None else 2)
+            version = 3 if row["codec"] == "jpegxl-jpeg" else 1
+            assert row["schema_version"] == (version if row.get("background_error") is None else 2)
             payload = blob[row["offset"] : row["offset"] + row["length"]]
             assert hashlib.sha256(payload).digest() == row["blob_digest"]
-            restore = restore_seec if row["codec"] == "seec" else restore_store
-            yield path_bytes(row["path"]), restore(root, row, payload, decode)
+            yield path_bytes(row["path"]), RESTORE[row["codec"]](root, row, payload, decode)
 
 
 def restore_store(_: Path, row: dict[str, Any], payload: bytes, __: Decode) -> bytes:
     data = payload
     if row["length"] != row["source_size_bytes"]:
         data = zstandard.ZstdDecompressor().decompress(payload)
+    assert hashlib.sha256(data).digest() == row["source_digest"]
+    return data
+
+
+def restore_jpeg(_: Path, row: dict[str, Any], payload: bytes, __: Decode) -> bytes:
+    assert row["width"] > 0
+    assert row["height"] > 0
+    data = bytes(imagecodecs.jpegxl_decode_jpeg(payload, numthreads=1))
+    assert len(data) == row["source_size_bytes"]
     assert hashlib.sha256(data).digest() == row["source_digest"]
     return data
 
@@ -114,6 +125,9 @@ def restore_seec(root: Path, row: dict[str, Any], payload: bytes, decode: Decode
         return first + rows.tobytes() + second
     assert row["format"] == "WEBP"
     return b""  # needs a VP8L encoder; the pixels were compared above
+
+
+RESTORE = {"seec": restore_seec, "jpegxl-jpeg": restore_jpeg, "store": restore_store}
 
 
 def parts(envelope: bytes) -> tuple[bytes, bytes]:

@@ -12,11 +12,11 @@ from schemas.errors import DigestMismatch, SectionCorrupt, SeecError, UnknownMod
 from schemas.manifest import SEEC, STORE, Entry
 from schemas.plan import SourceFile
 from tests.pictures import textured
-from tests.sources import coded_files, image_bytes, stored_files
+from tests.sources import coded_files, image_bytes, jpeg_files, stored_files
 
 MODEL = default_model()
 MODELS = {MODEL.id: MODEL}
-CODED, STORED = coded_files(), stored_files()
+CODED, JPEG, STORED = coded_files(), jpeg_files(), stored_files()
 
 
 def archive(name: str, data: bytes, max_pixels: int = 10**6) -> Entry:
@@ -39,9 +39,9 @@ def test_all_else_is_stored_byte_for_byte(name: str):
     assert rebuild(entry.row, entry.payload, MODELS) == STORED[name]
 
 
-@pytest.mark.parametrize("name", [*CODED, *STORED])
+@pytest.mark.parametrize("name", [*CODED, *JPEG, *STORED])
 def test_no_file_grows(name: str):
-    data = (CODED | STORED)[name]
+    data = (CODED | JPEG | STORED)[name]
     entry = archive(name, data)
     assert len(entry.payload) + len(entry.row.envelope or b"") <= len(data)
 

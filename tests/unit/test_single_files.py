@@ -152,7 +152,7 @@ def test_info_describes_an_archive(archived: Path, source: Path) -> None:
     facts = json.loads(run(info.main, archived, "--json").stdout)
     assert facts["kind"] == "archive"
     assert facts["files"] == sum(path.is_file() for path in source.rglob("*"))
-    assert (facts["shards"], facts["runs"], facts["files_quarantined"]) == (5, 1, 0)
+    assert (facts["shards"], facts["runs"], facts["files_quarantined"]) == (6, 1, 0)
     assert facts["unfinished_run"] is None
     assert len(facts["models"]) == 1
     assert facts["digest"] in run(info.main, archived).stdout

@@ -1,0 +1,199 @@
+"""The JPEG route: what JPEG XL holds comes back byte for byte, all else is stored."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import imagecodecs
+import numpy as np
+import pytest
+
+from pipeline.images import jpeg
+from pipeline.routes import jpegxl
+from pipeline.routes.choose import draft, jpeg_pixels_in, settle
+from pipeline.routes.rebuild import prove, rebuild
+from pipeline.stages import tasks
+from pipeline.stages.batch import Batch
+from pipeline.storage import Source
+from schemas.errors import (
+    DigestMismatch,
+    FormatError,
+    LimitExceeded,
+    SectionCorrupt,
+    UnreadableImage,
+)
+from schemas.manifest import JPEGXL_JPEG, STORE, Entry
+from schemas.plan import PlanSettings, SourceFile
+from tests.jpegs import HEIGHT, WIDTH, held, refused
+from tests.jpegs import jpeg as jpeg_file
+from tests.pictures import textured
+
+HELD, REFUSED = held(), refused()
+
+
+def archive(data: bytes, name: str = "a", max_pixels: int = 10**6) -> Entry:
+    made, image = draft(SourceFile(name, len(data), 0), data, max_pixels)
+    assert image is None
+    return settle(made, None, "no model")
+
+
+@pytest.mark.parametrize("kind", HELD)
+def test_what_jpeg_xl_holds_is_smaller_and_comes_back_byte_for_byte(kind: str):
+    data = HELD[kind]
+    row, payload = (entry := archive(data)).row, entry.payload
+    assert (row.codec, row.reason, row.schema_version) == (JPEGXL_JPEG, None, 3)
+    assert len(payload) < len(data)
+    assert (row.pixel_digest, row.format, row.envelope, row.model_id) == (None,) * 4
+    expected = (179, 141) if kind == "odd size" else (WIDTH, HEIGHT)
+    assert (row.width, row.height) == expected
+    assert row.mode == ("L" if kind == "gray" else "RGB")
+    prove(row, payload, {})
+    assert rebuild(row, payload, {}) == data
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_what_jpeg_xl_does_not_hold_is_stored_with_a_reason(kind: str):
+    data = REFUSED[kind]
+    row, payload = (entry := archive(data)).row, entry.payload
+    assert (row.codec, row.schema_version, row.width) == (STORE, 1, None)
+    assert row.reason
+    assert "JPEG" in row.reason or row.reason == "no pixels"
+    assert rebuild(row, payload, {}) == data
+
+
+@pytest.mark.parametrize("data", [b"", b"\xff", b"no JPEG", b"junk before" + jpeg_file()])
+def test_what_does_not_begin_as_jpeg_is_none(data: bytes):
+    assert not jpeg.matches(data)
+    row = archive(data).row
+    assert row.codec == STORE
+    assert "JPEG" not in (row.reason or "")
+
+
+def test_the_name_decides_nothing():
+    assert archive(jpeg_file(), "a.png").row.codec == JPEGXL_JPEG
+    assert archive(b"text", "a.jpg").row.codec == STORE
+
+
+def test_what_jpeg_xl_makes_larger_is_stored():
+    row = archive(jpeg_file(textured(8, 8), quality=75)).row
+    assert (row.codec, row.reason) == (STORE, "smaller than as JPEG XL")
+
+
+def test_jpeg_over_the_limit_is_stored_and_not_transcoded(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delattr(imagecodecs, "jpegxl_encode_jpeg")
+    row = archive(jpeg_file(), max_pixels=WIDTH * HEIGHT - 1).row
+    assert row.codec == STORE
+    assert "over the limit" in (row.reason or "")
+
+
+def test_jpeg_that_does_not_come_back_the_same_is_stored(monkeypatch: pytest.MonkeyPatch):
+    decode: Callable[..., bytes | bytearray] = imagecodecs.jpegxl_decode_jpeg
+    monkeypatch.setattr(
+        imagecodecs, "jpegxl_decode_jpeg", lambda *a, **o: decode(*a, **o)[:-1] + b"x"
+    )
+    row = archive(jpeg_file()).row
+    assert (row.codec, row.reason) == (STORE, "JPEG that JPEG XL does not give back byte for byte")
+
+
+def test_the_same_file_gives_the_same_bytes_on_one_thread(monkeypatch: pytest.MonkeyPatch):
+    threads: list[Any] = []
+    for name in ("jpegxl_encode_jpeg", "jpegxl_decode_jpeg"):
+        call = getattr(imagecodecs, name)
+        monkeypatch.setattr(
+            imagecodecs,
+            name,
+            lambda *a, call=call, **o: (threads.append(o["numthreads"]), call(*a, **o))[1],
+        )
+    assert archive(HELD["progressive"]) == archive(HELD["progressive"])
+    assert threads == [1] * 4
+
+
+@pytest.mark.parametrize(
+    ("width", "height"), [(8, 8), (256, 256), (1, 300), (640, 480), (1920, 1080), (257, 9)]
+)
+def test_sizes_are_read_from_file_and_payload_alike(width: int, height: int):
+    data = jpeg_file(np.zeros((height, width, 3), np.uint8))
+    frame = jpeg.read_frame(data)
+    code = bytes(imagecodecs.jpegxl_encode_jpeg(data, numthreads=1))
+    assert jpegxl.read_size(code) == (frame.width, frame.height) == (width, height)
+    assert jpeg_pixels_in(data) == width * height
+
+
+def test_a_frame_header_behind_the_scan_does_not_count():
+    data = jpeg_file()
+    frame, scan = data.index(b"\xff\xc0"), data.index(b"\xff\xda")
+    length = 2 + int.from_bytes(data[frame + 2 : frame + 4], "big")
+    header = data[frame : frame + length]
+    moved = data[:frame] + data[frame + length : scan] + data[scan:] + header
+    with pytest.raises(UnreadableImage):
+        jpeg.read_frame(moved)
+
+
+def test_large_jpeg_waits_for_a_batch_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for name in ("a.jpg", "b.jpg"):
+        (tmp_path / name).write_bytes(jpeg_file())
+    monkeypatch.setattr(tasks, "MAX_JPEG_PIXELS", WIDTH * HEIGHT - 1)
+    source = Source(str(tmp_path))
+    files = tuple(source.files())
+    read: Any = tasks.read_batch
+    report, drafts, _, _ = read._function(source, Batch(files), "run", PlanSettings(""))
+    assert (report.deferred, drafts) == ([(file, WIDTH * HEIGHT) for file in files], [])
+    report, drafts, _, _ = read._function(source, Batch(files[:1]), "run", PlanSettings(""))
+    assert [made.stored.codec for made in drafts] == [JPEGXL_JPEG]
+
+
+def test_rows_that_lie_are_found():
+    entry = archive(jpeg_file())
+    for changes, error in (
+        ({"source_digest": b"x" * 32}, DigestMismatch),
+        ({"blob_digest": b"x" * 32}, DigestMismatch),
+        ({"width": WIDTH + 1}, SectionCorrupt),
+        ({"source_size_bytes": entry.row.source_size_bytes - 1}, SectionCorrupt),
+        ({"source_size_bytes": entry.row.source_size_bytes + 1}, SectionCorrupt),
+        ({"source_size_bytes": 0}, SectionCorrupt),
+        ({"source_size_bytes": 1 << 62}, SectionCorrupt),
+    ):
+        with pytest.raises(error):
+            prove(replace(entry.row, **changes), entry.payload, {})
+
+
+def boxes(*contents: tuple[bytes, bytes]) -> bytes:
+    """A JPEG XL container."""
+    parts = [(len(body) + 8).to_bytes(4, "big") + kind + body for kind, body in contents]
+    return b"\0\0\0\x0cJXL \r\n\x87\n" + b"".join(parts)
+
+
+# 2^18 pixels wide and high: a size header with two dimensions of 30 bits.
+_HUGE = int.to_bytes(0b11 << 1 | (0x3FFFF << 3) | 0b11 << 36 | (0x3FFFF << 38), 9, "little")
+
+
+@pytest.mark.parametrize(
+    ("payload", "error"),
+    [
+        (b"", FormatError),
+        (b"\xff\x0a", FormatError),
+        (b"no JPEG XL", FormatError),
+        (boxes(), FormatError),
+        (boxes((b"jxlc", b"")), FormatError),
+        (boxes((b"jxlc", b"\xff\x0a")), FormatError),
+        (boxes((b"jxlp", b"\0\0\0\0\xff"), (b"jxlp", b"\0\0\0\1\x0a")), FormatError),
+        (boxes((b"jxlc", b"\xff\x0a" + bytes(40))), FormatError),
+        (boxes((b"jxlc", b"\xff\x0a" + _HUGE)), LimitExceeded),
+        (boxes()[:12] + b"\xff\xff\xff\xffjxlc", FormatError),
+        (boxes()[:12] + b"\0\0\0\1jxlc" + bytes(8), FormatError),
+        (boxes()[:12] + b"\0\0\0\7jxlc" * 9, FormatError),
+        (imagecodecs.jpegxl_encode(textured(40, 40), lossless=True), FormatError),
+        (
+            imagecodecs.jpegxl_encode(textured(40, 40), lossless=True, usecontainer=True),
+            SectionCorrupt,
+        ),
+    ],
+)
+def test_payloads_that_hold_no_jpeg_are_errors_of_ours(payload: bytes, error: type[Exception]):
+    try:
+        width, height = jpegxl.read_size(payload)
+    except FormatError:
+        width, height = 40, 40
+    with pytest.raises(error):
+        jpegxl.unpack(payload, 1000, width, height)
