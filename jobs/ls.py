@@ -1,5 +1,6 @@
 """List what an archive holds: `python -m jobs.ls ARCHIVE`."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +13,9 @@ from pipeline.archive.archive import Archive
 from pipeline.archive.catalogue import current_rows, matches
 from pipeline.storage import Store
 from schemas.loss import describe
-from schemas.manifest import QuarantineRow, Row
+from schemas.manifest import CODECS, QuarantineRow, Row
+
+_CODEC_WIDTH = max(len(codec) for codec in CODECS)
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,12 @@ class Listing:
         return sum(row.background_error is not None for row in self.rows)
 
     @property
+    def codecs(self) -> dict[str, int]:
+        """How many of the listed files each codec has, in the order of `schemas.manifest`."""
+        counts = Counter(row.codec for row in self.rows)
+        return {codec: counts[codec] for codec in CODECS if counts[codec]}
+
+    @property
     def length(self) -> int:
         """Bytes of the listed files in the archive's blobs."""
         return sum(row.length for row in self.rows)
@@ -61,6 +70,7 @@ class Listing:
             "quarantine": [dict(row.__dict__) for row in self.failed],
             "source_size_bytes": self.source_size_bytes,
             "length": self.length,
+            "codecs": self.codecs,
             "lossy": self.lossy,
         }
 
@@ -74,13 +84,14 @@ class Listing:
             sizes = f"{row.length:>12,} {row.source_size_bytes:>12,}"
             codec = row.codec + "~" * (row.background_error is not None)
             loss = "" if row.background_error is None else f" ({describe(row.background_error)})"
-            yield f"{codec:<5} {rate:>6} {sizes} {_printable(row.path)}{loss}"
+            yield f"{codec:<{_CODEC_WIDTH}} {rate:>6} {sizes} {_printable(row.path)}{loss}"
         for failure in self.failed:
             yield f"{failure.error}: {_printable(failure.path)}: {failure.reason}"
         if self.rows:
             share = 100 * self.length / max(1, self.source_size_bytes)
             sizes = f"{self.source_size_bytes:,} -> {self.length:,} bytes ({share:.1f} %)"
-            yield f"{len(self.rows)} files, {sizes}"
+            codecs = ", ".join(f"{count} {codec}" for codec, count in self.codecs.items())
+            yield f"{len(self.rows)} files ({codecs}), {sizes}"
         if self.lossy:
             yield f"~ {self.lossy} files are not what the source held outside a region of interest"
         yield f"archive digest {self.digest}"

@@ -22,6 +22,7 @@ from tests.sources import (
     coded_files,
     files_below,
     image_bytes,
+    jpeg_files,
     stored_files,
     write_tiny_source,
 )
@@ -56,8 +57,19 @@ def test_every_file_has_one_row_and_comes_back(source: Path, archived: Path, tmp
         assert len(times) == 1, name
 
 
+def test_jpeg_goes_through_jpeg_xl_and_the_listing_counts_it(archived: Path):
+    result = CliRunner().invoke(ls.main, [str(archived), "--include", "*.jpg"])
+    lines = {line.split()[-1]: line.split()[0] for line in result.stdout.splitlines()}
+    names = [name for name in jpeg_files() if name.endswith(".jpg")]
+    assert {name: lines[name] for name in names} == dict.fromkeys(names, "jpegxl-jpeg")
+    stored = [name for name in stored_files() if name.endswith(".jpg")]
+    assert {name: lines[name] for name in stored} == dict.fromkeys(stored, "store")
+    counts = f"({len(names)} jpegxl-jpeg, {len(stored)} store)"
+    assert counts in result.stdout
+
+
 def test_it_verifies_in_every_mode(archive_copy: Path):
-    total = len(coded_files()) + len(stored_files()) + len(ODD_NAMES)
+    total = len(coded_files() | jpeg_files() | stored_files()) + len(ODD_NAMES)
     for mode in ("checksum", "sample", "decode"):
         summary = verify.run(verify.Settings(str(archive_copy), mode))
         assert summary.exit_code == ExitCode.OK
