@@ -1,6 +1,7 @@
 """Restoring on Ray: rows to files below a target, with a bounded amount of work in flight."""
 
 import os
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +12,11 @@ import ray
 from pipeline.archive.shard import payloads
 from pipeline.images import png
 from pipeline.routes.rebuild import rebuild
-from pipeline.stages.cluster import fetch
+from pipeline.stages.cluster import CRASHES, fetch
 from pipeline.stages.verifying import archived_model, group_rows
 from pipeline.storage import Store
 from schemas.commit import ShardRecord
-from schemas.errors import ObjectExists, SeecError, SourceError, StorageError
+from schemas.errors import FormatError, ObjectExists, SeecError, SourceError, StorageError
 from schemas.manifest import Row
 from schemas.names import is_safe, unescape
 
@@ -46,19 +47,34 @@ def restore_shards(
     overwrite: bool,
     cpus: int,
 ) -> Iterator[list[Restored]]:
-    """Restore rows, and yield what became of each group as it is done."""
-    flights: set[Any] = set()
-    for shard, rows in shards:
-        for group in group_rows(rows):
-            if len(flights) >= 2 * cpus:
-                done, _ = ray.wait(list(flights), num_returns=1)
-                flights.difference_update(done)
-                yield fetch(done[0])
-            flights.add(_restore_rows.remote(store, shard.blob.name, group, target, overwrite))
-    while flights:
-        done, _ = ray.wait(list(flights), num_returns=1)
-        flights.difference_update(done)
-        yield fetch(done[0])
+    """Restore rows, and yield what became of each group as it is done.
+
+    A group that takes its worker down is tried again row by row; a row that does so has failed.
+    """
+    groups = ((shard.blob.name, group) for shard, rows in shards for group in group_rows(rows))
+    again: deque[tuple[str, list[Row]]] = deque()
+    flights: dict[Any, tuple[str, list[Row]]] = {}
+    more = True
+    while more or again or flights:
+        while len(flights) < 2 * cpus:
+            work = again.popleft() if again else next(groups, None)
+            if work is None:
+                more = False
+                break
+            blob, rows = work
+            flights[_restore_rows.remote(store, blob, rows, target, overwrite)] = work
+        if not flights:
+            continue
+        (ref,), _ = ray.wait(list(flights), num_returns=1)
+        blob, rows = flights.pop(ref)
+        try:
+            yield fetch(ref)
+        except CRASHES:
+            if len(rows) == 1:
+                crash = FormatError(f"{rows[0].path}: decoding it takes the worker down")
+                yield [_failed(rows[0], crash)]
+            else:
+                again.extend((blob, [row]) for row in rows)
 
 
 @ray.remote

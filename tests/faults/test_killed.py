@@ -10,13 +10,16 @@ from typing import Any
 import pytest
 import ray
 
-from jobs import archive, verify
+from jobs import archive, restore, verify
 from jobs.interface import ExitCode
 from pipeline.archive import Archive
 from pipeline.archive.catalogue import current_rows
-from pipeline.stages import archiving, tasks
+from pipeline.routes import choose, jpegxl
+from pipeline.stages import archiving, restoring, tasks, verifying
 from pipeline.storage import Store
+from schemas.manifest import JPEGXL_JPEG
 from tests.faults.drivers import SHARD_FILES, start_driver, wait_for
+from tests.jpegs import detailed, jpeg
 from tests.pictures import textured
 from tests.sources import image_bytes, write_tiny_source
 
@@ -132,3 +135,65 @@ def test_a_file_that_kills_its_encoder_is_stored_and_the_others_are_coded(
     assert rows["003.png"].reason == "could not be encoded"
     assert [row.codec for path, row in rows.items() if path != "003.png"] == ["seec"] * 5
     assert verify.run(verify.Settings(str(tmp_path / "archive"))).exit_code == ExitCode.OK
+
+
+def crashes_on(module: Any, name: str, poison: bytes, task: Any) -> Any:
+    """A task, but in its worker a function of a module dies as a fault in native code does."""
+
+    def poisoned(*arguments: Any) -> Any:
+        call = getattr(module, name)
+
+        def deadly(data: bytes, *others: Any) -> Any:
+            if data == poison:
+                os.kill(os.getpid(), signal.SIGSEGV)
+            return call(data, *others)
+
+        setattr(module, name, deadly)
+        try:
+            return task._function(*arguments)
+        finally:
+            setattr(module, name, call)
+
+    return ray.remote(**{"max_retries": 3} | task._default_options)(poisoned)
+
+
+def test_jpeg_that_crashes_the_transcoder_is_stored_and_the_others_are_transcoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ray_cluster: str
+):
+    source, root = tmp_path / "source", tmp_path / "archive"
+    write_tiny_source(source, 1)
+    files = {f"{index}.jpg": jpeg(detailed(index)) for index in range(4)}
+    for name, data in files.items():
+        (source / name).write_bytes(data)
+    poisoned = crashes_on(choose, "transcode", files["2.jpg"], tasks.read_batch)
+    monkeypatch.setattr(archiving, "read_batch", poisoned)
+    summary = archive_of(source, root)
+    assert (summary.exit_code, summary.files_added) == (ExitCode.OK, 5)
+    rows = {r.path: r for _, part in current_rows(Archive.open(Store(str(root)))) for r in part}
+    assert (rows["2.jpg"].codec, rows["2.jpg"].reason) == ("store", "could not be encoded")
+    assert [rows[name].codec for name in files if name != "2.jpg"] == [JPEGXL_JPEG] * 3
+    assert verify.run(verify.Settings(str(root))).exit_code == ExitCode.OK
+
+
+def test_a_payload_that_crashes_its_decoder_is_found_and_the_others_are_restored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ray_cluster: str
+):
+    source, root, out = (tmp_path / name for name in ("source", "archive", "out"))
+    source.mkdir()
+    for index in range(3):
+        (source / f"{index}.jpg").write_bytes(jpeg(detailed(index)))
+    archive_of(source, root)
+    opened = Archive.open(Store(str(root)))
+    (shard,) = opened.state.in_order()
+    row = opened.rows(shard)[1]
+    payload = opened.store.get_range(shard.blob.name, row.offset, row.length)
+    for module, task in ((restoring, "_restore_rows"), (verifying, "_check_images")):
+        poisoned = crashes_on(jpegxl, "unpack", payload, getattr(module, task))
+        monkeypatch.setattr(module, task, poisoned)
+    checked = verify.run(verify.Settings(str(root)))
+    assert checked.exit_code == ExitCode.DAMAGE
+    assert [finding.paths for finding in checked.findings] == [("1.jpg",)]
+    restored = restore.run(restore.Settings(str(root), str(out)))
+    assert restored.exit_code == ExitCode.DAMAGE
+    assert [(item.path, item.error) for item in restored.failed] == [("1.jpg", "FormatError")]
+    assert sorted(path.name for path in out.iterdir()) == ["0.jpg", "2.jpg"]
