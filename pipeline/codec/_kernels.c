@@ -65,8 +65,8 @@ static int predictors_fit(const Sizes *s) {
         const PredictorSizes *own = s->predictor + p;
         int seen = 0;
         for (int i = 0; i < TAPS; i++) seen += own->seen[i] == 1;
-        if (seen != own->taps || seen < 1 || !in_range(own->rows, 1, 4096) ||
-            !in_range(own->every, 1, 4096) || !in_range(own->sweeps, 1, 4096) ||
+        if (seen != own->taps || seen < 1 || !in_range(own->rows, 1, 64) ||
+            !in_range(own->every, 1, 64) || !in_range(own->sweeps, 1, 4096) ||
             !in_range(own->forget, 1, 30))
             return 0;
     }

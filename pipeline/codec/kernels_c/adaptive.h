@@ -79,8 +79,8 @@ INLINE void ask(const Said *said, int i) {
     const Learner *l = &said->learner;
     const int known = l->p->known, room = l->p->room;
     const int16_t *weights = weights_of(l, said->strip[i]);
-    int32_t trunk[3];
-    weigh(l->p, weights, said->numbers[i], trunk);
+    int32_t trunk[4];
+    store_quad(trunk, weigh(l->p, weights, said->numbers[i]));
     for (int c = 0; c < 3; c++) said->trunk[c][i] = trunk[c];
     said->rest[0][i] = weights[room + known];
     said->rest[1][i] = weights[2 * room + known];

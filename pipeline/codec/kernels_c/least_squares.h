@@ -31,6 +31,7 @@ typedef struct {
     int all;    /* T + 3: the residuals of the pixel's channels stand behind them */
     int stride; /* of a row of sums, padded to whole vectors */
     int room;   /* of a row of int16 numbers or weights, padded to whole vectors */
+    int per_row; /* 2^20 / rows, rounded up */
     Run runs[TAPS];
     int run_count;
     int32_t *prior; /* [all][stride] */
@@ -58,6 +59,7 @@ static int pack_predictor(Predictor *p, const PredictorSizes *sizes, const uint8
     p->sizes = *sizes;
     p->known = 3 * sizes->taps, p->all = p->known + 3;
     p->stride = round_up(p->all, VECTOR > 4 ? VECTOR : 8), p->room = round_up(p->all, 2 * VECTOR);
+    p->per_row = ((1 << 20) + sizes->rows - 1) / sizes->rows;
     find_runs(p, seen);
     p->prior = aligned_room((size_t)p->all * p->stride * sizeof *p->prior);
     p->start = aligned_room(3 * (size_t)p->room * sizeof *p->start);
@@ -107,8 +109,9 @@ static int make_learner(Learner *l, const Predictor *p, int tiles, int height) {
     return l->sums && l->weights && l->numbers && l->count && l->pairs && l->total;
 }
 
+/* y / rows without a division: exact while y < 2^20 / rows. */
 INLINE int strip_of(const Learner *l, int tile, int y) {
-    return tile * l->strips + y / l->p->sizes.rows + 1;
+    return tile * l->strips + (int)((int64_t)y * l->p->per_row >> 20) + 1;
 }
 
 INLINE int16_t *weights_of(const Learner *l, int strip) {
@@ -145,15 +148,14 @@ INLINE int16_t *add_numbers(const Learner *l, int strip, const int16_t *taps) {
 }
 
 /* The sums of products of weights and numbers, for each channel. */
-INLINE void weigh(const Predictor *p, const int16_t *weights, const int16_t *numbers,
-                  int32_t trunk[3]) {
+INLINE quad weigh(const Predictor *p, const int16_t *weights, const int16_t *numbers) {
     vec sum[3] = {0};
     for (int i = 0; i < p->room; i += 2 * VECTOR) {
         const vec pairs = load_pairs(numbers + i);
         for (int c = 0; c < 3; c++)
             sum[c] = add_pairs(sum[c], load_pairs(weights + c * p->room + i), pairs);
     }
-    for (int c = 0; c < 3; c++) trunk[c] = sum_of(sum[c]);
+    return sums_of(sum);
 }
 
 /* Two rows of numbers in the halves of lanes. */
@@ -218,12 +220,23 @@ INLINE half_vec load_half(const int32_t *from) {
     return v;
 }
 
+INLINE doubles as_doubles(half_vec v) {
+#if defined(LEVEL_AVX512)
+    return (doubles)_mm512_cvtepi32_pd((__m256i)v);
+#elif defined(LEVEL_AVX2)
+    return (doubles)_mm256_cvtepi32_pd((__m128i)v);
+#else
+    return __builtin_convertvector(v, doubles);
+#endif
+}
+
 /* What is solved for, of one strip. left[c][i]: by how much the products of number i with
- * channel c, and with what its weights make of all numbers, differ. */
+ * channel c, and with what its weights make of all numbers, differ. moved[c][k]: by how much
+ * number k of a block moved last. */
 typedef struct {
-    const double *total; /* [all][stride] */
-    int16_t *weights;    /* [3][room] */
-    double left[3][WIDE_ROOM];
+    double *total;    /* [all][stride] */
+    int16_t *weights; /* [3][room] */
+    double left[3][WIDE_ROOM], moved[3][HALF];
 } Solution;
 
 /* The sums of a strip, the one above it and the prior, as doubles. */
@@ -232,33 +245,38 @@ static void total_sums(const Learner *l, int strip, double *total) {
     const int32_t *own = l->sums + strip * sums_size(p), *above = own - sums_size(p);
     for (int i = 0; i < p->all * p->stride; i += HALF) {
         const half_vec sum = load_half(own + i) + load_half(above + i) + load_half(p->prior + i);
-        store_doubles(total + i, __builtin_convertvector(sum, doubles));
+        store_doubles(total + i, as_doubles(sum));
     }
 }
 
 static void begin_solution(const Learner *l, int strip, double *total, Solution *s) {
     const Predictor *p = l->p;
+    double weight[3][WIDE_ROOM];
     s->total = total, s->weights = weights_of(l, strip);
     total_sums(l, strip, total);
     for (int c = 0; c < 3; c++)
-        for (int j = 0; j < p->stride; j += HALF) {
-            const doubles targets = load_doubles(total + (size_t)(p->known + c) * p->stride + j);
-            store_doubles(s->left[c] + j, targets * (double)(1 << PREDICTOR_BITS));
-        }
-    for (int i = 0; i < p->all - 1; i++)
-        for (int j = 0; j < p->stride; j += HALF) {
+        for (int i = 0; i < p->all - 1; i++) weight[c][i] = s->weights[c * p->room + i];
+    for (int j = 0; j < p->all - 1; j += HALF) {
+        const double *targets = total + (size_t)p->known * p->stride + j;
+        doubles left[3];
+        for (int c = 0; c < 3; c++)
+            left[c] = load_doubles(targets + c * p->stride) * (double)(1 << PREDICTOR_BITS);
+        for (int i = 0; i < p->all - 1; i++) {
             const doubles products = load_doubles(total + (size_t)i * p->stride + j);
-            for (int c = 0; c < 3; c++)
-                store_doubles(s->left[c] + j, load_doubles(s->left[c] + j) -
-                                                  products * (double)s->weights[c * p->room + i]);
+            for (int c = 0; c < 3; c++) left[c] -= products * weight[c][i];
         }
+        for (int c = 0; c < 3; c++) store_doubles(s->left[c] + j, left[c]);
+    }
 }
 
-/* Moves the weight of number i in the channels from `first` on to where its equation holds. */
+/* Moves the weight of number i in the channels from `first` on to where its equation holds; what
+ * is left of the others of its block follows. */
 INLINE void descend(const Predictor *p, Solution *s, int i, int first) {
     const double *row = s->total + (size_t)i * p->stride;
     const double divisor = row[i] + RIDGE;
-    double moved[3];
+    const int start = i / HALF * HALF;
+    const doubles products = load_doubles(row + start);
+    for (int c = 0; c < 3; c++) s->moved[c][i - start] = 0;
     for (int c = first; c < 3; c++) {
         double step = s->left[c][i] / divisor;
         step = step > FARTHEST_STEP ? FARTHEST_STEP : step < -FARTHEST_STEP ? -FARTHEST_STEP : step;
@@ -267,12 +285,42 @@ INLINE void descend(const Predictor *p, Solution *s, int i, int first) {
         next = next > PREDICTOR_LIMIT ? PREDICTOR_LIMIT : next;
         next = next < -PREDICTOR_LIMIT ? -PREDICTOR_LIMIT : next;
         s->weights[c * p->room + i] = (int16_t)next;
-        moved[c] = next - old;
+        const double moved = next - old;
+        s->moved[c][i - start] = moved;
+        store_doubles(s->left[c] + start, load_doubles(s->left[c] + start) - products * moved);
     }
-    for (int j = 0; j < p->stride; j += HALF) {
-        const doubles products = load_doubles(row + j);
-        for (int c = first; c < 3; c++)
-            store_doubles(s->left[c] + j, load_doubles(s->left[c] + j) - products * moved[c]);
+}
+
+/* What is left of the numbers from j to before `end` follows the moves of the block at `start`. */
+INLINE void follow_block(const Predictor *p, Solution *s, int start, int j, int end) {
+    const int rows = p->all - 1 - start < HALF ? p->all - 1 - start : HALF;
+    for (; j < end; j += HALF) {
+        doubles left[3];
+        for (int c = 0; c < 3; c++) left[c] = load_doubles(s->left[c] + j);
+        for (int k = 0; k < rows; k++) {
+            const doubles products = load_doubles(s->total + (size_t)(start + k) * p->stride + j);
+            for (int c = 0; c < 3; c++) left[c] -= products * s->moved[c][k];
+        }
+        for (int c = 0; c < 3; c++) store_doubles(s->left[c] + j, left[c]);
+    }
+}
+
+/* One sweep through the weights of `count` strips; after the last one nobody looks back. */
+static void sweep(const Predictor *p, Solution *s, int count, int is_last) {
+    const int size = p->all - 1;
+    for (int start = 0; start < size; start += HALF) {
+        const int end = start + HALF < size ? start + HALF : size;
+        for (int i = start; i < end; i++)
+            for (int k = 0; k < count; k++) {
+                if (i < p->known)
+                    descend(p, s + k, i, 0);
+                else
+                    descend(p, s + k, i, i - p->known + 1);
+            }
+        for (int k = 0; k < count; k++) {
+            if (!is_last) follow_block(p, s + k, start, 0, start);
+            follow_block(p, s + k, start, start + HALF, size);
+        }
     }
 }
 
@@ -281,14 +329,7 @@ static void solve(const Learner *l, int strip, int count) {
     Solution s[SOLVED_AT_ONCE];
     for (int k = 0; k < count; k++)
         begin_solution(l, strip + k, l->total + (size_t)k * p->all * p->stride, s + k);
-    for (int sweep = 0; sweep < p->sizes.sweeps; sweep++) {
-        for (int i = 0; i < p->known; i++)
-            for (int k = 0; k < count; k++) descend(p, s + k, i, 0);
-        for (int k = 0; k < count; k++) {
-            descend(p, s + k, p->known, 1);
-            descend(p, s + k, p->known + 1, 2);
-        }
-    }
+    for (int i = 1; i <= p->sizes.sweeps; i++) sweep(p, s, count, i == p->sizes.sweeps);
 }
 
 static void forget(const Learner *l, int strip) {

@@ -61,13 +61,6 @@ INLINE vec add_pairs(vec sum, vec a, vec b) {
 #endif
 }
 
-INLINE int32_t sum_of(vec v) {
-    int32_t lane[VECTOR], sum = 0;
-    memcpy(lane, &v, sizeof v);
-    for (int i = 0; i < VECTOR; i++) sum += lane[i];
-    return sum;
-}
-
 /* Four lanes: the channels of a pixel, and one that does not matter. */
 typedef int32_t quad __attribute__((vector_size(16)));
 
@@ -86,6 +79,29 @@ INLINE quad quad_of_shorts(const int16_t *from) {
     return (quad)_mm_cvtepi16_epi32(_mm_loadl_epi64((const __m128i *)from));
 #else
     return (quad){from[0], from[1], from[2], from[3]};
+#endif
+}
+
+/* The sums of the lanes of each of three vectors. */
+INLINE quad sums_of(const vec v[3]) {
+#if defined(LEVEL_AVX512) || defined(LEVEL_AVX2)
+    __m128i part[3];
+    for (int c = 0; c < 3; c++) {
+#if defined(LEVEL_AVX512)
+        const __m256i half = _mm256_add_epi32(_mm512_castsi512_si256((__m512i)v[c]),
+                                              _mm512_extracti64x4_epi64((__m512i)v[c], 1));
+#else
+        const __m256i half = (__m256i)v[c];
+#endif
+        part[c] = _mm_add_epi32(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
+    }
+    const __m128i last = _mm_hadd_epi32(part[2], part[2]);
+    return (quad)_mm_hadd_epi32(_mm_hadd_epi32(part[0], part[1]), last);
+#else
+    quad sum = {0};
+    for (int c = 0; c < 3; c++)
+        for (int i = 0; i < VECTOR; i++) sum[c] += v[c][i];
+    return sum;
 #endif
 }
 
