@@ -1,0 +1,110 @@
+"""Networks with predictors: the C kernels at every instruction set say what torch says."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline.codec import Model, load_model
+from pipeline.codec.native import NativeKernels, NativePredictors, levels
+from pipeline.codec.predictor import follow
+from pipeline.codec.tiles import GroupCanvas
+from pipeline.codec.torch_kernels import TorchKernels
+from pipeline.codec.weights import PredictorStart, save_model
+from tests.pictures import gray, textured
+from tests.unit.test_adaptive import canvases, emptied
+from tests.vectors.drawn import FOLDER
+
+
+def stored(name: str) -> Model:
+    return load_model((FOLDER / f"{name}.safetensors").read_bytes())
+
+
+def loud() -> Model:
+    """Weights and outputs so large that whatever can be clamped is."""
+    model = stored("drawn-predictors")
+    starts = [PredictorStart(s.prior, s.start << 5) for s in model.starts]
+    layers = {
+        name: replace(layer, shift=layer.shift - 4) if name.startswith("output") else layer
+        for name, layer in model.layers.items()
+    }
+    return load_model(save_model(model.profile, {"name": "loud"}, layers, model.tables, starts))
+
+
+def hard_edges(height: int, width: int) -> np.ndarray:
+    """Black and white in blocks, with noise: [height, width, 3] uint8."""
+    y, x = np.mgrid[:height, :width]
+    blocks = 255 * ((y // 5 + x // 7) % 2)
+    noise = np.random.default_rng(3).integers(-40, 41, (height, width, 3))
+    return (blocks[..., None] + noise).clip(0, 255).astype(np.uint8)
+
+
+MODELS = {
+    "one": lambda: stored("drawn-predictor"),
+    "two": lambda: stored("drawn-predictors"),
+    "loud": loud,
+}
+IMAGES = {
+    "pixel": textured(1, 1),
+    "row": textured(1, 30),
+    "column": textured(23, 1),
+    "two columns": gray(25, 2),
+    "colour": textured(19, 26),
+    "gray": gray(7, 33),
+    "edges": hard_edges(30, 44),
+}
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def model(request: pytest.FixtureRequest) -> Model:
+    return MODELS[request.param]()
+
+
+@pytest.fixture(scope="module", params=IMAGES)
+def groups(request: pytest.FixtureRequest) -> list[GroupCanvas]:
+    """Two tiles in a group, where the image is that large."""
+    return canvases(IMAGES[request.param], 32, 2)
+
+
+@pytest.mark.parametrize("level", levels())
+def test_predictors_say_the_same(model, groups, level):
+    native = NativePredictors(model.profile.predictors, model.starts, level)
+    tables = {"reciprocal": torch.from_numpy(model.tables["reciprocal"])}
+    for group in groups:
+        planes = follow(model.profile.predictors, model.starts, tables, group)
+        base, ls, full = native.follow(group)
+        assert np.array_equal(base, planes.base.numpy())
+        assert np.array_equal(ls, planes.ls.numpy())
+        assert np.array_equal(full, planes.full.numpy())
+
+
+def test_kernels_write_read_and_measure_the_same(model, groups):
+    reference = TorchKernels(model)
+    for group in groups:
+        words, costs = reference.encode(group), reference.measure(group)
+        for level in levels():
+            kernels, found = NativeKernels(model, level), emptied(group)
+            assert kernels.encode(group) == words
+            assert np.array_equal(kernels.measure(group), costs)
+            kernels.decode([found], [words])
+            for number in range(len(group.sizes)):
+                assert (found.interior(number) == group.interior(number)).all()
+
+
+@pytest.mark.parametrize("width", [0, 9])
+def test_lossy_backgrounds_end_as_the_same_pixels(model, width):
+    """Predictors learn from what was decoded, not from what was there."""
+    (group,) = canvases(hard_edges(20, 24), 32)
+    group.widths[:, 1:, 1:] = width
+    words, seen = TorchKernels(model).encode(group), group.canvas
+    for level in levels():
+        (again,) = canvases(hard_edges(20, 24), 32)
+        again.widths[:] = group.widths
+        found = emptied(again)
+        kernels = NativeKernels(model, level)
+        assert kernels.encode(again) == words
+        kernels.decode([found], [words])
+        inside = np.s_[0, 3:23, 3:27]
+        assert (again.canvas[inside] == seen[inside]).all()
+        assert (found.canvas[inside] == seen[inside]).all()
