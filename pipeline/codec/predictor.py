@@ -12,7 +12,7 @@ ones forgotten bit by bit. All numbers are integers below 2^53 (bounds.py): exac
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -31,6 +31,8 @@ from pipeline.codec.profile import (
 )
 from pipeline.codec.tiles import GroupCanvas, wavefront
 from pipeline.codec.weights import PredictorStart
+
+Numbers = TypeVar("Numbers", NDArray[np.int64], Tensor)
 
 _OFFSET_LIMIT = 4095
 _HALF = 1 << (PREDICTOR_BITS - 1)
@@ -175,29 +177,34 @@ class _State:
         self._sums[own] += self._new[own]
         self._new[own] = 0
         sums = self._sums[own] + self._sums[own - 1] + self._prior
-        self._weights[own] = solve(sums, self._weights[own], self.p.sweeps)
+        if self._device == "cpu":
+            found = solve(sums.numpy(), self._weights[own].numpy(), self.p.sweeps)
+            self._weights[own] = torch.from_numpy(found)
+        else:
+            self._weights[own] = solve(sums, self._weights[own], self.p.sweeps)
         self._sums[own] -= self._sums[own] >> self.p.forget
 
 
-def solve(sums: Tensor, weights: Tensor, sweeps: int) -> Tensor:
+def solve(sums: Numbers, weights: Numbers, sweeps: int) -> Numbers:
     """Weights after some sweeps of coordinate descent, [b, 3, T + 2] int64.
 
     sums: [b, T + 3, T + 3] int64, of products. weights: [b, 3, T + 2] int64; channel c has
-    T + c of them, and zeros behind.
+    T + c of them, and zeros behind. Both are arrays of numpy or tensors: numpy takes less time
+    for each of the many small operations, torch has devices.
     """
-    weights = weights.clone()
     known = sums.shape[-1] - CHANNELS
-    products = sums[:, :, None, :-1].unbind(1)  # [b, 1, T + 2] of each number
-    targets = (sums[:, :, known:] << PREDICTOR_BITS).unbind(1)  # [b, 3]
-    divisors = sums.diagonal(0, 1, 2)[..., None].add(RIDGE).unbind(1)  # [b, 1]
+    rows, found = sums[:, :-1, :-1], weights + 0
+    left = (sums[:, known:, :-1] << PREDICTOR_BITS) - found @ rows
     for _ in range(sweeps):
         for i in range(known + CHANNELS - 1):
             own = slice(max(i - known + 1, 0), CHANNELS)  # the channels that see number i
-            seen = (products[i] * weights[:, own]).sum(-1)
-            step = (targets[i][:, own] - seen).div_(divisors[i], rounding_mode="trunc")
-            mine = weights[:, own, i]
-            mine.add_(step).clamp_(-PREDICTOR_LIMIT, PREDICTOR_LIMIT)
-    return weights
+            here, old = left[:, own, i], found[:, own, i] + 0
+            step = abs(here) // (rows[:, i, i] + RIDGE)[:, None]
+            step = step - 2 * step * (here < 0)  # rounded towards zero
+            found[:, own, i] = (old + step).clip(-PREDICTOR_LIMIT, PREDICTOR_LIMIT)
+            moved = found[:, own, i] - old
+            left[:, own] -= moved[..., None] * rows[:, i, None]
+    return found
 
 
 class _Asked:
