@@ -2,6 +2,6 @@
 
 from pipeline.storage.retry import Retry
 from pipeline.storage.source import Source
-from pipeline.storage.store import Store
+from pipeline.storage.store import Listed, Store
 
-__all__ = ["Retry", "Source", "Store"]
+__all__ = ["Listed", "Retry", "Source", "Store"]

@@ -38,6 +38,32 @@ def replace(path: str, data: bytes) -> None:
     _sync_directory(os.path.dirname(path))
 
 
+def remove(path: str) -> None:
+    """Remove a file; FileNotFoundError if there is none."""
+    os.unlink(path)
+
+
+def files(root: str) -> Iterator[tuple[str, os.stat_result]]:
+    """Path and status of all below a directory that is not itself one; nothing if it is missing.
+
+    Symbolic links are listed and not followed. What goes away meanwhile is left out. A directory
+    that cannot be listed raises its OSError: a part must never pass for the whole.
+    """
+    try:
+        entries = list(os.scandir(root))
+    except FileNotFoundError:
+        return
+    for entry in entries:
+        try:
+            status = entry.stat(follow_symlinks=False)
+        except FileNotFoundError:
+            continue
+        if stat.S_ISDIR(status.st_mode):
+            yield from files(entry.path)
+        else:
+            yield entry.path, status
+
+
 def read_unchanged(path: str, size_bytes: int, mtime_ns: int | None) -> bytes:
     """A file's bytes; SourceChanged unless it has this size and time before and after."""
     with open(path, "rb") as handle:

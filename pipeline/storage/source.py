@@ -2,12 +2,11 @@
 
 import os
 from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from pipeline.storage import local
-from pipeline.storage.store import Store
+from pipeline.storage.store import Store, modified_s
 from schemas.errors import SourceChanged, StorageError
 from schemas.names import escape, unescape
 from schemas.plan import SourceFile
@@ -55,16 +54,6 @@ class Source:
 
 
 def _mtime_ns(info: dict[str, Any]) -> int | None:
-    """When an object was written, by whichever name its file system gives that.
-
-    In whole seconds: S3 gives fractions in a listing, and none for a single object.
-    """
-    for key in ("LastModified", "last_modified", "mtime", "updated", "created"):
-        value = info.get(key)
-        if isinstance(value, str):
-            value = datetime.fromisoformat(value)
-        if isinstance(value, datetime):
-            value = value.timestamp()
-        if isinstance(value, int | float):
-            return int(value) * 1_000_000_000
-    return None
+    """When an object was written: whole seconds, as listings and single objects both have."""
+    modified = modified_s(info)
+    return None if modified is None else int(modified) * 1_000_000_000

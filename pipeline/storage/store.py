@@ -1,6 +1,8 @@
 """A place for immutable objects: a directory, a bucket prefix, or anything else fsspec reaches."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, TypeVar, cast
 
 import fsspec  # pyright: ignore[reportMissingTypeStubs]
@@ -13,6 +15,20 @@ from pipeline.storage.retry import Retry
 from schemas.errors import ObjectExists, ObjectMissing, StorageError
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Listed:
+    """What a listing says: name, size in bytes, when it was written by the store's clock.
+
+    modified_s: seconds since 1970, None where the store does not say. partial: not an object, but
+    what a write is making, or left when it was interrupted; its name is no object's.
+    """
+
+    name: str
+    size_bytes: int
+    modified_s: float | None
+    partial: bool
 
 
 class Store:
@@ -91,6 +107,15 @@ class Store:
         else:
             self._call("write", name, lambda: self._fs.pipe_file(path, data, mode="overwrite"))
 
+    def remove(self, name: str) -> None:
+        """Remove an object, or a partial one; nothing happens if it is gone already."""
+        path = self.path(name)
+        action = local.remove if self.is_local else self._fs.rm_file
+        try:
+            self._call("remove", name, lambda: action(path))
+        except ObjectMissing:
+            return
+
     def get(self, name: str) -> bytes:
         """An object's bytes; ObjectMissing if there is none."""
         return self._call("read", name, lambda: self._fs.cat_file(self.path(name)))
@@ -130,22 +155,49 @@ class Store:
 
     def names(self, prefix: str = "") -> Iterator[str]:
         """Names of all objects below a directory, sorted. For housekeeping; opening needs none."""
+        for item in self.listed(prefix):
+            if not item.partial:
+                yield item.name
+
+    def listed(self, prefix: str = "") -> list[Listed]:
+        """All objects below a directory, and what interrupted writes left, sorted by name.
+
+        Whole or an error, on local disks and S3: a directory that cannot be listed is a
+        StorageError, not an empty one.
+        """
         root = self.path(prefix).rstrip("/")
+        find = self._find_local if self.is_local else self._find
         try:
-            found = self._call("list", prefix, lambda: self._fs.find(root))
+            found = self._call("list", prefix, lambda: find(root))
         except ObjectMissing:
-            return
-        for path in sorted(found):
-            if not path.rpartition("/")[2].startswith(local.PARTIAL_PREFIX):
-                yield path[len(self._root) + 1 :]
+            return []
+        return sorted(found, key=lambda item: item.name)
 
     def top_level(self) -> list[str]:
-        """Names of what lies directly below the root: objects and directories, sorted."""
+        """Names of objects and directories directly below the root, sorted."""
         try:
             paths = self._call("list", "", lambda: self._fs.ls(self.root, detail=False))
         except ObjectMissing:
             return []
-        return sorted(path.rstrip("/").rpartition("/")[2] for path in paths)
+        names = (path.rstrip("/").rpartition("/")[2] for path in paths)
+        return sorted(name for name in names if not _is_partial(name))
+
+    def _find_local(self, root: str) -> list[Listed]:
+        return [
+            self._listed(path, status.st_size, status.st_mtime)
+            for path, status in local.files(root or "/")
+        ]
+
+    def _find(self, root: str) -> list[Listed]:
+        return [
+            self._listed(path, int(info["size"]), modified_s(info))
+            for path, info in self._fs.find(root, detail=True).items()
+            if info["type"] != "directory"
+        ]
+
+    def _listed(self, path: str, size_bytes: int, modified: float | None) -> Listed:
+        name = path[len(self._root) + 1 :]
+        return Listed(name, size_bytes, modified, _is_partial(name.rpartition("/")[2]))
 
     def _create(self, name: str, data: bytes) -> None:
         if self.is_local:
@@ -160,6 +212,26 @@ class Store:
 
     def _call(self, verb: str, name: str, action: Callable[[], T]) -> T:
         return self.retry.call(f"{verb} {self.path(name)}", action)
+
+
+def _is_partial(last_part: str) -> bool:
+    return last_part.startswith(local.PARTIAL_PREFIX)
+
+
+def modified_s(info: dict[str, Any]) -> float | None:
+    """When an object was written, by whichever name its file system gives that.
+
+    Seconds since 1970. S3 gives fractions in a listing, and none for a single object.
+    """
+    for key in ("LastModified", "last_modified", "mtime", "updated", "created"):
+        value = info.get(key)
+        if isinstance(value, str):
+            value = datetime.fromisoformat(value)
+        if isinstance(value, datetime):
+            value = value.timestamp()
+        if isinstance(value, int | float):
+            return float(value)
+    return None
 
 
 def _condition_failed(error: OSError) -> bool:

@@ -4,9 +4,11 @@ import errno
 import os
 import pickle
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import pytest
@@ -118,6 +120,40 @@ def test_listings(store: Store):
     assert store.top_level() == ["a", "ab", "b"]
 
 
+def test_listings_say_size_and_time(store: Store):
+    before = time.time()
+    for name, size in {"b": 0, "a/sub/3": 7, "a/1": 100_000}.items():
+        store.put_new(name, bytes(size))
+    listed = store.listed()
+    assert [(item.name, item.size_bytes, item.partial) for item in listed] == [
+        ("a/1", 100_000, False),
+        ("a/sub/3", 7, False),
+        ("b", 0, False),
+    ]
+    for item in listed:
+        assert item.modified_s is not None
+        assert before - 5 < item.modified_s < time.time() + 5
+    assert [item.name for item in store.listed("a/sub")] == ["a/sub/3"]
+    assert store.listed("none") == []
+
+
+def test_what_is_removed_is_gone(store: Store):
+    for name in ("a/b", "a/c"):
+        store.put_new(name, b"data")
+    store.remove("a/b")
+    assert not store.exists("a/b")
+    assert list(store.names()) == ["a/c"]
+    store.put_new("a/b", b"other")
+    assert store.get("a/b") == b"other"
+
+
+def test_removing_what_is_not_there_changes_nothing(store: Store):
+    store.put_new("a/b", b"data")
+    for name in ("a/c", "none/there"):
+        store.remove(name)
+    assert list(store.names()) == ["a/b"]
+
+
 def test_what_another_writer_adds_is_seen(store: Store):
     other = pickle.loads(pickle.dumps(store))  # noqa: S301 - our own bytes
     assert list(store.names("commits")) == []
@@ -198,6 +234,70 @@ def test_half_written_files_are_not_listed(tmp_path: Path):
     store.put_new("a/b", b"data")
     (tmp_path / "a" / ".partial-0123").write_bytes(b"da")
     assert list(store.names()) == ["a/b"]
+
+
+def test_half_written_files_are_told_from_objects(tmp_path: Path):
+    store = Store(str(tmp_path), QUICK)
+    store.put_new("a/b", b"data")
+    left = [".partial-0123", "a/.partial-4567"]
+    for name in left:
+        (tmp_path / name).write_bytes(b"da")
+    assert [(item.name, item.partial) for item in store.listed()] == [
+        (".partial-0123", True),
+        ("a/.partial-4567", True),
+        ("a/b", False),
+    ]
+    assert store.top_level() == ["a"]
+    for name in left:
+        store.remove(name)
+    assert [item.name for item in store.listed()] == ["a/b"]
+
+
+def test_a_directory_that_cannot_be_listed_is_an_error_and_not_empty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    store = Store(str(tmp_path), QUICK)
+    for name in ("a/b", "c/d"):
+        store.put_new(name, b"data")
+    scandir = os.scandir
+
+    def refuses(path: str) -> Any:
+        if str(path).endswith("/a"):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuses)
+    for prefix in ("", "a"):
+        with pytest.raises(StorageError, match="Permission denied"):
+            list(store.names(prefix))
+
+
+def test_a_file_that_goes_away_while_it_is_listed_does_not_hide_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    store = Store(str(tmp_path), QUICK)
+    for name in ("a/b", "a/c"):
+        store.put_new(name, b"data")
+    scandir = os.scandir
+
+    def slow(path: str) -> Any:
+        entries = list(scandir(path))
+        (tmp_path / "a" / "b").unlink(missing_ok=True)
+        return entries
+
+    monkeypatch.setattr(os, "scandir", slow)
+    assert list(store.names()) == ["a/c"]
+
+
+def test_links_are_listed_and_not_followed(tmp_path: Path):
+    store = Store(str(tmp_path / "store"), QUICK)
+    store.put_new("a", b"data")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "file").write_bytes(b"mine")
+    (tmp_path / "store" / "out").symlink_to(tmp_path / "other")
+    assert list(store.names()) == ["a", "out"]
+    store.remove("out")
+    assert (tmp_path / "other" / "file").read_bytes() == b"mine"
 
 
 def test_an_unknown_protocol_is_an_error_that_names_it():
