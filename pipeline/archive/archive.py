@@ -1,6 +1,7 @@
 """An archive in a store: create, open, read what counts, commit more."""
 
 import hashlib
+from collections.abc import Iterator
 
 from pipeline.archive.state import State
 from pipeline.storage import Store
@@ -88,10 +89,18 @@ class Archive:
             start = max(checkpoint, FIRST)
         else:
             start = state.sequence + 1
-        for sequence in range(start, last + 1):
-            data = _get_recorded(self.store, commit_name(sequence))
-            state = state.apply(Commit.parse(sequence, data), data)
+        for commit, data in self.commits(start, last):
+            state = state.apply(commit, data)
         self.state = state
+
+    def commits(self, first: int, last: int) -> Iterator[tuple[Commit, bytes]]:
+        """Commits first to last, each with its bytes.
+
+        BlobMissing, FormatError or DigestMismatch if one is not there or damaged.
+        """
+        for sequence in range(first, last + 1):
+            data = _get_recorded(self.store, commit_name(sequence))
+            yield Commit.parse(sequence, data), data
 
     def commit(
         self, *, runs: tuple[RunRecord, ...] = (), shards: tuple[ShardRecord, ...] = ()
@@ -99,7 +108,8 @@ class Archive:
         """Make runs and shards count.
 
         If another writer was faster, its commit is read first; shards that it committed with the
-        same bytes are left out. ArchiveLocked if it works on another run.
+        same bytes are left out. ArchiveLocked if it works on another run, or if shards are of a
+        run that another one followed: gc relies on it that those never come to count.
         """
         while True:
             new = tuple(s for s in shards if s.shard not in self.state.shards)
@@ -107,6 +117,9 @@ class Archive:
             if not new and not opened:
                 return
             before = self.state
+            last = opened[-1] if opened else before.last_run
+            if any(last is None or shard.run_id != last.run_id for shard in new):
+                raise self._locked()
             commit, data = self._next_commit(opened, new)
             try:
                 self.store.put_new(commit_name(commit.sequence), data)
@@ -165,10 +178,14 @@ class Archive:
             for shard in shards
         )
         if theirs - mine or differing:
-            raise ArchiveLocked(
-                f"{self.store.url}: another writer is at work on run {max(self.state.runs)}; "
-                "wait for it, then run again"
-            )
+            raise self._locked()
+
+    def _locked(self) -> ArchiveLocked:
+        last = self.state.last_run
+        return ArchiveLocked(
+            f"{self.store.url}: another writer is at work on run {last.run_id if last else '?'}; "
+            "wait for it, then run again"
+        )
 
 
 def read_recorded(store: Store, record: ObjectRecord) -> bytes:

@@ -39,10 +39,15 @@ class State:
     @property
     def open_run(self) -> RunRecord | None:
         """The last run, if some of its shards do not count yet. An older one was given up."""
-        if not self.runs:
+        last = self.last_run
+        if last is None or len(self.shards_of(last.run_id)) == last.shards:
             return None
-        last = self.runs[max(self.runs)]
-        return last if len(self.shards_of(last.run_id)) < last.shards else None
+        return last
+
+    @property
+    def last_run(self) -> RunRecord | None:
+        """The run that was opened last. Shards are added to it alone."""
+        return next(reversed(self.runs.values()), None)
 
     def shards_of(self, run_id: str) -> list[ShardRecord]:
         """The shards of one run that count, in the order of the plan."""

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.archive import Archive
+from pipeline.archive import Archive, State
 from pipeline.archive.planning import cut_shards, new_files
 from pipeline.archive.runs import missing_shards, open_run
 from pipeline.archive.shard import payloads, write_shard
 from pipeline.routes.choose import draft_stored, settle
 from pipeline.storage import Store
 from schemas.archive import ARCHIVE_JSON, commit_name
-from schemas.commit import RunRecord, ShardRecord
+from schemas.commit import ObjectRecord, RunRecord, ShardRecord
 from schemas.errors import (
     ArchiveLocked,
     BlobMissing,
@@ -147,6 +147,23 @@ def test_a_writer_that_finds_other_bytes_for_its_shard_steps_back(store: Store):
     one.commit(shards=(record,))
     with pytest.raises(ArchiveLocked):
         other.commit(shards=(replace(record, source_size_bytes=7),))
+
+
+def test_no_shard_is_added_to_a_run_that_another_followed(store: Store):
+    archive, run = begin(store, 4)
+    record = shard(archive, run, 0)
+    open_run(archive, "/source", files(5), SETTINGS, b"weights")
+    with pytest.raises(ArchiveLocked):
+        archive.commit(shards=(record,))
+    assert Archive.open(store).state.shards == {}
+
+
+def test_the_last_run_is_the_one_that_was_opened_last():
+    record = ObjectRecord("name", 0, "")
+    ids = ("9999-ffffffffffffffff", "10000-0000000000000000")
+    runs = {name: RunRecord(name, record, "/source", 1, 1, record) for name in ids}
+    assert State(2, "", runs).open_run == runs[ids[1]]
+    assert State().open_run is None
 
 
 def test_a_shard_written_twice_is_the_same_object(store: Store):
