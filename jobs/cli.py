@@ -12,6 +12,7 @@ _COMMANDS = {
     "verify": "Prove that an archive still holds what it was given.",
     "restore": "Write an archive's files back.",
     "ls": "List an archive's files.",
+    "gc": "Remove what interrupted runs left in an archive.",
     "info": "Describe a .seec file or an archive.",
     "encode": "Encode one image as a .seec file.",
     "decode": "Decode a .seec file to an image.",

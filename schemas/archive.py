@@ -11,7 +11,19 @@ ARCHIVE_JSON = "archive.json"
 FORMAT_MD = "FORMAT.md"
 MODELS = "models"
 COMMITS = "commits"
+REPORTS = "reports"
+BLOB, MANIFEST, QUARANTINE = "blob", "manifest", "quarantine"
+PLAN, MODEL = "plan", "model"
 _COMMIT = re.compile(rf"{COMMITS}/(\d{{10}})\.json")
+_RUN = r"(?P<run>[0-9]{4,}-[0-9a-f]{16})"
+_SHARD = rf"{_RUN}/[0-9]{{6,}}(-[0-9a-f]{{16}})?"  # the suffix: see FORMAT.md
+_NAMES = {
+    BLOB: re.compile(rf"blobs/{_SHARD}\.blob"),
+    MANIFEST: re.compile(rf"manifest/{_SHARD}\.parquet"),
+    QUARANTINE: re.compile(rf"quarantine/{_SHARD}\.parquet"),
+    PLAN: re.compile(rf"plans/{_RUN}\.parquet"),
+    MODEL: re.compile(rf"{MODELS}/[0-9a-f]{{64}}\.safetensors"),
+}
 
 
 def model_name(model_id: str) -> str:
@@ -53,6 +65,17 @@ def commit_sequence(name: str) -> int | None:
     """The number in a commit's name, None for the name of anything else."""
     match = _COMMIT.fullmatch(name)
     return int(match.group(1)) if match else None
+
+
+def parse_name(name: str) -> tuple[str, str | None] | None:
+    """Kind and run of an object that only counts if a commit names it; the run of a model is None.
+
+    None for the name of anything else: what is always there, reports, and what is not ours.
+    """
+    for kind, pattern in _NAMES.items():
+        if match := pattern.fullmatch(name):
+            return kind, match.groupdict().get("run")
+    return None
 
 
 @dataclass(frozen=True)

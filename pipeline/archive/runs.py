@@ -1,4 +1,4 @@
-"""Open a run: its model and plan are in the archive before its commit says so."""
+"""Open a run: its model and plan are in the archive before its commit says so, and after."""
 
 import hashlib
 
@@ -17,17 +17,24 @@ def open_run(
 
     model: the weights file that settings.model_id names.
     """
-    data = serialise_plan(cut_shards(files, settings), settings)
-    identity = run_id(len(archive.state.runs) + 1, data)
+    plan = serialise_plan(cut_shards(files, settings), settings)
+    identity = run_id(len(archive.state.runs) + 1, plan)
+    objects = {plan_name(identity): plan, model_name(settings.model_id): model}
+    plan_record, model_record = (_put(archive, name, data) for name, data in objects.items())
     run = RunRecord(
         run_id=identity,
-        plan=_put(archive, plan_name(identity), data),
+        plan=plan_record,
         source=source_url,
-        shards=parse_plan(plan_name(identity), data).shards,
+        shards=parse_plan(plan_record.name, plan).shards,
         files=len(files),
-        model=_put(archive, model_name(settings.model_id), model),
+        model=model_record,
     )
     archive.commit(runs=(run,))
+    # Both may have lain there as leftovers, and gc may have removed them before it could see the
+    # commit. From now on it sees it: what is there now stays. See `pipeline.archive.gc`.
+    for name, data in objects.items():
+        if not archive.store.exists(name):
+            _put(archive, name, data)
     return run
 
 

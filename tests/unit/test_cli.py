@@ -22,6 +22,7 @@ def test_help_lists_every_command_with_one_line() -> None:
         "verify",
         "restore",
         "ls",
+        "gc",
         "info",
         "encode",
         "decode",

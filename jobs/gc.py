@@ -1,0 +1,174 @@
+"""Remove what interrupted runs left in an archive: `python -m jobs.gc ARCHIVE --delete`."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import click
+
+from jobs.interface import ExitCode, command, progress
+from pipeline.archive.gc import Leftover, remove, survey
+from pipeline.storage import Store
+
+_SECONDS = {"d": 86_400, "h": 3600, "m": 60, "s": 1}
+DAY_S = float(_SECONDS["d"])
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Which archive, and what may go. older_than_s: younger objects stay; reports: go as well."""
+
+    archive: str
+    delete: bool = False
+    older_than_s: float = DAY_S
+    reports: bool = False
+
+
+@dataclass(frozen=True)
+class GcSummary:
+    """What was removed, or would be; and what stays although no commit names it.
+
+    unfinished: objects of unfinished_run. strangers: names that are not an archive's.
+    """
+
+    archive: str
+    deleted: bool
+    garbage: tuple[Leftover, ...]
+    young: tuple[Leftover, ...]
+    unfinished: tuple[Leftover, ...]
+    unfinished_run: str | None
+    strangers: tuple[str, ...]
+    exit_code: ExitCode = ExitCode.OK
+
+    def as_dict(self) -> dict[str, Any]:
+        """Sums, and all objects by name."""
+        return {
+            "archive": self.archive,
+            "deleted": self.deleted,
+            "objects": len(self.garbage),
+            "size_bytes": _size_bytes(self.garbage),
+            "garbage": [asdict(item) for item in self.garbage],
+            "young": [asdict(item) for item in self.young],
+            "unfinished_run": self.unfinished_run,
+            "unfinished": [asdict(item) for item in self.unfinished],
+            "strangers": list(self.strangers),
+        }
+
+    def lines(self) -> Iterator[str]:
+        """For people: kind, bytes, age and name of each object, then sums."""
+        for item in self.garbage:
+            age, name = _age(item.age_s), _printable(item.name)
+            yield f"{item.kind:<10} {item.size_bytes:>14,} {age:>6} {name}"
+        if self.young:
+            yield f"{_sum(self.young)} stay for now: too young, see --older-than"
+        if self.unfinished:
+            yield (
+                f"{_sum(self.unfinished)} stay for run {self.unfinished_run}, which is not "
+                "finished: run seec archive again, or give it up with --new-plan"
+            )
+        if self.strangers:
+            first = _printable(self.strangers[0])
+            yield f"{len(self.strangers)} objects stay that are not an archive's: {first} ..."
+        if not self.garbage:
+            yield "nothing to remove"
+        elif self.deleted:
+            yield f"removed {_sum(self.garbage)}"
+        else:
+            yield f"{_sum(self.garbage)} may be removed: the same command with --delete does it"
+
+
+def run(settings: Settings) -> GcSummary:
+    """Find what no commit names, and remove it if asked.
+
+    Raises NotAnArchive; FormatError or FixityError, with nothing removed, if a commit is damaged
+    or missing; StorageError if the store does not let an object go.
+    """
+    store = Store(settings.archive)
+    found = survey(store, settings.older_than_s, settings.reports)
+    garbage = found.garbage
+    if settings.delete and garbage:
+        with progress("gc", len(garbage), "objects") as shown:
+            garbage = remove(store, garbage, shown.advance)
+    return GcSummary(
+        archive=store.url,
+        deleted=settings.delete,
+        garbage=tuple(garbage),
+        young=tuple(found.young),
+        unfinished=tuple(found.unfinished),
+        unfinished_run=found.unfinished_run,
+        strangers=tuple(found.strangers),
+    )
+
+
+def _size_bytes(items: tuple[Leftover, ...]) -> int:
+    return sum(item.size_bytes for item in items)
+
+
+def _sum(items: tuple[Leftover, ...]) -> str:
+    return f"{len(items)} objects ({_size_bytes(items):,} bytes)"
+
+
+def _printable(name: str) -> str:
+    """A name on one line whatever it holds."""
+    return name if name.isprintable() else repr(name)
+
+
+def _age(age_s: float | None) -> str:
+    """Rounded down, in the largest unit of which there is one."""
+    if age_s is None:
+        return "?"
+    for unit, seconds in _SECONDS.items():
+        if age_s >= seconds:
+            return f"{age_s // seconds:.0f} {unit}"
+    return "0 s"
+
+
+class _Duration(click.ParamType[float]):
+    """A number and a unit, or 0; seconds."""
+
+    name = "DURATION"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        text = str(value)
+        unit = _SECONDS.get(text[-1:], 0 if text == "0" else None)
+        try:
+            number = float(text[:-1] or "0")
+        except ValueError:
+            number = math.nan
+        if unit is None or not 0 <= number < math.inf:
+            self.fail(f"{text!r} is not 0, nor a number and one of s, m, h, d", param, ctx)
+        return number * unit
+
+
+@command(
+    "gc",
+    examples=[
+        "seec gc photos.seec-archive",
+        "seec gc photos.seec-archive --delete",
+        "seec gc s3://bucket/archive --older-than 7d --delete",
+    ],
+)
+@click.argument("archive")
+@click.option("--delete", is_flag=True, help="Remove; without it, only list what would go.")
+@click.option(
+    "--older-than",
+    "older_than_s",
+    type=_Duration(),
+    default="24h",
+    help="What is younger stays: a number and s, m, h or d. 0 only while nothing is writing.",
+)
+@click.option("--reports", is_flag=True, help="Remove old reports, too.")
+def main(**options: Any) -> GcSummary:
+    """Remove what no commit of ARCHIVE names: leftovers of runs that were killed or given up.
+
+    Safe beside readers and a running seec archive. What an unfinished run has written stays,
+    since running it again goes on from there. If a commit is damaged, nothing is removed.
+    """
+    return run(Settings(**options))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,188 @@
+"""Find and remove what no commit names: leftovers of runs that were interrupted or given up.
+
+No lock is taken: readers and a writer may be at work. Why what counts is never removed:
+
+- *Listed first, commits read after.* A writer puts objects first and the commit that names them
+  last. So whatever a later commit names was either there when we listed, and then the question
+  is whether it can still come to count, or it came after, and then we do not know of it.
+- *What can still come to count?* Blobs, manifest parts and quarantine parts are written only
+  after the commit that opens their run, and commits add shards to the last run only. So those of
+  the last run, while it is unfinished, stay: a rerun finds them and goes on. Those of a run that is
+  complete, or that another run followed, cannot be named by any commit to come.
+- *Models and plans* of no run may be taken up at any time by a writer that finds the same bytes
+  there and opens a run. Both sides look again: we remove such an object, then read the commits,
+  and put it back if one names it; `runs.open_run` commits, then looks whether its model and plan
+  are there, and puts them back if not. Whichever of the two comes first, the other one sees it.
+- *Grace.* What is young stays, by the time the store gives it. This is for partial files, which a
+  writer may be writing now, and for the mistakes of people and clocks; the above holds without it.
+
+History must be whole to say what does not count. Every commit is read, from the first, and a
+damaged or missing one is an error. Should the last ones be gone, nothing in the commits tells;
+but blobs of a run that no commit names do, and they are an error too: no crash leaves such.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from pipeline.archive.archive import Archive
+from pipeline.archive.state import State
+from pipeline.storage import Listed, Store
+from schemas.archive import (
+    ARCHIVE_JSON,
+    FORMAT_MD,
+    MODEL,
+    PLAN,
+    REPORTS,
+    commit_name,
+    commit_sequence,
+    parse_name,
+)
+from schemas.commit import FIRST, Commit
+from schemas.errors import BlobMissing, ObjectMissing
+
+PARTIAL, REPORT = "partial", "report"
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """An object that no commit names, and its kind; age_s is None where the store gives none."""
+
+    name: str
+    kind: str
+    size_bytes: int
+    age_s: float | None
+
+
+@dataclass
+class Survey:
+    """What lies in an archive and does not count.
+
+    garbage: may be removed. young: may be removed once it is older. unfinished: of the run that
+    is not complete. strangers: names that are not ours, which nothing here removes.
+    """
+
+    garbage: list[Leftover] = field(default_factory=list[Leftover])
+    young: list[Leftover] = field(default_factory=list[Leftover])
+    unfinished: list[Leftover] = field(default_factory=list[Leftover])
+    strangers: list[str] = field(default_factory=list[str])
+    unfinished_run: str | None = None
+
+
+class _History:
+    """All commits from the first: what counts now, and every name that any of them gave."""
+
+    def __init__(self, archive: Archive) -> None:
+        self._archive = archive
+        self.state = State()
+        self.runs: set[str] = set()
+        self.named: set[str] = set()
+
+    def refresh(self) -> None:
+        """Read what was committed since. FormatError or FixityError if one is damaged or gone."""
+        last = max(self._archive.sequences(), default=0)
+        start = max(self.state.sequence + 1, FIRST)
+        for commit, data in self._archive.commits(start, last):
+            self.state = self.state.apply(commit, data)
+            self._note(commit)
+
+    def _note(self, commit: Commit) -> None:
+        for run in commit.runs:
+            self.runs.add(run.run_id)
+            self.named.update((run.plan.name, run.model.name))
+        for shard in commit.shards:
+            self.named.update(record.name for record in shard.objects)
+
+
+def survey(store: Store, older_than_s: float, reports: bool = False) -> Survey:
+    """What no commit names. Changes nothing.
+
+    older_than_s: younger objects are none of the garbage; 0 means whatever their age. reports:
+    old reports are garbage, too. NotAnArchive if there is none; FormatError or FixityError if
+    a commit is damaged or gone.
+    """
+    archive = Archive.open(store)
+    listing = store.listed()
+    history = _History(archive)
+    history.refresh()
+    unfinished = history.state.open_run
+    found = Survey(unfinished_run=unfinished.run_id if unfinished else None)
+    now = time.time()
+    for item in listing:
+        if item.name in history.named or _always_there(item.name):
+            continue
+        kind, run_id = _kind(item)
+        if kind is None:
+            found.strangers.append(item.name)
+            continue
+        if kind == REPORT and not reports:
+            continue
+        if kind != PLAN and run_id is not None and run_id not in history.runs:
+            raise _commits_missing(store, history, item.name)
+        age_s = None if item.modified_s is None else now - item.modified_s
+        leftover = Leftover(item.name, kind, item.size_bytes, age_s)
+        if run_id is not None and run_id == found.unfinished_run:
+            found.unfinished.append(leftover)
+        elif older_than_s > 0 and (age_s is None or age_s < older_than_s):
+            found.young.append(leftover)
+        else:
+            found.garbage.append(leftover)
+    return found
+
+
+def remove(
+    store: Store, garbage: list[Leftover], on_object: Callable[[], None] = lambda: None
+) -> list[Leftover]:
+    """Remove the garbage of a survey. Returns what was removed: all that does not count by now.
+
+    on_object: told of each object that was looked at. May be interrupted at any point, and done
+    again.
+    """
+    history = _History(Archive.open(store))
+    removed: list[Leftover] = []
+    for item in garbage:
+        if item.kind not in (MODEL, PLAN):
+            store.remove(item.name)
+            removed.append(item)
+        elif _remove_unless_named(store, history, item.name):
+            removed.append(item)
+        on_object()
+    return removed
+
+
+def _remove_unless_named(store: Store, history: _History, name: str) -> bool:
+    """Remove a model or plan, and put it back if a commit came to name it."""
+    history.refresh()
+    if name in history.named:
+        return False
+    try:
+        data = store.get(name)
+    except ObjectMissing:
+        return False
+    store.remove(name)
+    history.refresh()
+    if name in history.named:
+        store.put_same(name, data)
+        return False
+    return True
+
+
+def _always_there(name: str) -> bool:
+    return name in (ARCHIVE_JSON, FORMAT_MD) or commit_sequence(name) is not None
+
+
+def _kind(item: Listed) -> tuple[str | None, str | None]:
+    """Kind and run of an object; no kind for what is not ours."""
+    if item.partial:
+        return PARTIAL, None
+    if item.name.startswith(f"{REPORTS}/"):
+        return REPORT, None
+    return parse_name(item.name) or (None, None)
+
+
+def _commits_missing(store: Store, history: _History, name: str) -> BlobMissing:
+    following = commit_name(history.state.sequence + 1)
+    return BlobMissing(
+        f"{name}: no commit opens its run, so {following} or what replaced it is gone; copy "
+        f"commits from another copy of the archive, then: seec verify {store.url}"
+    )
