@@ -8,12 +8,13 @@ BENCH_FOLDERS ?= demo-output/photos
 # Small matrix products only get slower when OpenBLAS and OpenMP share them out.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help demo test test-all check bench clean
+.PHONY: help demo test test-all sweep check bench clean
 
 help:
 	@echo "make demo      archive, verify and restore photographs; sizes against PNG, WebP, JPEG XL"
 	@echo "make test      the quick tests"
 	@echo "make test-all  all tests"
+	@echo "make sweep     kill a run at each of its write points, and finish it"
 	@echo "make check     ruff, pyright, import rules"
 	@echo "make bench     rate and speed next to the peers; BENCH_FOLDERS='a b' for your images"
 	@echo "make clean     remove what these targets made"
@@ -34,6 +35,9 @@ test: $(INSTALLED)
 
 test-all: $(INSTALLED)
 	$(BIN)/python -m pytest
+
+sweep: $(INSTALLED)
+	$(BIN)/python -m tests.faults.sweep
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .

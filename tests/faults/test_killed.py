@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import ray
 
-from jobs import archive, restore, verify
+from jobs import archive, gc, restore, verify
 from jobs.interface import ExitCode
 from pipeline.archive import Archive
 from pipeline.archive.catalogue import current_rows
@@ -19,6 +19,7 @@ from pipeline.stages import archiving, restoring, tasks, verifying
 from pipeline.storage import Store
 from schemas.manifest import JPEGXL_JPEG
 from tests.faults.drivers import SHARD_FILES, start_driver, wait_for
+from tests.faults.sweep import objects
 from tests.jpegs import detailed, jpeg
 from tests.pictures import textured
 from tests.sources import image_bytes, write_tiny_source
@@ -53,6 +54,8 @@ def test_a_driver_killed_at_random_leaves_the_same_archive_in_the_end(
     assert killed.state.open_run is None
     paths = [row.path for _, rows in current_rows(killed) for row in rows]
     assert sorted(paths) == sorted(path.name for path in source.iterdir())
+    gc.run(gc.Settings(str(root), delete=True, older_than_s=0))
+    assert objects(root) == objects(tmp_path / "undisturbed")
     assert verify.run(verify.Settings(str(root))).exit_code == ExitCode.OK
 
 

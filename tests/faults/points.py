@@ -1,0 +1,229 @@
+"""Jobs in a process of their own that dies at a given write point; without Ray.
+
+A write point lies before and after each step by which the local store changes the file system: a
+directory made, a file opened, written (and half written), synced, linked, replaced, unlinked. The
+steps are those of the real store, seen through a stand-in for the modules that it calls.
+"""
+
+import io
+import json
+import multiprocessing
+import os
+import signal
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from jobs import archive as archive_job
+from jobs import gc as gc_job
+from pipeline.archive.archive import read_recorded
+from pipeline.archive.shard import write_shard
+from pipeline.codec import load_model
+from pipeline.stages import tasks
+from pipeline.stages.batch import cut_batches
+from pipeline.stages.cluster import placement
+from pipeline.storage import Source, Store, local
+from schemas.archive import shard_name
+from schemas.commit import RunRecord, ShardRecord
+from schemas.manifest import Entry, QuarantineRow
+from schemas.plan import Plan
+from schemas.report import Timing
+
+CHECKPOINT_EVERY = 4
+MODEL = Path(__file__).parents[1] / "vectors" / "tiny.safetensors"
+_PARTIAL = f"{local.PARTIAL_PREFIX}*"
+_SPAWN = multiprocessing.get_context("forkserver")
+_SPAWN.set_forkserver_preload([__name__])
+
+
+class Points:
+    """Counts write points below a root, and kills this process at one of them."""
+
+    def __init__(self, root: Path, kill_at: int | None) -> None:
+        self._root, self._kill_at = root, kill_at
+        self.labels: list[str] = []
+
+    def reach(self, label: str, path: Any) -> None:
+        """One more point; the end if it is the one. Points are numbered from 0."""
+        where = Path(os.fsdecode(path))
+        name = _PARTIAL if where.name.startswith(local.PARTIAL_PREFIX) else where.name
+        if len(self.labels) == self._kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+            signal.pause()
+        self.labels.append(f"{label} {(where.parent / name).relative_to(self._root)}")
+
+    def around(self, verb: str, action: Callable[..., Any], *arguments: Any, at: Any) -> Any:
+        """Do one step between two points."""
+        self.reach(f"before {verb}", at)
+        result = action(*arguments)
+        self.reach(f"after {verb}", at)
+        return result
+
+
+class _Os:
+    """`os`, with the steps that change a file system between points."""
+
+    def __init__(self, points: Points) -> None:
+        self._points = points
+        self._paths: dict[int, str] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(os, name)
+
+    def open(self, path: str, flags: int) -> int:
+        descriptor = os.open(path, flags)
+        self._paths[descriptor] = path
+        return descriptor
+
+    def opened(self, path: str, mode: str) -> Any:
+        """What the built-in `open` does."""
+        if mode == "rb":
+            return open(path, mode)  # noqa: PTH123, it stands in for it
+        assert mode == "xb"
+        file = self._points.around("open", _Written, path, mode, at=path)
+        file.points, file.path = self._points, path
+        self._paths[file.fileno()] = path
+        return file
+
+    def makedirs(self, path: str, exist_ok: bool) -> None:
+        if not os.path.isdir(path):  # noqa: PTH112, as above
+            self._points.around("mkdir", lambda: os.makedirs(path, exist_ok=exist_ok), at=path)  # noqa: PTH103
+
+    def fsync(self, descriptor: int) -> None:
+        self._points.around("fsync", os.fsync, descriptor, at=self._paths[descriptor])
+
+    def link(self, path: str, new: str) -> None:
+        self._points.around("link", os.link, path, new, at=new)
+
+    def replace(self, path: str, new: str) -> None:
+        self._points.around("replace", os.replace, path, new, at=new)
+
+    def unlink(self, path: str) -> None:
+        self._points.around("unlink", os.unlink, path, at=path)
+
+
+class _Written(io.FileIO):
+    """A file that reaches points while it is written."""
+
+    points: Points
+    path: str
+
+    def write(self, data: Any) -> int:
+        half = len(data) // 2
+        self.points.reach("before write", self.path)
+        super().write(data[:half])
+        self.points.reach("half of write", self.path)
+        super().write(data[half:])
+        self.points.reach("after write", self.path)
+        return len(data)
+
+
+class InProcess:
+    """What `ArchivingRun` does, without Ray and one shard after the other."""
+
+    def __init__(
+        self, store: Store, source: Source, run: RunRecord, plan: Plan, *_: Any, **__: Any
+    ) -> None:
+        self._store, self._source, self._run, self._plan = store, source, run, plan
+        experts = load_model(read_recorded(store, run.model)).profile.experts
+        segmenter: Any = tasks.SegmentActor
+        encoder: Any = tasks.EncodeActor
+        self._segmenter = segmenter.__ray_metadata__.modified_class(plan.settings, experts, "cpu")
+        self._encoder = encoder.__ray_metadata__.modified_class(store, run.model, "cpu")
+
+    def shards(self, indices: list[int]) -> Iterator[tuple[ShardRecord, Timing]]:
+        for index in indices:
+            name = shard_name(self._run.run_id, index)
+            record = write_shard(self._store, name, *self._made(index))
+            size_bytes = record.blob.size_bytes
+            counts = (record.files, record.quarantined, record.source_size_bytes, size_bytes)
+            yield record, Timing(name, *counts, 0.0, 0.0, 0.0, 0.0)
+
+    def _made(self, index: int) -> tuple[list[Entry], list[QuarantineRow]]:
+        entries: list[Entry] = []
+        failed: list[QuarantineRow] = []
+        read: Any = tasks.read_batch
+        batches = deque(cut_batches((file, None) for file in self._plan.shard(index)))
+        while batches:
+            batch, settings = batches.popleft(), self._plan.settings
+            report, drafts, paths, images = read._function(
+                self._source, batch, self._run.run_id, settings
+            )
+            segmented, refused, _ = self._segmenter.segment(paths, images)
+            assert not refused
+            entries += self._encoder.encode(drafts, images, segmented)[0]
+            failed += report.failed
+            batches.extend(cut_batches(report.deferred))
+        return entries, failed
+
+
+class _NoCluster:
+    """What `cluster` yields, without one."""
+
+    def __init__(self, *_: Any) -> None:
+        pass
+
+    def __enter__(self) -> Any:
+        return placement(1, 0)
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+def archive(
+    source: Path, root: Path, kill_at: int | None = None, *, new_plan: bool = False
+) -> tuple[int, list[str]]:
+    """`seec archive` in a process that dies at a write point; its exit code and the points.
+
+    The exit code is that of the job, or the negative number of the signal that ended it; there
+    are no points if one did.
+    """
+    settings = archive_job.Settings(
+        str(source), str(root), model=MODEL, shard_files=2, new_plan=new_plan
+    )
+    return _in_child(_archive, settings, root, kill_at)
+
+
+def gc(root: Path, kill_at: int | None = None) -> tuple[int, list[str]]:
+    """`seec gc --delete --older-than 0` in such a process."""
+    settings = gc_job.Settings(str(root), delete=True, older_than_s=0)
+    return _in_child(gc_job.run, settings, root, kill_at)
+
+
+def _archive(settings: archive_job.Settings) -> archive_job.ArchiveSummary:
+    with (
+        patch.object(archive_job, "ArchivingRun", InProcess),
+        patch.object(archive_job, "cluster", _NoCluster),
+        patch("pipeline.archive.archive.CHECKPOINT_EVERY", CHECKPOINT_EVERY),
+    ):
+        return archive_job.run(settings)
+
+
+def _in_child(
+    job: Callable[[Any], Any], settings: Any, root: Path, kill_at: int | None
+) -> tuple[int, list[str]]:
+    labels = root.with_name(f"{root.name}.points")
+    labels.unlink(missing_ok=True)
+    process = _SPAWN.Process(target=_run, args=(job, settings, root, kill_at, labels))
+    process.start()
+    process.join()
+    assert process.exitcode is not None
+    reached = json.loads(labels.read_text()) if labels.exists() else []
+    return process.exitcode, reached
+
+
+def _run(
+    job: Callable[[Any], Any], settings: Any, root: Path, kill_at: int | None, labels: Path
+) -> None:
+    points = Points(root, kill_at)
+    stand_in = _Os(points)
+    with (
+        patch.object(local, "os", stand_in),
+        patch.object(local, "open", stand_in.opened, create=True),
+    ):
+        summary = job(settings)
+    labels.write_text(json.dumps(points.labels))
+    sys.exit(int(summary.exit_code))
