@@ -101,6 +101,11 @@ def test_a_creation_that_was_interrupted_is_finished(store: Store):
     assert Archive.open_or_create(store, FORMAT).state.sequence == 0
 
 
+def test_a_creation_that_was_killed_while_it_wrote_is_finished(tmp_path: Path):
+    (tmp_path / ".partial-0123456789abcdef").write_bytes(FORMAT[:5])
+    assert Archive.open_or_create(Store(str(tmp_path)), FORMAT).state.sequence == 0
+
+
 def test_no_archive_is_made_among_other_things(store: Store):
     store.put_new("holiday.jpg", b"")
     with pytest.raises(StorageError, match=r"holiday\.jpg"):
