@@ -258,6 +258,22 @@ def test_what_is_committed_after_the_listing_stays(store: Store, monkeypatch: py
     assert_all_there(store)
 
 
+def test_a_run_that_is_made_just_before_the_listing_stays(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+):
+    left = litter(store)
+    listed, waiting = store.listed, [6]
+
+    def slow(prefix: str = "") -> Any:
+        while prefix == "" and waiting:
+            whole(store, waiting.pop())
+        return listed(prefix)
+
+    monkeypatch.setattr(store, "listed", slow)
+    assert collect(store) == left
+    assert_all_there(store)
+
+
 def assert_all_there(store: Store) -> None:
     opened = Archive.open(store)
     for run in opened.state.runs.values():
