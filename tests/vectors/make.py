@@ -11,7 +11,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.codec import Background, Encoder, Model, decode, default_model, load_model
+from pipeline.codec import (
+    Background,
+    Encoder,
+    Model,
+    decode,
+    load_model,
+    packaged_model,
+    packaged_profiles,
+)
 from pipeline.codec.colours.chroma import Chroma
 from pipeline.codec.colours.presets import PHOTO_CD
 from pipeline.images.digest import pixel_digest
@@ -24,6 +32,8 @@ TINY = FOLDER / "tiny.safetensors"
 Image = NDArray[np.uint8]
 Case = tuple[Image, Image | None, Cut]
 PROFILE_CASE: Case = (textured(20, 33), None, {"tile_size": 64})
+# Of packaged weights; those of `lite-1` have more.
+PACKAGED_CASES = ("rgb", "gray", "column", "tiles", "colours-triangles", "roi-error-8", "roi-skip")
 
 
 def cases() -> dict[str, Case]:
@@ -161,7 +171,9 @@ def main() -> None:
     facts = json.loads(listing.read_text()) if listing.exists() else {}
     usual = (*cases(), *colour_sets(), *backgrounds())
     facts |= write("v1-tiny", load_model(TINY.read_bytes()), (*usual, *screens()))
-    facts |= write("v1-" + str(default_model().card["name"]), default_model(), usual)
+    for profile in packaged_profiles():
+        model = packaged_model(profile)
+        facts |= write(f"v1-{model.card['name']}", model, PACKAGED_CASES)
     for name, profile in STORED.items():
         path = FOLDER / f"{name}.safetensors"
         if not path.exists():
