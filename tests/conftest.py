@@ -5,11 +5,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from jobs import archive as archive_job
 from pipeline.codec import Model, load_model
 from tests.object_store import BUCKET, s3_server
 from tests.sources import write_source
+
+torch.set_num_threads(1)  # small matrix products only get slower when they are shared out
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Where the C kernels' time goes: `python -m pipeline.benchmark.profile IMAGE`.
+"""Where the C kernels' time goes: `python -m pipeline.benchmark.profile IMAGE [PROFILE...]`.
 
 Times are the coding thread's own CPU time, the least of several runs, so that other work on
 the machine disturbs them little.
@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.codec import Model, _kernels, default_model
+from pipeline.codec import Model, _kernels, packaged_model
+from pipeline.codec.models import DEFAULT_PROFILE
 from pipeline.codec.native import NativeKernels, levels
 from pipeline.codec.tiles import (
     BlockMaps,
@@ -89,14 +90,15 @@ def profile_lines(found: dict[str, dict[str, float]]) -> list[str]:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Print a table for each level of this processor, for the packaged model."""
-    pixels = read_picture(Path(arguments[0]).read_bytes()).pixels
-    pixels = np.ascontiguousarray(pixels)
+    """Print a table for each profile (the default one if none is named) and level."""
+    image, *profiles = arguments
+    pixels = np.ascontiguousarray(read_picture(Path(image).read_bytes()).pixels)
     if pixels.ndim == 2:
         pixels = np.repeat(pixels[..., None], 3, -1)
-    for level in reversed(levels()):
-        lines = profile_lines(profile(pixels, default_model(), level))
-        sys.stdout.write("\n".join([f"\n{level}\n", *lines, ""]))
+    for name in profiles or [DEFAULT_PROFILE]:
+        for level in reversed(levels()):
+            lines = profile_lines(profile(pixels, packaged_model(name), level))
+            sys.stdout.write("\n".join([f"\n{name}, {level}\n", *lines, ""]))
 
 
 if __name__ == "__main__":
