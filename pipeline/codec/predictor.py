@@ -12,7 +12,7 @@ ones forgotten bit by bit. All numbers are integers below 2^53 (bounds.py): exac
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -32,7 +32,7 @@ from pipeline.codec.profile import (
 from pipeline.codec.tiles import GroupCanvas, wavefront
 from pipeline.codec.weights import PredictorStart
 
-Numbers = TypeVar("Numbers", NDArray[np.int64], Tensor)
+Numbers = Any  # int64: an array of numpy or a tensor, which know the same operations
 
 _OFFSET_LIMIT = 4095
 _HALF = 1 << (PREDICTOR_BITS - 1)
