@@ -13,7 +13,7 @@ import torch
 from jobs.interface import ExitCode, command, figures, progress
 from pipeline.codec import Model, load_model
 from pipeline.codec.export import export_model
-from pipeline.codec.profile import LITE_1, PROFILES, Profile
+from pipeline.codec.profile import LITE, PROFILES, Profile
 from pipeline.segmentation import make_segmenter
 from pipeline.training.adaptive import load_data
 from pipeline.training.loop import Progress, Trainer, TrainingSettings
@@ -24,7 +24,7 @@ class Settings:
     """data: a folder of images. checkpoint: continued from if it exists.
 
     budget_s, budget_wall_s: CPU time of the training thread, or time by the clock, after which
-    the run ends, if steps do not first. compiled: None is what suits the profile.
+    the run ends, if steps do not first. compiled: whether torch compiles steps.
     export: where the model file goes, its card beside it as .json; curve: a CSV of
     validations. name: what the card calls the model. data_source: where it says that the
     images come from, licences included.
@@ -32,14 +32,14 @@ class Settings:
 
     data: Path
     checkpoint: Path
-    profile: str = LITE_1.name
+    profile: str = LITE.name
     segmentation: str = "rate"
     device: str = "cpu"
     batch: int = TrainingSettings.batch
     steps: int = 20_000
     budget_s: float | None = None
     budget_wall_s: float | None = None
-    compiled: bool | None = None
+    compiled: bool = False
     validate_every: int = 1_000
     threads: int = 1
     name: str = "model"
@@ -76,7 +76,6 @@ def run(settings: Settings) -> Summary:
     """Train to the end, from the checkpoint if there is one. Raises ModelError, OSError."""
     torch.set_num_threads(settings.threads)
     profile = PROFILES[settings.profile]
-    chosen = {} if settings.compiled is None else {"compiled": settings.compiled}
     plan = TrainingSettings.of(
         profile,
         steps=settings.steps,
@@ -84,7 +83,7 @@ def run(settings: Settings) -> Summary:
         budget_wall_s=settings.budget_wall_s,
         validate_every=settings.validate_every,
         batch=settings.batch,
-        **chosen,
+        compiled=settings.compiled,
     )
     segmenter = make_segmenter(settings.segmentation)
     cache = settings.checkpoint.with_suffix(".tiles")
@@ -160,7 +159,9 @@ def _write_curve(path: Path, history: Sequence[Progress]) -> None:
 )
 @click.argument("data", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.argument("checkpoint", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--profile", type=click.Choice(sorted(PROFILES)), default=LITE_1.name)
+@click.option(
+    "--profile", type=click.Choice(sorted(PROFILES)), default=LITE.name, show_default=True
+)
 @click.option(
     "--segmentation",
     default="rate",
@@ -187,10 +188,10 @@ def _write_curve(path: Path, history: Sequence[Progress]) -> None:
     help="End after so many seconds by the clock.",
 )
 @click.option(
-    "--compile/--no-compile",
+    "--compile",
     "compiled",
-    default=None,
-    help="Whether torch compiles steps first, where it can; profiles with predictors do.",
+    is_flag=True,
+    help="Let torch compile steps first, where it can; try it: some processors gain, some lose.",
 )
 @click.option("--validate-every", type=click.IntRange(min=1), default=1_000, help="Steps.")
 @click.option("--threads", type=click.IntRange(min=1), default=1)
