@@ -234,7 +234,7 @@ def _carry_out(
     "archive",
     examples=[
         "seec archive photos/ photos.seec-archive",
-        "seec archive photos/ photos.seec-archive --profile max",
+        "seec archive photos/ photos.seec-archive --profile fast",
         "seec archive s3://bucket/photos s3://bucket/archive --ray-address auto",
     ],
 )
