@@ -59,7 +59,7 @@ class TrainingSettings(Schedule):
         if not profile.predictors:
             return TrainingSettings(**others)
         rate = 3e-3 if profile.width < _WIDE else 2e-3
-        suited = {"learning_rate": rate, "shared": 0.65, "soften": 0.15}
+        suited: dict[str, Any] = {"learning_rate": rate, "shared": 0.65, "soften": 0.15}
         return TrainingSettings(**suited | others)
 
 
