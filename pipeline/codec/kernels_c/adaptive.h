@@ -193,8 +193,8 @@ INLINE void note_pixel(const Network *net, const Adaptive *a, const uint8_t *can
     }
 }
 
-/* The means of a channel: corrections of what the predictors say. base: where mu stands among the
- * parameters of a pixel, before sigma, gamma and beta. */
+/* The means of a channel of the VECTOR pixels from first + at on: corrections of what the predictors
+ * say. A pixel's parameters are pi, mu, sigma, gamma and beta. */
 INLINE void mix_adaptive_means(const Network *net, const Adaptive *a, const Contexts *contexts,
                                const int16_t *params, vec rows, int channel, int first, int at,
                                Mixtures *m) {

@@ -108,6 +108,11 @@ static int highest(const Group *g) {
 
 INLINE ptrdiff_t row_stride(const Group *g) { return 3 * (ptrdiff_t)(g->edge + 2 * MARGIN); }
 
+/* Samples of the canvas. */
+INLINE size_t sample_count(const Group *g) {
+    return (size_t)g->tiles * (g->edge + MARGIN) * row_stride(g);
+}
+
 /* Returns 0 out of memory; free_step is due all the same. */
 static int make_step(Step *s, const Group *g) {
     const size_t pixels = (size_t)g->tiles * g->edge;
@@ -116,8 +121,7 @@ static int make_step(Step *s, const Group *g) {
     if (!s->room) return 0;
     lay_out(s, g->net, pixels, s->room);
     if (g->spent) s->since = nanoseconds();
-    const size_t samples = (size_t)g->tiles * (g->edge + MARGIN) * row_stride(g);
-    return make_adaptive(&s->adaptive, g->net, g->tiles, highest(g), samples);
+    return make_adaptive(&s->adaptive, g->net, g->tiles, highest(g), sample_count(g));
 }
 
 /* Books the time since the last booking. */
@@ -175,11 +179,11 @@ static int step_count(const Group *g) {
     return most;
 }
 
-/* Sorts the n pixels of a step by label; end[e] is where those of expert e stop. */
-static void sort_step(const Network *net, Step *s, int n, int end[MAX_EXPERTS]) {
+/* Sorts the n pixels of a step by label. */
+static void sort_step(const Network *net, Step *s, int n) {
     int next[MAX_EXPERTS + 1] = {0};
     for (int i = 0; i < n; i++) next[s->label[i] + 1]++;
-    for (int e = 0; e < MAX_EXPERTS; e++) end[e] = next[e + 1] += next[e];
+    for (int e = 0; e < MAX_EXPERTS; e++) s->end[e] = next[e + 1] += next[e];
     for (int i = 0; i < n; i++) {
         const int at = next[s->label[i]]++;
         s->order[at] = (uint32_t)i;
@@ -253,7 +257,7 @@ static void begin_step(const Group *g, Step *s, int t) {
 
 /* What is known of the n pixels of a step before any of their channels is. */
 static void predict_step(const Group *g, Step *s, int n) {
-    sort_step(g->net, s, n, s->end);
+    sort_step(g->net, s, n);
     fuse_step(g, s, n);
 }
 

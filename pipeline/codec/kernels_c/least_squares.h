@@ -42,8 +42,9 @@ static void free_predictor(Predictor *p) { free(p->prior), free(p->start); }
 
 INLINE int round_up(int n, int unit) { return (n + unit - 1) / unit * unit; }
 
-/* Finds which of the taps, in their usual order, a predictor sees: seen[i] for tap i. */
-static void find_runs(Predictor *p, const uint8_t seen[TAPS]) {
+/* Finds where the taps that a predictor sees follow each other. */
+static void find_runs(Predictor *p) {
+    const uint8_t *seen = p->sizes.seen;
     int to = 0;
     for (int i = 0; i < TAPS; i++) {
         if (!seen[i]) continue;
@@ -53,14 +54,14 @@ static void find_runs(Predictor *p, const uint8_t seen[TAPS]) {
     }
 }
 
-/* seen: [TAPS]. prior: [T + 3][T + 3]. start: [3][T + 2]. Returns 0 out of memory. */
-static int pack_predictor(Predictor *p, const PredictorSizes *sizes, const uint8_t *seen,
-                          const int32_t *prior, const int32_t *start) {
+/* prior: [T + 3][T + 3]. start: [3][T + 2]. Returns 0 out of memory. */
+static int pack_predictor(Predictor *p, const PredictorSizes *sizes, const int32_t *prior,
+                          const int32_t *start) {
     p->sizes = *sizes;
     p->known = 3 * sizes->taps, p->all = p->known + 3;
     p->stride = round_up(p->all, VECTOR > 4 ? VECTOR : 8), p->room = round_up(p->all, 2 * VECTOR);
     p->per_row = ((1 << 20) + sizes->rows - 1) / sizes->rows;
-    find_runs(p, seen);
+    find_runs(p);
     p->prior = aligned_room((size_t)p->all * p->stride * sizeof *p->prior);
     p->start = aligned_room(3 * (size_t)p->room * sizeof *p->start);
     if (!p->prior || !p->start) return 0;
@@ -78,7 +79,7 @@ static int pack_predictor(Predictor *p, const PredictorSizes *sizes, const uint8
 typedef struct {
     const Predictor *p;
     int tiles, strips; /* of each tile */
-    int capacity;      /* pixels of a strip from one update to the next, and one more */
+    int capacity;      /* pixels of a strip from one update to the next, and two that fill a pair */
     int32_t *sums;     /* [tiles][strips][padded all][stride] */
     int16_t *weights;  /* [tiles][strips][3][room] */
     int16_t *numbers;  /* [tiles][strips][capacity][room]: of pixels since the last update */

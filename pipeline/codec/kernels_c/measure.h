@@ -166,7 +166,7 @@ static void keep_planes(const Network *net, const Step *s, int n, int channel, s
 /* What the predictors say of a full canvas. */
 static int follow_group(const Group *g, Planes *planes) {
     Step s;
-    const size_t samples = (size_t)g->tiles * (g->edge + MARGIN) * row_stride(g);
+    const size_t samples = sample_count(g);
     const int made = make_step(&s, g), steps = step_count(g);
     for (int t = 0; made && t < steps; t++) {
         const int n = list_step(g, t, &s);

@@ -53,8 +53,7 @@ static int pack_predictors(Network *net, const void *const *b) {
     const Sizes *s = &net->sizes;
     int ok = 1;
     for (int p = 0; ok && p < s->predictors; p++)
-        ok = pack_predictor(net->predictor + p, s->predictor + p, s->predictor[p].seen, b[2 * p],
-                            b[2 * p + 1]);
+        ok = pack_predictor(net->predictor + p, s->predictor + p, b[2 * p], b[2 * p + 1]);
     return ok;
 }
 
