@@ -154,6 +154,27 @@ def test_triangles_are_libjpeg_s():
     ]
 
 
+def test_midpoints_are_means_of_the_samples_around():
+    """As Photo CD makes them: of two or of four, halves rounded up; edges repeat."""
+    samples = np.array([[10, 21], [30, 48]], np.uint8)
+    enlarged = Chroma.MIDPOINT_BOTH.enlarge(samples)
+    assert enlarged.tolist() == [
+        [10, 16, 21, 21],
+        [20, 27, 35, 35],
+        [30, 39, 48, 48],
+        [30, 39, 48, 48],
+    ]
+    turned = {
+        Chroma.MIDPOINT_BOTH_ODD: (slice(None, None, -1), slice(None, None, -1)),
+        Chroma.MIDPOINT_BOTH_ODD_ROWS: (slice(None, None, -1), slice(None)),
+        Chroma.MIDPOINT_BOTH_ODD_COLUMNS: (slice(None), slice(None, None, -1)),
+    }
+    for chroma, turn in turned.items():
+        assert (chroma.enlarge(samples[turn]) == enlarged[turn]).all()
+    assert Chroma.MIDPOINT_COLUMNS.enlarge(samples[:1]).tolist() == [[10, 16, 21, 21]]
+    assert Chroma.MIDPOINT_ODD_COLUMNS.enlarge(samples[:1]).tolist() == [[10, 10, 16, 21]]
+
+
 @pytest.mark.parametrize("family", PRESETS.values(), ids=PRESETS)
 def test_inversion_finds_samples_of_every_colour_of_a_family(family):
     rng = np.random.default_rng(2)
@@ -260,7 +281,7 @@ def test_parts_of_tiles_never_share_a_place(chroma, shape):
         (b"\x00" + bytes(31), 1),
         (b"\x00" + bytes(96), 3),
         (b"\x01", 3),
-        (b"\x01\x05" + JFIF.serialise(), 3),
+        (b"\x01\x0b" + JFIF.serialise(), 3),
         (b"\x01\x00" + JFIF.serialise()[:-1], 3),
         (b"\x01\x00" + JFIF.serialise(), 1),
         (b"\x01\x00" + JFIF.serialise()[:-1] + b"\x02", 3),

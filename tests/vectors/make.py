@@ -33,7 +33,8 @@ Image = NDArray[np.uint8]
 Case = tuple[Image, Image | None, Cut]
 PROFILE_CASE: Case = (textured(20, 33), None, {"tile_size": 64})
 # Of packaged weights; those of `lite-1` have more.
-PACKAGED_CASES = ("rgb", "gray", "column", "tiles", "colours-triangles", "roi-error-8", "roi-skip")
+PACKAGED_CASES = ("rgb", "gray", "column", "tiles", "roi-error-8", "roi-skip")
+PACKAGED_CASES += ("colours-triangles", "colours-midpoints")
 
 
 def cases() -> dict[str, Case]:
@@ -83,6 +84,8 @@ def colour_sets() -> dict[str, Case]:
         "colours-triangles": (halved, None, cut),
         "colours-columns": (made_of_planes(18, 40, Chroma.TRIANGLE_COLUMNS), None, {}),
         "colours-repeated": (made_of_planes(21, 33, Chroma.REPEAT_BOTH), None, cut),
+        "colours-midpoints": (made_of_planes(35, 52, Chroma.MIDPOINT_BOTH_ODD_ROWS), None, cut),
+        "colours-midpoint-columns": (made_of_planes(20, 33, Chroma.MIDPOINT_COLUMNS), None, {}),
         "colours-photo-cd": (made_of_planes(24, 24, Chroma.FULL, PHOTO_CD), None, {}),
         "colours-levels": (rgb_levels, None, {}),
         "colours-gray-levels": (gray_levels, None, {}),

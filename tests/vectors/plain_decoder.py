@@ -465,8 +465,8 @@ class ColourSet:
             return
         self.chroma = body[0]
         self.family = struct.unpack("<5iI4B", body[1:])
-        self.halved = (int(self.chroma in (2, 4)), int(self.chroma > 0))
-        self.reach = int(self.chroma in (1, 2))
+        self.halved = (int(self.chroma in (2, 4) or self.chroma >= 7), int(self.chroma > 0))
+        self.reach = int(self.chroma in (1, 2) or self.chroma >= 5)
         ends = []
         for size, axis in ((height, 0), (width, 1)):
             last = (size - 1) // t * t
@@ -518,7 +518,18 @@ class ColourSet:
             return (row(i) + (2 if x & 1 else 1)) >> 2
         if self.chroma == 2:
             return (3 * row(i) + row(i + (1 if y & 1 else -1)) + (7 if x & 1 else 8)) >> 4
+        if self.chroma >= 5:
+            odd = ((0, 0), (0, 1), (0, 0), (0, 1), (1, 0), (1, 1))[self.chroma - 5]
+            places = [self.beside(*place) for place in ((y, i, 0, odd), (x, j, 1, odd))]
+            around = [sample(k, m) for k in places[0] for m in places[1]]
+            return (sum(around) + 2) >> 2
         return sample(i, j)
+
+    def beside(self, at, place, axis, odd):
+        """The two samples along an axis whose mean a pixel has."""
+        if not self.halved[axis] or at & 1 == odd[axis]:
+            return place, place
+        return place, place + (-1 if odd[axis] else 1)
 
 
 def take_exceptions(payload, channels):

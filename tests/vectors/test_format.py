@@ -16,8 +16,8 @@ from tests.vectors.make import of_predictors, screens
 FOLDER = Path(__file__).parent
 SMALL = ["pixel", "column", "raw-noise", "small", "roi-nothing"]
 LARGER = ["rgb", "small-blocks", "given-labels", "gray", "tiles", "groups", "flat"]
-SMALL += ["colours-columns", "colours-photo-cd"]
-LARGER += ["colours-triangles", "colours-repeated", "colours-levels"]
+SMALL += ["colours-columns", "colours-midpoint-columns", "colours-photo-cd"]
+LARGER += ["colours-triangles", "colours-repeated", "colours-midpoints", "colours-levels"]
 LARGER += ["colours-gray-levels"]
 LARGER += ["roi-error-1", "roi-error-8", "roi-error-127", "roi-skip", "roi-gray"]
 

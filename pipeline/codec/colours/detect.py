@@ -10,7 +10,7 @@ from pipeline.codec.colours.chroma import Chroma
 from pipeline.codec.colours.colour_set import ColourSet, Levels, Planes
 from pipeline.codec.colours.family import Family
 from pipeline.codec.colours.halve import estimate, halve
-from pipeline.codec.colours.invert import find_luma, invert, unique_pixels
+from pipeline.codec.colours.invert import find_luma, invert, share, unique_pixels
 from pipeline.codec.colours.presets import PRESETS
 
 Pixels = NDArray[np.uint8]
@@ -25,11 +25,9 @@ _MISSED = 0.15  # of its pixels that an estimate may leave unexplained
 _AS_GOOD = 0.005  # of them that do not count when two interpolations are compared
 _EXTRA = 0.03  # of all pixels that may become exceptions where chroma is coded at half resolution
 
-_INTERPOLATIONS = (  # coarser ones first
-    Chroma.REPEAT_BOTH,
-    Chroma.TRIANGLE_BOTH,
-    Chroma.REPEAT_COLUMNS,
-    Chroma.TRIANGLE_COLUMNS,
+_INTERPOLATIONS = sorted(  # coarser ones first
+    (chroma for chroma in Chroma if chroma is not Chroma.FULL),
+    key=lambda chroma: (-chroma.row_shift, chroma.reach, chroma),
 )
 
 
@@ -103,7 +101,7 @@ def _find_family(image: Pixels) -> Family | None:
     colours = colours[(least > 0) & (most < 255) & (least < most)]
     if len(colours) < _FEWEST:
         return None
-    shares = {family: float(invert(family, colours)[1].mean()) for family in PRESETS.values()}
+    shares = {family: share(family, colours) for family in PRESETS.values()}
     family = max(shares, key=shares.__getitem__)
     return family if shares[family] >= _SHARE else None
 
@@ -119,7 +117,11 @@ def _halve(
     height, width = hit.shape
     coarse = [halve(full[..., k], known, chroma) for k in (1, 2)]
     blue, red = (chroma.enlarge(plane)[:height, :width] for plane in coarse)
-    luma, exact = find_luma(family, image, full[..., 0], blue, red)
+    luma, exact = full[..., 0].copy(), hit.copy()
+    other = ~hit | (blue != full[..., 1]) | (red != full[..., 2])
+    luma[other], exact[other] = find_luma(
+        family, image[other], luma[other], blue[other], red[other]
+    )
     samples = tuple(plane[..., None] for plane in (luma, *coarse))
     return Finding(Planes(family, chroma), samples), int((~exact).sum())
 

@@ -26,7 +26,7 @@ def halve(plane: Pixels, known: NDArray[np.bool_], chroma: Chroma) -> Pixels:
     plane: [h, w] uint8. known: [h, w] bool, where the plane can be trusted.
     """
     samples = estimate(plane, known, chroma)
-    if chroma.reach:
+    if chroma.reach and not chroma.is_midpoint:
         target, trusted = _whole(plane, known, chroma)
         for moves in (_SINGLE, _SINGLE + _PAIRS):
             wrong = (chroma.enlarge(samples) != target) & trusted
@@ -40,6 +40,9 @@ def estimate(plane: Pixels, known: NDArray[np.bool_], chroma: Chroma) -> Pixels:
     if not chroma.reach:
         return plane[:: 1 << chroma.row_shift, :: 1 << chroma.column_shift].copy()
     target, trusted = _whole(plane, known, chroma)
+    if chroma.is_midpoint:
+        row, column = chroma.odd
+        return target[row :: 1 << chroma.row_shift, column::2].copy()
     samples = _shrink(target.astype(np.float32), chroma)
     for _ in range(_CORRECTIONS):
         off = target - _stretch(samples, chroma)

@@ -8,7 +8,18 @@ from numpy.typing import NDArray
 from pipeline.codec.colours.family import ONE, Family
 
 Pixels = NDArray[np.uint8]
+_MANY = 1 << 16  # pixels, from which on a table of all colours is faster than sorting
 _NEAR, _FAR = 1, 2  # how far the search goes; further where a clipped channel tells less
+
+
+def _ordered() -> list[tuple[int, NDArray[np.int16]]]:
+    """Where to look around an estimate, and how far that is: the nearest first."""
+    steps = product(range(-_FAR, _FAR + 1), repeat=3)
+    ordered = sorted(steps, key=lambda s: (max(map(abs, s)), sum(v * v for v in s)))
+    return [(max(map(abs, s)), np.array(s, np.int16)) for s in ordered]
+
+
+_STEPS = _ordered()
 
 
 def invert(family: Family, pixels: Pixels) -> tuple[Pixels, NDArray[np.bool_]]:
@@ -19,7 +30,7 @@ def invert(family: Family, pixels: Pixels) -> tuple[Pixels, NDArray[np.bool_]]:
     start = _estimate(family, pixels)
     found = start.clip(0, 255).astype(np.uint8)
     open_rows = np.arange(len(pixels))
-    for reach, step in _steps():
+    for reach, step in _STEPS:
         if reach > _NEAR:
             clipped = pixels[open_rows]
             open_rows = open_rows[((clipped == 0) | (clipped == 255)).any(1)]
@@ -32,11 +43,27 @@ def invert(family: Family, pixels: Pixels) -> tuple[Pixels, NDArray[np.bool_]]:
     return found, (family.pixels(*found.T) == pixels).all(1)
 
 
-def unique_pixels(pixels: Pixels) -> tuple[Pixels, NDArray[np.intp]]:
+def share(family: Family, pixels: Pixels) -> float:
+    """The share of these pixels [n, 3] uint8, none of them clipped, that `invert` gives exactly."""
+    steps = np.stack([step for reach, step in _STEPS if reach <= _NEAR])
+    tried = (_estimate(family, pixels) + steps[:, None]).clip(0, 255).astype(np.uint8)
+    return float((family.pixels(*np.moveaxis(tried, -1, 0)) == pixels).all(-1).any(0).mean())
+
+
+def unique_pixels(pixels: Pixels) -> tuple[Pixels, NDArray[np.integer]]:
     """The colours among pixels [n, 3] uint8, and which of them each pixel has, [n]."""
     wide = pixels.astype(np.uint32)
-    keys, which = np.unique(wide[:, 0] << 16 | wide[:, 1] << 8 | wide[:, 2], return_inverse=True)
-    return np.stack([keys >> 16, keys >> 8 & 255, keys & 255], 1).astype(np.uint8), which
+    keys = wide[:, 0] << 16 | wide[:, 1] << 8 | wide[:, 2]
+    if len(keys) < _MANY:
+        found, which = np.unique(keys, return_inverse=True)
+    else:
+        seen = np.zeros(1 << 24, np.bool_)
+        seen[keys] = True
+        found = np.flatnonzero(seen)
+        number = np.empty(1 << 24, np.int32)
+        number[found] = np.arange(len(found), dtype=np.int32)
+        which = number[keys]
+    return np.stack([found >> 16, found >> 8 & 255, found & 255], 1).astype(np.uint8), which
 
 
 def _estimate(family: Family, pixels: Pixels) -> NDArray[np.int16]:
@@ -54,13 +81,6 @@ def _estimate(family: Family, pixels: Pixels) -> NDArray[np.int16]:
     sums = (pixels.astype(np.int64) << 8) + (np.array([middle, middle + lost, middle]) * 256 // ONE)
     zeros = np.array([f.luma_zero, f.blue_zero, f.red_zero])
     return (((sums @ inverse.T + (1 << 23)) >> 24) + zeros).astype(np.int16)
-
-
-def _steps() -> list[tuple[int, NDArray[np.int16]]]:
-    """Where to look around the estimate, and how far that is: the nearest first."""
-    steps = product(range(-_FAR, _FAR + 1), repeat=3)
-    ordered = sorted(steps, key=lambda s: (max(map(abs, s)), sum(v * v for v in s)))
-    return [(max(map(abs, s)), np.array(s, np.int16)) for s in ordered]
 
 
 def find_luma(
