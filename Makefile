@@ -20,7 +20,7 @@ help:
 	@echo "make clean     remove what these targets made"
 
 $(INSTALLED): pyproject.toml setup.py constraints.txt pipeline/codec/_kernels.c \
-		pipeline/codec/_screen.c $(wildcard pipeline/codec/kernels_c/*.[ch] pipeline/codec/screen_c/*.h)
+		pipeline/codec/_screen.c pipeline/codec/_colours.c $(wildcard pipeline/codec/kernels_c/*.[ch] pipeline/codec/screen_c/*.h)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "SEEC needs Python 3.11 or later")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \

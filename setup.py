@@ -30,4 +30,12 @@ SCREEN = Extension(
     optional=True,
 )
 
-setup(ext_modules=[KERNELS, SCREEN], options={"bdist_wheel": {"py_limited_api": "cp311"}})
+COLOURS = Extension(
+    "pipeline.codec._colours",
+    ["pipeline/codec/_colours.c"],
+    extra_compile_args=FLAGS,
+    py_limited_api=True,
+    optional=True,
+)
+
+setup(ext_modules=[KERNELS, SCREEN, COLOURS], options={"bdist_wheel": {"py_limited_api": "cp311"}})

@@ -18,7 +18,7 @@ from pipeline.codec.colours import (
 from pipeline.codec.colours.chroma import Chroma
 from pipeline.codec.colours.detect import find_colour_set
 from pipeline.codec.colours.halve import halve
-from pipeline.codec.colours.invert import find_luma, invert, unique_pixels
+from pipeline.codec.colours.invert import find_luma, invert, invert_in_numpy, share, unique_pixels
 from pipeline.codec.colours.presets import JFIF, PRESETS
 from pipeline.codec.decoder import Region, decode_region
 from pipeline.codec.encoder import Encoder
@@ -184,6 +184,18 @@ def test_inversion_finds_samples_of_every_colour_of_a_family(family):
     found, exact = invert(family, pixels)
     assert exact.all()
     assert (family.pixels(*found.T) == pixels).all()
+    assert share(family, pixels) == 1
+
+
+@pytest.mark.parametrize("family", PRESETS.values(), ids=PRESETS)
+def test_inversion_gives_the_same_samples_in_c_and_in_numpy(family):
+    rng = np.random.default_rng(3)
+    colours = rng.integers(0, 256, (300, 3), np.uint8)
+    made = family.pixels(*rng.integers(60, 200, (3, 300), np.uint8))
+    pixels = np.concatenate([colours, made, made.clip(90, 255), colours[::-1]])
+    pixels[::7] = np.where(pixels[::7] > 128, 255, pixels[::7])
+    for ours, theirs in zip(invert(family, pixels), invert_in_numpy(family, pixels), strict=True):
+        assert (ours == theirs).all()
 
 
 def test_luma_is_found_wherever_there_is_one():

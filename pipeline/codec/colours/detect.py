@@ -10,7 +10,7 @@ from pipeline.codec.colours.chroma import Chroma
 from pipeline.codec.colours.colour_set import ColourSet, Levels, Planes
 from pipeline.codec.colours.family import Family
 from pipeline.codec.colours.halve import estimate, halve
-from pipeline.codec.colours.invert import find_luma, invert, share, unique_pixels
+from pipeline.codec.colours.invert import all_channels, find_luma, invert, share, unique_pixels
 from pipeline.codec.colours.presets import PRESETS
 
 Pixels = NDArray[np.uint8]
@@ -82,9 +82,8 @@ def _find_planes(image: Pixels) -> tuple[Finding, int] | None:
     family = _find_family(image)
     if family is None:
         return None
-    colours, which = unique_pixels(image.reshape(-1, 3))
-    samples, exact = invert(family, colours)
-    full, hit = samples[which].reshape(image.shape), exact[which].reshape(image.shape[:2])
+    samples, exact = invert(family, image.reshape(-1, 3))
+    full, hit = samples.reshape(image.shape), exact.reshape(image.shape[:2])
     whole = (np.ascontiguousarray(full[..., k, None]) for k in range(3))
     plain = Finding(Planes(family, Chroma.FULL), tuple(whole)), int((~hit).sum())
     halved = _halve(image, family, full, hit)
@@ -110,7 +109,7 @@ def _halve(
     image: Pixels, family: Family, full: Pixels, hit: NDArray[np.bool_]
 ) -> tuple[Finding, int] | None:
     """The same with chroma at half resolution, if it was interpolated from that."""
-    known = hit & ((image > 0) & (image < 255)).all(-1)
+    known = hit & all_channels((image > 0) & (image < 255))
     chroma = _find_interpolation(full, known)
     if chroma is None:
         return None

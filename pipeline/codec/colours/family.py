@@ -44,9 +44,13 @@ class Family:
         """RGB of Y, Cb and Cr, each [...] uint8: [..., 3] uint8."""
         y_term, blue_term, red_term, green_blue, green_red = self.terms()
         base = y_term[luma]
-        green = base + green_blue[blue] + green_red[red]
-        sums = np.stack([base + red_term[red], green, base + blue_term[blue]], -1)
-        return (sums >> FRACTION_BITS).clip(0, 255).astype(np.uint8)
+        made = np.empty((*base.shape, 3), np.uint8)
+        added = red_term[red], green_blue[blue] + green_red[red], blue_term[blue]
+        for channel, term in enumerate(added):
+            term += base
+            term >>= FRACTION_BITS
+            np.clip(term, 0, 255, out=made[..., channel], casting="unsafe")
+        return made
 
     def terms(self) -> tuple[NDArray[np.int32], ...]:
         """What Y, Cb (in blue), Cr (in red), Cb and Cr (in green) add: tables [256] in 2^-18."""
