@@ -13,8 +13,15 @@ from jobs.interface import ExitCode, command, progress
 from jobs.model_options import chosen_model, model_options
 from jobs.options import check_region, ray_options, region_options, segmentation_option
 from pipeline.archive.archive import Archive
-from pipeline.archive.planning import new_files, quarantined_files, seen_files
-from pipeline.archive.runs import missing_shards, open_run
+from pipeline.archive.contents import comparable, same_contents
+from pipeline.archive.planning import (
+    Seen,
+    new_files,
+    quarantined_files,
+    seen_files,
+    vanished_files,
+)
+from pipeline.archive.runs import missing_shards, open_run, remove_paths
 from pipeline.codec import Model, load_model
 from pipeline.routes.region import check_region_source
 from pipeline.segmentation import check_labels, make_segmenter
@@ -25,7 +32,7 @@ from schemas.archive import FORMAT_MD
 from schemas.commit import RunRecord
 from schemas.container import MAX_PIXELS
 from schemas.errors import StorageError
-from schemas.plan import PlanSettings
+from schemas.plan import PlanSettings, SourceFile
 from schemas.report import Timing, serialise_timings
 
 _DEFAULTS = PlanSettings(model_id="")
@@ -53,6 +60,8 @@ class Settings:
     shard_files: int = _DEFAULTS.shard_files
     shard_size_bytes: int = _DEFAULTS.shard_size_bytes
     retry_quarantine: bool = False
+    check_content: bool = False
+    prune_missing: bool = False
     new_plan: bool = False
     ray_address: str | None = None
     cpus: int | None = None
@@ -62,12 +71,14 @@ class Settings:
 class ArchiveSummary:
     """What this invocation added, and what the archive holds now.
 
-    files_lossy: of those added, how many have a lossy background.
+    files_removed: how many vanished from the source, and do not count any more. files_lossy: of
+    those added, how many have a lossy background.
     """
 
     archive: str
     digest: str
     files_added: int
+    files_removed: int
     files_lossy: int
     files_quarantined: int
     quarantined_now: int
@@ -97,6 +108,11 @@ class ArchiveSummary:
                 yield f"{self.files_lossy} of them have a lossy background: seec ls marks them"
         else:
             yield "nothing new: every file of the source is in the archive"
+        if self.files_removed:
+            yield (
+                f"{self.files_removed} files vanished from the source and do not count any more; "
+                "seec ls --at shows them as of an earlier commit"
+            )
         if self.quarantined_now:
             yield (
                 f"{self.quarantined_now} files in quarantine: seec ls --quarantine {self.archive}; "
@@ -121,12 +137,14 @@ def run(settings: Settings) -> ArchiveSummary:
     timings: list[Timing] = []
     runs: list[str] = []
     interrupted = archive.state.open_run
-    if interrupted and not settings.new_plan:
+    # A compaction that was interrupted has done its part: what is left of it can be given up.
+    if interrupted and not interrupted.compaction and not settings.new_plan:
         _check_source(interrupted, source)
         recorded = load_model(archive.read(interrupted.model))
         _check_segmentation(archive.plan(interrupted).settings, recorded)
         timings += _carry_out(archive, source, interrupted, settings)
         runs.append(interrupted.run_id)
+    removed = sum(removal.files for removal in archive.state.removals)
     planned = _plan(archive, source, settings, model)
     if planned:
         timings += _carry_out(archive, source, planned, settings)
@@ -135,6 +153,7 @@ def run(settings: Settings) -> ArchiveSummary:
         archive=store.url,
         digest=archive.digest(),
         files_added=sum(timing.files for timing in timings),
+        files_removed=sum(removal.files for removal in archive.state.removals) - removed,
         files_lossy=_lossy_files(archive, timings),
         files_quarantined=sum(timing.quarantined for timing in timings),
         quarantined_now=len(quarantined_files(archive)),
@@ -190,10 +209,18 @@ def _check_segmentation(plan: PlanSettings, model: Model) -> None:
 
 
 def _plan(archive: Archive, source: Source, settings: Settings, model: Model) -> RunRecord | None:
-    """Open a run for the files that are new; None if there are none."""
+    """Open a run for the files that are new, and remove what vanished if asked.
+
+    None if there is nothing to archive.
+    """
     retry = quarantined_files(archive) if settings.retry_quarantine else set[str]()
-    files = new_files(source.files(), seen_files(archive), retry)
-    if not files:
+    listing, seen = source.files(), seen_files(archive, settings.check_content)
+    same = _same_contents(source, listing, seen) if settings.check_content else None
+    files = new_files(listing, seen, retry, same)
+    vanished = _vanished(source, listing, seen) if settings.prune_missing else []
+    given_up = archive.state.open_run
+    if not files and (not vanished or given_up is None or given_up.compaction):
+        remove_paths(archive, vanished)
         return None
     plan = PlanSettings(
         model_id=model.id,
@@ -206,7 +233,23 @@ def _plan(archive: Archive, source: Source, settings: Settings, model: Model) ->
         background_error=settings.background_error,
     )
     _check_segmentation(plan, model)
-    return open_run(archive, source.url, files, plan, model.payload)
+    return open_run(archive, source.url, files, plan, model.payload, vanished)
+
+
+def _same_contents(source: Source, listing: list[SourceFile], seen: dict[str, Seen]) -> set[str]:
+    files = comparable(listing, seen)
+    with progress("compare", len(files), "files") as shown:
+        return same_contents(source, files, seen, shown.advance)
+
+
+def _vanished(source: Source, listing: list[SourceFile], seen: dict[str, Seen]) -> list[str]:
+    vanished = vanished_files(listing, seen, source.url)
+    if vanished and not listing:
+        raise StorageError(
+            f"{source.url}: is empty, and --prune-missing would remove all {len(vanished)} files; "
+            "is it mounted?"
+        )
+    return vanished
 
 
 def _carry_out(
@@ -273,6 +316,16 @@ def _carry_out(
     help="Source bytes in a shard, at most, unless one file is larger.",
 )
 @click.option("--retry-quarantine", is_flag=True, help="Try files again that are in quarantine.")
+@click.option(
+    "--check-content",
+    is_flag=True,
+    help="Read files that seem unchanged, and compare digests: sizes and times are not trusted.",
+)
+@click.option(
+    "--prune-missing",
+    is_flag=True,
+    help="What vanished from SOURCE does not count from now on; earlier commits still show it.",
+)
 @click.option(
     "--new-plan", is_flag=True, help="Give up an interrupted run's plan and make a new one."
 )

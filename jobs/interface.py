@@ -37,6 +37,7 @@ from schemas.errors import (
     LimitExceeded,
     NotAnArchive,
     SeecError,
+    UnknownCommit,
     UnsupportedVersion,
 )
 
@@ -70,6 +71,7 @@ _EXIT_CODE_MEANING = {
 _EXIT_CODE_OF_ERROR: tuple[tuple[type[SeecError], ExitCode], ...] = (
     (NotAnArchive, ExitCode.NOT_AN_ARCHIVE),
     (ArchiveLocked, ExitCode.LOCKED),
+    (UnknownCommit, ExitCode.USAGE),
     (UnsupportedVersion, ExitCode.UNEXPECTED),
     (LimitExceeded, ExitCode.UNEXPECTED),
     (FormatError, ExitCode.DAMAGE),

@@ -8,9 +8,10 @@ from typing import Any
 import click
 
 from jobs.interface import ExitCode, command
-from jobs.options import include_option
+from jobs.options import at_option, include_option
 from pipeline.archive.archive import Archive
-from pipeline.archive.catalogue import current_rows, matches
+from pipeline.archive.catalogue import current_quarantine, current_rows, matches
+from pipeline.archive.history import History, Step
 from pipeline.storage import Store
 from schemas.loss import describe
 from schemas.manifest import CODECS, QuarantineRow, Row
@@ -20,11 +21,15 @@ _CODEC_WIDTH = max(len(codec) for codec in CODECS)
 
 @dataclass(frozen=True)
 class Settings:
-    """Which archive, and which of its paths. quarantine: list failed files instead."""
+    """Which archive, and which of its paths. quarantine: list failed files instead.
+
+    at: as of which commit; None is the last.
+    """
 
     archive: str
     include: tuple[str, ...] = ()
     quarantine: bool = False
+    at: int | None = None
 
 
 @dataclass(frozen=True)
@@ -97,20 +102,89 @@ class Listing:
         yield f"archive digest {self.digest}"
 
 
+@dataclass(frozen=True)
+class Commits:
+    """What each commit changed. oldest: the first whose state is kept."""
+
+    archive: str
+    oldest: int
+    steps: tuple[Step, ...]
+    exit_code: ExitCode = ExitCode.OK
+
+    def as_dict(self) -> dict[str, Any]:
+        """One object for each commit."""
+        return {
+            "archive": self.archive,
+            "oldest": self.oldest,
+            "commits": [
+                {
+                    "sequence": step.sequence,
+                    "kept": step.sequence >= self.oldest,
+                    "runs": [run.run_id for run in step.runs],
+                    "source": step.runs[-1].source if step.runs else None,
+                    "compaction": any(run.compaction for run in step.runs),
+                    "shards": [shard.shard for shard in step.shards],
+                    "files": sum(shard.files for shard in step.shards),
+                    "quarantined": sum(shard.quarantined for shard in step.shards),
+                    "removed": sum(removal.files for removal in step.removed),
+                    "dropped": list(step.dropped),
+                    "repaired": [shard.shard for shard in step.repaired],
+                }
+                for step in self.steps
+            ],
+        }
+
+    def lines(self) -> Iterator[str]:
+        """For people: a line for each commit."""
+        for step in self.steps:
+            kept = "" if step.sequence >= self.oldest else " (given up: --at cannot show it)"
+            yield f"{step.sequence:>6}  {', '.join(_changes(step)) or 'nothing'}{kept}"
+
+
+def _changes(step: Step) -> Iterator[str]:
+    for run in step.runs:
+        if run.compaction:
+            yield f"run {run.run_id} opened: compaction into {run.shards} shards"
+        else:
+            yield f"run {run.run_id} opened: {run.files} files of {run.source}"
+    if step.shards:
+        yield f"{sum(s.files for s in step.shards)} files in {len(step.shards)} shards"
+    if failed := sum(shard.quarantined for shard in step.shards):
+        yield f"{failed} files in quarantine"
+    if step.removed:
+        yield f"{sum(removal.files for removal in step.removed)} files removed"
+    if step.dropped:
+        yield f"{len(step.dropped)} shards replaced by larger ones"
+    if step.repaired:
+        yield f"{len(step.repaired)} shards repaired"
+
+
 def run(settings: Settings) -> Listing:
-    """List current rows, or rows in quarantine. Raises NotAnArchive, FormatError, FixityError."""
+    """List current rows, or rows in quarantine, as of a commit.
+
+    Raises NotAnArchive, UnknownCommit, FormatError or FixityError.
+    """
     archive = Archive.open(Store(settings.archive))
+    archive = archive if settings.at is None else archive.at(settings.at)
     url, digest = archive.store.url, archive.digest()
     if settings.quarantine:
         failed = [
             row
-            for shard in archive.state.in_order()
-            for row in archive.quarantine(shard)
+            for _, part in current_quarantine(archive)
+            for row in part
             if matches(row.path, settings.include)
         ]
-        return Listing(url, digest, failed=failed)
+        return Listing(url, digest, failed=sorted(failed, key=lambda row: row.path))
     rows = [row for _, part in current_rows(archive, settings.include) for row in part]
     return Listing(url, digest, sorted(rows, key=lambda row: row.path))
+
+
+def run_commits(url: str) -> Commits:
+    """List commits. Raises NotAnArchive, FormatError or FixityError."""
+    archive = Archive.open(Store(url))
+    history = History(archive)
+    steps = tuple(history.steps())
+    return Commits(archive.store.url, history.state.oldest, steps)
 
 
 def _row_as_dict(row: Row) -> dict[str, Any]:
@@ -130,14 +204,23 @@ def _printable(path: str) -> str:
     examples=[
         "seec ls photos.seec-archive",
         "seec ls s3://bucket/archive --include '*.png' --json",
+        "seec ls photos.seec-archive --commits",
+        "seec ls photos.seec-archive --at 12",
     ],
 )
 @click.argument("archive")
 @include_option
+@at_option
 @click.option("--quarantine", is_flag=True, help="List files in quarantine and why.")
-def main(**options: Any) -> Listing:
+@click.option("--commits", is_flag=True, help="List commits and what each changed.")
+def main(commits: bool, **options: Any) -> Listing | Commits:
     """List the files of ARCHIVE: codec, bits per sub-pixel, bytes there and before, path."""
-    return run(Settings(**options))
+    settings = Settings(**options)
+    if not commits:
+        return run(settings)
+    if settings.include or settings.quarantine or settings.at is not None:
+        raise click.UsageError("--commits goes with none of --include, --quarantine and --at")
+    return run_commits(settings.archive)
 
 
 if __name__ == "__main__":

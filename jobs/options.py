@@ -19,6 +19,13 @@ include_option = click.option(
     help="Only paths that match; may be given several times. * matches / too.",
 )
 
+at_option = click.option(
+    "--at",
+    type=click.IntRange(min=1),
+    metavar="COMMIT",
+    help="As of this commit; seec ls --commits lists them. [default: the last one]",
+)
+
 
 def _known_source(_: click.Context, __: click.Parameter, value: str) -> str:
     try:

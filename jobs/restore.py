@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from jobs.interface import ExitCode, command, progress, warn
-from jobs.options import include_option, ray_options
+from jobs.options import at_option, include_option, ray_options
 from pipeline.archive.archive import Archive
 from pipeline.archive.catalogue import current_rows
 from pipeline.stages.cluster import cluster
@@ -24,12 +24,16 @@ _SHOWN = 20
 
 @dataclass(frozen=True)
 class Settings:
-    """What to restore and where to. include: shell patterns over paths; none means all."""
+    """What to restore and where to.
+
+    include: shell patterns over paths; none means all. at: as of which commit; None is the last.
+    """
 
     archive: str
     target: str
     include: tuple[str, ...] = ()
     overwrite: bool = False
+    at: int | None = None
     ray_address: str | None = None
     cpus: int | None = None
 
@@ -87,6 +91,7 @@ def run(settings: Settings) -> RestoreSummary:
     """
     start = time.monotonic()
     archive, target = Archive.open(Store(settings.archive)), Store(settings.target)
+    archive = archive if settings.at is None else archive.at(settings.at)
     failed: list[Restored] = []
     lossy: list[Restored] = []
 
@@ -135,11 +140,13 @@ def _warn_of_loss(silent: list[Restored]) -> None:
     examples=[
         "seec restore photos.seec-archive restored/",
         "seec restore s3://bucket/archive out/ --include '2024/*.png'",
+        "seec restore photos.seec-archive as-it-was/ --at 12",
     ],
 )
 @click.argument("archive")
 @click.argument("target")
 @include_option
+@at_option
 @click.option("--overwrite", is_flag=True, help="Replace files that are there already.")
 @ray_options
 def main(**options: Any) -> RestoreSummary:

@@ -84,7 +84,7 @@ def run(settings: Settings) -> VerifySummary:
     store = Store(settings.archive)
     records = check_records(store)
     checked = {item.object: item for item in records.checked}
-    shards = list(records.state.in_order())
+    shards = records.shards
     scope = Scope(settings.mode, settings.fraction, settings.seed)
     if shards:
         total = sum(shard.files for shard in shards)

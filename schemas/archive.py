@@ -13,16 +13,17 @@ MODELS = "models"
 COMMITS = "commits"
 REPORTS = "reports"
 BLOB, MANIFEST, QUARANTINE = "blob", "manifest", "quarantine"
-PLAN, MODEL = "plan", "model"
+PLAN, MODEL, REMOVED = "plan", "model", "removed"
 _COMMIT = re.compile(rf"{COMMITS}/(\d{{10}})\.json")
 _RUN = r"(?P<run>[0-9]{4,}-[0-9a-f]{16})"
-_SHARD = rf"{_RUN}/[0-9]{{6,}}(-[0-9a-f]{{16}})?"  # the suffix: see FORMAT.md
+_SHARD = rf"{_RUN}/[0-9]{{6,}}(?P<suffix>-[0-9a-f]{{16}})?"  # the suffix: see FORMAT.md
 _NAMES = {
     BLOB: re.compile(rf"blobs/{_SHARD}\.blob"),
     MANIFEST: re.compile(rf"manifest/{_SHARD}\.parquet"),
     QUARANTINE: re.compile(rf"quarantine/{_SHARD}\.parquet"),
     PLAN: re.compile(rf"plans/{_RUN}\.parquet"),
     MODEL: re.compile(rf"{MODELS}/[0-9a-f]{{64}}\.safetensors"),
+    REMOVED: re.compile(r"removed/[0-9a-f]{64}\.parquet"),
 }
 
 
@@ -34,6 +35,11 @@ def model_name(model_id: str) -> str:
 def plan_name(run_id: str) -> str:
     """Where a plan is: plans/<run>.parquet."""
     return f"plans/{run_id}.parquet"
+
+
+def removed_name(digest: str) -> str:
+    """Where paths that vanished are listed: removed/<SHA-256 of the table>.parquet."""
+    return f"removed/{digest}.parquet"
 
 
 def shard_name(run_id: str, index: int) -> str:
@@ -68,7 +74,9 @@ def commit_sequence(name: str) -> int | None:
 
 
 def parse_name(name: str) -> tuple[str, str | None] | None:
-    """Kind and run of an object that only counts if a commit names it; the run of a model is None.
+    """Kind and run of an object that only counts if a commit names it.
+
+    Models and lists of removed paths have no run.
 
     None for the name of anything else: what is always there, reports, and what is not ours.
     """
@@ -76,6 +84,12 @@ def parse_name(name: str) -> tuple[str, str | None] | None:
         if match := pattern.fullmatch(name):
             return kind, match.groupdict().get("run")
     return None
+
+
+def has_suffix(name: str) -> bool:
+    """Whether this is the name of an object that was put beside another one of its shard."""
+    matches = (pattern.fullmatch(name) for pattern in _NAMES.values())
+    return any(match and match.groupdict().get("suffix") for match in matches)
 
 
 @dataclass(frozen=True)
@@ -103,7 +117,7 @@ class ArchiveHeader:
     @classmethod
     def parse(cls, data: bytes) -> "ArchiveHeader":
         """FormatError or DigestMismatch if the bytes are not a sound archive.json."""
-        body = unseal(ARCHIVE_JSON, data, KIND, VERSION)
+        _, body = unseal(ARCHIVE_JSON, data, KIND, VERSION)
         return cls(
             format_md_sha256=member(ARCHIVE_JSON, body, "format_md_sha256", str),
             checkpoint_every=max(1, member(ARCHIVE_JSON, body, "checkpoint_every", int)),

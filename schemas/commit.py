@@ -1,6 +1,6 @@
 """A commit: the shards and runs that count from now on, named with sizes and digests.
 
-Commits are numbered from 1 without gaps. A delta names what it adds; a checkpoint names all that
+Commits are numbered from 1 without gaps. A delta names what it changes; a checkpoint names all that
 counts, so that opening an archive reads one checkpoint and the deltas after it.
 """
 
@@ -9,9 +9,12 @@ from typing import Any
 
 from schemas.archive import commit_name
 from schemas.errors import SectionCorrupt
-from schemas.sealed import member, members, objects, seal, unseal
+from schemas.sealed import member, members, objects, seal, strings, unseal
 
+# Commits are of version 1 unless they do more than add: then they say so, and releases that
+# would misread them refuse them.
 VERSION = 1
+CHANGING_VERSION = 2
 KIND = "seec-commit"
 FIRST = 1
 
@@ -36,7 +39,10 @@ class ObjectRecord:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """A run: its id, its plan, the URL it reads, how many shards and files it plans, its model."""
+    """A run: its id, its plan, the URL it reads, how many shards and files it plans, its model.
+
+    compaction: it copies rows of earlier runs into larger shards, and reads no source.
+    """
 
     run_id: str
     plan: ObjectRecord
@@ -44,6 +50,7 @@ class RunRecord:
     shards: int
     files: int
     model: ObjectRecord
+    compaction: bool = False
 
     @classmethod
     def parse(cls, where: str, body: dict[str, Any]) -> "RunRecord":
@@ -55,6 +62,35 @@ class RunRecord:
             shards=member(where, body, "shards", int),
             files=member(where, body, "files", int),
             model=ObjectRecord.parse(where, members(where, body, "model")),
+            compaction="compaction" in body and member(where, body, "compaction", bool),
+        )
+
+    def members(self) -> dict[str, Any]:
+        """As JSON values."""
+        body = asdict(self)
+        if not self.compaction:
+            del body["compaction"]
+        return body
+
+
+@dataclass(frozen=True)
+class RemovalRecord:
+    """Paths that vanished from their source: their rows in run `up_to` and before do not count.
+
+    files: how many; paths: the Parquet table that lists them.
+    """
+
+    up_to: str
+    files: int
+    paths: ObjectRecord
+
+    @classmethod
+    def parse(cls, where: str, body: dict[str, Any]) -> "RemovalRecord":
+        """From parsed JSON; where: the commit's name, for messages. SectionCorrupt if malformed."""
+        return cls(
+            up_to=member(where, body, "up_to", str),
+            files=member(where, body, "files", int),
+            paths=ObjectRecord.parse(where, members(where, body, "paths")),
         )
 
 
@@ -104,29 +140,72 @@ class ShardRecord:
 
 @dataclass(frozen=True)
 class Commit:
-    """One commit. previous: hex SHA-256 of the bytes of the commit before, '' for the first."""
+    """One commit. previous: hex SHA-256 of the bytes of the commit before, '' for the first.
+
+    removed: paths that vanished. dropped: names of shards that do not count from now on. repaired:
+    records that stand for the shards of the same names, in the states of earlier commits, too.
+    oldest: the first commit whose state is kept; None leaves that as it is.
+    """
 
     sequence: int
     previous: str
     checkpoint: bool
     runs: tuple[RunRecord, ...]
     shards: tuple[ShardRecord, ...]
+    removed: tuple[RemovalRecord, ...] = ()
+    dropped: tuple[str, ...] = ()
+    repaired: tuple[ShardRecord, ...] = ()
+    oldest: int | None = None
+
+    @property
+    def version(self) -> int:
+        """The lowest version that has all that this commit says."""
+        changes = self.removed or self.dropped or self.repaired or self.oldest is not None
+        compaction = any(run.compaction for run in self.runs)
+        return CHANGING_VERSION if changes or compaction else VERSION
 
     def serialise(self) -> bytes:
         """The bytes of commits/<sequence>.json."""
-        return seal(KIND, VERSION, asdict(self))
+        body: dict[str, Any] = {
+            "sequence": self.sequence,
+            "previous": self.previous,
+            "checkpoint": self.checkpoint,
+            "runs": [run.members() for run in self.runs],
+            "shards": [asdict(shard) for shard in self.shards],
+        }
+        if self.version == CHANGING_VERSION:
+            body["removed"] = [asdict(removal) for removal in self.removed]
+            body["dropped"] = list(self.dropped)
+            body["repaired"] = [asdict(shard) for shard in self.repaired]
+            body["oldest"] = self.oldest
+        return seal(KIND, self.version, body)
 
     @classmethod
     def parse(cls, sequence: int, data: bytes) -> "Commit":
         """FormatError or DigestMismatch if the bytes are not a sound commit `sequence`."""
         where = commit_name(sequence)
-        body = unseal(where, data, KIND, VERSION)
+        version, body = unseal(where, data, KIND, VERSION, CHANGING_VERSION)
         if member(where, body, "sequence", int) != sequence:
             raise SectionCorrupt(f"{where}: says it is commit {body['sequence']}")
-        return cls(
+        commit = cls(
             sequence=sequence,
             previous=member(where, body, "previous", str),
             checkpoint=member(where, body, "checkpoint", bool),
             runs=tuple(RunRecord.parse(where, r) for r in objects(where, body, "runs")),
             shards=tuple(ShardRecord.parse(where, s) for s in objects(where, body, "shards")),
+            **(_changes(where, body) if version == CHANGING_VERSION else {}),
         )
+        if commit.version != version:
+            raise SectionCorrupt(f"{where}: version {version} says nothing that needs it")
+        return commit
+
+
+def _changes(where: str, body: dict[str, Any]) -> dict[str, Any]:
+    """The members that version 2 adds."""
+    oldest = None if body.get("oldest") is None else member(where, body, "oldest", int)
+    return {
+        "removed": tuple(RemovalRecord.parse(where, r) for r in objects(where, body, "removed")),
+        "dropped": tuple(strings(where, body, "dropped")),
+        "repaired": tuple(ShardRecord.parse(where, s) for s in objects(where, body, "repaired")),
+        "oldest": oldest,
+    }

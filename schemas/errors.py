@@ -20,6 +20,7 @@ SeecError
     ObjectExists      put-if-absent found an object
     ObjectMissing     no object of this name
     NotAnArchive      no archive at this place
+    UnknownCommit     no commit of this number, or its state is not kept
     ArchiveLocked     another writer holds the archive
     TransientStorageError  may go through when tried again; the only one that is retried
 
@@ -105,6 +106,10 @@ class ObjectMissing(StorageError):
 
 class NotAnArchive(StorageError):
     """No archive at this place."""
+
+
+class UnknownCommit(StorageError):
+    """No commit of this number, or its state is not kept."""
 
 
 class ArchiveLocked(StorageError):

@@ -21,8 +21,8 @@ def seal(kind: str, version: int, body: Mapping[str, Any]) -> bytes:
     return _canonical({**body, "sha256": hashlib.sha256(_canonical(body)).hexdigest()})
 
 
-def unseal(name: str, data: bytes, kind: str, version: int) -> dict[str, Any]:
-    """The members of a sealed object.
+def unseal(name: str, data: bytes, kind: str, *versions: int) -> tuple[int, dict[str, Any]]:
+    """The version of a sealed object, one of `versions`, and its members.
 
     name: the object's name, for messages. Raises SectionCorrupt (not canonical JSON, or of another
     kind), DigestMismatch, or UnsupportedVersion.
@@ -38,9 +38,11 @@ def unseal(name: str, data: bytes, kind: str, version: int) -> dict[str, Any]:
         raise DigestMismatch(f"{name}: content differs from the digest in it")
     if body.pop("format", None) != kind:
         raise SectionCorrupt(f"{name}: not a {kind}")
-    if (found := body.pop("version", None)) != version:
-        raise UnsupportedVersion(f"{name}: version {found}; this build reads {version}")
-    return body
+    found = body.pop("version", None)
+    if type(found) is not int or found not in versions:
+        known = " and ".join(map(str, versions))
+        raise UnsupportedVersion(f"{name}: version {found}; this build reads {known}")
+    return found, body
 
 
 def member(name: str, body: Mapping[str, Any], key: str, kind: type[T]) -> T:
@@ -61,6 +63,14 @@ def objects(name: str, body: Mapping[str, Any], key: str) -> list[dict[str, Any]
     values = cast(list[Any], member(name, body, key, list))
     if any(type(value) is not dict for value in values):
         raise SectionCorrupt(f"{name}: member {key!r} is not a list of objects")
+    return values
+
+
+def strings(name: str, body: Mapping[str, Any], key: str) -> list[str]:
+    """One member that is a list of strings; SectionCorrupt otherwise."""
+    values = cast(list[Any], member(name, body, key, list))
+    if any(type(value) is not str for value in values):
+        raise SectionCorrupt(f"{name}: member {key!r} is not a list of strings")
     return values
 
 

@@ -2,7 +2,9 @@
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 
+from pipeline.archive.changes import Changes
 from pipeline.archive.state import State
 from pipeline.storage import Store
 from schemas.archive import (
@@ -14,7 +16,14 @@ from schemas.archive import (
     commit_name,
     commit_sequence,
 )
-from schemas.commit import FIRST, Commit, ObjectRecord, RunRecord, ShardRecord
+from schemas.commit import (
+    FIRST,
+    Commit,
+    ObjectRecord,
+    RemovalRecord,
+    RunRecord,
+    ShardRecord,
+)
 from schemas.errors import (
     ArchiveLocked,
     BlobMissing,
@@ -23,9 +32,11 @@ from schemas.errors import (
     ObjectExists,
     ObjectMissing,
     StorageError,
+    UnknownCommit,
 )
 from schemas.manifest import QuarantineRow, Row, parse_manifest, parse_quarantine
 from schemas.plan import Plan, parse_plan
+from schemas.removal import parse_removed
 
 CHECKPOINT_EVERY = 16
 
@@ -93,6 +104,28 @@ class Archive:
             state = state.apply(commit, data)
         self.state = state
 
+    def at(self, sequence: int) -> "Archive":
+        """The archive as it was after a commit; later repairs of its shards are in it.
+
+        Reads all commits. UnknownCommit if there is none of this number, or its state was given up.
+        """
+        last = self.state.sequence
+        if not self.state.oldest <= sequence <= last:
+            raise UnknownCommit(
+                f"{self.store.url}: no state of commit {sequence} is kept; there are "
+                f"{self.state.oldest} to {last}"
+            )
+        state, found = State(), State()
+        repaired: dict[str, ShardRecord] = {}
+        for commit, data in self.commits(FIRST, last):
+            state = state.apply(commit, data)
+            if commit.sequence == sequence:
+                found = state
+            elif commit.sequence > sequence:
+                repaired.update((shard.shard, shard) for shard in commit.repaired)
+        shards = {name: repaired.get(name, shard) for name, shard in found.shards.items()}
+        return Archive(self.store, self.header, replace(found, shards=shards))
+
     def commits(self, first: int, last: int) -> Iterator[tuple[Commit, bytes]]:
         """Commits first to last, each with its bytes.
 
@@ -103,29 +136,38 @@ class Archive:
             yield Commit.parse(sequence, data), data
 
     def commit(
-        self, *, runs: tuple[RunRecord, ...] = (), shards: tuple[ShardRecord, ...] = ()
+        self,
+        *,
+        runs: tuple[RunRecord, ...] = (),
+        shards: tuple[ShardRecord, ...] = (),
+        removed: tuple[RemovalRecord, ...] = (),
+        dropped: tuple[str, ...] = (),
+        repaired: tuple[ShardRecord, ...] = (),
+        oldest: int | None = None,
     ) -> None:
-        """Make runs and shards count.
+        """Make changes count; what they are is in `schemas.commit`.
 
-        If another writer was faster, its commit is read first; shards that it committed with the
-        same bytes are left out. ArchiveLocked if it works on another run, or if shards are of a
-        run that another one followed: gc relies on it that those never come to count.
+        If another writer was faster, its commit is read first; what is so by then is left out.
+        ArchiveLocked if it works on another run, or changed what this changes, or if shards are of
+        a run that another one followed: gc relies on it that those never come to count.
         """
+        changes = Changes(runs, shards, removed, dropped, repaired, oldest)
         while True:
-            new = tuple(s for s in shards if s.shard not in self.state.shards)
-            opened = tuple(r for r in runs if r.run_id not in self.state.runs)
-            if not new and not opened:
-                return
             before = self.state
-            last = opened[-1] if opened else before.last_run
-            if any(last is None or shard.run_id != last.run_id for shard in new):
+            left = changes.left(before)
+            if not left:
+                return
+            last = left.runs[-1] if left.runs else before.last_run
+            if any(last is None or shard.run_id != last.run_id for shard in left.shards):
                 raise self._locked()
-            commit, data = self._next_commit(opened, new)
+            commit = left.commit_after(before, self.header.checkpoint_every)
+            data = commit.serialise()
             try:
                 self.store.put_new(commit_name(commit.sequence), data)
             except ObjectExists:
                 self.refresh()
-                self._check_same_work(before, runs, shards)
+                if changes.contradicts(before, self.state):
+                    raise self._locked() from None
             else:
                 self.state = before.apply(commit, data)
                 return
@@ -148,6 +190,10 @@ class Archive:
             return []
         return parse_quarantine(shard.quarantine.name, self.read(shard.quarantine))
 
+    def removed(self, removal: RemovalRecord) -> list[str]:
+        """Paths that vanished, sorted."""
+        return parse_removed(removal.paths.name, self.read(removal.paths))
+
     def plan(self, run: RunRecord) -> Plan:
         """The plan of a run."""
         return parse_plan(run.plan.name, self.read(run.plan))
@@ -156,29 +202,6 @@ class Archive:
         """The numbers of all commits there, sorted. Lists commits, never blobs."""
         numbers = (commit_sequence(name) for name in self.store.names(COMMITS))
         return sorted(number for number in numbers if number is not None)
-
-    def _next_commit(
-        self, runs: tuple[RunRecord, ...], shards: tuple[ShardRecord, ...]
-    ) -> tuple[Commit, bytes]:
-        sequence = self.state.sequence + 1
-        checkpoint = sequence % self.header.checkpoint_every == 0
-        if checkpoint:
-            runs = (*self.state.runs.values(), *runs)
-            shards = (*self.state.in_order(), *shards)
-        commit = Commit(sequence, self.state.last_commit_sha256, checkpoint, runs, shards)
-        return commit, commit.serialise()
-
-    def _check_same_work(
-        self, before: State, runs: tuple[RunRecord, ...], shards: tuple[ShardRecord, ...]
-    ) -> None:
-        mine = {run.run_id for run in runs} | {shard.run_id for shard in shards}
-        theirs = self.state.runs.keys() - before.runs.keys()
-        differing = any(
-            shard.shard in self.state.shards and self.state.shards[shard.shard] != shard
-            for shard in shards
-        )
-        if theirs - mine or differing:
-            raise self._locked()
 
     def _locked(self) -> ArchiveLocked:
         last = self.state.last_run

@@ -9,10 +9,13 @@ No lock is taken: readers and a writer may be at work. Why what counts is never 
   after the commit that opens their run, and commits add shards to the last run only. So those of
   the last run, while it is unfinished, stay: a rerun finds them and goes on. Those of a run that is
   complete, or that another run followed, cannot be named by any commit to come.
-- *Models and plans* of no run may be taken up at any time by a writer that finds the same bytes
-  there and opens a run. Both sides look again: we remove such an object, then read the commits,
-  and put it back if one names it; `runs.open_run` commits, then looks whether its model and plan
-  are there, and puts them back if not. Whichever of the two comes first, the other one sees it.
+- *Models, plans and lists of removed paths* that do not count may be taken up at any time by a
+  writer that finds the same bytes there and names them. So may what a repair puts beside a damaged
+  object, under a name with a suffix. Both sides look again: we remove such an object, then read the
+  commits, and put it back if one names it; the writer commits, then looks whether the object is
+  there, and puts it back if not. Whichever of the two comes first, the other one sees it.
+- *States that are kept* are those of all commits, or of those from the `oldest` that a commit
+  states. What was dropped before that, and what was damaged before it was repaired, no state needs.
 - *Grace.* What is young stays, by the time the store gives it. This is for partial files, which a
   writer may be writing now, and for the mistakes of people and clocks; the above holds without it.
 
@@ -26,19 +29,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from pipeline.archive.archive import Archive
-from pipeline.archive.state import State
+from pipeline.archive.history import History
 from pipeline.storage import Listed, Store
 from schemas.archive import (
     ARCHIVE_JSON,
     FORMAT_MD,
     MODEL,
     PLAN,
+    REMOVED,
     REPORTS,
     commit_name,
     commit_sequence,
+    has_suffix,
     parse_name,
 )
-from schemas.commit import FIRST, Commit
 from schemas.errors import BlobMissing, ObjectMissing
 
 PARTIAL, REPORT = "partial", "report"
@@ -69,31 +73,6 @@ class Survey:
     unfinished_run: str | None = None
 
 
-class _History:
-    """All commits from the first: what counts now, and every name that any of them gave."""
-
-    def __init__(self, archive: Archive) -> None:
-        self._archive = archive
-        self.state = State()
-        self.runs: set[str] = set()
-        self.named: set[str] = set()
-
-    def refresh(self) -> None:
-        """Read what was committed since. FormatError or FixityError if one is damaged or gone."""
-        last = max(self._archive.sequences(), default=0)
-        start = max(self.state.sequence + 1, FIRST)
-        for commit, data in self._archive.commits(start, last):
-            self.state = self.state.apply(commit, data)
-            self._note(commit)
-
-    def _note(self, commit: Commit) -> None:
-        for run in commit.runs:
-            self.runs.add(run.run_id)
-            self.named.update((run.plan.name, run.model.name))
-        for shard in commit.shards:
-            self.named.update(record.name for record in shard.objects)
-
-
 def survey(store: Store, older_than_s: float, reports: bool = False) -> Survey:
     """What no commit names. Changes nothing.
 
@@ -103,13 +82,14 @@ def survey(store: Store, older_than_s: float, reports: bool = False) -> Survey:
     """
     archive = Archive.open(store)
     listing = store.listed()
-    history = _History(archive)
+    history = History(archive)
     history.refresh()
+    named = history.retained.names()
     unfinished = history.state.open_run
     found = Survey(unfinished_run=unfinished.run_id if unfinished else None)
     now = time.time()
     for item in listing:
-        if item.name in history.named or _always_there(item.name):
+        if item.name in named or _always_there(item.name):
             continue
         kind, run_id = _kind(item)
         if kind is None:
@@ -117,7 +97,7 @@ def survey(store: Store, older_than_s: float, reports: bool = False) -> Survey:
             continue
         if kind == REPORT and not reports:
             continue
-        if kind != PLAN and run_id is not None and run_id not in history.runs:
+        if kind != PLAN and run_id is not None and run_id not in history.retained.runs:
             raise _commits_missing(store, history, item.name)
         age_s = None if item.modified_s is None else now - item.modified_s
         leftover = Leftover(item.name, kind, item.size_bytes, age_s)
@@ -138,10 +118,10 @@ def remove(
     on_object: told of each object that was looked at. May be interrupted at any point, and done
     again.
     """
-    history = _History(Archive.open(store))
+    history = History(Archive.open(store))
     removed: list[Leftover] = []
     for item in garbage:
-        if item.kind not in (MODEL, PLAN):
+        if item.kind not in (MODEL, PLAN, REMOVED) and not has_suffix(item.name):
             store.remove(item.name)
             removed.append(item)
         elif _remove_unless_named(store, history, item.name):
@@ -150,10 +130,10 @@ def remove(
     return removed
 
 
-def _remove_unless_named(store: Store, history: _History, name: str) -> bool:
-    """Remove a model or plan, and put it back if a commit came to name it."""
+def _remove_unless_named(store: Store, history: History, name: str) -> bool:
+    """Remove an object, and put it back if a commit came to name it."""
     history.refresh()
-    if name in history.named:
+    if name in history.retained.names():
         return False
     try:
         data = store.get(name)
@@ -161,7 +141,7 @@ def _remove_unless_named(store: Store, history: _History, name: str) -> bool:
         return False
     store.remove(name)
     history.refresh()
-    if name in history.named:
+    if name in history.retained.names():
         store.put_same(name, data)
         return False
     return True
@@ -180,7 +160,7 @@ def _kind(item: Listed) -> tuple[str | None, str | None]:
     return parse_name(item.name) or (None, None)
 
 
-def _commits_missing(store: Store, history: _History, name: str) -> BlobMissing:
+def _commits_missing(store: Store, history: History, name: str) -> BlobMissing:
     following = commit_name(history.state.sequence + 1)
     return BlobMissing(
         f"{name}: no commit opens its run, so {following} or what replaced it is gone; copy "

@@ -1,26 +1,34 @@
 """Open a run: its model and plan are in the archive before its commit says so, and after."""
 
 import hashlib
+from collections.abc import Mapping, Sequence
 
 from pipeline.archive.archive import Archive
 from pipeline.archive.planning import cut_shards
-from schemas.archive import model_name, plan_name, shard_name
-from schemas.commit import ObjectRecord, RunRecord
+from schemas.archive import model_name, plan_name, removed_name, shard_name
+from schemas.commit import ObjectRecord, RemovalRecord, RunRecord
 from schemas.errors import StorageError
 from schemas.plan import PlanSettings, SourceFile, parse_plan, run_id, serialise_plan
+from schemas.removal import serialise_removed
 
 
 def open_run(
-    archive: Archive, source_url: str, files: list[SourceFile], settings: PlanSettings, model: bytes
+    archive: Archive,
+    source_url: str,
+    files: list[SourceFile],
+    settings: PlanSettings,
+    model: bytes,
+    vanished: Sequence[str] = (),
 ) -> RunRecord:
     """Plan these files and commit the plan. Returns the record of the run.
 
-    model: the weights file that settings.model_id names.
+    model: the weights file that settings.model_id names. vanished: paths of earlier runs that do
+    not count from this commit on.
     """
     plan = serialise_plan(cut_shards(files, settings), settings)
     identity = run_id(len(archive.state.runs) + 1, plan)
     objects = {plan_name(identity): plan, model_name(settings.model_id): model}
-    plan_record, model_record = (_put(archive, name, data) for name, data in objects.items())
+    plan_record, model_record = (put(archive, name, data) for name, data in objects.items())
     run = RunRecord(
         run_id=identity,
         plan=plan_record,
@@ -29,22 +37,50 @@ def open_run(
         files=len(files),
         model=model_record,
     )
-    archive.commit(runs=(run,))
-    # Both may have lain there as leftovers, and gc may have removed them before it could see the
-    # commit. From now on it sees it: what is there now stays. See `pipeline.archive.gc`.
+    removed = _put_removed(archive, vanished, objects)
+    archive.commit(runs=(run,), removed=removed)
+    put_back(archive, objects)
+    return run
+
+
+def remove_paths(archive: Archive, vanished: Sequence[str]) -> None:
+    """Commit that these paths vanished. Only while no run is open, which might bring them back."""
+    objects: dict[str, bytes] = {}
+    archive.commit(removed=_put_removed(archive, vanished, objects))
+    put_back(archive, objects)
+
+
+def put_back(archive: Archive, objects: Mapping[str, bytes]) -> None:
+    """After a commit: see that what it names, and may have lain there before, is there.
+
+    Such objects may have been leftovers, and gc may have removed them before it could see the
+    commit. From now on it sees it: what is there now stays. See `pipeline.archive.gc`.
+    """
     for name, data in objects.items():
         if not archive.store.exists(name):
-            _put(archive, name, data)
-    return run
+            put(archive, name, data)
+
+
+def put(archive: Archive, name: str, data: bytes) -> ObjectRecord:
+    """Write an object, or find it there; StorageError if it holds other bytes."""
+    if not archive.store.put_same(name, data):
+        raise StorageError(f"{name}: taken by other bytes; remove it and run again")
+    return ObjectRecord(name, len(data), hashlib.sha256(data).hexdigest())
+
+
+def _put_removed(
+    archive: Archive, vanished: Sequence[str], objects: dict[str, bytes]
+) -> tuple[RemovalRecord, ...]:
+    last = archive.state.last_run
+    if not vanished or last is None:
+        return ()
+    data = serialise_removed(vanished)
+    name = removed_name(hashlib.sha256(data).hexdigest())
+    objects[name] = data
+    return (RemovalRecord(last.run_id, len(vanished), put(archive, name, data)),)
 
 
 def missing_shards(archive: Archive, run: RunRecord) -> list[int]:
     """Indices of the planned shards that do not count yet."""
     done = {shard.shard for shard in archive.state.shards_of(run.run_id)}
     return [i for i in range(run.shards) if shard_name(run.run_id, i) not in done]
-
-
-def _put(archive: Archive, name: str, data: bytes) -> ObjectRecord:
-    if not archive.store.put_same(name, data):
-        raise StorageError(f"{name}: taken by other bytes; remove it and run again")
-    return ObjectRecord(name, len(data), hashlib.sha256(data).hexdigest())

@@ -4,18 +4,24 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from schemas.commit import Commit, ObjectRecord, RunRecord, ShardRecord
+from schemas.commit import FIRST, Commit, ObjectRecord, RemovalRecord, RunRecord, ShardRecord
 from schemas.errors import SectionCorrupt
 
 
 @dataclass(frozen=True)
 class State:
-    """Runs and shards that count, by id and name; sequence 0 is an archive without commits."""
+    """Runs and shards that count, by id and name; sequence 0 is an archive without commits.
+
+    removals: lists of paths that vanished, in the order of their commits. oldest: the first commit
+    whose state is kept; objects that only earlier ones need may be gone.
+    """
 
     sequence: int = 0
     last_commit_sha256: str = ""
     runs: dict[str, RunRecord] = field(default_factory=dict[str, RunRecord])
     shards: dict[str, ShardRecord] = field(default_factory=dict[str, ShardRecord])
+    removals: tuple[RemovalRecord, ...] = ()
+    oldest: int = FIRST
 
     def apply(self, commit: Commit, data: bytes) -> "State":
         """The state after `commit`, whose bytes are `data`.
@@ -27,14 +33,29 @@ class State:
         follows = (commit.sequence, commit.previous) == before
         if not follows and not (commit.checkpoint and self.sequence == 0):
             raise SectionCorrupt(f"{where}: does not follow commit {self.sequence}")
-        runs = {} if commit.checkpoint else dict(self.runs)
-        shards = {} if commit.checkpoint else dict(self.shards)
-        runs.update((run.run_id, run) for run in commit.runs)
+        base = State() if commit.checkpoint else self
+        runs = base.runs | {run.run_id: run for run in commit.runs}
+        shards = dict(base.shards)
+        if not commit.checkpoint:
+            for name in commit.dropped:
+                if shards.pop(name, None) is None:
+                    raise SectionCorrupt(f"{where}: drops shard {name}, which does not count")
         for shard in commit.shards:
             if shard.run_id not in runs or shard.shard in shards:
                 raise SectionCorrupt(f"{where}: shard {shard.shard} is out of place")
             shards[shard.shard] = shard
-        return State(commit.sequence, hashlib.sha256(data).hexdigest(), runs, shards)
+        shards.update((shard.shard, shard) for shard in commit.repaired if shard.shard in shards)
+        for removal in commit.removed:
+            if removal.up_to not in runs:
+                raise SectionCorrupt(f"{where}: removes paths of {removal.up_to}, which is no run")
+        return State(
+            commit.sequence,
+            hashlib.sha256(data).hexdigest(),
+            runs,
+            shards,
+            (*base.removals, *commit.removed),
+            base.oldest if commit.oldest is None else commit.oldest,
+        )
 
     @property
     def open_run(self) -> RunRecord | None:
@@ -48,6 +69,13 @@ class State:
     def last_run(self) -> RunRecord | None:
         """The run that was opened last. Shards are added to it alone."""
         return next(reversed(self.runs.values()), None)
+
+    def by_run(self) -> Iterator[tuple[RunRecord, list[ShardRecord]]]:
+        """Runs in the order in which they were opened, each with its shards in the plan's order."""
+        shards: dict[str, list[ShardRecord]] = {run_id: [] for run_id in self.runs}
+        for shard in self.in_order():
+            shards[shard.run_id].append(shard)
+        return ((run, shards[run_id]) for run_id, run in self.runs.items())
 
     def shards_of(self, run_id: str) -> list[ShardRecord]:
         """The shards of one run that count, in the order of the plan."""

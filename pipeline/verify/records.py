@@ -5,12 +5,14 @@ import shlex
 from dataclasses import dataclass, field
 
 from pipeline.archive.archive import Archive
+from pipeline.archive.history import Retained
 from pipeline.archive.state import State
 from pipeline.codec.weights import load_model
 from pipeline.storage import Store
 from schemas.archive import ARCHIVE_JSON, COMMITS, FORMAT_MD, ArchiveHeader, commit_name
-from schemas.commit import Commit, ObjectRecord
+from schemas.commit import FIRST, Commit, ObjectRecord, ShardRecord
 from schemas.errors import FixityError, FormatError, ModelError, NotAnArchive, ObjectMissing
+from schemas.removal import parse_removed
 from schemas.report import Checked, Finding
 
 
@@ -18,11 +20,12 @@ from schemas.report import Checked, Finding
 class Records:
     """What could be read of the records, and everything checked on the way.
 
-    state: built from every sound commit, also where others are damaged. models: ids of the
-    models that load.
+    state: built from every sound commit, also where others are damaged. shards: those of all
+    states that are kept. models: ids of the models that load.
     """
 
     state: State
+    shards: list[ShardRecord] = field(default_factory=list[ShardRecord])
     models: frozenset[str] = frozenset()
     checked: list[Checked] = field(default_factory=list)
 
@@ -39,7 +42,7 @@ def check_records(store: Store) -> Records:
     NotAnArchive if there is neither archive.json nor a commit.
     """
     header, checked = _check_header(store)
-    state, commits = _check_commits(store)
+    state, retained, commits = _check_commits(store)
     if header is None and not commits and not checked[0].findings[0].kind.endswith("damaged"):
         raise NotAnArchive(f"{store.url}: no {ARCHIVE_JSON} there; is this an archive?")
     checked += commits
@@ -47,6 +50,7 @@ def check_records(store: Store) -> Records:
         record = ObjectRecord(FORMAT_MD, -1, header.format_md_sha256)
         checked.append(check_object(store, record, "format-md")[0])
     checked += [check_object(store, run.plan, "plan")[0] for run in state.runs.values()]
+    checked += [_check_removed(store, r.paths) for r in retained.removals.values()]
     models: set[str] = set()
     for record in state.models.values():
         result, data = check_object(store, record, "model")
@@ -56,7 +60,7 @@ def check_records(store: Store) -> Records:
             except (ModelError, FormatError) as error:
                 result = _damaged(store, record.name, "model", str(error))
         checked.append(result)
-    return Records(state, frozenset(models), checked)
+    return Records(state, retained.shards(), frozenset(models), checked)
 
 
 def check_object(store: Store, record: ObjectRecord, kind: str) -> tuple[Checked, bytes | None]:
@@ -72,6 +76,17 @@ def check_object(store: Store, record: ObjectRecord, kind: str) -> tuple[Checked
     if hashlib.sha256(data).hexdigest() != record.sha256:
         return _damaged(store, record.name, kind, "content differs from its digest"), data
     return Checked(record.name), data
+
+
+def _check_removed(store: Store, record: ObjectRecord) -> Checked:
+    checked, data = check_object(store, record, "removed")
+    if data is None or checked.findings:
+        return checked
+    try:
+        parse_removed(record.name, data)
+    except FormatError as error:
+        return _damaged(store, record.name, "removed", str(error))
+    return checked
 
 
 def _damaged(store: Store, name: str, kind: str, detail: str) -> Checked:
@@ -90,18 +105,19 @@ def _check_header(store: Store) -> tuple[ArchiveHeader | None, list[Checked]]:
     return None, [Checked(ARCHIVE_JSON, findings=(found,))]
 
 
-def _check_commits(store: Store) -> tuple[State, list[Checked]]:
-    """Every commit from the first on. Commits only add, so each sound one can be used."""
+def _check_commits(store: Store) -> tuple[State, Retained, list[Checked]]:
+    """Every commit from the first on; each sound one is used, also where others are damaged."""
     present = set(Archive(store, ArchiveHeader("", 1), State()).sequences())
-    state = State()
+    state, retained = State(), Retained()
     checked: list[Checked] = []
     previous: str | None = ""
+    whole = True
     for sequence in range(1, max(present, default=0) + 1):
         name = commit_name(sequence)
         if sequence not in present:
             gone = Finding("commit-missing", name, "is gone", copy_back(store, name))
             checked.append(Checked(name, findings=(gone,)))
-            previous = None
+            previous, whole = None, False
             continue
         data = store.get(name)
         digest = hashlib.sha256(data).hexdigest()
@@ -109,24 +125,47 @@ def _check_commits(store: Store) -> tuple[State, list[Checked]]:
             commit = Commit.parse(sequence, data)
         except (FormatError, FixityError) as error:
             checked.append(_damaged(store, name, "commit", str(error)))
-            previous = None
+            previous, whole = None, False
             continue
-        runs = state.runs | {run.run_id: run for run in commit.runs}
-        shards = state.shards | {shard.shard: shard for shard in commit.shards}
-        detail = _contradiction(commit, state, previous)
+        expected = _expected(commit, state)
+        detail = _contradiction(commit, expected, previous)
+        if whole and commit.checkpoint:
+            detail = detail or _left_out(commit, state, expected)
         checked.append(_damaged(store, name, "commit", detail) if detail else Checked(name))
-        state = State(sequence, digest, runs, shards)
+        runs = state.runs | {run.run_id: run for run in commit.runs}
+        shards = expected | {shard.shard: shard for shard in commit.shards}
+        kept = () if commit.checkpoint else state.removals
+        oldest = max(state.oldest, commit.oldest or FIRST)
+        state = State(sequence, digest, runs, shards, (*kept, *commit.removed), oldest)
+        retained.note(commit)
         previous = digest
-    return state, checked
+    return state, retained, checked
 
 
-def _contradiction(commit: Commit, before: State, previous: str | None) -> str | None:
+def _expected(commit: Commit, before: State) -> dict[str, ShardRecord]:
+    """The shards that must count after a commit, beside those that it adds."""
+    shards = {name: s for name, s in before.shards.items() if name not in commit.dropped}
+    return shards | {s.shard: s for s in commit.repaired if s.shard in shards}
+
+
+def _contradiction(
+    commit: Commit, expected: dict[str, ShardRecord], previous: str | None
+) -> str | None:
     """In what a commit contradicts the ones before it; previous is None if that is not sound."""
     if previous is not None and commit.previous != previous:
         return f"does not follow {COMMITS}/ as found: the commit before was replaced"
     for shard in commit.shards:
-        if before.shards.get(shard.shard, shard) != shard:
+        if expected.get(shard.shard, shard) != shard:
             return f"names other objects for shard {shard.shard} than an earlier commit"
-    if commit.checkpoint and before.shards.keys() - {shard.shard for shard in commit.shards}:
+    return None
+
+
+def _left_out(commit: Commit, before: State, expected: dict[str, ShardRecord]) -> str | None:
+    """What a checkpoint does not repeat of the commits before it, all of which are sound."""
+    if expected.keys() - {shard.shard for shard in commit.shards}:
         return "a checkpoint that leaves out shards of earlier commits"
+    if set(before.removals) - set(commit.removed):
+        return "a checkpoint that leaves out removals of earlier commits"
+    if (commit.oldest or FIRST) < before.oldest:
+        return "keeps states that an earlier commit gave up"
     return None

@@ -5,6 +5,7 @@ through libjxl.
 """
 
 import hashlib
+import io
 import json
 import re
 import struct
@@ -30,30 +31,62 @@ def canonical(value: Any) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":")).encode("ascii")
 
 
-def unsealed(data: bytes, kind: str) -> dict[str, Any]:
+def unsealed(data: bytes, kind: str, *versions: int) -> dict[str, Any]:
     value = json.loads(data)
     assert canonical(value) == data
     seal = value.pop("sha256")
     assert seal == sha256(canonical(value))
-    assert (value["format"], value["version"]) == (kind, 1)
+    assert value["format"] == kind
+    assert value["version"] in versions
     return value
 
 
-def shards(root: Path) -> list[dict[str, Any]]:
+class State:
+    """What counts after a commit: run ids in order, shards by name, removals."""
+
+    def __init__(self, root: Path, at: int | None = None) -> None:
+        header = unsealed((root / "archive.json").read_bytes(), "seec-archive", 1)
+        assert header["format_md_sha256"] == sha256((root / "FORMAT.md").read_bytes())
+        last = max(int(path.stem) for path in (root / "commits").iterdir())
+        at = last if at is None else at
+        self.runs: list[str] = []
+        self.shards: dict[str, dict[str, Any]] = {}
+        self.removed: list[dict[str, Any]] = []
+        before = None
+        for sequence in range(max(1, at - at % header["checkpoint_every"]), last + 1):
+            data = (root / f"commits/{sequence:010d}.json").read_bytes()
+            commit = unsealed(data, "seec-commit", 1, 2)
+            assert commit["sequence"] == sequence
+            assert before is None or commit["previous"] == before
+            before = sha256(data)
+            if sequence <= at:
+                self._apply(commit)
+            for shard in commit.get("repaired", []):
+                if shard["shard"] in self.shards:
+                    self.shards[shard["shard"]] = shard
+
+    def _apply(self, commit: dict[str, Any]) -> None:
+        if not commit["checkpoint"]:
+            for name in commit.get("dropped", []):
+                del self.shards[name]
+        self.runs += [run["run_id"] for run in commit["runs"]]
+        self.shards |= {shard["shard"]: shard for shard in commit["shards"]}
+        self.removed += commit.get("removed", [])
+
+    def vanished(self, root: Path, run: str) -> set[str]:
+        """Paths whose rows in this run do not count."""
+        paths: set[str] = set()
+        for removal in self.removed:
+            if self.runs.index(run) <= self.runs.index(removal["up_to"]):
+                data = (root / removal["paths"]["name"]).read_bytes()
+                assert sha256(data) == removal["paths"]["sha256"]
+                paths |= set(pq.read_table(io.BytesIO(data))["path"].to_pylist())
+        return paths
+
+
+def shards(root: Path, at: int | None = None) -> list[dict[str, Any]]:
     """All shards that count, by name."""
-    header = unsealed((root / "archive.json").read_bytes(), "seec-archive")
-    assert header["format_md_sha256"] == sha256((root / "FORMAT.md").read_bytes())
-    last = max(int(path.stem) for path in (root / "commits").iterdir())
-    every = header["checkpoint_every"]
-    found: dict[str, dict[str, Any]] = {}
-    before = None
-    for sequence in range(max(1, last - last % every), last + 1):
-        data = (root / f"commits/{sequence:010d}.json").read_bytes()
-        commit = unsealed(data, "seec-commit")
-        assert commit["sequence"] == sequence
-        assert before is None or commit["previous"] == before
-        found |= {shard["shard"]: shard for shard in commit["shards"]}
-        before = sha256(data)
+    found = State(root, at).shards
     return [found[name] for name in sorted(found)]
 
 
@@ -67,6 +100,10 @@ def digest(root: Path) -> str:
     return sha256(lines.encode())
 
 
+def run_of(shard: dict[str, Any]) -> str:
+    return shard["shard"].rpartition("/")[0]
+
+
 def path_bytes(text: str) -> bytes:
     pieces = re.split(r"(\\\\|\\x[0-9a-f]{2})", text)
     undo = {"\\\\": b"\\"}
@@ -76,14 +113,18 @@ def path_bytes(text: str) -> bytes:
     )
 
 
-def restored(root: Path, decode: Decode) -> Iterator[tuple[bytes, bytes]]:
+def restored(root: Path, decode: Decode, at: int | None = None) -> Iterator[tuple[bytes, bytes]]:
     """Name and bytes of every file; a later run's comes after an earlier one's."""
-    for shard in shards(root):
+    state = State(root, at)
+    for shard in sorted(state.shards.values(), key=lambda s: state.runs.index(run_of(s))):
+        vanished = state.vanished(root, run_of(shard))
         manifest = root / shard["manifest"]["name"]
         assert sha256(manifest.read_bytes()) == shard["manifest"]["sha256"]
         blob = (root / shard["blob"]["name"]).read_bytes()
         assert sha256(blob) == shard["blob"]["sha256"]
         for row in pq.read_table(manifest).to_pylist():
+            if row["path"] in vanished:
+                continue
             version = 3 if row["codec"] == "jpegxl-jpeg" else 1
             assert row["schema_version"] == (version if row.get("background_error") is None else 2)
             payload = blob[row["offset"] : row["offset"] + row["length"]]

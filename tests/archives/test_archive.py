@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.archive import Archive, State
-from pipeline.archive.planning import cut_shards, new_files
+from pipeline.archive.planning import Seen, cut_shards, new_files
 from pipeline.archive.runs import missing_shards, open_run
 from pipeline.archive.shard import payloads, write_shard
 from pipeline.routes.choose import draft_stored, settle
@@ -229,5 +229,5 @@ def test_plans_cut_by_number_and_by_size():
 
 def test_only_new_changed_and_retried_files_are_planned():
     listing = [SourceFile(name, 1, 5) for name in "abcd"]
-    seen = {"a": (1, 5), "b": (1, 4), "d": (1, 5)}
+    seen = {"a": Seen(1, 5, ""), "b": Seen(1, 4, ""), "d": Seen(1, 5, "")}
     assert [file.path for file in new_files(listing, seen, {"d"})] == ["b", "c", "d"]

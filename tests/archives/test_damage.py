@@ -21,7 +21,7 @@ def findings(root: Path) -> list[Finding]:
     store = Store(str(root))
     records = check_records(store)
     checked = list(records.checked)
-    for shard in records.state.in_order():
+    for shard in records.shards:
         checked += check_shard(store, shard).checked
     return [finding for item in checked for finding in item.findings]
 

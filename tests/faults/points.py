@@ -184,7 +184,7 @@ def archive(
     settings = archive_job.Settings(
         str(source), str(root), model=MODEL, shard_files=2, new_plan=new_plan
     )
-    return _in_child(_archive, settings, root, kill_at)
+    return _in_child(archive_in_process, settings, root, kill_at)
 
 
 def gc(root: Path, kill_at: int | None = None) -> tuple[int, list[str]]:
@@ -193,7 +193,8 @@ def gc(root: Path, kill_at: int | None = None) -> tuple[int, list[str]]:
     return _in_child(gc_job.run, settings, root, kill_at)
 
 
-def _archive(settings: archive_job.Settings) -> archive_job.ArchiveSummary:
+def archive_in_process(settings: archive_job.Settings) -> archive_job.ArchiveSummary:
+    """`seec archive` without Ray; archives that it creates have a checkpoint every few commits."""
     with (
         patch.object(archive_job, "ArchivingRun", InProcess),
         patch.object(archive_job, "cluster", _NoCluster),

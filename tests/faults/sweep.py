@@ -106,7 +106,7 @@ def findings(root: Path) -> list[str]:
     models = {run.model.name: store.get(run.model.name) for run in records.state.runs.values()}
     loaded = {model.id: model for model in map(load_model, models.values())}
     checked = list(records.checked)
-    for shard in records.state.in_order():
+    for shard in records.shards:
         check = check_shard(store, shard)
         checked += [*check.checked, check_images(store, shard.blob.name, check.sound, loaded)]
     return [f"{item.object}: {found.kind}" for item in checked for found in item.findings]

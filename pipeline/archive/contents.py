@@ -1,0 +1,67 @@
+"""Which files of a source hold what the archive has of them, by their bytes and not their times."""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+from pipeline.archive.planning import Seen
+from pipeline.storage import Source
+from schemas.errors import SeecError
+from schemas.names import unescape
+from schemas.plan import SourceFile
+
+_THREADS = 8  # stores answer slowly and digests let go of the interpreter
+_FILES_AT_ONCE = 1024
+_READ_SIZE_BYTES = 8 << 20
+
+
+def comparable(listing: Iterable[SourceFile], seen: Mapping[str, Seen]) -> list[SourceFile]:
+    """The files that are as large as what was archived of them: those only reading can tell."""
+    return [
+        file
+        for file in listing
+        if file.problem is None
+        and (known := seen.get(file.path)) is not None
+        and known.digest is not None
+        and known.size_bytes == file.size_bytes
+    ]
+
+
+def same_contents(
+    source: Source,
+    files: Iterable[SourceFile],
+    seen: Mapping[str, Seen],
+    on_file: Callable[[], None] = lambda: None,
+) -> set[str]:
+    """Paths of the files whose bytes have the digest in `seen`; reads all of them.
+
+    on_file: told of each that was read. One that cannot be read is none of them.
+    """
+    same: set[str] = set()
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for some in _batches(files):
+            digests = pool.map(partial(_digest, source), some)
+            for file, digest in zip(some, digests, strict=True):
+                if digest is not None and digest == seen[file.path].digest:
+                    same.add(file.path)
+                on_file()
+    return same
+
+
+def _digest(source: Source, file: SourceFile) -> bytes | None:
+    name, hasher = os.fsdecode(unescape(file.path)), hashlib.sha256()
+    try:
+        for start in range(0, file.size_bytes, _READ_SIZE_BYTES):
+            length = min(_READ_SIZE_BYTES, file.size_bytes - start)
+            hasher.update(source.store.get_range(name, start, length))
+    except SeecError:
+        return None
+    return hasher.digest()
+
+
+def _batches(files: Iterable[SourceFile]) -> Iterator[list[SourceFile]]:
+    rest = list(files)
+    for start in range(0, len(rest), _FILES_AT_ONCE):
+        yield rest[start : start + _FILES_AT_ONCE]

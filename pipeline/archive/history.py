@@ -1,0 +1,91 @@
+"""All commits of an archive: what each one changed, and what is needed for the states kept."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pipeline.archive.archive import Archive
+from pipeline.archive.state import State
+from schemas.commit import FIRST, Commit, RemovalRecord, RunRecord, ShardRecord
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one commit changed, whether it is a checkpoint or not."""
+
+    sequence: int
+    runs: tuple[RunRecord, ...]
+    shards: tuple[ShardRecord, ...]
+    removed: tuple[RemovalRecord, ...]
+    dropped: tuple[str, ...]
+    repaired: tuple[ShardRecord, ...]
+    oldest: int
+
+    @classmethod
+    def of(cls, commit: Commit, before: State) -> "Step":
+        """before: the state that it changed."""
+        return cls(
+            sequence=commit.sequence,
+            runs=tuple(run for run in commit.runs if run.run_id not in before.runs),
+            shards=tuple(s for s in commit.shards if s.shard not in before.shards),
+            removed=tuple(r for r in commit.removed if r not in before.removals),
+            dropped=commit.dropped,
+            repaired=commit.repaired,
+            oldest=before.oldest if commit.oldest is None else commit.oldest,
+        )
+
+
+class Retained:
+    """The shards of all states that are kept, as they are repaired by now."""
+
+    def __init__(self) -> None:
+        self.runs: dict[str, RunRecord] = {}
+        self.removals: dict[str, RemovalRecord] = {}
+        self.oldest = FIRST
+        self._records: dict[str, ShardRecord] = {}
+        self._dropped_by: dict[str, int] = {}
+
+    def note(self, commit: Commit) -> None:
+        """Take in the next commit."""
+        self.runs.update((run.run_id, run) for run in commit.runs)
+        self.removals.update((removal.paths.name, removal) for removal in commit.removed)
+        self._records.update((s.shard, s) for s in (*commit.shards, *commit.repaired))
+        self._dropped_by.update((name, commit.sequence) for name in commit.dropped)
+        self.oldest = max(self.oldest, commit.oldest or FIRST)
+
+    def shards(self) -> list[ShardRecord]:
+        """By name."""
+        return [
+            self._records[name]
+            for name in sorted(self._records)
+            if self._dropped_by.get(name, self.oldest + 1) > self.oldest
+        ]
+
+    def names(self) -> set[str]:
+        """Names of all objects that these states need."""
+        runs = {name for run in self.runs.values() for name in (run.plan.name, run.model.name)}
+        parts = {record.name for shard in self.shards() for record in shard.objects}
+        return runs | parts | self.removals.keys()
+
+
+class History:
+    """All commits from the first: what counts now, and all that the states kept need."""
+
+    def __init__(self, archive: Archive) -> None:
+        self._archive = archive
+        self.state = State()
+        self.retained = Retained()
+
+    def refresh(self) -> None:
+        """Read what was committed since. FormatError or FixityError if one is damaged or gone."""
+        for _ in self.steps():
+            pass
+
+    def steps(self) -> Iterator[Step]:
+        """Read what was committed since, and tell what each commit changed."""
+        last = max(self._archive.sequences(), default=0)
+        start = max(self.state.sequence + 1, FIRST)
+        for commit, data in self._archive.commits(start, last):
+            step = Step.of(commit, self.state)
+            self.state = self.state.apply(commit, data)
+            self.retained.note(commit)
+            yield step

@@ -1,0 +1,23 @@
+"""A list of paths that vanished from their source: a Parquet table with one column, sorted."""
+
+from collections.abc import Iterable
+from itertools import pairwise
+
+from schemas import tables
+from schemas.errors import SectionCorrupt
+from schemas.tables import Column
+
+REMOVED_COLUMNS = (Column("path", "string"),)
+
+
+def serialise_removed(paths: Iterable[str]) -> bytes:
+    """The bytes of a list of paths, text by `schemas.names`, in any order."""
+    return tables.serialise(REMOVED_COLUMNS, [{"path": path} for path in sorted(paths)])
+
+
+def parse_removed(name: str, data: bytes) -> list[str]:
+    """The paths; SectionCorrupt if the bytes are no such list, or it is not sorted."""
+    paths = [row["path"] for row in tables.parse(name, data, REMOVED_COLUMNS)]
+    if any(one >= other for one, other in pairwise(paths)):
+        raise SectionCorrupt(f"{name}: paths are not sorted")
+    return paths

@@ -1,0 +1,239 @@
+"""What a path was at each commit is kept, also when it changed or vanished."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from jobs import archive as archive_job
+from jobs import gc as gc_job
+from jobs import ls
+from jobs.interface import ExitCode
+from pipeline.archive import Archive
+from pipeline.archive.gc import Survey, survey
+from pipeline.storage import Store
+from schemas.commit import CHANGING_VERSION, VERSION, Commit
+from schemas.errors import StorageError, UnknownCommit
+from tests.archives.life import archive, findings, opened, put_files, texts
+from tests.archives.plain_reader import digest, restored
+from tests.faults.points import CHECKPOINT_EVERY
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    put_files(tmp_path / "source", a="one", b="two", c="three")
+    return tmp_path / "source"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "archive"
+
+
+def last(root: Path) -> int:
+    return opened(root).state.sequence
+
+
+def plain(root: Path) -> dict[str, str]:
+    def no_images(*_: bytes) -> Any:
+        raise AssertionError
+
+    return {
+        name.decode().removesuffix(".txt"): data.decode()
+        for name, data in restored(root, no_images)
+    }
+
+
+def call(root: Path, *options: str) -> Result:
+    return CliRunner().invoke(ls.main, [str(root), *options])
+
+
+def test_each_commit_shows_what_was_archived_by_then(source: Path, root: Path):
+    archive(source, root)
+    first = last(root)
+    put_files(source, b="two, later", d="four")
+    archive(source, root)
+    assert texts(root, first) == {"a": "one", "b": "two", "c": "three"}
+    assert texts(root, 2) == {"a": "one", "b": "two"}
+    assert texts(root, 1) == {}
+    now = {"a": "one", "b": "two, later", "c": "three", "d": "four"}
+    assert texts(root, last(root)) == texts(root) == plain(root) == now
+
+
+def test_what_vanished_is_kept_unless_told_otherwise(source: Path, root: Path):
+    archive(source, root)
+    (source / "a.txt").unlink()
+    assert archive(source, root).files_removed == 0
+    assert set(texts(root)) == set("abc")
+    before = last(root)
+    assert archive(source, root, prune_missing=True).files_removed == 1
+    assert last(root) == before + 1
+    assert texts(root) == plain(root) == {"b": "two", "c": "three"}
+    assert set(texts(root, before)) == set("abc")
+    assert archive(source, root, prune_missing=True).files_removed == 0
+    assert last(root) == before + 1
+
+
+def test_what_comes_back_counts_again_and_can_vanish_again(source: Path, root: Path):
+    archive(source, root)
+    path = source / "a.txt"
+    status = path.stat()
+    path.unlink()
+    archive(source, root, prune_missing=True)
+    path.write_text("one")
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert archive(source, root).files_added == 1
+    assert set(texts(root)) == set(plain(root)) == set("abc")
+    path.unlink()
+    archive(source, root, prune_missing=True)
+    assert set(texts(root)) == set(plain(root)) == set("bc")
+    assert findings(root) == []
+
+
+def test_new_files_and_vanished_ones_are_one_commit(source: Path, root: Path):
+    archive(source, root)
+    before = last(root)
+    (source / "a.txt").unlink()
+    put_files(source, d="four")
+    summary = archive(source, root, prune_missing=True)
+    assert (summary.files_added, summary.files_removed) == (1, 1)
+    assert last(root) == before + 2
+    assert set(texts(root, before + 1)) == set("bc")
+    assert set(texts(root)) == set(plain(root)) == set("bcd")
+
+
+def test_a_checkpoint_repeats_removals(source: Path, root: Path):
+    archive(source, root)
+    (source / "a.txt").unlink()
+    archive(source, root, prune_missing=True)
+    for index in range(2 * CHECKPOINT_EVERY):
+        put_files(source, **{f"more{index}": "x"})
+        archive(source, root)
+        assert "a" not in texts(root)
+    assert plain(root) == texts(root)
+    assert digest(root) == opened(root).digest()
+    assert findings(root) == []
+    assert survey(Store(str(root)), 0) == Survey()
+
+
+def test_only_what_came_from_this_source_can_vanish_from_it(
+    source: Path, root: Path, tmp_path: Path
+):
+    archive(source, root)
+    put_files(tmp_path / "other", z="last")
+    summary = archive(tmp_path / "other", root, prune_missing=True)
+    assert (summary.files_added, summary.files_removed) == (1, 0)
+    assert set(texts(root)) == set("abcz")
+
+
+def test_an_empty_source_removes_nothing(source: Path, root: Path):
+    archive(source, root)
+    for path in source.iterdir():
+        path.unlink()
+    with pytest.raises(StorageError, match="mounted"):
+        archive(source, root, prune_missing=True)
+    assert set(texts(root)) == set("abc")
+
+
+def test_a_run_that_is_given_up_cannot_bring_back_what_vanished(
+    source: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+):
+    archive(source, root)
+    (source / "a.txt").unlink()
+    put_files(source, d="four")
+    with monkeypatch.context() as patch:
+        patch.setattr(archive_job, "_carry_out", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            archive(source, root)
+    given_up = opened(root).state.open_run
+    (source / "d.txt").unlink()
+    archive(source, root, prune_missing=True, new_plan=True)
+    assert opened(root).state.last_run != given_up
+    assert opened(root).state.open_run is None
+    assert set(texts(root)) == set("bc")
+
+
+def interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_file_in_quarantine_that_vanished_is_not_in_quarantine(source: Path, root: Path):
+    (source / "broken.txt").symlink_to("nothing")
+    assert archive(source, root).quarantined_now == 1
+    (source / "broken.txt").unlink()
+    assert archive(source, root).quarantined_now == 1
+    summary = archive(source, root, prune_missing=True)
+    assert (summary.files_removed, summary.quarantined_now) == (1, 0)
+    assert "broken" not in call(root, "--quarantine").stdout
+
+
+def test_a_file_that_was_read_in_the_end_is_not_listed_in_quarantine(source: Path, root: Path):
+    (source / "broken.txt").symlink_to("nothing")
+    archive(source, root)
+    assert "broken.txt" in call(root, "--quarantine").stdout
+    (source / "broken.txt").unlink()
+    put_files(source, broken="mended")
+    archive(source, root)
+    assert "broken.txt" not in call(root, "--quarantine").stdout
+
+
+def test_contents_are_compared_where_asked_for(source: Path, root: Path):
+    archive(source, root)
+    status = (source / "a.txt").stat()
+    (source / "a.txt").write_text("eno")
+    os.utime(source / "a.txt", ns=(status.st_atime_ns, status.st_mtime_ns))
+    os.utime(source / "b.txt", ns=(0, 0))
+    assert archive(source, root, check_content=True).files_added == 1
+    assert texts(root)["a"] == "eno"
+    assert archive(source, root, check_content=True).files_added == 0
+    assert archive(source, root).files_added == 1  # the time of b is not what was archived
+
+
+def test_commits_without_changes_are_as_earlier_releases_wrote_them(source: Path, root: Path):
+    archive(source, root)
+    (source / "a.txt").unlink()
+    archive(source, root, prune_missing=True)
+    archived = opened(root)
+    versions = [json.loads(data)["version"] for _, data in archived.commits(1, last(root))]
+    assert versions == [VERSION] * (last(root) - 1) + [CHANGING_VERSION]
+    for commit, data in archived.commits(1, last(root)):
+        assert Commit.parse(commit.sequence, data).serialise() == data
+
+
+@pytest.mark.parametrize("at", [0, 99])
+def test_a_commit_that_is_none_is_wrong_use(source: Path, root: Path, at: int):
+    archive(source, root)
+    with pytest.raises(UnknownCommit, match=f"commit {at} "):
+        opened(root).at(at)
+    assert call(root, "--at", str(at)).exit_code == ExitCode.USAGE
+
+
+def test_the_listing_of_commits_says_what_each_changed(source: Path, root: Path):
+    archive(source, root)
+    (source / "a.txt").unlink()
+    archive(source, root, prune_missing=True)
+    lines = call(root, "--commits").stdout.splitlines()
+    assert len(lines) == last(root)
+    assert "opened: 3 files of" in lines[0]
+    assert "2 files in 1 shards" in lines[1]
+    assert lines[-1].endswith("1 files removed")
+    value = json.loads(call(root, "--commits", "--json").stdout)
+    assert [item["removed"] for item in value["commits"]] == [0, 0, 0, 1]
+    listed = json.loads(call(root, "--at", "2", "--json").stdout)
+    assert [item["path"] for item in listed["files"]] == ["a.txt", "b.txt"]
+    assert call(root, "--commits", "--at", "2").exit_code == ExitCode.USAGE
+
+
+def test_gc_keeps_lists_of_removed_paths_and_takes_others(source: Path, root: Path):
+    archive(source, root)
+    (source / "a.txt").unlink()
+    archive(source, root, prune_missing=True)
+    litter = root / "removed" / f"{'0' * 64}.parquet"
+    litter.write_bytes(b"left by a crash")
+    gc_job.run(gc_job.Settings(str(root), delete=True, older_than_s=0))
+    assert not litter.exists()
+    assert set(texts(root)) == set("bc")
+    assert Archive.open(Store(str(root))).state.removals
