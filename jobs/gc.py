@@ -1,6 +1,5 @@
 """Remove what interrupted runs left in an archive: `python -m jobs.gc ARCHIVE --delete`."""
 
-import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -8,11 +7,11 @@ from typing import Any
 import click
 
 from jobs.interface import ExitCode, command, progress
+from jobs.options import SECONDS, Duration
 from pipeline.archive.gc import Leftover, remove, survey
 from pipeline.storage import Store
 
-_SECONDS = {"d": 86_400, "h": 3600, "m": 60, "s": 1}
-DAY_S = float(_SECONDS["d"])
+DAY_S = float(SECONDS["d"])
 
 
 @dataclass(frozen=True)
@@ -118,29 +117,10 @@ def _age(age_s: float | None) -> str:
     """Rounded down, in the largest unit of which there is one."""
     if age_s is None:
         return "?"
-    for unit, seconds in _SECONDS.items():
+    for unit, seconds in SECONDS.items():
         if age_s >= seconds:
             return f"{age_s // seconds:.0f} {unit}"
     return "0 s"
-
-
-class _Duration(click.ParamType[float]):
-    """A number and a unit, or 0; seconds."""
-
-    name = "DURATION"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        text = str(value)
-        unit = _SECONDS.get(text[-1:], 0 if text == "0" else None)
-        try:
-            number = float(text[:-1] or "0")
-        except ValueError:
-            number = math.nan
-        if unit is None or not 0 <= number < math.inf:
-            self.fail(f"{text!r} is not 0, nor a number and one of s, m, h, d", param, ctx)
-        return number * unit
 
 
 @command(
@@ -156,7 +136,7 @@ class _Duration(click.ParamType[float]):
 @click.option(
     "--older-than",
     "older_than_s",
-    type=_Duration(),
+    type=Duration(),
     default="24h",
     help="What is younger stays: a number and s, m, h or d. 0 only while nothing is writing.",
 )

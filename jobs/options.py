@@ -1,5 +1,6 @@
 """Options that several commands take."""
 
+import math
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,6 +12,7 @@ from pipeline.segmentation import check_name
 from schemas.loss import MAX_BACKGROUND_ERROR, SKIP
 
 F = TypeVar("F", bound=Callable[..., Any])
+SECONDS = {"d": 86_400, "h": 3600, "m": 60, "s": 1}
 
 include_option = click.option(
     "--include",
@@ -71,6 +73,60 @@ class _BackgroundError(click.ParamType[int]):
         if not str(value).isdecimal() or not 1 <= int(value) <= MAX_BACKGROUND_ERROR:
             self.fail(f"{value!r} is neither 1 to {MAX_BACKGROUND_ERROR} nor skip", param, ctx)
         return int(value)
+
+
+class Duration(click.ParamType[float]):
+    """A number and a unit, or 0; seconds."""
+
+    name = "DURATION"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Wrong use if it is no duration."""
+        text = str(value)
+        unit = SECONDS.get(text[-1:], 0 if text == "0" else None)
+        try:
+            number = float(text[:-1] or "0")
+        except ValueError:
+            number = math.nan
+        if unit is None or not 0 <= number < math.inf:
+            self.fail(f"{text!r} is not 0, nor a number and one of s, m, h, d", param, ctx)
+        return number * unit
+
+
+class Percentage(click.ParamType[float]):
+    """More than 0 % and at most 100 %; a fraction."""
+
+    name = "PERCENT"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Wrong use if it is no percentage."""
+        text = str(value)
+        try:
+            number = float(text.removesuffix("%"))
+        except ValueError:
+            number = math.nan
+        if not text.endswith("%") or not 0 < number <= 100:
+            self.fail(f"{text!r} is no percentage, such as 1% or 0.5%", param, ctx)
+        return number / 100
+
+
+class Part(click.ParamType[tuple[int, int]]):
+    """K/N: part K of N, from 1."""
+
+    name = "K/N"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        """Wrong use if it is no such part."""
+        first, _, second = str(value).partition("/")
+        if not (first + second).isdecimal() or not 1 <= int(first or 0) <= int(second or 0):
+            self.fail(f"{value!r} is not like 3/7", param, ctx)
+        return int(first), int(second)
 
 
 def region_options(metavar: str, help_text: str) -> Callable[[F], F]:

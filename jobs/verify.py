@@ -1,5 +1,7 @@
 """Prove that an archive still holds what was put into it: `python -m jobs.verify ARCHIVE`."""
 
+import math
+import random
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -9,37 +11,61 @@ from typing import Any
 import click
 
 from jobs.interface import ExitCode, command, progress
-from jobs.options import ray_options
+from jobs.options import Duration, Part, Percentage, ray_options
+from pipeline.archive import Archive
 from pipeline.stages.cluster import cluster
-from pipeline.stages.verifying import DECODE, MODES, Scope, verify_shards
+from pipeline.stages.verifying import CHECKSUM, DECODE, MODES, SAMPLE, Scope, verify_shards
 from pipeline.storage import Store
-from pipeline.verify.records import check_records
+from pipeline.verify.choose import not_in, oldest_first, share, subset
+from pipeline.verify.records import Records, check_records
+from pipeline.verify.reports import last_verified, report_name
+from schemas.commit import ShardRecord
 from schemas.errors import StorageError
 from schemas.report import Checked, Finding, serialise_findings
 
 _SHOWN = 20
 
 
+# What a report of a mode says is as good as what another one would.
+_AS_GOOD = {CHECKSUM: MODES, SAMPLE: (SAMPLE, DECODE), DECODE: (DECODE,)}
+
+
 @dataclass(frozen=True)
 class Settings:
-    """What to verify and how thoroughly. fraction: of each kind of image, for mode `sample`."""
+    """What to verify and how thoroughly.
+
+    fraction: of each kind of image, for mode `sample`. subset: part K of N, from 1. sample: a
+    fraction of the shards. seed: what both samples are drawn with; None draws anew. since: only
+    what was added after this commit. max_duration_s: no shard is begun after that time.
+    """
 
     archive: str
     mode: str = DECODE
     fraction: float = 0.05
-    seed: int = 0
+    subset: tuple[int, int] | None = None
+    sample: float | None = None
+    since: int | None = None
+    max_duration_s: float | None = None
+    seed: int | None = None
     ray_address: str | None = None
     cpus: int | None = None
 
 
 @dataclass(frozen=True)
 class VerifySummary:
-    """What was checked and what was found; report is the object with all of it, if written."""
+    """What was checked and what was found; report is the object with all of it, if written.
+
+    shards: how many were to be checked, shards_left: how many of them time did not allow. seed:
+    what samples were drawn with.
+    """
 
     archive: str
     mode: str
+    seed: int
     digest: str
     objects: int
+    shards: int
+    shards_left: int
     images: int
     images_decoded: int
     images_lossy: int
@@ -69,6 +95,11 @@ class VerifySummary:
             f"{verdict}: {self.objects} objects and {self.images} images checked, "
             f"{self.images_decoded} decoded, in {self.seconds:.0f} s"
         )
+        if self.shards_left:
+            yield (
+                f"{self.shards_left} of {self.shards} shards are left: the same command goes on "
+                "with those that were verified longest ago"
+            )
         if self.images_lossy:
             yield f"{self.images_lossy} images have a lossy background, as they were archived"
         yield f"report {self.report}" if self.report else "no report: the archive is read-only"
@@ -78,28 +109,35 @@ class VerifySummary:
 def run(settings: Settings) -> VerifySummary:
     """Check records, then shards, then images; keep going after a finding; write a report.
 
-    Raises NotAnArchive, or StorageError if the store does not answer.
+    Raises NotAnArchive, UnknownCommit, or StorageError if the store does not answer.
     """
     start = time.monotonic()
+    seed = random.randrange(1 << 31) if settings.seed is None else settings.seed
     store = Store(settings.archive)
     records = check_records(store)
     checked = {item.object: item for item in records.checked}
-    shards = records.shards
-    scope = Scope(settings.mode, settings.fraction, settings.seed)
+    shards = _choose(store, settings, records, seed)
+    scope = Scope(settings.mode, settings.fraction, seed)
+    end = start + (math.inf if settings.max_duration_s is None else settings.max_duration_s)
+    begun: list[ShardRecord] = []
     if shards:
         total = sum(shard.files for shard in shards)
         with (
             progress("verify", total, "images") as shown,
             cluster(settings.ray_address, settings.cpus) as placement,
         ):
-            for item in verify_shards(store, shards, scope, records.models, placement.cpus):
+            until = _until(end, shards, begun)
+            for item in verify_shards(store, until, scope, records.models, placement.cpus):
                 checked[item.object] = checked.get(item.object, Checked(item.object)) + item
                 shown.advance(item.decoded if settings.mode == DECODE else item.images)
     return VerifySummary(
         archive=store.url,
         mode=settings.mode,
+        seed=seed,
         digest=records.state.digest(),
         objects=len(checked),
+        shards=len(shards),
+        shards_left=len(shards) - len(begun),
         images=sum(item.images for item in checked.values()),
         images_decoded=sum(item.decoded for item in checked.values()),
         images_lossy=sum(item.lossy for item in checked.values()),
@@ -109,9 +147,34 @@ def run(settings: Settings) -> VerifySummary:
     )
 
 
+def _choose(store: Store, settings: Settings, records: Records, seed: int) -> list[ShardRecord]:
+    """The shards to check, in the order in which to check them."""
+    shards = records.shards
+    if settings.since is not None:
+        shards = not_in(shards, Archive.open(store).at(settings.since).state.shards)
+    if settings.subset is not None:
+        shards = subset(shards, *settings.subset)
+    if settings.sample is not None and shards:
+        shards = share(shards, settings.sample, seed)
+    if settings.max_duration_s is not None:
+        blobs = (shard.blob.name for shard in shards)
+        shards = oldest_first(shards, last_verified(store, _AS_GOOD[settings.mode], blobs))
+    return shards
+
+
+def _until(
+    end: float, shards: list[ShardRecord], begun: list[ShardRecord]
+) -> Iterator[ShardRecord]:
+    """The shards whose turn comes before the time is over, at least one; notes them in `begun`."""
+    for shard in shards:
+        if begun and time.monotonic() >= end:
+            return
+        begun.append(shard)
+        yield shard
+
+
 def _write_report(store: Store, mode: str, checked: list[Checked]) -> str | None:
-    moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-    name = f"reports/verify-{moment}-{mode}.parquet"
+    name = report_name(datetime.now(UTC), mode)
     try:
         store.put_new(name, serialise_findings(checked))
     except StorageError:
@@ -123,7 +186,9 @@ def _write_report(store: Store, mode: str, checked: list[Checked]) -> str | None
     "verify",
     examples=[
         "seec verify photos.seec-archive",
+        "seec verify photos.seec-archive --max-duration 20m",
         "seec verify s3://bucket/archive --mode sample --fraction 0.01",
+        "seec verify s3://bucket/archive --subset 3/7",
     ],
 )
 @click.argument("archive")
@@ -139,11 +204,33 @@ def _write_report(store: Store, mode: str, checked: list[Checked]) -> str | None
     default=0.05,
     help="Images that mode sample decodes, of each kind in each shard.",
 )
-@click.option("--seed", type=int, default=0, help="Which images mode sample picks.")
+@click.option(
+    "--subset",
+    type=Part(),
+    help="Part K of N, always the same one: 1/7 to 7/7 together are everything.",
+)
+@click.option("--sample", type=Percentage(), help="Only this share of the shards, such as 1%.")
+@click.option(
+    "--since",
+    type=click.IntRange(min=1),
+    metavar="COMMIT",
+    help="Only what was added after this commit.",
+)
+@click.option(
+    "--max-duration",
+    "max_duration_s",
+    type=Duration(),
+    help="Begin no shard after this time, such as 20m. What was verified longest ago comes first, "
+    "by the reports in the archive.",
+)
+@click.option(
+    "--seed", type=int, help="What --sample and mode sample draw with. [default: drawn anew]"
+)
 @ray_options
 def main(**options: Any) -> VerifySummary:
     """Check ARCHIVE against its own records, with its own models.
 
+    Commits, plans and models are always checked; which shards are is for the options to say.
     Names each damaged object, the images it affects and what to do next, and writes a report
     into the archive.
     """

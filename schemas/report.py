@@ -1,7 +1,7 @@
 """Reports: what a verification found, and what a run spent. No digest covers them."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from schemas import tables
 from schemas.tables import Column, Record
@@ -110,6 +110,22 @@ def serialise_findings(checked: Sequence[Checked]) -> bytes:
             for found in item.findings
         ]
     return tables.serialise(FINDING_COLUMNS, rows)
+
+
+def parse_findings(name: str, data: bytes) -> list[Checked]:
+    """What a verification report says of each object; SectionCorrupt if it is none."""
+    checked: dict[str, Checked] = {}
+    for row in tables.parse(name, data, FINDING_COLUMNS):
+        name_of = row["object"]
+        so_far = checked.get(name_of) or Checked(
+            name_of, row["images_checked"], row["images_decoded"], lossy=row["images_lossy"]
+        )
+        if row["finding"] is not None:
+            what = (row["finding"], name_of, row["detail"], row["next_command"])
+            found = Finding(*what, tuple(row["paths"]))
+            so_far = replace(so_far, findings=(*so_far.findings, found))
+        checked[name_of] = so_far
+    return list(checked.values())
 
 
 def serialise_timings(timings: Sequence[Timing]) -> bytes:

@@ -12,25 +12,28 @@ import os
 import signal
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 from jobs import archive as archive_job
 from jobs import gc as gc_job
+from jobs import verify as verify_job
 from pipeline.archive.archive import read_recorded
 from pipeline.archive.shard import write_shard
 from pipeline.codec import load_model
 from pipeline.stages import tasks
 from pipeline.stages.batch import cut_batches
 from pipeline.stages.cluster import placement
+from pipeline.stages.verifying import Scope
 from pipeline.storage import Source, Store, local
-from schemas.archive import shard_name
+from pipeline.verify.shards import check_images, check_shard, without_model
+from schemas.archive import model_name, shard_name
 from schemas.commit import RunRecord, ShardRecord
 from schemas.manifest import Entry, QuarantineRow
 from schemas.plan import Plan
-from schemas.report import Timing
+from schemas.report import Checked, Timing
 
 CHECKPOINT_EVERY = 4
 MODEL = Path(__file__).parents[1] / "vectors" / "tiny.safetensors"
@@ -201,6 +204,28 @@ def archive_in_process(settings: archive_job.Settings) -> archive_job.ArchiveSum
         patch("pipeline.archive.archive.CHECKPOINT_EVERY", CHECKPOINT_EVERY),
     ):
         return archive_job.run(settings)
+
+
+def verify_in_process(settings: verify_job.Settings) -> verify_job.VerifySummary:
+    """`seec verify` without Ray."""
+    with (
+        patch.object(verify_job, "verify_shards", _verify_shards),
+        patch.object(verify_job, "cluster", _NoCluster),
+    ):
+        return verify_job.run(settings)
+
+
+def _verify_shards(
+    store: Store, shards: Iterable[ShardRecord], scope: Scope, ids: frozenset[str], _: int
+) -> Iterator[Checked]:
+    models = {name: load_model(store.get(model_name(name))) for name in ids}
+    for shard in shards:
+        check = check_shard(store, shard)
+        yield from check.checked
+        blob, chosen = shard.blob.name, scope.choose(check.sound)
+        yield Checked(blob, findings=tuple(without_model(store, blob, chosen, ids)))
+        ready = [row for row in chosen if row.model_id is None or row.model_id in ids]
+        yield check_images(store, blob, ready, models)
 
 
 def _in_child(

@@ -1,0 +1,41 @@
+"""Reports of verifications: their names, and when an object was last looked at."""
+
+import re
+from collections.abc import Iterable
+from datetime import datetime
+
+from pipeline.storage import Store
+from schemas.archive import REPORTS
+from schemas.errors import FormatError, ObjectMissing
+from schemas.report import parse_findings
+
+_NAME = re.compile(
+    rf"{REPORTS}/verify-(?P<moment>\d{{8}}T\d{{6}}\.\d{{6}}Z)-(?P<mode>[a-z]+)\.parquet"
+)
+
+
+def report_name(moment: datetime, mode: str) -> str:
+    """reports/verify-<moment>-<mode>.parquet; moment: in UTC. Names sort by time."""
+    return f"{REPORTS}/verify-{moment.strftime('%Y%m%dT%H%M%S.%fZ')}-{mode}.parquet"
+
+
+def last_verified(store: Store, modes: Iterable[str], wanted: Iterable[str]) -> dict[str, str]:
+    """When each of these objects was last verified, in one of these modes, by its name.
+
+    Objects that never were are left out. Reads reports from the newest on, until all are found;
+    what is no report that this release can read is passed over.
+    """
+    names = (match for name in store.names(REPORTS) if (match := _NAME.fullmatch(name)))
+    reports = [match for match in names if match["mode"] in set(modes)]
+    left, found = set(wanted), dict[str, str]()
+    for report in sorted(reports, key=lambda match: match["moment"], reverse=True):
+        if not left:
+            break
+        try:
+            checked = parse_findings(report.string, store.get(report.string))
+        except (FormatError, ObjectMissing):
+            continue
+        seen = left & {item.object for item in checked}
+        found |= dict.fromkeys(seen, report["moment"])
+        left -= seen
+    return found
