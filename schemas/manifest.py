@@ -11,10 +11,12 @@ from schemas.tables import Column
 SCHEMA_VERSION = 1
 LOSSY_SCHEMA_VERSION = 2  # of a row with a background error, and of no other
 JPEG_SCHEMA_VERSION = 3  # of a row with codec jpegxl-jpeg, and of no other
+PLANES_SCHEMA_VERSION = 5  # of a row with codec seec-planes
 SEEC = "seec"
+SEEC_PLANES = "seec-planes"
 STORE = "store"
 JPEGXL_JPEG = "jpegxl-jpeg"
-CODECS = (SEEC, JPEGXL_JPEG, STORE)
+CODECS = (SEEC, SEEC_PLANES, JPEGXL_JPEG, STORE)
 
 MANIFEST_COLUMNS = (
     Column("path", "string"),
@@ -38,9 +40,11 @@ MANIFEST_COLUMNS = (
     Column("run_id", "string"),
     Column("schema_version", "int16"),
 )
-# Versions are of rows: a part without lossy rows and JPEG stays as version 1 has it, the same
-# bytes, and every reader reads it.
-LOSSY_MANIFEST_COLUMNS = (*MANIFEST_COLUMNS, Column("background_error", "int16", nullable=True))
+# Versions are of rows. These columns, in this order, are only in parts with rows that need them:
+# a part without such rows stays as version 1 has it, the same bytes, and every reader reads it.
+LOSSY_COLUMNS = (Column("background_error", "int16", nullable=True),)
+PLANES_COLUMNS = (Column("sample_bytes", "int64", nullable=True),)
+_OPTIONAL_COLUMNS = (LOSSY_COLUMNS, PLANES_COLUMNS)
 
 QUARANTINE_COLUMNS = (
     Column("path", "string"),
@@ -61,10 +65,13 @@ class Row:
     source_digest of the file, blob_digest of the `length` bytes at `offset` of the shard's blob,
     pixel_digest of shape and samples. codec `seec`: those bytes are a .seec container, and
     width, height (pixels), mode (`L` or `RGB`), format, envelope, model_id, rate_bpsp (coded bits
-    per sub-pixel) are set. codec `jpegxl-jpeg`: they are a JPEG XL file that holds the file, which
-    is JPEG; width and height are set, and mode where it is one of those. codec `store`: they are
-    the file itself if length equals source_size_bytes, else one zstd frame of it; reason says why
-    it was neither of the others.
+    per sub-pixel) are set. codec `seec-planes`: they are a payload of `schemas.planes`, the same
+    fields are set (width, height and mode, `<samples of a pixel>x<bits of a sample>`, of the first
+    picture; pixel_digest as `pipeline.images.raster` makes it), and so is sample_bytes: what all
+    samples of all pictures take, each in bytes of its own. codec `jpegxl-jpeg`: they are a JPEG XL
+    file that holds the file, which is JPEG; width and height are set, and mode where it is one of
+    those. codec `store`: they are the file itself if length equals source_size_bytes, else one
+    zstd frame of it; reason says why it was none of the others.
     background_error: as in `schemas.loss`; where it is set, pixel_digest is that of what decoding
     gives, which is not what the source held.
     """
@@ -90,6 +97,7 @@ class Row:
     rate_bpsp: float | None = None
     schema_version: int = SCHEMA_VERSION
     background_error: int | None = None
+    sample_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -115,15 +123,20 @@ class QuarantineRow:
 
 def serialise_manifest(rows: Sequence[Row]) -> bytes:
     """The bytes of a manifest part; rows must be sorted by path."""
-    lossy = any(row.background_error is not None for row in rows)
-    columns = LOSSY_MANIFEST_COLUMNS if lossy else MANIFEST_COLUMNS
+    columns = MANIFEST_COLUMNS
+    for optional in _OPTIONAL_COLUMNS:
+        if any(_says(row, column) for row in rows for column in optional):
+            columns += optional
     return tables.serialise(columns, [asdict(row) for row in rows])
 
 
 def parse_manifest(name: str, data: bytes) -> list[Row]:
     """The rows of a manifest part. SectionCorrupt if a rule of the format does not hold."""
-    lossy = "background_error" in tables.column_names(name, data)
-    columns = LOSSY_MANIFEST_COLUMNS if lossy else MANIFEST_COLUMNS
+    names = tables.column_names(name, data)
+    columns = MANIFEST_COLUMNS
+    for optional in _OPTIONAL_COLUMNS:
+        if optional[0].name in names:
+            columns += optional
     rows = [Row(**fields) for fields in tables.parse(name, data, columns)]
     end = 0
     for before, row in zip([None, *rows], rows, strict=False):
@@ -133,14 +146,26 @@ def parse_manifest(name: str, data: bytes) -> list[Row]:
             raise SectionCorrupt(f"{name}: {row.path}: rows are not sorted by path")
         if row.offset != end or row.length < 0 or row.source_size_bytes < 0:
             raise SectionCorrupt(f"{name}: {row.path}: offset or length out of order")
-        if row.codec == SEEC and None in (row.pixel_digest, row.format, row.model_id):
-            raise SectionCorrupt(f"{name}: {row.path}: a field that codec seec needs is missing")
-        if row.codec == JPEGXL_JPEG and min(row.width or 0, row.height or 0) < 1:
-            raise SectionCorrupt(f"{name}: {row.path}: codec jpegxl-jpeg needs width and height")
-        if row.background_error is not None and not _may_lose(row):
-            raise SectionCorrupt(f"{name}: {row.path}: a background error that cannot be")
+        _check_fields(name, row)
         end += row.length
     return rows
+
+
+def _check_fields(name: str, row: Row) -> None:
+    needed = (row.pixel_digest, row.format, row.model_id)
+    if row.codec in (SEEC, SEEC_PLANES) and None in needed:
+        raise SectionCorrupt(f"{name}: {row.path}: a field that codec {row.codec} needs is missing")
+    if (row.codec == SEEC_PLANES) != (row.sample_bytes is not None):
+        raise SectionCorrupt(f"{name}: {row.path}: sample_bytes is for codec seec-planes alone")
+    if row.codec == JPEGXL_JPEG and min(row.width or 0, row.height or 0) < 1:
+        raise SectionCorrupt(f"{name}: {row.path}: codec jpegxl-jpeg needs width and height")
+    if row.background_error is not None and not _may_lose(row):
+        raise SectionCorrupt(f"{name}: {row.path}: a background error that cannot be")
+
+
+def _says(row: Row, column: Column) -> bool:
+    """Whether a row needs this optional column: it holds something else than its default."""
+    return getattr(row, column.name) != getattr(Row, column.name)
 
 
 def _may_lose(row: Row) -> bool:
@@ -149,6 +174,8 @@ def _may_lose(row: Row) -> bool:
 
 def _version_of(row: Row) -> int:
     """The schema version that a row must have."""
+    if row.codec == SEEC_PLANES:
+        return PLANES_SCHEMA_VERSION
     if row.background_error is not None:
         return LOSSY_SCHEMA_VERSION
     return JPEG_SCHEMA_VERSION if row.codec == JPEGXL_JPEG else SCHEMA_VERSION

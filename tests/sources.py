@@ -5,12 +5,13 @@ import os
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from tests.pictures import gray, textured
+from tests.pictures import gray, screenshot, textured
 
 ODD_NAMES = (
     b"with space.png",
@@ -71,10 +72,61 @@ def jpeg_files() -> dict[str, bytes]:
     }
 
 
+def plane_files() -> dict[str, bytes]:
+    """Alpha, palettes, other depths, several pages: these go to SEEC as planes."""
+    rgb, one = textured(48, 72), gray(48, 72)
+    rgba = np.dstack([rgb, one])
+    deep = one.astype(np.uint16) * 97 + np.arange(72, dtype=np.uint16)
+    bits = Image.fromarray(one).convert("1")
+    palette = Image.fromarray(screenshot(48, 72)).quantize(16)
+    frames = [Image.fromarray(textured(16, 16, seed)) for seed in range(2)]
+    exif = Image.Exif()
+    exif[0x010E] = "described"
+    exif.get_ifd(0x8769)[0x9003] = "2020:01:01 00:00:00"
+    pages: dict[str, Any] = {"save_all": True, "append_images": [*frames, bits]}
+    deep_rgb = np.dstack([deep, deep // 3, 5 * deep])
+    pam = b"P7\nWIDTH 72\nHEIGHT 48\nDEPTH 4\nMAXVAL 255\nTUPLTYPE RGB_ALPHA\nENDHDR\n"
+    return {
+        "alpha.png": image_bytes(rgba, "PNG", dpi=(300, 300), icc_profile=b"profile"),
+        "gray-alpha.png": image_bytes(np.ascontiguousarray(rgba[..., [1, 0]]), "PNG"),
+        "transparent.png": image_bytes(rgb, "PNG", transparency=(1, 2, 3)),
+        "palette.png": image_bytes(palette, "PNG", bits=8, transparency=3),
+        "palette-4.png": image_bytes(palette, "PNG"),
+        "palette-2.png": image_bytes(Image.fromarray(rgb).quantize(4), "PNG"),
+        "bits.png": image_bytes(bits, "PNG"),
+        "sixteen.png": image_bytes(deep, "PNG"),
+        "sixteen-from-eight.png": image_bytes(one.astype(np.uint16) * 257, "PNG"),
+        "sixteen-rgb.png": bytes(imagecodecs.png_encode(deep_rgb)),
+        "sixteen-rgba.png": bytes(imagecodecs.png_encode(np.dstack([deep_rgb, deep]))),
+        "opaque.png": image_bytes(np.dstack([rgb, np.full_like(one, 255)]), "PNG"),
+        "alpha.webp": image_bytes(
+            rgba, "WEBP", lossless=True, exact=True, exif=exif, icc_profile=b"profile"
+        ),
+        "cmyk.tiff": image_bytes(Image.fromarray(rgb).convert("CMYK"), "TIFF"),
+        "bits.tiff": image_bytes(bits, "TIFF"),
+        "sixteen.tiff": image_bytes(deep, "TIFF"),
+        "floats.tiff": image_bytes(deep.astype(np.float32) / 7, "TIFF"),
+        "pages.tiff": image_bytes(Image.fromarray(rgb), "TIFF", **pages),
+        "lzw.tiff": image_bytes(rgb, "TIFF", compression="tiff_lzw", exif=exif, dpi=(72, 72)),
+        "deflate.tiff": image_bytes(deep, "TIFF", compression="tiff_adobe_deflate"),
+        "packbits.tiff": image_bytes(rgba, "TIFF", compression="packbits", description="words"),
+        "bits.pbm": image_bytes(bits, "PPM"),
+        "sixteen.pgm": image_bytes(deep, "PPM"),
+        "fifteen.pgm": b"P5 72 48 15\n" + (one >> 4).tobytes(),
+        "alpha.pam": pam + rgba.tobytes(),
+        "floats.pfm": image_bytes(deep.astype(np.float32), "PPM"),
+        "alpha.bmp": image_bytes(rgba, "BMP"),
+        "palette.bmp": image_bytes(palette, "BMP"),
+        "gray.bmp": image_bytes(one, "BMP"),
+        "bits.bmp": image_bytes(bits, "BMP"),
+        "rgb.qoi": bytes(imagecodecs.qoi_encode(rgb)),
+        "alpha.qoi": bytes(imagecodecs.qoi_encode(rgba)),
+    }
+
+
 def stored_files() -> dict[str, bytes]:
     """All else: these are stored byte for byte."""
     rgb = textured(24, 36)
-    rgba = np.dstack([rgb, gray(24, 36)])
     frames = [Image.fromarray(textured(16, 16, seed)) for seed in range(2)]
     animation: dict[str, Any] = {"save_all": True, "append_images": frames[1:]}
     png = image_bytes(rgb, "PNG")
@@ -82,28 +134,24 @@ def stored_files() -> dict[str, bytes]:
         "tiny.jpg": image_bytes(rgb, "JPEG"),
         "cmyk.jpg": image_bytes(Image.fromarray(rgb).convert("CMYK"), "JPEG"),
         "truncated.jpg": image_bytes(textured(96, 120), "JPEG")[:-2],
-        "alpha.png": image_bytes(rgba, "PNG"),
-        "palette.png": image_bytes(Image.fromarray(rgb).convert("P"), "PNG"),
-        "sixteen.png": image_bytes(gray(24, 36).astype(np.uint16) * 257, "PNG"),
-        "bits.png": image_bytes(Image.fromarray(gray(24, 36)).convert("1"), "PNG"),
-        "cmyk.tiff": image_bytes(Image.fromarray(rgb).convert("CMYK"), "TIFF"),
         "animated.png": image_bytes(frames[0], "PNG", **animation),
         "animated.webp": image_bytes(frames[0], "WEBP", lossless=True, **animation),
-        "pages.tiff": image_bytes(frames[0], "TIFF", **animation),
         "lossy.webp": image_bytes(rgb, "WEBP"),
-        "alpha.webp": image_bytes(rgba, "WEBP", lossless=True),
+        "animated.gif": image_bytes(frames[0], "GIF", **animation),
+        "jpeg.tiff": image_bytes(rgb, "TIFF", compression="jpeg"),
+        "fax.tiff": image_bytes(Image.fromarray(rgb).convert("1"), "TIFF", compression="group4"),
+        "plain.ppm": b"P3 2 1 255\n1 2 3 4 5 6\n",
         "text.png": b"not an image at all",
         "empty.png": b"",
         "truncated.png": png[: len(png) // 2],
         "damaged.png": png[:100] + bytes([png[100] ^ 1]) + png[101:],
-        "transparent.png": image_bytes(rgb, "PNG", transparency=(1, 2, 3)),
         "letters.txt": b"compressible " * 400,
     }
 
 
 def write_source(root: Path) -> None:
     """A folder of coded, transcoded and stored files, and of odd names."""
-    for name, data in (coded_files() | jpeg_files() | stored_files()).items():
+    for name, data in (coded_files() | plane_files() | jpeg_files() | stored_files()).items():
         (root / name).write_bytes(data)
     for index, name in enumerate(ODD_NAMES):
         path = root / os.fsdecode(name)
@@ -116,6 +164,23 @@ def write_tiny_source(root: Path, count: int) -> None:
     root.mkdir(parents=True, exist_ok=True)
     for index in range(count):
         (root / f"{index:03d}.png").write_bytes(image_bytes(textured(16, 20, index), "PNG"))
+
+
+def same_image(one: bytes, other: bytes) -> bool:
+    """Whether two files show and say the same; how they are compressed may differ."""
+    if one == other:
+        return True
+    before, after = (Image.open(io.BytesIO(data)) for data in (one, other))
+    for page in range(getattr(before, "n_frames", 1)):
+        before.seek(page)
+        after.seek(page)
+        infos = [
+            {key: value for key, value in image.info.items() if key != "compression"}
+            for image in (before, after)
+        ]
+        if not np.array_equal(np.asarray(before), np.asarray(after)) or infos[0] != infos[1]:
+            return False
+    return before.format == after.format and before.mode == after.mode
 
 
 def files_below(root: Path) -> dict[bytes, bytes]:

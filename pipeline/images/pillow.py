@@ -30,8 +30,12 @@ _DAMAGE = (
 _unlimited = threading.Lock()
 
 
-def decode(data: bytes, format_name: str) -> NDArray[np.uint8]:
-    """Pixels [H, W] or [H, W, 3] uint8; UnreadableImage for any other mode or for damage.
+def decode(
+    data: bytes, format_name: str, modes: tuple[str, ...] = ("L", "RGB")
+) -> NDArray[np.uint8]:
+    """Pixels [H, W] or [H, W, samples] uint8; UnreadableImage for any other mode or for damage.
+
+    modes: those wanted, of L, LA, RGB, RGBA.
 
     The caller has compared width and height with its own limit.
     """
@@ -39,8 +43,8 @@ def decode(data: bytes, format_name: str) -> NDArray[np.uint8]:
         with _without_size_limit(), Image.open(io.BytesIO(data), formats=(format_name,)) as image:
             if getattr(image, "n_frames", 1) != 1:
                 raise UnreadableImage("more than one picture in the file")
-            if image.mode not in ("L", "RGB"):
-                raise UnreadableImage(f"mode {image.mode}, neither 8-bit RGB nor 8-bit gray")
+            if image.mode not in modes:
+                raise UnreadableImage(f"mode {image.mode}, not one of {', '.join(modes)}")
             image.load()
             return np.asarray(image)
     except _DAMAGE as error:

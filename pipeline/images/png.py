@@ -5,40 +5,35 @@ the first IDAT), the second part (all bytes after the last IDAT, IEND and traili
 """
 
 import struct
-import zlib
-from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.images import pillow
+from pipeline.images import pillow, png_file
+from pipeline.images.png_file import ANIMATION, IHDR_END, chunk, chunks, parts
 from schemas.errors import UnreadableImage
 
 FORMAT = "PNG"
-SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_IHDR_END = len(SIGNATURE) + 8 + 13 + 4
-# Transparency and animation need more than the pixels; iDOT points into the compressed data.
-_UNSUPPORTED = (b"tRNS", b"acTL", b"fcTL", b"fdAT", b"iDOT")
+_UNSUPPORTED = (b"tRNS", *ANIMATION)
 
 
 def matches(data: bytes) -> bool:
     """Whether the bytes begin as a PNG file does."""
-    return data.startswith(SIGNATURE)
+    return data.startswith(png_file.SIGNATURE)
 
 
 def size(data: bytes) -> tuple[int, int]:
     """Width and height; UnreadableImage unless 8-bit RGB or gray."""
-    if len(data) < _IHDR_END or data[12:16] != b"IHDR":
-        raise UnreadableImage("damaged PNG file: no header")
-    width, height, depth, color = struct.unpack(">IIBB", data[16:26])
-    if depth != 8 or color not in (0, 2):
-        raise UnreadableImage(f"PNG of bit depth {depth} and colour type {color}")
-    return width, height
+    header = png_file.read_header(data)
+    if header.depth != 8 or header.color not in (0, 2):
+        raise UnreadableImage(f"PNG of bit depth {header.depth} and colour type {header.color}")
+    return header.width, header.height
 
 
 def take_apart(data: bytes) -> tuple[NDArray[np.uint8], bytes]:
     """Pixels and envelope."""
-    first, second = _around_image_data(data)
+    first, image_data, second = parts(data, _UNSUPPORTED)
+    png_file.check_stream(image_data, png_file.stream_bytes(png_file.read_header(data)))
     return pillow.decode(data, FORMAT), struct.pack("<I", len(first)) + first + second
 
 
@@ -49,47 +44,12 @@ def put_together(pixels: NDArray[np.uint8], envelope: bytes) -> bytes:
     (length,) = struct.unpack_from("<I", envelope)
     first, second = envelope[4 : 4 + length], envelope[4 + length :]
     plain = pillow.encode(pixels, FORMAT)
-    pieces = [plain[start:end] for kind, start, end in _chunks(plain) if kind == b"IDAT"]
-    return plain[:_IHDR_END] + first + b"".join(pieces) + second
+    pieces = [plain[start:end] for kind, start, end in chunks(plain) if kind == b"IDAT"]
+    return plain[:IHDR_END] + first + b"".join(pieces) + second
 
 
 def with_text(data: bytes, keyword: str, text: str) -> bytes:
     """The same file with a tEXt chunk before its image data. keyword, text: Latin-1."""
-    begin = next(start for kind, start, _ in _chunks(data) if kind == b"IDAT")
-    body = b"tEXt" + keyword.encode("latin-1") + b"\0" + text.encode("latin-1")
-    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
-    return data[:begin] + chunk + data[begin:]
-
-
-def _around_image_data(data: bytes) -> tuple[bytes, bytes]:
-    begin = end = None
-    for kind, start, stop in _chunks(data):
-        # An upper-case first letter marks a chunk that no reader may ignore.
-        critical = kind not in (b"IHDR", b"PLTE", b"IDAT", b"IEND") and not kind[0] & 0x20
-        if kind in _UNSUPPORTED or critical:
-            raise UnreadableImage(f"PNG with chunk {kind.decode('latin-1')}")
-        body = data[start + 4 : stop - 4]
-        if zlib.crc32(body) != int.from_bytes(data[stop - 4 : stop], "big"):
-            raise UnreadableImage("damaged PNG file: a chunk's checksum is wrong")
-        if kind == b"IDAT":
-            if end not in (None, start):
-                raise UnreadableImage("damaged PNG file: image data is not in one piece")
-            begin, end = start if begin is None else begin, stop
-    if begin is None or end is None:
-        raise UnreadableImage("damaged PNG file: no image data")
-    return data[_IHDR_END:begin], data[end:]
-
-
-def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Kind, start and end of each chunk, up to IEND."""
-    start = len(SIGNATURE)
-    while start + 12 <= len(data):
-        (length,) = struct.unpack_from(">I", data, start)
-        kind, stop = data[start + 4 : start + 8], start + 12 + length
-        if stop > len(data):
-            break
-        yield kind, start, stop
-        if kind == b"IEND":
-            return
-        start = stop
-    raise UnreadableImage("damaged PNG file: cut short")
+    begin = next(start for kind, start, _ in chunks(data) if kind == b"IDAT")
+    body = keyword.encode("latin-1") + b"\0" + text.encode("latin-1")
+    return data[:begin] + chunk(b"tEXt", body) + data[begin:]

@@ -1,4 +1,4 @@
-"""Lossless WebP without alpha. Envelope: the chunks ICCP, EXIF and XMP, byte for byte.
+"""Lossless WebP. Envelope: the chunks ICCP, EXIF and XMP, byte for byte.
 
 Layout: the chunks one after the other as they stand in the file, padding included.
 """
@@ -16,6 +16,7 @@ FORMAT = "WEBP"
 _BEFORE = (b"ICCP",)
 _AFTER = (b"EXIF", b"XMP ")
 _FLAGS = {b"ICCP": 0x20, b"EXIF": 0x08, b"XMP ": 0x04}
+_ALPHA_FLAG = 0x10
 
 
 def matches(data: bytes) -> bool:
@@ -36,15 +37,17 @@ def size(data: bytes) -> tuple[int, int]:
     return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
 
 
-def take_apart(data: bytes) -> tuple[NDArray[np.uint8], bytes]:
-    """Pixels and envelope."""
+def take_apart(
+    data: bytes, modes: tuple[str, ...] = ("L", "RGB")
+) -> tuple[NDArray[np.uint8], bytes]:
+    """Pixels and envelope. modes: those that are taken, as Pillow names them."""
     chunks = list(_chunks(data))
     if len({kind for kind, _, _ in chunks}) != len(chunks):
         raise UnreadableImage("WebP with a chunk twice")
     if 8 + struct.unpack_from("<I", data, 4)[0] != len(data):
         raise UnreadableImage("WebP with bytes after its end")
     kept = [data[start:end] for kind, start, end in chunks if kind in _FLAGS]
-    return pillow.decode(data, FORMAT), b"".join(kept)
+    return pillow.decode(data, FORMAT, modes), b"".join(kept)
 
 
 def put_together(pixels: NDArray[np.uint8], envelope: bytes) -> bytes:
@@ -55,7 +58,7 @@ def put_together(pixels: NDArray[np.uint8], envelope: bytes) -> bytes:
         return plain
     extra = {k: envelope[start:end] for k, start, end in _chunks(envelope, 0)}
     image = next(plain[start:end] for k, start, end in _chunks(plain) if k == b"VP8L")
-    flags = sum(_FLAGS.get(kind, 0) for kind in extra)
+    flags = sum(_FLAGS.get(kind, 0) for kind in extra) | _ALPHA_FLAG * (rgb.shape[2] == 4)
     height, width = pixels.shape[:2]
     canvas = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
     parts = [b"VP8X" + struct.pack("<II", 10, flags) + canvas]

@@ -9,9 +9,11 @@ from dataclasses import dataclass, replace
 
 from pipeline.codec import Model, decode
 from pipeline.images import jpeg
+from pipeline.images.composite import read_composite, read_shapes
 from pipeline.images.digest import pixel_digest
 from pipeline.images.picture import Pixels, read_header, read_picture
-from pipeline.routes import store
+from pipeline.images.raster import raster_digest
+from pipeline.routes import planes, store
 from pipeline.routes.loss import stated_loss
 from pipeline.routes.transcode import transcode
 from schemas.container import reader
@@ -20,12 +22,15 @@ from schemas.manifest import (
     JPEG_SCHEMA_VERSION,
     JPEGXL_JPEG,
     LOSSY_SCHEMA_VERSION,
+    PLANES_SCHEMA_VERSION,
     SEEC,
+    SEEC_PLANES,
     STORE,
     Entry,
     Row,
 )
 from schemas.plan import SourceFile
+from schemas.planes import Shape
 
 
 @dataclass(frozen=True)
@@ -34,18 +39,29 @@ class Draft:
 
     Place in the shard, run and codec results are still open in both. payload: of stored, whose
     codec is `store` or, for JPEG that this makes smaller, `jpegxl-jpeg`. coded is None where SEEC
-    cannot take the file; for codec `store`, stored.reason says why.
+    cannot take the file; for codec `store`, stored.reason says why. cut: where coded has codec
+    `seec-planes`.
     """
 
     stored: Row
     payload: bytes
     coded: Row | None = None
+    cut: planes.Cut | None = None
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether SEEC is to code one picture, which travels beside the draft."""
+        return self.coded is not None and self.cut is None
 
 
 def pixels_in(data: bytes) -> int:
-    """Width times height if SEEC may take this file, else 0. Does not decode."""
+    """What SEEC has to code, in pixels; 0 if it does not take this file. Does not decode."""
     try:
         return read_header(data).pixels
+    except UnreadableImage:
+        pass
+    try:
+        return _pixels_of(read_shapes(data))
     except UnreadableImage:
         return 0
 
@@ -61,7 +77,7 @@ def jpeg_pixels_in(data: bytes) -> int:
 def draft(file: SourceFile, data: bytes, max_pixels: int) -> tuple[Draft, Pixels | None]:
     """Look at a file, decode it if SEEC may take it, transcode it if it is JPEG.
 
-    Returns the draft and, where draft.coded is set, the pixels.
+    Returns the draft and, where draft.is_picture, the pixels.
     """
     if jpeg.matches(data):
         return _draft_jpeg(file, data, max_pixels), None
@@ -69,8 +85,8 @@ def draft(file: SourceFile, data: bytes, max_pixels: int) -> tuple[Draft, Pixels
         header = read_header(data)
         _check_limit(header.pixels, max_pixels)
         picture = read_picture(data)
-    except UnreadableImage as error:
-        return draft_stored(file, data, str(error)), None
+    except UnreadableImage:
+        return _draft_planes(file, data, max_pixels), None
     stored = draft_stored(file, data, "smaller than its SEEC code")
     coded = replace(
         stored.stored,
@@ -84,6 +100,38 @@ def draft(file: SourceFile, data: bytes, max_pixels: int) -> tuple[Draft, Pixels
         envelope=picture.envelope,
     )
     return replace(stored, coded=coded), picture.pixels
+
+
+def _draft_planes(file: SourceFile, data: bytes, max_pixels: int) -> Draft:
+    """A draft of a file that is no single 8-bit picture: as planes if it can be had again so."""
+    try:
+        _check_limit(_pixels_of(read_shapes(data)), max_pixels)
+        composite = read_composite(data)
+    except UnreadableImage as error:
+        return draft_stored(file, data, str(error))
+    stored = draft_stored(file, data, "smaller than its SEEC code")
+    cut = planes.cut(composite.rasters)
+    first = cut.shapes[0]
+    coded = replace(
+        stored.stored,
+        codec=SEEC_PLANES,
+        reason=None,
+        pixel_digest=raster_digest(composite.rasters),
+        width=first.width,
+        height=first.height,
+        mode=f"{first.samples}x{first.depth}",
+        format=composite.format,
+        envelope=composite.envelope,
+        sample_bytes=sum(shape.size_bytes for shape in cut.shapes),
+        schema_version=PLANES_SCHEMA_VERSION,
+    )
+    return replace(stored, coded=coded, cut=cut)
+
+
+def _pixels_of(shapes: list[Shape]) -> int:
+    """Pixels of all rasters, or how many of RGB take as much memory, if those are more."""
+    pixels = sum(shape.width * shape.height for shape in shapes)
+    return max(pixels, -(-sum(shape.size_bytes for shape in shapes) // 3))
 
 
 def _draft_jpeg(file: SourceFile, data: bytes, max_pixels: int) -> Draft:
@@ -152,13 +200,18 @@ def admit_loss(draft: Draft, code: bytes, model: Model) -> Draft:
 
 
 def settle(draft: Draft, code: bytes | None, model_id: str) -> Entry:
-    """Keep the smaller of code and stored file; None if there is no code."""
+    """Keep the smaller of code and stored file; None if there is no code.
+
+    code: the payload of draft.coded, for codec `seec-planes` as `planes.pack` makes it.
+    """
     row = draft.coded
     if row is None or code is None:
         return _place(draft.stored, draft.payload)
     if len(code) + len(row.envelope or b"") >= len(draft.payload):
         return _place(draft.stored, draft.payload)
-    sub_pixels = (row.width or 0) * (row.height or 0) * (1 if row.mode == "L" else 3)
+    sub_pixels = row.sample_bytes or (row.width or 0) * (row.height or 0) * (
+        1 if row.mode == "L" else 3
+    )
     rate_bpsp = 8 * len(code) / sub_pixels
     return _place(replace(row, model_id=model_id, rate_bpsp=rate_bpsp), code)
 

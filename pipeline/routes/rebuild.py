@@ -5,14 +5,16 @@ from collections.abc import Mapping
 
 from pipeline.codec.decoder import decode
 from pipeline.codec.weights import Model
+from pipeline.images.composite import Composite, is_exact, read_composite, write_composite
 from pipeline.images.digest import pixel_digest
 from pipeline.images.picture import Picture, Pixels, read_picture, with_note, write_picture
-from pipeline.routes import jpegxl, store
+from pipeline.images.raster import Raster, raster_digest
+from pipeline.routes import jpegxl, planes, store
 from pipeline.routes.loss import stated_loss
 from schemas import loss
 from schemas.container import reader
-from schemas.errors import DigestMismatch, SectionCorrupt, UnknownModel
-from schemas.manifest import JPEGXL_JPEG, SEEC, Row
+from schemas.errors import DigestMismatch, SectionCorrupt, UnknownModel, UnreadableImage
+from schemas.manifest import JPEGXL_JPEG, SEEC, SEEC_PLANES, Row
 
 Models = Mapping[str, Model]
 
@@ -30,16 +32,22 @@ def prove(row: Row, payload: bytes, models: Models) -> None:
     """
     if row.codec == SEEC:
         _pixels(row, payload, models)
+    elif row.codec == SEEC_PLANES:
+        rasters = _rasters(row, payload, models)
+        if is_exact(row.envelope or b""):
+            _write_planes(row, rasters)
     else:
         _whole(row, payload)
 
 
 def rebuild(row: Row, payload: bytes, models: Models) -> bytes:
-    """The file: with the same pixels and envelope for codec seec, else byte for byte.
+    """The file: the same samples and envelope for codec seec, seec-planes; else byte for byte.
 
     A row with a lossy background gives the decoded pixels, and a PNG file says so in a comment.
     Raises SectionCorrupt, DigestMismatch, FormatError, ModelError or UnreadableImage.
     """
+    if row.codec == SEEC_PLANES:
+        return _write_planes(row, _rasters(row, payload, models))
     if row.codec != SEEC:
         return _whole(row, payload)
     pixels = _pixels(row, payload, models)
@@ -51,11 +59,40 @@ def rebuild(row: Row, payload: bytes, models: Models) -> bytes:
     return with_note(data, loss.note(row.background_error))
 
 
-def _pixels(row: Row, payload: bytes, models: Models) -> Pixels:
+def _write_planes(row: Row, rasters: list[Raster]) -> bytes:
+    envelope = row.envelope or b""
+    try:
+        data = write_composite(Composite(row.format or "", rasters, envelope))
+        if is_exact(envelope):
+            same = hashlib.sha256(data).digest() == row.source_digest
+        else:
+            same = raster_digest(read_composite(data).rasters) == row.pixel_digest
+    except UnreadableImage as error:
+        raise SectionCorrupt(f"{row.path}: {error}") from None
+    if not same:
+        raise DigestMismatch(f"{row.path}: the {row.format} file written back is another one")
+    return data
+
+
+def _rasters(row: Row, payload: bytes, models: Models) -> list[Raster]:
     check_payload(row, payload)
+    model = _model(row, models)
+    rasters = planes.unpack(payload, row.sample_bytes or 0, {model.id: model})
+    if raster_digest(rasters) != row.pixel_digest:
+        raise DigestMismatch(f"{row.path}: decodes to samples that differ from their digest")
+    return rasters
+
+
+def _model(row: Row, models: Models) -> Model:
     model = models.get(row.model_id or "")
     if model is None:
         raise UnknownModel(f"{row.path}: no model {row.model_id} at hand")
+    return model
+
+
+def _pixels(row: Row, payload: bytes, models: Models) -> Pixels:
+    check_payload(row, payload)
+    model = _model(row, models)
     if stated_loss(reader(payload)) != row.background_error:
         raise SectionCorrupt(f"{row.path}: row and .seec file disagree on what was lost")
     pixels = decode(

@@ -1,7 +1,7 @@
 """The stages themselves: read and decode, segment, encode, write."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import ray
@@ -10,6 +10,7 @@ from pipeline.archive.archive import read_recorded
 from pipeline.archive.shard import write_shard
 from pipeline.codec import Background, Encoder, load_model
 from pipeline.images.picture import Pixels
+from pipeline.routes import planes
 from pipeline.routes.choose import (
     Draft,
     admit_loss,
@@ -70,7 +71,8 @@ def read_batch(
 ) -> tuple[ReadReport, list[Draft], list[str], list[Pixels]]:
     """Read files, decode those that SEEC may take, and transcode JPEG.
 
-    Returns the report, a draft per file read, and paths and pixels of the drafts that have any.
+    Returns the report, a draft per file read, and paths and pixels of the drafts that are one
+    picture. Pictures of other drafts travel in those.
     """
     start = time.perf_counter()
     report = ReadReport()
@@ -97,6 +99,7 @@ def read_batch(
         if image is not None:
             paths.append(file.path)
             images.append(image)
+        if made.coded is not None:
             used += pixels
     report.read_s = time.perf_counter() - start
     return report, drafts, paths, images
@@ -173,23 +176,28 @@ class EncodeActor:
     ) -> tuple[list[Entry], float]:
         """Entries in the order of the drafts, and seconds taken; none where there is no label map.
 
-        images, segmented: of the drafts that have pixels, in their order.
+        images, segmented: of the drafts that are one picture, in their order.
         """
         start = time.perf_counter()
         labels = iter(segmented.labels)
         kept = [
             made
             for made in drafts
-            if made.coded is None or not isinstance(next(labels), UnreadableMask)
+            if not made.is_picture or not isinstance(next(labels), UnreadableMask)
         ]
         codes = iter(self._codes(images, segmented))
-        entries = [
-            self._settle(made, next(codes)) if made.coded else settle(made, None, self._model.id)
-            for made in kept
-        ]
+        entries = [self._settle(made, codes) for made in kept]
         return entries, time.perf_counter() - start
 
-    def _settle(self, made: Draft, code: bytes) -> Entry:
+    def _settle(self, made: Draft, codes: Iterator[bytes]) -> Entry:
+        """The entry of a draft. codes: of the pictures that are still to come."""
+        if made.cut is not None:
+            # Alpha, indices, single bits: no segmentation source knows them, and nothing is lost.
+            parts = self._encoder.encode_batch(made.cut.pictures, [None] * len(made.cut.pictures))
+            return settle(made, planes.pack(made.cut, parts), self._model.id)
+        if made.coded is None:
+            return settle(made, None, self._model.id)
+        code = next(codes)
         return settle(admit_loss(made, code, self._model), code, self._model.id)
 
     def _codes(self, images: Sequence[Pixels], segmented: Segmented) -> list[bytes]:

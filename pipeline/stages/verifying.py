@@ -127,7 +127,7 @@ def group_rows(rows: Iterable[Row]) -> Iterator[list[Row]]:
     group: list[Row] = []
     pixels = 0
     for row in rows:
-        size = (row.width or 0) * (row.height or 0)
+        size = max((row.width or 0) * (row.height or 0), (row.sample_bytes or 0) // 3)
         if group and (len(group) == _MAX_ROWS or pixels + size > _MAX_PIXELS):
             yield group
             group, pixels = [], 0

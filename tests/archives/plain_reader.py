@@ -125,7 +125,7 @@ def restored(root: Path, decode: Decode, at: int | None = None) -> Iterator[tupl
         for row in pq.read_table(manifest).to_pylist():
             if row["path"] in vanished:
                 continue
-            version = 3 if row["codec"] == "jpegxl-jpeg" else 1
+            version = {"jpegxl-jpeg": 3, "seec-planes": 5}.get(row["codec"], 1)
             assert row["schema_version"] == (version if row.get("background_error") is None else 2)
             payload = blob[row["offset"] : row["offset"] + row["length"]]
             assert hashlib.sha256(payload).digest() == row["blob_digest"]
@@ -168,7 +168,105 @@ def restore_seec(root: Path, row: dict[str, Any], payload: bytes, decode: Decode
     return b""  # needs a VP8L encoder; the pixels were compared above
 
 
-RESTORE = {"seec": restore_seec, "jpegxl-jpeg": restore_jpeg, "store": restore_store}
+def restore_planes(root: Path, row: dict[str, Any], payload: bytes, decode: Decode) -> bytes:
+    model = (root / f"models/{row['model_id']}.safetensors").read_bytes()
+    rasters, depths = planes(payload, lambda code: decode(code, model))
+    digest = hashlib.sha256()
+    for samples, depth in zip(rasters, depths, strict=True):
+        height, width, count = samples.shape
+        digest.update(struct.pack("<4I", width, height, count, depth))
+        digest.update(samples.astype(f"<u{samples.itemsize}").tobytes())
+    assert digest.digest() == row["pixel_digest"]
+    assert sum(samples.nbytes for samples in rasters) == row["sample_bytes"]
+    exact, envelope = row["envelope"][0], row["envelope"][1:]
+    if row["format"] == "WEBP":
+        return b""  # needs a VP8L encoder; the samples were compared above
+    if row["format"] == "PNG":
+        first, second = parts(envelope[13:])
+        rows = packed(rasters[0], depths[0], 0, 1)
+        image_data = chunk(b"IDAT", zlib.compress(b"".join(b"\0" + line for line in rows)))
+        header = chunk(b"IHDR", envelope[:13])
+        data = b"\x89PNG\r\n\x1a\n" + header + first + image_data + second
+    elif row["format"] == "QOI":
+        data = bytes(imagecodecs.qoi_encode(rasters[0]))
+        data = data[:13] + envelope + data[14:]
+    else:
+        data = spliced(rasters, depths, envelope)
+    assert not exact or hashlib.sha256(data).digest() == row["source_digest"]
+    return data
+
+
+def planes(
+    payload: bytes, decode: Callable[[bytes], NDArray[np.uint8]]
+) -> tuple[list[NDArray[Any]], list[int]]:
+    """Samples [H, W, samples] and bits of each raster of a payload of codec seec-planes."""
+    magic, version, count, plane_count = struct.unpack_from("<4sBII", payload)
+    assert (magic, version) == (b"\x8aSEP", 1)
+    position = 13
+    rasters, depths = [], []
+    for _ in range(count):
+        width, height, samples, depth = struct.unpack_from("<IIBB", payload, position)
+        dtype = {16: np.uint16, 32: np.uint32}.get(depth, np.uint8)
+        rasters.append(np.zeros((height, width, samples), dtype))
+        depths.append(depth)
+        position += 10
+    code = position + 14 * plane_count + 4
+    found = []
+    for _ in range(plane_count):
+        raster, *numbers, byte, flags, value, size = struct.unpack_from("<I6BI", payload, position)
+        numbers = [number for number in numbers if number != 255]
+        pixels = np.full((*rasters[raster].shape[:2], len(numbers)), value, np.uint8)
+        if not flags & 1:
+            pixels = decode(payload[code : code + size]).reshape(pixels.shape)
+        found.append((byte, raster, numbers, flags, pixels))
+        position, code = position + 14, code + size
+    assert code == len(payload)
+    for byte, raster, numbers, flags, pixels in sorted(found, key=lambda plane: -plane[0]):
+        samples = rasters[raster]
+        if flags & 2:
+            pixels = pixels + (samples[..., numbers] >> (8 * (byte + 1))).astype(np.uint8)
+        samples[..., numbers] |= pixels.astype(samples.dtype) << (8 * byte)
+    return rasters, depths
+
+
+def packed(samples: NDArray[Any], depth: int, order: int, alignment: int) -> list[bytes]:
+    """The rows of a raster as files hold them."""
+    rows = []
+    for row in samples.reshape(len(samples), -1):
+        if depth < 8:
+            bits = "".join(f"{sample:0{depth}b}" for sample in row)
+            bits += "0" * (-len(bits) % 8)
+            line = bytes(int(bits[i : i + 8], 2) for i in range(0, len(bits), 8))
+        else:
+            line = row.astype(f"{'<' if order else '>'}u{depth // 8}").tobytes()
+        rows.append(line + bytes(-len(line) % alignment))
+    return rows
+
+
+def spliced(rasters: list[NDArray[Any]], depths: list[int], envelope: bytes) -> bytes:
+    (count,) = struct.unpack_from("<I", envelope)
+    kinds = [struct.unpack_from("<BB", envelope, 4 + 2 * i) for i in range(count)]
+    position = 4 + 2 * count
+    (gap_count,) = struct.unpack_from("<I", envelope, position)
+    gaps = [struct.unpack_from("<II", envelope, position + 4 + 8 * i) for i in range(gap_count)]
+    rest = envelope[position + 4 + 8 * gap_count :]
+    string = b""
+    for samples, depth, (order, alignment) in zip(rasters, depths, kinds, strict=True):
+        string += b"".join(packed(samples, depth, order, alignment))
+    data = b""
+    for before, size in gaps:
+        data += rest[:before] + string[:size]
+        rest, string = rest[before:], string[size:]
+    assert string == b""
+    return data + rest
+
+
+RESTORE = {
+    "seec": restore_seec,
+    "seec-planes": restore_planes,
+    "jpegxl-jpeg": restore_jpeg,
+    "store": restore_store,
+}
 
 
 def parts(envelope: bytes) -> tuple[bytes, bytes]:

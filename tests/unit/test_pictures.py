@@ -12,9 +12,9 @@ from PIL import Image
 from pipeline.images.picture import read_header, read_picture, write_picture
 from schemas.errors import UnreadableImage
 from tests.pictures import gray, textured
-from tests.sources import coded_files, image_bytes, jpeg_files, stored_files
+from tests.sources import coded_files, image_bytes, jpeg_files, plane_files, stored_files
 
-CODED, STORED = coded_files(), jpeg_files() | stored_files()
+CODED, STORED = coded_files(), plane_files() | jpeg_files() | stored_files()
 BYTE_FOR_BYTE = [name for name in CODED if name.endswith(("bmp", "ppm", "pgm", "tiff"))]
 
 

@@ -5,23 +5,27 @@ from dataclasses import replace
 import pytest
 
 from pipeline.codec import decode, default_model, encode
-from pipeline.routes import store
+from pipeline.routes import planes, store
 from pipeline.routes.choose import draft, draft_stored, settle
 from pipeline.routes.rebuild import prove, rebuild
 from schemas.errors import DigestMismatch, SectionCorrupt, SeecError, UnknownModel
-from schemas.manifest import SEEC, STORE, Entry
+from schemas.manifest import SEEC, SEEC_PLANES, STORE, Entry
 from schemas.plan import SourceFile
 from tests.pictures import textured
-from tests.sources import coded_files, image_bytes, jpeg_files, stored_files
+from tests.sources import coded_files, image_bytes, jpeg_files, plane_files, stored_files
 
 MODEL = default_model()
 MODELS = {MODEL.id: MODEL}
-CODED, JPEG, STORED = coded_files(), jpeg_files(), stored_files()
+CODED, PLANES = coded_files(), plane_files()
+JPEG, STORED = jpeg_files(), stored_files()
 
 
 def archive(name: str, data: bytes, max_pixels: int = 10**6) -> Entry:
     made, image = draft(SourceFile(name, len(data), 0), data, max_pixels)
-    return settle(made, None if image is None else encode(image), MODEL.id)
+    code = None if image is None else encode(image)
+    if made.cut is not None:
+        code = planes.pack(made.cut, [encode(picture) for picture in made.cut.pictures])
+    return settle(made, code, MODEL.id)
 
 
 @pytest.mark.parametrize("name", CODED)
@@ -29,6 +33,19 @@ def test_lossless_images_are_coded_or_were_smaller_as_they_are(name: str):
     entry = archive(name, CODED[name])
     assert entry.row.codec == SEEC or entry.row.reason == "smaller than its SEEC code"
     assert len(rebuild(entry.row, entry.payload, MODELS)) > 0
+
+
+@pytest.mark.parametrize("name", PLANES)
+def test_what_is_no_single_picture_is_coded_as_planes(name: str):
+    entry = archive(name, PLANES[name])
+    assert entry.row.codec == SEEC_PLANES or entry.row.reason == "smaller than its SEEC code"
+    prove(entry.row, entry.payload, MODELS)
+    assert len(rebuild(entry.row, entry.payload, MODELS)) > 0
+
+
+def test_most_of_what_is_no_single_picture_gets_smaller_as_planes():
+    codecs = [archive(name, data).row.codec for name, data in PLANES.items()]
+    assert codecs.count(SEEC_PLANES) > 0.8 * len(codecs)
 
 
 @pytest.mark.parametrize("name", STORED)
@@ -39,9 +56,9 @@ def test_all_else_is_stored_byte_for_byte(name: str):
     assert rebuild(entry.row, entry.payload, MODELS) == STORED[name]
 
 
-@pytest.mark.parametrize("name", [*CODED, *JPEG, *STORED])
+@pytest.mark.parametrize("name", [*CODED, *PLANES, *JPEG, *STORED])
 def test_no_file_grows(name: str):
-    data = (CODED | JPEG | STORED)[name]
+    data = (CODED | PLANES | JPEG | STORED)[name]
     entry = archive(name, data)
     assert len(entry.payload) + len(entry.row.envelope or b"") <= len(data)
 

@@ -1,0 +1,56 @@
+"""Netpbm files in binary: PBM, PGM, PPM, PAM and PFM, of any depth."""
+
+import re
+
+from pipeline.images.raster import Packing
+from pipeline.images.spliced import Place
+from schemas.errors import UnreadableImage
+from schemas.planes import MAX_SAMPLES, Shape
+
+FORMAT = "NETPBM"
+_MAGIC = (b"P4", b"P5", b"P6", b"P7", b"PF", b"Pf")
+_SPACE = rb"(?:\s+|#[^\n]*\n)+"
+_NUMBER = rb"(\d{1,9})"
+_BITMAP = re.compile(rb"P4" + _SPACE + _NUMBER + _SPACE + _NUMBER + rb"\s")
+_MAP = re.compile(rb"P([56])" + 3 * (_SPACE + _NUMBER) + rb"\s")
+_FLOATS = re.compile(rb"P([Ff])\s+" + _NUMBER + rb"\s+" + _NUMBER + rb"\s+(-?)[\d.eE+]+\s")
+_ANY = re.compile(rb"P7\n(?:[^\n]*\n)*?ENDHDR\n")
+_FIELD = re.compile(rb"^(WIDTH|HEIGHT|DEPTH|MAXVAL)\s+(\d{1,9})\s*$", re.MULTILINE)
+_MAX_HEADER_BYTES = 4096
+
+
+def matches(data: bytes) -> bool:
+    """Whether the bytes begin as such a file does."""
+    return data.startswith(_MAGIC) and data[2:3].isspace()
+
+
+def places(data: bytes) -> list[Place]:
+    """Where the samples of the first picture lie; what follows it is kept as it is."""
+    head = data[:_MAX_HEADER_BYTES]
+    if found := _BITMAP.match(head):
+        shape = Shape(int(found[1]), int(found[2]), 1, 1)
+        return [_place(found, shape, Packing())]
+    if found := _MAP.match(head):
+        samples = 3 if found[1] == b"6" else 1
+        shape = Shape(int(found[2]), int(found[3]), samples, _depth(int(found[4])))
+        return [_place(found, shape, Packing())]
+    if found := _FLOATS.match(head):
+        shape = Shape(int(found[2]), int(found[3]), 3 if found[1] == b"F" else 1, 32)
+        return [_place(found, shape, Packing(little=found[4] == b"-"))]
+    if found := _ANY.match(head):
+        fields = {name: int(value) for name, value in _FIELD.findall(found[0])}
+        if len(fields) == 4 and 1 <= fields[b"DEPTH"] <= MAX_SAMPLES:
+            size = fields[b"WIDTH"], fields[b"HEIGHT"]
+            shape = Shape(*size, fields[b"DEPTH"], _depth(fields[b"MAXVAL"]))
+            return [_place(found, shape, Packing())]
+    raise UnreadableImage("NETPBM file with a header that we do not know")
+
+
+def _place(header: re.Match[bytes], shape: Shape, packing: Packing) -> Place:
+    return Place(shape, packing, ((header.end(), packing.size_bytes(shape)),))
+
+
+def _depth(maximum: int) -> int:
+    if not 1 <= maximum <= 65535:
+        raise UnreadableImage(f"NETPBM file with samples up to {maximum}")
+    return 8 if maximum < 256 else 16
