@@ -10,7 +10,7 @@ import click
 from jobs.interface import ExitCode, command
 from jobs.options import at_option, include_option
 from pipeline.archive.archive import Archive
-from pipeline.archive.catalogue import current_quarantine, current_rows, matches
+from pipeline.archive.catalogue import current_quarantine, current_rows, matcher
 from pipeline.archive.history import History, Step
 from pipeline.storage import Store
 from schemas.loss import describe
@@ -168,11 +168,12 @@ def run(settings: Settings) -> Listing:
     archive = archive if settings.at is None else archive.at(settings.at)
     url, digest = archive.store.url, archive.digest()
     if settings.quarantine:
+        wanted = matcher(settings.include)
         failed = [
             row
             for _, part in current_quarantine(archive)
             for row in part
-            if matches(row.path, settings.include)
+            if wanted is None or wanted(row.path)
         ]
         return Listing(url, digest, failed=sorted(failed, key=lambda row: row.path))
     rows = [row for _, part in current_rows(archive, settings.include) for row in part]

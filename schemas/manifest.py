@@ -1,6 +1,6 @@
 """Manifest parts (one row per archived file) and quarantine parts (one row per failed one)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 from schemas import tables
@@ -166,6 +166,20 @@ def _check_fields(name: str, row: Row) -> None:
 def _says(row: Row, column: Column) -> bool:
     """Whether a row needs this optional column: it holds something else than its default."""
     return getattr(row, column.name) != getattr(Row, column.name)
+
+
+def parse_paths(name: str, data: bytes) -> list[str]:
+    """The paths of a manifest part, whose rows are not checked; SectionCorrupt if it is none."""
+    return tables.read_columns(name, data, ("path",))[0]
+
+
+def parse_identities(name: str, data: bytes) -> Iterator[tuple[str, int, int | None, bytes]]:
+    """Path, source size, mtime and digest of a manifest part's rows, which are not checked.
+
+    SectionCorrupt if it is none.
+    """
+    wanted = ("path", "source_size_bytes", "source_mtime_ns", "source_digest")
+    return zip(*tables.read_columns(name, data, wanted), strict=True)
 
 
 def _may_lose(row: Row) -> bool:

@@ -126,6 +126,18 @@ def parse(name: str, data: bytes, columns: Columns) -> list[Record]:
     return [row for index in range(len(groups)) for row in groups.read(index)]
 
 
+def read_columns(name: str, data: bytes, wanted: Sequence[str]) -> list[list[Any]]:
+    """The values of some columns of a table, a list for each; much faster than all rows.
+
+    SectionCorrupt if the bytes are not a table that has them.
+    """
+    try:
+        table = pq.ParquetFile(pa.BufferReader(data)).read(list(wanted), use_threads=False)
+        return [table.column(column).to_pylist() for column in wanted]
+    except _NOT_A_TABLE as error:
+        raise _corrupt(name, error) from None
+
+
 _NOT_A_TABLE = (pa.ArrowException, OSError, KeyError, ValueError)
 
 

@@ -34,7 +34,14 @@ from schemas.errors import (
     StorageError,
     UnknownCommit,
 )
-from schemas.manifest import QuarantineRow, Row, parse_manifest, parse_quarantine
+from schemas.manifest import (
+    QuarantineRow,
+    Row,
+    parse_identities,
+    parse_manifest,
+    parse_paths,
+    parse_quarantine,
+)
 from schemas.plan import Plan, parse_plan
 from schemas.removal import parse_removed
 
@@ -183,6 +190,14 @@ class Archive:
     def rows(self, shard: ShardRecord) -> list[Row]:
         """The manifest rows of one shard, sorted by path."""
         return parse_manifest(shard.manifest.name, self.read(shard.manifest))
+
+    def paths(self, shard: ShardRecord) -> list[str]:
+        """The paths of these rows, without the cost of all that rows hold."""
+        return parse_paths(shard.manifest.name, self.read(shard.manifest))
+
+    def identities(self, shard: ShardRecord) -> Iterator[tuple[str, int, int | None, bytes]]:
+        """Path, size, time and digest of the files behind these rows, as cheaply."""
+        return parse_identities(shard.manifest.name, self.read(shard.manifest))
 
     def quarantine(self, shard: ShardRecord) -> list[QuarantineRow]:
         """The quarantine rows of one shard, sorted by path."""

@@ -1,12 +1,14 @@
 """What an archive holds, file by file: where a path is in several runs, the latest counts."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
-from fnmatch import fnmatchcase
+from fnmatch import translate
 
+from pipeline.archive.ahead import each_ahead
 from pipeline.archive.archive import Archive
 from schemas.commit import ShardRecord
 from schemas.errors import FixityError, FormatError, SeecError
-from schemas.manifest import QuarantineRow, Row
+from schemas.manifest import QuarantineRow, Row, parse_manifest, parse_paths
 
 
 def current_rows(
@@ -24,19 +26,41 @@ def current_rows(
     state = archive.state
     several = len(state.runs) > 1 or bool(state.removals)
     gone: set[str] = set()
+    wanted = matcher(include)
+
+    def read(shard: ShardRecord) -> tuple[list[str], list[Row]] | SeecError:
+        try:
+            return _matching(archive, shard, wanted)
+        except (FixityError, FormatError) as error:
+            if on_damage is None:
+                raise
+            return error
+
     for run, shards in reversed(list(state.by_run())):
         gone.update(vanished_after(archive, run.run_id))
-        for shard in shards:
-            try:
-                rows = [row for row in archive.rows(shard) if row.path not in gone]
-            except (FixityError, FormatError) as error:
-                if on_damage is None:
-                    raise
-                on_damage(shard, error)
+        for shard, found in zip(shards, each_ahead(read, shards), strict=True):
+            if isinstance(found, SeecError):
+                if on_damage is not None:
+                    on_damage(shard, found)
                 continue
+            paths, rows = found
+            yield shard, [row for row in rows if row.path not in gone]
             if several:
-                gone.update(row.path for row in rows)
-            yield shard, [row for row in rows if matches(row.path, include)]
+                gone.update(paths)
+
+
+def _matching(
+    archive: Archive, shard: ShardRecord, wanted: Callable[[str], bool] | None
+) -> tuple[list[str], list[Row]]:
+    """All paths of a shard, and its rows that are asked for: others are not worth parsing."""
+    if wanted is None:
+        rows = archive.rows(shard)
+        return [row.path for row in rows], rows
+    name, data = shard.manifest.name, archive.read(shard.manifest)
+    paths = parse_paths(name, data)
+    if not any(map(wanted, paths)):
+        return paths, []
+    return paths, [row for row in parse_manifest(name, data) if wanted(row.path)]
 
 
 def current_quarantine(archive: Archive) -> Iterator[tuple[ShardRecord, list[QuarantineRow]]]:
@@ -56,7 +80,7 @@ def current_quarantine(archive: Archive) -> Iterator[tuple[ShardRecord, list[Qua
             yield shard, failed
             tried.update(row.path for row in failed)
             if run is not runs[0][0]:
-                tried.update(row.path for row in archive.rows(shard))
+                tried.update(archive.paths(shard))
         gone |= tried
 
 
@@ -67,6 +91,9 @@ def vanished_after(archive: Archive, run_id: str) -> Iterator[str]:
             yield from archive.removed(removal)
 
 
-def matches(path: str, include: Sequence[str]) -> bool:
-    """Whether a path is asked for."""
-    return not include or any(fnmatchcase(path, pattern) for pattern in include)
+def matcher(include: Sequence[str]) -> Callable[[str], bool] | None:
+    """What tells whether a path matches one of these shell patterns; None if there are none."""
+    if not include:
+        return None
+    pattern = re.compile("|".join(translate(one) for one in include))
+    return lambda path: pattern.match(path) is not None

@@ -3,6 +3,7 @@
 from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
+from pipeline.archive.ahead import each_ahead
 from pipeline.archive.archive import Archive
 from pipeline.archive.catalogue import current_quarantine, vanished_after
 from schemas.plan import PlanSettings, SourceFile
@@ -28,12 +29,9 @@ def seen_files(archive: Archive, digests: bool = False) -> dict[str, Seen]:
     """
     seen: dict[str, Seen] = {}
     for run, shards in archive.state.by_run():
-        for shard in shards:
-            for row in archive.rows(shard):
-                digest = row.source_digest if digests else None
-                seen[row.path] = Seen(
-                    row.source_size_bytes, row.source_mtime_ns, run.source, digest
-                )
+        for part in each_ahead(archive.identities, shards):
+            for path, size_bytes, mtime_ns, digest in part:
+                seen[path] = Seen(size_bytes, mtime_ns, run.source, digest if digests else None)
         for shard in shards:
             for row in archive.quarantine(shard):
                 seen[row.path] = Seen(row.source_size_bytes, row.source_mtime_ns, run.source)

@@ -1,0 +1,30 @@
+"""Do a little ahead of time, side by side, what comes one after the other."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+_THREADS = 16  # that mostly wait for a store
+_AHEAD = 32
+
+
+def each_ahead(function: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iterator[_Result]:
+    """function(item) of each item, in order; what it raises is raised in its turn.
+
+    A few dozen items are in work at a time, so memory is bounded; the function runs in threads.
+    """
+    with ThreadPoolExecutor(_THREADS) as pool:
+        waiting: deque[Future[_Result]] = deque()
+        try:
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) > _AHEAD:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for left in waiting:
+                left.cancel()

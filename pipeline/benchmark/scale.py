@@ -1,0 +1,136 @@
+"""What grows how with the number of files: `python -m pipeline.benchmark.scale FOLDER ROWS...`.
+
+For each number of rows an archive of that many tiny stored files is made in FOLDER (kept, so that
+a second run only measures), through the same functions as an archiving run but for Ray. Then each
+operation runs in a process of its own, and its time and peak memory are printed.
+"""
+
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from pipeline.archive.archive import Archive
+from pipeline.archive.catalogue import current_rows
+from pipeline.archive.planning import new_files, seen_files
+from pipeline.archive.runs import missing_shards, open_run
+from pipeline.archive.shard import write_shard
+from pipeline.codec import default_model
+from pipeline.routes.choose import draft_stored, settle
+from pipeline.storage import Store
+from schemas.archive import shard_name
+from schemas.commit import RunRecord
+from schemas.plan import PlanSettings, SourceFile
+
+_PER_FOLDER = 1000  # files of a folder of the synthetic source
+
+
+def source_files(rows: int) -> list[SourceFile]:
+    """The listing of a synthetic source: `0000/000000.png` and on, sorted by path."""
+    return [
+        SourceFile(f"{i // _PER_FOLDER:06d}/{i:09d}.png", 16, 1_700_000_000_000_000_000 + i)
+        for i in range(rows)
+    ]
+
+
+def make_archive(store: Store, rows: int) -> None:
+    """Make an archive of so many files, or finish making it."""
+    archive = Archive.open_or_create(store, b"A synthetic archive.\n")
+    run = archive.state.last_run or _open_run(archive, rows)
+    plan = archive.plan(run)
+    for index in missing_shards(archive, run):
+        entries = [
+            settle(draft_stored(file, f"{file.path[-16:]:>16}".encode(), "synthetic"), None, "")
+            for file in plan.shard(index)
+        ]
+        archive.commit(shards=(write_shard(store, shard_name(run.run_id, index), entries, ()),))
+
+
+def _open_run(archive: Archive, rows: int) -> RunRecord:
+    model = default_model()
+    settings = PlanSettings(model_id=model.id)
+    return open_run(archive, "file:///synthetic", source_files(rows), settings, model.payload)
+
+
+# ---------------------------------------------------------------- what is measured
+
+
+def _open(url: str, rows: int) -> int:
+    return len(Archive.open(Store(url)).state.shards)
+
+
+def _plan(url: str, rows: int) -> int:
+    """What a second run plans where one file in a thousand changed."""
+    listing = [
+        SourceFile(file.path, file.size_bytes, (file.mtime_ns or 0) + (i % 1000 == 0))
+        for i, file in enumerate(source_files(rows))
+    ]
+    return len(new_files(listing, seen_files(Archive.open(Store(url))), set()))
+
+
+def _list(pattern: str) -> Callable[[str, int], int]:
+    def run(url: str, rows: int) -> int:
+        archive = Archive.open(Store(url))
+        return sum(len(part) for _, part in current_rows(archive, (pattern,)))
+
+    return run
+
+
+OPERATIONS: dict[str, Callable[[str, int], int]] = {
+    "open": _open,
+    "ls of one folder": _list("000003/*"),
+    "ls of a pattern": _list("*77.png"),
+    "plan of the next run": _plan,
+}
+
+
+def measure(name: str, url: str, rows: int) -> tuple[float, int, int]:
+    """Seconds, peak memory in bytes and the result of an operation, in a process of its own."""
+    command = [sys.executable, "-m", "pipeline.benchmark.scale", "--run", name, url, str(rows)]
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    seconds, memory, result = output.split()
+    return float(seconds), int(memory), int(result)
+
+
+def _run(name: str, url: str, rows: str) -> None:
+    start = time.perf_counter()
+    result = OPERATIONS[name](url, int(rows))
+    seconds = time.perf_counter() - start
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
+    sys.stdout.write(f"{seconds} {memory} {result}\n")
+
+
+def _sizes(folder: Path) -> Iterator[str]:
+    for part in ("commits", "manifest", "plans"):
+        files = [p for p in (folder / part).rglob("*") if p.is_file()]
+        yield f"{len(files)} in {sum(p.stat().st_size for p in files) / 1e6:,.1f} MB"
+
+
+def main(folder: Path, sizes: list[int]) -> None:
+    """Make the archives, measure, write a table in Markdown."""
+    columns = ["files", "to make", "commits", "manifest parts", "plans", *OPERATIONS]
+    _write_row(columns)
+    _write_row(["---"] * len(columns))
+    for rows in sizes:
+        place = folder / f"scale-{rows}"
+        start = time.perf_counter()
+        make_archive(Store(str(place)), rows)
+        cells = [f"{rows:,}", f"{time.perf_counter() - start:.0f} s", *_sizes(place)]
+        for name in OPERATIONS:
+            seconds, memory, result = measure(name, str(place), rows)
+            cells.append(f"{seconds:.2f} s, {memory / 1e6:.0f} MB ({result:,})")
+        _write_row(cells)
+
+
+def _write_row(cells: list[str]) -> None:
+    sys.stdout.write(f"| {' | '.join(cells)} |\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "--run":
+        _run(*sys.argv[2:])
+    else:
+        main(Path(sys.argv[1]), [int(value) for value in sys.argv[2:]])

@@ -1,0 +1,43 @@
+"""What is done ahead comes in order, errors in their turn, and no more of it than is said."""
+
+import time
+
+import pytest
+
+from pipeline.archive.ahead import each_ahead
+
+
+def test_results_come_in_order_whatever_takes_longest():
+    def slow(number: int) -> int:
+        time.sleep(0.002 * (number % 5 == 0))
+        return number
+
+    assert list(each_ahead(slow, range(100))) == list(range(100))
+
+
+def test_items_are_taken_only_a_little_ahead():
+    taken = 0
+
+    def items():
+        nonlocal taken
+        for number in range(10_000):
+            taken += 1
+            yield number
+
+    results = each_ahead(lambda number: number, items())
+    assert [next(results) for _ in range(10)] == list(range(10))
+    assert taken < 100
+
+
+def test_an_error_is_raised_in_its_turn_and_ends_the_rest():
+
+    def fails(number: int) -> int:
+        if number == 3:
+            raise ValueError("three")
+        return number
+
+    results = each_ahead(fails, range(1000))
+    assert [next(results) for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(ValueError, match="three"):
+        next(results)
+    assert list(results) == []
