@@ -27,6 +27,7 @@ DIGEST_BYTES = 16
 MAX_PIXELS = 1 << 28  # about 268 megapixels; callers may set another limit
 MAX_SECTIONS = 65535  # what the header can count
 MIN_TILE, MAX_TILE = 16, 4096
+MAX_GROUP_TILES = 256  # what a network learns while it decodes takes up to 100 KB for each
 MAX_GROUP_PIXELS = 1 << 26  # tiles per group times their area: what decoding a group may take
 
 Read = Callable[[int, int], bytes]
@@ -278,7 +279,7 @@ def _entries(table: bytes, offset: int) -> tuple[Entry, ...]:
 
 def check_tiling(tile_size: int, tiles_per_group: int, block_shift: int) -> None:
     """LimitExceeded unless a decoder accepts this way of cutting images."""
-    if not MIN_TILE <= tile_size <= MAX_TILE or not tiles_per_group:
+    if not MIN_TILE <= tile_size <= MAX_TILE or not 1 <= tiles_per_group <= MAX_GROUP_TILES:
         raise LimitExceeded(f"tiles of {tile_size} pixels, {tiles_per_group} to a group")
     if tile_size * tile_size * tiles_per_group > MAX_GROUP_PIXELS:
         raise LimitExceeded(f"{tiles_per_group} tiles of {tile_size} pixels in one group")

@@ -86,6 +86,7 @@ def test_sealed_random_payloads_are_refused(blob, seed, device):
         ({"tile_size": 65535}, LimitExceeded),
         ({"tile_size": 24}, LimitExceeded),
         ({"tiles_per_group": 0}, LimitExceeded),
+        ({"tile_size": 16, "tiles_per_group": 257}, LimitExceeded),
         ({"tile_size": 4096, "tiles_per_group": 5}, LimitExceeded),
         ({"width": 1 << 28, "height": 1, "tile_size": 512, "tiles_per_group": 257}, LimitExceeded),
         ({"channels": 2}, UnsupportedVersion),
