@@ -77,12 +77,32 @@ def write_composite(composite: Composite) -> bytes:
     return form.put_together(list(composite.rasters), composite.envelope[1:])
 
 
+# What users may ask about, and how it begins.
+_OTHERS = (
+    (b"GIF8", "GIF"),
+    (b"II+\0", "BigTIFF"),
+    (b"MM\0+", "BigTIFF"),
+    (b"P1", "Netpbm in text"),
+    (b"P2", "Netpbm in text"),
+    (b"P3", "Netpbm in text"),
+    (b"8BPS", "Photoshop"),
+    (b"\0\0\1\0", "icon"),
+    (b"\xff\x0a", "JPEG XL"),
+    (b"\0\0\0\x0cJXL ", "JPEG XL"),
+    (b"\0\0\0\x0cjP  ", "JPEG 2000"),
+    (b"v/1\1", "OpenEXR"),
+)
+
+
 def _format_of(data: bytes) -> str:
     if not data:
         raise UnreadableImage("empty file")
     for name, form in _FORMATS.items():
         if form.matches(data):
             return name
+    for magic, name in _OTHERS:
+        if data[: len(magic)] == magic:
+            raise UnreadableImage(f"{name}, a format that is kept as it is")
     raise UnreadableImage("not a losslessly stored image of a known format")
 
 
@@ -103,12 +123,11 @@ def _spliced(matches: Callable[[bytes], bool], find: Callable[[bytes], list[Plac
 
 
 def _tiff_shapes(data: bytes) -> list[Shape]:
-    pages = [tiff.page_of(directory) for directory in tiff.directories(data)]
-    return [page.shape for page in pages for _ in range(page.rasters)]
+    return [page.shape for page in tiff.pages(data) for _ in range(page.rasters)]
 
 
 def _take_tiff_apart(data: bytes) -> Taken:
-    pages = [tiff.page_of(directory) for directory in tiff.directories(data)]
+    pages = tiff.pages(data)
     exact = all(page.compression == tiff.RAW for page in pages)
     plain = data if exact else rewrite(data, pages)
     places = check_places(tiff.places(plain), len(plain))

@@ -9,7 +9,7 @@ from schemas.planes import MAX_SAMPLES, Shape
 
 FORMAT = "NETPBM"
 _MAGIC = (b"P4", b"P5", b"P6", b"P7", b"PF", b"Pf")
-_SPACE = rb"(?:\s+|#[^\n]*\n)+"
+_SPACE = rb"(?:\s|#[^\n]*\n)+"
 _NUMBER = rb"(\d{1,9})"
 _BITMAP = re.compile(rb"P4" + _SPACE + _NUMBER + _SPACE + _NUMBER + rb"\s")
 _MAP = re.compile(rb"P([56])" + 3 * (_SPACE + _NUMBER) + rb"\s")

@@ -14,6 +14,7 @@ IHDR_END = len(SIGNATURE) + 8 + 13 + 4
 # More pictures than one; iDOT points into the compressed data.
 ANIMATION = (b"acTL", b"fcTL", b"fdAT", b"iDOT")
 _INFLATED_BYTES = 1 << 20  # at a time, where nothing is kept
+_MAX_CHUNKS = 1 << 18  # more than any writer makes, and soon read
 _HEADER = struct.Struct(">IIBBBBB")
 HEADER_BYTES = _HEADER.size  # of the body of IHDR
 # By colour type: samples of a pixel, depths.
@@ -152,9 +153,12 @@ def stream_parts(image_data: bytes) -> Iterator[bytes]:
 
 
 def chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Kind, start and end of each chunk, up to IEND."""
-    start = len(SIGNATURE)
+    """Kind, start and end of each chunk, up to IEND. UnreadableImage if they are too many."""
+    start, count = len(SIGNATURE), 0
     while start + 12 <= len(data):
+        count += 1
+        if count > _MAX_CHUNKS:
+            raise UnreadableImage(f"PNG of more than {_MAX_CHUNKS} chunks")
         (length,) = struct.unpack_from(">I", data, start)
         kind, stop = data[start + 4 : start + 8], start + 12 + length
         if stop > len(data):

@@ -17,6 +17,7 @@ FORMAT = "QOI"
 _MAGIC = b"qoif"
 _HEADER = struct.Struct(">4sIIBB")
 _END = bytes(7) + b"\1"
+_MOST_PIXELS = 62  # that one byte may stand for
 _DAMAGE = (RuntimeError, ValueError, MemoryError)
 
 
@@ -32,6 +33,8 @@ def shapes(data: bytes) -> list[Shape]:
     _, width, height, channels, space = _HEADER.unpack_from(data)
     if min(width, height) < 1 or channels not in (3, 4) or space > 1:
         raise UnreadableImage("damaged QOI file: its header cannot be")
+    if width * height > _MOST_PIXELS * len(data):
+        raise UnreadableImage("damaged QOI file: cut short")
     return [Shape(width, height, channels, 8)]
 
 

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 
 from schemas.errors import UnreadableImage
 
-_NETPBM_HEADER = re.compile(rb"P([56])(?:\s+|#[^\n]*\n)+(\d+)(?:\s+|#[^\n]*\n)+(\d+)\s+255\s")
+_NETPBM_HEADER = re.compile(rb"P([56])(?:\s|#[^\n]*\n)+(\d+)(?:\s|#[^\n]*\n)+(\d+)\s+255\s")
+_TIFF_REFUSED = {322, 323, 324, 330, 338}  # tiles, sub-directories, extra samples
+_TIFF_TAGS = {256, 257, 258, 259, 262, 266, 273, 277, 279, 284, 339} | _TIFF_REFUSED
 _BMP_HEADER = struct.Struct("<2sIHHIIiiHHI")
 
 
@@ -124,9 +126,12 @@ def _parse_tiff(data: bytes) -> Layout:
     order = {b"II*\0": "<", b"MM\0*": ">"}[data[:4]]
     (directory,) = struct.unpack_from(order + "I", data, 4)
     (count,) = struct.unpack_from(order + "H", data, directory)
-    tags = {}
+    tags: dict[int, list[int]] = {}
     for i in range(count):
         tag, kind, n, _ = struct.unpack_from(order + "HHII", data, directory + 2 + 12 * i)
+        # Many tags may point to the same many values: those that nobody asks for stay unread.
+        if tag not in _TIFF_TAGS:
+            continue
         tags[tag] = _tiff_values(data, order, directory + 10 + 12 * i, kind, n)
     (following,) = struct.unpack_from(order + "I", data, directory + 2 + 12 * count)
     width, height = tags[256][0], tags[257][0]
@@ -140,7 +145,7 @@ def _parse_tiff(data: bytes) -> Layout:
         and tags.get(284, [1]) == [1]  # planar configuration: samples together
         and tags.get(266, [1]) == [1]  # fill order
         and tags.get(339, [1]) in ([1], [1] * channels)  # sample format: unsigned
-        and not tags.keys() & {322, 323, 324, 330, 338}  # tiles, sub-directories, extra samples
+        and not tags.keys() & _TIFF_REFUSED
     )
     starts, sizes = tags[273], tags[279]
     ends = [start + size for start, size in zip(starts, sizes, strict=True)]

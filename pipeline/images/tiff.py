@@ -30,6 +30,8 @@ FILL_ORDER, STRIPS, SAMPLES, ROWS, STRIP_BYTES, PLANAR, PREDICTOR = (
 )
 TILE_WIDTH, TILE_HEIGHT, TILES, TILE_BYTES = 322, 323, 324, 325
 RAW = 1
+# Directories may overlap, and lists be shared: a small file may ask for a lot of work.
+_MAX_ENTRIES, _MAX_PIECES = 1 << 17, 1 << 20
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,8 @@ class Directory:
         entry = self.entries.get(tag)
         if entry is None and default is not None:
             return default
-        if entry is None or entry.kind not in _CODES or entry.count < 1:
+        usable = entry is not None and entry.kind in _CODES and 1 <= entry.count <= _MAX_PIECES
+        if entry is None or not usable:
             raise UnreadableImage(f"TIFF without a usable tag {tag}")
         return struct.unpack_from(
             f"{self.order}{entry.count}{_CODES[entry.kind]}", self.data, entry.at
@@ -106,6 +109,7 @@ def directories(data: bytes) -> list[Directory]:
     """All directories of the chain."""
     order = _ORDERS[data[:4]]
     found: list[Directory] = []
+    entries = 0
     try:
         (at,) = struct.unpack_from(order + "I", data, 4)
         while at:
@@ -113,6 +117,9 @@ def directories(data: bytes) -> list[Directory]:
                 raise UnreadableImage(f"TIFF with a loop, or more than {MAX_RASTERS} pictures")
             directory, at = read_directory(data, order, at)
             found.append(directory)
+            entries += len(directory.entries)
+            if entries > _MAX_ENTRIES:
+                raise UnreadableImage(f"TIFF with more than {_MAX_ENTRIES} tags")
     except struct.error:
         raise UnreadableImage("damaged TIFF file: cut short") from None
     if not found:
@@ -159,9 +166,21 @@ def page_of(directory: Directory) -> Page:
     return Page(directory, shape, rasters, rows, pieces, directory.value(COMPRESSION, RAW))
 
 
+def pages(data: bytes) -> list[Page]:
+    """How the samples of all pictures of a file are kept."""
+    found: list[Page] = []
+    pieces = 0
+    for directory in directories(data):
+        found.append(page_of(directory))
+        pieces += len(found[-1].pieces)
+        if pieces > _MAX_PIECES:
+            raise UnreadableImage(f"TIFF with more than {_MAX_PIECES} strips and tiles")
+    return found
+
+
 def places(data: bytes) -> list[Place]:
     """Where the samples of all pictures lie, of a file without compression."""
-    return [place for directory in directories(data) for place in _places(page_of(directory))]
+    return [place for page in pages(data) for place in _places(page)]
 
 
 def _places(page: Page) -> Iterator[Place]:

@@ -17,6 +17,7 @@ _BEFORE = (b"ICCP",)
 _AFTER = (b"EXIF", b"XMP ")
 _FLAGS = {b"ICCP": 0x20, b"EXIF": 0x08, b"XMP ": 0x04}
 _ALPHA_FLAG = 0x10
+_MAX_CHUNKS = 1 << 16
 
 
 def matches(data: bytes) -> bool:
@@ -71,7 +72,11 @@ def put_together(pixels: NDArray[np.uint8], envelope: bytes) -> bytes:
 
 def _chunks(data: bytes, start: int = 12) -> Iterator[tuple[bytes, int, int]]:
     """Kind, start and end (padding included) of each chunk."""
+    count = 0
     while start < len(data):
+        count += 1
+        if count > _MAX_CHUNKS:
+            raise UnreadableImage(f"WebP of more than {_MAX_CHUNKS} chunks")
         if start + 8 > len(data):
             raise UnreadableImage("damaged WebP file: cut short")
         (length,) = struct.unpack_from("<I", data, start + 4)

@@ -17,6 +17,8 @@ def transcode(data: bytes, frame: Frame) -> bytes:
         code = bytes(imagecodecs.jpegxl_encode_jpeg(data, numthreads=1))
     except RuntimeError:
         # Its message names a call of libjxl and nothing that would help.
+        if frame.components == 4:
+            raise UnreadableImage("JPEG in CMYK or YCCK, which JPEG XL does not hold") from None
         raise UnreadableImage("JPEG that is damaged or of a kind JPEG XL does not hold") from None
     try:
         back = jpegxl.unpack(code, len(data), frame.width, frame.height)

@@ -63,6 +63,28 @@ def test_no_file_grows(name: str):
     assert len(entry.payload) + len(entry.row.envelope or b"") <= len(data)
 
 
+def test_reasons_name_what_a_file_is():
+    reasons = {
+        "animated.gif": "GIF",
+        "cmyk.jpg": "CMYK",
+        "animated.png": "acTL",
+        "jpeg.tiff": "compression 7",
+        "plain.ppm": "text",
+        "truncated.png": "cut short",
+        "empty.png": "empty",
+    }
+    for name, words in reasons.items():
+        assert words in (archive(name, STORED[name]).row.reason or "")
+
+
+@pytest.mark.parametrize("name", ["alpha.png", "pages.tiff", "sixteen-rgba.png", "floats.pfm"])
+def test_planes_over_the_limit_are_stored_and_say_so(name: str):
+    entry = archive(name, PLANES[name], max_pixels=48 * 72 - 1)
+    assert entry.row.codec == STORE
+    assert "over the limit" in (entry.row.reason or "")
+    assert rebuild(entry.row, entry.payload, MODELS) == PLANES[name]
+
+
 def test_an_image_over_the_limit_is_stored_and_says_so():
     entry = archive("rgb.png", CODED["rgb.png"], max_pixels=24 * 36 - 1)
     assert entry.row.codec == STORE

@@ -1,0 +1,95 @@
+"""Any file, damaged or not: one way in, never larger, and the same way back."""
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.codec import Model, encode
+from pipeline.images.composite import read_composite
+from pipeline.images.raster import raster_digest
+from pipeline.routes import planes
+from pipeline.routes.choose import draft, settle
+from pipeline.routes.rebuild import prove, rebuild
+from schemas.manifest import SEEC, SEEC_PLANES, STORE, Entry
+from schemas.plan import SourceFile
+from tests.sources import coded_files, jpeg_files, plane_files, stored_files
+
+FILES = coded_files() | plane_files() | jpeg_files() | stored_files()
+MAX_PIXELS = 10_000  # damaged headers may promise more than a test has time for
+MOST_BYTES_MORE = 64
+
+changes = st.lists(
+    st.tuples(
+        st.sampled_from(("set", "cut", "insert", "swap", "end")),
+        st.floats(0, 1),
+        st.binary(min_size=1, max_size=12),
+    ),
+    max_size=4,
+)
+
+
+def changed(data: bytes, edits: list[tuple[str, float, bytes]]) -> bytes:
+    for kind, where, new in edits:
+        # Squared: headers are where damage can do most.
+        at = int(where * where * len(data))
+        if kind == "set":
+            data = data[:at] + new + data[at + len(new) :]
+        elif kind == "cut":
+            data = data[:at] + data[at + len(new) :]
+        elif kind == "insert":
+            data = data[:at] + new + data[at:]
+        elif kind == "swap":
+            data = data[at:] + data[:at]
+        else:
+            data = data[:at]
+    return data
+
+
+def archive(data: bytes, model: Model) -> Entry:
+    made, image = draft(SourceFile("a", len(data), 0), data, MAX_PIXELS)
+    code = None if image is None else encode(image, model=model)
+    if made.cut is not None:
+        code = planes.pack(made.cut, [encode(p, model=model) for p in made.cut.pictures])
+    return settle(made, code, model.id)
+
+
+def check(data: bytes, model: Model) -> None:
+    entry = archive(data, model)
+    row, models = entry.row, {model.id: model}
+    assert len(entry.payload) + len(row.envelope or b"") <= len(data) + MOST_BYTES_MORE
+    assert (row.codec == STORE) == bool(row.reason)
+    prove(row, entry.payload, models)
+    back = rebuild(row, entry.payload, models)
+    if row.codec == SEEC_PLANES:
+        assert raster_digest(read_composite(back).rasters) == row.pixel_digest
+    elif row.codec != SEEC:
+        assert back == data
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(name=st.sampled_from(sorted(FILES)), edits=changes)
+def test_any_change_of_any_file(golden_model: Model, name: str, edits: list):
+    check(changed(FILES[name], edits), golden_model)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
+    head=st.sampled_from((b"", b"P4 ", b"P7\n", b"BM", b"II*\0", b"MM\0*", b"qoif", b"GIF89a")),
+    body=st.binary(max_size=300),
+)
+def test_any_bytes_behind_any_magic(golden_model: Model, head: bytes, body: bytes):
+    check(head + body, golden_model)
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(
+    names=st.lists(st.sampled_from(sorted(FILES)), min_size=2, max_size=3),
+)
+def test_files_one_behind_the_other(golden_model: Model, names: list[str]):
+    check(b"".join(FILES[name] for name in names), golden_model)
+
+
+def test_noise_is_stored_as_it_is(golden_model: Model):
+    noise = np.random.default_rng(0).integers(0, 256, 5000, np.uint8).tobytes()
+    entry = archive(noise, golden_model)
+    assert entry.payload == noise
