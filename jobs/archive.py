@@ -133,7 +133,13 @@ def run(settings: Settings) -> ArchiveSummary:
     source, store = Source(settings.source), Store(settings.archive)
     _refuse_nesting(source, store)
     format_md = (resources.files("schemas") / FORMAT_MD).read_bytes()
-    archive = Archive.open_or_create(store, format_md)
+    with Archive.writing(store, format_md) as archive:
+        return _archive(archive, source, settings, model, start)
+
+
+def _archive(
+    archive: Archive, source: Source, settings: Settings, model: Model, start: float
+) -> ArchiveSummary:
     timings: list[Timing] = []
     runs: list[str] = []
     interrupted = archive.state.open_run
@@ -150,7 +156,7 @@ def run(settings: Settings) -> ArchiveSummary:
         timings += _carry_out(archive, source, planned, settings)
         runs.append(planned.run_id)
     return ArchiveSummary(
-        archive=store.url,
+        archive=archive.store.url,
         digest=archive.digest(),
         files_added=sum(timing.files for timing in timings),
         files_removed=sum(removal.files for removal in archive.state.removals) - removed,

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from jobs.interface import ExitCode, command, progress
+from jobs.interface import ExitCode, command, progress, warn
 from jobs.options import Duration, Part, Percentage, ray_options
 from pipeline.archive import Archive
 from pipeline.stages.cluster import cluster
@@ -102,7 +102,7 @@ class VerifySummary:
             )
         if self.images_lossy:
             yield f"{self.images_lossy} images have a lossy background, as they were archived"
-        yield f"report {self.report}" if self.report else "no report: the archive is read-only"
+        yield f"report {self.report}" if self.report else "no report: it could not be written"
         yield f"archive digest {self.digest}"
 
 
@@ -177,7 +177,8 @@ def _write_report(store: Store, mode: str, checked: list[Checked]) -> str | None
     name = report_name(datetime.now(UTC), mode)
     try:
         store.put_new(name, serialise_findings(checked))
-    except StorageError:
+    except StorageError as error:
+        warn(f"no report: {error}")
         return None
     return name
 

@@ -12,8 +12,10 @@ FORMAT_MD = "FORMAT.md"
 MODELS = "models"
 COMMITS = "commits"
 REPORTS = "reports"
+LOCKS = "locks"
 BLOB, MANIFEST, QUARANTINE = "blob", "manifest", "quarantine"
 PLAN, MODEL, REMOVED = "plan", "model", "removed"
+LOCK = "lock"
 _COMMIT = re.compile(rf"{COMMITS}/(\d{{10}})\.json")
 _RUN = r"(?P<run>[0-9]{4,}-[0-9a-f]{16})"
 _SHARD = rf"{_RUN}/[0-9]{{6,}}(?P<suffix>-[0-9a-f]{{16}})?"  # the suffix: see FORMAT.md
@@ -24,6 +26,7 @@ _NAMES = {
     PLAN: re.compile(rf"plans/{_RUN}\.parquet"),
     MODEL: re.compile(rf"{MODELS}/[0-9a-f]{{64}}\.safetensors"),
     REMOVED: re.compile(r"removed/[0-9a-f]{64}\.parquet"),
+    LOCK: re.compile(rf"{LOCKS}/[0-9a-f]{{16}}\.(json|probe)"),
 }
 
 
@@ -73,12 +76,16 @@ def commit_sequence(name: str) -> int | None:
     return int(match.group(1)) if match else None
 
 
+def lock_name(owner: str) -> str:
+    """Where a writer says that it is at work: locks/<owner>.json, 16 hexadecimal digits."""
+    return f"{LOCKS}/{owner}.json"
+
+
 def parse_name(name: str) -> tuple[str, str | None] | None:
-    """Kind and run of an object that only counts if a commit names it.
+    """Kind and run of an object that only counts if a commit names it, or of a lock.
 
-    Models and lists of removed paths have no run.
-
-    None for the name of anything else: what is always there, reports, and what is not ours.
+    Models, lists of removed paths and locks have no run. None for the name of anything else: what
+    is always there, reports, and what is not ours.
     """
     for kind, pattern in _NAMES.items():
         if match := pattern.fullmatch(name):

@@ -22,7 +22,8 @@ SeecError
     NotAnArchive      no archive at this place
     UnknownCommit     no commit of this number, or its state is not kept
     ArchiveLocked     another writer holds the archive
-    TransientStorageError  may go through when tried again; the only one that is retried
+    StoreUnavailable  nothing of the store is to be had: credentials, no bucket, quota, full disk
+      TransientStorageError  may go through when tried again; the only one that is retried
 
 Each error names the file or object in its message and, where there is one, the next step.
 """
@@ -116,5 +117,12 @@ class ArchiveLocked(StorageError):
     """Another writer holds the archive."""
 
 
-class TransientStorageError(StorageError):
+class StoreUnavailable(StorageError):
+    """Nothing of the store is to be had: credentials, no bucket, quota, full disk.
+
+    It ends a run, where other errors concern one file: no file is to blame.
+    """
+
+
+class TransientStorageError(StoreUnavailable):
     """May go through when tried again; the only error that is retried."""

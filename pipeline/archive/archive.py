@@ -1,16 +1,19 @@
 """An archive in a store: create, open, read what counts, commit more."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from pipeline.archive.changes import Changes
+from pipeline.archive.lease import Lease, Terms, writer
 from pipeline.archive.state import State
 from pipeline.storage import Store
 from schemas.archive import (
     ARCHIVE_JSON,
     COMMITS,
     FORMAT_MD,
+    LOCKS,
     MODELS,
     ArchiveHeader,
     commit_name,
@@ -55,6 +58,7 @@ class Archive:
         self.store = store
         self.header = header
         self.state = state
+        self._lease: Lease | None = None
 
     @classmethod
     def open(cls, store: Store) -> "Archive":
@@ -77,25 +81,35 @@ class Archive:
         """Open, or make an empty archive in an empty place.
 
         format_md: the bytes of FORMAT.md, which the archive carries from then on. StorageError if
-        other things lie there already, or if the store does not honour put-if-absent.
+        other things lie there already.
         """
         try:
             return cls.open(store)
         except NotAnArchive:
-            pass
-        strangers = set(store.top_level()) - {FORMAT_MD, MODELS}
-        if strangers:
-            raise StorageError(
-                f"{store.url}: holds {min(strangers)!r} but no {ARCHIVE_JSON}; "
-                "give an empty or new place for the archive"
-            )
+            _refuse_strangers(store)
         if not store.put_same(FORMAT_MD, format_md):
             raise StorageError(f"{store.url}: holds another FORMAT.md; give an empty or new place")
         digest = hashlib.sha256(format_md).hexdigest()
         header = ArchiveHeader(digest, CHECKPOINT_EVERY).serialise()
         store.put_same(ARCHIVE_JSON, header)
-        _prove_put_if_absent(store, header)
         return cls.open(store)
+
+    @classmethod
+    @contextmanager
+    def writing(
+        cls, store: Store, format_md: bytes, terms: Terms | None = None
+    ) -> Generator["Archive"]:
+        """The archive, opened or made, to commit to while the block runs.
+
+        Proves first that the store keeps writers apart, or takes a lease where it does not: see
+        `pipeline.archive.lease`. ArchiveLocked if another writer has that. terms: of such a lease.
+        """
+        if not store.exists(ARCHIVE_JSON):
+            _refuse_strangers(store)
+        with writer(store, terms) as lease:
+            archive = cls.open_or_create(store, format_md)
+            archive._lease = lease
+            yield archive
 
     def refresh(self) -> None:
         """Read commits that were added since. Reads the last checkpoint and what follows."""
@@ -170,7 +184,7 @@ class Archive:
             commit = left.commit_after(before, self.header.checkpoint_every)
             data = commit.serialise()
             try:
-                self.store.put_new(commit_name(commit.sequence), data)
+                self._put_commit(commit_name(commit.sequence), data)
             except ObjectExists:
                 self.refresh()
                 if changes.contradicts(before, self.state):
@@ -218,6 +232,14 @@ class Archive:
         numbers = (commit_sequence(name) for name in self.store.names(COMMITS))
         return sorted(number for number in numbers if number is not None)
 
+    def _put_commit(self, name: str, data: bytes) -> None:
+        if self._lease is None:
+            self.store.put_new(name, data)
+            return
+        self._lease.check()
+        self.store.put_new(name, data)
+        self._lease.check()
+
     def _locked(self) -> ArchiveLocked:
         last = self.state.last_run
         return ArchiveLocked(
@@ -241,9 +263,10 @@ def _get_recorded(store: Store, name: str) -> bytes:
         raise BlobMissing(f"{name}: is gone; run seec verify {store.url}") from None
 
 
-def _prove_put_if_absent(store: Store, header: bytes) -> None:
-    try:
-        store.put_new(ARCHIVE_JSON, header)
-    except ObjectExists:
-        return
-    raise StorageError(f"{store.url}: this store overwrites objects that exist; use another")
+def _refuse_strangers(store: Store) -> None:
+    strangers = set(store.top_level()) - {FORMAT_MD, LOCKS, MODELS}
+    if strangers:
+        raise StorageError(
+            f"{store.url}: holds {min(strangers)!r} but no {ARCHIVE_JSON}; "
+            "give an empty or new place for the archive"
+        )

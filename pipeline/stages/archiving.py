@@ -24,7 +24,7 @@ from pipeline.stages.tasks import (
 from pipeline.storage import Source, Store
 from schemas.archive import shard_name
 from schemas.commit import RunRecord, ShardRecord
-from schemas.errors import ModelError, SourceError, UnreadableMask
+from schemas.errors import ModelError, SourceError, StorageError, UnreadableMask
 from schemas.manifest import QuarantineRow
 from schemas.plan import Plan
 from schemas.report import Timing
@@ -202,7 +202,7 @@ class ArchivingRun:
 
     def _retry(self, shard: _Shard, batch: Batch, error: RayError) -> None:
         cause = cause_of(error)
-        if isinstance(cause, ModelError | ImportError):
+        if isinstance(cause, ModelError | StorageError | ImportError):
             raise cause from None
         retries = batch.retries()
         shard.waiting.extendleft(reversed(retries))

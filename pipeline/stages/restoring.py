@@ -16,7 +16,14 @@ from pipeline.stages.cluster import CRASHES, fetch
 from pipeline.stages.verifying import archived_model, group_rows
 from pipeline.storage import Store
 from schemas.commit import ShardRecord
-from schemas.errors import FormatError, ObjectExists, SeecError, SourceError, StorageError
+from schemas.errors import (
+    FormatError,
+    ObjectExists,
+    SeecError,
+    SourceError,
+    StorageError,
+    StoreUnavailable,
+)
 from schemas.manifest import Row
 from schemas.names import is_safe, unescape
 
@@ -87,7 +94,10 @@ def _restore_rows(
 def restore_rows(
     store: Store, blob: str, rows: list[Row], target: Store, overwrite: bool
 ) -> Iterator[Restored]:
-    """Restore rows of one blob; a file that cannot be restored is reported, not raised."""
+    """Restore rows of one blob; a file that cannot be restored is reported, not raised.
+
+    StoreUnavailable is: it is about no file.
+    """
     wanted: list[Row] = []
     for row in rows:
         try:
@@ -96,12 +106,16 @@ def restore_rows(
                 yield Restored(row.path, KEPT)
             else:
                 wanted.append(row)
+        except StoreUnavailable:
+            raise
         except SeecError as error:
             yield _failed(row, error)
     try:
         for row, payload in payloads(store, blob, wanted):
             yield _restore_row(store, row, payload, target, overwrite)
             wanted = wanted[1:]
+    except StoreUnavailable:
+        raise
     except StorageError as error:
         yield from (_failed(row, error) for row in wanted)
 
@@ -122,6 +136,8 @@ def _restore_row(
             os.utime(target.path(name), ns=times, follow_symlinks=False)
     except ObjectExists:
         return Restored(row.path, KEPT)
+    except StoreUnavailable:
+        raise
     except SeecError as error:
         return _failed(row, error)
     lossy = row.background_error is not None

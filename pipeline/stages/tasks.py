@@ -26,7 +26,13 @@ from pipeline.stages.batch import MAX_JPEG_PIXELS, Batch
 from pipeline.stages.cluster import TASK_CPUS
 from pipeline.storage import Source, Store
 from schemas.commit import ObjectRecord, ShardRecord
-from schemas.errors import LimitExceeded, SeecError, SourceError, UnreadableMask
+from schemas.errors import (
+    LimitExceeded,
+    SeecError,
+    SourceError,
+    StoreUnavailable,
+    UnreadableMask,
+)
 from schemas.manifest import Entry, QuarantineRow
 from schemas.plan import PlanSettings, SourceFile
 
@@ -83,6 +89,8 @@ def read_batch(
     for file in batch.files:
         try:
             data = _read(source, file, settings)
+        except StoreUnavailable:
+            raise
         except SeecError as error:
             report.failed.append(quarantined(file, run_id, error))
             continue

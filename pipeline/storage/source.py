@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeline.storage import local
 from pipeline.storage.store import Store, modified_s
-from schemas.errors import SourceChanged, StorageError
+from schemas.errors import SourceChanged, StorageError, StoreUnavailable, TransientStorageError
 from schemas.names import escape, unescape
 from schemas.plan import SourceFile
 
@@ -32,7 +32,30 @@ class Source:
         return sorted(found, key=lambda file: file.path)
 
     def read(self, file: SourceFile) -> bytes:
-        """A file's bytes. SourceChanged if its size or time is not what the listing saw."""
+        """A file's bytes. SourceChanged if its size or time is not what the listing saw.
+
+        StoreUnavailable if this is not about the file alone, as other StorageErrors are.
+        """
+        try:
+            return self._read(file)
+        except StorageError as error:
+            self._check_there(error)
+            raise
+
+    def _check_there(self, error: StorageError) -> None:
+        """StoreUnavailable if the whole source is at fault."""
+        if self.store.is_local:
+            if not Path(self.store.root).is_dir():
+                raise StoreUnavailable(f"{self.url}: the source is gone; run again with it there")
+            if isinstance(error, TransientStorageError):
+                raise StorageError(str(error)) from None
+        elif not isinstance(error, StoreUnavailable):
+            try:
+                self.store.top_level()
+            except StorageError as whole:
+                raise StoreUnavailable(str(whole)) from None
+
+    def _read(self, file: SourceFile) -> bytes:
         name = os.fsdecode(unescape(file.path))
         if self.store.is_local:
             path = self.store.path(name)

@@ -1,6 +1,8 @@
 """A place for immutable objects: a directory, a bucket prefix, or anything else fsspec reaches."""
 
+import secrets
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar, cast
@@ -11,10 +13,13 @@ from fsspec.implementations.local import (  # pyright: ignore[reportMissingTypeS
 )
 
 from pipeline.storage import local
+from pipeline.storage.failures import condition_failed, unsupported
 from pipeline.storage.retry import Retry
-from schemas.errors import ObjectExists, ObjectMissing, StorageError
+from schemas.errors import ObjectExists, ObjectMissing, StorageError, TransientStorageError
 
 T = TypeVar("T")
+
+_FSSPECS_OWN: Any = cast(Any, fsspec).AbstractFileSystem.pipe_file
 
 
 @dataclass(frozen=True)
@@ -71,9 +76,11 @@ class Store:
     def put_new(self, name: str, data: bytes) -> None:
         """Write an object that does not exist yet; ObjectExists if it does.
 
-        A retried write that finds its own bytes already there has succeeded: the first answer
-        was lost on the way.
+        Where the store replaces objects whatever it is asked (see `refuses_to_replace`), two that
+        write at the same time may both succeed. Elsewhere one does.
         """
+        if self.exists(name):
+            raise ObjectExists(f"write {self.path(name)}: exists already")
         tried = False
 
         def put() -> None:
@@ -81,8 +88,9 @@ class Store:
             try:
                 self._create(name, data)
             except FileExistsError:
-                if not tried or self._fs.cat_file(self.path(name)) != data:
-                    raise
+                # It was not there before. The answer to a write may have been lost, to us or to
+                # the store's client, which tries again unasked; then what is there is ours.
+                self._expect_own(name, data, tried)
             finally:
                 tried = True
 
@@ -100,12 +108,41 @@ class Store:
         return True
 
     def put(self, name: str, data: bytes) -> None:
-        """Write an object, replacing what is there. Nothing in an archive is written this way."""
-        path = self.path(name)
+        """Write an object, replacing what is there. Nothing that counts is written this way."""
+
+        def put() -> None:
+            if self.is_local:
+                local.replace(self.path(name), data)
+            else:
+                self._replace(name, data)
+
+        self._call("write", name, put)
+
+    def refuses_to_replace(self, name: str) -> bool:
+        """Whether the store really fails to create what exists; some replace it silently.
+
+        name: of a directory, in which an object is made for this and removed.
+        """
         if self.is_local:
-            self._call("write", name, lambda: local.replace(path, data))
-        else:
-            self._call("write", name, lambda: self._fs.pipe_file(path, data, mode="overwrite"))
+            return True  # by link(2), which the kernel answers for
+        if getattr(self._fs.pipe_file, "__func__", None) is _FSSPECS_OWN:
+            return False  # fsspec's own: it looks whether there is one, then writes
+        probe = f"{name}/{secrets.token_hex(8)}.probe"
+
+        def second() -> bool:
+            try:
+                self._create(probe, b"second")
+            except FileExistsError:
+                return True
+            return False
+
+        try:
+            self.put_new(probe, b"first")
+            return self._call("write", probe, second) and self.get(probe) == b"first"
+        finally:
+            # Who may add objects need not be allowed to remove them; `gc` lists what is left.
+            with suppress(StorageError):
+                self.remove(probe)
 
     def remove(self, name: str) -> None:
         """Remove an object, or a partial one; nothing happens if it is gone already."""
@@ -200,15 +237,41 @@ class Store:
         return Listed(name, size_bytes, modified, _is_partial(name.rpartition("/")[2]))
 
     def _create(self, name: str, data: bytes) -> None:
+        """One attempt to write an object; FileExistsError if there is one, where that is asked."""
+        path = self.path(name)
         if self.is_local:
-            local.create(self.path(name), data)
-        else:
-            try:
-                self._fs.pipe_file(self.path(name), data, mode="create")
-            except OSError as error:
-                if _condition_failed(error):
-                    raise FileExistsError(str(error)) from error
+            local.create(path, data)
+            return
+        try:
+            self._fs.pipe_file(path, data, mode="create")
+        except Exception as error:
+            if condition_failed(error):
+                raise FileExistsError(f"{path} exists already") from error
+            if not unsupported(error):
                 raise
+            self._fs.pipe_file(path, data)
+        self._check_whole(name, data)
+
+    def _replace(self, name: str, data: bytes) -> None:
+        self._fs.pipe_file(self.path(name), data, mode="overwrite")
+        self._check_whole(name, data)
+
+    def _expect_own(self, name: str, data: bytes, tried: bool) -> None:
+        """FileExistsError unless the object holds these bytes, or does after our broken write."""
+        found = self._fs.cat_file(self.path(name))
+        if found == data:
+            return
+        if not tried or not data.startswith(found):
+            raise FileExistsError(f"{self.path(name)} exists already")
+        self._replace(name, data)
+
+    def _check_whole(self, name: str, data: bytes) -> None:
+        """Not every store writes objects whole or not at all."""
+        size = int(self._fs.info(self.path(name))["size"])
+        if size != len(data):
+            raise TransientStorageError(
+                f"write {self.path(name)}: only {size} of {len(data)} bytes arrived"
+            )
 
     def _call(self, verb: str, name: str, action: Callable[[], T]) -> T:
         return self.retry.call(f"{verb} {self.path(name)}", action)
@@ -232,12 +295,3 @@ def modified_s(info: dict[str, Any]) -> float | None:
         if isinstance(value, int | float):
             return float(value)
     return None
-
-
-def _condition_failed(error: OSError) -> bool:
-    """Whether an S3 server refused a conditional put.
-
-    s3fs says FileExistsError only where the server names the condition, which not all do.
-    """
-    response: Any = getattr(error.__cause__, "response", None) or {}
-    return response.get("Error", {}).get("Code") in ("PreconditionFailed", "412")

@@ -117,13 +117,6 @@ def test_a_place_without_an_archive_is_not_an_archive(store: Store):
         Archive.open(store)
 
 
-def test_a_store_that_overwrites_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    store = Store(str(tmp_path / "archive"))
-    monkeypatch.setattr(store, "put_new", store.put)
-    with pytest.raises(StorageError, match="overwrites"):
-        Archive.open_or_create(store, FORMAT)
-
-
 def test_two_writers_of_one_run_end_with_the_same_archive(store: Store):
     one, run = begin(store, 6)
     other = Archive.open(store)

@@ -1,11 +1,13 @@
 """What every store must do, whatever file system serves it."""
 
 import errno
+import gc
 import os
 import pickle
 import threading
 import time
 import uuid
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -215,6 +217,26 @@ def test_permanent_errors_are_not_retried(store: Store, monkeypatch: pytest.Monk
     with pytest.raises(StorageError, match="Permission denied"):
         store.get("a")
     assert len(calls) == 1
+
+
+def test_an_error_keeps_nothing_of_its_callers_alive(tmp_path: Path):
+    class Held:
+        pass
+
+    def caller() -> "weakref.ref[Held]":
+        held = Held()
+        with pytest.raises(StorageError):
+            store.get("none")
+        assert not store.exists("none")
+        return weakref.ref(held)
+
+    store = Store(str(tmp_path), QUICK)
+    gc.collect()
+    gc.disable()
+    try:
+        assert caller()() is None
+    finally:
+        gc.enable()
 
 
 def test_a_full_disk_leaves_nothing_visible(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -99,7 +99,7 @@ def objects(root: Path) -> list[str]:
     return [name for name in names if not name.startswith("reports/")]
 
 
-def findings(root: Path) -> list[str]:
+def findings(root: Path | str) -> list[str]:
     """What `seec verify` would find, every image decoded, without Ray."""
     store = Store(str(root))
     records = check_records(store)

@@ -1,0 +1,157 @@
+"""What the errors of file systems, and of the clients of stores below them, mean for us."""
+
+import asyncio
+import errno
+from typing import Any
+
+from fsspec.exceptions import FSTimeoutError  # pyright: ignore[reportMissingTypeStubs]
+
+from schemas.errors import (
+    ObjectExists,
+    ObjectMissing,
+    StorageError,
+    StoreUnavailable,
+    TransientStorageError,
+)
+
+_TRANSIENT_ERRNO = frozenset(
+    {
+        errno.EAGAIN,
+        errno.EBUSY,
+        errno.ECONNABORTED,
+        errno.ECONNREFUSED,
+        errno.ECONNRESET,
+        errno.EHOSTUNREACH,
+        errno.EINTR,
+        errno.ENETDOWN,
+        errno.ENETUNREACH,
+        errno.EPIPE,
+        errno.ESTALE,
+        errno.ETIMEDOUT,
+    }
+)
+_UNAVAILABLE_ERRNO = {
+    errno.ENOSPC: "make room, then run again",
+    errno.EDQUOT: "make room, then run again",
+    errno.EROFS: "give a place that can be written",
+}
+_TIMEOUTS = (TimeoutError, asyncio.TimeoutError, FSTimeoutError, ConnectionError)
+_TRANSIENT_STATUS = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
+
+# By name, so that no client of a store is imported here: they take longer than most commands.
+_TRANSIENT_KINDS = frozenset(
+    {
+        "aiohttp.client_exceptions.ClientError",
+        "botocore.exceptions.ConnectionError",
+        "botocore.exceptions.HTTPClientError",
+        "botocore.exceptions.IncompleteReadError",
+        "botocore.parsers.ResponseParserError",
+    }
+)
+_CREDENTIALS = "check the credentials and the clock of this machine"
+_UNAVAILABLE_KINDS = {
+    "botocore.exceptions.BotoCoreError": "check the credentials and settings of the store",
+    "google.auth.exceptions.GoogleAuthError": _CREDENTIALS,
+    "azure.core.exceptions.ClientAuthenticationError": _CREDENTIALS,
+}
+# What S3 servers answer when no object of a bucket is to be had. A mere AccessDenied may be
+# about a single object.
+_UNAVAILABLE_CODES = {
+    "NoSuchBucket": "create the bucket, or correct the URL",
+    "InvalidAccessKeyId": _CREDENTIALS,
+    "SignatureDoesNotMatch": _CREDENTIALS,
+    "ExpiredToken": _CREDENTIALS,
+    "InvalidToken": _CREDENTIALS,
+    "TokenRefreshRequired": _CREDENTIALS,
+    "RequestTimeTooSkewed": _CREDENTIALS,
+    "AccountProblem": "ask the provider of the store",
+    "AllAccessDisabled": "ask the provider of the store",
+    "NotSignedUp": "ask the provider of the store",
+    "QuotaExceeded": "make room, then run again",
+    "XMinioAdminBucketQuotaExceeded": "make room, then run again",
+    "XMinioStorageFull": "make room, then run again",
+}
+_UNAVAILABLE_STATUS = {401: _CREDENTIALS, 507: "make room, then run again"}
+
+
+def classify(what: str, error: Exception) -> StorageError:
+    """Our error for one that a file system, or the client of a store below it, raised."""
+    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    message = f"{what}: {reason}"
+    if isinstance(error, FileExistsError):
+        return ObjectExists(message)
+    if (remedy := _remedy(error)) is not None:
+        return StoreUnavailable(f"{message}; {remedy}")
+    if isinstance(error, FileNotFoundError):
+        return ObjectMissing(message)
+    if _is_transient(error):
+        return TransientStorageError(f"{message}; run again once the store answers")
+    if _status(error) == 403:
+        return StorageError(f"{message}; check the credentials and what they may do")
+    return StorageError(message)
+
+
+def condition_failed(error: Exception) -> bool:
+    """Whether a store refused a conditional write because the object exists.
+
+    s3fs says FileExistsError only where the server names the condition, which not all do.
+    """
+    said = _code(error) in ("PreconditionFailed", "412") or _status(error) == 412
+    return said or isinstance(error, FileExistsError)
+
+
+def unsupported(error: Exception) -> bool:
+    """Whether a store or its file system knows no conditional writes."""
+    return (
+        isinstance(error, NotImplementedError | TypeError)
+        or getattr(error, "errno", None) == errno.ENOSYS
+        or _code(error) == "NotImplemented"
+    )
+
+
+def _code(error: BaseException) -> str | None:
+    """What an S3 server calls an error, None where none did."""
+    for one in (error, error.__cause__):
+        response: Any = getattr(one, "response", None)
+        if isinstance(response, dict):
+            return response.get("Error", {}).get("Code")  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    return None
+
+
+def _status(error: BaseException) -> int | None:
+    """The HTTP status behind an error, as botocore, gcsfs, azure and aiohttp tell it."""
+    for one in (error, error.__cause__):
+        response: Any = getattr(one, "response", None)
+        if isinstance(response, dict):
+            return response.get("ResponseMetadata", {}).get("HTTPStatusCode")  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        for name in ("status_code", "status", "code"):
+            status = getattr(one, name, None)
+            if isinstance(status, int):
+                return status
+    return None
+
+
+def _remedy(error: Exception) -> str | None:
+    """What to do if nothing is to be had of the store, None if that may not be so."""
+    number = error.errno if isinstance(error, OSError) else None
+    remedy = (
+        _UNAVAILABLE_CODES.get(_code(error) or "")
+        or _UNAVAILABLE_STATUS.get(_status(error) or 0)
+        or _UNAVAILABLE_ERRNO.get(number or 0)
+    )
+    if remedy is not None or _is_transient(error):
+        return remedy
+    return next((text for kind, text in _UNAVAILABLE_KINDS.items() if kind in _kinds(error)), None)
+
+
+def _is_transient(error: Exception) -> bool:
+    return (
+        isinstance(error, _TIMEOUTS)
+        or getattr(error, "errno", None) in _TRANSIENT_ERRNO
+        or _status(error) in _TRANSIENT_STATUS
+        or bool(_kinds(error) & _TRANSIENT_KINDS)
+    )
+
+
+def _kinds(error: Exception) -> set[str]:
+    return {f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__}
