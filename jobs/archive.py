@@ -32,9 +32,10 @@ from schemas.archive import FORMAT_MD
 from schemas.commit import RunRecord
 from schemas.container import MAX_PIXELS
 from schemas.errors import StorageError
-from schemas.plan import PlanSettings, SourceFile
+from schemas.plan import KEEP_FILE, PlanSettings, SourceFile
 from schemas.report import Timing, serialise_timings
 
+PIXELS = "pixels"
 _DEFAULTS = PlanSettings(model_id="")
 
 
@@ -45,6 +46,7 @@ class Settings:
     profile: of packaged weights; model: a file of weights. At most one; None is the default.
     roi, background_error: a segmentation source that finds regions of interest, and what may be
     lost outside of them, as in `schemas.loss`; only with allow_lossy_background.
+    keep: PIXELS, with their metadata, or KEEP_FILE, every byte.
     """
 
     source: str
@@ -55,6 +57,7 @@ class Settings:
     roi: str | None = None
     background_error: int | None = None
     allow_lossy_background: bool = False
+    keep: str = PIXELS
     max_pixels: int = _DEFAULTS.max_pixels
     max_file_size_bytes: int = _DEFAULTS.max_file_size_bytes
     shard_files: int = _DEFAULTS.shard_files
@@ -175,6 +178,8 @@ def _check_loss(settings: Settings) -> None:
     check_region(settings.roi, settings.background_error)
     if settings.roi is None:
         return
+    if settings.keep == KEEP_FILE:
+        raise click.UsageError("--keep file keeps every byte, and --roi loses some: choose one")
     if not settings.allow_lossy_background:
         raise click.UsageError(
             "--roi and --background-error lose what is outside the region, and an archive loses "
@@ -237,6 +242,7 @@ def _plan(archive: Archive, source: Source, settings: Settings, model: Model) ->
         shard_size_bytes=settings.shard_size_bytes,
         region_source=settings.roi,
         background_error=settings.background_error,
+        keep=KEEP_FILE if settings.keep == KEEP_FILE else None,
     )
     _check_segmentation(plan, model)
     return open_run(archive, source.url, files, plan, model.payload, vanished)
@@ -284,6 +290,7 @@ def _carry_out(
     examples=[
         "seec archive photos/ photos.seec-archive",
         "seec archive photos/ photos.seec-archive --profile fast",
+        "seec archive photos/ photos.seec-archive --keep file",
         "seec archive s3://bucket/photos s3://bucket/archive --ray-address auto",
     ],
 )
@@ -296,6 +303,14 @@ def _carry_out(
     "--allow-lossy-background",
     is_flag=True,
     help="Lose what --roi and --background-error say; each such file is marked.",
+)
+@click.option(
+    "--keep",
+    type=click.Choice([PIXELS, KEEP_FILE]),
+    default=PIXELS,
+    help="What restored files share with their sources: pixels and metadata, or every byte. PNG "
+    "comes back byte for byte if zlib can be made to compress it the same way again; what cannot "
+    "come back so is stored as it is.",
 )
 @click.option(
     "--max-pixels",

@@ -15,6 +15,7 @@ PLAN_COLUMNS = (
     Column("mtime_ns", "int64", nullable=True),
     Column("problem", "string", nullable=True),
 )
+KEEP_FILE = "file"
 _SETTINGS_KEY = b"seec.settings"
 
 
@@ -41,6 +42,8 @@ class PlanSettings:
     reached.
     region_source, background_error: where regions of interest come from, and how much may be lost
     outside of them, as in `schemas.loss`; both None where nothing may.
+    keep: KEEP_FILE if every file is to come back byte for byte; None if the same pixels and
+    metadata are enough.
     """
 
     model_id: str
@@ -51,6 +54,7 @@ class PlanSettings:
     shard_size_bytes: int = 64 << 20
     region_source: str | None = None
     background_error: int | None = None
+    keep: str | None = None
 
 
 @dataclass(frozen=True)

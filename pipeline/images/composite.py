@@ -7,7 +7,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pipeline.images import bmp, netpbm, png_samples, qoi, spliced, tiff, webp_alpha
+from pipeline.images import bmp, netpbm, png_exact, png_samples, qoi, spliced, tiff, webp_alpha
 from pipeline.images.raster import Raster
 from pipeline.images.spliced import Place, check_places
 from pipeline.images.tiff_rewritten import rewrite
@@ -39,6 +39,9 @@ class _Format:
     shapes: Callable[[bytes], list[Shape]]
     take_apart: Callable[[bytes], Taken]
     put_together: Callable[[list[Raster], bytes], bytes]
+    # Where the file itself comes back only if that is asked for.
+    take_file_apart: Callable[[bytes], Taken] | None = None
+    put_file_together: Callable[[list[Raster], bytes], bytes] | None = None
 
 
 def read_shapes(data: bytes) -> list[Shape]:
@@ -54,15 +57,21 @@ def read_shapes(data: bytes) -> list[Shape]:
     return shapes
 
 
-def read_composite(data: bytes) -> Composite:
+def read_composite(data: bytes, *, keep_file: bool = False) -> Composite:
     """Take a file apart; decodes, so hold `read_shapes` against a limit first.
+
+    keep_file: only if it comes back byte for byte.
 
     UnreadableImage, with the reason, if it is damaged, not losslessly stored, or says something
     that could not be put back.
     """
     name = _format_of(data)
     promised = read_shapes(data)
-    rasters, envelope, exact = _FORMATS[name].take_apart(data)
+    form = _FORMATS[name]
+    take_apart = (form.take_file_apart if keep_file else None) or form.take_apart
+    rasters, envelope, exact = take_apart(data)
+    if keep_file and not exact:
+        raise UnreadableImage(f"{name} file that would come back as another one")
     # TIFF may be taken apart in the order of its samples, not of its directories.
     if sorted(map(_key, promised)) != sorted(_key(raster.shape) for raster in rasters):
         raise UnreadableImage("decodes to another size than its header says")
@@ -74,7 +83,10 @@ def write_composite(composite: Composite) -> bytes:
     form = _FORMATS.get(composite.format)
     if form is None or composite.envelope[:1] not in (b"\0", b"\1"):
         raise UnreadableImage(f"no way to write format {composite.format!r} with this envelope")
-    return form.put_together(list(composite.rasters), composite.envelope[1:])
+    put_together = form.put_together
+    if is_exact(composite.envelope) and form.put_file_together is not None:
+        put_together = form.put_file_together
+    return put_together(list(composite.rasters), composite.envelope[1:])
 
 
 # What users may ask about, and how it begins.
@@ -145,6 +157,8 @@ _FORMATS = {
         png_samples.shapes,
         lambda data: (*png_samples.take_apart(data), False),
         png_samples.put_together,
+        lambda data: (*png_exact.take_apart(data), True),
+        png_exact.put_together,
     ),
     webp_alpha.FORMAT: _Format(
         webp_alpha.matches,

@@ -45,6 +45,9 @@ _FORMATS = {module.FORMAT: module for module in (png, webp)} | {
     layout.FORMAT: layout for layout in (raw.NETPBM, raw.BMP, raw.TIFF)
 }
 
+# Of these the file itself comes back, of the others the same pixels and metadata.
+EXACT_FORMATS = (raw.NETPBM.FORMAT, raw.BMP.FORMAT, raw.TIFF.FORMAT)
+
 
 def read_header(data: bytes) -> Header:
     """Format and size, by content, without decoding.

@@ -58,6 +58,11 @@ def put_together(rasters: list[Raster], envelope: bytes) -> bytes:
     stream = zlib.compress(png_filters.unfiltered(rows) if filtered is None else filtered, _LEVEL)
     pieces = (stream[i : i + _PIECE_BYTES] for i in range(0, len(stream), _PIECE_BYTES))
     image_data = b"".join(png_file.chunk(b"IDAT", piece) for piece in pieces)
+    return around(header, first, image_data, second)
+
+
+def around(header: Header, first: bytes, image_data: bytes, second: bytes) -> bytes:
+    """A file of its header, IDAT chunks, and what stands before and behind them."""
     return png_file.SIGNATURE + png_file.chunk(b"IHDR", header.body()) + first + image_data + second
 
 

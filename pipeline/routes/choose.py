@@ -11,7 +11,7 @@ from pipeline.codec import Model, decode
 from pipeline.images import jpeg
 from pipeline.images.composite import read_composite, read_shapes
 from pipeline.images.digest import pixel_digest
-from pipeline.images.picture import Pixels, read_header, read_picture
+from pipeline.images.picture import EXACT_FORMATS, Pixels, read_header, read_picture
 from pipeline.images.raster import raster_digest
 from pipeline.routes import planes, store
 from pipeline.routes.loss import stated_loss
@@ -74,9 +74,12 @@ def jpeg_pixels_in(data: bytes) -> int:
         return 0
 
 
-def draft(file: SourceFile, data: bytes, max_pixels: int) -> tuple[Draft, Pixels | None]:
+def draft(
+    file: SourceFile, data: bytes, max_pixels: int, *, keep_file: bool = False
+) -> tuple[Draft, Pixels | None]:
     """Look at a file, decode it if SEEC may take it, transcode it if it is JPEG.
 
+    keep_file: SEEC takes it only if it comes back byte for byte.
     Returns the draft and, where draft.is_picture, the pixels.
     """
     if jpeg.matches(data):
@@ -84,9 +87,11 @@ def draft(file: SourceFile, data: bytes, max_pixels: int) -> tuple[Draft, Pixels
     try:
         header = read_header(data)
         _check_limit(header.pixels, max_pixels)
+        if keep_file and header.format not in EXACT_FORMATS:
+            return _draft_planes(file, data, max_pixels, keep_file), None
         picture = read_picture(data)
     except UnreadableImage:
-        return _draft_planes(file, data, max_pixels), None
+        return _draft_planes(file, data, max_pixels, keep_file), None
     stored = draft_stored(file, data, "smaller than its SEEC code")
     coded = replace(
         stored.stored,
@@ -102,11 +107,11 @@ def draft(file: SourceFile, data: bytes, max_pixels: int) -> tuple[Draft, Pixels
     return replace(stored, coded=coded), picture.pixels
 
 
-def _draft_planes(file: SourceFile, data: bytes, max_pixels: int) -> Draft:
+def _draft_planes(file: SourceFile, data: bytes, max_pixels: int, keep_file: bool) -> Draft:
     """A draft of a file that is no single 8-bit picture: as planes if it can be had again so."""
     try:
         _check_limit(_pixels_of(read_shapes(data)), max_pixels)
-        composite = read_composite(data)
+        composite = read_composite(data, keep_file=keep_file)
     except UnreadableImage as error:
         return draft_stored(file, data, str(error))
     stored = draft_stored(file, data, "smaller than its SEEC code")

@@ -34,7 +34,7 @@ from schemas.errors import (
     UnreadableMask,
 )
 from schemas.manifest import Entry, QuarantineRow
-from schemas.plan import PlanSettings, SourceFile
+from schemas.plan import KEEP_FILE, PlanSettings, SourceFile
 
 
 @dataclass
@@ -102,7 +102,7 @@ def read_batch(
         if len(batch.files) > 1 and (over or jpeg_pixels > MAX_JPEG_PIXELS):
             report.deferred.append((file, pixels or jpeg_pixels))
             continue
-        made, image = draft(file, data, settings.max_pixels)
+        made, image = draft(file, data, settings.max_pixels, keep_file=settings.keep == KEEP_FILE)
         drafts.append(made)
         if image is not None:
             paths.append(file.path)

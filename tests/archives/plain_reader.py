@@ -185,6 +185,10 @@ def restore_planes(root: Path, row: dict[str, Any], payload: bytes, decode: Deco
         first, second = parts(envelope[13:])
         rows = packed(rasters[0], depths[0], 0, 1)
         image_data = chunk(b"IDAT", zlib.compress(b"".join(b"\0" + line for line in rows)))
+        if exact:
+            recipe, second = parts(second)
+            pixel_bytes = max(1, rasters[0].shape[2] * depths[0] // 8)
+            image_data = compressed_again(rows, pixel_bytes, zlib.decompress(recipe))
         header = chunk(b"IHDR", envelope[:13])
         data = b"\x89PNG\r\n\x1a\n" + header + first + image_data + second
     elif row["format"] == "QOI":
@@ -194,6 +198,37 @@ def restore_planes(root: Path, row: dict[str, Any], payload: bytes, decode: Deco
         data = spliced(rasters, depths, envelope)
     assert not exact or hashlib.sha256(data).digest() == row["source_digest"]
     return data
+
+
+def compressed_again(rows: list[bytes], pixel_bytes: int, recipe: bytes) -> bytes:
+    """The IDAT chunks that a recipe is for."""
+    level, memory_level, strategy, window_bits, head, count = struct.unpack_from("<4B2sI", recipe)
+    sizes = struct.unpack_from(f"<{count}I", recipe, 10)
+    types = recipe[10 + 4 * count :]
+    above = bytes(len(rows[0]))
+    filtered = b""
+    for row, kind in zip(rows, types, strict=True):
+        filtered += bytes([kind]) + filtered_row(row, above, pixel_bytes, kind)
+        above = row
+    compressor = zlib.compressobj(level, zlib.DEFLATED, window_bits, memory_level, strategy)
+    stream = head + (compressor.compress(filtered) + compressor.flush())[2:]
+    chunks = b""
+    for size in sizes:
+        chunks += chunk(b"IDAT", stream[:size])
+        stream = stream[size:]
+    assert stream == b""
+    return chunks
+
+
+def filtered_row(row: bytes, above: bytes, pixel_bytes: int, kind: int) -> bytes:
+    out = bytearray()
+    for i, value in enumerate(row):
+        left = row[i - pixel_bytes] if i >= pixel_bytes else 0
+        corner = above[i - pixel_bytes] if i >= pixel_bytes else 0
+        up, guess = above[i], left + above[i] - corner
+        nearest = min((left, up, corner), key=lambda near: abs(guess - near))
+        out.append((value - (0, left, up, (left + up) // 2, nearest)[kind]) % 256)
+    return bytes(out)
 
 
 def planes(
