@@ -52,12 +52,18 @@ static const Level *find_level(const char *name) {
 
 static int in_range(int value, int least, int most) { return value >= least && value <= most; }
 
+static int tuning_fits(const Sizes *s) {
+    const TuningSizes *t = &s->tuning;
+    return !t->every ||
+           (s->predictors && in_range(t->every, 1, 4096) && in_range(t->rate, 1, 255));
+}
+
 static int layers_fit(const Sizes *s) {
     const int widths[3] = {s->width, s->fused, s->hidden};
     for (int i = 0; i < 3; i++)
         if (!in_range(widths[i], PANEL, WIDEST) || widths[i] % PANEL) return 0;
     return in_range(s->experts, 1, MAX_EXPERTS) && in_range(s->mixtures, 1, MAX_MIXTURES) &&
-           in_range(s->features, 0, WIDEST - s->width);
+           in_range(s->features, 0, WIDEST - s->width) && tuning_fits(s);
 }
 
 static int predictors_fit(const Sizes *s) {
@@ -170,14 +176,15 @@ static PyObject *network_of(const char *name, const Sizes *s, PyObject *list) {
 }
 
 /* make_network(level, width, fused, hidden, experts, mixtures, features, predictors, seen,
- * buffers): weights.py has checked the numbers in the buffers. */
+ * buffers[, every, rate]): weights.py has checked the numbers in the buffers. */
 static PyObject *make_network(PyObject *self, PyObject *args) {
     Sizes s = {0};
     const char *name;
     Py_buffer sizes, seen;
     PyObject *list, *result = NULL;
-    if (!PyArg_ParseTuple(args, "siiiiiiy*y*O", &name, &s.width, &s.fused, &s.hidden, &s.experts,
-                          &s.mixtures, &s.features, &sizes, &seen, &list))
+    if (!PyArg_ParseTuple(args, "siiiiiiy*y*O|ii", &name, &s.width, &s.fused, &s.hidden, &s.experts,
+                          &s.mixtures, &s.features, &sizes, &seen, &list, &s.tuning.every,
+                          &s.tuning.rate))
         return NULL;
     if (read_predictors(&s, &sizes, &seen)) result = network_of(name, &s, list);
     PyBuffer_Release(&sizes), PyBuffer_Release(&seen);
@@ -347,7 +354,8 @@ static PyObject *py_profile(PyObject *self, PyObject *on) {
 
 static PyObject *py_spent(PyObject *self, PyObject *none) {
     static const char *const names[PARTS_OF_TIME] = {"inputs",   "predictors", "layers",
-                                                     "mixtures", "edges",      "coding"};
+                                                     "mixtures", "edges",      "coding",
+                                                     "tuning"};
     PyObject *result = PyDict_New();
     for (int i = 0; result && i < PARTS_OF_TIME; i++) {
         PyObject *time = PyLong_FromLongLong(spent_here[i]);

@@ -11,7 +11,9 @@ of the predictions, and scales start from their errors.
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.codec.distribution import Mixture
@@ -48,6 +50,7 @@ from pipeline.codec.profile import (
     TAPS,
 )
 from pipeline.codec.tiles import GroupCanvas, Pixels
+from pipeline.codec.tuning import Tuner, slopes_of
 from pipeline.codec.weights import Model
 
 _NEAR = tuple(TAPS[tap] for tap in ACTIVITY_TAPS)
@@ -120,10 +123,13 @@ class AdaptiveNetwork:
 
     def follow(self, group: GroupCanvas) -> Reader:
         """See IntegerNetwork."""
-        return _Following(self, Learner(self.profile.predictors, self._starts, group, self._device))
+        p = self.profile
+        learner = Learner(p.predictors, self._starts, group, self._device)
+        tuner = p.tuning and Tuner(p, p.tuning, len(group.sizes), self._device)
+        return _Following(self, learner, tuner)
 
     def recall(self, group: GroupCanvas) -> Reader:
-        """See IntegerNetwork."""
+        """See IntegerNetwork. What output layers would learn it does not know."""
         predictors = self.profile.predictors
         return _Recalling(self, follow(predictors, self._starts, self.tables, group, self._device))
 
@@ -137,22 +143,33 @@ class AdaptiveNetwork:
 
         seen: [n, fused + head inputs], as hidden features.
         """
-        hidden = leak(self._hidden[channel][expert](seen), self._carrier)
-        return self._output[channel][expert](hidden)
+        return self.conclude(channel, expert, self.think(channel, expert, seen))
+
+    def think(self, channel: int, expert: int, seen: Tensor) -> Tensor:
+        """Hidden features of a channel, [n, hidden] int32."""
+        return leak(self._hidden[channel][expert](seen), torch.int32)
+
+    def conclude(self, channel: int, expert: int, hidden: Tensor) -> Tensor:
+        """Mixture parameters from hidden features."""
+        return self._output[channel][expert](hidden.to(self._carrier))
 
 
 @dataclass(frozen=True)
 class _Following:
-    """Step by step: predictors learn from each."""
+    """Step by step: predictors, and output layers with a tuner, learn from each."""
 
     network: AdaptiveNetwork
     learner: Learner
+    tuner: Tuner | None
 
     def look(self, part: Part) -> View:
         context, scaled, scale = _taps(part, self.network.tables)
         live = self.learner.ask(part, context, scaled, scale)
         sight = Sight(context, scaled, scale, _around(part, self.learner.error), live.ls)
-        return _FollowingView(self.network, sight, live, part.labels)
+        if self.tuner is None:
+            return _FollowingView(self.network, sight, live, part.labels)
+        tile = part.order.tile[part.rows]
+        return _TunedView(self.network, sight, live, part.labels, self.tuner, tile)
 
 
 @dataclass(frozen=True)
@@ -223,6 +240,36 @@ class _FollowingView(_AdaptiveView):
         self._live.learn(pixel)
 
 
+class _TunedView(_FollowingView):
+    """The same of pixels of these tiles, [n], whose output layers learn from them, too."""
+
+    def __init__(
+        self,
+        network: AdaptiveNetwork,
+        sight: Sight,
+        live: Live,
+        labels: Pixels,
+        tuner: Tuner,
+        tile: NDArray[np.int64],
+    ):
+        super().__init__(network, sight, live, labels)
+        self.tuner, self.tile = tuner, tile
+        self.hidden: dict[int, Tensor] = {}  # of the channels that spoke, for their labels
+        self.mixtures: dict[int, Mixture] = {}
+
+    def speak(self, expert: int | None = None) -> Voice:
+        """See View. Only what they say of pixels with their own labels teaches."""
+        return _AdaptiveVoice(self, expert) if expert is not None else _TunedVoice(self, None)
+
+    def learn(self, pixel: Tensor) -> None:
+        """See View."""
+        for channel, mixture in self.mixtures.items():
+            slopes = slopes_of(mixture, pixel[:, channel])
+            self.tuner.note(channel, self.tile, self.hidden[channel], slopes)
+        self.tuner.end_step(self.tile)
+        super().learn(pixel)
+
+
 @dataclass(frozen=True)
 class _AdaptiveVoice:
     view: _AdaptiveView
@@ -249,14 +296,18 @@ class _AdaptiveVoice:
 
     def _params(self, channel: int, heads: Tensor) -> Tensor:
         view, network = self.view, self.view.network
-        inputs = heads.to(view.features.dtype) * 2 ** (HIDDEN_BITS - INPUT_BITS)
         return by_label(
             view.labels,
             self.expert,
-            torch.cat([view.features, inputs], 1),
+            self._seen(heads),
             network.profile.channel_outputs[channel],
             lambda expert, seen: network.speak(channel, expert, seen),
         )
+
+    def _seen(self, heads: Tensor) -> Tensor:
+        features = self.view.features
+        inputs = heads.to(features.dtype) * 2 ** (HIDDEN_BITS - INPUT_BITS)
+        return torch.cat([features, inputs], 1)
 
     def _known_errors(self, channel: int, pixel: Tensor) -> Tensor:
         """Of the first predictor in the channels before this one, [n, channel] int32."""
@@ -264,3 +315,33 @@ class _AdaptiveVoice:
         bases = [said.of(c, pixel)[1][:, 0] for c in range(channel)]
         errors = [error_of(pixel[:, c], base) for c, base in enumerate(bases)]
         return torch.stack(errors, 1) if errors else pixel[:, :0]
+
+
+@dataclass(frozen=True)
+class _TunedVoice(_AdaptiveVoice):
+    view: _TunedView
+
+    def mixture(self, channel: int, pixel: Tensor, width: Tensor | None = None) -> Mixture:
+        """See Voice."""
+        found = super().mixture(channel, pixel, width)
+        self.view.mixtures[channel] = found
+        return found
+
+    def _params(self, channel: int, heads: Tensor) -> Tensor:
+        view, network, p = self.view, self.view.network, self.view.network.profile
+        hidden = by_label(
+            view.labels,
+            self.expert,
+            self._seen(heads),
+            p.expert_hidden,
+            lambda expert, seen: network.think(channel, expert, seen),
+        )
+        said = by_label(
+            view.labels,
+            self.expert,
+            hidden,
+            p.channel_outputs[channel],
+            lambda expert, own: network.conclude(channel, expert, own),
+        )
+        view.hidden[channel] = hidden
+        return view.tuner.correct(channel, view.tile, hidden, said)

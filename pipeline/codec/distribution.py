@@ -52,15 +52,23 @@ class Mixture:
             self.width[picked],
         )
 
-    def below(self, bounds: Tensor) -> Tensor:
-        """Cumulative frequency below each value 0..256, without floors; bounds [n, B] int32."""
+    def shares(self, bounds: Tensor) -> tuple[Tensor, Tensor]:
+        """How far from each component bounds [n, B] int32 are, and how much of it lies below.
+
+        In 1/2048 of its scale, and 2^-15 of it; [n, B, K] int32 each.
+        """
         distance = 64 * bounds[:, :, None] - 32 - self.mean[:, None]
         reach = self.reach[:, None]
         distance = torch.minimum(torch.maximum(distance, -reach), reach)
-        u = ((distance * self.inverse[:, None]) >> 10).clamp(-32768, 32767) + 32768
+        away = ((distance * self.inverse[:, None]) >> 10).clamp(-32768, 32767)
+        u = away + 32768
         node = u >> 7
         low = self.nodes[node]
-        share = low + (((self.nodes[node + 1] - low) * (u & 127)) >> 7)
+        return away, low + (((self.nodes[node + 1] - low) * (u & 127)) >> 7)
+
+    def below(self, bounds: Tensor) -> Tensor:
+        """Cumulative frequency below each value 0..256, without floors; bounds [n, B] int32."""
+        share = self.shares(bounds)[1]
         inside = (self.weight[:, None] * share).sum(-1, dtype=torch.int32) >> 2
         inside = torch.where(bounds == 0, 0, inside)
         return torch.where(bounds == 256, self.total[:, None], inside)

@@ -43,7 +43,10 @@ def _make_network(
         if s
         else (0, 0, 0, 1, 0, 0)
     )
-    return _kernels.make_network(level, *widths, np.array(numbers, np.int32), seen, buffers)
+    tuning = (s.tuning.every, s.tuning.rate) if s and s.tuning else ()
+    return _kernels.make_network(
+        level, *widths, np.array(numbers, np.int32), seen, buffers, *tuning
+    )
 
 
 def _arguments(network: Any, group: GroupCanvas) -> tuple[Any, ...]:

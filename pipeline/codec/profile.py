@@ -41,6 +41,8 @@ SCALE_BIAS = 48  # index = (output >> 2) + log-activity + SCALE_BIAS
 PREDICTOR_BITS = 12  # fractional bits of a predictor's weights
 PREDICTOR_LIMIT = 32767
 RIDGE = 2000  # keeps the divisors of the least-squares solution positive
+TUNING_BITS = 11  # fractional bits of what output layers learn
+TUNING_LIMIT = 2047
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,18 @@ class Predictor:
         return tuple(sorted(sorted(range(len(TAPS)), key=_distance)[: self.taps]))
 
 
+@dataclass(frozen=True)
+class Tuning:
+    """How output layers learn while a tile is decoded.
+
+    every: pixels of a tile after which its corrections change. rate: by how much each of them
+    moves then, in 2^-11 of a weight.
+    """
+
+    every: int = 512
+    rate: int = 8
+
+
 def _distance(tap: int) -> tuple[int, int]:
     dy, dx = TAPS[tap]
     return dy**2 + dx**2, -dy
@@ -89,6 +103,7 @@ class Profile:
     transform: width of g_a and g_s.
     heads: of their Swin attention; 0 is none.
     predictors: none, one or two; what they say goes into the network, which has no SIC then.
+    tuning: how output layers learn, if they do; of networks with predictors.
     """
 
     name: str = "lite"
@@ -102,6 +117,7 @@ class Profile:
     transform: int = 0
     heads: int = 0
     predictors: tuple[Predictor, ...] = ()
+    tuning: Tuning | None = None
 
     @property
     def inputs(self) -> int:
@@ -126,15 +142,20 @@ class Profile:
         return tuple(shared + channel for channel in range(CHANNELS))
 
     @property
+    def tuned_outputs(self) -> int:
+        """The first outputs of each channel, which can learn: pi, mu and sigma."""
+        return 3 * self.mixtures
+
+    @property
     def outputs(self) -> int:
         """Mixture parameters per pixel: pi, mu, sigma and beta of 3 channels, and gamma."""
         return sum(self.channel_outputs) if self.predictors else 4 * CHANNELS * self.mixtures
 
     def as_dict(self) -> dict[str, Any]:
-        """The sizes by name, as a model card holds them: predictors only where there are any."""
+        """The sizes by name, as a model card holds them: without predictors and tuning if none."""
         sizes = asdict(self)
         sizes["predictors"] = [asdict(p) for p in self.predictors]
-        return sizes if self.predictors else {k: v for k, v in sizes.items() if k != "predictors"}
+        return {k: v for k, v in sizes.items() if v or k not in ("predictors", "tuning")}
 
 
 _NEAR = Predictor(taps=12)
@@ -148,8 +169,9 @@ FAST = Profile(
     experts=1,
     mixtures=3,
     predictors=(_NEAR,),
+    tuning=Tuning(),
 )
-LITE = Profile(expert_hidden=32, mixtures=4, predictors=(_NEAR, _FAR))
+LITE = Profile(expert_hidden=32, mixtures=4, predictors=(_NEAR, _FAR), tuning=Tuning())
 MAX = Profile(
     name="max",
     width=192,
@@ -157,6 +179,7 @@ MAX = Profile(
     expert_hidden=48,
     mixtures=4,
     predictors=(_NEAR, _FAR),
+    tuning=Tuning(),
 )
 # The first network, without predictors. The card of the weights `lite-1` calls it `lite`.
 LITE_1 = Profile(name="lite-1")

@@ -9,6 +9,7 @@ range coder, in the order of FORMAT.md.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -77,13 +78,14 @@ class TorchKernels:
         self._device, self._experts = device, model.profile.experts
         network = AdaptiveNetwork if model.profile.predictors else ContextNetwork
         self._network: IntegerNetwork = network(model, device, carrier)
+        self._tuned = model.profile.tuning is not None
         self._log2 = torch.from_numpy(log2_table()).to(device)
 
     def encode(self, group: GroupCanvas) -> bytes:
         """The coded words of a full canvas; see Kernels."""
         order, flat = wavefront(group), self._flat(group)
         coder = SymbolEncoder()
-        if not group.lossless:
+        if self._tuned or not group.lossless:
             self._encode_steps(flat, order, group, coder)
             return coder.finish()
         reader = self._network.recall(group)
@@ -101,7 +103,7 @@ class TorchKernels:
     def _encode_steps(
         self, flat: Tensor, order: Wavefront, group: GroupCanvas, coder: SymbolEncoder
     ) -> None:
-        """Step by step as a decoder goes, because predictions see what it will see."""
+        """Step by step as a decoder goes, because predictions see, or know, what it will."""
         reader = self._network.follow(group)
         for first in range(len(order.starts) - 1):
             part = Part.of_steps(group, order, flat, first, first + 1)
@@ -159,11 +161,13 @@ class TorchKernels:
     def code_lengths(self, group: GroupCanvas) -> NDArray[np.int64]:
         """Code length of each pixel under its own expert, [tiles, edge, edge], 1/256 bit."""
         order, flat = wavefront(group), self._flat(group)
-        reader = self._network.recall(group)
+        chunks = pairwise(range(len(order.starts))) if self._tuned else _chunks(order.starts)
+        reader = (self._network.follow if self._tuned else self._network.recall)(group)
         lengths = np.zeros((len(group.sizes), group.edge, group.edge), np.int64)
-        for first, last in _chunks(order.starts):
+        for first, last in chunks:
             part = Part.of_steps(group, order, flat, first, last)
-            voice, pixel, width = reader.look(part).speak(), part.pixels(), part.widths()
+            view, pixel, width = reader.look(part), part.pixels(), part.widths()
+            voice = view.speak()
             bits = torch.zeros(len(part.at), dtype=torch.int64, device=self._device)
             coded = width.nonzero()[:, 0]
             for channel in range(group.channels):
@@ -171,6 +175,7 @@ class TorchKernels:
                 bits[coded] += self._bits(m, pixel[coded, channel])
             rows = part.rows
             lengths[order.tile[rows], order.y[rows], order.x[rows]] = bits.cpu().numpy()
+            view.learn(pixel)
         return lengths
 
     def _bits(self, m: Mixture, value: Tensor) -> Tensor:

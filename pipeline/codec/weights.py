@@ -27,7 +27,7 @@ from pipeline.codec.bounds import (
     check_side_table,
     check_tables,
 )
-from pipeline.codec.profile import CHANNELS, SCALE_COUNT, TAPS, Predictor, Profile
+from pipeline.codec.profile import CHANNELS, SCALE_COUNT, TAPS, Predictor, Profile, Tuning
 from pipeline.codec.tables import (
     ACTIVITY_MAX,
     ERROR_MAX,
@@ -41,6 +41,8 @@ MAX_EXPERTS, MAX_MIXTURES, MAX_WIDTH, MAX_PREDICTORS = 16, 8, 512, 2
 LAYERS = ("context", "fusion", "expert_hidden", "expert_output")
 Z_LIMIT = 31  # hyper-latents lie in [-31, 31]; their table has an entry more, which is not used
 _LEAST_TAPS, _MAX_STRIDE, _MAX_SWEEPS, _MAX_FORGET = 3, 64, 16, 15
+# Slopes of so many pixels and those of a step of the largest tile add up to less than 2^31.
+MAX_TUNING_EVERY, _MAX_RATE = 4096, 255
 _WIDTH_UNIT = 16
 _TABLE_SIZES = {
     "reciprocal": 3 * ACTIVITY_MAX + 1,
@@ -158,9 +160,16 @@ def _profile(fields: Any) -> Profile:
     """ValueError, KeyError or TypeError unless these are the sizes of a profile."""
     fields = dict(fields)
     name, predictors = fields.pop("name"), fields.pop("predictors", [])
-    if not all(type(n) is int for sizes in (fields, *predictors) for n in dict(sizes).values()):
+    tuning = fields.pop("tuning", None)
+    parts = predictors if tuning is None else [*predictors, tuning]
+    if not all(type(n) is int for sizes in (fields, *parts) for n in dict(sizes).values()):
         raise ValueError("the sizes of a profile are whole numbers")
-    return Profile(name=str(name), predictors=tuple(Predictor(**p) for p in predictors), **fields)
+    return Profile(
+        name=str(name),
+        predictors=tuple(Predictor(**p) for p in predictors),
+        tuning=None if tuning is None else Tuning(**tuning),
+        **fields,
+    )
 
 
 def _check_sizes(p: Profile) -> None:
@@ -178,6 +187,8 @@ def _check_sizes(p: Profile) -> None:
         raise ModelError(f"{len(p.predictors)} predictors with {p.latents} latents")
     for predictor in p.predictors:
         _check_predictor_sizes(predictor)
+    if p.tuning:
+        _check_tuning(p, p.tuning)
 
 
 def _check_predictor_sizes(p: Predictor) -> None:
@@ -187,6 +198,13 @@ def _check_predictor_sizes(p: Predictor) -> None:
     regular = p.every == 1 or p.every % 2 == 0
     if not (_LEAST_TAPS <= p.taps <= len(TAPS) and strides and learning and regular):
         raise ModelError(f"{p} is out of range")
+
+
+def _check_tuning(p: Profile, tuning: Tuning) -> None:
+    if not (1 <= tuning.every <= MAX_TUNING_EVERY and 1 <= tuning.rate <= _MAX_RATE):
+        raise ModelError(f"{tuning} is out of range")
+    if not p.predictors:
+        raise ModelError("tuning of a network without predictors")
 
 
 def layer_shapes(p: Profile) -> dict[str, tuple[int, int, int]]:

@@ -1,4 +1,7 @@
-"""Networks with predictors: the C kernels at every instruction set say what torch says."""
+"""Networks with predictors: the C kernels at every instruction set say what torch says.
+
+Among them some whose output layers learn while they code.
+"""
 
 from dataclasses import replace
 
@@ -9,12 +12,13 @@ import torch
 from pipeline.codec import Model, load_model
 from pipeline.codec.native import NativeKernels, NativePredictors, levels
 from pipeline.codec.predictor import follow
+from pipeline.codec.profile import Tuning
 from pipeline.codec.tiles import GroupCanvas
 from pipeline.codec.torch_kernels import TorchKernels
 from pipeline.codec.weights import PredictorStart, save_model
 from tests.pictures import gray, textured
 from tests.unit.test_adaptive import canvases, emptied
-from tests.vectors.drawn import FOLDER
+from tests.vectors.drawn import FOLDER, STORED, draw_model
 
 
 def stored(name: str) -> Model:
@@ -32,6 +36,33 @@ def loud() -> Model:
     return load_model(save_model(model.profile, {"name": "loud"}, layers, model.tables, starts))
 
 
+def hasty() -> Model:
+    """Output layers that learn all that they can from the first pixels on, and forget it again."""
+    return tuned(stored("drawn-tuning"), Tuning(every=1, rate=255))
+
+
+def wide() -> Model:
+    """As many components as there can be, and hidden features that do not fit the vectors."""
+    sizes = {"name": "wide", "expert_hidden": 48, "mixtures": 8, "tuning": Tuning(37, 20)}
+    return load_model(draw_model(replace(STORED["drawn-predictors"], **sizes)))
+
+
+def abrupt() -> Model:
+    """Components that lie below no value or below all: slopes leave every range."""
+    model = stored("drawn-tuning")
+    steps = np.full(513, 16384, np.int32)
+    steps[-1] = 32768
+    tables = {**model.tables, "logistic": steps}
+    return load_model(
+        save_model(model.profile, {"name": "abrupt"}, model.layers, tables, model.starts)
+    )
+
+
+def tuned(model: Model, tuning: Tuning) -> Model:
+    profile = replace(model.profile, tuning=tuning)
+    return load_model(save_model(profile, {}, model.layers, model.tables, model.starts))
+
+
 def hard_edges(height: int, width: int) -> np.ndarray:
     """Black and white in blocks, with noise: [height, width, 3] uint8."""
     y, x = np.mgrid[:height, :width]
@@ -44,6 +75,13 @@ MODELS = {
     "one": lambda: stored("drawn-predictor"),
     "two": lambda: stored("drawn-predictors"),
     "loud": loud,
+}
+TUNED = {
+    "drawn": lambda: stored("drawn-tuning"),
+    "loud": lambda: tuned(loud(), Tuning(every=10, rate=100)),
+    "hasty": hasty,
+    "wide": wide,
+    "abrupt": abrupt,
 }
 IMAGES = {
     "pixel": textured(1, 1),
@@ -80,6 +118,16 @@ def test_predictors_say_the_same(model, groups, level):
 
 
 def test_kernels_write_read_and_measure_the_same(model, groups):
+    check_kernels(model, groups)
+
+
+@pytest.mark.parametrize("image", ["column", "gray", "edges"])
+@pytest.mark.parametrize("name", TUNED)
+def test_output_layers_learn_the_same(name, image):
+    check_kernels(TUNED[name](), canvases(IMAGES[image], 32, 2))
+
+
+def check_kernels(model: Model, groups: list[GroupCanvas]) -> None:
     reference = TorchKernels(model)
     for group in groups:
         words, costs = reference.encode(group), reference.measure(group)
@@ -95,6 +143,15 @@ def test_kernels_write_read_and_measure_the_same(model, groups):
 @pytest.mark.parametrize("width", [0, 9])
 def test_lossy_backgrounds_end_as_the_same_pixels(model, width):
     """Predictors learn from what was decoded, not from what was there."""
+    check_background(model, width)
+
+
+@pytest.mark.parametrize("width", [0, 9])
+def test_output_layers_learn_nothing_from_backgrounds(width):
+    check_background(TUNED["drawn"](), width)
+
+
+def check_background(model: Model, width: int) -> None:
     (group,) = canvases(hard_edges(20, 24), 32)
     group.widths[:, 1:, 1:] = width
     words, seen = TorchKernels(model).encode(group), group.canvas

@@ -13,7 +13,7 @@ import safetensors.numpy
 from numpy.typing import NDArray
 
 from pipeline.codec import Model, load_model
-from pipeline.codec.profile import CHANNELS, LITE_SIC, PAPER, Predictor, Profile
+from pipeline.codec.profile import CHANNELS, LITE_SIC, PAPER, Predictor, Profile, Tuning
 from pipeline.codec.tables import log_error_table, normal_table
 from pipeline.codec.transforms import shapes
 from pipeline.codec.weights import Layer, PredictorStart, layer_shapes, save_model
@@ -22,7 +22,8 @@ FOLDER = Path(__file__).parent
 _SMALL = Profile(width=16, fused=16, expert_hidden=16, mixtures=2)
 
 # Stored beside their golden files: every number of classes, SIC with and without attention, and
-# predictors: one and two, of few and of all taps, that learn at every step and rarely.
+# predictors: one and two, of few and of all taps, that learn at every step and rarely; output
+# layers that learn, fast enough for small pictures.
 STORED = {
     f"drawn-{p.name}": p
     for p in (
@@ -54,6 +55,14 @@ STORED = {
                 Predictor(taps=12, rows=8, every=2),
                 Predictor(taps=22, rows=16, every=4, sweeps=3, forget=4),
             ),
+        ),
+        replace(
+            _SMALL,
+            name="tuning",
+            experts=2,
+            mixtures=3,
+            predictors=(Predictor(taps=4, rows=8),),
+            tuning=Tuning(every=20, rate=40),
         ),
     )
 }

@@ -184,6 +184,8 @@ def main() -> None:
         facts |= write("v1", load_model(path.read_bytes()), [name])
     adaptive = load_model((FOLDER / "drawn-predictors.safetensors").read_bytes())
     facts |= write("v1-drawn", adaptive, of_predictors())
+    tuning = load_model((FOLDER / "drawn-tuning.safetensors").read_bytes())
+    facts |= write("v1-drawn-tuning", tuning, of_predictors())
     for name in UNSTORED:
         known = facts.get(f"v1-{name}.seec", {}).get("model_id")
         facts |= write("v1", unstored_model(name, known), [name])

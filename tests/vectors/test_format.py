@@ -41,9 +41,11 @@ def test_it_reads_files_of_other_models(name):
 
 
 @pytest.mark.parametrize("name", sorted(of_predictors()))
-def test_it_reads_files_of_a_model_with_predictors(name):
-    model = load_model((FOLDER / "drawn-predictors.safetensors").read_bytes())
-    blob = (FOLDER / f"v1-drawn-{name}.seec").read_bytes()
+@pytest.mark.parametrize("drawn", ["predictors", "tuning"])
+def test_it_reads_files_of_a_model_with_predictors(drawn, name):
+    model = load_model((FOLDER / f"drawn-{drawn}.safetensors").read_bytes())
+    prefix = "v1-drawn-tuning" if drawn == "tuning" else "v1-drawn"
+    blob = (FOLDER / f"{prefix}-{name}.seec").read_bytes()
     samples = plain_decoder.decode(blob, model.payload)[3]
     assert decode(blob, models={model.id: model}).tobytes() == samples
 

@@ -4,6 +4,81 @@
 
 #include "group.h"
 
+/* Whether output layers learn, and any tile has enough pixels to make use of it. */
+static int can_learn(const Group *g) {
+    const int every = g->net->sizes.tuning.every;
+    for (int tile = 0; every && tile < g->tiles; tile++)
+        if ((int64_t)g->size[2 * tile] * g->size[2 * tile + 1] > every) return 1;
+    return 0;
+}
+
+/* A step for coding: output layers may learn. Returns as make_step. */
+static int make_coding_step(Step *s, const Group *g) {
+    if (!make_step(s, g)) return 0;
+    return !can_learn(g) ||
+           make_tuner(&s->tuner, &g->net->sizes, g->tiles, (size_t)g->tiles * g->edge);
+}
+
+/* The parameters of a channel of the n pixels of a step, as their tiles have learnt. */
+static void correct_channel(const Group *g, Step *s, int n, int channel) {
+    for (int first = 0, end; first < n; first = end) {
+        const int tile = s->tile[s->order[first]];
+        for (end = first + 1; end < n && s->tile[s->order[end]] == tile;) end++;
+        correct_run(&s->tuner, tile, channel, first, end - first, s->params,
+                    params_stride(g->net));
+    }
+    spend(g, s, TUNING_PART);
+}
+
+/* Mixture parameters of a channel of the n pixels of a step; without predictors all come with the
+ * first. */
+static void predict_channel(const Group *g, Step *s, int n, int channel) {
+    const Network *net = g->net;
+    if (net->sizes.predictors) {
+        consult(net, &s->adaptive, &s->contexts, n, channel);
+        spend(g, s, PREDICTORS_PART);
+        prepare_heads(g, s, n, channel);
+    } else if (channel)
+        return;
+    const Tuner *t = &s->tuner;
+    const int stride = t->weight ? t->stride : net->sizes.hidden;
+    for (int e = 0, first = 0; first < n; first = s->end[e++])
+        if (s->end[e] > first)
+            speak(net, channel, e, s->fused + (size_t)first * fused_stride(net),
+                  s->end[e] - first, s->scratch,
+                  t->weight ? t->hidden + (size_t)first * stride : NULL, stride,
+                  s->params + (size_t)first * params_stride(net));
+    spend(g, s, LAYERS_PART);
+    if (t->weight) correct_channel(g, s, n, channel);
+}
+
+/* Output layers take note of what a channel of the n pixels of a step was. */
+static void teach_channel(const Group *g, Step *s, int n, int channel) {
+    const Tuner *t = &s->tuner;
+    if (!t->weight) return;
+    for (int i = 0; i < n; i += VECTOR)
+        find_slopes(g->net, s->mixtures + i / LANES, i % LANES, load(s->value + i), t->capacity,
+                    t->slope + i);
+    for (int first = 0, end; first < n; first = end) {
+        for (end = first + 1; end < n && s->tile[end] == s->tile[first];) end++;
+        note_run(t, s->tile[first], channel, s->rank, first, end - first);
+    }
+    spend(g, s, TUNING_PART);
+}
+
+/* Output layers of the tiles that have coded enough learn. */
+static void tune_step(const Group *g, Step *s, int n) {
+    const Tuner *t = &s->tuner;
+    if (!t->weight) return;
+    for (int i = 0; i < n; i++) t->count[s->tile[i]]++;
+    for (int tile = 0; tile < g->tiles; tile++) {
+        if (t->count[tile] < t->every) continue;
+        t->count[tile] = 0;
+        for (int c = 0; c < g->channels; c++) move_corrections(t, tile, c);
+    }
+    spend(g, s, TUNING_PART);
+}
+
 /* One nibble of each of n pixels whose symbols' edges are known, into s->nibble; returns whether
  * the words can be an encoder's. Nothing but the coder's own state makes a pixel wait here. */
 static int take_all(const Group *g, Step *s, RangeDecoder *coder, int n) {
@@ -37,13 +112,14 @@ static int decode_channel(const Group *g, Step *s, RangeDecoder *coder, int n, i
                      s->width[i] ? bin_value(m, i % LANES, s->bin[i] + s->nibble[i])
                                  : likeliest(g->net, m, i % LANES));
     }
+    teach_channel(g, s, n, channel);
     end_channel(g, s, n, channel);
     return sound;
 }
 
 static int decode_group(const Group *g, const uint8_t *words, size_t size) {
     Step s;
-    if (!make_step(&s, g)) {
+    if (!make_coding_step(&s, g)) {
         free_step(&s);
         return -2;
     }
@@ -59,6 +135,7 @@ static int decode_group(const Group *g, const uint8_t *words, size_t size) {
         predict_step(g, &s, n);
         for (int c = 0; c < g->channels; c++) sound &= decode_channel(g, &s, &coder, n, c);
         end_step(g, &s, t, n);
+        tune_step(g, &s, n);
         sound &= coder.overrun <= 1;
     }
     free_step(&s);
@@ -102,7 +179,7 @@ static void encode_nibbles(const Group *g, Step *s, RangeEncoder *coder, int n, 
 static int encode_group(const Group *g, Words *result) {
     RangeEncoder coder = {0, UINT64_MAX, 0, 0, NULL, 0, 0, 0};
     Step s;
-    if (!make_step(&s, g)) {
+    if (!make_coding_step(&s, g)) {
         free_step(&s);
         return -2;
     }
@@ -116,9 +193,11 @@ static int encode_group(const Group *g, Words *result) {
             mix_step(g, &s, n, c);
             find_all_intervals(g, &s, n, c);
             encode_nibbles(g, &s, &coder, n, c);
+            teach_channel(g, &s, n, c);
             end_channel(g, &s, n, c);
         }
         end_step(g, &s, t, n);
+        tune_step(g, &s, n);
     }
     seal(&coder);
     free_step(&s);

@@ -5,6 +5,7 @@
 
 #include "adaptive.h"
 #include "nibble.h"
+#include "tuning.h"
 
 /* The pixels that are worked on together, of a wavefront step or of part of a row, in coding
  * order; all arrays have one number for each. Those of a network's features and parameters are
@@ -15,6 +16,7 @@ typedef struct {
     int32_t *tile, *y;
     int32_t *width;  /* of their bins */
     uint32_t *order; /* of each sorted pixel: its number in coding order */
+    int32_t *rank;   /* of each pixel: its number when sorted */
     int end[MAX_EXPERTS]; /* where the sorted pixels of each expert stop */
     int32_t *row;    /* where its parameters begin, in pairs */
     Contexts contexts;
@@ -22,6 +24,7 @@ typedef struct {
     int32_t *bin, *nibble;
     int32_t *value;       /* of the channel that was coded last */
     Adaptive adaptive;    /* networks with predictors */
+    Tuner tuner;          /* those whose output layers learn, while they code */
     int16_t *fused;  /* [pixels][fused_stride] */
     int16_t *params; /* [pixels][params_stride] */
     Mixtures *mixtures; /* [pixels / LANES] */
@@ -68,8 +71,8 @@ static char *lay_out(Step *s, const Network *net, size_t n, char *room) {
     s->sorted = cut(&next, n, sizeof *s->sorted);
     s->label = cut(&next, n, 1);
     s->order = cut(&next, n, sizeof *s->order);
-    int32_t **const lanes[] = {&s->width,       &s->tile, &s->y,      &s->row,  &s->residual[0],
-                               &s->residual[1], &s->bin,  &s->nibble, &s->value};
+    int32_t **const lanes[] = {&s->width,       &s->tile,        &s->y,   &s->row,    &s->rank,
+                               &s->residual[0], &s->residual[1], &s->bin, &s->nibble, &s->value};
     for (size_t i = 0; i < sizeof lanes / sizeof *lanes; i++)
         *lanes[i] = cut(&next, all, sizeof(int32_t));
     if (net->sizes.predictors) next = lay_out_adaptive(&s->adaptive, net, all, next);
@@ -96,6 +99,7 @@ static int64_t nanoseconds(void) {
 
 static void free_step(Step *s) {
     free_adaptive(&s->adaptive);
+    free_tuner(&s->tuner);
     free(s->room);
 }
 
@@ -188,6 +192,7 @@ static void sort_step(const Network *net, Step *s, int n) {
         const int at = next[s->label[i]]++;
         s->order[at] = (uint32_t)i;
         s->sorted[at] = s->place[i];
+        s->rank[i] = at;
         s->row[i] = at * (params_stride(net) / 2);
     }
 }
@@ -268,23 +273,6 @@ static void prepare_heads(const Group *g, Step *s, int n, int channel) {
         put_head_inputs(net, &s->adaptive, (int)s->order[i], channel,
                         s->fused + (size_t)i * fused_stride(net) + net->sizes.fused);
     spend(g, s, INPUTS_PART);
-}
-
-/* Mixture parameters of a channel of the n pixels of a step; without predictors all come with the
- * first. */
-static void predict_channel(const Group *g, Step *s, int n, int channel) {
-    const Network *net = g->net;
-    if (net->sizes.predictors) {
-        consult(net, &s->adaptive, &s->contexts, n, channel);
-        spend(g, s, PREDICTORS_PART);
-        prepare_heads(g, s, n, channel);
-    } else if (channel)
-        return;
-    for (int e = 0, first = 0; first < n; first = s->end[e++])
-        if (s->end[e] > first)
-            speak(net, channel, e, s->fused + (size_t)first * fused_stride(net),
-                  s->end[e] - first, s->scratch, s->params + (size_t)first * params_stride(net));
-    spend(g, s, LAYERS_PART);
 }
 
 /* The mixtures of one channel of the LANES pixels from `first` on, but for their bins. */

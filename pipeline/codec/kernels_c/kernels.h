@@ -47,11 +47,17 @@ typedef struct {
     uint8_t seen[TAPS];
 } PredictorSizes;
 
+/* See Tuning in profile.py; every is 0 where nothing learns. */
+typedef struct {
+    int every, rate;
+} TuningSizes;
+
 typedef struct {
     int width, fused, hidden, experts, mixtures;
     int features;   /* per pixel from SIC, behind those of the context; 0 without SIC */
     int predictors; /* 0 in networks without */
     PredictorSizes predictor[MAX_PREDICTORS];
+    TuningSizes tuning; /* of output layers */
 } Sizes;
 
 /* Entropy models that an expert has. */
@@ -87,7 +93,16 @@ static inline int buffers_of(const Sizes *s) {
 typedef struct Network Network;
 
 /* What time is spent on. */
-enum { INPUTS_PART, PREDICTORS_PART, LAYERS_PART, MIXTURES_PART, EDGES_PART, CODING_PART, PARTS_OF_TIME };
+enum {
+    INPUTS_PART,
+    PREDICTORS_PART,
+    LAYERS_PART,
+    MIXTURES_PART,
+    EDGES_PART,
+    CODING_PART,
+    TUNING_PART,
+    PARTS_OF_TIME,
+};
 
 typedef struct {
     const Network *net;

@@ -103,17 +103,18 @@ static void fuse(const Network *net, const int16_t *side, const Place *places, i
     layer(&net->fusion, s->feature, joined, n, 1, fused, fused_stride(net));
 }
 
-/* One head of an expert on n pixels: fused features to mixture parameters. */
+/* One head of an expert on n pixels: fused features to mixture parameters. kept: where its hidden
+ * features stay, `stride` apart; NULL if nobody wants them, stride is how many there are then. */
 static void speak(const Network *net, int head, int expert, const int16_t *fused, int n,
-                  Scratch *s, int16_t *params) {
+                  Scratch *s, int16_t *kept, int stride, int16_t *params) {
     const int speaker = head * net->sizes.experts + expert;
     const Layer *hidden = &net->hidden[speaker], *output = &net->output[speaker];
-    const int width = net->sizes.hidden;
     for (int first = 0; first < n; first += CHUNK) {
         const int count = n - first < CHUNK ? n - first : CHUNK;
-        layer(hidden, fused + (size_t)first * fused_stride(net), fused_stride(net), count, 1,
-              s->feature, width);
-        layer(output, s->feature, width, count, 0, params + (size_t)first * params_stride(net),
+        int16_t *own = kept ? kept + (size_t)first * stride : s->feature;
+        layer(hidden, fused + (size_t)first * fused_stride(net), fused_stride(net), count, 1, own,
+              stride);
+        layer(output, own, stride, count, 0, params + (size_t)first * params_stride(net),
               params_stride(net));
     }
 }

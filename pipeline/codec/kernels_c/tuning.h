@@ -1,0 +1,260 @@
+/* Output layers that learn while a tile is decoded; see tuning.py. */
+#pragma once
+
+#include "mixture.h"
+
+enum {
+    TUNING_SHIFT = 12, /* from products of corrections to mixture parameters */
+    TUNING_LIMIT = 2047,
+    SLOPE_LIMIT = 127,
+    HIDDEN_ONE = 128,
+    PAIRS_AT_ONCE = 48, /* of pixels, whose hidden features fit in the first-level cache */
+};
+
+/* The corrections of the tiles of a group, and what its pixels say of them. */
+typedef struct {
+    int size, room;    /* outputs of a channel that are corrected; padded to whole vectors */
+    int features;      /* hidden ones of a pixel */
+    int stride;        /* those, a one, and zeros up to whole panels */
+    int steps;         /* pairs of what is not zero */
+    int every, rate;
+    int capacity;      /* pixels of a step, padded */
+    int16_t *weight;   /* [tiles][3][steps][room][2]; NULL if nobody learns */
+    int32_t *sum;      /* [tiles][3][padded size][features]: of slopes times hidden features */
+    int32_t *bias;     /* [tiles][3][padded size]: of slopes */
+    int32_t *count;    /* [tiles]: pixels since the last update */
+    int16_t *hidden;   /* [capacity][stride]: of a channel of the sorted pixels of a step */
+    int16_t *slope;    /* [padded size][capacity]: of a channel, in coding order */
+    int32_t *pairs;    /* [PAIRS_AT_ONCE][features] */
+} Tuner;
+
+static void free_tuner(Tuner *t) {
+    free(t->weight), free(t->sum), free(t->bias), free(t->count);
+    free(t->hidden), free(t->slope), free(t->pairs);
+}
+
+INLINE size_t weights_each(const Tuner *t) { return 2 * (size_t)t->steps * t->room; }
+
+INLINE size_t rows_each(const Tuner *t) { return (size_t)round_up(t->size, 4); }
+
+INLINE size_t sums_each(const Tuner *t) { return rows_each(t) * t->features; }
+
+INLINE int16_t *corrections(const Tuner *t, int tile, int channel) {
+    return t->weight + (3 * (size_t)tile + channel) * weights_each(t);
+}
+
+INLINE int32_t *sums_of_slopes(const Tuner *t, int tile, int channel) {
+    return t->sum + (3 * (size_t)tile + channel) * sums_each(t);
+}
+
+INLINE int32_t *bias_slopes(const Tuner *t, int tile, int channel) {
+    return t->bias + (3 * (size_t)tile + channel) * rows_each(t);
+}
+
+/* pixels: of the largest step. Returns 0 out of memory. */
+static int make_tuner(Tuner *t, const Sizes *s, int tiles, size_t pixels) {
+    t->size = 3 * s->mixtures, t->room = round_up(t->size, VECTOR);
+    t->features = s->hidden, t->stride = s->hidden + PANEL, t->steps = s->hidden / 2 + 1;
+    t->every = s->tuning.every, t->rate = s->tuning.rate;
+    t->capacity = round_up((int)pixels + ROWS, LANES);
+    const size_t each = 3 * (size_t)tiles, capacity = (size_t)t->capacity;
+    t->weight = aligned_room(each * weights_each(t) * sizeof *t->weight);
+    t->sum = aligned_room(each * sums_each(t) * sizeof *t->sum);
+    t->bias = aligned_room(each * rows_each(t) * sizeof *t->bias);
+    t->count = aligned_room((size_t)tiles * sizeof *t->count);
+    t->hidden = aligned_room(capacity * t->stride * sizeof *t->hidden);
+    t->slope = aligned_room(capacity * rows_each(t) * sizeof *t->slope);
+    t->pairs = aligned_room((size_t)PAIRS_AT_ONCE * t->features * sizeof *t->pairs);
+    for (size_t i = 0; t->hidden && i < capacity; i++)
+        t->hidden[i * t->stride + s->hidden] = HIDDEN_ONE;
+    return t->weight && t->sum && t->bias && t->count && t->hidden && t->slope && t->pairs;
+}
+
+/* Corrects VECTOR parameters from number `first` on of up to ROWS pixels of a tile. */
+INLINE void correct_block(const Tuner *t, const int16_t *weight, const int16_t *hidden, int rows,
+                          int first, int16_t *params, int params_stride) {
+    vec sum[ROWS];
+#pragma GCC unroll 8
+    for (int r = 0; r < ROWS; r++) sum[r] = fill(1 << (TUNING_SHIFT - 1));
+    weight += 2 * first;
+    for (int i = 0; i < t->steps; i++, weight += 2 * t->room) {
+        const vec own = load_pairs(weight);
+#pragma GCC unroll 8
+        for (int r = 0; r < ROWS; r++) {
+            int32_t pair;
+            memcpy(&pair, hidden + (size_t)r * t->stride + 2 * i, sizeof pair);
+            sum[r] = add_pairs(sum[r], own, fill(pair));
+        }
+    }
+    for (int r = 0; r < rows; r++) {
+        int16_t *at = params + (size_t)r * params_stride + first;
+        const vec move = between(sum[r] >> TUNING_SHIFT, -LIMIT, LIMIT);
+        store_narrow(at, between(load_wide(at) + move, -LIMIT, LIMIT));
+    }
+}
+
+/* Corrects the parameters of a channel of n sorted pixels of a tile, the first of them `first`. */
+INLINE void correct_run(const Tuner *t, int tile, int channel, int first, int n, int16_t *params,
+                        int params_stride) {
+    const int16_t *weight = corrections(t, tile, channel);
+    const int16_t *hidden = t->hidden + (size_t)first * t->stride;
+    params += (size_t)first * params_stride;
+    for (int i = 0; i < n; i += ROWS) {
+        const int rows = n - i < ROWS ? n - i : ROWS;
+        for (int o = 0; o < t->size; o += VECTOR)
+            correct_block(t, weight, hidden + (size_t)i * t->stride, rows, o,
+                          params + (size_t)i * params_stride, params_stride);
+    }
+}
+
+/* 1024 part / whole, off by less than one from its floor unless that is beyond 2^22. */
+INLINE vec guess_share(vec part, vec whole) {
+    return __builtin_convertvector(__builtin_convertvector(part * 1024, reals) /
+                                       __builtin_convertvector(whole, reals),
+                                   vec);
+}
+
+/* floor(1024 part / whole), 0 < whole < 2^22. What is beyond 2^22 may be off, and is far beyond
+ * what any slope is clamped to. */
+INLINE vec share_of(vec part, vec whole) {
+    const vec found = guess_share(part, whole), rest = part * 1024 - found * whole;
+    return found + (rest < 0) - (rest >= whole); /* true is -1 */
+}
+
+/* How far from a component of VECTOR pixels a bound is, and how much of it lies below. */
+INLINE vec away_from(const Mixtures *m, int k, int at, vec bound) {
+    const vec reach = load(m->reach[k] + at);
+    const vec d = lesser(greater(position_of(bound) - load(m->mean[k] + at), -reach), reach);
+    return between((d * load(m->inverse[k] + at)) >> 10, -32768, 32767);
+}
+
+INLINE vec share_below(const Tables *tables, vec away) {
+    const vec u = away + 32768, piece = look_up(tables->logistic, u >> 7);
+    const vec rise = (vec)((unsigned_vec)piece >> 16);
+    return (piece & 0xffff) + ((rise * (u & 127)) >> 7);
+}
+
+/* How the share below a bound falls with the logarithm of the scale. */
+INLINE vec slant(vec away, vec share) { return (away * ((share * (32768 - share)) >> 15)) >> 11; }
+
+/* The slopes of VECTOR pixels with these values, [mixtures][VECTOR] each kind, `stride` apart. */
+INLINE void find_slopes(const Network *net, const Mixtures *m, int at, vec value, int stride,
+                        int16_t *slope) {
+    const int count = net->sizes.mixtures;
+    const vec taught = load(m->width + at) == 1;
+    vec mass[MAX_MIXTURES], spread[MAX_MIXTURES], both[MAX_MIXTURES], all = fill(1), whole = {0};
+    for (int k = 0; k < count; k++) {
+        const vec weight = load(m->weight[k] + at);
+        const vec start = away_from(m, k, at, value), end = away_from(m, k, at, value + 1);
+        const vec low = share_below(&net->tables, start) & ~(value == 0);
+        const vec high = choose(value == 255, fill(32768), share_below(&net->tables, end));
+        mass[k] = (weight * (high - low)) >> 5;
+        spread[k] = (weight * (slant(end, high) - slant(start, low))) >> 5;
+        both[k] = low + high;
+        all += mass[k], whole += weight;
+    }
+    for (int k = 0; k < count; k++) {
+        const vec own = share_of(mass[k], all);
+        const vec slopes[3] = {
+            /* Of numbers below 2^12, where floats come no closer to the next integer. */
+            (guess_share(load(m->weight[k] + at), whole) - own + 4) >> 3,
+            (own * (32768 - both[k]) + (1 << 17)) >> 18,
+            (share_of(spread[k], all) + 16) >> 5,
+        };
+        for (int i = 0; i < 3; i++)
+            store_narrow(slope + (size_t)(i * count + k) * stride,
+                         between(slopes[i], -SLOPE_LIMIT, SLOPE_LIMIT) & taught);
+    }
+}
+
+/* Adds the products of four rows of slopes with `columns` vectors of hidden features. */
+INLINE void add_slopes(const Tuner *t, const int16_t *slope, int count, int column, int columns,
+                       int32_t *sums) {
+    vec sum[4][2];
+    for (int r = 0; r < 4; r++)
+        for (int c = 0; c < columns; c++)
+            sum[r][c] = load(sums + (size_t)r * t->features + column + c * VECTOR);
+    const int32_t *pairs = t->pairs + column;
+    for (int q = 0; q < count; q++, pairs += t->features) {
+        const vec left = load(pairs), right = columns > 1 ? load(pairs + VECTOR) : left;
+#pragma GCC unroll 4
+        for (int r = 0; r < 4; r++) {
+            const int16_t *own = slope + (size_t)r * t->capacity + 2 * q;
+            const vec pair = fill((int32_t)((uint16_t)own[0] | (uint32_t)own[1] << 16));
+            sum[r][0] = add_pairs(sum[r][0], left, pair);
+            if (columns > 1) sum[r][1] = add_pairs(sum[r][1], right, pair);
+        }
+    }
+    for (int r = 0; r < 4; r++)
+        for (int c = 0; c < columns; c++)
+            store(sums + (size_t)r * t->features + column + c * VECTOR, sum[r][c]);
+}
+
+/* Joins the hidden features of n pixels pair by pair; rank: which of the sorted ones they are. A
+ * last one alone is joined with zeros, so that it does not matter whose slopes stand behind its. */
+INLINE void join_hidden(const Tuner *t, const int32_t *rank, int n) {
+    for (int i = 0; i < n; i += 2) {
+        const int16_t *one = t->hidden + (size_t)rank[i] * t->stride;
+        const int16_t *other = t->hidden + (size_t)rank[i + 1 < n ? i + 1 : i] * t->stride;
+        const vec keep = fill(i + 1 < n ? -1 : 0);
+        for (int j = 0; j < t->features; j += VECTOR)
+            store(t->pairs + (size_t)(i / 2) * t->features + j,
+                  (load_wide(one + j) & 0xffff) | ((load_wide(other + j) & keep) << 16));
+    }
+}
+
+/* The sum of n numbers. */
+INLINE int32_t sum_shorts(const int16_t *from, int n) {
+    vec sums = {0};
+    int32_t lanes[VECTOR], sum = 0;
+    int i = 0;
+    for (; i + 2 * VECTOR <= n; i += 2 * VECTOR)
+        sums = add_pairs(sums, load_pairs(from + i), fill(0x10001));
+    for (; i < n; i++) sum += from[i];
+    store(lanes, sums);
+    for (int lane = 0; lane < VECTOR; lane++) sum += lanes[lane];
+    return sum;
+}
+
+/* Takes note of the slopes of n pixels of a tile, the first of them number `first` in coding
+ * order. */
+static void note_run(const Tuner *t, int tile, int channel, const int32_t *rank, int first,
+                     int n) {
+    int32_t *sums = sums_of_slopes(t, tile, channel), *bias = bias_slopes(t, tile, channel);
+    for (int row = 0; row < t->size; row++)
+        bias[row] += sum_shorts(t->slope + (size_t)row * t->capacity + first, n);
+    for (int i = 0; i < n; i += 2 * PAIRS_AT_ONCE) {
+        const int some = n - i < 2 * PAIRS_AT_ONCE ? n - i : 2 * PAIRS_AT_ONCE;
+        const int count = (some + 1) / 2;
+        join_hidden(t, rank + first + i, some);
+        for (int row = 0; row < t->size; row += 4) {
+            const int16_t *slope = t->slope + (size_t)row * t->capacity + first + i;
+            int32_t *own = sums + (size_t)row * t->features;
+            int column = 0;
+            for (; column + 2 * VECTOR <= t->features; column += 2 * VECTOR)
+                add_slopes(t, slope, count, column, 2, own);
+            if (column < t->features) add_slopes(t, slope, count, column, 1, own);
+        }
+    }
+}
+
+INLINE void move_one(const Tuner *t, int16_t *weight, int32_t slope) {
+    const int moved = *weight - t->rate * ((slope > 0) - (slope < 0));
+    *weight = (int16_t)(moved > TUNING_LIMIT    ? TUNING_LIMIT
+                        : moved < -TUNING_LIMIT ? -TUNING_LIMIT
+                                                : moved);
+}
+
+/* Moves each correction of a channel against its slope, and forgets the slopes. */
+static void move_corrections(const Tuner *t, int tile, int channel) {
+    int16_t *weight = corrections(t, tile, channel);
+    int32_t *sums = sums_of_slopes(t, tile, channel), *bias = bias_slopes(t, tile, channel);
+    for (int i = 0; i < t->features; i++)
+        for (int o = 0; o < t->size; o++)
+            move_one(t, weight + 2 * ((size_t)(i / 2) * t->room + o) + i % 2,
+                     sums[(size_t)o * t->features + i]);
+    for (int o = 0; o < t->size; o++)
+        move_one(t, weight + 2 * ((size_t)(t->features / 2) * t->room + o), bias[o]);
+    memset(sums, 0, sums_each(t) * sizeof *sums);
+    memset(bias, 0, rows_each(t) * sizeof *bias);
+}
