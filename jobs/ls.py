@@ -13,10 +13,12 @@ from pipeline.archive.archive import Archive
 from pipeline.archive.catalogue import current_quarantine, current_rows, matcher
 from pipeline.archive.history import History, Step
 from pipeline.storage import Store
+from schemas.kinds import DIRECTORY, FILE, KINDS, LINK
 from schemas.loss import describe
 from schemas.manifest import CODECS, QuarantineRow, Row
 
 _CODEC_WIDTH = max(len(codec) for codec in CODECS)
+_OTHERS = ((LINK, "links"), (DIRECTORY, "directories"))
 
 
 @dataclass(frozen=True)
@@ -58,13 +60,20 @@ class Listing:
     @property
     def codecs(self) -> dict[str, int]:
         """How many of the listed files each codec has, in the order of `schemas.manifest`."""
-        counts = Counter(row.codec for row in self.rows)
+        counts = Counter(row.codec for row in self.rows if row.kind == FILE)
         return {codec: counts[codec] for codec in CODECS if counts[codec]}
 
     @property
+    def kinds(self) -> dict[str, int]:
+        """How many of the rows each kind has, in the order of `schemas.kinds`."""
+        counts = Counter(row.kind for row in self.rows)
+        return {kind: counts[kind] for kind in KINDS if counts[kind]}
+
+    @property
     def length(self) -> int:
-        """Bytes of the listed files in the archive's blobs."""
-        return sum(row.length for row in self.rows)
+        """Bytes of the listed files in the archive's blobs; those that files share count once."""
+        payloads = {(row.shard, row.offset): row.length for row in self.rows if row.length}
+        return sum(payloads.values())
 
     def as_dict(self) -> dict[str, Any]:
         """Totals, and a list of files."""
@@ -76,27 +85,34 @@ class Listing:
             "source_size_bytes": self.source_size_bytes,
             "length": self.length,
             "codecs": self.codecs,
+            "kinds": self.kinds,
             "lossy": self.lossy,
         }
 
     def lines(self) -> Iterator[str]:
-        """For people: codec, rate, bytes in the archive, bytes of the source, path.
+        """For people: codec or kind, rate, bytes in the archive, bytes of the source, path.
 
-        A tilde behind the codec marks a lossy background.
+        A tilde behind the codec marks a lossy background, a slash behind the path a directory.
         """
         for row in self.rows:
             rate = "" if row.rate_bpsp is None else f"{row.rate_bpsp:.3f}"
             sizes = f"{row.length:>12,} {row.source_size_bytes:>12,}"
-            codec = row.codec + "~" * (row.background_error is not None)
+            codec = row.codec if row.kind == FILE else row.kind
+            codec += "~" * (row.background_error is not None)
             loss = "" if row.background_error is None else f" ({describe(row.background_error)})"
-            yield f"{codec:<{_CODEC_WIDTH}} {rate:>6} {sizes} {_printable(row.path)}{loss}"
+            path = _printable(row.path) + _mark(row)
+            yield f"{codec:<{_CODEC_WIDTH}} {rate:>6} {sizes} {path}{loss}"
         for failure in self.failed:
             yield f"{failure.error}: {_printable(failure.path)}: {failure.reason}"
         if self.rows:
             share = 100 * self.length / max(1, self.source_size_bytes)
             sizes = f"{self.source_size_bytes:,} -> {self.length:,} bytes ({share:.1f} %)"
             codecs = ", ".join(f"{count} {codec}" for codec, count in self.codecs.items())
-            yield f"{len(self.rows)} files ({codecs}), {sizes}"
+            others = "".join(
+                f", {self.kinds[kind]} {name}" for kind, name in _OTHERS if kind in self.kinds
+            )
+            files = f"{self.kinds.get(FILE, 0)} files"
+            yield f"{files}{codecs and f' ({codecs})'}{others}, {sizes}"
         if self.lossy:
             yield f"~ {self.lossy} files are not what the source held outside a region of interest"
         yield f"archive digest {self.digest}"
@@ -193,6 +209,13 @@ def _row_as_dict(row: Row) -> dict[str, Any]:
     values = dict(row.__dict__)
     values["envelope"] = None if row.envelope is None else len(row.envelope)
     return {k: v.hex() if isinstance(v, bytes) else v for k, v in values.items()}
+
+
+def _mark(row: Row) -> str:
+    """What stands behind a path: a slash, or another name of the same file."""
+    if row.same_file is not None:
+        return f" = {_printable(row.same_file)}"
+    return "/" if row.kind == DIRECTORY else ""
 
 
 def _printable(path: str) -> str:

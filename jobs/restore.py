@@ -13,10 +13,11 @@ from jobs.options import at_option, include_option, ray_options
 from pipeline.archive.archive import Archive
 from pipeline.archive.catalogue import current_rows
 from pipeline.stages.cluster import cluster
-from pipeline.stages.restoring import FAILED, KEPT, RESTORED, Restored, restore_shards
-from pipeline.storage import Store
+from pipeline.stages.restoring import FAILED, KEPT, RESTORED, SKIPPED, Restoration, Restored
+from pipeline.storage import Store, Target
 from schemas.commit import ShardRecord
 from schemas.errors import SeecError
+from schemas.kinds import DIRECTORY, FILE, KINDS, LINK
 from schemas.loss import SKIP, describe
 
 _SHOWN = 20
@@ -42,12 +43,16 @@ class Settings:
 class RestoreSummary:
     """What became of the files. kept: were there already and stayed as they are.
 
-    lossy: those that came back with a lossy background.
+    restored: files; links and directories by their own numbers. skipped: links and directories that
+    the target has no place for. lossy: files that came back with a lossy background.
     """
 
     target: str
     restored: int
+    links: int
+    directories: int
     kept: int
+    skipped: int
     size_bytes: int
     seconds: float
     failed: list[Restored] = field(default_factory=list)
@@ -76,10 +81,14 @@ class RestoreSummary:
         if len(self.failed) > _SHOWN:
             yield f"... and {len(self.failed) - _SHOWN} more"
         yield f"{self.restored} files, {self.size_bytes:,} bytes, in {self.seconds:.0f} s"
+        if self.links or self.directories:
+            yield f"and {self.links} symbolic links, {self.directories} directories"
+        if self.skipped:
+            yield f"{self.skipped} symbolic links and directories left out"
         if self.lossy:
             yield f"{len(self.lossy)} have a lossy background, as archived; seec ls marks them"
         if self.kept:
-            yield f"{self.kept} files were there already and stay; --overwrite replaces them"
+            yield f"{self.kept} were there already and stay; --overwrite replaces them"
         if self.failed:
             yield f"{len(self.failed)} failed; seec verify tells what is damaged"
 
@@ -90,7 +99,7 @@ def run(settings: Settings) -> RestoreSummary:
     Raises NotAnArchive, FormatError or FixityError if the archive cannot be opened.
     """
     start = time.monotonic()
-    archive, target = Archive.open(Store(settings.archive)), Store(settings.target)
+    archive, target = Archive.open(Store(settings.archive)), Target(settings.target)
     archive = archive if settings.at is None else archive.at(settings.at)
     failed: list[Restored] = []
     lossy: list[Restored] = []
@@ -99,7 +108,7 @@ def run(settings: Settings) -> RestoreSummary:
         path = f"{shard.files} files of shard {shard.shard}"
         failed.append(Restored(path, FAILED, 0, type(error).__name__, str(error)))
 
-    counts: Counter[str] = Counter()
+    counts: Counter[tuple[str, str]] = Counter()
     size_bytes = 0
     total = None if settings.include else sum(s.files for s in archive.state.in_order())
     with (
@@ -107,19 +116,23 @@ def run(settings: Settings) -> RestoreSummary:
         cluster(settings.ray_address, settings.cpus) as placement,
     ):
         rows = current_rows(archive, settings.include, note)
-        for group in restore_shards(
-            archive.store, rows, target, settings.overwrite, placement.cpus
-        ):
-            counts.update(item.outcome for item in group)
+        restoration = Restoration(archive.store, target, settings.overwrite, placement.cpus)
+        for group in restoration.run(rows):
+            counts.update((item.outcome, item.kind) for item in group)
             size_bytes += sum(item.size_bytes for item in group)
             failed += [item for item in group if item.outcome == FAILED]
             lossy += [item for item in group if item.background_error is not None]
             shown.advance(len(group))
+    if restoration.lacks:
+        warn(f"{target.url}: an object store keeps no permissions, times, links or directories")
     _warn_of_loss([item for item in lossy if not item.noted])
     return RestoreSummary(
         target=target.url,
-        restored=counts[RESTORED],
-        kept=counts[KEPT],
+        restored=counts[RESTORED, FILE],
+        links=counts[RESTORED, LINK],
+        directories=counts[RESTORED, DIRECTORY],
+        kept=sum(counts[KEPT, kind] for kind in KINDS),
+        skipped=sum(counts[SKIPPED, kind] for kind in KINDS),
         size_bytes=size_bytes,
         seconds=round(time.monotonic() - start, 3),
         failed=failed,
@@ -153,7 +166,9 @@ def main(**options: Any) -> RestoreSummary:
     """Write the files of ARCHIVE below TARGET.
 
     Images come back with the same pixels and metadata, all else byte for byte; each is checked
-    against its digest before it is written.
+    against its digest before it is written. In a directory, links and directories come back, too,
+    and permissions and times of all; an object store has no place for them. Nothing is written
+    outside of TARGET, or through a link in it.
     """
     return run(Settings(**options))
 

@@ -23,6 +23,7 @@ from pipeline.images.picture import read_picture
 from pipeline.segmentation import LabelMap, Segmenter, check_labels, label_image, make_segmenter
 from pipeline.storage import Source
 from schemas.errors import SourceError
+from schemas.kinds import FILE
 from schemas.names import escape, unescape
 from schemas.plan import SourceFile
 
@@ -95,7 +96,8 @@ def _images(url: str) -> Iterator[tuple[str, Read]]:
         return
     source = Source(url)
     for file in source.files():
-        yield file.path, partial(_read, source, file)
+        if file.kind == FILE:
+            yield file.path, partial(_read, source, file)
 
 
 def _read(source: Source, file: SourceFile) -> bytes:

@@ -1,16 +1,20 @@
 """Manifest parts (one row per archived file) and quarantine parts (one row per failed one)."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import repeat
+from typing import NamedTuple
 
 from schemas import tables
 from schemas.errors import SectionCorrupt
+from schemas.kinds import DIRECTORY, FILE, KINDS, PERMISSION_BITS
 from schemas.loss import MAX_BACKGROUND_ERROR
 from schemas.tables import Column
 
 SCHEMA_VERSION = 1
 LOSSY_SCHEMA_VERSION = 2  # of a row with a background error, and of no other
 JPEG_SCHEMA_VERSION = 3  # of a row with codec jpegxl-jpeg, and of no other
+TREE_SCHEMA_VERSION = 4  # of a row that is no file, has permissions, or shares its payload
 PLANES_SCHEMA_VERSION = 5  # of a row with codec seec-planes
 SEEC = "seec"
 SEEC_PLANES = "seec-planes"
@@ -44,7 +48,12 @@ MANIFEST_COLUMNS = (
 # a part without such rows stays as version 1 has it, the same bytes, and every reader reads it.
 LOSSY_COLUMNS = (Column("background_error", "int16", nullable=True),)
 PLANES_COLUMNS = (Column("sample_bytes", "int64", nullable=True),)
-_OPTIONAL_COLUMNS = (LOSSY_COLUMNS, PLANES_COLUMNS)
+TREE_COLUMNS = (
+    Column("kind", "string"),
+    Column("permissions", "int16", nullable=True),
+    Column("same_file", "string", nullable=True),
+)
+_OPTIONAL_COLUMNS = (LOSSY_COLUMNS, PLANES_COLUMNS, TREE_COLUMNS)
 
 QUARANTINE_COLUMNS = (
     Column("path", "string"),
@@ -59,7 +68,7 @@ QUARANTINE_COLUMNS = (
 
 @dataclass(frozen=True)
 class Row:
-    """One archived file.
+    """One archived path.
 
     path: its text by `schemas.names`, relative to the source. Digests are SHA-256, 32 bytes:
     source_digest of the file, blob_digest of the `length` bytes at `offset` of the shard's blob,
@@ -74,6 +83,9 @@ class Row:
     zstd frame of it; reason says why it was none of the others.
     background_error: as in `schemas.loss`; where it is set, pixel_digest is that of what decoding
     gives, which is not what the source held.
+    kind, permissions, same_file: as in `schemas.plan.SourceFile`. A link is stored as if where it
+    points to were the content of a file, a directory as if it were an empty file. Rows may share
+    a payload; one with same_file shares that of the row it names, which is in the same part.
     """
 
     path: str
@@ -98,6 +110,9 @@ class Row:
     schema_version: int = SCHEMA_VERSION
     background_error: int | None = None
     sample_bytes: int | None = None
+    kind: str = FILE
+    permissions: int | None = None
+    same_file: str | None = None
 
 
 @dataclass(frozen=True)
@@ -121,6 +136,25 @@ class QuarantineRow:
     schema_version: int = SCHEMA_VERSION
 
 
+def schema_version(row: Row, *, shares: bool = False) -> int:
+    """The version that a row must have: the highest of those that what it says came with.
+
+    shares: whether its payload is that of a row before it.
+    """
+    if row.codec == SEEC_PLANES:
+        return PLANES_SCHEMA_VERSION
+    if shares or any(_says(row, column) for column in TREE_COLUMNS):
+        return TREE_SCHEMA_VERSION
+    if row.codec == JPEGXL_JPEG:
+        return JPEG_SCHEMA_VERSION
+    return SCHEMA_VERSION if row.background_error is None else LOSSY_SCHEMA_VERSION
+
+
+def blob_size(rows: Iterable[Row]) -> int:
+    """How many bytes a blob of these rows has."""
+    return max((row.offset + row.length for row in rows), default=0)
+
+
 def serialise_manifest(rows: Sequence[Row]) -> bytes:
     """The bytes of a manifest part; rows must be sorted by path."""
     columns = MANIFEST_COLUMNS
@@ -138,17 +172,33 @@ def parse_manifest(name: str, data: bytes) -> list[Row]:
         if optional[0].name in names:
             columns += optional
     rows = [Row(**fields) for fields in tables.parse(name, data, columns)]
-    end = 0
-    for before, row in zip([None, *rows], rows, strict=False):
-        if row.codec not in CODECS or row.schema_version != _version_of(row):
-            raise SectionCorrupt(f"{name}: {row.path}: codec or schema version unknown")
-        if before is not None and before.path >= row.path:
-            raise SectionCorrupt(f"{name}: {row.path}: rows are not sorted by path")
-        if row.offset != end or row.length < 0 or row.source_size_bytes < 0:
-            raise SectionCorrupt(f"{name}: {row.path}: offset or length out of order")
+    before: dict[str, Row] = {}
+    for row in rows:
         _check_fields(name, row)
-        end += row.length
+        if row.same_file is not None and not _same_file(before.get(row.same_file), row):
+            raise SectionCorrupt(f"{name}: {row.path}: not the same file as {row.same_file}")
+        before[row.path] = row
+    _check_places(name, rows)
     return rows
+
+
+def _check_places(name: str, rows: Sequence[Row]) -> None:
+    """SectionCorrupt unless rows are in order, and payloads fill the blob without gaps."""
+    payloads: set[tuple[int, int, bytes]] = set()
+    end, last = 0, None
+    for row in rows:
+        shares = row.offset != end
+        if row.codec not in CODECS or row.schema_version != schema_version(row, shares=shares):
+            raise SectionCorrupt(f"{name}: {row.path}: codec or schema version unknown")
+        if last is not None and last >= row.path:
+            raise SectionCorrupt(f"{name}: {row.path}: rows are not sorted by path")
+        payload = (row.offset, row.length, row.blob_digest)
+        if row.length < 0 or row.source_size_bytes < 0 or (shares and payload not in payloads):
+            raise SectionCorrupt(f"{name}: {row.path}: offset or length out of order")
+        last = row.path
+        if not shares and row.length:
+            payloads.add(payload)
+            end += row.length
 
 
 def _check_fields(name: str, row: Row) -> None:
@@ -161,6 +211,25 @@ def _check_fields(name: str, row: Row) -> None:
         raise SectionCorrupt(f"{name}: {row.path}: codec jpegxl-jpeg needs width and height")
     if row.background_error is not None and not _may_lose(row):
         raise SectionCorrupt(f"{name}: {row.path}: a background error that cannot be")
+    _check_kind(name, row)
+
+
+def _check_kind(name: str, row: Row) -> None:
+    if row.permissions is not None and not 0 <= row.permissions <= PERMISSION_BITS:
+        raise SectionCorrupt(f"{name}: {row.path}: permissions that cannot be")
+    if row.kind not in KINDS or (row.kind != FILE and (row.codec, row.same_file) != (STORE, None)):
+        raise SectionCorrupt(f"{name}: {row.path}: a kind that is unknown or stored otherwise")
+    if row.kind == DIRECTORY and row.source_size_bytes:
+        raise SectionCorrupt(f"{name}: {row.path}: a directory with content")
+
+
+def _same_file(first: Row | None, row: Row) -> bool:
+    """Whether two rows differ in nothing but where they stand."""
+    if first is None or first.same_file is not None:
+        return False
+    apart = {"path": row.path, "same_file": row.same_file, "schema_version": row.schema_version}
+    offset = row.offset if row.length == 0 else first.offset
+    return replace(first, offset=offset, **apart) == row
 
 
 def _says(row: Row, column: Column) -> bool:
@@ -173,26 +242,28 @@ def parse_paths(name: str, data: bytes) -> list[str]:
     return tables.read_columns(name, data, ("path",))[0]
 
 
-def parse_identities(name: str, data: bytes) -> Iterator[tuple[str, int, int | None, bytes]]:
-    """Path, source size, mtime and digest of a manifest part's rows, which are not checked.
+class Identity(NamedTuple):
+    """What tells whether a path of a source is what was archived; fields of `Row`."""
 
-    SectionCorrupt if it is none.
-    """
-    wanted = ("path", "source_size_bytes", "source_mtime_ns", "source_digest")
-    return zip(*tables.read_columns(name, data, wanted), strict=True)
+    path: str
+    source_size_bytes: int
+    source_mtime_ns: int | None
+    source_digest: bytes
+    kind: str
+    permissions: int | None
+
+
+def parse_identities(name: str, data: bytes) -> Iterator[Identity]:
+    """The identities of a manifest part's rows, which are not checked; SectionCorrupt if none."""
+    wanted = Identity._fields
+    if TREE_COLUMNS[0].name in tables.column_names(name, data):
+        return map(Identity._make, zip(*tables.read_columns(name, data, wanted), strict=True))
+    known = tables.read_columns(name, data, wanted[:4])
+    return map(Identity._make, zip(*known, repeat(FILE), repeat(None)))
 
 
 def _may_lose(row: Row) -> bool:
     return row.codec == SEEC and 0 <= (row.background_error or 0) <= MAX_BACKGROUND_ERROR
-
-
-def _version_of(row: Row) -> int:
-    """The schema version that a row must have."""
-    if row.codec == SEEC_PLANES:
-        return PLANES_SCHEMA_VERSION
-    if row.background_error is not None:
-        return LOSSY_SCHEMA_VERSION
-    return JPEG_SCHEMA_VERSION if row.codec == JPEGXL_JPEG else SCHEMA_VERSION
 
 
 def serialise_quarantine(rows: Sequence[QuarantineRow]) -> bytes:

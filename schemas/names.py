@@ -5,6 +5,7 @@ that is not part of valid UTF-8 becomes `\xNN` (lower-case hexadecimal).
 """
 
 import re
+from unicodedata import normalize
 
 from schemas.errors import SectionCorrupt
 
@@ -36,6 +37,11 @@ def unescape(text: str) -> bytes:
     if escape(name) != text:
         raise SectionCorrupt(f"path {text!r}: not written the one allowed way")
     return name
+
+
+def folded(text: str) -> str:
+    """What may be left of a path on a file system that ignores case or Unicode normal form."""
+    return normalize("NFC", normalize("NFD", text).casefold())
 
 
 def is_safe(name: bytes) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 
 from schemas import tables
 from schemas.errors import SectionCorrupt
+from schemas.kinds import FILE
 from schemas.tables import Column
 
 PLAN_COLUMNS = (
@@ -15,22 +16,40 @@ PLAN_COLUMNS = (
     Column("mtime_ns", "int64", nullable=True),
     Column("problem", "string", nullable=True),
 )
+# Only in plans that need them: others stay, byte for byte, as earlier releases have them.
+TREE_PLAN_COLUMNS = (
+    *PLAN_COLUMNS,
+    Column("kind", "string"),
+    Column("permissions", "int16", nullable=True),
+    Column("same_file", "string", nullable=True),
+)
 KEEP_FILE = "file"
 _SETTINGS_KEY = b"seec.settings"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SourceFile:
-    """One file as the listing saw it.
+    """One path as the listing saw it.
 
-    path: its text by `schemas.names`. mtime_ns: None where the store has none. problem: why it
-    will not be read (a link out of the source, a socket ...), None for a regular file.
+    path: its text by `schemas.names`. size_bytes: of a file, or of where a link points to, else 0.
+    mtime_ns: None where the store has none. problem: why it will not be read (a socket, a
+    directory that cannot be listed ...), else None. kind: by `schemas.kinds`. permissions: bits by
+    `schemas.kinds`; None for links, and where the store has none. same_file: of a file with several
+    names (hard links) the first of them by path, None for that one itself and for all others.
     """
 
     path: str
     size_bytes: int
     mtime_ns: int | None
     problem: str | None = None
+    kind: str = FILE
+    permissions: int | None = None
+    same_file: str | None = None
+
+    @property
+    def plain(self) -> bool:
+        """Whether there is no more to it than in a plan of `PLAN_COLUMNS`."""
+        return self.kind == FILE and self.permissions is None and self.same_file is None
 
 
 @dataclass(frozen=True)
@@ -85,16 +104,20 @@ class Plan:
 
 def serialise_plan(shards: Iterable[Sequence[SourceFile]], settings: PlanSettings) -> bytes:
     """The bytes of a plan. The same files and settings give the same bytes."""
+    shards = list(shards)
+    plain = all(file.plain for files in shards for file in files)
+    columns = PLAN_COLUMNS if plain else TREE_PLAN_COLUMNS
     groups = ([asdict(file) for file in files] for files in shards)
     # What is None is left out: releases that do not know of it read all plans but lossy ones.
     known = {name: value for name, value in asdict(settings).items() if value is not None}
     metadata = {_SETTINGS_KEY: json.dumps(known, sort_keys=True).encode()}
-    return tables.serialise_groups(PLAN_COLUMNS, groups, metadata)
+    return tables.serialise_groups(columns, groups, metadata)
 
 
 def parse_plan(name: str, data: bytes) -> Plan:
     """Open the bytes of a plan; SectionCorrupt if they are none."""
-    groups = tables.Groups(name, data, PLAN_COLUMNS)
+    plain = "kind" not in tables.column_names(name, data)
+    groups = tables.Groups(name, data, PLAN_COLUMNS if plain else TREE_PLAN_COLUMNS)
     try:
         settings = PlanSettings(**json.loads(groups.metadata[_SETTINGS_KEY]))
     except (KeyError, ValueError, TypeError):

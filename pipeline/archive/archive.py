@@ -38,6 +38,7 @@ from schemas.errors import (
     UnknownCommit,
 )
 from schemas.manifest import (
+    Identity,
     QuarantineRow,
     Row,
     parse_identities,
@@ -209,8 +210,8 @@ class Archive:
         """The paths of these rows, without the cost of all that rows hold."""
         return parse_paths(shard.manifest.name, self.read(shard.manifest))
 
-    def identities(self, shard: ShardRecord) -> Iterator[tuple[str, int, int | None, bytes]]:
-        """Path, size, time and digest of the files behind these rows, as cheaply."""
+    def identities(self, shard: ShardRecord) -> Iterator[Identity]:
+        """What tells whether the files behind these rows changed, as cheaply."""
         return parse_identities(shard.manifest.name, self.read(shard.manifest))
 
     def quarantine(self, shard: ShardRecord) -> list[QuarantineRow]:

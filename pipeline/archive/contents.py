@@ -9,6 +9,7 @@ from functools import partial
 from pipeline.archive.planning import Seen
 from pipeline.storage import Source
 from schemas.errors import SeecError
+from schemas.kinds import DIRECTORY, LINK
 from schemas.names import unescape
 from schemas.plan import SourceFile
 
@@ -23,6 +24,7 @@ def comparable(listing: Iterable[SourceFile], seen: Mapping[str, Seen]) -> list[
         file
         for file in listing
         if file.problem is None
+        and file.kind != DIRECTORY
         and (known := seen.get(file.path)) is not None
         and known.digest is not None
         and known.size_bytes == file.size_bytes
@@ -53,6 +55,8 @@ def same_contents(
 def _digest(source: Source, file: SourceFile) -> bytes | None:
     name, hasher = os.fsdecode(unescape(file.path)), hashlib.sha256()
     try:
+        if file.kind == LINK:
+            return hashlib.sha256(source.read(file)).digest()
         for start in range(0, file.size_bytes, _READ_SIZE_BYTES):
             length = min(_READ_SIZE_BYTES, file.size_bytes - start)
             hasher.update(source.store.get_range(name, start, length))

@@ -6,19 +6,23 @@ from typing import NamedTuple
 from pipeline.archive.ahead import each_ahead
 from pipeline.archive.archive import Archive
 from pipeline.archive.catalogue import current_quarantine, vanished_after
+from schemas.kinds import DIRECTORY, FILE
 from schemas.plan import PlanSettings, SourceFile
 
 
 class Seen(NamedTuple):
     """What the archive knows of a file: size, time, digest (if asked for), URL of its source.
 
-    digest: None for a file in quarantine, too.
+    digest: None for a file in quarantine, too. kind: by `schemas.kinds`; FILE for what is in
+    quarantine. permissions: of directories.
     """
 
     size_bytes: int
     mtime_ns: int | None
     source: str
     digest: bytes | None = None
+    kind: str = FILE
+    permissions: int | None = None
 
 
 def seen_files(archive: Archive, digests: bool = False) -> dict[str, Seen]:
@@ -30,8 +34,15 @@ def seen_files(archive: Archive, digests: bool = False) -> dict[str, Seen]:
     seen: dict[str, Seen] = {}
     for run, shards in archive.state.by_run():
         for part in each_ahead(archive.identities, shards):
-            for path, size_bytes, mtime_ns, digest in part:
-                seen[path] = Seen(size_bytes, mtime_ns, run.source, digest if digests else None)
+            for path, size_bytes, mtime_ns, digest, kind, permissions in part:
+                seen[path] = Seen(
+                    size_bytes,
+                    mtime_ns,
+                    run.source,
+                    digest if digests else None,
+                    kind,
+                    permissions if kind == DIRECTORY else None,
+                )
         for shard in shards:
             for row in archive.quarantine(shard):
                 seen[row.path] = Seen(row.source_size_bytes, row.source_mtime_ns, run.source)
@@ -54,18 +65,22 @@ def new_files(
     """The files of a listing that are new, changed, or to be tried again.
 
     same_content: of the files that were archived, those whose bytes were found to be the same; None
-    to trust size and time.
+    to trust size and time. A file with several names comes with all of them.
     """
-    return [
-        file
+    listing = list(listing)
+    wanted = {
+        file.same_file or file.path
         for file in listing
         if file.path in retry or not _unchanged(file, seen.get(file.path), same_content)
-    ]
+    }
+    return [file for file in listing if (file.same_file or file.path) in wanted]
 
 
 def _unchanged(file: SourceFile, known: Seen | None, same_content: Container[str] | None) -> bool:
-    if known is None:
+    if known is None or known.kind != file.kind:
         return False
+    if file.kind == DIRECTORY:
+        return (known.mtime_ns, known.permissions) == (file.mtime_ns, file.permissions)
     if same_content is None or known.digest is None:
         return known[:2] == (file.size_bytes, file.mtime_ns)
     return file.path in same_content
@@ -82,7 +97,23 @@ def vanished_files(
 
 
 def cut_shards(files: Iterable[SourceFile], settings: PlanSettings) -> Iterator[list[SourceFile]]:
-    """Consecutive files, so many that neither bound is passed; a large file may be alone."""
+    """Consecutive files, so many that neither bound is passed; a large file may be alone.
+
+    Further names of a file are in its shard, whatever their number: they take no room.
+    """
+    names: dict[str, list[SourceFile]] = {}
+    firsts: list[SourceFile] = []
+    for file in files:
+        if file.same_file is None:
+            firsts.append(file)
+        else:
+            names.setdefault(file.same_file, []).append(file)
+    for shard in _cut(firsts, settings):
+        others = [other for file in shard for other in names.get(file.path, ())]
+        yield sorted(shard + others, key=lambda file: file.path) if others else shard
+
+
+def _cut(files: Iterable[SourceFile], settings: PlanSettings) -> Iterator[list[SourceFile]]:
     shard: list[SourceFile] = []
     size_bytes = 0
     for file in files:

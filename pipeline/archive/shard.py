@@ -8,7 +8,15 @@ from pipeline.storage import Store
 from schemas.archive import blob_name, manifest_name, quarantine_name
 from schemas.commit import ObjectRecord, ShardRecord
 from schemas.errors import StorageError
-from schemas.manifest import Entry, QuarantineRow, Row, serialise_manifest, serialise_quarantine
+from schemas.manifest import (
+    Entry,
+    QuarantineRow,
+    Row,
+    schema_version,
+    serialise_manifest,
+    serialise_quarantine,
+)
+from schemas.plan import SourceFile
 
 _READ_SIZE_BYTES = 8 << 20
 
@@ -18,18 +26,14 @@ def write_shard(
 ) -> ShardRecord:
     """Write the objects of a shard and return the record for its commit.
 
-    entries, failed: in any order; the shard is sorted by path. The bytes depend on nothing
-    else, so objects that an interrupted run left behind are found to be the same and kept.
+    entries, failed: in any order; the shard is sorted by path. Equal payloads are stored once. The
+    bytes depend on nothing else, so objects that an interrupted run left behind are found to be
+    the same and kept.
     """
-    run_id = shard.rpartition("/")[0]
     in_order = sorted(entries, key=lambda item: item.row.path)
-    rows: list[Row] = []
-    offset = 0
-    for item in in_order:
-        rows.append(replace(item.row, shard=shard, offset=offset, run_id=run_id))
-        offset += len(item.payload)
+    rows, kept = _place(in_order, shard)
     quarantined = sorted(failed, key=lambda row: row.path)
-    blob = _put(store, blob_name(shard), b"".join(item.payload for item in in_order))
+    blob = _put(store, blob_name(shard), b"".join(kept))
     manifest = _put(store, manifest_name(shard), serialise_manifest(rows))
     quarantine = None
     if quarantined:
@@ -44,6 +48,46 @@ def write_shard(
         manifest=manifest,
         quarantine=quarantine,
     )
+
+
+def name_again(
+    names: Iterable[SourceFile], entries: Iterable[Entry], failed: Iterable[QuarantineRow]
+) -> tuple[list[Entry], list[QuarantineRow]]:
+    """What becomes of further names of files: the same as of the files.
+
+    names: each with `same_file`, which is among entries or failed.
+    """
+    by_path = {entry.row.path: entry for entry in entries}
+    failures = {row.path: row for row in failed}
+    named: list[Entry] = []
+    unnamed: list[QuarantineRow] = []
+    for file in names:
+        first = file.same_file or ""
+        if entry := by_path.get(first):
+            row = replace(entry.row, path=file.path, same_file=first)
+            named.append(Entry(row, entry.payload))
+        else:
+            unnamed.append(replace(failures[first], path=file.path))
+    return named, unnamed
+
+
+def _place(entries: Iterable[Entry], shard: str) -> tuple[list[Row], list[bytes]]:
+    """The rows of a shard, and the payloads of its blob; one that occurs again is shared."""
+    run_id = shard.rpartition("/")[0]
+    rows: list[Row] = []
+    kept: list[bytes] = []
+    offsets: dict[tuple[int, bytes], int] = {}
+    end = 0
+    for entry in entries:
+        size = len(entry.payload)
+        offset = offsets.get((size, entry.row.blob_digest), end)
+        row = replace(entry.row, shard=shard, offset=offset, run_id=run_id)
+        rows.append(replace(row, schema_version=schema_version(row, shares=offset < end)))
+        if size and offset == end:
+            offsets[size, row.blob_digest] = offset
+            kept.append(entry.payload)
+            end += size
+    return rows, kept
 
 
 def payloads(store: Store, blob: str, rows: Sequence[Row]) -> Iterator[tuple[Row, bytes]]:

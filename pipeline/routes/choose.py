@@ -18,17 +18,7 @@ from pipeline.routes.loss import stated_loss
 from pipeline.routes.transcode import transcode
 from schemas.container import reader
 from schemas.errors import UnreadableImage
-from schemas.manifest import (
-    JPEG_SCHEMA_VERSION,
-    JPEGXL_JPEG,
-    LOSSY_SCHEMA_VERSION,
-    PLANES_SCHEMA_VERSION,
-    SEEC,
-    SEEC_PLANES,
-    STORE,
-    Entry,
-    Row,
-)
+from schemas.manifest import JPEGXL_JPEG, SEEC, SEEC_PLANES, STORE, Entry, Row
 from schemas.plan import SourceFile
 from schemas.planes import Shape
 
@@ -128,7 +118,6 @@ def _draft_planes(file: SourceFile, data: bytes, max_pixels: int, keep_file: boo
         format=composite.format,
         envelope=composite.envelope,
         sample_bytes=sum(shape.size_bytes for shape in cut.shapes),
-        schema_version=PLANES_SCHEMA_VERSION,
     )
     return replace(stored, coded=coded, cut=cut)
 
@@ -157,7 +146,6 @@ def _draft_jpeg(file: SourceFile, data: bytes, max_pixels: int) -> Draft:
         width=frame.width,
         height=frame.height,
         mode={1: "L", 3: "RGB"}.get(frame.components),
-        schema_version=JPEG_SCHEMA_VERSION,
     )
     return Draft(row, code)
 
@@ -167,8 +155,11 @@ def _check_limit(pixels: int, max_pixels: int) -> None:
         raise UnreadableImage(f"{pixels} pixels, over the limit of {max_pixels}")
 
 
-def draft_stored(file: SourceFile, data: bytes, reason: str) -> Draft:
-    """A draft for the store route alone: nothing is decoded."""
+def draft_stored(file: SourceFile, data: bytes, reason: str | None) -> Draft:
+    """A draft for the store route alone: nothing is decoded.
+
+    data: of a link, where it points to; of a directory, nothing.
+    """
     payload = store.pack(data)
     row = Row(
         path=file.path,
@@ -182,6 +173,8 @@ def draft_stored(file: SourceFile, data: bytes, reason: str) -> Draft:
         length=0,
         blob_digest=b"",
         run_id="",
+        kind=file.kind,
+        permissions=file.permissions,
     )
     return Draft(row, payload)
 
@@ -195,13 +188,7 @@ def admit_loss(draft: Draft, code: bytes, model: Model) -> Draft:
     if draft.coded is None or loss is None:
         return draft
     digest = pixel_digest(decode(code, models={model.id: model}))
-    row = replace(
-        draft.coded,
-        pixel_digest=digest,
-        background_error=loss,
-        schema_version=LOSSY_SCHEMA_VERSION,
-    )
-    return replace(draft, coded=row)
+    return replace(draft, coded=replace(draft.coded, pixel_digest=digest, background_error=loss))
 
 
 def settle(draft: Draft, code: bytes | None, model_id: str) -> Entry:

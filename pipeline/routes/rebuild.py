@@ -14,6 +14,7 @@ from pipeline.routes.loss import stated_loss
 from schemas import loss
 from schemas.container import reader
 from schemas.errors import DigestMismatch, SectionCorrupt, UnknownModel, UnreadableImage
+from schemas.kinds import LINK
 from schemas.manifest import JPEGXL_JPEG, SEEC, SEEC_PLANES, Row
 
 Models = Mapping[str, Model]
@@ -42,6 +43,8 @@ def prove(row: Row, payload: bytes, models: Models) -> None:
 
 def rebuild(row: Row, payload: bytes, models: Models) -> bytes:
     """The file: the same samples and envelope for codec seec, seec-planes; else byte for byte.
+
+    Of a link, where it points to.
 
     A row with a lossy background gives the decoded pixels, and a PNG file says so in a comment.
     Raises SectionCorrupt, DigestMismatch, FormatError, ModelError or UnreadableImage.
@@ -113,4 +116,6 @@ def _whole(row: Row, payload: bytes) -> bytes:
         data = store.unpack(payload, row.source_size_bytes)
     if hashlib.sha256(data).digest() != row.source_digest:
         raise DigestMismatch(f"{row.path}: unpacks to a file that differs from its digest")
+    if row.kind == LINK and (not data or b"\0" in data):
+        raise SectionCorrupt(f"{row.path}: a symbolic link that can point nowhere")
     return data

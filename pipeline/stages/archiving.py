@@ -26,7 +26,7 @@ from schemas.archive import shard_name
 from schemas.commit import RunRecord, ShardRecord
 from schemas.errors import ModelError, SourceError, StorageError, UnreadableMask
 from schemas.manifest import QuarantineRow
-from schemas.plan import Plan
+from schemas.plan import Plan, SourceFile
 from schemas.report import Timing
 
 # Memory that files and pixels on their way may take, per encoder.
@@ -36,11 +36,15 @@ MAX_SHARD_ATTEMPTS = 3
 
 @dataclass
 class _Shard:
-    """A shard in work: batches still to run, and what those that ran have left in Ray."""
+    """A shard in work: batches still to run, and what those that ran have left in Ray.
+
+    names: further ones of its files, which need no work.
+    """
 
     index: int
     name: str
     waiting: deque[Batch]
+    names: list[SourceFile]
     running: int = 0
     entries: list[Any] = field(default_factory=list)
     failed: list[QuarantineRow] = field(default_factory=list)
@@ -129,8 +133,9 @@ class ArchivingRun:
 
     def _begin(self, index: int) -> _Shard:
         files = self._plan.shard(index)
-        batches = deque(cut_batches((file, None) for file in files))
-        return _Shard(index, shard_name(self._run.run_id, index), batches)
+        batches = deque(cut_batches((file, None) for file in files if file.same_file is None))
+        names = [file for file in files if file.same_file is not None]
+        return _Shard(index, shard_name(self._run.run_id, index), batches, names)
 
     def _launch(self) -> None:
         for shard in self._shards:
@@ -214,7 +219,7 @@ class ArchivingRun:
             self._on_files(len(batch.files))
 
     def _write(self, shard: _Shard) -> None:
-        refs: Any = write.remote(self._store, shard.name, shard.entries, shard.failed)
+        refs: Any = write.remote(self._store, shard.name, shard.entries, shard.failed, shard.names)
         record, seconds = refs
         self._writes[record] = (shard, seconds)
 
@@ -233,6 +238,7 @@ class ArchivingRun:
             if isinstance(cause, CRASHES) and attempts < MAX_SHARD_ATTEMPTS:
                 return None
             raise cause from None
+        self._on_files(len(shard.names))
         return done, Timing(
             shard=shard.name,
             files=done.files,

@@ -1,10 +1,9 @@
 """Restoring on Ray: rows to files below a target, with a bounded amount of work in flight."""
 
-import os
 from collections import deque
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from itertools import groupby
 from typing import Any
 
 import ray
@@ -14,28 +13,22 @@ from pipeline.images import png
 from pipeline.routes.rebuild import rebuild
 from pipeline.stages.cluster import CRASHES, fetch
 from pipeline.stages.verifying import archived_model, group_rows
-from pipeline.storage import Store
+from pipeline.storage import Store, Target
 from schemas.commit import ShardRecord
-from schemas.errors import (
-    FormatError,
-    ObjectExists,
-    SeecError,
-    SourceError,
-    StorageError,
-    StoreUnavailable,
-)
+from schemas.errors import FormatError, ObjectExists, SeecError, StorageError, StoreUnavailable
+from schemas.kinds import DIRECTORY, FILE, LINK
 from schemas.manifest import Row
-from schemas.names import is_safe, unescape
+from schemas.names import folded
 
-RESTORED, KEPT, FAILED = "restored", "kept", "failed"
+RESTORED, KEPT, SKIPPED, FAILED = "restored", "kept", "skipped", "failed"
 
 
 @dataclass(frozen=True)
 class Restored:
-    """What became of one file: outcome, its size, and the reason if it failed.
+    """What became of one path: outcome, its size, and the reason if it failed.
 
     background_error: of a file that came back with a lossy background, as in `schemas.loss`.
-    noted: whether the file itself says so.
+    noted: whether the file itself says so. kind: as in `schemas.kinds`.
     """
 
     path: str
@@ -45,123 +38,248 @@ class Restored:
     reason: str = ""
     background_error: int | None = None
     noted: bool = False
+    kind: str = FILE
 
 
-def restore_shards(
-    store: Store,
-    shards: Iterable[tuple[ShardRecord, list[Row]]],
-    target: Store,
-    overwrite: bool,
-    cpus: int,
-) -> Iterator[list[Restored]]:
-    """Restore rows, and yield what became of each group as it is done.
+@dataclass(frozen=True)
+class Work:
+    """Rows of one blob that are restored together.
 
-    A group that takes its worker down is tried again row by row; a row that does so has failed.
+    first_names: of a file that was restored under another path already, that path. collides: other
+    files have the same names but for case and Unicode normal form, which the target may not tell
+    apart.
     """
-    groups = ((shard.blob.name, group) for shard, rows in shards for group in group_rows(rows))
-    again: deque[tuple[str, list[Row]]] = deque()
-    flights: dict[Any, tuple[str, list[Row]]] = {}
-    more = True
-    while more or again or flights:
-        while len(flights) < 2 * cpus:
-            work = again.popleft() if again else next(groups, None)
-            if work is None:
-                more = False
-                break
-            blob, rows = work
-            flights[_restore_rows.remote(store, blob, rows, target, overwrite)] = work
-        if not flights:
-            continue
-        (ref,), _ = ray.wait(list(flights), num_returns=1)
-        blob, rows = flights.pop(ref)
-        try:
-            yield fetch(ref)
-        except CRASHES:
-            if len(rows) == 1:
-                crash = FormatError(f"{rows[0].path}: decoding it takes the worker down")
-                yield [_failed(rows[0], crash)]
-            else:
-                again.extend((blob, [row]) for row in rows)
+
+    blob: str
+    rows: list[Row]
+    first_names: dict[str, str] = field(default_factory=dict[str, str])
+    collides: bool = False
+
+
+class Restoration:
+    """Restores shards: files first, then what must not be there before them.
+
+    Further names of a file need the file. A symbolic link may stand where another row, by mistake
+    or malice, wants a folder: it comes after all files, so that none is written through it. The
+    permissions and times of folders come last, from the inside out: they may forbid writing, and
+    writing changes them. Memory grows with the number of links and folders.
+
+    lacks: whether the target has no place for some of what the rows say.
+    """
+
+    def __init__(self, store: Store, target: Target, overwrite: bool, cpus: int) -> None:
+        """cpus: of the cluster; twice as many tasks are in flight."""
+        self._store, self._target, self._overwrite = store, target, overwrite
+        self._in_flight = 2 * cpus
+        self.lacks = False
+        self._hard_links: list[tuple[str, Row, str]] = []
+        self._links: list[tuple[str, Row]] = []
+        self._folders: list[Row] = []
+        self._collisions: list[tuple[str, Row]] = []
+        self._colliding_folders: set[str] = set()
+        self._skipped: list[Restored] = []
+        self._awaited: set[str] = set()
+        self._named: set[str] = set()
+        self._folded: set[str] | None = None
+
+    def run(self, shards: Iterable[tuple[ShardRecord, list[Row]]]) -> Iterator[list[Restored]]:
+        """Restore rows, and yield what became of each group as it is done.
+
+        A group that takes its worker down is tried again row by row; a row that does so has failed.
+        """
+        if fetch(_folds_names.remote(self._target)):
+            self._folded = set()
+        yield from self._carry_out(self._files(shards))
+        yield from self._carry_out(_each(self._collisions, collides=True))
+        yield from self._carry_out(self._further_names())
+        yield from self._carry_out(_each(self._links))
+        if self._folders:
+            yield fetch(
+                _restore_folders.remote(self._target, self._folders, self._colliding_folders)
+            )
+        if self._skipped:
+            yield self._skipped
+
+    def _files(self, shards: Iterable[tuple[ShardRecord, list[Row]]]) -> Iterator[Work]:
+        for shard, rows in shards:
+            blob = shard.blob.name
+            firsts: dict[str, str] = {}
+            files = [row for row in rows if self._comes_first(blob, row, firsts)]
+            yield from (Work(blob, group) for group in group_rows(files))
+
+    def _comes_first(self, blob: str, row: Row, firsts: dict[str, str]) -> bool:
+        """Whether to restore a row now; if not, remember it.
+
+        firsts: of the files of this shard, the first path each that is restored.
+        """
+        if not self._target.is_local and (row.kind != FILE or row.permissions is not None):
+            self.lacks = True
+        if not self._target.is_local and row.kind != FILE:
+            self._skipped.append(Restored(row.path, SKIPPED, kind=row.kind))
+        elif row.kind == DIRECTORY:
+            self._folders.append(row)
+            if self._collides(row):
+                self._colliding_folders.add(row.path)
+        elif self._collides(row):
+            self._collisions.append((blob, row))
+        elif row.kind == LINK:
+            self._links.append((blob, row))
+        elif self._target.is_local and row.same_file in firsts:
+            self._hard_links.append((blob, row, firsts[row.same_file]))
+            self._awaited.add(firsts[row.same_file])
+        else:
+            firsts.setdefault(row.same_file or row.path, row.path)
+            return True
+        return False
+
+    def _collides(self, row: Row) -> bool:
+        if self._folded is None:
+            return False
+        known = len(self._folded)
+        self._folded.add(folded(row.path))
+        return len(self._folded) == known
+
+    def _further_names(self) -> Iterator[Work]:
+        for blob, row, first in self._hard_links:
+            names = {row.path: first} if first in self._named else {}
+            yield Work(blob, [row], names)
+
+    def _carry_out(self, works: Iterable[Work]) -> Iterator[list[Restored]]:
+        todo = iter(works)
+        again: deque[Work] = deque()
+        flights: dict[Any, Work] = {}
+        more = True
+        while more or again or flights:
+            while len(flights) < self._in_flight:
+                work = again.popleft() if again else next(todo, None)
+                if work is None:
+                    more = False
+                    break
+                ref = _restore_rows.remote(self._store, work, self._target, self._overwrite)
+                flights[ref] = work
+            if not flights:
+                continue
+            (ref,), _ = ray.wait(list(flights), num_returns=1)
+            work = flights.pop(ref)
+            try:
+                done: list[Restored] = fetch(ref)
+            except CRASHES:
+                if len(work.rows) > 1:
+                    again.extend(replace(work, rows=[row]) for row in work.rows)
+                    continue
+                crash = FormatError(f"{work.rows[0].path}: decoding it takes the worker down")
+                done = [_failed(work.rows[0], crash)]
+            restored = {item.path for item in done if item.outcome == RESTORED}
+            self._named |= restored & self._awaited
+            yield done
+
+
+def _each(rows: Iterable[tuple[str, Row]], *, collides: bool = False) -> Iterator[Work]:
+    """Work on rows in the order in which they were put aside; neighbours of one blob together."""
+    for blob, group in groupby(rows, key=lambda pair: pair[0]):
+        for part in group_rows(row for _, row in group):
+            yield Work(blob, part, collides=collides)
 
 
 @ray.remote
-def _restore_rows(
-    store: Store, blob: str, rows: list[Row], target: Store, overwrite: bool
-) -> list[Restored]:
-    return list(restore_rows(store, blob, rows, target, overwrite))
+def _folds_names(target: Target) -> bool:
+    return target.folds_names()
 
 
-def restore_rows(
-    store: Store, blob: str, rows: list[Row], target: Store, overwrite: bool
-) -> Iterator[Restored]:
-    """Restore rows of one blob; a file that cannot be restored is reported, not raised.
+@ray.remote
+def _restore_rows(store: Store, work: Work, target: Target, overwrite: bool) -> list[Restored]:
+    return list(restore_rows(store, work, target, overwrite))
+
+
+@ray.remote
+def _restore_folders(target: Target, rows: list[Row], colliding: set[str]) -> list[Restored]:
+    # A path comes before those below it, so backwards is from the inside out.
+    in_order = sorted(rows, key=lambda row: row.path, reverse=True)
+    attempts = (_attempt(row, _make_folder, target, row.path in colliding) for row in in_order)
+    return [done for done in attempts if done is not None]
+
+
+def restore_rows(store: Store, work: Work, target: Target, overwrite: bool) -> Iterator[Restored]:
+    """Restore rows of one blob; what cannot be restored is reported, not raised.
 
     StoreUnavailable is: it is about no file.
     """
-    wanted: list[Row] = []
-    for row in rows:
-        try:
-            name = _target_name(target, row)
-            if not overwrite and target.exists(name):
-                yield Restored(row.path, KEPT)
-            else:
-                wanted.append(row)
-        except StoreUnavailable:
-            raise
-        except SeecError as error:
-            yield _failed(row, error)
+    wanted: deque[Row] = deque()
+    for row in work.rows:
+        done = _attempt(row, _without_content, work, target, overwrite)
+        if done is None:
+            wanted.append(row)
+        else:
+            yield done
     try:
-        for row, payload in payloads(store, blob, wanted):
-            yield _restore_row(store, row, payload, target, overwrite)
-            wanted = wanted[1:]
+        for row, payload in payloads(store, work.blob, list(wanted)):
+            done = _attempt(row, _with_content, store, payload, target, overwrite)
+            assert done is not None
+            yield done
+            wanted.popleft()
     except StoreUnavailable:
         raise
     except StorageError as error:
         yield from (_failed(row, error) for row in wanted)
 
 
-def _restore_row(
-    store: Store, row: Row, payload: bytes, target: Store, overwrite: bool
-) -> Restored:
+def _attempt(row: Row, action: Callable[..., Restored | None], *rest: Any) -> Restored | None:
+    """What became of a row by this action, or by what it raised."""
     try:
-        models = {row.model_id: archived_model(store.url, row.model_id)} if row.model_id else {}
-        data = rebuild(row, payload, models)
-        name = _target_name(target, row)
-        if overwrite:
-            target.put(name, data)
-        else:
-            target.put_new(name, data)
-        if target.is_local and row.source_mtime_ns is not None:
-            times = (row.source_mtime_ns, row.source_mtime_ns)
-            os.utime(target.path(name), ns=times, follow_symlinks=False)
+        return action(row, *rest)
     except ObjectExists:
-        return Restored(row.path, KEPT)
+        return Restored(row.path, KEPT, kind=row.kind)
     except StoreUnavailable:
         raise
     except SeecError as error:
         return _failed(row, error)
+
+
+def _without_content(row: Row, work: Work, target: Target, overwrite: bool) -> Restored | None:
+    """What became of a row for which no payload is needed; None if one is."""
+    if work.collides:
+        target.check_collision(row.path)
+    if not overwrite and target.exists(row.path):
+        return Restored(row.path, KEPT, kind=row.kind)
+    first = work.first_names.get(row.path)
+    if first is not None and target.write_hard_link(row.path, first, overwrite=overwrite):
+        return _restored(row, 0)
+    return None
+
+
+def _with_content(
+    row: Row, store: Store, payload: bytes, target: Target, overwrite: bool
+) -> Restored:
+    models = {row.model_id: archived_model(store.url, row.model_id)} if row.model_id else {}
+    data, mtime_ns = rebuild(row, payload, models), row.source_mtime_ns
+    if row.kind == LINK:
+        target.write_link(row.path, data, mtime_ns=mtime_ns, overwrite=overwrite)
+    else:
+        permissions = row.permissions
+        target.write_file(
+            row.path, data, permissions=permissions, mtime_ns=mtime_ns, overwrite=overwrite
+        )
+    return _restored(row, len(data))
+
+
+def _make_folder(row: Row, target: Target, collides: bool) -> Restored:
+    if collides:
+        target.check_collision(row.path)
+    target.make_folder(row.path, row.permissions, row.source_mtime_ns)
+    return _restored(row, 0)
+
+
+def _restored(row: Row, size_bytes: int) -> Restored:
     lossy = row.background_error is not None
     return Restored(
         path=row.path,
         outcome=RESTORED,
-        size_bytes=len(data),
+        size_bytes=size_bytes,
         background_error=row.background_error,
         noted=lossy and row.format == png.FORMAT,
+        kind=row.kind,
     )
 
 
 def _failed(row: Row, error: SeecError) -> Restored:
-    return Restored(row.path, FAILED, 0, type(error).__name__, str(error))
-
-
-def _target_name(target: Store, row: Row) -> str:
-    """Where a file goes; SourceError if that would not be below the target."""
-    raw = unescape(row.path)
-    name = os.fsdecode(raw)
-    if not is_safe(raw):
-        raise SourceError(f"{row.path}: leads out of the target; not restored")
-    if target.is_local:
-        parent = Path(target.path(name)).parent.resolve()
-        if not parent.is_relative_to(Path(target.root).resolve()):
-            raise SourceError(f"{row.path}: a link in the target leads out of it; not restored")
-    return name
+    return Restored(row.path, FAILED, 0, type(error).__name__, str(error), kind=row.kind)

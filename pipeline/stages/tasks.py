@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import ray
 
 from pipeline.archive.archive import read_recorded
-from pipeline.archive.shard import write_shard
+from pipeline.archive.shard import name_again, write_shard
 from pipeline.codec import Background, Encoder, load_model
 from pipeline.images.picture import Pixels
 from pipeline.routes import planes
@@ -33,6 +33,7 @@ from schemas.errors import (
     StoreUnavailable,
     UnreadableMask,
 )
+from schemas.kinds import FILE
 from schemas.manifest import Entry, QuarantineRow
 from schemas.plan import KEEP_FILE, PlanSettings, SourceFile
 
@@ -93,6 +94,9 @@ def read_batch(
             raise
         except SeecError as error:
             report.failed.append(quarantined(file, run_id, error))
+            continue
+        if file.kind != FILE:
+            drafts.append(draft_stored(file, data, None))
             continue
         if not batch.decode:
             drafts.append(draft_stored(file, data, "could not be encoded"))
@@ -230,9 +234,14 @@ def write(
     shard: str,
     entries: Sequence["ray.ObjectRef[list[Entry]]"],
     failed: Sequence[QuarantineRow],
+    names: Sequence[SourceFile],
 ) -> tuple[ShardRecord, float]:
-    """Write a shard from the entries of its batches. Returns its record, and seconds taken."""
+    """Write a shard from the entries of its batches. Returns its record, and seconds taken.
+
+    names: further ones of its files.
+    """
     start = time.perf_counter()
     settled = [entry for part in entries for entry in ray.get(part)]
-    record = write_shard(store, shard, settled, failed)
+    named, unnamed = name_again(names, settled, failed)
+    record = write_shard(store, shard, settled + named, [*failed, *unnamed])
     return record, time.perf_counter() - start

@@ -1,4 +1,4 @@
-"""Local files: writes that a crash leaves whole or undone, reads and walks that see changes.
+"""Local objects: writes that a crash leaves whole or undone, and listings.
 
 Paths are bytes or their surrogate escapes, so that every name a file system allows works.
 """
@@ -7,8 +7,6 @@ import os
 import secrets
 import stat
 from collections.abc import Iterator
-
-from schemas.errors import SourceChanged
 
 PARTIAL_PREFIX = ".partial-"
 
@@ -62,61 +60,6 @@ def files(root: str) -> Iterator[tuple[str, os.stat_result]]:
             yield from files(entry.path)
         else:
             yield entry.path, status
-
-
-def read_unchanged(path: str, size_bytes: int, mtime_ns: int | None) -> bytes:
-    """A file's bytes; SourceChanged unless it has this size and time before and after."""
-    with open(path, "rb") as handle:
-        before = os.fstat(handle.fileno())
-        data = handle.read(size_bytes + 1)
-        after = os.fstat(handle.fileno())
-    seen = {(status.st_size, status.st_mtime_ns) for status in (before, after)}
-    if seen != {(size_bytes, mtime_ns)} or len(data) != size_bytes:
-        raise SourceChanged("changed since it was listed; run again to archive it")
-    return data
-
-
-def walk(root: bytes, below: bytes = b"") -> Iterator[tuple[bytes, int, int | None, str | None]]:
-    """Relative name, size in bytes, mtime in ns, and problem of all that is not a directory.
-
-    problem: why it cannot be read as a file, None for files. A symbolic link counts as the file
-    it names, if that lies below the root. A directory that cannot be listed is a problem too.
-    """
-    try:
-        entries = list(os.scandir(os.path.join(root, below)))
-    except OSError as error:
-        yield below or b".", 0, None, f"a directory that cannot be listed, {error.strerror}"
-        return
-    for entry in entries:
-        name = os.path.join(below, entry.name)
-        try:
-            status = entry.stat(follow_symlinks=False)
-            problem = None
-            if entry.is_symlink():
-                status, problem = _resolve(entry, root)
-            elif stat.S_ISDIR(status.st_mode):
-                yield from walk(root, name)
-                continue
-            elif not stat.S_ISREG(status.st_mode):
-                problem = "neither a file nor a directory"
-        except OSError as error:
-            yield name, 0, None, f"cannot be looked up, {error.strerror}"
-            continue
-        yield name, status.st_size, status.st_mtime_ns, problem
-
-
-def _resolve(link: "os.DirEntry[bytes]", root: bytes) -> tuple[os.stat_result, str | None]:
-    own = link.stat(follow_symlinks=False)
-    try:
-        target = link.stat()
-    except OSError:
-        return own, "a symbolic link to nothing"
-    inside = os.path.realpath(link.path).startswith(os.path.realpath(root) + b"/")
-    if not inside:
-        return own, "a symbolic link out of the source"
-    if not stat.S_ISREG(target.st_mode):
-        return own, "a symbolic link to something that is not a file"
-    return target, None
 
 
 def _write_temporary(path: str, data: bytes) -> str:

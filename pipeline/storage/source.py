@@ -1,13 +1,22 @@
 """The tree of files to archive: listed in a fixed order, read once each, checked for change."""
 
 import os
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.storage import local
+from pipeline.storage import tree_reader
 from pipeline.storage.store import Store, modified_s
-from schemas.errors import SourceChanged, StorageError, StoreUnavailable, TransientStorageError
+from schemas.errors import (
+    SeecError,
+    SourceChanged,
+    StorageError,
+    StoreUnavailable,
+    TransientStorageError,
+)
+from schemas.kinds import DIRECTORY, FILE, LINK, PERMISSION_BITS
 from schemas.names import escape, unescape
 from schemas.plan import SourceFile
 
@@ -18,7 +27,7 @@ class Source:
     def __init__(self, url: str) -> None:
         """url: a path or any fsspec URL; StorageError if there is no such directory."""
         self.store = Store(url)
-        if self.store.is_local and not Path(self.store.root).is_dir():
+        if self.store.is_local and not self._is_folder():
             raise StorageError(f"{url}: not a directory; give the folder that holds the images")
 
     @property
@@ -27,53 +36,103 @@ class Source:
         return self.store.url
 
     def files(self) -> list[SourceFile]:
-        """All files, recursively, sorted by path."""
-        found = self._walk_local() if self.store.is_local else self._walk_remote()
-        return sorted(found, key=lambda file: file.path)
+        """All files, recursively, sorted by path; of a directory its links and directories, too.
+
+        Links are not followed.
+        """
+        return self._list_local() if self.store.is_local else self._list_remote()
 
     def read(self, file: SourceFile) -> bytes:
-        """A file's bytes. SourceChanged if its size or time is not what the listing saw.
+        """A file's bytes, or where a link points to; nothing for a directory.
 
+        SourceChanged if it is gone, or its size or time is not what the listing saw.
         StoreUnavailable if this is not about the file alone, as other StorageErrors are.
         """
         try:
             return self._read(file)
-        except StorageError as error:
+        except (SourceChanged, StorageError) as error:
             self._check_there(error)
             raise
 
-    def _check_there(self, error: StorageError) -> None:
+    def _check_there(self, error: SeecError) -> None:
         """StoreUnavailable if the whole source is at fault."""
         if self.store.is_local:
-            if not Path(self.store.root).is_dir():
+            if not self._is_folder():
                 raise StoreUnavailable(f"{self.url}: the source is gone; run again with it there")
             if isinstance(error, TransientStorageError):
                 raise StorageError(str(error)) from None
-        elif not isinstance(error, StoreUnavailable):
+        elif isinstance(error, StorageError) and not isinstance(error, StoreUnavailable):
             try:
                 self.store.top_level()
             except StorageError as whole:
                 raise StoreUnavailable(str(whole)) from None
 
     def _read(self, file: SourceFile) -> bytes:
-        name = os.fsdecode(unescape(file.path))
+        if file.kind == DIRECTORY:
+            return b""
+        name = unescape(file.path)
         if self.store.is_local:
-            path = self.store.path(name)
+            read = tree_reader.read_link if file.kind == LINK else tree_reader.read_file
+            root = os.fsencode(self.store.root)
             return self.store.retry.call(
-                f"read {path}", lambda: local.read_unchanged(path, file.size_bytes, file.mtime_ns)
+                f"read {file.path}", lambda: read(root, name, file.size_bytes, file.mtime_ns)
             )
-        data = self.store.get(name)
-        if len(data) != file.size_bytes or _mtime_ns(self.store.info(name)) != file.mtime_ns:
+        key = os.fsdecode(name)
+        data = self.store.get(key)
+        if len(data) != file.size_bytes or _mtime_ns(self.store.info(key)) != file.mtime_ns:
             raise SourceChanged("changed since it was listed; run again to archive it")
         return data
 
-    def _walk_local(self) -> Iterator[SourceFile]:
-        for name, size_bytes, mtime_ns, problem in local.walk(os.fsencode(self.store.root)):
-            yield SourceFile(escape(name), size_bytes, mtime_ns, problem)
+    def _is_folder(self) -> bool:
+        try:
+            return Path(self.store.root).is_dir()
+        except OSError as error:
+            raise StorageError(f"{self.url}: {error.strerror}") from None
 
-    def _walk_remote(self) -> Iterator[SourceFile]:
-        for name, info in self.store.infos():
-            yield SourceFile(escape(os.fsencode(name)), int(info["size"]), _mtime_ns(info))
+    def _list_local(self) -> list[SourceFile]:
+        found = [
+            (_source_file(item), item.status)
+            for item in tree_reader.walk(os.fsencode(self.store.root))
+        ]
+        found.sort(key=lambda pair: pair[0].path)
+        return _mark_same_files(found)
+
+    def _list_remote(self) -> list[SourceFile]:
+        found = (
+            SourceFile(escape(os.fsencode(name)), int(info["size"]), _mtime_ns(info))
+            for name, info in self.store.infos()
+        )
+        return sorted(found, key=lambda file: file.path)
+
+
+def _source_file(found: tree_reader.Found) -> SourceFile:
+    path, status = escape(found.name), found.status
+    if status is None:
+        return SourceFile(path, 0, None, found.problem)
+    if found.problem is not None:
+        return SourceFile(path, status.st_size, status.st_mtime_ns, found.problem)
+    if stat.S_ISLNK(status.st_mode):
+        return SourceFile(path, status.st_size, status.st_mtime_ns, kind=LINK)
+    permissions = status.st_mode & PERMISSION_BITS
+    if stat.S_ISDIR(status.st_mode):
+        return SourceFile(path, 0, status.st_mtime_ns, None, DIRECTORY, permissions)
+    return SourceFile(path, status.st_size, status.st_mtime_ns, None, FILE, permissions)
+
+
+def _mark_same_files(
+    found: Iterable[tuple[SourceFile, os.stat_result | None]],
+) -> list[SourceFile]:
+    """The files, in their order; of those with several names all but the first say which it is."""
+    first: dict[tuple[int, ...], str] = {}
+    files: list[SourceFile] = []
+    for file, status in found:
+        name = file.path
+        if status is not None and stat.S_ISREG(status.st_mode) and status.st_nlink > 1:
+            # Size and time, too: some network file systems number files carelessly.
+            key = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+            name = first.setdefault(key, name)
+        files.append(file if name == file.path else replace(file, same_file=name))
+    return files
 
 
 def _mtime_ns(info: dict[str, Any]) -> int | None:

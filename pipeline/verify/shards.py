@@ -12,7 +12,7 @@ from pipeline.storage import Store
 from pipeline.verify.records import check_object, copy_back
 from schemas.commit import ShardRecord
 from schemas.errors import DigestMismatch, FormatError, ModelError, ObjectMissing
-from schemas.manifest import Row, parse_manifest, parse_quarantine
+from schemas.manifest import Row, blob_size, parse_manifest, parse_quarantine
 from schemas.report import Checked, Finding
 
 _READ_SIZE_BYTES = 8 << 20
@@ -92,7 +92,7 @@ def _contradiction(shard: ShardRecord, rows: list[Row]) -> str | None:
         return f"holds {len(rows)} rows where the commit says {shard.files}"
     if any(row.shard != shard.shard or row.run_id != shard.run_id for row in rows):
         return "holds rows of another shard"
-    if sum(row.length for row in rows) != shard.blob.size_bytes:
+    if blob_size(rows) != shard.blob.size_bytes:
         return "its rows do not fill the blob"
     return None
 
@@ -122,14 +122,16 @@ def _check_blob(
     next_step = copy_back(store, name)
     try:
         size_bytes = store.size(name)
+        end = 0
         for row, payload in payloads(store, name, rows or ()):
-            hasher.update(payload)
+            if row.offset == end:  # else it is that of a row before
+                hasher.update(payload)
+                end += row.length
             try:
                 check_payload(row, payload)
                 sound.append(row)
             except DigestMismatch:
                 damaged.append(row)
-        end = sum(row.length for row in rows or ())
         for start in range(end, size_bytes, _READ_SIZE_BYTES):
             hasher.update(store.get_range(name, start, min(_READ_SIZE_BYTES, size_bytes - start)))
     except ObjectMissing:

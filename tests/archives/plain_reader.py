@@ -115,6 +115,15 @@ def path_bytes(text: str) -> bytes:
 
 def restored(root: Path, decode: Decode, at: int | None = None) -> Iterator[tuple[bytes, bytes]]:
     """Name and bytes of every file; a later run's comes after an earlier one's."""
+    for row, data in rows(root, decode, at):
+        if row.get("kind", "file") == "file":
+            yield path_bytes(row["path"]), data
+
+
+def rows(
+    root: Path, decode: Decode, at: int | None = None
+) -> Iterator[tuple[dict[str, Any], bytes]]:
+    """Every row with its content: of a file, or where a link points to; a directory has none."""
     state = State(root, at)
     for shard in sorted(state.shards.values(), key=lambda s: state.runs.index(run_of(s))):
         vanished = state.vanished(root, run_of(shard))
@@ -122,14 +131,28 @@ def restored(root: Path, decode: Decode, at: int | None = None) -> Iterator[tupl
         assert sha256(manifest.read_bytes()) == shard["manifest"]["sha256"]
         blob = (root / shard["blob"]["name"]).read_bytes()
         assert sha256(blob) == shard["blob"]["sha256"]
+        end = 0
         for row in pq.read_table(manifest).to_pylist():
+            assert row["schema_version"] == version_of(row, end)
+            end = max(end, row["offset"] + row["length"])
             if row["path"] in vanished:
                 continue
-            version = {"jpegxl-jpeg": 3, "seec-planes": 5}.get(row["codec"], 1)
-            assert row["schema_version"] == (version if row.get("background_error") is None else 2)
             payload = blob[row["offset"] : row["offset"] + row["length"]]
             assert hashlib.sha256(payload).digest() == row["blob_digest"]
-            yield path_bytes(row["path"]), RESTORE[row["codec"]](root, row, payload, decode)
+            yield row, RESTORE[row["codec"]](root, row, payload, decode)
+        assert end == len(blob)
+
+
+def version_of(row: dict[str, Any], end: int) -> int:
+    """The schema version that a row must have."""
+    if row["codec"] == "seec-planes":
+        return 5
+    tree = row.get("kind", "file") != "file" or row.get("permissions") is not None
+    if tree or row.get("same_file") is not None or row["offset"] != end:
+        return 4
+    if row["codec"] == "jpegxl-jpeg":
+        return 3
+    return 1 if row.get("background_error") is None else 2
 
 
 def restore_store(_: Path, row: dict[str, Any], payload: bytes, __: Decode) -> bytes:

@@ -12,6 +12,8 @@ from pipeline.storage import Store
 from pipeline.verify.records import check_records
 from pipeline.verify.shards import check_shard
 from schemas.errors import SeecError
+from schemas.kinds import FILE
+from schemas.manifest import Row
 from schemas.report import Finding
 from tests.sources import files_below
 
@@ -81,6 +83,11 @@ def test_every_truncation_of_a_commit_is_found(archive_copy: Path):
         assert [f.object for f in findings(archive_copy)] == [f"commits/{path.name}"]
 
 
+def sharing(rows: list[Row], row: Row) -> tuple[str, ...]:
+    """The paths whose payload is that of a row."""
+    return tuple(o.path for o in rows if o.length and o.offset == row.offset)
+
+
 def test_a_damaged_blob_names_the_images_it_affects(archive_copy: Path):
     opened = Archive.open(Store(str(archive_copy)))
     shard = next(opened.state.in_order())
@@ -90,7 +97,7 @@ def test_a_damaged_blob_names_the_images_it_affects(archive_copy: Path):
     assert (found.kind, found.object, found.paths) == (
         "blob-damaged",
         shard.blob.name,
-        (row.path,),
+        sharing(opened.rows(shard), row),
     )
     assert shard.blob.name in found.next_command
 
@@ -109,7 +116,11 @@ def test_damage_is_exit_code_4_and_all_else_is_restored(archive_copy: Path, tmp_
         assert summary.report is not None
     result = restore.run(restore.Settings(str(archive_copy), str(tmp_path / "out")))
     assert result.exit_code == ExitCode.DAMAGE
-    lost = {row.path, *(row.path for row in opened.rows(second))}
+    # A directory has no bytes that could be lost.
+    lost = {
+        *sharing(opened.rows(first), row),
+        *(row.path for row in opened.rows(second) if row.kind == FILE),
+    }
     assert {item.path for item in result.failed} == lost
     assert len(files_below(tmp_path / "out")) == result.restored > 0
 
@@ -122,7 +133,8 @@ def test_a_damaged_manifest_part_costs_its_own_shard_only(archive_copy: Path, tm
     assert verify.run(verify.Settings(str(archive_copy))).exit_code == ExitCode.DAMAGE
     result = restore.run(restore.Settings(str(archive_copy), str(tmp_path / "out")))
     assert result.exit_code == ExitCode.DAMAGE
-    assert result.restored == sum(s.files for s in opened.state.in_order()) - shard.files
+    left = sum(s.files for s in opened.state.in_order()) - shard.files
+    assert result.restored + result.directories == left
     with pytest.raises(SeecError) as raised:
         ls.run(ls.Settings(str(archive_copy)))
     assert exit_code_of(raised.value) == ExitCode.DAMAGE

@@ -161,7 +161,7 @@ def interrupt(*_: object) -> None:
 
 
 def test_a_file_in_quarantine_that_vanished_is_not_in_quarantine(source: Path, root: Path):
-    (source / "broken.txt").symlink_to("nothing")
+    os.mkfifo(source / "broken.txt")
     assert archive(source, root).quarantined_now == 1
     (source / "broken.txt").unlink()
     assert archive(source, root).quarantined_now == 1
@@ -171,7 +171,7 @@ def test_a_file_in_quarantine_that_vanished_is_not_in_quarantine(source: Path, r
 
 
 def test_a_file_that_was_read_in_the_end_is_not_listed_in_quarantine(source: Path, root: Path):
-    (source / "broken.txt").symlink_to("nothing")
+    os.mkfifo(source / "broken.txt")
     archive(source, root)
     assert "broken.txt" in call(root, "--quarantine").stdout
     (source / "broken.txt").unlink()

@@ -9,9 +9,11 @@ import fsspec
 import pytest
 
 from pipeline.storage import Source
-from schemas.errors import ObjectMissing, SourceChanged, StorageError
+from schemas.errors import SourceChanged, StorageError
+from schemas.kinds import DIRECTORY, FILE, LINK
 from schemas.names import unescape
 from tests.sources import ODD_NAMES
+from tests.trees import unprivileged
 
 
 def listed(root: Path) -> dict[bytes, str | None]:
@@ -29,22 +31,53 @@ def test_the_listing_is_sorted_and_the_same_every_time(source: Path):
     assert files == sorted(files, key=lambda file: file.path) == Source(str(source)).files()
 
 
-def test_links_are_followed_inside_the_source_only(tmp_path: Path):
-    (tmp_path / "outside").write_bytes(b"secret")
-    root = tmp_path / "source"
-    (root / "sub").mkdir(parents=True)
-    (root / "file").write_bytes(b"data")
-    (root / "in").symlink_to(root / "file")
-    (root / "out").symlink_to(tmp_path / "outside")
-    (root / "dangling").symlink_to("nothing")
-    (root / "sub" / "loop").symlink_to(root)
-    problems = listed(root)
-    assert problems[b"file"] is None
-    assert problems[b"in"] is None
-    assert "out of the source" in (problems[b"out"] or "")
-    assert "nothing" in (problems[b"dangling"] or "")
-    assert problems[b"sub/loop"] is not None
-    assert len(problems) == 5
+def test_links_are_links_wherever_they_lead(tmp_path: Path):
+    targets = ("plain", "nowhere", "/etc/passwd", "..", "sub", "loop", os.fsdecode(b"\xff\n"))
+    (tmp_path / "plain").write_bytes(b"data")
+    (tmp_path / "sub").mkdir()
+    for index, target in enumerate(targets):
+        (tmp_path / f"link{index}").symlink_to(target)
+    source = Source(str(tmp_path))
+    links = [file for file in source.files() if file.kind == LINK]
+    assert [source.read(link) for link in links] == [os.fsencode(target) for target in targets]
+    assert {file.path: file.kind for file in source.files() if file not in links} == {
+        "plain": FILE,
+        "sub": DIRECTORY,
+    }
+
+
+def test_a_source_may_be_named_by_a_link(tmp_path: Path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "file").write_bytes(b"data")
+    (tmp_path / "link").symlink_to("real")
+    source = Source(str(tmp_path / "link"))
+    (file,) = source.files()
+    assert source.read(file) == b"data"
+
+
+def test_directories_and_permissions_are_listed(tmp_path: Path):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "file").write_bytes(b"data")
+    (tmp_path / "a" / "file").chmod(0o4751)
+    (tmp_path / "a" / "b").chmod(0o1700)
+    source = Source(str(tmp_path))
+    listing = {file.path: (file.kind, file.permissions, file.size_bytes) for file in source.files()}
+    assert listing["a/file"] == (FILE, 0o4751, 4)
+    assert listing["a/b"] == (DIRECTORY, 0o1700, 0)
+    assert listing.keys() == {"a", "a/b", "a/file"}
+
+
+def test_names_of_one_file_name_the_first(tmp_path: Path):
+    (tmp_path / "m").write_bytes(b"data")
+    for name in ("z", "b"):
+        os.link(tmp_path / "m", tmp_path / name)
+    (tmp_path / "link").symlink_to("m")
+    same = {file.path: file.same_file for file in Source(str(tmp_path)).files()}
+    assert same == {"b": None, "link": None, "m": "b", "z": "b"}
+    os.link(tmp_path / "m", tmp_path.parent / f"{tmp_path.name} outside")
+    (tmp_path / "b").unlink()
+    (tmp_path / "z").unlink()
+    assert [file.same_file for file in Source(str(tmp_path)).files()] == [None, None]
 
 
 def test_what_is_no_file_is_named_and_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -52,9 +85,117 @@ def test_what_is_no_file_is_named_and_not_read(tmp_path: Path, monkeypatch: pyte
     monkeypatch.chdir(tmp_path)  # a socket's path must be short
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind("socket")
-        assert listed(tmp_path) == dict.fromkeys(
-            [b"pipe", b"socket"], "neither a file nor a directory"
-        )
+        assert listed(tmp_path) == {
+            b"pipe": "a named pipe, neither file nor directory nor link",
+            b"socket": "a socket, neither file nor directory nor link",
+        }
+
+
+def test_a_tree_deeper_than_any_path_is_listed_and_read(tmp_path: Path):
+    names = ["d" * 255] * 20
+    folder = os.open(tmp_path, os.O_RDONLY)
+    for name in names:
+        os.mkdir(name, dir_fd=folder)
+        inner = os.open(name, os.O_RDONLY, dir_fd=folder)
+        os.close(folder)
+        folder = inner
+    with os.fdopen(os.open("file", os.O_WRONLY | os.O_CREAT, dir_fd=folder), "wb") as handle:
+        handle.write(b"data")
+    os.close(folder)
+    source = Source(str(tmp_path))
+    files = {file.path: file for file in source.files()}
+    assert source.read(files["/".join([*names, "file"])]) == b"data"
+
+
+def test_a_directory_that_cannot_be_listed_is_a_problem(tmp_path: Path):
+    (tmp_path / "closed" / "inner").mkdir(parents=True)
+    (tmp_path / "open").mkdir()
+    (tmp_path / "closed").chmod(0)
+    with unprivileged(tmp_path):
+        problems = listed(tmp_path)
+    (tmp_path / "closed").chmod(0o700)
+    assert problems == {
+        b"open": None,
+        b"closed": "a directory that cannot be listed, Permission denied",
+    }
+
+
+def test_a_file_that_becomes_unreadable_is_an_error_that_says_why(tmp_path: Path):
+    (tmp_path / "a").write_bytes(b"data")
+    source = Source(str(tmp_path))
+    (file,) = source.files()
+    (tmp_path / "a").chmod(0)
+    with unprivileged(tmp_path), pytest.raises(StorageError, match="read a: Permission denied"):
+        source.read(file)
+
+
+def test_a_source_that_cannot_be_reached_is_an_error(tmp_path: Path):
+    inner = tmp_path / "closed" / "inner"
+    inner.mkdir(parents=True)
+    inner.parent.chmod(0)
+    with unprivileged(tmp_path), pytest.raises(StorageError, match="Permission denied"):
+        Source(str(inner))
+    inner.parent.chmod(0o700)
+
+
+@pytest.mark.parametrize("other", ["link", "pipe", "folder", "parent"])
+def test_what_takes_the_place_of_a_file_is_not_read(tmp_path: Path, other: str):
+    outside, root = tmp_path / "outside", tmp_path / "source"
+    for folder in (outside, root / "sub"):
+        folder.mkdir(parents=True)
+        (folder / "a").write_bytes(b"data")
+        os.utime(folder / "a", ns=(0, 0))
+    source = Source(str(root))
+    file = source.files()[1]
+    path = root / "sub" / "a"
+    path.unlink()
+    if other == "link":
+        path.symlink_to(outside / "a")
+    elif other == "pipe":
+        os.mkfifo(path)
+    elif other == "folder":
+        path.mkdir()
+    else:
+        path.parent.rmdir()
+        path.parent.symlink_to(outside)
+    with pytest.raises(SourceChanged):
+        source.read(file)
+
+
+def test_a_file_that_grows_while_it_is_read_is_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path = tmp_path / "log"
+    path.write_bytes(b"one line\n")
+    source = Source(str(tmp_path))
+    (file,) = source.files()
+    fstat = os.fstat
+
+    def grows(descriptor: int) -> os.stat_result:
+        status = fstat(descriptor)
+        with path.open("ab") as handle:
+            handle.write(b"another\n")
+        return status
+
+    monkeypatch.setattr(os, "fstat", grows)
+    with pytest.raises(SourceChanged):
+        source.read(file)
+
+
+@pytest.mark.parametrize("change", ["retarget", "file", "vanish"])
+def test_a_link_that_changed_since_the_listing_is_not_taken(tmp_path: Path, change: str):
+    path = tmp_path / "link"
+    path.symlink_to("one")
+    source = Source(str(tmp_path))
+    (link,) = source.files()
+    path.unlink()
+    if change == "retarget":
+        path.symlink_to("two")
+    elif change == "file":
+        path.write_bytes(b"one")
+        os.utime(path, ns=(0, link.mtime_ns or 0))
+    with pytest.raises(SourceChanged):
+        source.read(link)
 
 
 @pytest.mark.parametrize("change", ["grow", "shrink", "touch", "vanish"])
@@ -64,7 +205,7 @@ def test_a_file_that_changed_since_the_listing_is_not_read(tmp_path: Path, chang
     (file,) = Source(str(tmp_path)).files()
     if change == "vanish":
         path.unlink()
-        with pytest.raises(ObjectMissing):
+        with pytest.raises(SourceChanged, match="gone"):
             Source(str(tmp_path)).read(file)
         return
     path.write_bytes({"grow": b"more data", "shrink": b"d", "touch": b"data"}[change])

@@ -21,7 +21,7 @@ from jobs import archive as archive_job
 from jobs import gc as gc_job
 from jobs import verify as verify_job
 from pipeline.archive.archive import read_recorded
-from pipeline.archive.shard import write_shard
+from pipeline.archive.shard import name_again, write_shard
 from pipeline.codec import load_model
 from pipeline.stages import tasks
 from pipeline.stages.batch import cut_batches
@@ -149,7 +149,8 @@ class InProcess:
         entries: list[Entry] = []
         failed: list[QuarantineRow] = []
         read: Any = tasks.read_batch
-        batches = deque(cut_batches((file, None) for file in self._plan.shard(index)))
+        files = self._plan.shard(index)
+        batches = deque(cut_batches((file, None) for file in files if file.same_file is None))
         while batches:
             batch, settings = batches.popleft(), self._plan.settings
             report, drafts, paths, images = read._function(
@@ -160,7 +161,9 @@ class InProcess:
             entries += self._encoder.encode(drafts, images, segmented)[0]
             failed += report.failed
             batches.extend(cut_batches(report.deferred))
-        return entries, failed
+        names = (file for file in files if file.same_file is not None)
+        named, unnamed = name_again(names, entries, failed)
+        return entries + named, failed + unnamed
 
 
 class _NoCluster:

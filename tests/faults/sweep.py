@@ -61,7 +61,7 @@ def write_source(root: Path) -> None:
     (root / "1.bin").write_bytes(b"compressible " * 100)
     (root / "4.jpg").write_bytes(jpeg(detailed()[:72, :90]))
     (root / "5.png").write_bytes(image_bytes(textured(16, 20), "PNG"))
-    (root / "6.png").symlink_to("nothing")
+    os.mkfifo(root / "6.png")
     (root / "7.png").write_bytes(image_bytes(gray(16, 20), "PNG"))
     (root / "8.bmp").write_bytes(image_bytes(textured(12, 16, 8), "BMP"))
     (root / "9.txt").write_bytes(b"")

@@ -19,6 +19,7 @@ from tests.faults.sweep import (
     objects,
     sweep,
     undisturbed,
+    write_source,
 )
 
 SAMPLE = 8
@@ -77,7 +78,7 @@ def littered(expected: Undisturbed, folder: Path) -> Path:
     assert code == -signal.SIGKILL
     # Of another source: finishing it would end in another archive.
     other = folder / "other"
-    shutil.copytree(expected.source, other, symlinks=True)
+    write_source(other)
     (other / "8.bmp").unlink()
     code, _ = points.archive(other, root, new_plan=True)
     assert code == ExitCode.QUARANTINE

@@ -1,0 +1,46 @@
+"""The way down into a local tree, past every symbolic link that may lie in it.
+
+From folder to folder, each opened by its name in the one before: no link that lies there, or is put
+there meanwhile, leads out, and no path is too long. Names are bytes, relative to the root, with
+`/` between parts.
+"""
+
+import errno
+import os
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+# What the system says where a part of a name is a link, or a file.
+IN_THE_WAY = (errno.ELOOP, errno.ENOTDIR)
+
+
+@contextmanager
+def parent_of(root: bytes, name: bytes, *, create: bool = False) -> Generator[tuple[int, bytes]]:
+    """A descriptor of the folder that a name is in, and the last part of the name."""
+    above, _, last = name.rpartition(b"/")
+    folder = open_folder(root, above, create=create)
+    try:
+        yield folder, last
+    finally:
+        os.close(folder)
+
+
+def open_folder(root: bytes, name: bytes, *, create: bool = False) -> int:
+    """A descriptor of a folder, for the caller to close.
+
+    OSError, by `IN_THE_WAY`, where a part of its name is a link or no folder.
+    """
+    if create:
+        os.makedirs(root, exist_ok=True)
+    folder = os.open(root, _FOLDER)
+    for part in filter(None, name.split(b"/")):
+        try:
+            if create:
+                with suppress(FileExistsError):
+                    os.mkdir(part, dir_fd=folder)
+            inner = os.open(part, _FOLDER | os.O_NOFOLLOW, dir_fd=folder)
+        finally:
+            os.close(folder)
+        folder = inner
+    return folder

@@ -1,0 +1,145 @@
+"""The place that an archive's files are restored to: nothing is ever written outside of it."""
+
+import os
+from collections.abc import Callable
+from typing import TypeVar
+
+from pipeline.storage import tree_writer
+from pipeline.storage.descent import IN_THE_WAY
+from pipeline.storage.store import Store
+from schemas.errors import SourceError, StorageError
+from schemas.names import escape, is_safe, unescape
+
+T = TypeVar("T")
+
+
+class Target:
+    """A tree of files to write, below one URL.
+
+    Paths are text by `schemas.names`; SourceError if one leads out of the target. A directory
+    keeps permissions, times, links and directories, an object store keeps files alone.
+    """
+
+    def __init__(self, url: str) -> None:
+        """url: a path or any fsspec URL; StorageError if no file system serves it."""
+        self._store = Store(url)
+        self._root = os.fsencode(self._store.root)
+        self.url = self._store.url
+        self.is_local = self._store.is_local
+
+    def exists(self, path: str) -> bool:
+        """Whether anything has this name already."""
+        name = _name(path)
+        if not self.is_local:
+            return self._store.exists(_key(path))
+        return self._call("look up", path, lambda: tree_writer.exists(self._root, name))
+
+    def write_file(
+        self,
+        path: str,
+        data: bytes,
+        *,
+        permissions: int | None,
+        mtime_ns: int | None,
+        overwrite: bool,
+    ) -> None:
+        """Write a file whole or not at all; ObjectExists if the name is taken and not to be."""
+        name = _name(path)
+        if not self.is_local:
+            put = self._store.put if overwrite else self._store.put_new
+            put(_key(path), data)
+            return
+
+        def write() -> None:
+            tree_writer.write_file(
+                self._root,
+                name,
+                data,
+                permissions=permissions,
+                mtime_ns=mtime_ns,
+                overwrite=overwrite,
+            )
+
+        self._call("write", path, write)
+
+    def write_link(
+        self, path: str, points_to: bytes, *, mtime_ns: int | None, overwrite: bool
+    ) -> None:
+        """Make a symbolic link in a directory; ObjectExists if the name is taken and not to be."""
+        name = _name(path)
+
+        def write() -> None:
+            tree_writer.write_link(
+                self._root, name, points_to, mtime_ns=mtime_ns, overwrite=overwrite
+            )
+
+        self._call("write", path, write)
+
+    def write_hard_link(self, path: str, first: str, *, overwrite: bool) -> bool:
+        """Make a path another name of the file `first`; False where there can be none.
+
+        ObjectExists if the name is taken and not to be.
+        """
+        if not self.is_local:
+            return False
+        name, other = _name(path), _name(first)
+        return self._call(
+            "write",
+            path,
+            lambda: tree_writer.write_hard_link(self._root, name, other, overwrite=overwrite),
+        )
+
+    def make_folder(self, path: str, permissions: int | None, mtime_ns: int | None) -> None:
+        """Make a folder in a directory if it is missing, and set its permissions and time."""
+        name = _name(path)
+        self._call(
+            "write", path, lambda: tree_writer.make_folder(self._root, name, permissions, mtime_ns)
+        )
+
+    def check_collision(self, path: str) -> None:
+        """StorageError if what has this name in a directory is spelled otherwise there."""
+        name = _name(path)
+        if self.exists(path) and not self._call(
+            "look up", path, lambda: tree_writer.is_spelled(self._root, name)
+        ):
+            raise StorageError(
+                f"{path}: another name, and the file system does not tell them apart; not restored"
+            )
+
+    def folds_names(self) -> bool:
+        """Whether names that differ in case or Unicode normal form are one name there."""
+        if not self.is_local:
+            return False
+        return self._call("write", ".", lambda: tree_writer.folds_names(self._root))
+
+    def _call(self, verb: str, path: str, action: Callable[[], T]) -> T:
+        def checked() -> T:
+            try:
+                return action()
+            except OSError as error:
+                if error.errno in IN_THE_WAY:
+                    raise StorageError(
+                        f"{path}: a link or file of the target is where a folder should be; "
+                        "not restored"
+                    ) from None
+                raise
+
+        # The whole path may hold bytes that cannot be printed.
+        return self._store.retry.call(f"{verb} {path} below {escape(self._root)}", checked)
+
+
+def _name(path: str) -> bytes:
+    name = unescape(path)
+    if not is_safe(name):
+        raise SourceError(f"{path}: leads out of the target; not restored")
+    return name
+
+
+def _key(path: str) -> str:
+    """The name of an object."""
+    try:
+        return unescape(path).decode()
+    except UnicodeDecodeError:
+        raise StorageError(
+            f"{path}: object stores take names in UTF-8 only; not restored"
+        ) from None

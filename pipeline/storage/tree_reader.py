@@ -1,0 +1,137 @@
+"""Read local trees as they are: every name, no link followed, nothing opened but files."""
+
+import errno
+import os
+import stat
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from pipeline.storage.descent import IN_THE_WAY, open_folder, parent_of
+from schemas.errors import SourceChanged
+
+# Should a pipe have taken the place of a file, opening it must not wait for who writes into it.
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_SPECIAL: tuple[tuple[Callable[[int], bool], str], ...] = (
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+_CHANGED = "changed since it was listed; run again to archive it"
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a walk found: a name, and its status without following a link.
+
+    problem: why it cannot be read, None for files, links and folders; status is None where there
+    is none.
+    """
+
+    name: bytes
+    status: os.stat_result | None
+    problem: str | None = None
+
+
+def walk(root: bytes) -> Iterator[Found]:
+    """Everything below a folder, in no particular order; the folder itself is left out.
+
+    A folder that cannot be listed is a problem, the root too, by the name `.`.
+    """
+    waiting = [b""]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            own, inside = _list(root, folder)
+        except FileNotFoundError:
+            if not folder:
+                raise
+            continue  # it went away, as what `_look_up` leaves out
+        except OSError as error:
+            reason = f"a directory that cannot be listed, {error.strerror}"
+            yield Found(folder or b".", None, reason)
+            continue
+        if folder:
+            yield Found(folder, own)
+        for found in inside:
+            if found.status is not None and stat.S_ISDIR(found.status.st_mode):
+                waiting.append(found.name)
+            else:
+                yield found
+
+
+def read_file(root: bytes, name: bytes, size_bytes: int, mtime_ns: int | None) -> bytes:
+    """A file's bytes; SourceChanged unless it has this size and time before and after."""
+    with _as_listed(), parent_of(root, name) as (folder, last):
+        with open(os.open(last, _FILE, dir_fd=folder), "rb") as handle:
+            before = os.fstat(handle.fileno())
+            if not stat.S_ISREG(before.st_mode):
+                raise SourceChanged(_CHANGED)
+            data = handle.read(size_bytes + 1)
+            after = os.fstat(handle.fileno())
+        _check_unchanged((before, after), size_bytes, mtime_ns)
+        if len(data) != size_bytes:
+            raise SourceChanged(_CHANGED)
+        return data
+
+
+def read_link(root: bytes, name: bytes, size_bytes: int, mtime_ns: int | None) -> bytes:
+    """Where a link points to; SourceChanged unless it is the one that was listed."""
+    with _as_listed(), parent_of(root, name) as (folder, last):
+        before = os.stat(last, dir_fd=folder, follow_symlinks=False)
+        if not stat.S_ISLNK(before.st_mode):
+            raise SourceChanged(_CHANGED)
+        target = os.readlink(last, dir_fd=folder)
+        after = os.stat(last, dir_fd=folder, follow_symlinks=False)
+        _check_unchanged((before, after), size_bytes, mtime_ns)
+        return target
+
+
+def _list(root: bytes, name: bytes) -> tuple[os.stat_result, list[Found]]:
+    folder = open_folder(root, name)
+    try:
+        with os.scandir(folder) as entries:
+            found = [_look_up(name, entry) for entry in entries]
+        return os.fstat(folder), [item for item in found if item is not None]
+    finally:
+        os.close(folder)
+
+
+def _look_up(folder: bytes, entry: "os.DirEntry[str]") -> Found | None:
+    """None for what went away while its folder was listed."""
+    name = os.path.join(folder, os.fsencode(entry.name))
+    try:
+        status = entry.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return Found(name, None, f"cannot be looked up, {error.strerror}")
+    return Found(name, status, _problem(status.st_mode))
+
+
+def _problem(mode: int) -> str | None:
+    if any(is_one(mode) for is_one in (stat.S_ISREG, stat.S_ISLNK, stat.S_ISDIR)):
+        return None
+    named = (name for is_one, name in _SPECIAL if is_one(mode))
+    return f"{next(named, 'something else')}, neither file nor directory nor link"
+
+
+def _check_unchanged(
+    seen: tuple[os.stat_result, ...], size_bytes: int, mtime_ns: int | None
+) -> None:
+    if {(status.st_size, status.st_mtime_ns) for status in seen} != {(size_bytes, mtime_ns)}:
+        raise SourceChanged(_CHANGED)
+
+
+@contextmanager
+def _as_listed() -> Generator[None]:
+    """SourceChanged where what was listed is gone, or another thing has its name or a parent's."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise SourceChanged("is gone since it was listed") from None
+    except OSError as error:
+        if error.errno in (*IN_THE_WAY, errno.EISDIR):
+            raise SourceChanged(_CHANGED) from None
+        raise

@@ -1,0 +1,186 @@
+"""Write local trees: whole files or none, and nothing outside of the root."""
+
+import errno
+import os
+import secrets
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+
+from pipeline.storage.descent import open_folder, parent_of
+from pipeline.storage.local import PARTIAL_PREFIX
+
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_NO_HARD_LINKS = (
+    errno.EPERM,
+    errno.EACCES,
+    errno.EXDEV,
+    errno.EMLINK,
+    errno.ENOSYS,
+    errno.EOPNOTSUPP,
+)
+# Who owns a file is not kept, and those who restore it must not lend their rights to it.
+_FILE_BITS, _FOLDER_BITS, _LENT_BITS = 0o777, 0o1777, 0o6000
+
+
+def exists(root: bytes, name: bytes) -> bool:
+    """Whether anything has this name, a link to nothing too."""
+    try:
+        with parent_of(root, name) as (folder, last):
+            _look_up(folder, last)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def write_file(
+    root: bytes,
+    name: bytes,
+    data: bytes,
+    *,
+    permissions: int | None,
+    mtime_ns: int | None,
+    overwrite: bool,
+) -> None:
+    """Write a file whole or not at all, durably; FileExistsError unless `overwrite`.
+
+    permissions: as in `schemas.kinds`, less what would lend rights; None means the usual ones.
+    A link of this name is replaced, not followed.
+    """
+    with parent_of(root, name, create=True) as (folder, last), _temporary(folder) as temporary:
+        mode = 0o666 if permissions is None else 0o600
+        with open(os.open(temporary, _NEW_FILE, mode, dir_fd=folder), "wb") as handle:
+            handle.write(data)
+            handle.flush()
+            if permissions is not None:
+                os.fchmod(handle.fileno(), permissions & _FILE_BITS)
+            if mtime_ns is not None:
+                os.utime(handle.fileno(), ns=(mtime_ns, mtime_ns))
+            os.fsync(handle.fileno())
+        _publish(folder, temporary, last, overwrite)
+
+
+def write_link(
+    root: bytes, name: bytes, target: bytes, *, mtime_ns: int | None, overwrite: bool
+) -> None:
+    """Make a symbolic link; FileExistsError unless `overwrite`."""
+    with parent_of(root, name, create=True) as (folder, last), _temporary(folder) as temporary:
+        made = temporary if overwrite else last
+        os.symlink(target, made, dir_fd=folder)
+        if mtime_ns is not None:
+            os.utime(made, ns=(mtime_ns, mtime_ns), dir_fd=folder, follow_symlinks=False)
+        if overwrite:
+            os.replace(temporary, last, src_dir_fd=folder, dst_dir_fd=folder)
+        os.fsync(folder)
+
+
+def write_hard_link(root: bytes, name: bytes, first: bytes, *, overwrite: bool) -> bool:
+    """Make `name` another name of the file `first`; FileExistsError unless `overwrite`.
+
+    Returns False where the file system has no hard links, or no more of this file.
+    """
+    with (
+        parent_of(root, first) as (first_folder, first_last),
+        parent_of(root, name, create=True) as (folder, last),
+        _temporary(folder) as temporary,
+    ):
+        made = temporary if overwrite else last
+        try:
+            os.link(
+                first_last,
+                made,
+                src_dir_fd=first_folder,
+                dst_dir_fd=folder,
+                follow_symlinks=False,
+            )
+        except OSError as error:
+            if error.errno in _NO_HARD_LINKS:
+                return False
+            raise
+        if overwrite:
+            os.replace(temporary, last, src_dir_fd=folder, dst_dir_fd=folder)
+        os.fsync(folder)
+    return True
+
+
+def make_folder(root: bytes, name: bytes, permissions: int | None, mtime_ns: int | None) -> None:
+    """Make a folder if it is missing, and set its permissions and time either way.
+
+    Whatever is made in it later changes its time: set those of parents last.
+    """
+    folder = open_folder(root, name, create=True)
+    try:
+        if permissions is not None:
+            lent = os.fstat(folder).st_mode & _LENT_BITS
+            os.fchmod(folder, permissions & _FOLDER_BITS | lent)
+        if mtime_ns is not None:
+            os.utime(folder, ns=(mtime_ns, mtime_ns))
+    finally:
+        os.close(folder)
+
+
+def is_spelled(root: bytes, name: bytes) -> bool:
+    """Whether each part of a name is listed in its folder exactly so."""
+    above = b""
+    for part in name.split(b"/"):
+        folder = open_folder(root, above)
+        try:
+            listed = os.listdir(folder)
+        finally:
+            os.close(folder)
+        if os.fsdecode(part) not in listed:
+            return False
+        above = os.path.join(above, part)
+    return True
+
+
+def folds_names(root: bytes) -> bool:
+    """Whether names that differ in case or Unicode normal form are one name in this folder.
+
+    The folder is made if it is missing.
+    """
+    os.makedirs(root, exist_ok=True)
+    name = f"{PARTIAL_PREFIX}{secrets.token_hex(8)}-a\N{LATIN SMALL LETTER E WITH ACUTE}"
+    others = (name.replace("-a", "-A"), name[:-1] + "e\N{COMBINING ACUTE ACCENT}")
+    write_file(root, name.encode(), b"", permissions=None, mtime_ns=None, overwrite=False)
+    try:
+        return any(exists(root, other.encode()) for other in others)
+    finally:
+        os.unlink(os.path.join(root, name.encode()))
+
+
+@contextmanager
+def _temporary(folder: int) -> Generator[str]:
+    """A name for what is not finished; whatever has it at the end is removed."""
+    name = PARTIAL_PREFIX + secrets.token_hex(8)
+    try:
+        yield name
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=folder)
+
+
+def _look_up(folder: int, name: bytes) -> os.stat_result:
+    return os.stat(name, dir_fd=folder, follow_symlinks=False)
+
+
+def _publish(folder: int, temporary: str, last: bytes, overwrite: bool) -> None:
+    """Give a finished file its name, at once; FileExistsError if it is taken and not to be."""
+    if overwrite:
+        os.replace(temporary, last, src_dir_fd=folder, dst_dir_fd=folder)
+    else:
+        _publish_new(folder, temporary, last)
+    os.fsync(folder)
+
+
+def _publish_new(folder: int, temporary: str, last: bytes) -> None:
+    try:
+        os.link(temporary, last, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in _NO_HARD_LINKS:
+            raise
+        # Second best, on file systems such as exFAT: between the two steps another program may
+        # take the name.
+        with suppress(FileNotFoundError):
+            _look_up(folder, last)
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)) from None
+        os.rename(temporary, last, src_dir_fd=folder, dst_dir_fd=folder)

@@ -1,0 +1,182 @@
+"""Links, directories, permissions and times, into an archive and back."""
+
+import os
+import shutil
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from jobs import archive, ls, restore, verify
+from jobs.interface import ExitCode
+from pipeline.codec import decode, load_model
+from tests.archives import life, plain_reader
+from tests.pictures import textured
+from tests.sources import image_bytes
+from tests.trees import Node, draw, nodes
+
+LIMIT_BYTES = 50_000
+
+pytestmark = pytest.mark.usefixtures("ray_cluster")
+
+
+def restored(root: Path, out: Path, **options: Any) -> restore.RestoreSummary:
+    return restore.run(restore.Settings(str(root), str(out), **options))
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("tree") / "source"
+    root.mkdir()
+    draw(root)
+    (root / "picture.ppm").write_bytes(image_bytes(textured(20, 30), "PPM"))
+    (root / "picture again.ppm").hardlink_to(root / "picture.ppm")
+    shutil.copy2(root / "picture.ppm", root / "deep" / "picture copied.ppm")
+    os.mkfifo(root / "pipe")
+    (root / "too large").write_bytes(bytes(LIMIT_BYTES + 1))
+    (root / "too large, too").hardlink_to(root / "too large")
+    return root
+
+
+@pytest.fixture(scope="module")
+def before(tree: Path) -> dict[bytes, Node]:
+    """All that has to come back."""
+    return {name: node for name, node in nodes(tree).items() if not name.startswith(b"too large")}
+
+
+@pytest.fixture(scope="module")
+def kept(tree: Path, tmp_path_factory: pytest.TempPathFactory, ray_cluster: str) -> Path:
+    root = tmp_path_factory.mktemp("kept") / "archive"
+    settings = archive.Settings(
+        str(tree), str(root), shard_files=7, max_file_size_bytes=LIMIT_BYTES
+    )
+    assert archive.run(settings).exit_code == ExitCode.QUARANTINE
+    return root
+
+
+def test_what_cannot_be_kept_is_quarantined_under_all_its_names(kept: Path):
+    failed = ls.run(ls.Settings(str(kept), quarantine=True)).failed
+    assert [(row.path, row.error) for row in failed] == [
+        ("pipe", "SourceError"),
+        ("too large", "LimitExceeded"),
+        ("too large, too", "LimitExceeded"),
+    ]
+    assert "a named pipe" in failed[0].reason
+
+
+def test_a_tree_comes_back_as_it_was(before: dict[bytes, Node], kept: Path, tmp_path: Path):
+    summary = restored(kept, tmp_path / "out")
+    assert (summary.failed, summary.skipped, summary.kept) == ([], 0, 0)
+    assert nodes(tmp_path / "out") == before
+    kinds = [node.kind for node in before.values()]
+    assert summary.restored == kinds.count("file")
+    assert (summary.links, summary.directories) == (kinds.count("link"), kinds.count("directory"))
+
+
+def test_restored_again_it_finds_all_there(kept: Path, tmp_path: Path):
+    first = restored(kept, tmp_path / "out")
+    before = nodes(tmp_path / "out")
+    again = restored(kept, tmp_path / "out")
+    assert (again.restored, again.links, again.kept) == (0, 0, first.restored + first.links)
+    assert nodes(tmp_path / "out") == before
+    (tmp_path / "out" / "links" / "out").unlink()
+    (tmp_path / "out" / "links" / "out").write_bytes(b"mine")
+    replaced = restored(kept, tmp_path / "out", overwrite=True)
+    assert (replaced.restored, replaced.links, replaced.kept) == (first.restored, first.links, 0)
+    assert nodes(tmp_path / "out") == before
+
+
+def test_a_part_comes_back_with_hard_links_among_what_was_asked_for(kept: Path, tmp_path: Path):
+    restored(kept, tmp_path / "out", include=("picture again*", "deep/*", "a third*"))
+    found = nodes(tmp_path / "out")
+    assert found[b"a third name"].same_as == {b"a third name", b"deep/er/another name"}
+    assert found[b"picture again.ppm"].same_as == frozenset()
+    assert b"run.sh" not in found
+
+
+def test_it_verifies_and_lists(before: dict[bytes, Node], kept: Path, tmp_path: Path):
+    copy = Path(shutil.copytree(kept, tmp_path / "archive"))
+    for mode in ("checksum", "decode"):
+        summary = verify.run(verify.Settings(str(copy), mode))
+        assert (summary.exit_code, summary.images) == (ExitCode.OK, len(before))
+    listing = CliRunner().invoke(ls.main, [str(kept)]).stdout.splitlines()
+    by_path = {line.split(maxsplit=3)[-1]: line.split()[0] for line in listing}
+    assert by_path["deep/er/empty too/"] == "directory"
+    assert by_path["links/loop"] == "link"
+    (line,) = (line for line in listing if line.endswith(" picture.ppm = picture again.ppm"))
+    assert line.startswith("seec ")
+    kinds = ls.run(ls.Settings(str(kept))).kinds
+    assert f"{kinds['link']} links, {kinds['directory']} directories" in listing[-2]
+
+
+def test_equal_payloads_of_a_shard_are_stored_once(kept: Path):
+    rows = {row.path: row for row in ls.run(ls.Settings(str(kept))).rows}
+    first, *others = [rows[path] for path in ("picture again.ppm", "picture.ppm")]
+    assert {(row.shard, row.offset) for row in others} == {(first.shard, first.offset)}
+
+
+def test_a_plain_reader_finds_links_directories_and_names(before: dict[bytes, Node], kept: Path):
+    def decoded(payload: bytes, model_file: bytes) -> Any:
+        model = load_model(model_file)
+        return decode(payload, models={model.id: model})
+
+    left = dict(before)
+    names: dict[bytes, set[bytes]] = {}
+    for row, data in plain_reader.rows(kept, decoded):
+        path = plain_reader.path_bytes(row["path"])
+        node = left.pop(path)
+        assert (row["kind"], data, row["permissions"], row["source_mtime_ns"]) == (
+            node.kind,
+            node.content,
+            node.permissions,
+            node.mtime_ns,
+        )
+        first = plain_reader.path_bytes(row["same_file"] or row["path"])
+        names.setdefault(first, set()).add(path)
+        assert not node.same_as or first in node.same_as
+        assert row["same_file"] is None or len(names[first]) > 1
+    assert left == {}
+
+
+def test_only_what_is_new_is_added(tmp_path: Path):
+    source, root = tmp_path / "source", tmp_path / "archive"
+    source.mkdir()
+    draw(source)
+    life.archive(source, root)
+    assert life.archive(source, root).runs == []
+    before = life.opened(root).state
+    link = source / "links" / "to file"
+    link.unlink()
+    link.symlink_to("../other")
+    (source / "deep" / "new").mkdir()
+    (source / "private").chmod(0o400)
+    life.archive(source, root)
+    after = life.opened(root)
+    added = [
+        after.rows(shard) for name, shard in after.state.shards.items() if name not in before.shards
+    ]
+    assert {row.path for rows in added for row in rows} == {
+        "links",
+        "links/to file",
+        "deep",
+        "deep/new",
+    }
+    (source / "one more name").hardlink_to(source / "run.sh")
+    life.archive(source, root)
+    restored(root, tmp_path / "out")
+    found = nodes(tmp_path / "out")
+    assert len(found[b"one more name"].same_as) == 4
+    assert found[b"links/to file"].content == b"../other"
+    (source / "private").chmod(0o600)
+    assert found == nodes(source)
+
+
+def test_object_stores_get_the_files_and_a_warning(before: dict[bytes, Node], kept: Path):
+    url = f"memory://{uuid.uuid4()}"
+    result = CliRunner().invoke(restore.main, [str(kept), url])
+    assert result.exit_code == ExitCode.OK
+    assert result.stderr.count("object store") == 1
+    others = sum(node.kind != "file" for node in before.values())
+    assert f"{others} symbolic links and directories left out" in result.stdout
