@@ -175,7 +175,7 @@ def parse_manifest(name: str, data: bytes) -> list[Row]:
     before: dict[str, Row] = {}
     for row in rows:
         _check_fields(name, row)
-        if row.same_file is not None and not _same_file(before.get(row.same_file), row):
+        if row.same_file is not None and not is_same_file(before.get(row.same_file), row):
             raise SectionCorrupt(f"{name}: {row.path}: not the same file as {row.same_file}")
         before[row.path] = row
     _check_places(name, rows)
@@ -223,8 +223,8 @@ def _check_kind(name: str, row: Row) -> None:
         raise SectionCorrupt(f"{name}: {row.path}: a directory with content")
 
 
-def _same_file(first: Row | None, row: Row) -> bool:
-    """Whether two rows differ in nothing but where they stand."""
+def is_same_file(first: Row | None, row: Row) -> bool:
+    """Whether a row may name `first` as its `same_file`: only where they stand differs."""
     if first is None or first.same_file is not None:
         return False
     apart = {"path": row.path, "same_file": row.same_file, "schema_version": row.schema_version}

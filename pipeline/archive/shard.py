@@ -12,6 +12,7 @@ from schemas.manifest import (
     Entry,
     QuarantineRow,
     Row,
+    is_same_file,
     schema_version,
     serialise_manifest,
     serialise_quarantine,
@@ -72,17 +73,30 @@ def name_again(
 
 
 def _place(entries: Iterable[Entry], shard: str) -> tuple[list[Row], list[bytes]]:
-    """The rows of a shard, and the payloads of its blob; one that occurs again is shared."""
+    """The rows of a shard, and the payloads of its blob; one that occurs again is shared.
+
+    Further names of a file that is not among the entries name the first of them that is.
+    """
     run_id = shard.rpartition("/")[0]
     rows: list[Row] = []
     kept: list[bytes] = []
+    by_path: dict[str, Row] = {}
+    heirs: dict[str, str] = {}
     offsets: dict[tuple[int, bytes], int] = {}
     end = 0
     for entry in entries:
         size = len(entry.payload)
         offset = offsets.get((size, entry.row.blob_digest), end)
         row = replace(entry.row, shard=shard, offset=offset, run_id=run_id)
-        rows.append(replace(row, schema_version=schema_version(row, shares=offset < end)))
+        if row.same_file is not None:
+            first = by_path.get(heirs.get(row.same_file, row.same_file))
+            if first is None or not is_same_file(first, row):
+                first = None
+                heirs[row.same_file] = row.path
+            row = replace(row, same_file=first and first.path)
+        row = replace(row, schema_version=schema_version(row, shares=offset < end))
+        by_path[row.path] = row
+        rows.append(row)
         if size and offset == end:
             offsets[size, row.blob_digest] = offset
             kept.append(entry.payload)

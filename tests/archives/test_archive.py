@@ -181,6 +181,24 @@ def test_other_bytes_left_by_an_interrupted_run_do_not_stand_in_the_way(store: S
     assert archive.digest() != ""
 
 
+def test_further_names_of_a_file_that_is_not_there_name_the_first_that_is(store: Store):
+    (first,) = entries([SourceFile("a", 3, 0)])
+    others = [Entry(replace(first.row, path=path, same_file="a"), first.payload) for path in "bcd"]
+    changed = Entry(replace(others[2].row, source_mtime_ns=7), first.payload)
+    archive, _ = begin(store, 1)
+    for written, expected in (
+        ([first, *others], [None, "a", "a", "a"]),
+        (others, [None, "b", "b"]),
+        ([first, *others[:2], changed], [None, "a", "a", None]),
+        ([*others[:2], changed], [None, "b", None]),
+    ):
+        record = write_shard(store, f"r/{len(written)}{len(expected)}", written, [])
+        rows = archive.rows(record)
+        assert [row.same_file for row in rows] == expected
+        assert {row.offset for row in rows} == {0}
+        assert record.blob.size_bytes == 3
+
+
 def test_payloads_come_with_their_rows(store: Store):
     archive, run = begin(store, 2)
     planned = [replace(file, size_bytes=3) for file in archive.plan(run).shard(0)]
