@@ -1,0 +1,116 @@
+"""What archiving costs beside the codec: `python -m pipeline.benchmark.overhead PHOTOS DIR N...`.
+
+Crops of the photographs are written to DIR as PNG files, N of them; then the codec alone encodes
+them, an image on each processor at a time, and `seec archive` does all of its work on the same
+processors. Linux only: memory is read from /proc.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.benchmark.measure import read_pixels
+from pipeline.codec import Encoder, default_model
+from pipeline.images import pillow
+from pipeline.images.picture import Pixels, read_picture
+
+EDGE = 256
+_POLL_S = 0.5
+
+
+def crops(photographs: Path, count: int) -> Iterator[Pixels]:
+    """So many different crops of 256 x 256, from as many photographs as there are."""
+    paths = sorted(p for p in photographs.iterdir() if p.is_file())
+    images = (read_pixels(path) for path in paths)
+    large = [image for image in images if min(image.shape[:2]) >= EDGE]
+    rng = np.random.default_rng(0)
+    for number in range(count):
+        image = large[number % len(large)]
+        y, x = (int(rng.integers(size - EDGE + 1)) for size in image.shape[:2])
+        yield np.ascontiguousarray(image[y : y + EDGE, x : x + EDGE])
+
+
+def codec_alone(paths: list[Path], processors: int) -> float:
+    """Images per second of the encoder, the files read before."""
+    encoder = Encoder(default_model())
+    images = [read_picture(path.read_bytes()).pixels for path in paths]
+    start = time.perf_counter()
+    with ThreadPoolExecutor(processors) as pool:
+        list(pool.map(lambda image: encoder.encode_batch([image], [None]), images))
+    return len(images) / (time.perf_counter() - start)
+
+
+def archiving(source: Path, processors: int) -> tuple[float, int]:
+    """Seconds of `seec archive`, and the most private memory in bytes that it all took."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "jobs.archive", str(source), str(Path(folder) / "archive")]
+        start = time.perf_counter()
+        process = subprocess.Popen(
+            [*command, "--cpus", str(processors)], stdout=subprocess.DEVNULL, start_new_session=True
+        )
+        most = 0
+        while process.poll() is None:
+            most = max(most, _private_memory(process.pid))
+            time.sleep(_POLL_S)
+        if process.returncode:
+            raise SystemExit(f"seec archive ended with {process.returncode}")
+        return time.perf_counter() - start, most
+
+
+def _private_memory(parent: int) -> int:
+    """Bytes that a process and all that descend from it do not share."""
+    children: dict[int, list[int]] = {}
+    memory: dict[int, int] = {}
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            lines = (entry / "status").read_text().splitlines()
+        except OSError:  # it ended
+            continue
+        fields = dict(line.split(":", 1) for line in lines if ":" in line)
+        pid = int(entry.name)
+        children.setdefault(int(fields["PPid"]), []).append(pid)
+        memory[pid] = int(fields.get("RssAnon", "0 kB").split()[0]) << 10
+    total, waiting = 0, [parent]
+    while waiting:
+        pid = waiting.pop()
+        total += memory.get(pid, 0)
+        waiting += children.get(pid, [])
+    return total
+
+
+def main(photographs: Path, folder: Path, counts: list[int]) -> None:
+    """Write a table in Markdown: images per second and memory for each number of images."""
+    processors = len(os.sched_getaffinity(0))
+    _row("images", "codec alone, images/s", "seec archive, images/s", "of it", "private memory")
+    _row(*["---"] * 5)
+    for count in counts:
+        source = folder / f"crops-{count}"
+        shutil.rmtree(source, ignore_errors=True)
+        source.mkdir(parents=True)
+        paths = [source / f"{number:06d}.png" for number in range(count)]
+        for path, crop in zip(paths, crops(photographs, count), strict=True):
+            path.write_bytes(pillow.encode(crop, "PNG"))
+        alone = codec_alone(paths, processors)
+        seconds, memory = archiving(source, processors)
+        speed = count / seconds
+        share = f"{100 * speed / alone:.0f} %"
+        _row(f"{count:,}", f"{alone:.1f}", f"{speed:.1f}", share, f"{memory / 1e6:.0f} MB")
+
+
+def _row(*cells: str) -> None:
+    sys.stdout.write(f"| {' | '.join(cells)} |\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), [int(value) for value in sys.argv[3:]])
