@@ -8,13 +8,14 @@ BENCH_FOLDERS ?= demo-output/photos
 # Small matrix products only get slower when OpenBLAS and OpenMP share them out.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help demo test test-all sweep check bench clean
+.PHONY: help demo test test-all sweep faults check bench clean
 
 help:
 	@echo "make demo      archive, verify and restore photographs; sizes against PNG, WebP, JPEG XL"
 	@echo "make test      the quick tests"
 	@echo "make test-all  all tests"
 	@echo "make sweep     kill a run at each of its write points, and finish it"
+	@echo "make faults    let each request of whole jobs fail in each way that it can"
 	@echo "make check     ruff, pyright, import rules"
 	@echo "make bench     rate and speed next to the peers; BENCH_FOLDERS='a b' for your images"
 	@echo "make clean     remove what these targets made"
@@ -38,6 +39,9 @@ test-all: $(INSTALLED)
 
 sweep: $(INSTALLED)
 	$(BIN)/python -m tests.faults.sweep
+
+faults: $(INSTALLED)
+	$(BIN)/python -m tests.faults.fault_sweep
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .

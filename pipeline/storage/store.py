@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, TypeVar, cast
 
 import fsspec  # pyright: ignore[reportMissingTypeStubs]
+from fsspec import asyn  # pyright: ignore[reportMissingTypeStubs]
 from fsspec.implementations.local import (  # pyright: ignore[reportMissingTypeStubs]
     LocalFileSystem,
 )
@@ -19,7 +20,7 @@ from schemas.errors import ObjectExists, ObjectMissing, StorageError, TransientS
 
 T = TypeVar("T")
 
-_FSSPECS_OWN: Any = cast(Any, fsspec).AbstractFileSystem.pipe_file
+_FSSPEC = cast(Any, fsspec)
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Store:
         self._given = url
         try:
             # Another writer may add objects at any time, so listings are never cached.
-            opened = cast(Any, fsspec).url_to_fs(url, use_listings_cache=False)
+            opened = _FSSPEC.url_to_fs(url, use_listings_cache=False)
         except (ValueError, ImportError) as error:
             raise StorageError(f"{url}: {error}") from None
         fs, root = opened
@@ -125,7 +126,7 @@ class Store:
         """
         if self.is_local:
             return True  # by link(2), which the kernel answers for
-        if getattr(self._fs.pipe_file, "__func__", None) is _FSSPECS_OWN:
+        if getattr(self._fs.pipe_file, "__func__", None) is _FSSPEC.AbstractFileSystem.pipe_file:
             return False  # fsspec's own: it looks whether there is one, then writes
         probe = f"{name}/{secrets.token_hex(8)}.probe"
 
@@ -186,8 +187,7 @@ class Store:
 
     def infos(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Name and `info` of every object below the root, from one listing."""
-        found = self._call("list", "", lambda: self._fs.find(self.root, detail=True))
-        for path, info in found.items():
+        for path, info in self._found(self.root):
             yield path[len(self._root) + 1 :], info
 
     def names(self, prefix: str = "") -> Iterator[str]:
@@ -199,13 +199,14 @@ class Store:
     def listed(self, prefix: str = "") -> list[Listed]:
         """All objects below a directory, and what interrupted writes left, sorted by name.
 
-        Whole or an error, on local disks and S3: a directory that cannot be listed is a
-        StorageError, not an empty one.
+        Whole or an error: a directory that cannot be listed is a StorageError, not an empty one.
         """
         root = self.path(prefix).rstrip("/")
-        find = self._find_local if self.is_local else self._find
         try:
-            found = self._call("list", prefix, lambda: find(root))
+            if self.is_local:
+                found = self._call("list", prefix, lambda: self._find_local(root))
+            else:
+                found = self._find(root)
         except ObjectMissing:
             return []
         return sorted(found, key=lambda item: item.name)
@@ -228,9 +229,27 @@ class Store:
     def _find(self, root: str) -> list[Listed]:
         return [
             self._listed(path, int(info["size"]), modified_s(info))
-            for path, info in self._fs.find(root, detail=True).items()
-            if info["type"] != "directory"
+            for path, info in self._found(root)
         ]
+
+    def _found(self, root: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Path and `info` of every object below a directory of a store that is not local."""
+        name = root[len(self._root) + 1 :]
+        if not _walks(self._fs):
+            found = self._call("list", name, lambda: self._fs.find(root, detail=True))
+            yield from ((p, info) for p, info in found.items() if info["type"] != "directory")
+            return
+        # fsspec's own `find` leaves out what it fails to list, and a part would pass for the whole.
+        try:
+            entries = self._call("list", name, lambda: self._fs.ls(root, detail=True))
+        except ObjectMissing:
+            return
+        for info in entries:
+            path: str = info["name"].rstrip("/")
+            if info["type"] != "directory":
+                yield path, info
+            elif path != root:
+                yield from self._found(path)
 
     def _listed(self, path: str, size_bytes: int, modified: float | None) -> Listed:
         name = path[len(self._root) + 1 :]
@@ -275,6 +294,13 @@ class Store:
 
     def _call(self, verb: str, name: str, action: Callable[[], T]) -> T:
         return self.retry.call(f"{verb} {self.path(name)}", action)
+
+
+def _walks(fs: Any) -> bool:
+    """Whether `find` is fsspec's own, directory by directory, and not one listing of the store."""
+    kind: Any = cast(Any, type(fs))
+    own = getattr(fs.find, "__func__", None) is _FSSPEC.AbstractFileSystem.find
+    return own or getattr(kind, "_find", None) is cast(Any, asyn).AsyncFileSystem._find
 
 
 def _is_partial(last_part: str) -> bool:

@@ -44,10 +44,12 @@ POSSIBLE = {
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked of the store, and of which object."""
+    """What was asked of the store, and of which object; what part of it was to be read."""
 
     verb: str
     path: str
+    start: int | None = None
+    end: int | None = None
 
 
 @dataclass
@@ -134,7 +136,7 @@ class FaultyFileSystem(AbstractFileSystem):
             kept = whole[: len(whole) // 2] if fault in (CUT, SHORT) else whole
             _write(path, kept, exclusive=mode == "create" and not _plan.careless)
 
-        self._answer(WRITE, path, write)
+        self._answer(Request(WRITE, path), write)
 
     def cat_file(self, path: str, start: int | None = None, end: int | None = None, **_: Any):
         path = str(self._strip_protocol(path))
@@ -146,11 +148,11 @@ class FaultyFileSystem(AbstractFileSystem):
                 data = data[:middle] + bytes([data[middle] ^ 4]) + data[middle + 1 :]
             return data
 
-        return self._answer(READ, path, read)
+        return self._answer(Request(READ, path, start, end), read)
 
     def info(self, path: str, **_: Any) -> dict[str, Any]:
         path = str(self._strip_protocol(path))
-        return self._answer(LOOK, path, lambda _: _info(path))
+        return self._answer(Request(LOOK, path), lambda _: _info(path))
 
     def ls(self, path: str, detail: bool = True, **_: Any) -> list[Any]:
         path = str(self._strip_protocol(path))
@@ -165,18 +167,18 @@ class FaultyFileSystem(AbstractFileSystem):
                     found += [_info(str(item))] if item.name[0] != "~" else []
             return found
 
-        found = self._answer(LIST, path, entries)
+        found = self._answer(Request(LIST, path), entries)
         return found if detail else [item["name"] for item in found]
 
     def rm_file(self, path: str) -> None:
         path = str(self._strip_protocol(path))
-        self._answer(REMOVE, path, lambda _: Path(path).unlink())
+        self._answer(Request(REMOVE, path), lambda _: Path(path).unlink())
 
     def created(self, path: str) -> Any:
         raise NotImplementedError
 
-    def _answer(self, verb: str, path: str, action: Callable[[str | None], Any]) -> Any:
-        fault = _plan.befalls(Request(verb, path))
+    def _answer(self, request: Request, action: Callable[[str | None], Any]) -> Any:
+        fault = _plan.befalls(request)
         if fault == SLOW:
             time.sleep(0.01)
         if fault in (None, SLOW, FLIPPED, SHORT):

@@ -1,0 +1,376 @@
+"""Let each request of whole jobs fail in each way it can: `python -m tests.faults.fault_sweep`.
+
+A fault that passes must not show. One that stays ends the job with an error of ours that names what
+failed, or shows in nothing that counts. Nothing visible is damaged; the job done again, without
+faults, ends as if nothing had been.
+"""
+
+import os
+import random
+import re
+import shutil
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import click
+from ray.remote_function import RemoteFunction
+
+from jobs import archive as archive_job
+from jobs import gc as gc_job
+from jobs import restore as restore_job
+from jobs import verify as verify_job
+from jobs.interface import ExitCode, exit_code_of, progress
+from pipeline.archive import Archive
+from pipeline.stages import restoring
+from pipeline.stages.verifying import archived_model
+from pipeline.storage import Retry, Store
+from schemas.errors import NotAnArchive, SeecError
+from tests.faults import filesystem, points
+from tests.faults.filesystem import ABSENT, DENIED, FLIPPED, LASTING, POSSIBLE, TRANSIENT, Plan
+from tests.faults.sweep import findings, memory_folder, objects, write_source
+from tests.sources import files_below
+
+_PROMPT = partial(Retry, first_pause_s=0.0, attempts=3)
+_MAX_FILE_SIZE_BYTES = 10_000
+# Exit codes that a fault may end a job with, beside that of the undisturbed job.
+_FAILED = {ExitCode.UNEXPECTED}
+_NOTICED = {ExitCode.UNEXPECTED, ExitCode.DAMAGE, ExitCode.NOT_AN_ARCHIVE}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a job ended: its exit code, its summary or the text of its error."""
+
+    code: int
+    summary: Any = None
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What jobs make undisturbed. source, archive, restored: folders that stay as they are."""
+
+    source: Path
+    archive: Path
+    restored: Path
+    digest: str
+
+
+@dataclass(frozen=True)
+class Case:
+    """One fault of one request of a job."""
+
+    job: "Job"
+    at: int
+    fault: str
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What a fault did that it must not."""
+
+    case: Case
+    reason: str
+
+    def __str__(self) -> str:
+        request = self.case.job.requests[self.case.at]
+        return (
+            f"{self.case.job.name}, request {self.case.at}, {request.verb} {request.path}, "
+            f"{self.case.fault}: {self.reason}"
+        )
+
+
+@dataclass
+class Job:
+    """A job whose one store is at fault.
+
+    run: does it in a new folder. check: what is wrong with what the folder holds after it went
+    well, and, if not, after it failed. noticed: exit codes of a job that was told lies.
+    """
+
+    name: str
+    code: int
+    run: Callable[[Path], Any]
+    check: Callable[[Path, bool], str | None]
+    skipped: tuple[str, ...] = ()
+    requests: tuple[filesystem.Request, ...] = ()
+
+    def attempt(self, folder: Path, plan: Plan) -> Outcome:
+        """Do it by a plan of faults."""
+        with filesystem.plan(plan), patch("pipeline.storage.store.Retry", _PROMPT):
+            try:
+                summary = self.run(folder)
+            except SeecError as error:
+                return Outcome(int(exit_code_of(error)), error=str(error))
+        return Outcome(int(summary.exit_code), summary)
+
+    def cases(self) -> list[Case]:
+        """Every fault of every request."""
+        return [
+            Case(self, number, fault)
+            for number, request in enumerate(self.requests)
+            for fault in POSSIBLE[request.verb]
+            if fault not in self.skipped
+        ]
+
+
+def restore_in_process(settings: restore_job.Settings) -> restore_job.RestoreSummary:
+    """`seec restore`, whose tasks run when they are sent, in this process."""
+    archived_model.cache_clear()
+    with ExitStack() as stack:
+        for name, value in list(vars(restoring).items()):
+            if isinstance(value, RemoteFunction):
+                stack.enter_context(patch.object(restoring, name, _Task(value._function)))
+        stack.enter_context(patch.object(restoring, "ray", _Ray))
+        stack.enter_context(patch.object(restoring, "fetch", _Ray.get))
+        stack.enter_context(patch.object(restore_job, "cluster", points._NoCluster))
+        return restore_job.run(settings)
+
+
+class _Task:
+    """A remote function; what it gives is there at once."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+
+    def remote(self, *arguments: Any) -> "_Done":
+        try:
+            return _Done(self._function(*arguments))
+        except Exception as error:  # noqa: BLE001, raised where the result is asked for
+            return _Done(error)
+
+
+class _Done:
+    """What a task gave or raised."""
+
+    def __init__(self, result: Any) -> None:
+        self.result = result
+
+
+class _Ray:
+    """What the stage asks of Ray."""
+
+    @staticmethod
+    def wait(refs: list[_Done], **_: Any) -> tuple[list[_Done], list[_Done]]:
+        return refs[:1], refs[1:]
+
+    @staticmethod
+    def get(ref: _Done) -> Any:
+        if isinstance(ref.result, Exception):
+            raise ref.result
+        return ref.result
+
+
+def jobs(expected: Expected, folder: Path) -> list[Job]:
+    """The jobs, each done once without faults. folder: an empty one."""
+
+    def far(path: Path) -> str:
+        return f"{filesystem.PROTOCOL}://{path}"
+
+    def archiving(source: str, root: str) -> Any:
+        return points.archive_in_process(_settings(source, root))
+
+    def restoring_to(root: str, target: str) -> Any:
+        return restore_in_process(restore_job.Settings(root, target))
+
+    # A source far away has no permissions to record, so its archive is another one.
+    from_far = folder / "from far" / "archive"
+    archiving(far(expected.source), str(from_far))
+    digest = Archive.open(Store(str(from_far))).digest()
+    archived = partial(check_archive, expected)
+    archived_from_far = partial(check_archive, replace(expected, archive=from_far, digest=digest))
+    restored = partial(check_restored, expected)
+    made = [
+        Job(
+            "archive to it",
+            ExitCode.QUARANTINE,
+            lambda at: archiving(str(expected.source), far(at / "archive")),
+            archived,
+        ),
+        Job(
+            "archive from it",
+            ExitCode.QUARANTINE,
+            lambda at: archiving(far(expected.source), str(at / "archive")),
+            archived_from_far,
+            # Nothing tells that a source lies; a file that is not there goes to quarantine.
+            skipped=(FLIPPED, ABSENT),
+        ),
+        Job(
+            "verify",
+            ExitCode.OK,
+            lambda _: points.verify_in_process(verify_job.Settings(far(expected.archive))),
+            lambda _, __: check_archive(expected, expected.archive.parent, True),
+        ),
+        Job(
+            "restore from it",
+            ExitCode.OK,
+            lambda at: restoring_to(far(expected.archive), str(at / "restored")),
+            restored,
+        ),
+        Job(
+            "restore to it",
+            ExitCode.OK,
+            lambda at: restoring_to(str(expected.archive), far(at / "restored")),
+            restored,
+        ),
+    ]
+    for job in made:
+        plan = Plan()
+        outcome = job.attempt(folder / job.name, plan)
+        assert outcome.code == job.code, (job.name, outcome)
+        assert job.check(folder / job.name, True) is None
+        job.requests = tuple(plan.requests)
+    return made
+
+
+def undisturbed(folder: Path) -> Expected:
+    """The source, its archive and what comes back of it. folder: an empty one."""
+    source, archive, restored = folder / "source", folder / "archive", folder / "restored"
+    write_source(source)
+    # Stores far away have no links, and times in whole seconds.
+    (source / "6.png").unlink()
+    (source / "6.png").write_bytes(bytes(_MAX_FILE_SIZE_BYTES + 1))
+    for path in source.iterdir():
+        os.utime(path, (1_000_000_000, 1_000_000_000))
+    points.archive_in_process(_settings(str(source), str(archive)))
+    restore_in_process(restore_job.Settings(str(archive), str(restored)))
+    return Expected(source, archive, restored, Archive.open(Store(str(archive))).digest())
+
+
+def _settings(source: str, root: str) -> archive_job.Settings:
+    return archive_job.Settings(
+        source,
+        root,
+        model=points.MODEL,
+        shard_files=2,
+        max_file_size_bytes=_MAX_FILE_SIZE_BYTES,
+    )
+
+
+def check_archive(expected: Expected, folder: Path, whole: bool) -> str | None:
+    """What is wrong with an archive; if not whole, it may be unfinished or not there."""
+    root = folder / "archive"
+    try:
+        digest = Archive.open(Store(str(root))).digest()
+    except NotAnArchive:
+        return "no archive" if whole else None
+    except SeecError as error:
+        return f"cannot be opened: {error}"
+    if found := findings(root):
+        return f"damaged: {found}"
+    if not whole:
+        return None
+    if digest != expected.digest:
+        return "another digest"
+    gc_job.run(gc_job.Settings(str(root), delete=True, older_than_s=0))
+    difference = set(objects(root)) ^ set(objects(expected.archive))
+    return f"missing or left over: {sorted(difference)}" if difference else None
+
+
+def check_restored(expected: Expected, folder: Path, whole: bool) -> str | None:
+    """What is wrong with restored files; if not whole, some may be missing."""
+    found, wanted = files_below(folder / "restored"), files_below(expected.restored)
+    wrong = [name for name, data in found.items() if wanted.get(name) != data]
+    if wrong:
+        return f"other files than before: {wrong}"
+    return f"missing: {sorted(wanted.keys() - found)}" if whole and found != wanted else None
+
+
+def wrong_with(case: Case, folder: Path) -> str | None:
+    """Do a job with one fault, then without. What is wrong, if anything.
+
+    folder: a new one, removed in the end.
+    """
+    job = case.job
+    try:
+        plan = Plan(case.fault, case.at)
+        outcome = job.attempt(folder, plan)
+        if not plan.struck:
+            return "did not come to it"
+        if outcome.code == job.code:
+            if reason := job.check(folder, True):
+                return f"went well, but {reason}"
+        elif case.fault in TRANSIENT:
+            return f"ended with {outcome.code}: {outcome.error or list(outcome.summary.lines())}"
+        else:
+            allowed = _FAILED if case.fault in LASTING else _NOTICED
+            if case.fault == DENIED:  # may be about some files only, which the summary names
+                allowed = allowed | {ExitCode.DAMAGE}
+            if outcome.code not in allowed:
+                return f"ended with {outcome.code}: {outcome.error}"
+            if case.fault in LASTING and not _says_why(outcome, case.fault):
+                return f"does not say what failed: {outcome}"
+            if reason := job.check(folder, False):
+                return f"after the fault: {reason}"
+        again = job.attempt(folder, Plan())
+        if again.code != job.code:
+            return f"done again, it ended with {again.code}: {again.error}"
+        return job.check(folder, True)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _says_why(outcome: Outcome, fault: str) -> bool:
+    """Whether an error names an object and the reason."""
+    reason = {
+        filesystem.DOWN: "connection refused",
+        filesystem.DENIED: "access denied",
+        filesystem.FULL: "no space left",
+        filesystem.QUOTA: "quota exceeded",
+    }[fault]
+    failed = getattr(outcome.summary, "failed", [])
+    text = outcome.error or " ".join(item.reason for item in failed)
+    return reason in text and re.search(r"(read|write|look up|list|remove) /.+: ", text) is not None
+
+
+def sweep(
+    cases: Iterable[Case], folder: Path, on_case: Callable[[], None] = lambda: None
+) -> list[Failure]:
+    """Let each of these happen. folder: for what the jobs make."""
+    failures: list[Failure] = []
+    for case in cases:
+        if reason := wrong_with(case, folder / f"{case.job.name}-{case.at}-{case.fault}"):
+            failures.append(Failure(case, reason))
+        on_case()
+    return failures
+
+
+@click.command()
+@click.option("--sample", type=int, help="Only so many faults, picked by --seed.")
+@click.option("--seed", type=int, default=0)
+def main(sample: int | None, seed: int) -> None:
+    """Let each request of whole jobs fail in each way it can, and prove that nothing is lost."""
+    start = time.monotonic()
+    with memory_folder() as folder:
+        expected = undisturbed(folder)
+        made = jobs(expected, folder / "undisturbed")
+        cases = [case for job in made for case in job.cases()]
+        count = len(cases)
+        if sample is not None:
+            cases = random.Random(seed).sample(cases, sample)
+        with progress("faults", len(cases), "faults") as shown:
+            failures = sweep(cases, folder, shown.advance)
+    for failure in failures:
+        click.echo(str(failure))
+    for job in made:
+        kinds = Counter(case.fault for case in cases if case.job is job)
+        listed = ", ".join(f"{number} {fault}" for fault, number in sorted(kinds.items()))
+        click.echo(f"{job.name}: {len(job.requests)} requests; {listed}")
+    click.echo(
+        f"{count} faults, {len(cases)} of them tried, {len(failures)} failures, "
+        f"in {time.monotonic() - start:.0f} s"
+    )
+    sys.exit(bool(failures))
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    main()
