@@ -10,6 +10,7 @@ from jobs.interface import ExitCode
 _COMMANDS = {
     "archive": "Archive a tree of images; run again to resume.",
     "verify": "Prove that an archive still holds what it was given.",
+    "repair": "Mend a damaged archive from a copy or the source.",
     "restore": "Write an archive's files back.",
     "ls": "List an archive's files.",
     "gc": "Remove what interrupted runs left in an archive.",

@@ -69,13 +69,14 @@ class VerifySummary:
     images: int
     images_decoded: int
     images_lossy: int
+    files_lost: int
     seconds: float
     report: str | None
     findings: tuple[Finding, ...]
 
     @property
     def exit_code(self) -> ExitCode:
-        """DAMAGE if anything was found."""
+        """DAMAGE if anything was found; what seec repair gave up is no finding."""
         return ExitCode.DAMAGE if self.findings else ExitCode.OK
 
     def as_dict(self) -> dict[str, Any]:
@@ -102,6 +103,8 @@ class VerifySummary:
             )
         if self.images_lossy:
             yield f"{self.images_lossy} images have a lossy background, as they were archived"
+        if self.files_lost:
+            yield f"{self.files_lost} files are lost, as seec repair recorded: seec ls marks them"
         yield f"report {self.report}" if self.report else "no report: it could not be written"
         yield f"archive digest {self.digest}"
 
@@ -141,6 +144,7 @@ def run(settings: Settings) -> VerifySummary:
         images=sum(item.images for item in checked.values()),
         images_decoded=sum(item.decoded for item in checked.values()),
         images_lossy=sum(item.lossy for item in checked.values()),
+        files_lost=sum(item.lost for item in checked.values()),
         seconds=round(time.monotonic() - start, 3),
         report=_write_report(store, settings.mode, list(checked.values())),
         findings=tuple(finding for item in checked.values() for finding in item.findings),

@@ -13,6 +13,7 @@ SeecError
   FixityError       bytes were right once and are not any more
     DigestMismatch    content differs from its recorded digest
     BlobMissing       a recorded object is gone
+    Lost              a repair found this file nowhere
   ModelError        the weights are at fault
     UnknownModel      no weights with the wanted id are at hand
     InexactWeights    weights whose integer arithmetic could overflow
@@ -79,6 +80,10 @@ class DigestMismatch(FixityError):
 
 class BlobMissing(FixityError):
     """A recorded object is gone."""
+
+
+class Lost(FixityError):
+    """A repair found this file nowhere."""
 
 
 class ModelError(SeecError):

@@ -1,5 +1,6 @@
 """Manifest parts (one row per archived file) and quarantine parts (one row per failed one)."""
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import repeat
@@ -16,11 +17,14 @@ LOSSY_SCHEMA_VERSION = 2  # of a row with a background error, and of no other
 JPEG_SCHEMA_VERSION = 3  # of a row with codec jpegxl-jpeg, and of no other
 TREE_SCHEMA_VERSION = 4  # of a row that is no file, has permissions, or shares its payload
 PLANES_SCHEMA_VERSION = 5  # of a row with codec seec-planes
+LOST_SCHEMA_VERSION = 6  # of a row with codec lost, and of no other
 SEEC = "seec"
 SEEC_PLANES = "seec-planes"
 STORE = "store"
 JPEGXL_JPEG = "jpegxl-jpeg"
-CODECS = (SEEC, SEEC_PLANES, JPEGXL_JPEG, STORE)
+LOST = "lost"
+CODECS = (SEEC, SEEC_PLANES, JPEGXL_JPEG, STORE, LOST)
+UNKNOWN_DIGEST = bytes(32)  # of a lost file of which not even the digest is known
 
 MANIFEST_COLUMNS = (
     Column("path", "string"),
@@ -80,7 +84,8 @@ class Row:
     samples of all pictures take, each in bytes of its own. codec `jpegxl-jpeg`: they are a JPEG XL
     file that holds the file, which is JPEG; width and height are set, and mode where it is one of
     those. codec `store`: they are the file itself if length equals source_size_bytes, else one
-    zstd frame of it; reason says why it was none of the others.
+    zstd frame of it; reason says why it was none of the others. codec `lost`: a repair found the
+    file nowhere; length is 0, and reason says what happened.
     background_error: as in `schemas.loss`; where it is set, pixel_digest is that of what decoding
     gives, which is not what the source held.
     kind, permissions, same_file: as in `schemas.plan.SourceFile`. A link is stored as if where it
@@ -141,6 +146,8 @@ def schema_version(row: Row, *, shares: bool = False) -> int:
 
     shares: whether its payload is that of a row before it.
     """
+    if row.codec == LOST:
+        return LOST_SCHEMA_VERSION
     if row.codec == SEEC_PLANES:
         return PLANES_SCHEMA_VERSION
     if shares or any(_says(row, column) for column in TREE_COLUMNS):
@@ -153,6 +160,26 @@ def schema_version(row: Row, *, shares: bool = False) -> int:
 def blob_size(rows: Iterable[Row]) -> int:
     """How many bytes a blob of these rows has."""
     return max((row.offset + row.length for row in rows), default=0)
+
+
+def lost_row(
+    path: str, size_bytes: int, mtime_ns: int | None, source_digest: bytes, reason: str
+) -> Row:
+    """The row of a file that was archived and cannot be had any more."""
+    return Row(
+        path=path,
+        source_size_bytes=size_bytes,
+        source_mtime_ns=mtime_ns,
+        source_digest=source_digest,
+        codec=LOST,
+        shard="",
+        offset=0,
+        length=0,
+        blob_digest=hashlib.sha256(b"").digest(),
+        run_id="",
+        reason=reason,
+        schema_version=LOST_SCHEMA_VERSION,
+    )
 
 
 def serialise_manifest(rows: Sequence[Row]) -> bytes:
@@ -209,6 +236,8 @@ def _check_fields(name: str, row: Row) -> None:
         raise SectionCorrupt(f"{name}: {row.path}: sample_bytes is for codec seec-planes alone")
     if row.codec == JPEGXL_JPEG and min(row.width or 0, row.height or 0) < 1:
         raise SectionCorrupt(f"{name}: {row.path}: codec jpegxl-jpeg needs width and height")
+    if row.codec == LOST and row.length:
+        raise SectionCorrupt(f"{name}: {row.path}: is lost, and has a payload")
     if row.background_error is not None and not _may_lose(row):
         raise SectionCorrupt(f"{name}: {row.path}: a background error that cannot be")
     _check_kind(name, row)
@@ -249,6 +278,7 @@ class Identity(NamedTuple):
     source_size_bytes: int
     source_mtime_ns: int | None
     source_digest: bytes
+    codec: str
     kind: str
     permissions: int | None
 
@@ -258,7 +288,7 @@ def parse_identities(name: str, data: bytes) -> Iterator[Identity]:
     wanted = Identity._fields
     if TREE_COLUMNS[0].name in tables.column_names(name, data):
         return map(Identity._make, zip(*tables.read_columns(name, data, wanted), strict=True))
-    known = tables.read_columns(name, data, wanted[:4])
+    known = tables.read_columns(name, data, wanted[:5])
     return map(Identity._make, zip(*known, repeat(FILE), repeat(None)))
 
 

@@ -15,6 +15,7 @@ FINDING_COLUMNS = (
     Column("images_checked", "int64"),
     Column("images_decoded", "int64"),
     Column("images_lossy", "int64"),
+    Column("files_lost", "int64"),
 )
 
 TIMING_COLUMNS = (
@@ -51,7 +52,7 @@ class Checked:
 
     images: of a blob, how many had their bytes checked. decoded: how many their pixels. lossy:
     how many have, as asked for, a lossy background: they decode to what was recorded, and that is
-    not what the source held.
+    not what the source held. lost: how many files a repair gave up; they are none of the images.
     """
 
     object: str
@@ -59,6 +60,7 @@ class Checked:
     decoded: int = 0
     findings: tuple[Finding, ...] = ()
     lossy: int = 0
+    lost: int = 0
 
     def __add__(self, other: "Checked") -> "Checked":
         """Both checks of one object together."""
@@ -68,6 +70,7 @@ class Checked:
             self.decoded + other.decoded,
             self.findings + other.findings,
             self.lossy + other.lossy,
+            self.lost + other.lost,
         )
 
 
@@ -94,6 +97,7 @@ def serialise_findings(checked: Sequence[Checked]) -> bytes:
             "images_checked": item.images,
             "images_decoded": item.decoded,
             "images_lossy": item.lossy,
+            "files_lost": item.lost,
         }
         if not item.findings:
             empty: Record = {"object": item.object, "detail": "", "paths": [], "next_command": ""}
@@ -118,7 +122,11 @@ def parse_findings(name: str, data: bytes) -> list[Checked]:
     for row in tables.parse(name, data, FINDING_COLUMNS):
         name_of = row["object"]
         so_far = checked.get(name_of) or Checked(
-            name_of, row["images_checked"], row["images_decoded"], lossy=row["images_lossy"]
+            name_of,
+            row["images_checked"],
+            row["images_decoded"],
+            lossy=row["images_lossy"],
+            lost=row["files_lost"],
         )
         if row["finding"] is not None:
             what = (row["finding"], name_of, row["detail"], row["next_command"])

@@ -13,9 +13,9 @@ from pipeline.routes import jpegxl, planes, store
 from pipeline.routes.loss import stated_loss
 from schemas import loss
 from schemas.container import reader
-from schemas.errors import DigestMismatch, SectionCorrupt, UnknownModel, UnreadableImage
+from schemas.errors import DigestMismatch, Lost, SectionCorrupt, UnknownModel, UnreadableImage
 from schemas.kinds import LINK
-from schemas.manifest import JPEGXL_JPEG, SEEC, SEEC_PLANES, Row
+from schemas.manifest import JPEGXL_JPEG, LOST, SEEC, SEEC_PLANES, Row
 
 Models = Mapping[str, Model]
 
@@ -108,6 +108,8 @@ def _pixels(row: Row, payload: bytes, models: Models) -> Pixels:
 
 def _whole(row: Row, payload: bytes) -> bytes:
     """The file byte for byte, out of a row that keeps it so."""
+    if row.codec == LOST:
+        raise Lost(f"{row.path}: is lost: {row.reason}; seec repair --from or --source may find it")
     check_payload(row, payload)
     if row.codec == JPEGXL_JPEG:
         size = row.width or 0, row.height or 0

@@ -9,12 +9,14 @@ import ray
 from ray.exceptions import RayError
 
 from pipeline.archive.archive import read_recorded
+from pipeline.archive.shard import write_shard
 from pipeline.codec import load_model
 from pipeline.stages.batch import Batch, cut_batches
 from pipeline.stages.cluster import CRASHES, Placement, cause_of
 from pipeline.stages.pool import Pool
 from pipeline.stages.tasks import (
     EncodeActor,
+    Finish,
     ReadReport,
     SegmentActor,
     quarantined,
@@ -88,10 +90,11 @@ class ArchivingRun:
         plan: Plan,
         placement: Placement,
         on_files: Callable[[int], None] = lambda count: None,
+        finish: Finish = write_shard,
     ) -> None:
-        """on_files: told how many more files are done."""
+        """on_files: told how many more files are done. finish: writes a shard's objects."""
         self._store, self._source, self._run, self._plan = store, source, run, plan
-        self._on_files = on_files
+        self._on_files, self._finish_shard = on_files, finish
         options, count = placement.encoder_options, placement.encoders
         self._encoders = Pool(
             count,
@@ -219,7 +222,8 @@ class ArchivingRun:
             self._on_files(len(batch.files))
 
     def _write(self, shard: _Shard) -> None:
-        refs: Any = write.remote(self._store, shard.name, shard.entries, shard.failed, shard.names)
+        what = (shard.name, shard.entries, shard.failed, shard.names, self._finish_shard)
+        refs: Any = write.remote(self._store, *what)
         record, seconds = refs
         self._writes[record] = (shard, seconds)
 

@@ -1,13 +1,13 @@
 """The stages themselves: read and decode, segment, encode, write."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import ray
 
 from pipeline.archive.archive import read_recorded
-from pipeline.archive.shard import name_again, write_shard
+from pipeline.archive.shard import name_again
 from pipeline.codec import Background, Encoder, load_model
 from pipeline.images.picture import Pixels
 from pipeline.routes import planes
@@ -36,6 +36,8 @@ from schemas.errors import (
 from schemas.kinds import FILE
 from schemas.manifest import Entry, QuarantineRow
 from schemas.plan import KEEP_FILE, PlanSettings, SourceFile
+
+Finish = Callable[[Store, str, list[Entry], Sequence[QuarantineRow]], ShardRecord]
 
 
 @dataclass
@@ -235,6 +237,7 @@ def write(
     entries: Sequence["ray.ObjectRef[list[Entry]]"],
     failed: Sequence[QuarantineRow],
     names: Sequence[SourceFile],
+    finish: Finish,
 ) -> tuple[ShardRecord, float]:
     """Write a shard from the entries of its batches. Returns its record, and seconds taken.
 
@@ -243,5 +246,5 @@ def write(
     start = time.perf_counter()
     settled = [entry for part in entries for entry in ray.get(part)]
     named, unnamed = name_again(names, settled, failed)
-    record = write_shard(store, shard, settled + named, [*failed, *unnamed])
+    record = finish(store, shard, settled + named, [*failed, *unnamed])
     return record, time.perf_counter() - start

@@ -30,10 +30,14 @@ class Records:
     checked: list[Checked] = field(default_factory=list)
 
 
-def copy_back(store: Store, name: str) -> str:
+def copy_back(store: Store) -> str:
     """The next step for an object of which only another copy of the archive can help."""
-    url = shlex.quote(store.url)
-    return f"copy {shlex.quote(name)} from another copy of the archive, then: seec verify {url}"
+    return f"seec repair {shlex.quote(store.url)} --from COPY"
+
+
+def mend(store: Store) -> str:
+    """The next step for a part of a shard, which the source may help to make anew."""
+    return f"seec repair {shlex.quote(store.url)}"
 
 
 def check_records(store: Store) -> Records:
@@ -63,18 +67,22 @@ def check_records(store: Store) -> Records:
     return Records(state, retained.shards(), frozenset(models), checked)
 
 
-def check_object(store: Store, record: ObjectRecord, kind: str) -> tuple[Checked, bytes | None]:
+def check_object(
+    store: Store, record: ObjectRecord, kind: str, next_step: str | None = None
+) -> tuple[Checked, bytes | None]:
     """Compare an object with its record; returns its bytes if it is there.
 
-    kind: makes the finding `<kind>-missing` or `<kind>-damaged`.
+    kind: makes the finding `<kind>-missing` or `<kind>-damaged`. next_step: the command to run, if
+    it is not `copy_back`.
     """
     try:
         data = store.get(record.name)
     except ObjectMissing:
-        gone = Finding(f"{kind}-missing", record.name, "is gone", copy_back(store, record.name))
+        gone = Finding(f"{kind}-missing", record.name, "is gone", next_step or copy_back(store))
         return Checked(record.name, findings=(gone,)), None
     if hashlib.sha256(data).hexdigest() != record.sha256:
-        return _damaged(store, record.name, kind, "content differs from its digest"), data
+        detail = "content differs from its digest"
+        return _damaged(store, record.name, kind, detail, next_step), data
     return Checked(record.name), data
 
 
@@ -89,8 +97,10 @@ def _check_removed(store: Store, record: ObjectRecord) -> Checked:
     return checked
 
 
-def _damaged(store: Store, name: str, kind: str, detail: str) -> Checked:
-    found = Finding(f"{kind}-damaged", name, detail, copy_back(store, name))
+def _damaged(
+    store: Store, name: str, kind: str, detail: str, next_step: str | None = None
+) -> Checked:
+    found = Finding(f"{kind}-damaged", name, detail, next_step or copy_back(store))
     return Checked(name, findings=(found,))
 
 
@@ -101,7 +111,7 @@ def _check_header(store: Store) -> tuple[ArchiveHeader | None, list[Checked]]:
         kind, detail = "archive-json-missing", "is gone"
     except (FormatError, FixityError) as error:
         kind, detail = "archive-json-damaged", str(error)
-    found = Finding(kind, ARCHIVE_JSON, detail, copy_back(store, ARCHIVE_JSON))
+    found = Finding(kind, ARCHIVE_JSON, detail, copy_back(store))
     return None, [Checked(ARCHIVE_JSON, findings=(found,))]
 
 
@@ -115,7 +125,7 @@ def _check_commits(store: Store) -> tuple[State, Retained, list[Checked]]:
     for sequence in range(1, max(present, default=0) + 1):
         name = commit_name(sequence)
         if sequence not in present:
-            gone = Finding("commit-missing", name, "is gone", copy_back(store, name))
+            gone = Finding("commit-missing", name, "is gone", copy_back(store))
             checked.append(Checked(name, findings=(gone,)))
             previous, whole = None, False
             continue

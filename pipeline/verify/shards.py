@@ -9,10 +9,10 @@ from pipeline.archive.shard import payloads
 from pipeline.codec.weights import Model
 from pipeline.routes.rebuild import check_payload, prove
 from pipeline.storage import Store
-from pipeline.verify.records import check_object, copy_back
+from pipeline.verify.records import check_object, copy_back, mend
 from schemas.commit import ShardRecord
 from schemas.errors import DigestMismatch, FormatError, ModelError, ObjectMissing
-from schemas.manifest import Row, blob_size, parse_manifest, parse_quarantine
+from schemas.manifest import LOST, Row, blob_size, parse_manifest, parse_quarantine
 from schemas.report import Checked, Finding
 
 _READ_SIZE_BYTES = 8 << 20
@@ -67,13 +67,12 @@ def without_model(
     for row in rows:
         if row.model_id is not None and row.model_id not in models:
             detail = f"{row.path}: its model {row.model_id} is missing or damaged"
-            model = f"models/{row.model_id}.safetensors"
-            yield Finding("image-undecodable", blob, detail, copy_back(store, model), (row.path,))
+            yield Finding("image-undecodable", blob, detail, copy_back(store), (row.path,))
 
 
 def _check_manifest(store: Store, shard: ShardRecord) -> tuple[Checked, list[Row] | None]:
     name = shard.manifest.name
-    checked, data = check_object(store, shard.manifest, "manifest")
+    checked, data = check_object(store, shard.manifest, "manifest", mend(store))
     if data is None or checked.findings:
         return checked, None
     try:
@@ -82,7 +81,7 @@ def _check_manifest(store: Store, shard: ShardRecord) -> tuple[Checked, list[Row
     except FormatError as error:
         rows, detail = None, str(error)
     if detail is not None:
-        found = Finding("manifest-damaged", name, detail, copy_back(store, name))
+        found = Finding("manifest-damaged", name, detail, mend(store))
         return Checked(name, findings=(found,)), rows
     return checked, rows
 
@@ -100,7 +99,7 @@ def _contradiction(shard: ShardRecord, rows: list[Row]) -> str | None:
 def _check_quarantine(store: Store, shard: ShardRecord) -> Checked:
     assert shard.quarantine is not None
     name = shard.quarantine.name
-    checked, data = check_object(store, shard.quarantine, "quarantine")
+    checked, data = check_object(store, shard.quarantine, "quarantine", mend(store))
     if data is None or checked.findings:
         return checked
     try:
@@ -109,7 +108,7 @@ def _check_quarantine(store: Store, shard: ShardRecord) -> Checked:
         detail = f"does not hold the {shard.quarantined} rows that the commit says"
     except FormatError as error:
         detail = str(error)
-    found = Finding("quarantine-damaged", name, detail, copy_back(store, name))
+    found = Finding("quarantine-damaged", name, detail, mend(store))
     return Checked(name, findings=(found,))
 
 
@@ -119,7 +118,7 @@ def _check_blob(
     """The blob's digest, and which payloads are intact; in one pass, a few megabytes at a time."""
     name, hasher, sound, damaged = shard.blob.name, hashlib.sha256(), [], []
     paths = tuple(row.path for row in rows or ())
-    next_step = copy_back(store, name)
+    next_step = mend(store)
     try:
         size_bytes = store.size(name)
         end = 0
@@ -147,4 +146,6 @@ def _check_blob(
         detail = "the blob is sound, but rows of its manifest part describe other bytes"
         findings = (Finding("manifest-damaged", shard.manifest.name, detail, next_step, affected),)
     lossy = sum(row.background_error is not None for row in rows or ())
-    return Checked(name, images=len(paths), findings=findings, lossy=lossy), sound
+    lost = sum(row.codec == LOST for row in rows or ())
+    checked = Checked(name, len(paths) - lost, findings=findings, lossy=lossy, lost=lost)
+    return checked, [row for row in sound if row.codec != LOST]

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 import zstandard
 from numpy.typing import NDArray
 
+LOST = b"lost"
 Decode = Callable[[bytes, bytes], NDArray[np.uint8]]  # a .seec file and its model file
 
 
@@ -145,14 +146,20 @@ def rows(
 
 def version_of(row: dict[str, Any], end: int) -> int:
     """The schema version that a row must have."""
-    if row["codec"] == "seec-planes":
-        return 5
+    if row["codec"] in ("seec-planes", "lost"):
+        return {"seec-planes": 5, "lost": 6}[row["codec"]]
     tree = row.get("kind", "file") != "file" or row.get("permissions") is not None
     if tree or row.get("same_file") is not None or row["offset"] != end:
         return 4
     if row["codec"] == "jpegxl-jpeg":
         return 3
     return 1 if row.get("background_error") is None else 2
+
+
+def restore_lost(_: Path, row: dict[str, Any], payload: bytes, __: Decode) -> bytes:
+    assert payload == b""
+    assert row["reason"]
+    return LOST
 
 
 def restore_store(_: Path, row: dict[str, Any], payload: bytes, __: Decode) -> bytes:
@@ -320,6 +327,7 @@ def spliced(rasters: list[NDArray[Any]], depths: list[int], envelope: bytes) -> 
 
 
 RESTORE = {
+    "lost": restore_lost,
     "seec": restore_seec,
     "seec-planes": restore_planes,
     "jpegxl-jpeg": restore_jpeg,

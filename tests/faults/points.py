@@ -19,6 +19,7 @@ from unittest.mock import patch
 
 from jobs import archive as archive_job
 from jobs import gc as gc_job
+from jobs import repair as repair_job
 from jobs import verify as verify_job
 from pipeline.archive.archive import read_recorded
 from pipeline.archive.shard import name_again, write_shard
@@ -26,6 +27,7 @@ from pipeline.codec import load_model
 from pipeline.stages import tasks
 from pipeline.stages.batch import cut_batches
 from pipeline.stages.cluster import placement
+from pipeline.stages.tasks import Finish
 from pipeline.stages.verifying import Scope
 from pipeline.storage import Source, Store, local
 from pipeline.verify.shards import check_images, check_shard, without_model
@@ -128,8 +130,16 @@ class InProcess:
     """What `ArchivingRun` does, without Ray and one shard after the other."""
 
     def __init__(
-        self, store: Store, source: Source, run: RunRecord, plan: Plan, *_: Any, **__: Any
+        self,
+        store: Store,
+        source: Source,
+        run: RunRecord,
+        plan: Plan,
+        *_: Any,
+        finish: Finish = write_shard,
+        **__: Any,
     ) -> None:
+        self._finish = finish
         self._store, self._source, self._run, self._plan = store, source, run, plan
         experts = load_model(read_recorded(store, run.model)).profile.experts
         segmenter: Any = tasks.SegmentActor
@@ -140,7 +150,7 @@ class InProcess:
     def shards(self, indices: list[int]) -> Iterator[tuple[ShardRecord, Timing]]:
         for index in indices:
             name = shard_name(self._run.run_id, index)
-            record = write_shard(self._store, name, *self._made(index))
+            record = self._finish(self._store, name, *self._made(index))
             size_bytes = record.blob.size_bytes
             counts = (record.files, record.quarantined, record.source_size_bytes, size_bytes)
             yield record, Timing(name, *counts, 0.0, 0.0, 0.0, 0.0)
@@ -216,6 +226,16 @@ def verify_in_process(settings: verify_job.Settings) -> verify_job.VerifySummary
         patch.object(verify_job, "cluster", _NoCluster),
     ):
         return verify_job.run(settings)
+
+
+def repair_in_process(settings: repair_job.Settings) -> repair_job.RepairSummary:
+    """`seec repair` without Ray."""
+    with (
+        patch.object(repair_job, "ArchivingRun", InProcess),
+        patch.object(repair_job, "verify_shards", _verify_shards),
+        patch.object(repair_job, "cluster", _NoCluster),
+    ):
+        return repair_job.run(settings)
 
 
 def _verify_shards(

@@ -1,0 +1,88 @@
+"""Other copies of an archive, and other archives of the same files."""
+
+import hashlib
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from pipeline.archive.archive import Archive
+from pipeline.archive.history import History
+from pipeline.archive.shard import payloads
+from pipeline.routes.rebuild import check_payload
+from pipeline.storage import Store
+from schemas.commit import ObjectRecord
+from schemas.errors import FixityError, FormatError, ObjectMissing, StorageError
+from schemas.manifest import LOST, Entry, Row
+
+
+@dataclass(frozen=True)
+class Found:
+    """A row of another archive, and where its payload is."""
+
+    store: Store
+    blob: str
+    row: Row
+
+
+def same_object(copies: Collection[Store], record: ObjectRecord) -> bytes | None:
+    """The bytes that a record describes, from the first copy that has them."""
+    for copy in copies:
+        data = _get(copy, record.name)
+        if data is not None and hashlib.sha256(data).hexdigest() == record.sha256:
+            return data
+    return None
+
+
+def objects_named(copies: Collection[Store], name: str) -> Iterator[bytes]:
+    """What the copies have under a name."""
+    return (data for copy in copies if (data := _get(copy, name)) is not None)
+
+
+def same_files(
+    copies: Collection[Store], digests: Collection[bytes], models: Collection[str]
+) -> dict[bytes, Found]:
+    """Rows of other archives that hold files with these digests, by digest.
+
+    models: ids of those at hand; rows that need another one are passed over. What is damaged in a
+    copy is passed over, too.
+    """
+    found: dict[bytes, Found] = {}
+    for copy in copies:
+        for blob, row in _rows(copy):
+            wanted = row.source_digest in digests and row.source_digest not in found
+            at_hand = row.model_id is None or row.model_id in models
+            if wanted and at_hand and row.codec != LOST and row.background_error is None:
+                found[row.source_digest] = Found(copy, blob, row)
+    return found
+
+
+def fetch(found: Found) -> Entry | None:
+    """The row with its payload; None if that is damaged."""
+    try:
+        for row, payload in payloads(found.store, found.blob, [found.row]):
+            check_payload(row, payload)
+            return Entry(row, payload)
+    except (FixityError, ObjectMissing):
+        return None
+    return None
+
+
+def _rows(copy: Store) -> Iterator[tuple[str, Row]]:
+    try:
+        archive = Archive.open(copy)
+        history = History(archive)
+        history.refresh()
+    except (FixityError, FormatError):
+        return
+    for shard in history.retained.shards():
+        try:
+            rows = archive.rows(shard)
+        except (FixityError, FormatError):
+            continue
+        yield from ((shard.blob.name, row) for row in rows)
+
+
+def _get(copy: Store, name: str) -> bytes | None:
+    try:
+        return copy.get(name)
+    except (ObjectMissing, StorageError):
+        return None

@@ -1,0 +1,136 @@
+"""Put back objects whose very bytes another copy has: what a digest proves may be written again."""
+
+import hashlib
+from collections.abc import Collection, Iterator
+
+from pipeline.archive.archive import Archive
+from pipeline.archive.history import Retained
+from pipeline.archive.state import State
+from pipeline.repair.copies import objects_named, same_object
+from pipeline.storage import Store
+from schemas.archive import ARCHIVE_JSON, FORMAT_MD, ArchiveHeader, commit_name
+from schemas.commit import FIRST, Commit, ObjectRecord
+from schemas.errors import FixityError, FormatError, ObjectMissing
+
+
+def put_back_records(
+    store: Store, copies: Collection[Store], format_md: bytes, models: Collection[bytes]
+) -> Iterator[str]:
+    """Names of the objects that were damaged or gone, and are whole again.
+
+    All but blobs, manifest parts and quarantine parts. format_md: the description that this
+    release has; models: weights that are at hand: both serve where their digests are right.
+    """
+    if _put_back_header(store, copies):
+        yield ARCHIVE_JSON
+    yield from _put_back_commits(store, copies)
+    for record in _records(store):
+        own = [data for data in (format_md, *models) if _sha256(data) == record.sha256]
+        if _is_whole(store, record):
+            continue
+        data = own[0] if own else same_object(copies, record)
+        if data is not None:
+            store.put(record.name, data)
+            yield record.name
+
+
+def put_back(store: Store, copies: Collection[Store], record: ObjectRecord) -> bool:
+    """Whether an object is whole by now; writes it again if a copy has its very bytes."""
+    if _is_whole(store, record):
+        return True
+    data = same_object(copies, record)
+    if data is None:
+        return False
+    store.put(record.name, data)
+    return True
+
+
+def _put_back_header(store: Store, copies: Collection[Store]) -> bool:
+    """`archive.json` has no digest elsewhere: it counts if it comes with commits of ours."""
+    if _header(store.get(ARCHIVE_JSON) if store.exists(ARCHIVE_JSON) else b"") is not None:
+        return False
+    for copy in copies:
+        data = copy.get(ARCHIVE_JSON) if copy.exists(ARCHIVE_JSON) else b""
+        if _header(data) is not None and _share_a_commit(store, copy):
+            store.put(ARCHIVE_JSON, data)
+            return True
+    return False
+
+
+def _share_a_commit(store: Store, copy: Store) -> bool:
+    names = (commit_name(sequence) for sequence in _sequences(store))
+    return any(copy.exists(name) and copy.get(name) == store.get(name) for name in names)
+
+
+def _put_back_commits(store: Store, copies: Collection[Store]) -> Iterator[str]:
+    """Commits are chained: a neighbour that is sound says what the bytes must be."""
+    last = max(_sequences(store), default=0)
+    for sequence in range(FIRST, last + 1):
+        name = commit_name(sequence)
+        if _commit(store, sequence) is not None:
+            continue
+        before = _get(store, commit_name(sequence - 1)) if sequence > FIRST else None
+        after = _commit(store, sequence + 1)
+        for data in objects_named(copies, name):
+            commit = _parse(sequence, data)
+            follows = commit is not None and commit.previous == (_sha256(before) if before else "")
+            if commit is None or (after.previous != _sha256(data) if after else not follows):
+                continue
+            store.put(name, data)
+            yield name
+            break
+
+
+def _records(store: Store) -> list[ObjectRecord]:
+    """What commits and `archive.json` name beside shards; nothing twice."""
+    retained = Retained()
+    for sequence in _sequences(store):
+        commit = _commit(store, sequence)
+        if commit is not None:
+            retained.note(commit)
+    header = _header(_get(store, ARCHIVE_JSON) or b"")
+    found = (
+        {} if header is None else {FORMAT_MD: ObjectRecord(FORMAT_MD, -1, header.format_md_sha256)}
+    )
+    for run in retained.runs.values():
+        found |= {run.plan.name: run.plan, run.model.name: run.model}
+    return [*found.values(), *(removal.paths for removal in retained.removals.values())]
+
+
+def _sequences(store: Store) -> list[int]:
+    return Archive(store, ArchiveHeader("", 1), State()).sequences()
+
+
+def _header(data: bytes) -> ArchiveHeader | None:
+    try:
+        return ArchiveHeader.parse(data)
+    except (FormatError, FixityError):
+        return None
+
+
+def _commit(store: Store, sequence: int) -> Commit | None:
+    data = _get(store, commit_name(sequence))
+    return None if data is None else _parse(sequence, data)
+
+
+def _parse(sequence: int, data: bytes) -> Commit | None:
+    try:
+        return Commit.parse(sequence, data)
+    except (FormatError, FixityError):
+        return None
+
+
+def _is_whole(store: Store, record: ObjectRecord) -> bool:
+    data = _get(store, record.name)
+    return data is not None and _sha256(data) == record.sha256
+
+
+def _get(store: Store, name: str) -> bytes | None:
+    try:
+        return store.get(name)
+    except ObjectMissing:
+        return None
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

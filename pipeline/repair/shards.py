@@ -1,0 +1,167 @@
+"""Make a damaged shard anew: sound payloads as they are, others from elsewhere, the rest lost."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from pipeline.archive.archive import Archive
+from pipeline.archive.shard import payloads, write_shard
+from pipeline.repair.copies import Found, fetch
+from pipeline.routes.rebuild import check_payload
+from pipeline.storage import Store
+from schemas.commit import RunRecord, ShardRecord
+from schemas.errors import DigestMismatch, FixityError, FormatError, ObjectMissing
+from schemas.manifest import (
+    LOST,
+    UNKNOWN_DIGEST,
+    Entry,
+    QuarantineRow,
+    Row,
+    lost_row,
+)
+from schemas.plan import SourceFile
+
+LOST_REASON = "its bytes in the archive were damaged, and found nowhere else"
+QUARANTINE_REASON = "why it failed was recorded in a part that was damaged"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A damaged shard.
+
+    rows: what its manifest part says, or, where that is damaged, what its plan says, as rows that
+    are lost. bad: paths of which the payload is no use. lost_before: those that an earlier repair
+    gave up. failed: files in quarantine, as far as they
+    are known. found: what other archives have of the bad ones, by source digest.
+    """
+
+    record: ShardRecord
+    rows: tuple[Row, ...]
+    bad: frozenset[str]
+    lost_before: frozenset[str]
+    failed: tuple[QuarantineRow, ...]
+    found: dict[bytes, Found] = field(default_factory=dict[bytes, Found])
+
+    def missing(self) -> list[Row]:
+        """The rows that only the source may still have."""
+        return [r for r in self.rows if r.path in self.bad and r.source_digest not in self.found]
+
+
+def examine(archive: Archive, shard: ShardRecord, bad: Collection[str]) -> Case | None:
+    """What is left of a shard; None if nothing tells what it held.
+
+    bad: paths that are known to be no use, beside those that this finds.
+    """
+    planned = _planned(archive, shard)
+    try:
+        rows, known = archive.rows(shard), True
+    except (FixityError, FormatError):
+        if planned is None:
+            return None
+        rows, known = [_unknown(file) for file in planned], False
+    try:
+        failed = archive.quarantine(shard)
+    except (FixityError, FormatError):
+        held = {row.path for row in rows}
+        lacking = (file for file in planned or () if file.path not in held)
+        failed = [_failed(file, shard.run_id) for file in lacking]
+    if not known:
+        failures = {row.path for row in failed}
+        rows = [row for row in rows if row.path not in failures]
+    lost = frozenset(row.path for row in rows if row.codec == LOST)
+    damaged = lost | _damaged(archive, shard, rows) | set(bad)
+    return Case(shard, tuple(rows), damaged, lost if known else frozenset(), tuple(failed))
+
+
+@dataclass(frozen=True)
+class Mender:
+    """Writes shards anew; in the place of `write_shard` where files come from the source."""
+
+    cases: dict[str, Case]
+
+    def __call__(
+        self, store: Store, shard: str, entries: Iterable[Entry], failed: Sequence[QuarantineRow]
+    ) -> ShardRecord:
+        """Write the objects of a shard beside the damaged ones; returns its new record.
+
+        entries: files as they are in the source now; they serve where their digest is the one that
+        was recorded. failed: those of them that could not be read.
+        """
+        case = self.cases[shard]
+        fresh = {entry.row.source_digest: entry for entry in entries}
+        by_path = {entry.row.path: entry for entry in fresh.values()}
+        mended = [
+            self._mend(case, row, fresh, by_path) for row in case.rows if row.path in case.bad
+        ]
+        sound = [row for row in case.rows if row.path not in case.bad]
+        kept = [Entry(*item) for item in payloads(store, case.record.blob.name, sound)]
+        return write_shard(store, shard, [*kept, *mended], case.failed)
+
+    def _mend(
+        self,
+        case: Case,
+        row: Row,
+        fresh: Mapping[bytes, Entry],
+        by_path: Mapping[str, Entry],
+    ) -> Entry:
+        found = case.found.get(row.source_digest)
+        other = fetch(found) if found else fresh.get(row.source_digest)
+        if other is None and row.source_digest == UNKNOWN_DIGEST:
+            other = by_path.get(row.path)  # its size and time are those of the plan
+        if other is None:
+            known = (row.path, row.source_size_bytes, row.source_mtime_ns, row.source_digest)
+            return Entry(lost_row(*known, LOST_REASON), b"")
+        mended = replace(
+            other.row,
+            path=row.path,
+            source_mtime_ns=row.source_mtime_ns,
+            kind=row.kind,
+            permissions=row.permissions,
+            same_file=row.same_file,
+        )
+        return Entry(mended, other.payload)
+
+
+def _planned(archive: Archive, shard: ShardRecord) -> list[SourceFile] | None:
+    run = archive.state.runs.get(shard.run_id)
+    if run is None or run.compaction:
+        return None
+    try:
+        return archive.plan(run).shard(index_of(shard))
+    except (FixityError, FormatError):
+        return None
+
+
+def index_of(shard: ShardRecord) -> int:
+    """The place of a shard in the plan of its run."""
+    return int(shard.shard.rpartition("/")[2])
+
+
+def model_ids(runs: Iterable[RunRecord]) -> set[str]:
+    """Ids of the models of these runs."""
+    return {run.model.name.rpartition("/")[2].partition(".")[0] for run in runs}
+
+
+def _unknown(file: SourceFile) -> Row:
+    return lost_row(file.path, file.size_bytes, file.mtime_ns, UNKNOWN_DIGEST, LOST_REASON)
+
+
+def _failed(file: SourceFile, run_id: str) -> QuarantineRow:
+    known = (file.path, file.size_bytes, file.mtime_ns)
+    return QuarantineRow(*known, FixityError.__name__, QUARANTINE_REASON, run_id)
+
+
+def _damaged(archive: Archive, shard: ShardRecord, rows: Sequence[Row]) -> set[str]:
+    held = [row for row in rows if row.codec != LOST]
+    return {row.path for row in held} - set(_sound(archive, shard, held))
+
+
+def _sound(archive: Archive, shard: ShardRecord, rows: Sequence[Row]) -> Iterator[str]:
+    try:
+        for row, payload in payloads(archive.store, shard.blob.name, rows):
+            try:
+                check_payload(row, payload)
+            except DigestMismatch:
+                continue
+            yield row.path
+    except ObjectMissing:
+        return
