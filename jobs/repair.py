@@ -100,6 +100,8 @@ class RepairSummary:
 
 @dataclass
 class _Outcome:
+    objects: list[str]
+    left: list[Finding]
     shards: list[str] = field(default_factory=list[str])
     files_mended: int = 0
     lost: list[str] = field(default_factory=list[str])
@@ -130,42 +132,58 @@ def run(settings: Settings) -> RepairSummary:
         return RepairSummary(
             store.url, records.state.digest(), tuple(objects), (), 0, (), tuple(left), 0.0
         )
-    archive = Archive.open(store)
-    outcome = _Outcome()
-    with cluster(settings.ray_address, settings.cpus) as placement:
-        bad = _damaged_shards(store, settings, records.shards, placement)
-        cases: list[Case] = []
-        for shard, paths, findings in bad:
-            parts = [(record, put_back(store, copies, record)) for record in shard.objects]
-            if all(whole for _, whole in parts) and findings and not paths:
-                objects += [r.name for r, _ in parts if r.name in {f.object for f in findings}]
-            elif (case := examine(archive, shard, paths)) is not None:
-                cases.append(case)
-            else:
-                left += findings
-        cases = _with_found(archive, cases, copies)
-        for record, case in _mend(archive, cases, settings, placement):
-            if record != case.record:
-                _commit(archive, record)
-                _note(outcome, archive, record, case)
-    return RepairSummary(
-        archive=store.url,
-        digest=archive.digest(),
-        objects=tuple(objects),
-        shards=tuple(outcome.shards),
-        files_mended=outcome.files_mended,
-        lost=tuple(sorted(outcome.lost)),
-        left=tuple(left),
-        seconds=round(time.monotonic() - start, 3),
-    )
+    outcome = _Outcome(objects, left)
+    with (
+        Archive.writing(store, _format_md()) as archive,
+        cluster(settings.ray_address, settings.cpus) as placement,
+    ):
+        _repair_shards(archive, records.shards, copies, settings, placement, outcome)
+        return RepairSummary(
+            archive=store.url,
+            digest=archive.digest(),
+            objects=tuple(outcome.objects),
+            shards=tuple(outcome.shards),
+            files_mended=outcome.files_mended,
+            lost=tuple(sorted(outcome.lost)),
+            left=tuple(outcome.left),
+            seconds=round(time.monotonic() - start, 3),
+        )
+
+
+def _repair_shards(
+    archive: Archive,
+    shards: list[ShardRecord],
+    copies: list[Store],
+    settings: Settings,
+    placement: Placement,
+    outcome: _Outcome,
+) -> None:
+    cases: list[Case] = []
+    for shard, paths, findings in _damaged_shards(archive.store, settings, shards, placement):
+        parts = [(record, put_back(archive.store, copies, record)) for record in shard.objects]
+        if all(whole for _, whole in parts) and findings and not paths:
+            found = {finding.object for finding in findings}
+            outcome.objects += [record.name for record, _ in parts if record.name in found]
+        elif (case := examine(archive, shard, paths)) is not None:
+            cases.append(case)
+        else:
+            outcome.left += findings
+    cases = _with_found(archive, cases, copies)
+    for record, case in _mend(archive, cases, settings, placement):
+        if record != case.record:
+            _commit(archive, record)
+            _note(outcome, archive, record, case)
+
+
+def _format_md() -> bytes:
+    return (resources.files("schemas") / FORMAT_MD).read_bytes()
 
 
 def _put_back_records(store: Store, copies: list[Store]) -> Iterator[str]:
-    format_md = (resources.files("schemas") / FORMAT_MD).read_bytes()
     ids = (name.rpartition("/")[2][:16] for name in _models(store))
     packaged = (find_packaged(bytes.fromhex(short_id)) for short_id in ids)
     weights = [model.payload for model in packaged if model is not None]
-    yield from put_back_records(store, copies, format_md, weights)
+    yield from put_back_records(store, copies, _format_md(), weights)
 
 
 def _models(store: Store) -> Collection[str]:
