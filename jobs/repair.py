@@ -275,7 +275,7 @@ def _files(source: Source | None, cases: list[Case]) -> dict[int, list[SourceFil
     files: dict[int, list[SourceFile]] = {}
     for case in cases:
         there = [
-            file
+            replace(file, same_file=None)
             for row in case.missing()
             if (file := listing.get(row.path)) is not None
             and file.size_bytes == row.source_size_bytes
