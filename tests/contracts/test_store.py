@@ -21,6 +21,7 @@ from schemas.errors import (
     ObjectExists,
     ObjectMissing,
     StorageError,
+    StoreUnavailable,
     TransientStorageError,
 )
 
@@ -332,3 +333,25 @@ def test_errors_say_what_and_where():
     assert str(error) == "read /a/b: Permission denied"
     assert not isinstance(error, TransientStorageError)
     assert isinstance(classify("read", OSError(errno.EBUSY, "slow down")), TransientStorageError)
+
+
+def test_a_bucket_that_is_not_there_is_named_as_such(s3_url: str):
+    store = Store(f"s3://none-{uuid.uuid4()}/place", QUICK)
+    for action in (lambda: store.get("a"), lambda: list(store.names())):
+        with pytest.raises(StoreUnavailable, match="create the bucket, or correct the URL"):
+            action()
+
+
+def test_a_key_that_is_wrong_is_named_and_not_tried_again(
+    s3_url: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+    fsspec.get_filesystem_class("s3").clear_instance_cache()
+    try:
+        store = Store(f"{s3_url}/{uuid.uuid4()}", Retry(attempts=3, first_pause_s=600))
+        with pytest.raises(StoreUnavailable, match="check the credentials"):
+            list(store.names())
+        with pytest.raises(StorageError, match="check the credentials"):
+            store.get("a")
+    finally:
+        fsspec.get_filesystem_class("s3").clear_instance_cache()
