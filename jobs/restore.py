@@ -167,8 +167,8 @@ def main(**options: Any) -> RestoreSummary:
 
     Images come back with the same pixels and metadata, all else byte for byte; each is checked
     against its digest before it is written. In a directory, links and directories come back, too,
-    and permissions and times of all; an object store has no place for them. Nothing is written
-    outside of TARGET, or through a link in it.
+    and permissions and times of all, also of directories that are there already; an object store
+    has no place for them. Nothing is written outside of TARGET, or through a link in it.
     """
     return run(Settings(**options))
 

@@ -91,7 +91,7 @@ class Source:
 
     def _list_local(self) -> list[SourceFile]:
         found = [
-            (_source_file(item), item.status)
+            (_source_file(item), _shared_inode(item.status))
             for item in tree_reader.walk(os.fsencode(self.store.root))
         ]
         found.sort(key=lambda pair: pair[0].path)
@@ -119,18 +119,22 @@ def _source_file(found: tree_reader.Found) -> SourceFile:
     return SourceFile(path, status.st_size, status.st_mtime_ns, None, FILE, permissions)
 
 
+def _shared_inode(status: os.stat_result | None) -> tuple[int, ...] | None:
+    """What tells whether two paths are one file; None where there is no other path."""
+    if status is None or not stat.S_ISREG(status.st_mode) or status.st_nlink == 1:
+        return None
+    # Size and time, too: some network file systems number files carelessly.
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
 def _mark_same_files(
-    found: Iterable[tuple[SourceFile, os.stat_result | None]],
+    found: Iterable[tuple[SourceFile, tuple[int, ...] | None]],
 ) -> list[SourceFile]:
     """The files, in their order; of those with several names all but the first say which it is."""
     first: dict[tuple[int, ...], str] = {}
     files: list[SourceFile] = []
-    for file, status in found:
-        name = file.path
-        if status is not None and stat.S_ISREG(status.st_mode) and status.st_nlink > 1:
-            # Size and time, too: some network file systems number files carelessly.
-            key = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
-            name = first.setdefault(key, name)
+    for file, inode in found:
+        name = file.path if inode is None else first.setdefault(inode, file.path)
         files.append(file if name == file.path else replace(file, same_file=name))
     return files
 
