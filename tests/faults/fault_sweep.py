@@ -164,9 +164,14 @@ class _Ray:
 
     @staticmethod
     def get(ref: _Done) -> Any:
-        if isinstance(ref.result, Exception):
-            raise ref.result
-        return ref.result
+        if not isinstance(ref.result, Exception):
+            return ref.result
+        # Frames must not hold the error, which holds them and what they are in the middle of.
+        error, ref.result = ref.result, None
+        try:
+            raise error
+        finally:
+            del error
 
 
 def jobs(expected: Expected, folder: Path) -> list[Job]:
