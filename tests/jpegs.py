@@ -1,5 +1,6 @@
 """JPEG files of many kinds, as Pillow writes them and as hands alter them."""
 
+import struct
 from typing import Any
 
 import numpy as np
@@ -27,10 +28,11 @@ def jpeg(pixels: Any = _PICTURE, quality: int = 95, **options: Any) -> bytes:
 
 
 def icc_profile() -> bytes:
-    """A profile that a parser of profiles takes."""
+    """A profile that a parser of profiles takes, made at a date that does not change."""
     from PIL import ImageCms
 
-    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    return profile[:24] + struct.pack(">6H", 2020, 1, 1, 0, 0, 0) + profile[36:]
 
 
 def held() -> dict[str, bytes]:

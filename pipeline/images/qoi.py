@@ -1,4 +1,4 @@
-"""QOI files, byte for byte where they are as the format's reference writes them.
+"""QOI files as the format's reference writes them.
 
 Envelope: the byte of the header that names the colour space.
 """

@@ -23,6 +23,7 @@ from schemas.errors import UnreadableImage
 from schemas.planes import MAX_RASTERS, Shape
 from tests.pictures import gray, textured
 from tests.sources import image_bytes, jpeg_files, plane_files, stored_files
+from tests.torture.drawn import interlaced
 
 PLANES, STORED = plane_files(), jpeg_files() | stored_files()
 REWRITTEN = ("lzw.tiff", "deflate.tiff", "packbits.tiff")
@@ -151,12 +152,18 @@ def png_file(width: int, height: int, color: int, filtered: bytes) -> bytes:
     return SIGNATURE + chunk(b"IHDR", header) + image_data + chunk(b"IEND", b"")
 
 
+def test_what_stands_behind_a_qoi_picture_is_not_lost():
+    data = PLANES["rgb.qoi"]
+    for other in (data + PLANES["alpha.qoi"], data[:-8] + b"\xfe\1\2\3" + data[-8:]):
+        with pytest.raises(UnreadableImage, match="reference"):
+            read_composite(other)
+
+
 def test_interlaced_files_are_read():
     pixels: NDArray[np.uint8] = np.dstack([textured(21, 34), gray(21, 34)])
-    plain = image_bytes(pixels, "PNG")
-    interlaced = interlace(pixels)
-    assert np.array_equal(np.asarray(Image.open(io.BytesIO(interlaced))), pixels)
-    one, other = read_composite(plain), read_composite(interlaced)
+    plain, data = image_bytes(pixels, "PNG"), interlaced(pixels)
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(data))), pixels)
+    one, other = read_composite(plain), read_composite(data)
     assert raster_digest(one.rasters) == raster_digest(other.rasters)
 
 
@@ -178,20 +185,6 @@ def test_image_data_that_readers_show_though_it_is_wrong_is_refused():
             for read in (read_composite, read_picture):
                 with pytest.raises(UnreadableImage):
                     read(SIGNATURE + file)
-
-
-def interlace(pixels: NDArray[np.uint8]) -> bytes:
-    """An Adam7 file of RGBA pixels."""
-    passes = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2))
-    data = b""
-    for top, left, down, right in (*passes, (1, 0, 2, 1)):
-        part = pixels[top::down, left::right]
-        if part.size:
-            data += b"".join(b"\0" + row.tobytes() for row in part)
-    height, width = pixels.shape[:2]
-    header = struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 1)
-    image_data = chunk(b"IDAT", zlib.compress(data))
-    return SIGNATURE + chunk(b"IHDR", header) + image_data + chunk(b"IEND", b"")
 
 
 def test_tiles_and_planar_samples_of_tiff_come_back_byte_for_byte():
