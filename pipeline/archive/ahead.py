@@ -16,15 +16,15 @@ def each_ahead(function: Callable[[_Item], _Result], items: Iterable[_Item]) -> 
 
     A few dozen items are in work at a time, so memory is bounded; the function runs in threads.
     """
-    with ThreadPoolExecutor(_THREADS) as pool:
-        waiting: deque[Future[_Result]] = deque()
-        try:
-            for item in items:
-                waiting.append(pool.submit(function, item))
-                if len(waiting) > _AHEAD:
-                    yield waiting.popleft().result()
-            while waiting:
+    pool = ThreadPoolExecutor(_THREADS)
+    waiting: deque[Future[_Result]] = deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > _AHEAD:
                 yield waiting.popleft().result()
-        finally:
-            for left in waiting:
-                left.cancel()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        # Not waited for: the thread that collects an abandoned generator may be one of these.
+        pool.shutdown(wait=False, cancel_futures=True)

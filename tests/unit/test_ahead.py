@@ -1,5 +1,6 @@
 """What is done ahead comes in order, errors in their turn, and no more of it than is said."""
 
+import threading
 import time
 
 import pytest
@@ -41,3 +42,19 @@ def test_an_error_is_raised_in_its_turn_and_ends_the_rest():
     with pytest.raises(ValueError, match="three"):
         next(results)
     assert list(results) == []
+
+
+def test_who_stops_early_waits_for_nothing():
+    started, go_on = threading.Event(), threading.Event()
+
+    def slow(number: int) -> int:
+        if number:
+            started.set()
+            go_on.wait(60)
+        return number
+
+    results = each_ahead(slow, range(1000))
+    assert next(results) == 0
+    assert started.wait(60)
+    results.close()
+    go_on.set()
