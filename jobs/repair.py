@@ -26,7 +26,7 @@ from schemas.archive import FORMAT_MD
 from schemas.commit import RunRecord, ShardRecord
 from schemas.errors import FixityError, FormatError, StorageError
 from schemas.manifest import LOST
-from schemas.plan import PlanSettings, SourceFile
+from schemas.plan import KEEP_FILE, PlanSettings, SourceFile
 from schemas.report import Checked, Finding, parse_findings
 
 _SHOWN = 20
@@ -299,7 +299,7 @@ def _plan_settings(archive: Archive, run: RunRecord) -> PlanSettings:
     except (FixityError, FormatError):
         pass
     (model_id,) = model_ids([run])
-    return PlanSettings(model_id)
+    return PlanSettings(model_id, keep=KEEP_FILE)  # of both ways the one that loses nothing
 
 
 def _commit(archive: Archive, record: ShardRecord) -> None:
