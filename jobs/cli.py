@@ -14,6 +14,7 @@ _COMMANDS = {
     "restore": "Write an archive's files back.",
     "ls": "List an archive's files.",
     "gc": "Remove what interrupted runs left in an archive.",
+    "compact": "Copy small shards of an archive into large ones.",
     "info": "Describe a .seec file or an archive.",
     "encode": "Encode one image as a .seec file.",
     "decode": "Decode a .seec file to an image.",

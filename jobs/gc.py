@@ -2,26 +2,35 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from importlib import resources
 from typing import Any
 
 import click
 
 from jobs.interface import ExitCode, command, progress
 from jobs.options import SECONDS, Duration
+from pipeline.archive import Archive
 from pipeline.archive.gc import Leftover, remove, survey
 from pipeline.storage import Store
+from schemas.archive import FORMAT_MD
+from schemas.commit import FIRST
 
 DAY_S = float(SECONDS["d"])
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Which archive, and what may go. older_than_s: younger objects stay; reports: go as well."""
+    """Which archive, and what may go.
+
+    older_than_s: younger objects stay; reports: go as well. keep_commits: give up the states of all
+    commits but so many; None keeps all.
+    """
 
     archive: str
     delete: bool = False
     older_than_s: float = DAY_S
     reports: bool = False
+    keep_commits: int | None = None
 
 
 @dataclass(frozen=True)
@@ -84,7 +93,8 @@ def run(settings: Settings) -> GcSummary:
     or missing; StorageError if the store does not let an object go.
     """
     store = Store(settings.archive)
-    found = survey(store, settings.older_than_s, settings.reports)
+    oldest = _give_up(store, settings)
+    found = survey(store, settings.older_than_s, settings.reports, oldest)
     garbage = found.garbage
     if settings.delete and garbage:
         with progress("gc", len(garbage), "objects") as shown:
@@ -98,6 +108,18 @@ def run(settings: Settings) -> GcSummary:
         unfinished_run=found.unfinished_run,
         strangers=tuple(found.strangers),
     )
+
+
+def _give_up(store: Store, settings: Settings) -> int:
+    """The oldest commit whose state is to be kept; commits that if objects are to go."""
+    if settings.keep_commits is None:
+        return FIRST
+    oldest = max(FIRST, Archive.open(store).state.sequence - settings.keep_commits + 1)
+    if settings.delete:
+        format_md = (resources.files("schemas") / FORMAT_MD).read_bytes()
+        with Archive.writing(store, format_md) as archive:
+            archive.commit(oldest=oldest)
+    return oldest
 
 
 def _size_bytes(items: tuple[Leftover, ...]) -> int:
@@ -128,6 +150,7 @@ def _age(age_s: float | None) -> str:
     examples=[
         "seec gc photos.seec-archive",
         "seec gc photos.seec-archive --delete",
+        "seec gc photos.seec-archive --keep-commits 100 --delete",
         "seec gc s3://bucket/archive --older-than 7d --delete",
     ],
 )
@@ -139,6 +162,12 @@ def _age(age_s: float | None) -> str:
     type=Duration(),
     default="24h",
     help="What is younger stays: a number and s, m, h or d. 0 only while nothing is writing.",
+)
+@click.option(
+    "--keep-commits",
+    type=click.IntRange(min=1),
+    help="Give up what was there after all but so many commits: --at does not show it any more. "
+    "[default: keep all]",
 )
 @click.option("--reports", is_flag=True, help="Remove old reports, too.")
 def main(**options: Any) -> GcSummary:

@@ -43,6 +43,7 @@ from schemas.archive import (
     has_suffix,
     parse_name,
 )
+from schemas.commit import FIRST
 from schemas.errors import BlobMissing, ObjectMissing
 
 PARTIAL, REPORT = "partial", "report"
@@ -73,8 +74,10 @@ class Survey:
     unfinished_run: str | None = None
 
 
-def survey(store: Store, older_than_s: float, reports: bool = False) -> Survey:
-    """What no commit names. Changes nothing.
+def survey(store: Store, older_than_s: float, reports: bool = False, oldest: int = FIRST) -> Survey:
+    """What no state that is kept needs. Changes nothing.
+
+    oldest: as if states of commits before this one were given up.
 
     older_than_s: younger objects are none of the garbage; 0 means whatever their age. reports:
     old reports are garbage, too. NotAnArchive if there is none; FormatError or FixityError if
@@ -84,6 +87,7 @@ def survey(store: Store, older_than_s: float, reports: bool = False) -> Survey:
     listing = store.listed()
     history = History(archive)
     history.refresh()
+    history.retained.oldest = max(history.retained.oldest, oldest)
     named = history.retained.names()
     unfinished = history.state.open_run
     found = Survey(unfinished_run=unfinished.run_id if unfinished else None)

@@ -1,0 +1,112 @@
+"""Copy small shards of an archive into large ones: `python -m jobs.compact ARCHIVE`."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+import click
+
+from jobs.interface import ExitCode, command, figures, progress
+from pipeline.archive import Archive
+from pipeline.archive.compaction import compact, open_compaction, small_shards
+from pipeline.storage import Store
+from schemas.archive import FORMAT_MD
+from schemas.plan import PlanSettings
+
+_DEFAULTS = PlanSettings(model_id="")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Which archive, and how large shards may become; bytes are those of their blobs."""
+
+    archive: str
+    shard_files: int = _DEFAULTS.shard_files
+    shard_size_bytes: int = _DEFAULTS.shard_size_bytes
+
+
+@dataclass(frozen=True)
+class CompactSummary:
+    """How many shards were replaced by how many, and what those hold."""
+
+    archive: str
+    digest: str
+    replaced: int
+    shards: int
+    files: int
+    blob_size_bytes: int
+    seconds: float
+    exit_code: ExitCode = ExitCode.OK
+
+    def as_dict(self) -> dict[str, Any]:
+        """All figures by name."""
+        return figures(self)
+
+    def lines(self) -> Iterator[str]:
+        """For people."""
+        if self.shards:
+            yield (
+                f"{self.replaced} shards replaced by {self.shards}: {self.files} files, "
+                f"{self.blob_size_bytes:,} bytes, in {self.seconds:.0f} s"
+            )
+            yield "earlier commits need the old ones: seec gc --keep-commits 1 lets them go"
+        else:
+            yield "nothing to compact"
+        yield f"archive digest {self.digest}"
+
+
+def run(settings: Settings) -> CompactSummary:
+    """Finish an interrupted compaction, then compact what is small.
+
+    Raises NotAnArchive, ArchiveLocked, StorageError, and FormatError or FixityError if a shard is
+    damaged.
+    """
+    start = time.monotonic()
+    store = Store(settings.archive)
+    Archive.open(store)
+    replaced = shards = files = size_bytes = 0
+    with Archive.writing(store, (resources.files("schemas") / FORMAT_MD).read_bytes()) as archive:
+        while True:
+            work = archive.state.open_run
+            if work is None or not work.compaction:
+                groups = small_shards(archive, settings.shard_files, settings.shard_size_bytes)
+                if not groups:
+                    break
+                work = open_compaction(archive, groups)
+            with progress("compact", work.shards, "shards") as shown:
+                for record, old in compact(archive, work):
+                    replaced, shards, files = replaced + old, shards + 1, files + record.files
+                    size_bytes += record.blob.size_bytes
+                    shown.advance()
+        digest = archive.digest()
+    seconds = round(time.monotonic() - start, 3)
+    return CompactSummary(store.url, digest, replaced, shards, files, size_bytes, seconds)
+
+
+@command("compact", examples=["seec compact photos.seec-archive"])
+@click.argument("archive")
+@click.option(
+    "--shard-files",
+    type=click.IntRange(min=2),
+    default=_DEFAULTS.shard_files,
+    help="Files in a shard, at most. A shard with half of that stays as it is.",
+)
+@click.option(
+    "--shard-size-bytes",
+    type=click.IntRange(min=1),
+    default=_DEFAULTS.shard_size_bytes,
+    help="Bytes of a blob, at most. A shard with half of that stays as it is.",
+)
+def main(**options: Any) -> CompactSummary:
+    """Copy the small shards of many runs of ARCHIVE into large ones.
+
+    Nothing is encoded again. Safe beside readers; a writer and a compaction stop one another with
+    exit code 11, and what was done by then counts. Run it again after an interruption.
+    """
+    return run(Settings(**options))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+"""Copy the rows of small shards into large ones: payloads as they are, nothing is encoded again.
+
+A compaction is a run like others: it is opened with a plan, its shards are committed one by one,
+and a rerun finishes it. Its plan names, for each new shard, the shards that it replaces. A commit
+adds a new shard and drops those, so that at each moment every row counts exactly once.
+
+Only rows that count are copied: the run is the last one, and a row in it would hide later rows of
+the same path. What was replaced or removed stays in the old shards, which the states of earlier
+commits need; `gc` removes those once no state that is kept does.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import groupby
+
+from pipeline.archive.archive import Archive
+from pipeline.archive.catalogue import current_quarantine, current_rows
+from pipeline.archive.runs import missing_shards, put, put_back
+from pipeline.archive.shard import payloads, write_shard
+from schemas import tables
+from schemas.archive import plan_name, shard_name
+from schemas.commit import RunRecord, ShardRecord
+from schemas.errors import ArchiveLocked, DigestMismatch
+from schemas.manifest import Entry, QuarantineRow, Row
+from schemas.plan import run_id
+from schemas.tables import Column
+
+_PLAN_COLUMNS = (Column("shard", "string"),)
+
+
+def small_shards(
+    archive: Archive, shard_files: int, shard_size_bytes: int
+) -> list[list[ShardRecord]]:
+    """Shards that can be one, in groups of two or more; each group within the bounds.
+
+    shard_files: files and failures of a shard; shard_size_bytes: of its blob. A shard with half of
+    either is large enough. Shards of a group come from one source, that groups come from, too: the
+    one that the first small shards have.
+    """
+    sources = {run_id: run.source for run_id, run in archive.state.runs.items()}
+    small = [
+        shard
+        for _, shards in archive.state.by_run()
+        for shard in shards
+        if 2 * _files(shard) <= shard_files and 2 * shard.blob.size_bytes <= shard_size_bytes
+    ]
+    by_source = groupby(
+        sorted(small, key=lambda s: sources[s.run_id]), key=lambda s: sources[s.run_id]
+    )
+    for _, shards in by_source:
+        groups = list(_cut(shards, shard_files, shard_size_bytes))
+        if groups:
+            return groups
+    return []
+
+
+def _cut(
+    shards: Iterable[ShardRecord], shard_files: int, shard_size_bytes: int
+) -> Iterator[list[ShardRecord]]:
+    group: list[ShardRecord] = []
+    for shard in shards:
+        files = sum(map(_files, group)) + _files(shard)
+        size_bytes = sum(one.blob.size_bytes for one in group) + shard.blob.size_bytes
+        if group and (files > shard_files or size_bytes > shard_size_bytes):
+            if len(group) > 1:
+                yield group
+            group = []
+        group.append(shard)
+    if len(group) > 1:
+        yield group
+
+
+def _files(shard: ShardRecord) -> int:
+    return shard.files + shard.quarantined
+
+
+def open_compaction(archive: Archive, groups: list[list[ShardRecord]]) -> RunRecord:
+    """Commit the plan of a compaction. ArchiveLocked if a run is not finished."""
+    state, last = archive.state, archive.state.last_run
+    if last is None or state.open_run is not None:
+        raise ArchiveLocked(
+            f"{archive.store.url}: run {last.run_id if last else '?'} is not finished; run seec "
+            "archive again first, or wait for it"
+        )
+    plan = tables.serialise_groups(
+        _PLAN_COLUMNS, ([{"shard": shard.shard} for shard in group] for group in groups)
+    )
+    identity = run_id(len(state.runs) + 1, plan)
+    name = plan_name(identity)
+    run = RunRecord(
+        run_id=identity,
+        plan=put(archive, name, plan),
+        source=state.runs[groups[0][0].run_id].source,
+        shards=len(groups),
+        files=sum(shard.files for group in groups for shard in group),
+        model=last.model,
+        compaction=True,
+    )
+    archive.commit(runs=(run,))
+    put_back(archive, {name: plan})
+    return run
+
+
+def compact(archive: Archive, run: RunRecord) -> Iterator[tuple[ShardRecord, int]]:
+    """Carry out what is left of a compaction: each new shard, and how many it replaced.
+
+    DigestMismatch, BlobMissing or SectionCorrupt, with nothing of that shard done, if an old one is
+    damaged. Memory grows with one shard, and with the paths of the archive.
+    """
+    missing = missing_shards(archive, run)
+    plan = tables.Groups(run.plan.name, archive.read(run.plan), _PLAN_COLUMNS)
+    groups = {index: [row["shard"] for row in plan.read(index)] for index in missing}
+    wanted = {name for names in groups.values() for name in names}
+    rows = {s.shard: part for s, part in current_rows(archive) if s.shard in wanted}
+    failed = {s.shard: part for s, part in current_quarantine(archive) if s.shard in wanted}
+    for index, names in groups.items():
+        old = [archive.state.shards[name] for name in names]
+        record = _copy(archive, shard_name(run.run_id, index), old, rows, failed)
+        archive.commit(shards=(record,), dropped=tuple(names))
+        yield record, len(names)
+
+
+def _copy(
+    archive: Archive,
+    name: str,
+    old: list[ShardRecord],
+    rows: dict[str, list[Row]],
+    failed: dict[str, list[QuarantineRow]],
+) -> ShardRecord:
+    entries: list[Entry] = []
+    for shard in old:
+        kept = _alone(rows[shard.shard])
+        for row, payload in payloads(archive.store, shard.blob.name, kept):
+            if hashlib.sha256(payload).digest() != row.blob_digest:
+                raise DigestMismatch(f"{shard.blob.name}: is damaged; run seec repair first")
+            entries.append(Entry(row, payload))
+    run = name.rpartition("/")[0]
+    failures = [replace(row, run_id=run) for shard in old for row in failed.get(shard.shard, [])]
+    return write_shard(archive.store, name, entries, failures)
+
+
+def _alone(rows: Sequence[Row]) -> list[Row]:
+    """Rows of one shard; a further name of a file that is not among them is a file of its own."""
+    paths = {row.path for row in rows}
+    return [row if row.same_file in paths else replace(row, same_file=None) for row in rows]

@@ -1,0 +1,139 @@
+"""Small shards become large ones: every file stays, at every commit, and a kill changes nothing."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from jobs import compact, gc
+from pipeline.archive import compaction
+from pipeline.archive.gc import Survey, survey
+from pipeline.storage import Store
+from schemas.errors import ArchiveLocked, DigestMismatch, UnknownCommit
+from tests.archives.life import archive, findings, opened, put_files, texts
+from tests.archives.plain_reader import State, digest, restored
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four runs: files added, changed and removed, and a link that leads to nothing."""
+    folder = tmp_path_factory.mktemp("compact")
+    source, root = folder / "source", folder / "archive"
+    put_files(source, a="one", b="two", c="three")
+    (source / "broken.txt").symlink_to(folder / "nothing")
+    archive(source, root)
+    put_files(source, b="two, later", d="four")
+    archive(source, root)
+    (source / "a.txt").unlink()
+    put_files(source, e="five")
+    archive(source, root, prune_missing=True)
+    put_files(source, f="six")
+    archive(source, root)
+    return folder
+
+
+@pytest.fixture
+def root(made: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made / "archive", tmp_path / "archive"))
+
+
+NOW = {"b": "two, later", "c": "three", "d": "four", "e": "five", "f": "six"}
+
+
+def files(root: Path, at: int | None = None) -> dict[str, str]:
+    return {name: text for name, text in texts(root, at).items() if name != "broken"}
+
+
+def small(root: Path) -> compact.CompactSummary:
+    return compact.run(compact.Settings(str(root)))
+
+
+def no_images(*_: bytes) -> bytes:
+    raise AssertionError
+
+
+def test_every_file_stays_at_every_commit(root: Path):
+    last = opened(root).state.sequence
+    before = [files(root, at) for at in range(1, last + 1)]
+    summary = small(root)
+    assert (summary.shards, len(opened(root).state.shards)) == (1, 1)
+    assert [files(root, at) for at in range(1, last + 1)] == before
+    assert files(root) == before[-1] == NOW
+    assert findings(root) == []
+    assert digest(root) == opened(root).digest()
+    plain = {name.decode()[:1]: data.decode() for name, data in restored(root, no_images)}  # pyright: ignore[reportArgumentType]
+    assert plain == NOW
+    assert State(root, 2).shards.keys() == opened(root, 2).state.shards.keys()
+    assert survey(Store(str(root)), 0) == Survey()
+
+
+def test_done_again_there_is_nothing_to_do(root: Path):
+    small(root)
+    last = opened(root).state.sequence
+    assert small(root).shards == 0
+    assert opened(root).state.sequence == last
+
+
+def test_a_run_after_it_adds_to_it(root: Path, made: Path, tmp_path: Path):
+    small(root)
+    source = Path(shutil.copytree(made / "source", tmp_path / "source", symlinks=True))
+    put_files(source, g="seven", b="two, last")
+    archive(source, root)
+    changed = NOW | {"g": "seven", "b": "two, last"}
+    assert {name: text for name, text in files(root).items() if name in changed} == changed
+    assert findings(root) == []
+
+
+def test_interrupted_it_goes_on_to_the_same_archive(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    other = Path(shutil.copytree(root, tmp_path / "undisturbed"))
+    settings = compact.Settings(str(other), shard_files=4)
+    compact.run(settings)
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(compaction, "write_shard", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            compact.run(compact.Settings(str(root), shard_files=4))
+    assert files(root) == NOW
+    gc.run(gc.Settings(str(root), delete=True, older_than_s=0))
+    compact.run(compact.Settings(str(root), shard_files=4))
+    assert opened(root).digest() == opened(other).digest()
+    assert files(root) == NOW
+
+
+def test_an_unfinished_run_is_not_disturbed(root: Path, made: Path, tmp_path: Path):
+    old = opened(root)
+    state = old.state
+    shards = {name: s for name, s in state.shards.items() if s.run_id != state.last_run.run_id}  # pyright: ignore[reportOptionalMemberAccess]
+    object.__setattr__(state, "shards", shards)
+    with pytest.raises(ArchiveLocked):
+        compaction.open_compaction(old, [list(shards.values())])
+
+
+def test_damage_is_not_copied(root: Path):
+    *_, shard = opened(root).state.in_order()
+    blob = root / shard.blob.name
+    blob.write_bytes(b"x" * len(blob.read_bytes()))
+    before = opened(root).state.shards
+    with pytest.raises(DigestMismatch, match="seec repair"):
+        small(root)
+    assert opened(root).state.shards == before
+
+
+def test_gc_takes_old_shards_once_their_states_are_given_up(root: Path):
+    old = {record.name for s in opened(root).state.in_order() for record in s.objects}
+    small(root)
+    keep = gc.Settings(str(root), older_than_s=0, keep_commits=1)
+    assert old <= {item.name for item in gc.run(keep).garbage}
+    assert opened(root).state.oldest == 1
+    gc.run(gc.Settings(str(root), delete=True, older_than_s=0, keep_commits=1))
+    assert not any((root / name).exists() for name in old)
+    assert files(root) == NOW
+    assert findings(root) == []
+    with pytest.raises(UnknownCommit):
+        opened(root).at(2)
+    assert survey(Store(str(root)), 0) == Survey()
