@@ -1,7 +1,7 @@
 """Do a little ahead of time, side by side, what comes one after the other."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -11,7 +11,9 @@ _THREADS = 16  # that mostly wait for a store
 _AHEAD = 32
 
 
-def each_ahead(function: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iterator[_Result]:
+def each_ahead(
+    function: Callable[[_Item], _Result], items: Iterable[_Item]
+) -> Generator[_Result, None, None]:
     """function(item) of each item, in order; what it raises is raised in its turn.
 
     A few dozen items are in work at a time, so memory is bounded; the function runs in threads.

@@ -169,7 +169,6 @@ FAST = Profile(
     experts=1,
     mixtures=3,
     predictors=(_NEAR,),
-    tuning=Tuning(),
 )
 LITE = Profile(expert_hidden=32, mixtures=4, predictors=(_NEAR, _FAR), tuning=Tuning())
 MAX = Profile(
