@@ -34,6 +34,7 @@ from schemas.container import MAX_PIXELS
 from schemas.errors import StorageError
 from schemas.plan import KEEP_FILE, PlanSettings, SourceFile
 from schemas.report import Timing, serialise_timings
+from schemas.tables import MAX_GROUP_ROWS
 
 PIXELS = "pixels"
 _DEFAULTS = PlanSettings(model_id="")
@@ -326,7 +327,7 @@ def _carry_out(
 )
 @click.option(
     "--shard-files",
-    type=click.IntRange(min=1),
+    type=click.IntRange(min=1, max=MAX_GROUP_ROWS),
     default=_DEFAULTS.shard_files,
     help="Files in a shard, at most.",
 )

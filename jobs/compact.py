@@ -14,6 +14,7 @@ from pipeline.archive.compaction import compact, open_compaction, small_shards
 from pipeline.storage import Store
 from schemas.archive import FORMAT_MD
 from schemas.plan import PlanSettings
+from schemas.tables import MAX_GROUP_ROWS
 
 _DEFAULTS = PlanSettings(model_id="")
 
@@ -89,7 +90,7 @@ def run(settings: Settings) -> CompactSummary:
 @click.argument("archive")
 @click.option(
     "--shard-files",
-    type=click.IntRange(min=2),
+    type=click.IntRange(min=2, max=MAX_GROUP_ROWS),
     default=_DEFAULTS.shard_files,
     help="Files in a shard, at most. A shard with half of that stays as it is.",
 )

@@ -7,7 +7,16 @@ counts, so that opening an archive reads one checkpoint and the deltas after it.
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from schemas.archive import commit_name
+from schemas.archive import (
+    BLOB,
+    MANIFEST,
+    MODEL,
+    PLAN,
+    QUARANTINE,
+    REMOVED,
+    commit_name,
+    parse_name,
+)
 from schemas.errors import SectionCorrupt
 from schemas.sealed import member, members, objects, seal, strings, unseal
 
@@ -28,10 +37,19 @@ class ObjectRecord:
     sha256: str
 
     @classmethod
-    def parse(cls, where: str, body: dict[str, Any]) -> "ObjectRecord":
-        """From parsed JSON; where: the commit's name, for messages. SectionCorrupt if malformed."""
+    def parse(
+        cls, where: str, body: dict[str, Any], kind: str, run_id: str | None = None
+    ) -> "ObjectRecord":
+        """From parsed JSON; where: the commit's name, for messages.
+
+        kind, run_id: what the name must be of, as `parse_name` tells it, so that no commit leads
+        out of the archive. SectionCorrupt if malformed.
+        """
+        name = member(where, body, "name", str)
+        if parse_name(name) != (kind, run_id):
+            raise SectionCorrupt(f"{where}: {name!r} is no name of this {kind}")
         return cls(
-            name=member(where, body, "name", str),
+            name=name,
             size_bytes=member(where, body, "size_bytes", int),
             sha256=member(where, body, "sha256", str),
         )
@@ -55,13 +73,14 @@ class RunRecord:
     @classmethod
     def parse(cls, where: str, body: dict[str, Any]) -> "RunRecord":
         """From parsed JSON; where: the commit's name, for messages. SectionCorrupt if malformed."""
+        run_id = member(where, body, "run_id", str)
         return cls(
-            run_id=member(where, body, "run_id", str),
-            plan=ObjectRecord.parse(where, members(where, body, "plan")),
+            run_id=run_id,
+            plan=ObjectRecord.parse(where, members(where, body, "plan"), PLAN, run_id),
             source=member(where, body, "source", str),
             shards=member(where, body, "shards", int),
             files=member(where, body, "files", int),
-            model=ObjectRecord.parse(where, members(where, body, "model")),
+            model=ObjectRecord.parse(where, members(where, body, "model"), MODEL),
             compaction="compaction" in body and member(where, body, "compaction", bool),
         )
 
@@ -90,7 +109,7 @@ class RemovalRecord:
         return cls(
             up_to=member(where, body, "up_to", str),
             files=member(where, body, "files", int),
-            paths=ObjectRecord.parse(where, members(where, body, "paths")),
+            paths=ObjectRecord.parse(where, members(where, body, "paths"), REMOVED),
         )
 
 
@@ -124,17 +143,24 @@ class ShardRecord:
     @classmethod
     def parse(cls, where: str, body: dict[str, Any]) -> "ShardRecord":
         """From parsed JSON; where: the commit's name, for messages. SectionCorrupt if malformed."""
-        failed = body.get("quarantine") is not None
+        shard = member(where, body, "shard", str)
+
+        def part(kind: str) -> ObjectRecord:
+            record = ObjectRecord.parse(
+                where, members(where, body, kind), kind, shard.rpartition("/")[0]
+            )
+            if not record.name.partition("/")[2].startswith(shard):
+                raise SectionCorrupt(f"{where}: {record.name!r} is of another shard than {shard!r}")
+            return record
+
         return cls(
-            shard=member(where, body, "shard", str),
+            shard=shard,
             files=member(where, body, "files", int),
             quarantined=member(where, body, "quarantined", int),
             source_size_bytes=member(where, body, "source_size_bytes", int),
-            blob=ObjectRecord.parse(where, members(where, body, "blob")),
-            manifest=ObjectRecord.parse(where, members(where, body, "manifest")),
-            quarantine=ObjectRecord.parse(where, members(where, body, "quarantine"))
-            if failed
-            else None,
+            blob=part(BLOB),
+            manifest=part(MANIFEST),
+            quarantine=None if body.get("quarantine") is None else part(QUARANTINE),
         )
 
 

@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from schemas.errors import SectionCorrupt
+from schemas.errors import LimitExceeded, SectionCorrupt
 
 ROW_GROUP_ROWS = 1024
+MAX_GROUP_ROWS, MAX_GROUP_BYTES = 1 << 20, 1 << 30  # that a reader takes
 COMPRESSION_LEVEL = 9
 
 Record = dict[str, Any]
@@ -50,6 +51,7 @@ class Groups:
             self._file = pq.ParquetFile(pa.BufferReader(data))
         except _NOT_A_TABLE as error:
             raise _corrupt(name, error) from None
+        _check_rows(name, self._file)
         if self._file.schema_arrow.names != [column.name for column in columns]:
             raise SectionCorrupt(f"{name}: other columns than a table of this kind has")
         self.metadata: Mapping[bytes, bytes] = self._file.metadata.metadata or {}
@@ -132,10 +134,21 @@ def read_columns(name: str, data: bytes, wanted: Sequence[str]) -> list[list[Any
     SectionCorrupt if the bytes are not a table that has them.
     """
     try:
-        table = pq.ParquetFile(pa.BufferReader(data)).read(list(wanted), use_threads=False)
+        file = pq.ParquetFile(pa.BufferReader(data))
+        _check_rows(name, file)
+        table = file.read(list(wanted), use_threads=False)
         return [table.column(column).to_pylist() for column in wanted]
     except _NOT_A_TABLE as error:
         raise _corrupt(name, error) from None
+
+
+def _check_rows(name: str, file: pq.ParquetFile) -> None:
+    """A few bytes may stand for any number of equal rows: hold it against what they take."""
+    groups = [file.metadata.row_group(i) for i in range(file.num_row_groups)]
+    rows = max((group.num_rows for group in groups), default=0)
+    size_bytes = max((group.total_byte_size for group in groups), default=0)
+    if rows > MAX_GROUP_ROWS or size_bytes > MAX_GROUP_BYTES:
+        raise LimitExceeded(f"{name}: {rows} rows, {size_bytes} bytes in a row group")
 
 
 _NOT_A_TABLE = (pa.ArrowException, OSError, KeyError, ValueError)

@@ -1,5 +1,6 @@
 """Creating, opening and committing, without Ray."""
 
+import hashlib
 import uuid
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +26,7 @@ from schemas.errors import (
 from schemas.manifest import Entry
 from schemas.plan import PlanSettings, SourceFile
 
-SETTINGS = PlanSettings("model", shard_files=2)
+SETTINGS = PlanSettings(hashlib.sha256(b"weights").hexdigest(), shard_files=2)
 FORMAT = b"how to read all of this"
 
 

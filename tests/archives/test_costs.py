@@ -10,6 +10,7 @@ from jobs import restore as restore_job
 from pipeline.archive import Archive
 from pipeline.archive.archive import CHECKPOINT_EVERY
 from pipeline.storage import Store
+from schemas.archive import model_name, plan_name
 from schemas.commit import ObjectRecord, RunRecord
 from tests.faults import filesystem, points
 from tests.faults.fault_sweep import restore_in_process
@@ -19,8 +20,9 @@ FORMAT = b"how to read this"
 
 
 def run(number: int) -> RunRecord:
-    record = ObjectRecord("plans/x", 1, "0" * 64)
-    return RunRecord(f"{number:04d}-{'0' * 16}", record, "source", 1, 1, record)
+    name = f"{number:04d}-{'0' * 16}"
+    plan, model = (ObjectRecord(n, 1, "0" * 64) for n in (plan_name(name), model_name("0" * 64)))
+    return RunRecord(name, plan, "source", 1, 1, model)
 
 
 def test_to_open_an_archive_takes_a_bounded_number_of_requests(tmp_path: Path):

@@ -13,7 +13,7 @@ from pipeline.archive import Archive
 from pipeline.archive.gc import survey
 from pipeline.archive.lease import Lease, Terms, writer
 from pipeline.storage import Listed, Store
-from schemas.archive import LOCKS, commit_name
+from schemas.archive import LOCKS, commit_name, model_name, plan_name
 from schemas.commit import ObjectRecord, RunRecord
 from schemas.errors import ArchiveLocked, StorageError
 from tests.faults import filesystem
@@ -33,8 +33,9 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def run(number: int) -> RunRecord:
-    record = ObjectRecord("plans/x", 1, "0" * 64)
-    return RunRecord(f"{number:04d}-{'0' * 16}", record, "source", 1, 1, record)
+    name = f"{number:04d}-{'0' * 16}"
+    plan, model = (ObjectRecord(n, 1, "0" * 64) for n in (plan_name(name), model_name("0" * 64)))
+    return RunRecord(name, plan, "source", 1, 1, model)
 
 
 def test_the_probe_tells_stores_that_replace_silently(tmp_path: Path, store: Store):

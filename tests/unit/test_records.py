@@ -7,7 +7,17 @@ from typing import Any
 import pytest
 
 from pipeline.archive.state import State
-from schemas.archive import ArchiveHeader, commit_name, commit_sequence
+from schemas.archive import (
+    ArchiveHeader,
+    blob_name,
+    commit_name,
+    commit_sequence,
+    manifest_name,
+    model_name,
+    plan_name,
+    quarantine_name,
+    shard_name,
+)
 from schemas.commit import Commit, ObjectRecord, RunRecord, ShardRecord
 from schemas.errors import FixityError, FormatError, SectionCorrupt, UnsupportedVersion
 from schemas.manifest import Row, parse_manifest, serialise_manifest
@@ -19,13 +29,18 @@ def an_object(name: str) -> ObjectRecord:
     return ObjectRecord(name, 5, "ab" * 32)
 
 
-def a_run(run: str = "0001-aa", shards: int = 3) -> RunRecord:
-    return RunRecord(run, an_object("plan"), "/photos/zoë", shards, 9, an_object("model"))
+RUN = f"0001-{'a' * 16}"
 
 
-def a_shard(index: int, run: str = "0001-aa") -> ShardRecord:
-    name = f"{run}/{index:06d}"
-    return ShardRecord(name, 3, 0, 100, an_object(f"b{name}"), an_object(f"m{name}"), None)
+def a_run(run: str = RUN, shards: int = 3) -> RunRecord:
+    plan, model = an_object(plan_name(run)), an_object(model_name("cd" * 32))
+    return RunRecord(run, plan, "/photos/zoë", shards, 9, model)
+
+
+def a_shard(index: int, run: str = RUN) -> ShardRecord:
+    name = shard_name(run, index)
+    parts = an_object(blob_name(name)), an_object(manifest_name(name))
+    return ShardRecord(name, 3, 0, 100, *parts, None)
 
 
 def commits(*batches: tuple[ShardRecord, ...]) -> State:
@@ -38,7 +53,8 @@ def commits(*batches: tuple[ShardRecord, ...]) -> State:
 
 
 def test_a_commit_comes_back():
-    quarantined = replace(a_shard(1), quarantined=1, quarantine=an_object("q"))
+    part = an_object(quarantine_name(shard_name(RUN, 1)))
+    quarantined = replace(a_shard(1), quarantined=1, quarantine=part)
     commit = Commit(7, "cd" * 32, False, (a_run(),), (a_shard(0), quarantined))
     assert Commit.parse(7, commit.serialise()) == commit
 
@@ -99,7 +115,7 @@ def test_a_commit_that_does_not_follow_is_refused():
         Commit(3, state.last_commit_sha256, False, (), (a_shard(1),)),
         Commit(2, "00" * 32, False, (), (a_shard(1),)),
         Commit(2, state.last_commit_sha256, False, (), (a_shard(0),)),
-        Commit(2, state.last_commit_sha256, False, (), (a_shard(0, "0002-bb"),)),
+        Commit(2, state.last_commit_sha256, False, (), (a_shard(0, f"0002-{'b' * 16}"),)),
     ):
         with pytest.raises(SectionCorrupt):
             state.apply(commit, b"")
@@ -108,12 +124,12 @@ def test_a_commit_that_does_not_follow_is_refused():
 def test_a_checkpoint_stands_alone():
     checkpoint = Commit(16, "ab", True, (a_run(),), (a_shard(0), a_shard(1)))
     state = State().apply(checkpoint, checkpoint.serialise())
-    assert [shard.shard for shard in state.in_order()] == ["0001-aa/000000", "0001-aa/000001"]
+    assert [shard.shard for shard in state.in_order()] == [f"{RUN}/000000", f"{RUN}/000001"]
 
 
 def a_row(path: str, offset: int = 0) -> Row:
     digest = b"d" * 32
-    return Row(path, 10, 1, digest, "store", "s", offset, 4, digest, "0001-aa")
+    return Row(path, 10, 1, digest, "store", "s", offset, 4, digest, RUN)
 
 
 def a_lossy_row(**changes: Any) -> Row:
