@@ -109,7 +109,10 @@ class Store:
         return True
 
     def put(self, name: str, data: bytes) -> None:
-        """Write an object, replacing what is there. Nothing that counts is written this way."""
+        """Write an object, replacing what is there.
+
+        Nothing that counts is written this way, but what a repair brings back: the bytes it had.
+        """
 
         def put() -> None:
             if self.is_local:

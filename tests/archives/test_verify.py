@@ -94,8 +94,10 @@ def test_it_goes_on_with_what_was_verified_longest_ago(root: Path, monkeypatch: 
 
 
 def test_bytes_that_were_compared_are_not_pixels_that_were_decoded(root: Path):
-    check(root, subset=(1, 3))
-    blobs = {shard.blob.name for shard in opened(root).state.in_order()}
+    shards = list(opened(root).state.in_order())
+    part = next(part for part in (1, 2, 3) if subset(shards, part, 3))  # some may be empty
+    check(root, subset=(part, 3))
+    blobs = {shard.blob.name for shard in shards}
     store = Store(str(root))
     assert last_verified(store, ("checksum",), blobs).keys()
     assert last_verified(store, ("decode",), blobs) == {}
