@@ -54,7 +54,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def archived(source: Path, tmp_path_factory: pytest.TempPathFactory, ray_cluster: str) -> Path:
-    """An archive of `source` in six shards. For reading only."""
+    """An archive of `source` in shards of twelve files. For reading only."""
     root = tmp_path_factory.mktemp("archived") / "archive"
     summary = archive_job.run(archive_job.Settings(str(source), str(root), shard_files=12))
     assert summary.exit_code == 0, list(summary.lines())
