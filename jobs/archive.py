@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ from pipeline.segmentation import check_labels, make_segmenter
 from pipeline.stages.archiving import ArchivingRun
 from pipeline.stages.cluster import cluster
 from pipeline.storage import Source, Store
-from schemas.archive import FORMAT_MD
+from schemas.archive import format_md
 from schemas.commit import RunRecord
 from schemas.container import MAX_PIXELS
 from schemas.errors import StorageError
@@ -136,8 +135,7 @@ def run(settings: Settings) -> ArchiveSummary:
     model = chosen_model(settings.model, settings.profile)
     source, store = Source(settings.source), Store(settings.archive)
     _refuse_nesting(source, store)
-    format_md = (resources.files("schemas") / FORMAT_MD).read_bytes()
-    with Archive.writing(store, format_md) as archive:
+    with Archive.writing(store, format_md()) as archive:
         return _archive(archive, source, settings, model, start)
 
 
@@ -164,7 +162,7 @@ def _archive(
         digest=archive.digest(),
         files_added=sum(timing.files for timing in timings),
         files_removed=sum(removal.files for removal in archive.state.removals) - removed,
-        files_lossy=_lossy_files(archive, timings),
+        files_lossy=sum(_lossy_files(archive, run_id, timings) for run_id in runs),
         files_quarantined=sum(timing.quarantined for timing in timings),
         quarantined_now=len(quarantined_files(archive)),
         source_size_bytes=sum(timing.source_size_bytes for timing in timings),
@@ -192,10 +190,12 @@ def _check_loss(settings: Settings) -> None:
         raise click.UsageError(f"--roi: {error}") from None
 
 
-def _lossy_files(archive: Archive, timings: list[Timing]) -> int:
-    """How many files of these shards have a lossy background."""
+def _lossy_files(archive: Archive, run_id: str, timings: list[Timing]) -> int:
+    """How many files of a run's shards among these have a lossy background."""
+    if archive.plan(archive.state.runs[run_id]).settings.background_error is None:
+        return 0
     written = {timing.shard for timing in timings}
-    shards = [shard for shard in archive.state.in_order() if shard.shard in written]
+    shards = [shard for shard in archive.state.shards_of(run_id) if shard.shard in written]
     return sum(row.background_error is not None for s in shards for row in archive.rows(s))
 
 

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any
 
 import click
@@ -12,7 +11,6 @@ from jobs.interface import ExitCode, command, figures, progress
 from pipeline.archive import Archive
 from pipeline.archive.compaction import compact, open_compaction, small_shards
 from pipeline.storage import Store
-from schemas.archive import FORMAT_MD
 from schemas.plan import PlanSettings
 from schemas.tables import MAX_GROUP_ROWS
 
@@ -66,9 +64,8 @@ def run(settings: Settings) -> CompactSummary:
     """
     start = time.monotonic()
     store = Store(settings.archive)
-    Archive.open(store)
     replaced = shards = files = size_bytes = 0
-    with Archive.writing(store, (resources.files("schemas") / FORMAT_MD).read_bytes()) as archive:
+    with Archive.writing(store) as archive:
         while True:
             work = archive.state.open_run
             if work is None or not work.compaction:

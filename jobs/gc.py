@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from importlib import resources
 from typing import Any
 
 import click
@@ -12,7 +11,6 @@ from jobs.options import SECONDS, Duration
 from pipeline.archive import Archive
 from pipeline.archive.gc import Leftover, remove, survey
 from pipeline.storage import Store
-from schemas.archive import FORMAT_MD
 from schemas.commit import FIRST
 
 DAY_S = float(SECONDS["d"])
@@ -116,8 +114,7 @@ def _give_up(store: Store, settings: Settings) -> int:
         return FIRST
     oldest = max(FIRST, Archive.open(store).state.sequence - settings.keep_commits + 1)
     if settings.delete:
-        format_md = (resources.files("schemas") / FORMAT_MD).read_bytes()
-        with Archive.writing(store, format_md) as archive:
+        with Archive.writing(store) as archive:
             archive.commit(oldest=oldest)
     return oldest
 

@@ -4,7 +4,6 @@ import time
 from collections import defaultdict
 from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, field, replace
-from importlib import resources
 from typing import Any
 
 import click
@@ -22,7 +21,7 @@ from pipeline.stages.cluster import Placement, cluster
 from pipeline.stages.verifying import CHECKSUM, Scope, verify_shards
 from pipeline.storage import Source, Store
 from pipeline.verify.records import check_records
-from schemas.archive import FORMAT_MD
+from schemas.archive import format_md
 from schemas.commit import RunRecord, ShardRecord
 from schemas.errors import FixityError, FormatError, StorageError
 from schemas.manifest import LOST
@@ -134,7 +133,7 @@ def run(settings: Settings) -> RepairSummary:
         )
     outcome = _Outcome(objects, left)
     with (
-        Archive.writing(store, _format_md()) as archive,
+        Archive.writing(store) as archive,
         cluster(settings.ray_address, settings.cpus) as placement,
     ):
         _repair_shards(archive, records.shards, copies, settings, placement, outcome)
@@ -175,15 +174,11 @@ def _repair_shards(
             _note(outcome, archive, record, case)
 
 
-def _format_md() -> bytes:
-    return (resources.files("schemas") / FORMAT_MD).read_bytes()
-
-
 def _put_back_records(store: Store, copies: list[Store]) -> Iterator[str]:
     ids = (name.rpartition("/")[2][:16] for name in _models(store))
     packaged = (find_packaged(bytes.fromhex(short_id)) for short_id in ids)
     weights = [model.payload for model in packaged if model is not None]
-    yield from put_back_records(store, copies, _format_md(), weights)
+    yield from put_back_records(store, copies, format_md(), weights)
 
 
 def _models(store: Store) -> Collection[str]:

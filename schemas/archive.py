@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from importlib import resources
 
 from schemas.sealed import member, seal, unseal
 
@@ -28,6 +29,11 @@ _NAMES = {
     REMOVED: re.compile(r"removed/[0-9a-f]{64}\.parquet"),
     LOCK: re.compile(rf"{LOCKS}/[0-9a-f]{{16}}\.(json|probe)"),
 }
+
+
+def format_md() -> bytes:
+    """FORMAT.md as archives get it from this release."""
+    return (resources.files("schemas") / FORMAT_MD).read_bytes()
 
 
 def model_name(model_id: str) -> str:

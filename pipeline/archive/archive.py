@@ -70,9 +70,7 @@ class Archive:
         try:
             data = store.get(ARCHIVE_JSON)
         except ObjectMissing:
-            raise NotAnArchive(
-                f"{store.url}: no {ARCHIVE_JSON} there; is this an archive?"
-            ) from None
+            raise _no_archive(store) from None
         archive = cls(store, ArchiveHeader.parse(data), State())
         archive.refresh()
         return archive
@@ -98,17 +96,21 @@ class Archive:
     @classmethod
     @contextmanager
     def writing(
-        cls, store: Store, format_md: bytes, terms: Terms | None = None
+        cls, store: Store, format_md: bytes | None = None, terms: Terms | None = None
     ) -> Generator["Archive"]:
-        """The archive, opened or made, to commit to while the block runs.
+        """The archive, to commit to while the block runs.
 
-        Proves first that the store keeps writers apart, or takes a lease where it does not: see
-        `pipeline.archive.lease`. ArchiveLocked if another writer has that. terms: of such a lease.
+        format_md: as in `open_or_create`; None makes none, and raises NotAnArchive where there is
+        none. Proves first that the store keeps writers apart, or takes a lease where it does not:
+        see `pipeline.archive.lease`. ArchiveLocked if another writer has that. terms: of such a
+        lease.
         """
         if not store.exists(ARCHIVE_JSON):
+            if format_md is None:
+                raise _no_archive(store)
             _refuse_strangers(store)
         with writer(store, terms) as lease:
-            archive = cls.open_or_create(store, format_md)
+            archive = cls.open(store) if format_md is None else cls.open_or_create(store, format_md)
             archive._lease = lease
             yield archive
 
@@ -262,6 +264,10 @@ def _get_recorded(store: Store, name: str) -> bytes:
         return store.get(name)
     except ObjectMissing:
         raise BlobMissing(f"{name}: is gone; run seec verify {store.url}") from None
+
+
+def _no_archive(store: Store) -> NotAnArchive:
+    return NotAnArchive(f"{store.url}: no {ARCHIVE_JSON} there; is this an archive?")
 
 
 def _refuse_strangers(store: Store) -> None:

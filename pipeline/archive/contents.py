@@ -2,10 +2,9 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping
 
+from pipeline.archive.ahead import each_ahead
 from pipeline.archive.planning import Seen
 from pipeline.storage import Source
 from schemas.errors import SeecError
@@ -13,8 +12,6 @@ from schemas.kinds import DIRECTORY, LINK
 from schemas.names import unescape
 from schemas.plan import SourceFile
 
-_THREADS = 8  # stores answer slowly and digests let go of the interpreter
-_FILES_AT_ONCE = 1024
 _READ_SIZE_BYTES = 8 << 20
 
 
@@ -42,13 +39,10 @@ def same_contents(
     on_file: told of each that was read. One that cannot be read is none of them.
     """
     same: set[str] = set()
-    with ThreadPoolExecutor(_THREADS) as pool:
-        for some in _batches(files):
-            digests = pool.map(partial(_digest, source), some)
-            for file, digest in zip(some, digests, strict=True):
-                if digest is not None and digest == seen[file.path].digest:
-                    same.add(file.path)
-                on_file()
+    for file, digest in each_ahead(lambda file: (file, _digest(source, file)), files):
+        if digest is not None and digest == seen[file.path].digest:
+            same.add(file.path)
+        on_file()
     return same
 
 
@@ -63,9 +57,3 @@ def _digest(source: Source, file: SourceFile) -> bytes | None:
     except SeecError:
         return None
     return hasher.digest()
-
-
-def _batches(files: Iterable[SourceFile]) -> Iterator[list[SourceFile]]:
-    rest = list(files)
-    for start in range(0, len(rest), _FILES_AT_ONCE):
-        yield rest[start : start + _FILES_AT_ONCE]

@@ -9,23 +9,11 @@ from jobs import archive, ls, restore, verify
 from jobs.interface import ExitCode, exit_code_of
 from pipeline.archive import Archive
 from pipeline.storage import Store
-from pipeline.verify.records import check_records
-from pipeline.verify.shards import check_shard
 from schemas.errors import SeecError
 from schemas.kinds import FILE
 from schemas.manifest import Row
-from schemas.report import Finding
+from tests.archives.life import findings
 from tests.sources import files_below
-
-
-def findings(root: Path) -> list[Finding]:
-    """Everything a verification of bytes finds, without Ray."""
-    store = Store(str(root))
-    records = check_records(store)
-    checked = list(records.checked)
-    for shard in records.shards:
-        checked += check_shard(store, shard).checked
-    return [finding for item in checked for finding in item.findings]
 
 
 def flip(path: Path, position: int, bit: int = 0) -> None:

@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -38,18 +38,11 @@ from tests.faults.filesystem import (
     WRITE,
     Plan,
 )
-from tests.faults.sweep import memory_folder
 
 ROOT = Path(__file__).parents[2]
 QUICK = Retry(attempts=3, first_pause_s=0.001, longest_pause_s=0.002)
 SAMPLE = 24
 SEED = 2
-
-
-@pytest.fixture(scope="module")
-def folder() -> Iterator[Path]:
-    with memory_folder() as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 import random
 import shutil
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,6 @@ from tests.faults import points
 from tests.faults.sweep import (
     Undisturbed,
     findings,
-    memory_folder,
     objects,
     sweep,
     undisturbed,
@@ -24,12 +22,6 @@ from tests.faults.sweep import (
 
 SAMPLE = 8
 SEED = 1
-
-
-@pytest.fixture(scope="module")
-def folder() -> Iterator[Path]:
-    with memory_folder() as made:
-        yield made
 
 
 @pytest.fixture(scope="module")
