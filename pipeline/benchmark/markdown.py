@@ -29,7 +29,7 @@ def codec_table(rows: Sequence[Figures]) -> Iterator[str]:
         peer = of_set[STRONGEST_PEER]
         scope = f"{folder}: {peer['images']} images, {peer['megapixels']:.1f} MP"
         headings = (scope, "bpsp", f"bytes, against {STRONGEST_PEER}", "encode MP/s", "decode MP/s")
-        yield from _table(
+        yield from table(
             headings,
             (
                 (
@@ -52,7 +52,7 @@ def ablation_table(ablation: Figures) -> Iterator[str]:
     """
     sets = list(ablation["lines"][0]["bpsp"])
     headings = ("model", "weights", "mult. per pixel", "steps", *(f"{s}, bpsp" for s in sets))
-    yield from _table(
+    yield from table(
         headings,
         (
             (
@@ -73,7 +73,7 @@ def segmentation_table(rows: Sequence[Figures]) -> Iterator[str]:
     rows: `SaliencyFigures` by field, with `source`.
     """
     headings = ("source", "images", "mean IoU", "largest F-measure", "ms per image, one thread")
-    yield from _table(
+    yield from table(
         headings,
         (
             (
@@ -94,7 +94,7 @@ def label_table(rows: Sequence[Figures]) -> Iterator[str]:
     rows: `LabelMapFigures` by field, with `source` and `folder`.
     """
     headings = ("labels by", "images of", "maps", "bytes per map", "as JPEG XL", "bits per label")
-    yield from _table(
+    yield from table(
         headings,
         (
             (
@@ -116,7 +116,7 @@ def region_table(rows: Sequence[Figures]) -> Iterator[str]:
     rows: `RegionFigures` by field, lossless first.
     """
     headings = ("background", "bpsp", "of lossless", "largest error", "region")
-    yield from _table(
+    yield from table(
         headings,
         (
             (
@@ -146,7 +146,7 @@ def crop_table(crop: Figures) -> Iterator[str]:
         )
         for part in crop["crops"]
     ]
-    yield from _table(headings, iter([whole, *parts]))
+    yield from table(headings, iter([whole, *parts]))
 
 
 def colour_table(rows: Sequence[Figures]) -> Iterator[str]:
@@ -165,7 +165,7 @@ def colour_table(rows: Sequence[Figures]) -> Iterator[str]:
         )
         for row in rows
     )
-    yield from _table(headings, lines)
+    yield from table(headings, lines)
 
 
 def _background(error: int | None) -> str:
@@ -178,7 +178,8 @@ def _rate(line: Figures, image_set: str) -> str:
     return f"{rate} ({change:+.2f} %)" if change else rate
 
 
-def _table(headings: Sequence[str], rows: Iterator[Sequence[str]]) -> Iterator[str]:
+def table(headings: Sequence[str], rows: Iterator[Sequence[str]]) -> Iterator[str]:
+    """The lines of a table, each as soon as its row is there."""
     yield f"| {' | '.join(headings)} |"
     yield f"| {' | '.join('---' for _ in headings)} |"
     for row in rows:

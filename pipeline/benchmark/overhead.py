@@ -11,18 +11,20 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
+from pipeline.benchmark.markdown import table
 from pipeline.benchmark.measure import read_pixels
 from pipeline.codec import Encoder, default_model
 from pipeline.images import pillow
 from pipeline.images.picture import Pixels, read_picture
 
 EDGE = 256
+HEADINGS = ("images", "codec alone, images/s", "seec archive, images/s", "of it", "private memory")
 _POLL_S = 0.5
 
 
@@ -88,11 +90,9 @@ def _private_memory(parent: int) -> int:
     return total
 
 
-def main(photographs: Path, folder: Path, counts: list[int]) -> None:
-    """Write a table in Markdown: images per second and memory for each number of images."""
+def rows(photographs: Path, folder: Path, counts: list[int]) -> Iterator[Sequence[str]]:
+    """For each number of images: images per second and memory, as `HEADINGS` says."""
     processors = len(os.sched_getaffinity(0))
-    _row("images", "codec alone, images/s", "seec archive, images/s", "of it", "private memory")
-    _row(*["---"] * 5)
     for count in counts:
         source = folder / f"crops-{count}"
         shutil.rmtree(source, ignore_errors=True)
@@ -104,13 +104,11 @@ def main(photographs: Path, folder: Path, counts: list[int]) -> None:
         seconds, memory = archiving(source, processors)
         speed = count / seconds
         share = f"{100 * speed / alone:.0f} %"
-        _row(f"{count:,}", f"{alone:.1f}", f"{speed:.1f}", share, f"{memory / 1e6:.0f} MB")
-
-
-def _row(*cells: str) -> None:
-    sys.stdout.write(f"| {' | '.join(cells)} |\n")
-    sys.stdout.flush()
+        yield f"{count:,}", f"{alone:.1f}", f"{speed:.1f}", share, f"{memory / 1e6:.0f} MB"
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), [int(value) for value in sys.argv[3:]])
+    photos, place, *numbers = sys.argv[1:]
+    for line in table(HEADINGS, rows(Path(photos), Path(place), [int(n) for n in numbers])):
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()

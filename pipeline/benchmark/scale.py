@@ -9,7 +9,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from pipeline.archive.archive import Archive
@@ -17,6 +17,7 @@ from pipeline.archive.catalogue import current_rows
 from pipeline.archive.planning import new_files, seen_files
 from pipeline.archive.runs import missing_shards, open_run
 from pipeline.archive.shard import write_shard
+from pipeline.benchmark.markdown import table
 from pipeline.codec import default_model
 from pipeline.routes.choose import draft_stored, settle
 from pipeline.storage import Store
@@ -28,7 +29,7 @@ _PER_FOLDER = 1000  # files of a folder of the synthetic source
 
 
 def source_files(rows: int) -> list[SourceFile]:
-    """The listing of a synthetic source: `0000/000000.png` and on, sorted by path."""
+    """The listing of a synthetic source: `000000/000000000.png` and on, sorted by path."""
     return [
         SourceFile(f"{i // _PER_FOLDER:06d}/{i:09d}.png", 16, 1_700_000_000_000_000_000 + i)
         for i in range(rows)
@@ -84,6 +85,7 @@ OPERATIONS: dict[str, Callable[[str, int], int]] = {
     "ls of a pattern": _list("*77.png"),
     "plan of the next run": _plan,
 }
+HEADINGS = ("files", "to make", "commits", "manifest parts", "plans", *OPERATIONS)
 
 
 def measure(name: str, url: str, rows: int) -> tuple[float, int, int]:
@@ -108,29 +110,23 @@ def _sizes(folder: Path) -> Iterator[str]:
         yield f"{len(files)} in {sum(p.stat().st_size for p in files) / 1e6:,.1f} MB"
 
 
-def main(folder: Path, sizes: list[int]) -> None:
-    """Make the archives, measure, write a table in Markdown."""
-    columns = ["files", "to make", "commits", "manifest parts", "plans", *OPERATIONS]
-    _write_row(columns)
-    _write_row(["---"] * len(columns))
-    for rows in sizes:
-        place = folder / f"scale-{rows}"
+def rows_of(folder: Path, sizes: list[int]) -> Iterator[Sequence[str]]:
+    """Make an archive of each size, and measure it; as `HEADINGS` says."""
+    for size in sizes:
+        place = folder / f"scale-{size}"
         start = time.perf_counter()
-        make_archive(Store(str(place)), rows)
-        cells = [f"{rows:,}", f"{time.perf_counter() - start:.0f} s", *_sizes(place)]
+        make_archive(Store(str(place)), size)
+        cells = [f"{size:,}", f"{time.perf_counter() - start:.0f} s", *_sizes(place)]
         for name in OPERATIONS:
-            seconds, memory, result = measure(name, str(place), rows)
+            seconds, memory, result = measure(name, str(place), size)
             cells.append(f"{seconds:.2f} s, {memory / 1e6:.0f} MB ({result:,})")
-        _write_row(cells)
-
-
-def _write_row(cells: list[str]) -> None:
-    sys.stdout.write(f"| {' | '.join(cells)} |\n")
-    sys.stdout.flush()
+        yield cells
 
 
 if __name__ == "__main__":
     if sys.argv[1] == "--run":
         _run(*sys.argv[2:])
     else:
-        main(Path(sys.argv[1]), [int(value) for value in sys.argv[2:]])
+        for line in table(HEADINGS, rows_of(Path(sys.argv[1]), list(map(int, sys.argv[2:])))):
+            sys.stdout.write(f"{line}\n")
+            sys.stdout.flush()

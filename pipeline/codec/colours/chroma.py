@@ -33,7 +33,8 @@ class Chroma(IntEnum):
     @property
     def row_shift(self) -> int:
         """1 if there are half as many rows, else 0."""
-        return int(self in (Chroma.TRIANGLE_BOTH, Chroma.REPEAT_BOTH) or self >= 7)
+        midpoints = self >= Chroma.MIDPOINT_BOTH
+        return int(self in (Chroma.TRIANGLE_BOTH, Chroma.REPEAT_BOTH) or midpoints)
 
     @property
     def column_shift(self) -> int:
