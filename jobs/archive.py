@@ -10,7 +10,13 @@ import click
 
 from jobs.interface import ExitCode, command, progress
 from jobs.model_options import chosen_model, model_options
-from jobs.options import check_region, ray_options, region_options, segmentation_option
+from jobs.options import (
+    check_region,
+    ray_options,
+    region_options,
+    segmentation_option,
+    store_options,
+)
 from pipeline.archive.archive import Archive
 from pipeline.archive.contents import comparable, same_contents
 from pipeline.archive.planning import (
@@ -26,7 +32,7 @@ from pipeline.routes.region import check_region_source
 from pipeline.segmentation import check_labels, make_segmenter
 from pipeline.stages.archiving import ArchivingRun
 from pipeline.stages.cluster import cluster
-from pipeline.storage import Source, Store
+from pipeline.storage import Limits, Source, Store
 from schemas.archive import format_md
 from schemas.commit import RunRecord
 from schemas.container import MAX_PIXELS
@@ -68,6 +74,7 @@ class Settings:
     new_plan: bool = False
     ray_address: str | None = None
     cpus: int | None = None
+    limits: Limits | None = None
 
 
 @dataclass(frozen=True)
@@ -133,7 +140,8 @@ def run(settings: Settings) -> ArchiveSummary:
     start = time.monotonic()
     _check_loss(settings)
     model = chosen_model(settings.model, settings.profile)
-    source, store = Source(settings.source), Store(settings.archive)
+    source = Source(settings.source, settings.limits)
+    store = Store(settings.archive, limits=settings.limits)
     _refuse_nesting(source, store)
     with Archive.writing(store, format_md()) as archive:
         return _archive(archive, source, settings, model, start)
@@ -352,6 +360,7 @@ def _carry_out(
     "--new-plan", is_flag=True, help="Give up an interrupted run's plan and make a new one."
 )
 @ray_options
+@store_options
 def main(**options: Any) -> ArchiveSummary:
     """Archive all files below SOURCE into ARCHIVE.
 

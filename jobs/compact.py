@@ -8,9 +8,10 @@ from typing import Any
 import click
 
 from jobs.interface import ExitCode, command, figures, progress
+from jobs.options import store_options
 from pipeline.archive import Archive
 from pipeline.archive.compaction import compact, open_compaction, small_shards
-from pipeline.storage import Store
+from pipeline.storage import Limits, Store
 from schemas.plan import PlanSettings
 from schemas.tables import MAX_GROUP_ROWS
 
@@ -24,6 +25,7 @@ class Settings:
     archive: str
     shard_files: int = _DEFAULTS.shard_files
     shard_size_bytes: int = _DEFAULTS.shard_size_bytes
+    limits: Limits | None = None
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ def run(settings: Settings) -> CompactSummary:
     damaged.
     """
     start = time.monotonic()
-    store = Store(settings.archive)
+    store = Store(settings.archive, limits=settings.limits)
     replaced = shards = files = size_bytes = 0
     with Archive.writing(store) as archive:
         while True:
@@ -97,6 +99,7 @@ def run(settings: Settings) -> CompactSummary:
     default=_DEFAULTS.shard_size_bytes,
     help="Bytes of a blob, at most. A shard with half of that stays as it is.",
 )
+@store_options
 def main(**options: Any) -> CompactSummary:
     """Copy the small shards of many runs of ARCHIVE into large ones.
 

@@ -7,10 +7,10 @@ from typing import Any
 import click
 
 from jobs.interface import ExitCode, command, progress
-from jobs.options import SECONDS, Duration
+from jobs.options import SECONDS, Duration, store_options
 from pipeline.archive import Archive
 from pipeline.archive.gc import Leftover, remove, survey
-from pipeline.storage import Store
+from pipeline.storage import Limits, Store
 from schemas.commit import FIRST
 
 DAY_S = float(SECONDS["d"])
@@ -29,6 +29,7 @@ class Settings:
     older_than_s: float = DAY_S
     reports: bool = False
     keep_commits: int | None = None
+    limits: Limits | None = None
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def run(settings: Settings) -> GcSummary:
     Raises NotAnArchive; FormatError or FixityError, with nothing removed, if a commit is damaged
     or missing; StorageError if the store does not let an object go.
     """
-    store = Store(settings.archive)
+    store = Store(settings.archive, limits=settings.limits)
     oldest = _give_up(store, settings)
     found = survey(store, settings.older_than_s, settings.reports, oldest)
     garbage = found.garbage
@@ -167,6 +168,7 @@ def _age(age_s: float | None) -> str:
     "[default: keep all]",
 )
 @click.option("--reports", is_flag=True, help="Remove old reports, too.")
+@store_options
 def main(**options: Any) -> GcSummary:
     """Remove what no commit of ARCHIVE names: leftovers of runs that were killed or given up.
 

@@ -8,11 +8,11 @@ from typing import Any
 import click
 
 from jobs.interface import ExitCode, command
-from jobs.options import at_option, include_option
+from jobs.options import at_option, include_option, store_options
 from pipeline.archive.archive import Archive
 from pipeline.archive.catalogue import current_quarantine, current_rows, matcher
 from pipeline.archive.history import History, Step
-from pipeline.storage import Store
+from pipeline.storage import Limits, Store
 from schemas.kinds import DIRECTORY, FILE, KINDS, LINK
 from schemas.loss import describe
 from schemas.manifest import CODECS, QuarantineRow, Row
@@ -32,6 +32,7 @@ class Settings:
     include: tuple[str, ...] = ()
     quarantine: bool = False
     at: int | None = None
+    limits: Limits | None = None
 
 
 @dataclass(frozen=True)
@@ -180,7 +181,7 @@ def run(settings: Settings) -> Listing:
 
     Raises NotAnArchive, UnknownCommit, FormatError or FixityError.
     """
-    archive = Archive.open(Store(settings.archive))
+    archive = Archive.open(Store(settings.archive, limits=settings.limits))
     archive = archive if settings.at is None else archive.at(settings.at)
     url, digest = archive.store.url, archive.digest()
     if settings.quarantine:
@@ -196,9 +197,9 @@ def run(settings: Settings) -> Listing:
     return Listing(url, digest, sorted(rows, key=lambda row: row.path))
 
 
-def run_commits(url: str) -> Commits:
+def run_commits(settings: Settings) -> Commits:
     """List commits. Raises NotAnArchive, FormatError or FixityError."""
-    archive = Archive.open(Store(url))
+    archive = Archive.open(Store(settings.archive, limits=settings.limits))
     history = History(archive)
     steps = tuple(history.steps())
     return Commits(archive.store.url, history.state.oldest, steps)
@@ -237,6 +238,7 @@ def _printable(path: str) -> str:
 @at_option
 @click.option("--quarantine", is_flag=True, help="List files in quarantine and why.")
 @click.option("--commits", is_flag=True, help="List commits and what each changed.")
+@store_options
 def main(commits: bool, **options: Any) -> Listing | Commits:
     """List the files of ARCHIVE: codec, bits per sub-pixel, bytes there and before, path."""
     settings = Settings(**options)
@@ -244,7 +246,7 @@ def main(commits: bool, **options: Any) -> Listing | Commits:
         return run(settings)
     if settings.include or settings.quarantine or settings.at is not None:
         raise click.UsageError("--commits goes with none of --include, --quarantine and --at")
-    return run_commits(settings.archive)
+    return run_commits(settings)
 
 
 if __name__ == "__main__":

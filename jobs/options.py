@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import wraps
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
@@ -9,10 +10,19 @@ from typing import Any, TypeVar
 import click
 
 from pipeline.segmentation import check_name
+from pipeline.storage.limits import Limits
 from schemas.loss import MAX_BACKGROUND_ERROR, SKIP
 
 F = TypeVar("F", bound=Callable[..., Any])
 SECONDS = {"d": 86_400, "h": 3600, "m": 60, "s": 1}
+_RATES = {
+    "kB/s": 10**3,
+    "MB/s": 10**6,
+    "GB/s": 10**9,
+    "KiB/s": 2**10,
+    "MiB/s": 2**20,
+    "GiB/s": 2**30,
+}
 
 include_option = click.option(
     "--include",
@@ -95,6 +105,23 @@ class Duration(click.ParamType[float]):
         return number * unit
 
 
+class Rate(click.ParamType[float]):
+    """Bytes a second, with a unit."""
+
+    name = "RATE"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Wrong use if it is no rate, or 0."""
+        text = str(value)
+        unit = next((unit for unit in _RATES if text.endswith(unit)), "")
+        number = text.removesuffix(unit).strip()
+        if not unit or not number.replace(".", "", 1).isdecimal() or not float(number):
+            self.fail(f"{text!r} is not a number and one of {', '.join(_RATES)}", param, ctx)
+        return float(number) * _RATES[unit]
+
+
 class Percentage(click.ParamType[float]):
     """More than 0 % and at most 100 %; a fraction."""
 
@@ -162,6 +189,33 @@ def ray_options(function: F) -> F:
         "--cpus", type=click.IntRange(min=1), help="CPUs to use. [default: all that are up]"
     )
     return address(cpus(function))
+
+
+def store_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """--store-concurrency and --bandwidth, for commands that read or write stores in bulk.
+
+    The function gets both as `limits`.
+    """
+
+    @wraps(function)
+    def limited(*, store_concurrency: int, bandwidth: float | None, **options: Any) -> Any:
+        return function(limits=Limits(store_concurrency, bandwidth), **options)
+
+    concurrency = click.option(
+        "--store-concurrency",
+        type=click.IntRange(min=1),
+        default=Limits.requests,
+        show_default=True,
+        help="Requests of each process to one store (source, archive or target) at once.",
+    )
+    bandwidth = click.option(
+        "--bandwidth",
+        type=Rate(),
+        help="Bytes a second, read and written, between the run and one store, such as 50MB/s or "
+        "8MiB/s. Each CPU of the run gets an equal part of it, also while others need less. An "
+        "average: a request goes at once, and the next one waits. [default: no limit]",
+    )
+    return concurrency(bandwidth(limited))
 
 
 def plot_target(_: click.Context, __: click.Parameter, value: Path | None) -> Path | None:

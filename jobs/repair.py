@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from jobs.interface import ExitCode, command, progress
-from jobs.options import ray_options
+from jobs.options import ray_options, store_options
 from pipeline.archive.archive import Archive
 from pipeline.archive.runs import put_back as put_back_after_commit
 from pipeline.codec.models import find_packaged
@@ -19,7 +19,7 @@ from pipeline.repair.shards import Case, Mender, examine, index_of, model_ids
 from pipeline.stages.archiving import ArchivingRun
 from pipeline.stages.cluster import Placement, cluster
 from pipeline.stages.verifying import CHECKSUM, Scope, verify_shards
-from pipeline.storage import Source, Store
+from pipeline.storage import Limits, Source, Store
 from pipeline.verify.records import check_records
 from schemas.archive import format_md
 from schemas.commit import RunRecord, ShardRecord
@@ -46,6 +46,7 @@ class Settings:
     report: str | None = None
     ray_address: str | None = None
     cpus: int | None = None
+    limits: Limits | None = None
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,8 @@ def run(settings: Settings) -> RepairSummary:
     Raises NotAnArchive, StorageError, or ArchiveLocked if a writer changes what is being repaired.
     """
     start = time.monotonic()
-    store, copies = Store(settings.archive), [Store(url) for url in settings.copies]
+    store = Store(settings.archive, limits=settings.limits)
+    copies = [Store(url, limits=settings.limits) for url in settings.copies]
     objects = list(_put_back_records(store, copies))
     records = check_records(store)
     left = [f for item in records.checked for f in item.findings]
@@ -167,7 +169,8 @@ def _repair_shards(
             cases.append(case)
         else:
             outcome.left += findings
-    cases = _with_found(archive, cases, copies)
+    # From here on copies are read by all processes.
+    cases = _with_found(archive, cases, [copy.shared_by(placement.cpus) for copy in copies])
     for record, case in _mend(archive, cases, settings, placement):
         if record != case.record:
             _commit(archive, record)
@@ -248,7 +251,7 @@ def _mend(
     with progress("repair", len(cases), "shards") as shown:
         for run_id, members in by_run.items():
             run = archive.state.runs[run_id]
-            source = _source(settings.source or run.source)
+            source = _source(settings.source or run.source, settings.limits)
             files = _files(source, members)
             if source is not None and files:
                 plan: Any = _Files(_plan_settings(archive, run), files)
@@ -280,9 +283,9 @@ def _files(source: Source | None, cases: list[Case]) -> dict[int, list[SourceFil
     return files
 
 
-def _source(url: str) -> Source | None:
+def _source(url: str, limits: Limits | None) -> Source | None:
     try:
-        return Source(url)
+        return Source(url, limits)
     except StorageError:
         return None
 
@@ -334,6 +337,7 @@ def _note(outcome: _Outcome, archive: Archive, record: ShardRecord, case: Case) 
     help="Repair what this report of seec verify names, reports/verify-..., without looking again.",
 )
 @ray_options
+@store_options
 def main(**options: Any) -> RepairSummary:
     """Mend what is damaged in ARCHIVE, and commit it.
 

@@ -9,12 +9,12 @@ from typing import Any
 import click
 
 from jobs.interface import ExitCode, command, progress, warn
-from jobs.options import at_option, include_option, ray_options
+from jobs.options import at_option, include_option, ray_options, store_options
 from pipeline.archive.archive import Archive
 from pipeline.archive.catalogue import current_rows
 from pipeline.stages.cluster import cluster
 from pipeline.stages.restoring import FAILED, KEPT, RESTORED, SKIPPED, Restoration, Restored
-from pipeline.storage import Store, Target
+from pipeline.storage import Limits, Store, Target
 from schemas.commit import ShardRecord
 from schemas.errors import SeecError
 from schemas.kinds import DIRECTORY, FILE, KINDS, LINK
@@ -37,6 +37,7 @@ class Settings:
     at: int | None = None
     ray_address: str | None = None
     cpus: int | None = None
+    limits: Limits | None = None
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,8 @@ def run(settings: Settings) -> RestoreSummary:
     Raises NotAnArchive, FormatError or FixityError if the archive cannot be opened.
     """
     start = time.monotonic()
-    archive, target = Archive.open(Store(settings.archive)), Target(settings.target)
+    archive = Archive.open(Store(settings.archive, limits=settings.limits))
+    target = Target(settings.target, settings.limits)
     archive = archive if settings.at is None else archive.at(settings.at)
     failed: list[Restored] = []
     lossy: list[Restored] = []
@@ -162,6 +164,7 @@ def _warn_of_loss(silent: list[Restored]) -> None:
 @at_option
 @click.option("--overwrite", is_flag=True, help="Replace files that are there already.")
 @ray_options
+@store_options
 def main(**options: Any) -> RestoreSummary:
     """Write the files of ARCHIVE below TARGET.
 

@@ -11,11 +11,11 @@ from typing import Any
 import click
 
 from jobs.interface import ExitCode, command, progress, warn
-from jobs.options import Duration, Part, Percentage, ray_options
+from jobs.options import Duration, Part, Percentage, ray_options, store_options
 from pipeline.archive import Archive
 from pipeline.stages.cluster import cluster
 from pipeline.stages.verifying import CHECKSUM, DECODE, MODES, SAMPLE, Scope, verify_shards
-from pipeline.storage import Store
+from pipeline.storage import Limits, Store
 from pipeline.verify.choose import not_in, oldest_first, share, subset
 from pipeline.verify.records import Records, check_records
 from pipeline.verify.reports import last_verified, report_name
@@ -49,6 +49,7 @@ class Settings:
     seed: int | None = None
     ray_address: str | None = None
     cpus: int | None = None
+    limits: Limits | None = None
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ def run(settings: Settings) -> VerifySummary:
     """
     start = time.monotonic()
     seed = random.randrange(1 << 31) if settings.seed is None else settings.seed
-    store = Store(settings.archive)
+    store = Store(settings.archive, limits=settings.limits)
     records = check_records(store)
     checked = {item.object: item for item in records.checked}
     shards = _choose(store, settings, records, seed)
@@ -232,6 +233,7 @@ def _write_report(store: Store, mode: str, checked: list[Checked]) -> str | None
     "--seed", type=int, help="What --sample and mode sample draw with. [default: drawn anew]"
 )
 @ray_options
+@store_options
 def main(**options: Any) -> VerifySummary:
     """Check ARCHIVE against its own records, with its own models.
 

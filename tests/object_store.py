@@ -67,6 +67,7 @@ def _free_port() -> int:
 def _wait_for_bucket(process: subprocess.Popen[bytes], clients: dict[str, str], log: Path) -> None:
     """Until the bucket answers a listing, through the client that the code uses."""
     import s3fs
+    from botocore.exceptions import BotoCoreError
 
     end = time.monotonic() + _START_TIMEOUT_S
     while time.monotonic() < end and process.poll() is None:
@@ -79,7 +80,7 @@ def _wait_for_bucket(process: subprocess.Popen[bytes], clients: dict[str, str], 
         )
         try:
             fs.ls(BUCKET)
-        except OSError:
+        except (OSError, BotoCoreError):
             time.sleep(0.3)
         else:
             return

@@ -93,12 +93,16 @@ class ArchivingRun:
         finish: Finish = write_shard,
     ) -> None:
         """on_files: told how many more files are done. finish: writes a shard's objects."""
-        self._store, self._source, self._run, self._plan = store, source, run, plan
+        self._store, self._source = (
+            store.shared_by(placement.cpus),
+            source.shared_by(placement.cpus),
+        )
+        self._run, self._plan = run, plan
         self._on_files, self._finish_shard = on_files, finish
         options, count = placement.encoder_options, placement.encoders
         self._encoders = Pool(
             count,
-            lambda: EncodeActor.options(**options).remote(store, run.model, placement.device),
+            lambda: EncodeActor.options(**options).remote(self._store, run.model, placement.device),
         )
         experts = load_model(read_recorded(store, run.model)).profile.experts
         self._segmenters = Pool(

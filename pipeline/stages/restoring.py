@@ -69,7 +69,8 @@ class Restoration:
 
     def __init__(self, store: Store, target: Target, overwrite: bool, cpus: int) -> None:
         """cpus: of the cluster; twice as many tasks are in flight."""
-        self._store, self._target, self._overwrite = store, target, overwrite
+        self._store, self._target = store.shared_by(cpus), target.shared_by(cpus)
+        self._overwrite = overwrite
         self._in_flight = 2 * cpus
         self.lacks = False
         self._hard_links: list[tuple[str, Row, str]] = []
@@ -250,7 +251,7 @@ def _without_content(row: Row, work: Work, target: Target, overwrite: bool) -> R
 def _with_content(
     row: Row, store: Store, payload: bytes, target: Target, overwrite: bool
 ) -> Restored:
-    models = {row.model_id: archived_model(store.url, row.model_id)} if row.model_id else {}
+    models = {row.model_id: archived_model(store, row.model_id)} if row.model_id else {}
     data, mtime_ns = rebuild(row, payload, models), row.source_mtime_ns
     if row.kind == LINK:
         target.write_link(row.path, data, mtime_ns=mtime_ns, overwrite=overwrite)

@@ -11,7 +11,7 @@ from ray.exceptions import RayError
 
 from pipeline.codec.weights import Model, load_model
 from pipeline.stages.cluster import CRASHES, fetch
-from pipeline.storage import Store
+from pipeline.storage import Limits, Store
 from pipeline.verify.sample import sample
 from pipeline.verify.shards import (
     ShardCheck,
@@ -47,9 +47,13 @@ class Scope:
 
 
 @lru_cache(maxsize=4)
-def archived_model(url: str, model_id: str) -> Model:
+def _archived_model(url: str, limits: Limits, model_id: str) -> Model:
+    return load_model(Store(url, limits=limits).get(model_name(model_id)))
+
+
+def archived_model(store: Store, model_id: str) -> Model:
     """A model as the archive holds it, loaded once per process."""
-    return load_model(Store(url).get(model_name(model_id)))
+    return _archived_model(store.url, store.limits, model_id)
 
 
 @ray.remote
@@ -60,7 +64,7 @@ def _check_shard(store: Store, shard: ShardRecord) -> ShardCheck:
 @ray.remote
 def _check_images(store: Store, blob: str, rows: list[Row]) -> Checked:
     ids = {row.model_id for row in rows if row.model_id is not None}
-    return check_images(store, blob, rows, {i: archived_model(store.url, i) for i in ids})
+    return check_images(store, blob, rows, {i: archived_model(store, i) for i in ids})
 
 
 def verify_shards(
@@ -71,7 +75,7 @@ def verify_shards(
     models: ids of the archive's sound models. cpus: of the cluster; twice as many tasks are in
     flight. Objects come once; blobs come again for each group of images that was decoded.
     """
-    todo = iter(shards)
+    store, todo = store.shared_by(cpus), iter(shards)
     images: deque[tuple[ShardRecord, list[Row]]] = deque()
     flights: dict[Any, tuple[ShardRecord, list[Row] | None]] = {}
     more = True

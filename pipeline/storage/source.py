@@ -3,11 +3,13 @@
 import os
 import stat
 from collections.abc import Iterable
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pipeline.storage import tree_reader
+from pipeline.storage.limits import Limits
 from pipeline.storage.store import Store, modified_s
 from schemas.errors import (
     SeecError,
@@ -24,11 +26,17 @@ from schemas.plan import SourceFile
 class Source:
     """Files below one URL. Names are text by `schemas.names`."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, limits: Limits | None = None) -> None:
         """url: a path or any fsspec URL; StorageError if there is no such directory."""
-        self.store = Store(url)
+        self.store = Store(url, limits=limits)
         if self.store.is_local and not self._is_folder():
             raise StorageError(f"{url}: not a directory; give the folder that holds the images")
+
+    def shared_by(self, processes: int) -> "Source":
+        """The same source, for each of so many processes that read it side by side."""
+        one = copy(self)
+        one.store = self.store.shared_by(processes)
+        return one
 
     @property
     def url(self) -> str:
@@ -74,7 +82,7 @@ class Source:
         if self.store.is_local:
             read = tree_reader.read_link if file.kind == LINK else tree_reader.read_file
             root = os.fsencode(self.store.root)
-            return self.store.retry.call(
+            return self.store.call(
                 f"read {file.path}", lambda: read(root, name, file.size_bytes, file.mtime_ns)
             )
         key = os.fsdecode(name)

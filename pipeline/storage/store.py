@@ -15,6 +15,7 @@ from fsspec.implementations.local import (  # pyright: ignore[reportMissingTypeS
 
 from pipeline.storage import local
 from pipeline.storage.failures import condition_failed, unsupported
+from pipeline.storage.limits import Limits, gate_of
 from pipeline.storage.retry import Retry
 from schemas.errors import ObjectExists, ObjectMissing, StorageError, TransientStorageError
 
@@ -44,9 +45,9 @@ class Store:
     escapes, as in `os.fsdecode`. An object is written whole or not at all. Pickles as its URL.
     """
 
-    def __init__(self, url: str, retry: Retry | None = None) -> None:
+    def __init__(self, url: str, retry: Retry | None = None, limits: Limits | None = None) -> None:
         """url: a path or any fsspec URL. StorageError if no file system serves it."""
-        self.retry = retry or Retry()
+        self.retry, self.limits = retry or Retry(), limits or Limits()
         self._given = url
         try:
             # Another writer may add objects at any time, so listings are never cached.
@@ -58,12 +59,18 @@ class Store:
         self.is_local = isinstance(fs, LocalFileSystem)
         self._root: str = root.rstrip("/")
         self.url: str = root if self.is_local else fs.unstrip_protocol(root)
+        self._gate = gate_of(self.url, self.limits)
 
-    def __reduce__(self) -> tuple[type["Store"], tuple[str, Retry]]:
-        return Store, (self._given if not self.is_local else self.url, self.retry)
+    def __reduce__(self) -> tuple[type["Store"], tuple[str, Retry, Limits]]:
+        return Store, (self._given if not self.is_local else self.url, self.retry, self.limits)
 
     def __repr__(self) -> str:
         return f"Store({self.url!r})"
+
+    def shared_by(self, processes: int) -> "Store":
+        """The same store, for each of so many processes that use it side by side."""
+        make, (url, retry, limits) = self.__reduce__()
+        return make(url, retry, limits.shared_by(processes))
 
     @property
     def root(self) -> str:
@@ -95,7 +102,7 @@ class Store:
             finally:
                 tried = True
 
-        self._call("write", name, put)
+        self._call("write", name, put, len(data))
 
     def put_same(self, name: str, data: bytes) -> bool:
         """Write an object, or find it there with the same bytes.
@@ -120,7 +127,7 @@ class Store:
             else:
                 self._replace(name, data)
 
-        self._call("write", name, put)
+        self._call("write", name, put, len(data))
 
     def refuses_to_replace(self, name: str) -> bool:
         """Whether the store really fails to create what exists; some replace it silently.
@@ -295,8 +302,15 @@ class Store:
                 f"write {self.path(name)}: only {size} of {len(data)} bytes arrived"
             )
 
-    def _call(self, verb: str, name: str, action: Callable[[], T]) -> T:
-        return self.retry.call(f"{verb} {self.path(name)}", action)
+    def call(self, what: str, action: Callable[[], T], size_bytes: int = 0) -> T:
+        """Make a request within the limits, again while it fails in a transient way.
+
+        what: see `Retry.call`. size_bytes: what it sends.
+        """
+        return self.retry.call(what, lambda: self._gate.let(action, size_bytes))
+
+    def _call(self, verb: str, name: str, action: Callable[[], T], size_bytes: int = 0) -> T:
+        return self.call(f"{verb} {self.path(name)}", action, size_bytes)
 
 
 def _walks(fs: Any) -> bool:

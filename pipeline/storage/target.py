@@ -2,10 +2,12 @@
 
 import os
 from collections.abc import Callable
+from copy import copy
 from typing import TypeVar
 
 from pipeline.storage import tree_writer
 from pipeline.storage.descent import IN_THE_WAY
+from pipeline.storage.limits import Limits
 from pipeline.storage.store import Store
 from schemas.errors import SourceError, StorageError
 from schemas.names import escape, is_safe, unescape
@@ -20,12 +22,18 @@ class Target:
     keeps permissions, times, links and directories, an object store keeps files alone.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, limits: Limits | None = None) -> None:
         """url: a path or any fsspec URL; StorageError if no file system serves it."""
-        self._store = Store(url)
+        self._store = Store(url, limits=limits)
         self._root = os.fsencode(self._store.root)
         self.url = self._store.url
         self.is_local = self._store.is_local
+
+    def shared_by(self, processes: int) -> "Target":
+        """The same target, for each of so many processes that write to it side by side."""
+        one = copy(self)
+        one._store = self._store.shared_by(processes)
+        return one
 
     def exists(self, path: str) -> bool:
         """Whether anything has this name already."""
@@ -60,7 +68,7 @@ class Target:
                 overwrite=overwrite,
             )
 
-        self._call("write", path, write)
+        self._call("write", path, write, len(data))
 
     def write_link(
         self, path: str, points_to: bytes, *, mtime_ns: int | None, overwrite: bool
@@ -112,7 +120,7 @@ class Target:
             return False
         return self._call("write", ".", lambda: tree_writer.folds_names(self._root))
 
-    def _call(self, verb: str, path: str, action: Callable[[], T]) -> T:
+    def _call(self, verb: str, path: str, action: Callable[[], T], size_bytes: int = 0) -> T:
         def checked() -> T:
             try:
                 return action()
@@ -125,7 +133,7 @@ class Target:
                 raise
 
         # The whole path may hold bytes that cannot be printed.
-        return self._store.retry.call(f"{verb} {path} below {escape(self._root)}", checked)
+        return self._store.call(f"{verb} {path} below {escape(self._root)}", checked, size_bytes)
 
 
 def _name(path: str) -> bytes:

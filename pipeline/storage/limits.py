@@ -1,0 +1,81 @@
+"""How much may be asked of a store: requests in flight at once, and bytes a second."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import TypeVar
+
+T = TypeVar("T")
+
+_SMALL_BYTES = 64 << 10
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one process may ask of one store.
+
+    requests: in flight at once. bytes_per_s: read and written, on average; None is no limit.
+    """
+
+    requests: int = 16
+    bytes_per_s: float | None = None
+
+    def shared_by(self, processes: int) -> "Limits":
+        """The limits of each of so many processes that together keep within these bytes."""
+        if self.bytes_per_s is None:
+            return self
+        return replace(self, bytes_per_s=self.bytes_per_s / processes)
+
+
+class Gate:
+    """Lets requests to one store through as its limits allow. For many threads."""
+
+    def __init__(
+        self,
+        limits: Limits,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """clock, sleep: of seconds."""
+        self._limits, self._clock, self._sleep = limits, clock, sleep
+        self._slots = threading.BoundedSemaphore(limits.requests)
+        self._guard = threading.Lock()
+        self._free_at_s = float("-inf")
+
+    def let(self, action: Callable[[], T], size_bytes: int = 0) -> T:
+        """Make one request, and return what it returns.
+
+        size_bytes: what it sends; the bytes that it returns count, too. Ends no sooner than a line
+        of the allowed bytes a second would have carried all of them, one request after the other.
+        """
+        with self._slots:
+            start_s = self._clock()
+            try:
+                result = action()
+            finally:
+                self._count(size_bytes, start_s)
+        received = len(result) if isinstance(result, bytes) else 0
+        self._count(received, start_s)
+        # Small ones do not wait: a lease must be renewed in time, whatever else is on its way.
+        if size_bytes + received > _SMALL_BYTES:
+            self._wait()
+        return result
+
+    def _count(self, size_bytes: int, start_s: float) -> None:
+        if self._limits.bytes_per_s is not None:
+            with self._guard:
+                free_at_s = max(self._free_at_s, start_s)
+                self._free_at_s = free_at_s + size_bytes / self._limits.bytes_per_s
+
+    def _wait(self) -> None:
+        wait_s = self._free_at_s - self._clock()
+        if wait_s > 0:
+            self._sleep(wait_s)
+
+
+@cache
+def gate_of(url: str, limits: Limits) -> Gate:
+    """The gate that all of this process share that use a store within these limits."""
+    return Gate(limits)
