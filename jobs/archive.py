@@ -30,6 +30,7 @@ from pipeline.archive.runs import missing_shards, open_run, remove_paths
 from pipeline.codec import Model, load_model
 from pipeline.routes.region import check_region_source
 from pipeline.segmentation import check_labels, make_segmenter
+from pipeline.stages.apart import DEFAULT_MAX_SECONDS
 from pipeline.stages.archiving import ArchivingRun
 from pipeline.stages.cluster import cluster
 from pipeline.storage import Limits, Source, Store
@@ -66,6 +67,7 @@ class Settings:
     keep: str = PIXELS
     max_pixels: int = _DEFAULTS.max_pixels
     max_file_size_bytes: int = _DEFAULTS.max_file_size_bytes
+    max_seconds: int = DEFAULT_MAX_SECONDS
     shard_files: int = _DEFAULTS.shard_files
     shard_size_bytes: int = _DEFAULTS.shard_size_bytes
     retry_quarantine: bool = False
@@ -252,6 +254,7 @@ def _plan(archive: Archive, source: Source, settings: Settings, model: Model) ->
         region_source=settings.roi,
         background_error=settings.background_error,
         keep=KEEP_FILE if settings.keep == KEEP_FILE else None,
+        max_seconds=None if settings.max_seconds == DEFAULT_MAX_SECONDS else settings.max_seconds,
     )
     _check_segmentation(plan, model)
     return open_run(archive, source.url, files, plan, model.payload, vanished)
@@ -332,6 +335,12 @@ def _carry_out(
     type=click.IntRange(min=1),
     default=_DEFAULTS.max_file_size_bytes,
     help="Larger files go to quarantine.",
+)
+@click.option(
+    "--max-seconds",
+    type=click.IntRange(min=1),
+    default=DEFAULT_MAX_SECONDS,
+    help="Files that take longer to decode or to transcode are stored byte for byte.",
 )
 @click.option(
     "--shard-files",

@@ -63,6 +63,8 @@ class PlanSettings:
     outside of them, as in `schemas.loss`; both None where nothing may.
     keep: KEEP_FILE if every file is to come back byte for byte; None if the same pixels and
     metadata are enough.
+    max_seconds: looking into a file may take; what takes longer is stored. None for the default of
+    the program that runs the plan.
     """
 
     model_id: str
@@ -74,6 +76,7 @@ class PlanSettings:
     region_source: str | None = None
     background_error: int | None = None
     keep: str | None = None
+    max_seconds: int | None = None
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ from pipeline.routes import planes
 from pipeline.routes.choose import (
     Draft,
     admit_loss,
-    draft,
     draft_stored,
     jpeg_pixels_in,
     pixels_in,
@@ -22,6 +21,7 @@ from pipeline.routes.choose import (
 )
 from pipeline.routes.region import background_of
 from pipeline.segmentation import LabelMap, label_image, make_segmenter
+from pipeline.stages.apart import draft_apart, draft_as_planned, hurried, seconds_of
 from pipeline.stages.batch import MAX_JPEG_PIXELS, Batch
 from pipeline.stages.cluster import TASK_CPUS
 from pipeline.storage import Source, Store
@@ -35,7 +35,7 @@ from schemas.errors import (
 )
 from schemas.kinds import FILE
 from schemas.manifest import Entry, QuarantineRow
-from schemas.plan import KEEP_FILE, PlanSettings, SourceFile
+from schemas.plan import PlanSettings, SourceFile
 
 Finish = Callable[[Store, str, list[Entry], Sequence[QuarantineRow]], ShardRecord]
 
@@ -103,18 +103,21 @@ def read_batch(
         if not batch.decode:
             drafts.append(draft_stored(file, data, "could not be encoded"))
             continue
-        pixels, jpeg_pixels = pixels_in(data), jpeg_pixels_in(data)
-        over = used + min(pixels, settings.max_pixels) > batch.pixels
-        if len(batch.files) > 1 and (over or jpeg_pixels > MAX_JPEG_PIXELS):
-            report.deferred.append((file, pixels or jpeg_pixels))
-            continue
-        made, image = draft(file, data, settings.max_pixels, keep_file=settings.keep == KEEP_FILE)
+        if batch.suspect:
+            made, image = draft_apart(file, data, settings)
+        else:
+            with hurried(seconds_of(settings)):
+                pixels, jpeg_pixels = pixels_in(data), jpeg_pixels_in(data)
+                over = used + min(pixels, settings.max_pixels) > batch.pixels
+                if len(batch.files) > 1 and (over or jpeg_pixels > MAX_JPEG_PIXELS):
+                    report.deferred.append((file, pixels or jpeg_pixels))
+                    continue
+                made, image = draft_as_planned(file, data, settings)
+            used += pixels if made.coded is not None else 0
         drafts.append(made)
         if image is not None:
             paths.append(file.path)
             images.append(image)
-        if made.coded is not None:
-            used += pixels
     report.read_s = time.perf_counter() - start
     return report, drafts, paths, images
 

@@ -14,10 +14,9 @@ from jobs import archive, gc, restore, verify
 from jobs.interface import ExitCode
 from pipeline.archive import Archive
 from pipeline.archive.catalogue import current_rows
-from pipeline.routes import choose, jpegxl
+from pipeline.routes import jpegxl
 from pipeline.stages import archiving, restoring, tasks, verifying
 from pipeline.storage import Store
-from schemas.manifest import JPEGXL_JPEG
 from tests.faults.drivers import SHARD_FILES, start_driver, wait_for
 from tests.faults.sweep import objects
 from tests.jpegs import detailed, jpeg
@@ -158,24 +157,6 @@ def crashes_on(module: Any, name: str, poison: bytes, task: Any) -> Any:
             setattr(module, name, call)
 
     return ray.remote(**{"max_retries": 3} | task._default_options)(poisoned)
-
-
-def test_jpeg_that_crashes_the_transcoder_is_stored_and_the_others_are_transcoded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ray_cluster: str
-):
-    source, root = tmp_path / "source", tmp_path / "archive"
-    write_tiny_source(source, 1)
-    files = {f"{index}.jpg": jpeg(detailed(index)) for index in range(4)}
-    for name, data in files.items():
-        (source / name).write_bytes(data)
-    poisoned = crashes_on(choose, "transcode", files["2.jpg"], tasks.read_batch)
-    monkeypatch.setattr(archiving, "read_batch", poisoned)
-    summary = archive_of(source, root)
-    assert (summary.exit_code, summary.files_added) == (ExitCode.OK, 5)
-    rows = {r.path: r for _, part in current_rows(Archive.open(Store(str(root)))) for r in part}
-    assert (rows["2.jpg"].codec, rows["2.jpg"].reason) == ("store", "could not be encoded")
-    assert [rows[name].codec for name in files if name != "2.jpg"] == [JPEGXL_JPEG] * 3
-    assert verify.run(verify.Settings(str(root))).exit_code == ExitCode.OK
 
 
 def test_a_payload_that_crashes_its_decoder_is_found_and_the_others_are_restored(

@@ -1,0 +1,89 @@
+"""Looking into files, with a limit on the time: a decoder that hangs or crashes costs one file.
+
+Batches are looked into in the task that read them (`hurried`): the limit ends its process, as a
+crash does, and nothing tells which of the files it was. Then each is looked into in a process of
+its own (`draft_apart`), and what ends that is the file's fault.
+"""
+
+import faulthandler
+import multiprocessing
+import sys
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from typing import Any
+
+from pipeline.images.picture import Pixels
+from pipeline.routes.choose import Draft, draft, draft_stored
+from schemas.plan import KEEP_FILE, PlanSettings, SourceFile
+
+DEFAULT_MAX_SECONDS = 600
+_START_S = 60  # a process takes to begin, at most
+_SPAWN = multiprocessing.get_context("spawn")
+
+
+def seconds_of(settings: PlanSettings) -> int:
+    """How long a look into a file may take."""
+    return DEFAULT_MAX_SECONDS if settings.max_seconds is None else settings.max_seconds
+
+
+@contextmanager
+def hurried(seconds: float) -> Generator[None]:
+    """End this process, whatever it is doing, if the block takes longer."""
+    # Not a signal: native code may hold on to the interpreter and never let a handler run.
+    faulthandler.dump_traceback_later(seconds, exit=True, file=sys.__stderr__ or 2)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+def draft_as_planned(
+    file: SourceFile, data: bytes, settings: PlanSettings
+) -> tuple[Draft, Pixels | None]:
+    """As `pipeline.routes.choose.draft`, with what the plan says of it."""
+    return draft(file, data, settings.max_pixels, keep_file=settings.keep == KEEP_FILE)
+
+
+def draft_apart(
+    file: SourceFile, data: bytes, settings: PlanSettings
+) -> tuple[Draft, Pixels | None]:
+    """As `pipeline.routes.choose.draft`; a file that its decoder does not survive is stored."""
+    limit, start = seconds_of(settings), time.monotonic()
+    here, there = _SPAWN.Pipe(duplex=False)
+    process = _SPAWN.Process(target=_look, args=(there, file, data, settings))
+    result: Any = None
+    try:
+        process.start()
+        there.close()
+        if here.poll(limit + _START_S):
+            result = here.recv()
+    except (EOFError, BrokenPipeError):
+        pass  # it is gone, and has said nothing
+    finally:
+        process.kill()
+        process.join()
+        here.close()
+    if isinstance(result, tuple):
+        return result
+    if isinstance(result, ImportError):
+        raise result  # this machine's fault
+    if result is not None:
+        reason = f"looking into it fails with {type(result).__name__}"
+    elif time.monotonic() - start >= limit:
+        reason = f"looking into it takes longer than the limit of {limit} seconds"
+    else:
+        reason = "looking into it crashes"
+    return draft_stored(file, data, reason), None
+
+
+def _look(answer: Connection, file: SourceFile, data: bytes, settings: PlanSettings) -> None:
+    """The process of `draft_apart`. Sends a draft and pixels, or what was raised."""
+    result: Any
+    with hurried(seconds_of(settings)):
+        try:
+            result = draft_as_planned(file, data, settings)
+        except Exception as error:  # noqa: BLE001, whatever it is, the file is at fault
+            result = error
+    answer.send(result)

@@ -1,0 +1,88 @@
+"""A file that its decoder does not survive costs that file, and soon."""
+
+import hashlib
+import multiprocessing
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+
+from jobs import archive, ls, verify
+from jobs.interface import ExitCode
+from pipeline.stages import archiving, tasks
+from pipeline.stages.apart import draft_apart, hurried
+from schemas.manifest import JPEGXL_JPEG, STORE
+from schemas.plan import PlanSettings, SourceFile
+from tests.faults.poisoned import CRASH, HANG, RAISE, poisoned
+from tests.jpegs import detailed, jpeg
+from tests.pictures import textured
+from tests.sources import image_bytes, write_tiny_source
+
+REASONS = {
+    CRASH: "looking into it crashes",
+    HANG: "looking into it takes longer than the limit of 3 seconds",
+    RAISE: "looking into it fails with ArithmeticError",
+}
+
+
+def test_a_look_apart_finds_what_any_look_finds():
+    settings = PlanSettings("")
+    for data in (jpeg(detailed(1)), image_bytes(textured(20, 30), "PNG"), b"text"):
+        file = SourceFile("a", len(data), 0)
+        made, image = draft_apart(file, data, settings)
+        expected, pixels = tasks.draft_as_planned(file, data, settings)
+        assert made == expected
+        assert (image is None) == (pixels is None)
+        assert image is None or pixels is None or (image == pixels).all()
+
+
+@pytest.mark.parametrize("how", REASONS)
+def test_a_file_that_its_decoder_does_not_survive_is_stored(how: str):
+    data = jpeg(detailed(2))
+    settings, file = PlanSettings("", max_seconds=3), SourceFile("a", len(data), 0)
+    with poisoned(how, hashlib.sha256(data).hexdigest()):
+        made, image = draft_apart(file, data, settings)
+    assert (made.coded, image) == (None, None)
+    assert (made.stored.codec, made.stored.reason) == (STORE, REASONS[how])
+
+
+def _hang() -> None:
+    with hurried(0.2):
+        time.sleep(60)
+
+
+def test_a_process_in_a_hurry_ends_in_the_middle_of_what_it_does():
+    with hurried(0.05):
+        pass
+    time.sleep(0.1)
+    process = multiprocessing.get_context("spawn").Process(target=_hang)
+    process.start()
+    process.join(60)
+    assert process.exitcode == 1
+
+
+@pytest.mark.parametrize("how", [CRASH, pytest.param(HANG, marks=pytest.mark.slow)])
+def test_the_run_goes_on_and_all_other_files_are_coded(
+    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ray_cluster: str
+):
+    source, root = tmp_path / "source", tmp_path / "archive"
+    write_tiny_source(source, 1)
+    files = {f"{index}.jpg": jpeg(detailed(index)) for index in range(4)}
+    for name, data in files.items():
+        (source / name).write_bytes(data)
+    digest = hashlib.sha256(files["2.jpg"]).hexdigest()
+    task: Any = tasks.read_batch
+
+    def read(*arguments: Any) -> Any:
+        with poisoned(how, digest):
+            return task._function(*arguments)
+
+    monkeypatch.setattr(archiving, "read_batch", ray.remote(**task._default_options)(read))
+    summary = archive.run(archive.Settings(str(source), str(root), max_seconds=3))
+    assert (summary.exit_code, summary.files_added) == (ExitCode.OK, 5)
+    rows = {row.path: row for row in ls.run(ls.Settings(str(root))).rows}
+    assert (rows["2.jpg"].codec, rows["2.jpg"].reason) == (STORE, REASONS[how])
+    assert [rows[name].codec for name in files if name != "2.jpg"] == [JPEGXL_JPEG] * 3
+    assert verify.run(verify.Settings(str(root))).exit_code == ExitCode.OK
