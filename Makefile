@@ -14,7 +14,7 @@ help:
 	@echo "make demo      archive, verify and restore photographs; sizes against PNG, WebP, JPEG XL"
 	@echo "make test      the quick tests"
 	@echo "make test-all  all tests"
-	@echo "make sweep     kill a run at each of its write points, and finish it"
+	@echo "make sweep     kill jobs at each of their write points, and finish them"
 	@echo "make faults    let each request of whole jobs fail in each way that it can"
 	@echo "make check     ruff, pyright, import rules"
 	@echo "make bench     rate and speed next to the peers; BENCH_FOLDERS='a b' for your images"

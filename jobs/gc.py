@@ -9,7 +9,7 @@ import click
 from jobs.interface import ExitCode, command, progress
 from jobs.options import SECONDS, Duration, store_options
 from pipeline.archive import Archive
-from pipeline.archive.gc import Leftover, remove, survey
+from pipeline.archive.gc import Leftover, last_changes, remove, survey
 from pipeline.storage import Limits, Store
 from schemas.commit import FIRST
 
@@ -113,7 +113,7 @@ def _give_up(store: Store, settings: Settings) -> int:
     """The oldest commit whose state is to be kept; commits that if objects are to go."""
     if settings.keep_commits is None:
         return FIRST
-    oldest = max(FIRST, Archive.open(store).state.sequence - settings.keep_commits + 1)
+    oldest = last_changes(Archive.open(store), settings.keep_commits)
     if settings.delete:
         with Archive.writing(store) as archive:
             archive.commit(oldest=oldest)

@@ -74,6 +74,16 @@ class Survey:
     unfinished_run: str | None = None
 
 
+def last_changes(archive: Archive, count: int) -> int:
+    """The first of the last so many commits that changed what counts; FIRST if there are fewer.
+
+    Commits that gave up states are none of them: giving up all but the last so many once more
+    gives up nothing.
+    """
+    changing = [step.sequence for step in History(archive).steps() if step.changes]
+    return changing[-count] if len(changing) > count else FIRST
+
+
 def survey(store: Store, older_than_s: float, reports: bool = False, oldest: int = FIRST) -> Survey:
     """What no state that is kept needs. Changes nothing.
 

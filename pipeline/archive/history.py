@@ -20,6 +20,11 @@ class Step:
     repaired: tuple[ShardRecord, ...]
     oldest: int
 
+    @property
+    def changes(self) -> bool:
+        """Whether it changed what counts, and not only which states are kept."""
+        return bool(self.runs or self.shards or self.removed or self.dropped or self.repaired)
+
     @classmethod
     def of(cls, commit: Commit, before: State) -> "Step":
         """before: the state that it changed."""

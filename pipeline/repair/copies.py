@@ -43,14 +43,15 @@ def same_files(
     """Rows of other archives that hold files with these digests, by digest.
 
     models: ids of those at hand; rows that need another one are passed over. What is damaged in a
-    copy is passed over, too.
+    copy is passed over, too: another copy, or the source, may have it whole.
     """
     found: dict[bytes, Found] = {}
     for copy in copies:
         for blob, row in _rows(copy):
             wanted = row.source_digest in digests and row.source_digest not in found
             at_hand = row.model_id is None or row.model_id in models
-            if wanted and at_hand and row.codec != LOST and row.background_error is None:
+            exact = row.codec != LOST and row.background_error is None
+            if wanted and at_hand and exact and fetch(Found(copy, blob, row)) is not None:
                 found[row.source_digest] = Found(copy, blob, row)
     return found
 

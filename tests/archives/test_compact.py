@@ -137,3 +137,12 @@ def test_gc_takes_old_shards_once_their_states_are_given_up(root: Path):
     with pytest.raises(UnknownCommit):
         opened(root).at(2)
     assert survey(Store(str(root)), 0) == Survey()
+
+
+def test_states_are_given_up_once_however_often_that_is_asked(root: Path):
+    settings = gc.Settings(str(root), delete=True, older_than_s=0, keep_commits=2)
+    gc.run(settings)
+    before = opened(root).state
+    gc.run(settings)
+    assert opened(root).state == before
+    assert before.oldest == before.sequence - 2  # the last commit is the one that says so

@@ -159,6 +159,19 @@ def test_another_archive_of_the_same_files_helps(root: Path, source: Path, tmp_p
     assert findings(root) == []
 
 
+def test_what_is_damaged_in_one_place_comes_from_the_next(
+    made: Path, root: Path, source: Path, tmp_path: Path
+):
+    copies = [Path(shutil.copytree(made / "archive", tmp_path / name)) for name in "12"]
+    shard = shards(root)[1]
+    for folder, paths in ((root, "cd"), (copies[0], "cd"), (copies[1], "d")):
+        for path in paths:
+            spoil(folder, shard, f"{path}.txt")
+    (source / "c.txt").unlink()
+    assert mend(root, source, *copies).lost == ()
+    assert texts(root) == FILES | {"a": "one, later"}
+
+
 def test_without_a_manifest_part_nothing_tells_what_files_were(root: Path):
     (root / shards(root)[1].manifest.name).unlink()
     assert mend(root).lost == ("c.txt", "d.txt")

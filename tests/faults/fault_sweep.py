@@ -35,7 +35,8 @@ from pipeline.storage import Retry, Store
 from schemas.errors import NotAnArchive, SeecError
 from tests.faults import filesystem, points
 from tests.faults.filesystem import ABSENT, DENIED, FLIPPED, LASTING, POSSIBLE, TRANSIENT, Plan
-from tests.faults.sweep import findings, memory_folder, objects, write_source
+from tests.faults.sweep import findings, memory_folder, objects
+from tests.faults.swept import write_source
 from tests.sources import files_below
 
 _PROMPT = partial(Retry, first_pause_s=0.0, attempts=3)

@@ -19,7 +19,8 @@ from pipeline.storage import Store
 from schemas.errors import NotAnArchive, StoreUnavailable
 from tests.faults import points
 from tests.faults.fault_sweep import restore_in_process
-from tests.faults.sweep import findings, write_source
+from tests.faults.sweep import findings
+from tests.faults.swept import write_source
 
 STEP_KIB = 12
 

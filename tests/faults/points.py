@@ -18,6 +18,7 @@ from typing import Any
 from unittest.mock import patch
 
 from jobs import archive as archive_job
+from jobs import compact as compact_job
 from jobs import gc as gc_job
 from jobs import repair as repair_job
 from jobs import verify as verify_job
@@ -190,22 +191,37 @@ class _NoCluster:
 
 
 def archive(
-    source: Path, root: Path, kill_at: int | None = None, *, new_plan: bool = False
+    source: Path, root: Path, kill_at: int | None = None, **options: bool
 ) -> tuple[int, list[str]]:
     """`seec archive` in a process that dies at a write point; its exit code and the points.
 
     The exit code is that of the job, or the negative number of the signal that ended it; there
     are no points if one did.
     """
-    settings = archive_job.Settings(
-        str(source), str(root), model=MODEL, shard_files=2, new_plan=new_plan
-    )
+    shard: Any = {"shard_files": 2, **options}
+    settings = archive_job.Settings(str(source), str(root), model=MODEL, **shard)
     return _in_child(archive_in_process, settings, root, kill_at)
 
 
-def gc(root: Path, kill_at: int | None = None) -> tuple[int, list[str]]:
+def compact(root: Path, kill_at: int | None = None) -> tuple[int, list[str]]:
+    """`seec compact`, of shards of `archive`, in such a process."""
+    settings = compact_job.Settings(str(root), shard_files=6)
+    return _in_child(compact_job.run, settings, root, kill_at)
+
+
+def repair(
+    root: Path, source: Path, copy: Path, kill_at: int | None = None
+) -> tuple[int, list[str]]:
+    """`seec repair --from --source` in such a process."""
+    settings = repair_job.Settings(str(root), (str(copy),), str(source))
+    return _in_child(repair_in_process, settings, root, kill_at)
+
+
+def gc(
+    root: Path, kill_at: int | None = None, keep_commits: int | None = None
+) -> tuple[int, list[str]]:
     """`seec gc --delete --older-than 0` in such a process."""
-    settings = gc_job.Settings(str(root), delete=True, older_than_s=0)
+    settings = gc_job.Settings(str(root), delete=True, older_than_s=0, keep_commits=keep_commits)
     return _in_child(gc_job.run, settings, root, kill_at)
 
 

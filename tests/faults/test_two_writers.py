@@ -16,7 +16,8 @@ from pipeline.storage import Store
 from schemas.errors import SeecError
 from tests.faults import filesystem, points
 from tests.faults.filesystem import Plan
-from tests.faults.sweep import findings, write_source
+from tests.faults.sweep import findings
+from tests.faults.swept import write_source
 
 _SPAWN = multiprocessing.get_context("spawn")
 FILES = 10
