@@ -32,6 +32,8 @@ def rewrite(data: bytes, pages: list[Page]) -> bytes:
     out = bytearray(data[:8])
     link = 4  # where the offset of the next directory belongs
     for page in pages:
+        if page.rasters > 1 and page.shape.depth > 8:
+            raise UnreadableImage("compressed TIFF that common readers misread without compression")
         samples = [_even(piece) for piece in _pieces(data, page)]
         starts = list(accumulate(map(len, samples[:-1]), initial=len(out)))
         for start, size in page.pieces:

@@ -206,6 +206,22 @@ def test_tiles_and_planar_samples_of_tiff_come_back_byte_for_byte():
         assert write(composite) == file
 
 
+def test_planar_tiff_that_readers_misread_without_compression_is_refused():
+    deep = np.dstack([gray(40, 56).astype(np.uint16) * factor for factor in (3, 77, 201)])
+    for pixels in (deep, deep.astype(np.uint8)):
+        depth = 8 * pixels.itemsize
+        data = tiff_file(
+            {256: 56, 257: 40, 258: depth, 259: 8, 262: 2, 277: 3, 278: 40, 284: 2},
+            tiff.STRIPS,
+            [zlib.compress(np.ascontiguousarray(pixels[..., i]).tobytes()) for i in range(3)],
+        )
+        if depth == 8:
+            assert len(read_composite(data).rasters) == 3
+        else:
+            with pytest.raises(UnreadableImage, match="misread"):
+                read_composite(data)
+
+
 def tiff_file(tags: dict[int, int], where: int, pieces: list[bytes], order: str = "<") -> bytes:
     """A file with these tags and pieces of samples; tags of one number each."""
     start = 8 + 2 + 12 * (len(tags) + 2) + 4
