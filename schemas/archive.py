@@ -109,8 +109,8 @@ def has_suffix(name: str) -> bool:
 class ArchiveHeader:
     """What `archive.json` says; written once, before everything else counts.
 
-    format_md_sha256: hex digest of FORMAT.md. checkpoint_every: each commit whose sequence number
-    is a multiple of this repeats the whole state.
+    format_md_sha256: hex digest of FORMAT.md. checkpoint_every: a commit whose sequence number is a
+    multiple of this, at least 2, has a recap, or is a checkpoint of an earlier release.
     """
 
     format_md_sha256: str
@@ -133,5 +133,5 @@ class ArchiveHeader:
         _, body = unseal(ARCHIVE_JSON, data, KIND, VERSION)
         return cls(
             format_md_sha256=member(ARCHIVE_JSON, body, "format_md_sha256", str),
-            checkpoint_every=max(1, member(ARCHIVE_JSON, body, "checkpoint_every", int)),
+            checkpoint_every=max(2, member(ARCHIVE_JSON, body, "checkpoint_every", int)),
         )

@@ -1,7 +1,7 @@
 """A commit: the shards and runs that count from now on, named with sizes and digests.
 
-Commits are numbered from 1 without gaps. A delta names what it changes; a checkpoint names all that
-counts, so that opening an archive reads one checkpoint and the deltas after it.
+Commits are numbered from 1 without gaps. Each names what it changes. Some also say in a recap what
+a number of commits before them changed together, so that opening an archive reads few of them.
 """
 
 from dataclasses import asdict, dataclass
@@ -20,10 +20,11 @@ from schemas.archive import (
 from schemas.errors import SectionCorrupt
 from schemas.sealed import member, members, objects, seal, strings, unseal
 
-# Commits are of version 1 unless they do more than add: then they say so, and releases that
-# would misread them refuse them.
+# Commits are of version 1 unless they do more than add, or have a recap: then they say so, and
+# releases that would misread them refuse them.
 VERSION = 1
 CHANGING_VERSION = 2
+RECAP_VERSION = 3
 KIND = "seec-commit"
 FIRST = 1
 
@@ -165,30 +166,139 @@ class ShardRecord:
 
 
 @dataclass(frozen=True)
-class Commit:
-    """One commit. previous: hex SHA-256 of the bytes of the commit before, '' for the first.
+class Changes:
+    """What a commit changes, or several together.
 
     removed: paths that vanished. dropped: names of shards that do not count from now on. repaired:
     records that stand for the shards of the same names, in the states of earlier commits, too.
     oldest: the first commit whose state is kept; None leaves that as it is.
     """
 
-    sequence: int
-    previous: str
-    checkpoint: bool
-    runs: tuple[RunRecord, ...]
-    shards: tuple[ShardRecord, ...]
+    runs: tuple[RunRecord, ...] = ()
+    shards: tuple[ShardRecord, ...] = ()
     removed: tuple[RemovalRecord, ...] = ()
     dropped: tuple[str, ...] = ()
     repaired: tuple[ShardRecord, ...] = ()
     oldest: int | None = None
 
+    def __bool__(self) -> bool:
+        return self != Changes()
+
+    @property
+    def only_adds(self) -> bool:
+        """Whether version 1 can say it."""
+        others = self.removed or self.dropped or self.repaired or self.oldest is not None
+        return not others and not any(run.compaction for run in self.runs)
+
+    def then(self, later: "Changes") -> "Changes":
+        """Both together: what a state that was changed by the one, then by the other, differs in.
+
+        Shards are sorted by name, so that it does not matter how many changes are put together.
+        """
+        added = {shard.shard: shard for shard in self.shards}
+        dropped = set(self.dropped)
+        for name in later.dropped:
+            if added.pop(name, None) is None:
+                dropped.add(name)
+        added |= {shard.shard: shard for shard in later.shards}
+        again = {shard.shard for shard in later.shards}
+        repaired = {s.shard: s for s in self.repaired if s.shard not in again}
+        repaired |= {shard.shard: shard for shard in later.repaired}
+        added |= {shard.shard: shard for shard in later.repaired if shard.shard in added}
+        return Changes(
+            runs=self.runs + later.runs,
+            shards=tuple(added[name] for name in sorted(added)),
+            removed=self.removed + later.removed,
+            dropped=tuple(sorted(dropped)),
+            repaired=tuple(repaired[name] for name in sorted(repaired)),
+            oldest=self.oldest if later.oldest is None else later.oldest,
+        )
+
+    def members(self, version: int) -> dict[str, Any]:
+        """As JSON values, those that commits of a version have."""
+        body: dict[str, Any] = {
+            "runs": [run.members() for run in self.runs],
+            "shards": [asdict(shard) for shard in self.shards],
+        }
+        if version != VERSION:
+            body["removed"] = [asdict(removal) for removal in self.removed]
+            body["dropped"] = list(self.dropped)
+            body["repaired"] = [asdict(shard) for shard in self.repaired]
+            body["oldest"] = self.oldest
+        return body
+
+    @classmethod
+    def parse(cls, where: str, body: dict[str, Any], version: int) -> "Changes":
+        """From parsed JSON; where: the commit's name, for messages. SectionCorrupt if malformed."""
+        runs = tuple(RunRecord.parse(where, r) for r in objects(where, body, "runs"))
+        shards = tuple(ShardRecord.parse(where, s) for s in objects(where, body, "shards"))
+        if version == VERSION:
+            return cls(runs, shards)
+        return cls(
+            runs,
+            shards,
+            tuple(RemovalRecord.parse(where, r) for r in objects(where, body, "removed")),
+            tuple(strings(where, body, "dropped")),
+            tuple(ShardRecord.parse(where, s) for s in objects(where, body, "repaired")),
+            None if body.get("oldest") is None else member(where, body, "oldest", int),
+        )
+
+
+@dataclass(frozen=True)
+class Recap:
+    """What all commits after commit `since`, and before the one that says so, changed together.
+
+    sha256: hex SHA-256 of the bytes of commit `since`; it is '' and since 0 if that is all of them.
+    """
+
+    since: int
+    sha256: str
+    changes: Changes
+
+    @classmethod
+    def parse(cls, where: str, body: dict[str, Any]) -> "Recap":
+        """From parsed JSON; where: the commit's name, for messages. SectionCorrupt if malformed."""
+        since, sha256 = member(where, body, "since", int), member(where, body, "sha256", str)
+        return cls(since, sha256, Changes.parse(where, body, RECAP_VERSION))
+
+    def members(self) -> dict[str, Any]:
+        """As JSON values."""
+        changes = self.changes.members(RECAP_VERSION)
+        return {"since": self.since, "sha256": self.sha256, **changes}
+
+
+@dataclass(frozen=True)
+class Commit:
+    """One commit. previous: hex SHA-256 of the bytes of the commit before, '' for the first.
+
+    checkpoint: its runs, shards and removals are all there are, and not only what it adds. Such
+    commits have no recap; only earlier releases wrote them.
+    """
+
+    sequence: int
+    previous: str
+    changes: Changes
+    recap: Recap | None = None
+    checkpoint: bool = False
+
+    @property
+    def base(self) -> int:
+        """The commit whose state this one, alone, leads on from; 0 is an archive without any."""
+        if self.checkpoint:
+            return 0
+        return self.sequence - 1 if self.recap is None else self.recap.since
+
+    @property
+    def changes_since_base(self) -> Changes:
+        """What leads from there to the state after this commit."""
+        return self.changes if self.recap is None else self.recap.changes.then(self.changes)
+
     @property
     def version(self) -> int:
         """The lowest version that has all that this commit says."""
-        changes = self.removed or self.dropped or self.repaired or self.oldest is not None
-        compaction = any(run.compaction for run in self.runs)
-        return CHANGING_VERSION if changes or compaction else VERSION
+        if self.recap is not None:
+            return RECAP_VERSION
+        return VERSION if self.changes.only_adds else CHANGING_VERSION
 
     def serialise(self) -> bytes:
         """The bytes of commits/<sequence>.json."""
@@ -196,42 +306,31 @@ class Commit:
             "sequence": self.sequence,
             "previous": self.previous,
             "checkpoint": self.checkpoint,
-            "runs": [run.members() for run in self.runs],
-            "shards": [asdict(shard) for shard in self.shards],
+            **self.changes.members(self.version),
         }
-        if self.version == CHANGING_VERSION:
-            body["removed"] = [asdict(removal) for removal in self.removed]
-            body["dropped"] = list(self.dropped)
-            body["repaired"] = [asdict(shard) for shard in self.repaired]
-            body["oldest"] = self.oldest
+        if self.recap is not None:
+            body["recap"] = self.recap.members()
         return seal(KIND, self.version, body)
 
     @classmethod
     def parse(cls, sequence: int, data: bytes) -> "Commit":
         """FormatError or DigestMismatch if the bytes are not a sound commit `sequence`."""
         where = commit_name(sequence)
-        version, body = unseal(where, data, KIND, VERSION, CHANGING_VERSION)
+        version, body = unseal(where, data, KIND, VERSION, CHANGING_VERSION, RECAP_VERSION)
         if member(where, body, "sequence", int) != sequence:
             raise SectionCorrupt(f"{where}: says it is commit {body['sequence']}")
+        recap = None
+        if version == RECAP_VERSION:
+            recap = Recap.parse(where, members(where, body, "recap"))
         commit = cls(
             sequence=sequence,
             previous=member(where, body, "previous", str),
+            changes=Changes.parse(where, body, version),
+            recap=recap,
             checkpoint=member(where, body, "checkpoint", bool),
-            runs=tuple(RunRecord.parse(where, r) for r in objects(where, body, "runs")),
-            shards=tuple(ShardRecord.parse(where, s) for s in objects(where, body, "shards")),
-            **(_changes(where, body) if version == CHANGING_VERSION else {}),
         )
         if commit.version != version:
             raise SectionCorrupt(f"{where}: version {version} says nothing that needs it")
+        if recap is not None and (commit.checkpoint or not 0 <= recap.since < sequence - 1):
+            raise SectionCorrupt(f"{where}: a recap of what it cannot recapitulate")
         return commit
-
-
-def _changes(where: str, body: dict[str, Any]) -> dict[str, Any]:
-    """The members that version 2 adds."""
-    oldest = None if body.get("oldest") is None else member(where, body, "oldest", int)
-    return {
-        "removed": tuple(RemovalRecord.parse(where, r) for r in objects(where, body, "removed")),
-        "dropped": tuple(strings(where, body, "dropped")),
-        "repaired": tuple(ShardRecord.parse(where, s) for s in objects(where, body, "repaired")),
-        "oldest": oldest,
-    }

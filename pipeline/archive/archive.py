@@ -5,7 +5,7 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from pipeline.archive.changes import Changes
+from pipeline.archive.changes import commit_after, contradicts, left
 from pipeline.archive.lease import Lease, Terms, writer
 from pipeline.archive.state import State
 from pipeline.storage import Store
@@ -20,7 +20,7 @@ from schemas.archive import (
     commit_sequence,
 )
 from schemas.commit import (
-    FIRST,
+    Changes,
     Commit,
     ObjectRecord,
     RemovalRecord,
@@ -115,23 +115,15 @@ class Archive:
             yield archive
 
     def refresh(self) -> None:
-        """Read commits that were added since. Reads the last checkpoint and what follows."""
+        """Read commits that were added since: for each power of `checkpoint_every`, few."""
         last = max(self.sequences(), default=0)
-        state = self.state
-        checkpoint = last - last % self.header.checkpoint_every
-        if checkpoint > state.sequence:
-            state = State()
-            start = max(checkpoint, FIRST)
-        else:
-            start = state.sequence + 1
-        for commit, data in self.commits(start, last):
-            state = state.apply(commit, data)
-        self.state = state
+        if last > self.state.sequence:
+            self.state = self._state_after(last, self.state)
 
     def at(self, sequence: int) -> "Archive":
         """The archive as it was after a commit; later repairs of its shards are in it.
 
-        Reads all commits. UnknownCommit if there is none of this number, or its state was given up.
+        UnknownCommit if there is none of this number, or its state was given up.
         """
         last = self.state.sequence
         if not self.state.oldest <= sequence <= last:
@@ -139,25 +131,17 @@ class Archive:
                 f"{self.store.url}: no state of commit {sequence} is kept; there are "
                 f"{self.state.oldest} to {last}"
             )
-        state, found = State(), State()
-        repaired: dict[str, ShardRecord] = {}
-        for commit, data in self.commits(FIRST, last):
-            state = state.apply(commit, data)
-            if commit.sequence == sequence:
-                found = state
-            elif commit.sequence > sequence:
-                repaired.update((shard.shard, shard) for shard in commit.repaired)
-        shards = {name: repaired.get(name, shard) for name, shard in found.shards.items()}
-        return Archive(self.store, self.header, replace(found, shards=shards))
+        state = self._state_after(sequence, State())
+        repaired = self._repaired_between(sequence, last)
+        shards = {name: repaired.get(name, shard) for name, shard in state.shards.items()}
+        return Archive(self.store, self.header, replace(state, shards=shards))
 
     def commits(self, first: int, last: int) -> Iterator[tuple[Commit, bytes]]:
         """Commits first to last, each with its bytes.
 
         BlobMissing, FormatError or DigestMismatch if one is not there or damaged.
         """
-        for sequence in range(first, last + 1):
-            data = _get_recorded(self.store, commit_name(sequence))
-            yield Commit.parse(sequence, data), data
+        return map(self._read_commit, range(first, last + 1))
 
     def commit(
         self,
@@ -178,19 +162,19 @@ class Archive:
         changes = Changes(runs, shards, removed, dropped, repaired, oldest)
         while True:
             before = self.state
-            left = changes.left(before)
-            if not left:
+            todo = left(changes, before)
+            if not todo:
                 return
-            last = left.runs[-1] if left.runs else before.last_run
-            if any(last is None or shard.run_id != last.run_id for shard in left.shards):
+            last = todo.runs[-1] if todo.runs else before.last_run
+            if any(last is None or shard.run_id != last.run_id for shard in todo.shards):
                 raise self._locked()
-            commit = left.commit_after(before, self.header.checkpoint_every)
+            commit = commit_after(before, todo, self.header.checkpoint_every)
             data = commit.serialise()
             try:
                 self._put_commit(commit_name(commit.sequence), data)
             except ObjectExists:
                 self.refresh()
-                if changes.contradicts(before, self.state):
+                if contradicts(changes, before, self.state):
                     raise self._locked() from None
             else:
                 self.state = before.apply(commit, data)
@@ -234,6 +218,33 @@ class Archive:
         """The numbers of all commits there, sorted. Lists commits, never blobs."""
         numbers = (commit_sequence(name) for name in self.store.names(COMMITS))
         return sorted(number for number in numbers if number is not None)
+
+    def _read_commit(self, sequence: int) -> tuple[Commit, bytes]:
+        data = _get_recorded(self.store, commit_name(sequence))
+        return Commit.parse(sequence, data), data
+
+    def _state_after(self, sequence: int, known: State) -> State:
+        """The state after a commit, read from the last one back, until there is none or a known."""
+        way: list[tuple[Commit, bytes]] = []
+        while sequence not in (0, known.sequence):
+            commit, data = self._read_commit(sequence)
+            way.append((commit, data))
+            sequence = sequence - 1 if sequence - 1 == known.sequence else commit.base
+        state = known if sequence else State()
+        for commit, data in reversed(way):
+            state = state.apply(commit, data)
+        return state
+
+    def _repaired_between(self, sequence: int, last: int) -> dict[str, ShardRecord]:
+        """The last records of the shards that commits after `sequence`, up to `last`, repaired."""
+        repaired: dict[str, ShardRecord] = {}
+        while last > sequence:
+            commit, _ = self._read_commit(last)
+            whole = commit.recap is not None and commit.recap.since >= sequence
+            changes = commit.changes_since_base if whole else commit.changes
+            repaired = {shard.shard: shard for shard in changes.repaired} | repaired
+            last = commit.base if whole else last - 1
+        return repaired
 
     def _put_commit(self, name: str, data: bytes) -> None:
         if self._lease is None:

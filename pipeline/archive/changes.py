@@ -1,72 +1,47 @@
 """What a writer wants to count from now on, and which commit says so."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from pipeline.archive.state import State
-from schemas.commit import FIRST, Commit, RemovalRecord, RunRecord, ShardRecord
+from schemas.commit import FIRST, Changes, Commit, ShardRecord
 
 
-@dataclass(frozen=True)
-class Changes:
-    """What a commit changes, in the words of `schemas.commit`."""
+def left(changes: Changes, state: State) -> Changes:
+    """What of the changes is not so yet in a state."""
+    return Changes(
+        runs=tuple(run for run in changes.runs if run.run_id not in state.runs),
+        shards=tuple(shard for shard in changes.shards if shard.shard not in state.shards),
+        removed=tuple(removal for removal in changes.removed if removal not in state.removals),
+        dropped=tuple(name for name in changes.dropped if name in state.shards),
+        repaired=tuple(s for s in changes.repaired if state.shards.get(s.shard) != s),
+        oldest=changes.oldest if (changes.oldest or FIRST) > state.oldest else None,
+    )
 
-    runs: tuple[RunRecord, ...] = ()
-    shards: tuple[ShardRecord, ...] = ()
-    removed: tuple[RemovalRecord, ...] = ()
-    dropped: tuple[str, ...] = ()
-    repaired: tuple[ShardRecord, ...] = ()
-    oldest: int | None = None
 
-    def __bool__(self) -> bool:
-        return self != Changes()
+def contradicts(changes: Changes, before: State, now: State) -> bool:
+    """Whether another writer, who led from one state to the other, is at odds with the changes."""
+    mine = {run.run_id for run in changes.runs} | {shard.run_id for shard in changes.shards}
+    return (
+        bool(now.runs.keys() - before.runs.keys() - mine)
+        or _differ({shard.shard: shard for shard in changes.shards}, now.shards)
+        or any(before.shards.get(s.shard) != now.shards.get(s.shard) for s in changes.repaired)
+        or (bool(left(changes, now).shards) and any(n not in now.shards for n in changes.dropped))
+    )
 
-    def left(self, state: State) -> "Changes":
-        """What of it is not so yet in `state`."""
-        return Changes(
-            runs=tuple(run for run in self.runs if run.run_id not in state.runs),
-            shards=tuple(shard for shard in self.shards if shard.shard not in state.shards),
-            removed=tuple(removal for removal in self.removed if removal not in state.removals),
-            dropped=tuple(name for name in self.dropped if name in state.shards),
-            repaired=tuple(
-                shard for shard in self.repaired if state.shards.get(shard.shard) != shard
-            ),
-            oldest=self.oldest if (self.oldest or FIRST) > state.oldest else None,
-        )
 
-    def contradicts(self, before: State, now: State) -> bool:
-        """Whether another writer, who led from one state to the other, is at odds with this."""
-        mine = {run.run_id for run in self.runs} | {shard.run_id for shard in self.shards}
-        return (
-            bool(now.runs.keys() - before.runs.keys() - mine)
-            or _differ({shard.shard: shard for shard in self.shards}, now.shards)
-            or any(
-                before.shards.get(shard.shard) != now.shards.get(shard.shard)
-                for shard in self.repaired
-            )
-            or (bool(self.left(now).shards) and any(n not in now.shards for n in self.dropped))
-        )
+def commit_after(state: State, changes: Changes, every: int) -> Commit:
+    """The commit that makes these changes count.
 
-    def commit_after(self, state: State, checkpoint_every: int) -> Commit:
-        """The commit that makes these changes count, a checkpoint if it is time for one."""
-        sequence = state.sequence + 1
-        changed = (sequence, state.last_commit_sha256)
-        what = (self.dropped, self.repaired)
-        if sequence % checkpoint_every:
-            delta = (self.runs, self.shards, self.removed)
-            return Commit(*changed, False, *delta, *what, self.oldest)
-        kept = {s.shard: s for s in state.in_order() if s.shard not in self.dropped}
-        kept.update((s.shard, s) for s in self.repaired if s.shard in kept)
-        oldest = state.oldest if self.oldest is None else self.oldest
-        return Commit(
-            *changed,
-            True,
-            (*state.runs.values(), *self.runs),
-            (*kept.values(), *self.shards),
-            (*state.removals, *self.removed),
-            *what,
-            None if oldest == FIRST else oldest,
-        )
+    Where its number is a multiple of `every`, to some power, its recap goes back by the largest
+    such power. So a shard is named once for each power, and each digit of the number of commits,
+    to the base `every`, tells how many of one power have to be read.
+    """
+    sequence, span = state.sequence + 1, 1
+    while sequence % (span * every) == 0:
+        span *= every
+    since = next(base for base in state.bases() if base >= sequence - span)
+    recap = state.recap(since) if since < state.sequence else None
+    return Commit(sequence, state.last_commit_sha256, changes, recap)
 
 
 def _differ(mine: Mapping[str, ShardRecord], theirs: Mapping[str, ShardRecord]) -> bool:

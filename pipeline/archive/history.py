@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pipeline.archive.archive import Archive
 from pipeline.archive.state import State
-from schemas.commit import FIRST, Commit, RemovalRecord, RunRecord, ShardRecord
+from schemas.commit import FIRST, Changes, Commit, RemovalRecord, RunRecord, ShardRecord
 
 
 @dataclass(frozen=True)
@@ -28,14 +28,15 @@ class Step:
     @classmethod
     def of(cls, commit: Commit, before: State) -> "Step":
         """before: the state that it changed."""
+        changes = commit.changes
         return cls(
             sequence=commit.sequence,
-            runs=tuple(run for run in commit.runs if run.run_id not in before.runs),
-            shards=tuple(s for s in commit.shards if s.shard not in before.shards),
-            removed=tuple(r for r in commit.removed if r not in before.removals),
-            dropped=commit.dropped,
-            repaired=commit.repaired,
-            oldest=before.oldest if commit.oldest is None else commit.oldest,
+            runs=tuple(run for run in changes.runs if run.run_id not in before.runs),
+            shards=tuple(s for s in changes.shards if s.shard not in before.shards),
+            removed=tuple(r for r in changes.removed if r not in before.removals),
+            dropped=changes.dropped,
+            repaired=changes.repaired,
+            oldest=before.oldest if changes.oldest is None else changes.oldest,
         )
 
 
@@ -50,12 +51,18 @@ class Retained:
         self._dropped_by: dict[str, int] = {}
 
     def note(self, commit: Commit) -> None:
-        """Take in the next commit."""
-        self.runs.update((run.run_id, run) for run in commit.runs)
-        self.removals.update((removal.paths.name, removal) for removal in commit.removed)
-        self._records.update((s.shard, s) for s in (*commit.shards, *commit.repaired))
-        self._dropped_by.update((name, commit.sequence) for name in commit.dropped)
-        self.oldest = max(self.oldest, commit.oldest or FIRST)
+        """Take in the next commit, with what it tells of those before: they may be damaged."""
+        if commit.recap is not None:
+            self._note(commit.recap.changes, commit.sequence)
+        self._note(commit.changes, commit.sequence)
+
+    def _note(self, changes: Changes, sequence: int) -> None:
+        self.runs.update((run.run_id, run) for run in changes.runs)
+        self.removals.update((removal.paths.name, removal) for removal in changes.removed)
+        self._records.update((s.shard, s) for s in (*changes.shards, *changes.repaired))
+        for name in changes.dropped:
+            self._dropped_by.setdefault(name, sequence)
+        self.oldest = max(self.oldest, changes.oldest or FIRST)
 
     def shards(self) -> list[ShardRecord]:
         """By name."""

@@ -3,9 +3,33 @@
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import reduce
 
-from schemas.commit import FIRST, Commit, ObjectRecord, RemovalRecord, RunRecord, ShardRecord
+from schemas.commit import (
+    FIRST,
+    Changes,
+    Commit,
+    ObjectRecord,
+    Recap,
+    RemovalRecord,
+    RunRecord,
+    ShardRecord,
+)
 from schemas.errors import SectionCorrupt
+
+
+@dataclass(frozen=True)
+class Link:
+    """A commit that has to be read to open an archive, and what changed with it.
+
+    changes: from the state of the link before, or from nothing. whole: a checkpoint, which has no
+    link before it, however many commits there are.
+    """
+
+    sequence: int
+    sha256: str
+    changes: Changes
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -13,7 +37,8 @@ class State:
     """Runs and shards that count, by id and name; sequence 0 is an archive without commits.
 
     removals: lists of paths that vanished, in the order of their commits. oldest: the first commit
-    whose state is kept; objects that only earlier ones need may be gone.
+    whose state is kept; objects that only earlier ones need may be gone. links: the commits that
+    lead here, each from the state of the one before it: fewest where all recaps are used.
     """
 
     sequence: int = 0
@@ -22,40 +47,59 @@ class State:
     shards: dict[str, ShardRecord] = field(default_factory=dict[str, ShardRecord])
     removals: tuple[RemovalRecord, ...] = ()
     oldest: int = FIRST
+    links: tuple[Link, ...] = ()
 
     def apply(self, commit: Commit, data: bytes) -> "State":
         """The state after `commit`, whose bytes are `data`.
 
-        A checkpoint needs no state before it. SectionCorrupt if the commit does not follow.
+        A checkpoint needs no state before it, and one with a recap that of its base or that of the
+        commit before it. SectionCorrupt if the commit does not follow, or contradicts it.
         """
         where = f"commit {commit.sequence}"
-        before = (self.sequence + 1, self.last_commit_sha256)
-        follows = (commit.sequence, commit.previous) == before
-        if not follows and not (commit.checkpoint and self.sequence == 0):
+        changes, recap = commit.changes, commit.recap
+        here = (self.sequence, self.last_commit_sha256)
+        if (commit.sequence - 1, commit.previous) == here:
+            if recap is not None and recap != self.recap(recap.since):
+                raise SectionCorrupt(f"{where}: its recap is not what the commits before it say")
+        elif recap is not None and (recap.since, recap.sha256) == here:
+            changes = commit.changes_since_base
+        elif not commit.checkpoint or self.sequence:
             raise SectionCorrupt(f"{where}: does not follow commit {self.sequence}")
         base = State() if commit.checkpoint else self
-        runs = base.runs | {run.run_id: run for run in commit.runs}
-        shards = dict(base.shards)
-        if not commit.checkpoint:
-            for name in commit.dropped:
-                if shards.pop(name, None) is None:
-                    raise SectionCorrupt(f"{where}: drops shard {name}, which does not count")
-        for shard in commit.shards:
-            if shard.run_id not in runs or shard.shard in shards:
-                raise SectionCorrupt(f"{where}: shard {shard.shard} is out of place")
-            shards[shard.shard] = shard
-        shards.update((shard.shard, shard) for shard in commit.repaired if shard.shard in shards)
-        for removal in commit.removed:
+        runs = base.runs | {run.run_id: run for run in changes.runs}
+        for removal in changes.removed:
             if removal.up_to not in runs:
                 raise SectionCorrupt(f"{where}: removes paths of {removal.up_to}, which is no run")
+        sha256 = hashlib.sha256(data).hexdigest()
         return State(
             commit.sequence,
-            hashlib.sha256(data).hexdigest(),
+            sha256,
             runs,
-            shards,
-            (*base.removals, *commit.removed),
-            base.oldest if commit.oldest is None else commit.oldest,
+            _shards_after(where, base, changes, runs, commit.checkpoint),
+            (*base.removals, *changes.removed),
+            base.oldest if changes.oldest is None else changes.oldest,
+            self.links_after(commit, sha256),
         )
+
+    def links_after(self, commit: Commit, sha256: str) -> tuple[Link, ...]:
+        """The links of the state after a commit, of whose bytes this is the digest."""
+        before = (link for link in self.links if link.sequence <= commit.base)
+        changes = commit.changes_since_base
+        return (*before, Link(commit.sequence, sha256, changes, commit.checkpoint))
+
+    def bases(self) -> Iterator[int]:
+        """The commits since which `recap` can tell the changes, from the first."""
+        if not self.links or not self.links[0].whole:
+            yield 0
+        yield from (link.sequence for link in self.links)
+
+    def recap(self, since: int) -> Recap | None:
+        """What changed since a commit; None if the links do not tell."""
+        if since not in self.bases():
+            return None
+        sha256 = next((link.sha256 for link in self.links if link.sequence == since), "")
+        changes = (link.changes for link in self.links if link.sequence > since)
+        return Recap(since, sha256, reduce(Changes.then, changes, Changes()))
 
     @property
     def open_run(self) -> RunRecord | None:
@@ -102,3 +146,18 @@ class State:
             line = f"{shard.shard} {shard.blob.sha256} {shard.manifest.sha256} {quarantine}\n"
             hasher.update(line.encode())
         return hasher.hexdigest()
+
+
+def _shards_after(
+    where: str, base: State, changes: Changes, runs: dict[str, RunRecord], checkpoint: bool
+) -> dict[str, ShardRecord]:
+    shards = dict(base.shards)
+    for name in () if checkpoint else changes.dropped:
+        if shards.pop(name, None) is None:
+            raise SectionCorrupt(f"{where}: drops shard {name}, which does not count")
+    for shard in changes.shards:
+        if shard.run_id not in runs or shard.shard in shards:
+            raise SectionCorrupt(f"{where}: shard {shard.shard} is out of place")
+        shards[shard.shard] = shard
+    shards.update((shard.shard, shard) for shard in changes.repaired if shard.shard in shards)
+    return shards

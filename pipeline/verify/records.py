@@ -10,7 +10,7 @@ from pipeline.archive.state import State
 from pipeline.codec.weights import load_model
 from pipeline.storage import Store
 from schemas.archive import ARCHIVE_JSON, COMMITS, FORMAT_MD, ArchiveHeader, commit_name
-from schemas.commit import FIRST, Commit, ObjectRecord, ShardRecord
+from schemas.commit import FIRST, Changes, Commit, ObjectRecord, ShardRecord
 from schemas.errors import FixityError, FormatError, ModelError, NotAnArchive, ObjectMissing
 from schemas.removal import parse_removed
 from schemas.report import Checked, Finding
@@ -137,45 +137,65 @@ def _check_commits(store: Store) -> tuple[State, Retained, list[Checked]]:
             checked.append(_damaged(store, name, "commit", str(error)))
             previous, whole = None, False
             continue
-        expected = _expected(commit, state)
-        detail = _contradiction(commit, expected, previous)
-        if whole and commit.checkpoint:
-            detail = detail or _left_out(commit, state, expected)
+        detail = _contradiction(commit, state, previous)
+        if whole:
+            detail = detail or _told_wrong(commit, state)
         checked.append(_damaged(store, name, "commit", detail) if detail else Checked(name))
-        runs = state.runs | {run.run_id: run for run in commit.runs}
-        shards = expected | {shard.shard: shard for shard in commit.shards}
-        kept = () if commit.checkpoint else state.removals
-        oldest = max(state.oldest, commit.oldest or FIRST)
-        state = State(sequence, digest, runs, shards, (*kept, *commit.removed), oldest)
+        state = _after(state, commit, digest)
         retained.note(commit)
         previous = digest
     return state, retained, checked
 
 
-def _expected(commit: Commit, before: State) -> dict[str, ShardRecord]:
-    """The shards that must count after a commit, beside those that it adds."""
-    shards = {name: s for name, s in before.shards.items() if name not in commit.dropped}
-    return shards | {s.shard: s for s in commit.repaired if s.shard in shards}
+def _after(before: State, commit: Commit, digest: str) -> State:
+    """The state after a commit, as far as it can be told if some before it are damaged."""
+    recap = None if commit.recap is None else commit.recap.changes
+    changes = commit.changes if recap is None else recap.then(commit.changes)
+    shards = _expected(changes, before) | {shard.shard: shard for shard in changes.shards}
+    kept = () if commit.checkpoint else before.removals
+    return State(
+        commit.sequence,
+        digest,
+        before.runs | {run.run_id: run for run in changes.runs},
+        shards,
+        (*kept, *(removal for removal in changes.removed if removal not in kept)),
+        max(before.oldest, changes.oldest or FIRST),
+        before.links_after(commit, digest),
+    )
 
 
-def _contradiction(
-    commit: Commit, expected: dict[str, ShardRecord], previous: str | None
-) -> str | None:
+def _expected(changes: Changes, before: State) -> dict[str, ShardRecord]:
+    """The shards that must count after changes, beside those that they add."""
+    dropped = set(changes.dropped)
+    shards = {name: s for name, s in before.shards.items() if name not in dropped}
+    return shards | {s.shard: s for s in changes.repaired if s.shard in shards}
+
+
+def _contradiction(commit: Commit, before: State, previous: str | None) -> str | None:
     """In what a commit contradicts the ones before it; previous is None if that is not sound."""
     if previous is not None and commit.previous != previous:
         return f"does not follow {COMMITS}/ as found: the commit before was replaced"
-    for shard in commit.shards:
+    expected = _expected(commit.changes, before)
+    for shard in commit.changes.shards:
         if expected.get(shard.shard, shard) != shard:
             return f"names other objects for shard {shard.shard} than an earlier commit"
     return None
 
 
-def _left_out(commit: Commit, before: State, expected: dict[str, ShardRecord]) -> str | None:
-    """What a checkpoint does not repeat of the commits before it, all of which are sound."""
-    if expected.keys() - {shard.shard for shard in commit.shards}:
+def _told_wrong(commit: Commit, before: State) -> str | None:
+    """What a commit says wrongly of the commits before it, all of which are sound."""
+    if commit.recap is not None and commit.recap != before.recap(commit.recap.since):
+        return "its recap is not what the commits before it say"
+    return _left_out(commit, before) if commit.checkpoint else None
+
+
+def _left_out(commit: Commit, before: State) -> str | None:
+    """What a checkpoint does not repeat of the commits before it."""
+    changes = commit.changes
+    if _expected(changes, before).keys() - {shard.shard for shard in changes.shards}:
         return "a checkpoint that leaves out shards of earlier commits"
-    if set(before.removals) - set(commit.removed):
+    if set(before.removals) - set(changes.removed):
         return "a checkpoint that leaves out removals of earlier commits"
-    if (commit.oldest or FIRST) < before.oldest:
+    if (changes.oldest or FIRST) < before.oldest:
         return "keeps states that an earlier commit gave up"
     return None

@@ -53,26 +53,45 @@ class State:
         self.runs: list[str] = []
         self.shards: dict[str, dict[str, Any]] = {}
         self.removed: list[dict[str, Any]] = []
-        before = None
-        for sequence in range(max(1, at - at % header["checkpoint_every"]), last + 1):
-            data = (root / f"commits/{sequence:010d}.json").read_bytes()
-            commit = unsealed(data, "seec-commit", 1, 2)
-            assert commit["sequence"] == sequence
-            assert before is None or commit["previous"] == before
-            before = sha256(data)
-            if sequence <= at:
-                self._apply(commit)
-            for shard in commit.get("repaired", []):
-                if shard["shard"] in self.shards:
-                    self.shards[shard["shard"]] = shard
+        way: list[tuple[dict[str, Any], str]] = []
+        base = at
+        while base:
+            commit, digest = self._read(root, base)
+            way.append((commit, digest))
+            if commit["checkpoint"]:
+                base = 0
+            else:
+                base = commit["recap"]["since"] if "recap" in commit else base - 1
+        before = ""
+        for commit, digest in reversed(way):
+            recap = commit.get("recap")
+            follows = recap["sha256"] if recap else commit["previous"]
+            assert commit["checkpoint"] or follows == before
+            for changes in (recap, commit) if recap else (commit,):
+                self._apply(changes, commit["checkpoint"])
+            before = digest
+        for sequence in range(at + 1, last + 1):
+            self._repair(self._read(root, sequence)[0])
 
-    def _apply(self, commit: dict[str, Any]) -> None:
-        if not commit["checkpoint"]:
-            for name in commit.get("dropped", []):
+    def _read(self, root: Path, sequence: int) -> tuple[dict[str, Any], str]:
+        data = (root / f"commits/{sequence:010d}.json").read_bytes()
+        commit = unsealed(data, "seec-commit", 1, 2, 3)
+        assert commit["sequence"] == sequence
+        return commit, sha256(data)
+
+    def _apply(self, changes: dict[str, Any], checkpoint: bool) -> None:
+        if not checkpoint:
+            for name in changes.get("dropped", []):
                 del self.shards[name]
-        self.runs += [run["run_id"] for run in commit["runs"]]
-        self.shards |= {shard["shard"]: shard for shard in commit["shards"]}
-        self.removed += commit.get("removed", [])
+        self.runs += [run["run_id"] for run in changes["runs"]]
+        self.shards |= {shard["shard"]: shard for shard in changes["shards"]}
+        self.removed += changes.get("removed", [])
+        self._repair(changes)
+
+    def _repair(self, changes: dict[str, Any]) -> None:
+        for shard in changes.get("repaired", []):
+            if shard["shard"] in self.shards:
+                self.shards[shard["shard"]] = shard
 
     def vanished(self, root: Path, run: str) -> set[str]:
         """Paths whose rows in this run do not count."""

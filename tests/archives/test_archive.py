@@ -75,21 +75,6 @@ def test_what_is_written_but_not_committed_does_not_count(store: Store):
     assert Archive.open(store).state.shards == {}
 
 
-def test_opening_reads_one_checkpoint_and_what_follows(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-):
-    archive, run = begin(store, 80)
-    for index in range(40):
-        archive.commit(shards=(shard(archive, run, index),))
-    reads: list[str] = []
-    get = store.get
-    monkeypatch.setattr(store, "get", lambda name: reads.append(name) or get(name))
-    again = Archive.open(store)
-    assert again.state == archive.state
-    assert len(again.state.shards) == 40
-    assert len(reads) <= 2 + again.header.checkpoint_every
-
-
 def test_creating_twice_is_opening(store: Store):
     archive, _ = begin(store, 4)
     again = Archive.open_or_create(store, b"a newer description")

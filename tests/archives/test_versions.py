@@ -15,7 +15,7 @@ from jobs.interface import ExitCode
 from pipeline.archive import Archive
 from pipeline.archive.gc import Survey, survey
 from pipeline.storage import Store
-from schemas.commit import CHANGING_VERSION, VERSION, Commit
+from schemas.commit import RECAP_VERSION, VERSION, Commit
 from schemas.errors import StorageError, UnknownCommit
 from tests.archives.life import archive, findings, opened, put_files, texts
 from tests.archives.plain_reader import digest, restored
@@ -105,7 +105,7 @@ def test_new_files_and_vanished_ones_are_one_commit(source: Path, root: Path):
     assert set(texts(root)) == set(plain(root)) == set("bcd")
 
 
-def test_a_checkpoint_repeats_removals(source: Path, root: Path):
+def test_a_recap_repeats_removals(source: Path, root: Path):
     archive(source, root)
     (source / "a.txt").unlink()
     archive(source, root, prune_missing=True)
@@ -198,7 +198,8 @@ def test_commits_without_changes_are_as_earlier_releases_wrote_them(source: Path
     archive(source, root, prune_missing=True)
     archived = opened(root)
     versions = [json.loads(data)["version"] for _, data in archived.commits(1, last(root))]
-    assert versions == [VERSION] * (last(root) - 1) + [CHANGING_VERSION]
+    assert versions == [VERSION, VERSION, VERSION, RECAP_VERSION]
+    assert archived.state.removals
     for commit, data in archived.commits(1, last(root)):
         assert Commit.parse(commit.sequence, data).serialise() == data
 

@@ -1,16 +1,22 @@
 """Commits and tables that an archive should not trust: typed errors, and little memory."""
 
+import hashlib
 import io
 import tracemalloc
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from schemas.archive import blob_name, manifest_name, shard_name
-from schemas.commit import Commit, ObjectRecord, RemovalRecord
+from pipeline.archive import Archive, State
+from pipeline.archive.history import History
+from pipeline.storage import Store
+from pipeline.verify.records import check_records
+from schemas.archive import ArchiveHeader, blob_name, commit_name, manifest_name, shard_name
+from schemas.commit import Changes, Commit, ObjectRecord, Recap, RemovalRecord
 from schemas.errors import LimitExceeded, SectionCorrupt
 from schemas.manifest import parse_manifest, parse_paths
 from tests.unit.test_records import RUN, a_run, a_shard, an_object
@@ -33,7 +39,7 @@ HOSTILE_NAMES = [
 @pytest.mark.parametrize("name", HOSTILE_NAMES)
 def test_a_blob_of_another_name_is_refused(name: str):
     shard = replace(a_shard(0), blob=an_object(name))
-    commit = Commit(2, "", False, (), (shard,))
+    commit = Commit(2, "", Changes(shards=(shard,)))
     with pytest.raises(SectionCorrupt, match=r"commits/0000000002\.json"):
         Commit.parse(2, commit.serialise())
 
@@ -48,16 +54,84 @@ def test_a_blob_of_another_name_is_refused(name: str):
     ],
 )
 def test_a_run_that_names_what_is_not_its_own_is_refused(change: dict[str, Any]):
-    commit = Commit(1, "", False, (replace(a_run(), **change),), ())
+    commit = Commit(1, "", Changes((replace(a_run(), **change),)))
     with pytest.raises(SectionCorrupt):
         Commit.parse(1, commit.serialise())
 
 
 def test_a_removal_elsewhere_is_refused():
     removal = RemovalRecord(RUN, 1, ObjectRecord("../removed.parquet", 1, "ab" * 32))
-    commit = Commit(2, "", False, (), (), (removal,))
+    commit = Commit(2, "", Changes(removed=(removal,)))
     with pytest.raises(SectionCorrupt):
         Commit.parse(2, commit.serialise())
+
+
+@pytest.mark.parametrize("since", [-1, 3, 4, 5])
+def test_a_recap_that_goes_nowhere_is_refused(since: int):
+    with pytest.raises(SectionCorrupt, match=r"commits/0000000004\.json: a recap"):
+        Commit.parse(4, Commit(4, "", Changes(), Recap(since, "", Changes())).serialise())
+
+
+def test_a_recap_in_a_checkpoint_is_refused():
+    commit = Commit(4, "", Changes(), Recap(0, "", Changes()), checkpoint=True)
+    with pytest.raises(SectionCorrupt):
+        Commit.parse(4, commit.serialise())
+
+
+def test_a_recap_may_not_name_what_is_not_its_own_either():
+    shard = replace(a_shard(0), blob=an_object(blob_name(OTHER)))
+    commit = Commit(4, "", Changes(), Recap(0, "", Changes(shards=(shard,))))
+    with pytest.raises(SectionCorrupt):
+        Commit.parse(4, commit.serialise())
+
+
+RECAP = Recap(0, "", Changes((a_run(),), (a_shard(0), a_shard(1))))
+LIES = {
+    "a shard too few": replace(RECAP, changes=replace(RECAP.changes, shards=(a_shard(0),))),
+    "a shard too many": replace(
+        RECAP, changes=replace(RECAP.changes, shards=(a_shard(0), a_shard(1), a_shard(2)))
+    ),
+    "other objects": replace(
+        RECAP,
+        changes=replace(
+            RECAP.changes, shards=(a_shard(0), replace(a_shard(1), source_size_bytes=7))
+        ),
+    ),
+    "no runs": replace(RECAP, changes=replace(RECAP.changes, runs=())),
+    "a state given up": replace(RECAP, changes=replace(RECAP.changes, oldest=3)),
+    "another commit": replace(RECAP, sha256="00" * 32),
+    "a later commit": replace(RECAP, since=1),
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_recap_that_lies_is_found(lie: str, tmp_path: Path):
+    store = Store(str(tmp_path))
+    store.put_new("FORMAT.md", b"")
+    store.put_new("archive.json", ArchiveHeader(hashlib.sha256(b"").hexdigest(), 4).serialise())
+    before = ""
+    for sequence, commit in enumerate(
+        [
+            Commit(1, "", Changes((a_run(),))),
+            Commit(2, "", Changes(shards=(a_shard(0),))),
+            Commit(3, "", Changes(shards=(a_shard(1),))),
+            Commit(4, "", Changes(shards=(a_shard(3),)), LIES[lie]),
+        ],
+        1,
+    ):
+        data = replace(commit, previous=before).serialise()
+        store.put_new(commit_name(sequence), data)
+        before = hashlib.sha256(data).hexdigest()
+    about_commits = [
+        finding.detail
+        for item in check_records(store).checked
+        for finding in item.findings
+        if finding.object.startswith("commits/")
+    ]
+    assert about_commits == ["its recap is not what the commits before it say"]
+    archive = Archive(store, ArchiveHeader("", 4), State())
+    with pytest.raises(SectionCorrupt, match="recap"):
+        History(archive).refresh()
 
 
 def test_a_table_of_few_bytes_and_many_rows_is_refused_before_it_is_read():

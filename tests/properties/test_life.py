@@ -1,11 +1,13 @@
 """The life of an archive against a plain dictionary: what must be had back at each commit.
 
 Without Ray, with files of a few bytes. A run, a compaction or a repair may be killed at any write.
+An earlier release, which had other commits, may have begun it.
 """
 
 import os
 import shutil
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from hypothesis.stateful import (
 
 from jobs import compact, gc, repair
 from pipeline.storage import Store
+from tests.archives import earlier
 from tests.archives.life import archive, findings, opened, texts
 from tests.faults.points import repair_in_process
 
@@ -48,17 +51,25 @@ class Life(RuleBasedStateMachine):
         self.at: dict[int, dict[str, str]] = {}
         self.clock = 1
         self.damaged = False
+        self.releases = ExitStack()
 
     def teardown(self) -> None:
+        self.releases.close()
         shutil.rmtree(self.folder)
 
-    @initialize()
-    def begin(self) -> None:
+    @initialize(by_an_earlier_release=st.booleans())
+    def begin(self, by_an_earlier_release: bool) -> None:
+        if by_an_earlier_release:
+            self.releases.enter_context(earlier.release())
         self.source.mkdir()
         self.change("a", "x")
         archive(self.source, self.root)
         self.current = dict(self.files)
         self.note()
+
+    @rule()
+    def upgrade(self) -> None:
+        self.releases.close()
 
     def change(self, name: str, text: str | None) -> None:
         """Write a file, or take it away; never the last one."""

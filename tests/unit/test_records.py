@@ -18,7 +18,7 @@ from schemas.archive import (
     quarantine_name,
     shard_name,
 )
-from schemas.commit import Commit, ObjectRecord, RunRecord, ShardRecord
+from schemas.commit import Changes, Commit, ObjectRecord, Recap, RunRecord, ShardRecord
 from schemas.errors import FixityError, FormatError, SectionCorrupt, UnsupportedVersion
 from schemas.manifest import Row, parse_manifest, serialise_manifest
 from schemas.plan import PlanSettings, SourceFile, parse_plan, run_id, serialise_plan
@@ -47,7 +47,7 @@ def commits(*batches: tuple[ShardRecord, ...]) -> State:
     state = State()
     for number, shards in enumerate(batches, 1):
         runs = (a_run(),) if number == 1 else ()
-        commit = Commit(number, state.last_commit_sha256, False, runs, shards)
+        commit = Commit(number, state.last_commit_sha256, Changes(runs, shards))
         state = state.apply(commit, commit.serialise())
     return state
 
@@ -55,12 +55,14 @@ def commits(*batches: tuple[ShardRecord, ...]) -> State:
 def test_a_commit_comes_back():
     part = an_object(quarantine_name(shard_name(RUN, 1)))
     quarantined = replace(a_shard(1), quarantined=1, quarantine=part)
-    commit = Commit(7, "cd" * 32, False, (a_run(),), (a_shard(0), quarantined))
+    commit = Commit(7, "cd" * 32, Changes((a_run(),), (a_shard(0), quarantined)))
     assert Commit.parse(7, commit.serialise()) == commit
+    told = replace(commit, recap=Recap(4, "ef" * 32, Changes((a_run(),), dropped=("x",), oldest=2)))
+    assert Commit.parse(7, told.serialise()) == told
 
 
 def test_every_flipped_bit_of_a_commit_is_an_error():
-    data = Commit(7, "", False, (a_run(),), (a_shard(0),)).serialise()
+    data = Commit(7, "", Changes((a_run(),), (a_shard(0),))).serialise()
     for position in range(8 * len(data)):
         damaged = bytearray(data)
         damaged[position // 8] ^= 1 << position % 8
@@ -85,6 +87,12 @@ def test_a_sealed_commit_with_members_of_other_types_is_corrupt():
 def test_a_newer_version_says_so():
     with pytest.raises(UnsupportedVersion):
         unseal("x", seal("kind", 2, {}), "kind", 1)
+
+
+def test_earlier_releases_refuse_a_recap_by_name():
+    data = Commit(4, "", Changes(), Recap(0, "", Changes((a_run(),)))).serialise()
+    with pytest.raises(UnsupportedVersion, match=r"commits/0000000004\.json: version 3"):
+        unseal(commit_name(4), data, "seec-commit", 1, 2)
 
 
 def test_commit_names_count_and_nothing_else_does():
@@ -112,17 +120,18 @@ def test_a_run_is_open_until_its_last_shard_counts():
 def test_a_commit_that_does_not_follow_is_refused():
     state = commits((a_shard(0),))
     for commit in (
-        Commit(3, state.last_commit_sha256, False, (), (a_shard(1),)),
-        Commit(2, "00" * 32, False, (), (a_shard(1),)),
-        Commit(2, state.last_commit_sha256, False, (), (a_shard(0),)),
-        Commit(2, state.last_commit_sha256, False, (), (a_shard(0, f"0002-{'b' * 16}"),)),
+        Commit(3, state.last_commit_sha256, Changes(shards=(a_shard(1),))),
+        Commit(2, "00" * 32, Changes(shards=(a_shard(1),))),
+        Commit(2, state.last_commit_sha256, Changes(shards=(a_shard(0),))),
+        Commit(2, state.last_commit_sha256, Changes(shards=(a_shard(0, f"0002-{'b' * 16}"),))),
     ):
         with pytest.raises(SectionCorrupt):
             state.apply(commit, b"")
 
 
 def test_a_checkpoint_stands_alone():
-    checkpoint = Commit(16, "ab", True, (a_run(),), (a_shard(0), a_shard(1)))
+    changes = Changes((a_run(),), (a_shard(0), a_shard(1)))
+    checkpoint = Commit(16, "ab", changes, checkpoint=True)
     state = State().apply(checkpoint, checkpoint.serialise())
     assert [shard.shard for shard in state.in_order()] == [f"{RUN}/000000", f"{RUN}/000001"]
 
