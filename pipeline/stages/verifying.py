@@ -11,7 +11,7 @@ from ray.exceptions import RayError
 
 from pipeline.codec.weights import Model, load_model
 from pipeline.stages.cluster import CRASHES, fetch
-from pipeline.storage import Limits, Store
+from pipeline.storage import Store
 from pipeline.verify.sample import sample
 from pipeline.verify.shards import (
     ShardCheck,
@@ -47,13 +47,9 @@ class Scope:
 
 
 @lru_cache(maxsize=4)
-def _archived_model(url: str, limits: Limits, model_id: str) -> Model:
-    return load_model(Store(url, limits=limits).get(model_name(model_id)))
-
-
 def archived_model(store: Store, model_id: str) -> Model:
     """A model as the archive holds it, loaded once per process."""
-    return _archived_model(store.url, store.limits, model_id)
+    return load_model(store.get(model_name(model_id)))
 
 
 @ray.remote

@@ -64,6 +64,12 @@ class Store:
     def __reduce__(self) -> tuple[type["Store"], tuple[str, Retry, Limits]]:
         return Store, (self._given if not self.is_local else self.url, self.retry, self.limits)
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Store) and self.__reduce__() == other.__reduce__()
+
+    def __hash__(self) -> int:
+        return hash(self.__reduce__())
+
     def __repr__(self) -> str:
         return f"Store({self.url!r})"
 
