@@ -30,7 +30,7 @@ from jobs import verify as verify_job
 from jobs.interface import ExitCode, exit_code_of, progress
 from pipeline.archive import Archive
 from pipeline.stages import restoring
-from pipeline.stages.verifying import _archived_model
+from pipeline.stages.verifying import archived_model
 from pipeline.storage import Retry, Store
 from schemas.errors import NotAnArchive, SeecError
 from tests.faults import filesystem, points
@@ -125,7 +125,7 @@ class Job:
 
 def restore_in_process(settings: restore_job.Settings) -> restore_job.RestoreSummary:
     """`seec restore`, whose tasks run when they are sent, in this process."""
-    _archived_model.cache_clear()
+    archived_model.cache_clear()
     with ExitStack() as stack:
         for name, value in list(vars(restoring).items()):
             if isinstance(value, RemoteFunction):
