@@ -36,7 +36,8 @@ class Settings:
 class GcSummary:
     """What was removed, or would be; and what stays although no commit names it.
 
-    unfinished: objects of unfinished_run. strangers: names that are not an archive's.
+    unfinished: objects of unfinished_run. strangers: names that are not an archive's. unlisted: why
+    the store does not tell of unfinished uploads, None if it does.
     """
 
     archive: str
@@ -46,6 +47,7 @@ class GcSummary:
     unfinished: tuple[Leftover, ...]
     unfinished_run: str | None
     strangers: tuple[str, ...]
+    unlisted: str | None = None
     exit_code: ExitCode = ExitCode.OK
 
     def as_dict(self) -> dict[str, Any]:
@@ -60,6 +62,7 @@ class GcSummary:
             "unfinished_run": self.unfinished_run,
             "unfinished": [asdict(item) for item in self.unfinished],
             "strangers": list(self.strangers),
+            "unlisted": self.unlisted,
         }
 
     def lines(self) -> Iterator[str]:
@@ -77,6 +80,8 @@ class GcSummary:
         if self.strangers:
             first = _printable(self.strangers[0])
             yield f"{len(self.strangers)} objects stay that are not an archive's: {first} ..."
+        if self.unlisted:
+            yield f"unfinished uploads may be there: {self.unlisted}"
         if not self.garbage:
             yield "nothing to remove"
         elif self.deleted:
@@ -106,6 +111,7 @@ def run(settings: Settings) -> GcSummary:
         unfinished=tuple(found.unfinished),
         unfinished_run=found.unfinished_run,
         strangers=tuple(found.strangers),
+        unlisted=found.unlisted,
     )
 
 
@@ -171,6 +177,9 @@ def _age(age_s: float | None) -> str:
 @store_options
 def main(**options: Any) -> GcSummary:
     """Remove what no commit of ARCHIVE names: leftovers of runs that were killed or given up.
+
+    In a bucket these are also uploads of large objects that were begun and not completed, which no
+    listing of objects shows.
 
     Safe beside readers and a running seec archive. What an unfinished run has written stays,
     since running it again goes on from there. If a commit is damaged, nothing is removed.

@@ -16,6 +16,8 @@ No lock is taken: readers and a writer may be at work. Why what counts is never 
   there, and puts it back if not. Whichever of the two comes first, the other one sees it.
 - *States that are kept* are those of all commits, or of those from the `oldest` that a commit
   states. What was dropped before that, and what was damaged before it was repaired, no state needs.
+- *Uploads* that were begun and not completed are no objects, and nothing goes on with them: a rerun
+  begins anew. Should one be given up while its writer is at it, the writer begins anew, too.
 - *Grace.* What is young stays, by the time the store gives it. This is for partial files, which a
   writer may be writing now, and for the mistakes of people and clocks; the above holds without it.
 
@@ -30,7 +32,7 @@ from dataclasses import dataclass, field
 
 from pipeline.archive.archive import Archive
 from pipeline.archive.history import History
-from pipeline.storage import Listed, Store
+from pipeline.storage import Listed, Store, Upload
 from schemas.archive import (
     ARCHIVE_JSON,
     FORMAT_MD,
@@ -44,19 +46,29 @@ from schemas.archive import (
     parse_name,
 )
 from schemas.commit import FIRST
-from schemas.errors import BlobMissing, ObjectMissing
+from schemas.errors import (
+    BlobMissing,
+    ObjectMissing,
+    StorageError,
+    StoreUnavailable,
+    TransientStorageError,
+)
 
-PARTIAL, REPORT = "partial", "report"
+PARTIAL, REPORT, UPLOAD = "partial", "report", "upload"
 
 
 @dataclass(frozen=True)
 class Leftover:
-    """An object that no commit names, and its kind; age_s is None where the store gives none."""
+    """An object that no commit names, and its kind; age_s is None where the store gives none.
+
+    upload_id: of an upload that was begun, and would have become an object of this name.
+    """
 
     name: str
     kind: str
     size_bytes: int
     age_s: float | None
+    upload_id: str | None = None
 
 
 @dataclass
@@ -64,7 +76,8 @@ class Survey:
     """What lies in an archive and does not count.
 
     garbage: may be removed. young: may be removed once it is older. unfinished: of the run that
-    is not complete. strangers: names that are not ours, which nothing here removes.
+    is not complete. strangers: names that are not ours, which nothing here removes. unlisted: why
+    uploads that were begun are not known, None if they are.
     """
 
     garbage: list[Leftover] = field(default_factory=list[Leftover])
@@ -72,6 +85,13 @@ class Survey:
     unfinished: list[Leftover] = field(default_factory=list[Leftover])
     strangers: list[str] = field(default_factory=list[str])
     unfinished_run: str | None = None
+    unlisted: str | None = None
+
+    def sort_by_age(self, leftover: Leftover, older_than_s: float) -> None:
+        """Take in one more that does not count; with 0, whatever its age, as garbage."""
+        age_s = leftover.age_s
+        young = older_than_s > 0 and (age_s is None or age_s < older_than_s)
+        (self.young if young else self.garbage).append(leftover)
 
 
 def last_changes(archive: Archive, count: int) -> int:
@@ -102,6 +122,10 @@ def survey(store: Store, older_than_s: float, reports: bool = False, oldest: int
     unfinished = history.state.open_run
     found = Survey(unfinished_run=unfinished.run_id if unfinished else None)
     now = time.time()
+    for upload in _uploads(store, found):
+        age_s = now - upload.begun_s
+        leftover = Leftover(upload.name, UPLOAD, upload.size_bytes, age_s, upload.id)
+        found.sort_by_age(leftover, older_than_s)
     for item in listing:
         if item.name in named or _always_there(item.name):
             continue
@@ -117,10 +141,8 @@ def survey(store: Store, older_than_s: float, reports: bool = False, oldest: int
         leftover = Leftover(item.name, kind, item.size_bytes, age_s)
         if run_id is not None and run_id == found.unfinished_run:
             found.unfinished.append(leftover)
-        elif older_than_s > 0 and (age_s is None or age_s < older_than_s):
-            found.young.append(leftover)
         else:
-            found.garbage.append(leftover)
+            found.sort_by_age(leftover, older_than_s)
     return found
 
 
@@ -135,7 +157,10 @@ def remove(
     history = History(Archive.open(store))
     removed: list[Leftover] = []
     for item in garbage:
-        if item.kind not in (MODEL, PLAN, REMOVED) and not has_suffix(item.name):
+        if item.upload_id is not None:
+            store.abort(item.name, item.upload_id)
+            removed.append(item)
+        elif item.kind not in (MODEL, PLAN, REMOVED) and not has_suffix(item.name):
             store.remove(item.name)
             removed.append(item)
         elif _remove_unless_named(store, history, item.name):
@@ -159,6 +184,17 @@ def _remove_unless_named(store: Store, history: History, name: str) -> bool:
         store.put_same(name, data)
         return False
     return True
+
+
+def _uploads(store: Store, found: Survey) -> list[Upload]:
+    """Uploads that were begun; none, and a note of why, if this store does not tell."""
+    try:
+        return store.uploads()
+    except (StoreUnavailable, TransientStorageError):
+        raise
+    except StorageError as error:
+        found.unlisted = str(error)
+        return []
 
 
 def _always_there(name: str) -> bool:

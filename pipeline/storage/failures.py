@@ -96,7 +96,7 @@ def condition_failed(error: Exception) -> bool:
 
     s3fs says FileExistsError only where the server names the condition, which not all do.
     """
-    said = _code(error) in ("PreconditionFailed", "412") or _status(error) == 412
+    said = code_of(error) in ("PreconditionFailed", "412") or _status(error) == 412
     return said or isinstance(error, FileExistsError)
 
 
@@ -105,11 +105,11 @@ def unsupported(error: Exception) -> bool:
     return (
         isinstance(error, NotImplementedError | TypeError)
         or getattr(error, "errno", None) == errno.ENOSYS
-        or _code(error) == "NotImplemented"
+        or code_of(error) == "NotImplemented"
     )
 
 
-def _code(error: BaseException) -> str | None:
+def code_of(error: BaseException) -> str | None:
     """What an S3 server calls an error, None where none did."""
     for one in (error, error.__cause__):
         response: Any = getattr(one, "response", None)
@@ -135,7 +135,7 @@ def _remedy(error: Exception) -> str | None:
     """What to do if nothing is to be had of the store, None if that may not be so."""
     number = error.errno if isinstance(error, OSError) else None
     remedy = (
-        _UNAVAILABLE_CODES.get(_code(error) or "")
+        _UNAVAILABLE_CODES.get(code_of(error) or "")
         or _UNAVAILABLE_STATUS.get(_status(error) or 0)
         or _UNAVAILABLE_ERRNO.get(number or 0)
     )

@@ -16,6 +16,7 @@ from fsspec.implementations.local import (  # pyright: ignore[reportMissingTypeS
 from pipeline.storage import local
 from pipeline.storage.failures import condition_failed, unsupported
 from pipeline.storage.limits import Limits, gate_of
+from pipeline.storage.parts import Parts, Upload, are_worth_it, is_s3
 from pipeline.storage.retry import Retry
 from schemas.errors import ObjectExists, ObjectMissing, StorageError, TransientStorageError
 
@@ -59,7 +60,9 @@ class Store:
         self.is_local = isinstance(fs, LocalFileSystem)
         self._root: str = root.rstrip("/")
         self.url: str = root if self.is_local else fs.unstrip_protocol(root)
-        self._gate = gate_of(self.url, self.limits)
+        gate = gate_of(self.url, self.limits)
+        self._let = gate.let
+        self._parts = Parts(fs, self._root, gate, self.limits.requests) if is_s3(fs) else None
 
     def __reduce__(self) -> tuple[type["Store"], tuple[str, Retry, Limits]]:
         return Store, (self._given if not self.is_local else self.url, self.retry, self.limits)
@@ -108,7 +111,7 @@ class Store:
             finally:
                 tried = True
 
-        self._call("write", name, put, len(data))
+        self.retry.call(f"write {self.path(name)}", put)
 
     def put_same(self, name: str, data: bytes) -> bool:
         """Write an object, or find it there with the same bytes.
@@ -126,14 +129,7 @@ class Store:
 
         Nothing that counts is written this way, but what a repair brings back: the bytes it had.
         """
-
-        def put() -> None:
-            if self.is_local:
-                local.replace(self.path(name), data)
-            else:
-                self._replace(name, data)
-
-        self._call("write", name, put, len(data))
+        self.retry.call(f"write {self.path(name)}", lambda: self._replace(name, data))
 
     def refuses_to_replace(self, name: str) -> bool:
         """Whether the store really fails to create what exists; some replace it silently.
@@ -155,7 +151,8 @@ class Store:
 
         try:
             self.put_new(probe, b"first")
-            return self._call("write", probe, second) and self.get(probe) == b"first"
+            refused = self.retry.call(f"write {self.path(probe)}", second)
+            return refused and self.get(probe) == b"first"
         finally:
             # Who may add objects need not be allowed to remove them; `gc` lists what is left.
             with suppress(StorageError):
@@ -172,7 +169,7 @@ class Store:
 
     def get(self, name: str) -> bytes:
         """An object's bytes; ObjectMissing if there is none."""
-        return self._call("read", name, lambda: self._fs.cat_file(self.path(name)))
+        return self._call("read", name, lambda: self._read(name))
 
     def get_range(self, name: str, start: int, length: int) -> bytes:
         """`length` bytes from `start`, fewer where the object ends first."""
@@ -227,6 +224,22 @@ class Store:
             return []
         return sorted(found, key=lambda item: item.name)
 
+    def uploads(self) -> list[Upload]:
+        """What interrupted writes left that no listing of objects shows, sorted by name.
+
+        StorageError if the store does not tell.
+        """
+        if self._parts is None:
+            return []
+        left = self._parts.left
+        return sorted(self.retry.call(f"list uploads of {self.url}", lambda: list(left())), key=str)
+
+    def abort(self, name: str, upload_id: str) -> None:
+        """Give up an upload; nothing happens if it is gone already."""
+        if self._parts is not None:
+            path, abort = self.path(name), self._parts.abort
+            self.retry.call(f"abort the upload of {path}", lambda: abort(path, upload_id))
+
     def top_level(self) -> list[str]:
         """Names of objects and directories directly below the root, sorted."""
         try:
@@ -275,25 +288,42 @@ class Store:
         """One attempt to write an object; FileExistsError if there is one, where that is asked."""
         path = self.path(name)
         if self.is_local:
-            local.create(path, data)
+            self._let(lambda: local.create(path, data), len(data))
             return
         try:
-            self._fs.pipe_file(path, data, mode="create")
+            if self._parts is not None and are_worth_it(data):
+                self._parts.create(path, data)
+            else:
+                self._let(lambda: self._fs.pipe_file(path, data, mode="create"), len(data))
         except Exception as error:
             if condition_failed(error):
                 raise FileExistsError(f"{path} exists already") from error
             if not unsupported(error):
                 raise
-            self._fs.pipe_file(path, data)
-        self._check_whole(name, data)
+            self._replace(name, data)
+        else:
+            self._check_whole(name, data)
 
     def _replace(self, name: str, data: bytes) -> None:
-        self._fs.pipe_file(self.path(name), data, mode="overwrite")
+        """One attempt to write an object, whether or not there is one."""
+        path = self.path(name)
+        if self.is_local:
+            self._let(lambda: local.replace(path, data), len(data))
+            return
+        if self._parts is not None and are_worth_it(data):
+            self._parts.replace(path, data)
+        else:
+            self._let(lambda: self._fs.pipe_file(path, data), len(data))
         self._check_whole(name, data)
+
+    def _read(self, name: str) -> bytes:
+        # s3fs would ask for the size first, to read what is large in several pieces.
+        one_request = {} if self._parts is None else {"max_concurrency": 1}
+        return self._fs.cat_file(self.path(name), **one_request)
 
     def _expect_own(self, name: str, data: bytes, tried: bool) -> None:
         """FileExistsError unless the object holds these bytes, or does after our broken write."""
-        found = self._fs.cat_file(self.path(name))
+        found = self._let(lambda: self._read(name))
         if found == data:
             return
         if not tried or not data.startswith(found):
@@ -302,7 +332,7 @@ class Store:
 
     def _check_whole(self, name: str, data: bytes) -> None:
         """Not every store writes objects whole or not at all."""
-        size = int(self._fs.info(self.path(name))["size"])
+        size = int(self._let(lambda: self._fs.info(self.path(name)))["size"])
         if size != len(data):
             raise TransientStorageError(
                 f"write {self.path(name)}: only {size} of {len(data)} bytes arrived"
@@ -313,10 +343,10 @@ class Store:
 
         what: see `Retry.call`. size_bytes: what it sends.
         """
-        return self.retry.call(what, lambda: self._gate.let(action, size_bytes))
+        return self.retry.call(what, lambda: self._let(action, size_bytes))
 
-    def _call(self, verb: str, name: str, action: Callable[[], T], size_bytes: int = 0) -> T:
-        return self.call(f"{verb} {self.path(name)}", action, size_bytes)
+    def _call(self, verb: str, name: str, action: Callable[[], T]) -> T:
+        return self.call(f"{verb} {self.path(name)}", action)
 
 
 def _walks(fs: Any) -> bool:
