@@ -18,11 +18,13 @@ JPEG_SCHEMA_VERSION = 3  # of a row with codec jpegxl-jpeg, and of no other
 TREE_SCHEMA_VERSION = 4  # of a row that is no file, has permissions, or shares its payload
 PLANES_SCHEMA_VERSION = 5  # of a row with codec seec-planes
 LOST_SCHEMA_VERSION = 6  # of a row with codec lost, and of no other
+GIF_SCHEMA_VERSION = 7  # of a row with format GIF, and of no other
 SEEC = "seec"
 SEEC_PLANES = "seec-planes"
 STORE = "store"
 JPEGXL_JPEG = "jpegxl-jpeg"
 LOST = "lost"
+GIF = "GIF"
 CODECS = (SEEC, SEEC_PLANES, JPEGXL_JPEG, STORE, LOST)
 UNKNOWN_DIGEST = bytes(32)  # of a lost file of which not even the digest is known
 
@@ -149,7 +151,7 @@ def schema_version(row: Row, *, shares: bool = False) -> int:
     if row.codec == LOST:
         return LOST_SCHEMA_VERSION
     if row.codec == SEEC_PLANES:
-        return PLANES_SCHEMA_VERSION
+        return GIF_SCHEMA_VERSION if row.format == GIF else PLANES_SCHEMA_VERSION
     if shares or any(_says(row, column) for column in TREE_COLUMNS):
         return TREE_SCHEMA_VERSION
     if row.codec == JPEGXL_JPEG:

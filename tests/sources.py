@@ -119,9 +119,26 @@ def plane_files() -> dict[str, bytes]:
         "palette.bmp": image_bytes(palette, "BMP"),
         "gray.bmp": image_bytes(one, "BMP"),
         "bits.bmp": image_bytes(bits, "BMP"),
+        "animated.gif": animated_gif(),
         "rgb.qoi": bytes(imagecodecs.qoi_encode(rgb)),
         "alpha.qoi": bytes(imagecodecs.qoi_encode(rgba)),
     }
+
+
+def animated_gif() -> bytes:
+    """Frames of several sizes, palettes and durations, with a comment and a transparent colour."""
+    first, *others = (Image.fromarray(textured(48, 72, seed)).quantize(64) for seed in range(4))
+    return image_bytes(
+        first,
+        "GIF",
+        save_all=True,
+        append_images=others,
+        duration=[100, 70, 300, 20],
+        loop=3,
+        disposal=[1, 2, 3, 1],
+        comment=b"said",
+        transparency=5,
+    )
 
 
 def stored_files() -> dict[str, bytes]:
@@ -137,7 +154,6 @@ def stored_files() -> dict[str, bytes]:
         "animated.png": image_bytes(frames[0], "PNG", **animation),
         "animated.webp": image_bytes(frames[0], "WEBP", lossless=True, **animation),
         "lossy.webp": image_bytes(rgb, "WEBP"),
-        "animated.gif": image_bytes(frames[0], "GIF", **animation),
         "jpeg.tiff": image_bytes(rgb, "TIFF", compression="jpeg"),
         "fax.tiff": image_bytes(Image.fromarray(rgb).convert("1"), "TIFF", compression="group4"),
         "plain.ppm": b"P3 2 1 255\n1 2 3 4 5 6\n",

@@ -7,7 +7,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pipeline.images import bmp, netpbm, png_exact, png_samples, qoi, spliced, tiff, webp_alpha
+from pipeline.images import bmp, gif, netpbm, png_exact, png_samples, qoi, spliced, tiff, webp_alpha
 from pipeline.images.raster import Raster
 from pipeline.images.spliced import Place, check_places
 from pipeline.images.tiff_rewritten import rewrite
@@ -91,7 +91,6 @@ def write_composite(composite: Composite) -> bytes:
 
 # What users may ask about, and how it begins.
 _OTHERS = (
-    (b"GIF8", "GIF"),
     (b"II+\0", "BigTIFF"),
     (b"MM\0+", "BigTIFF"),
     (b"P1", "Netpbm in text"),
@@ -172,5 +171,6 @@ _FORMATS = {
     tiff.FORMAT: _Format(tiff.matches, _tiff_shapes, _take_tiff_apart, spliced.put_together),
     bmp.FORMAT: _spliced(bmp.matches, bmp.places),
     netpbm.FORMAT: _spliced(netpbm.matches, netpbm.places),
+    gif.FORMAT: _Format(gif.matches, gif.shapes, gif.take_apart, gif.put_together),
     qoi.FORMAT: _Format(qoi.matches, qoi.shapes, _take_qoi_apart, qoi.put_together),
 }

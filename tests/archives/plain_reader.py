@@ -166,7 +166,7 @@ def rows(
 def version_of(row: dict[str, Any], end: int) -> int:
     """The schema version that a row must have."""
     if row["codec"] in ("seec-planes", "lost"):
-        return {"seec-planes": 5, "lost": 6}[row["codec"]]
+        return 7 if row["format"] == "GIF" else {"seec-planes": 5, "lost": 6}[row["codec"]]
     tree = row.get("kind", "file") != "file" or row.get("permissions") is not None
     if tree or row.get("same_file") is not None or row["offset"] != end:
         return 4
@@ -240,6 +240,8 @@ def restore_planes(root: Path, row: dict[str, Any], payload: bytes, decode: Deco
             image_data = compressed_again(rows, pixel_bytes, zlib.decompress(recipe))
         header = chunk(b"IHDR", envelope[:13])
         data = b"\x89PNG\r\n\x1a\n" + header + first + image_data + second
+    elif row["format"] == "GIF":
+        data = gif(rasters, envelope)
     elif row["format"] == "QOI":
         data = bytes(imagecodecs.qoi_encode(rasters[0]))
         data = data[:13] + envelope + data[14:]
@@ -343,6 +345,67 @@ def spliced(rasters: list[NDArray[Any]], depths: list[int], envelope: bytes) -> 
         rest, string = rest[before:], string[size:]
     assert string == b""
     return data + rest
+
+
+def gif(rasters: list[NDArray[Any]], envelope: bytes) -> bytes:
+    (count,) = struct.unpack_from("<I", envelope)
+    frames = [struct.unpack_from("<IB", envelope, 4 + 5 * i) for i in range(count)]
+    recipe, rest = parts(envelope[4 + 5 * count :])
+    recipe = zlib.decompress(recipe) if recipe else b""
+    data = b""
+    for samples, (before, interlaced) in zip(rasters, frames, strict=True):
+        data, rest = data + rest[:before], rest[before:]
+        rows = range(len(samples))
+        order = [*rows[::8], *rows[4::8], *rows[2::4], *rows[1::2]] if interlaced else rows
+        indices = b"".join(samples[row].tobytes() for row in order)
+        clears: tuple[int, ...] = tuple(range(0, len(indices), 100))
+        tail: bytes | None = None
+        sizes = b""
+        if recipe:
+            (count,) = struct.unpack_from("<I", recipe)
+            clears, recipe = struct.unpack_from(f"<{count}I", recipe, 4), recipe[4 + 4 * count :]
+            tail, recipe = parts(recipe)
+            sizes, recipe = parts(recipe)
+        stream = lzw(indices, data[-1], clears, tail)
+        sizes = sizes or bytes(len(stream[i : i + 255]) for i in range(0, len(stream), 255))
+        for size in sizes:
+            data, stream = data + bytes([size]) + stream[:size], stream[size:]
+        assert stream == b""
+        data += b"\0"
+    assert recipe == b""
+    return data + rest
+
+
+def lzw(indices: bytes, n: int, clears: tuple[int, ...], tail: bytes | None) -> bytes:
+    starts, stops = [0, *clears], [*clears, len(indices)]
+    pieces = [lzw_codes(indices[a:b], n) for a, b in zip(starts, stops, strict=True)]
+    for piece in pieces[:-1]:
+        piece.append(1 << n)
+    if tail is None:
+        pieces[-1].append((1 << n) + 1)
+    bits = ""
+    for piece in pieces:
+        for i, code in enumerate(piece):
+            size = min(12, ((1 << n) + 2 + max(0, i - 1)).bit_length())
+            bits = f"{code:0{size}b}" + bits
+    free, tail = -len(bits) % 8, tail or b""
+    if free and tail:
+        bits, tail = f"{tail[0]:08b}"[:free] + bits, tail[1:]
+    return int(bits, 2).to_bytes(-(-len(bits) // 8), "little") + tail
+
+
+def lzw_codes(indices: bytes, n: int) -> list[int]:
+    strings = {bytes([index]): index for index in range(1 << n)}
+    codes, at = [], 0
+    while at < len(indices):
+        end = at + 1
+        while end < len(indices) and indices[at : end + 1] in strings:
+            end += 1
+        codes.append(strings[indices[at:end]])
+        if len(strings) + 2 < 4096:
+            strings[indices[at : end + 1]] = len(strings) + 2
+        at = end
+    return codes
 
 
 RESTORE = {

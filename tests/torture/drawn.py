@@ -195,7 +195,9 @@ def others() -> Files:
         for mode in ("RGB", "RGBA"):
             pixels = np.asarray(modes(height, width)[mode])
             yield f"qoi/{mode}-{height}x{width}.qoi", bytes(imagecodecs.qoi_encode(pixels))
-        yield f"gif/{height}x{width}.gif", image_bytes(modes(height, width)["P"], "GIF")
+        for mode in ("P", "P4", "1"):
+            data = image_bytes(modes(height, width)[mode], "GIF", interlace=mode == "P4")
+            yield f"gif/{mode}-{height}x{width}.gif", data
     picture = modes(40, 50)["RGBA"]
     for name in ("ICO", "TGA", "PCX", "JPEG2000", "DDS", "SGI"):
         plain = picture.convert("RGB") if name == "PCX" else picture

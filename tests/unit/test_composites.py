@@ -30,7 +30,7 @@ REWRITTEN = ("lzw.tiff", "deflate.tiff", "packbits.tiff")
 BYTE_FOR_BYTE = [
     name
     for name in PLANES
-    if name.endswith(("bmp", "pbm", "pgm", "pam", "pfm", "qoi"))
+    if name.endswith(("bmp", "pbm", "pgm", "pam", "pfm", "qoi", "gif"))
     or (name.endswith("tiff") and name not in REWRITTEN)
 ]
 SHOWN_BY_PILLOW = [name for name in PLANES if not name.endswith("pam")]

@@ -65,7 +65,6 @@ def test_no_file_grows(name: str):
 
 def test_reasons_name_what_a_file_is():
     reasons = {
-        "animated.gif": "GIF",
         "cmyk.jpg": "CMYK",
         "animated.png": "acTL",
         "jpeg.tiff": "compression 7",

@@ -1,0 +1,212 @@
+"""GIF files: the indices of each frame are a raster, all else stays as it is.
+
+Envelope: uint32 little-endian number of frames; for each frame uint32 `before`, the bytes of the
+file between the image data before it (or the beginning) and its own, and a byte, 1 if its rows are
+interlaced; uint32 length of the recipe, the recipe; these bytes of the file, then those behind the
+last image data. Recipe: a zlib stream of, for each frame, how its image data was written.
+"""
+
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.images import gif_lzw
+from pipeline.images.raster import Raster
+from schemas.errors import UnreadableImage
+from schemas.manifest import GIF
+from schemas.planes import DEPTHS, MAX_RASTERS, Shape
+
+FORMAT = GIF
+_MAGICS = (b"GIF87a", b"GIF89a")
+_SCREEN_BYTES, _IMAGE_BYTES = 13, 10  # with what they begin
+_COLOURS, _INTERLACED = 0x80, 0x40  # flags
+_EXTENSION, _IMAGE, _END = 0x21, 0x2C, 0x3B
+_MOST = 255  # bytes of a block
+_COUNT, _FRAME = struct.Struct("<I"), struct.Struct("<IB")
+_CUT_SHORT = "damaged GIF file: cut short"
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """One picture: where its image data begins and ends, blocks and the empty one included.
+
+    bits: of an index.
+    """
+
+    width: int
+    height: int
+    interlaced: bool
+    bits: int
+    start: int
+    end: int
+
+    @property
+    def shape(self) -> Shape:
+        """Of its raster."""
+        return Shape(self.width, self.height, 1, min(d for d in DEPTHS if d >= self.bits))
+
+
+def matches(data: bytes) -> bool:
+    """Whether the bytes begin as a GIF file does."""
+    return data[:6] in _MAGICS
+
+
+def shapes(data: bytes) -> list[Shape]:
+    """Of all frames."""
+    return [frame.shape for frame in _frames(data)]
+
+
+def take_apart(data: bytes) -> tuple[list[Raster], bytes, bool]:
+    """Rasters, envelope, and whether the file comes back byte for byte."""
+    rasters: list[Raster] = []
+    recipe, heads, said = b"", b"", b""
+    last, exact = 0, True
+    for frame in _frames(data):
+        blocks = list(_blocks(data, frame.start))
+        stream = gif_lzw.read(b"".join(blocks), frame.bits, frame.width * frame.height)
+        exact = exact and gif_lzw.write(stream, frame.bits) == b"".join(blocks)
+        recipe += _described(stream, [len(block) for block in blocks])
+        rows = np.frombuffer(stream.indices, np.uint8).reshape(frame.height, frame.width)
+        samples = np.empty_like(rows)
+        samples[_order(frame.height, frame.interlaced)] = rows
+        rasters.append(Raster(samples[:, :, None], frame.shape.depth, ((0,),)))
+        heads += _FRAME.pack(frame.start - last, frame.interlaced)
+        said += data[last : frame.start]
+        last = frame.end
+    packed = zlib.compress(recipe, 9) if exact else b""
+    parts = (_COUNT.pack(len(rasters)), heads, _COUNT.pack(len(packed)), packed, said, data[last:])
+    return rasters, b"".join(parts), exact
+
+
+def put_together(rasters: list[Raster], envelope: bytes) -> bytes:
+    """The file, or one with the same frames where the envelope has no recipe."""
+    try:
+        return b"".join(_parts(rasters, envelope))
+    except (struct.error, zlib.error, IndexError, ValueError):
+        raise UnreadableImage("envelope of a GIF file does not fit its pictures") from None
+
+
+def _parts(rasters: list[Raster], envelope: bytes) -> Iterator[bytes]:
+    (count,) = _COUNT.unpack_from(envelope)
+    heads = [_FRAME.unpack_from(envelope, _COUNT.size + i * _FRAME.size) for i in range(count)]
+    at = _COUNT.size + count * _FRAME.size
+    (size,) = _COUNT.unpack_from(envelope, at)
+    recipe = _Recipe(envelope[at + _COUNT.size :][:size]) if size else None
+    at += _COUNT.size + size
+    for raster, (before, interlaced) in zip(rasters, heads, strict=True):
+        yield envelope[at : at + before]
+        at += before
+        bits = envelope[at - 1]
+        samples = raster.samples
+        if not 2 <= bits <= 8 or samples.shape[2] != 1 or samples.max() >> bits:
+            raise ValueError("indices of more bits than that")
+        rows = samples[_order(len(samples), interlaced)]
+        yield recipe.cook(rows.tobytes(), bits) if recipe else _anew(rows.tobytes(), bits)
+    yield envelope[at:]
+
+
+def _anew(indices: bytes, bits: int) -> bytes:
+    stream = gif_lzw.write_anew(indices, bits)
+    blocks = (stream[i : i + _MOST] for i in range(0, len(stream), _MOST))
+    return b"".join(bytes([len(block)]) + block for block in blocks) + b"\0"
+
+
+def _described(stream: gif_lzw.Stream, sizes: list[int]) -> bytes:
+    numbers = (len(stream.clears), *stream.clears, len(stream.tail))
+    what = struct.pack(f"<{len(numbers)}I", *numbers) + stream.tail
+    return what + _COUNT.pack(len(sizes)) + bytes(sizes)
+
+
+class _Recipe:
+    """How the image data of all frames was written, frame by frame."""
+
+    def __init__(self, packed: bytes) -> None:
+        self._data, self._at = zlib.decompress(packed), 0
+
+    def cook(self, indices: bytes, bits: int) -> bytes:
+        """The image data of the next frame."""
+        (count,) = self._numbers(1)
+        clears = self._numbers(count)
+        tail = self._bytes(*self._numbers(1))
+        sizes = self._bytes(*self._numbers(1))
+        stream = gif_lzw.write(gif_lzw.Stream(indices, clears, tail), bits)
+        out, at = b"", 0
+        for size in sizes:
+            out += bytes([size]) + stream[at : at + size]
+            at += size
+        return out + b"\0"
+
+    def _numbers(self, count: int) -> tuple[int, ...]:
+        return struct.unpack(f"<{count}I", self._bytes(4 * count))
+
+    def _bytes(self, count: int) -> bytes:
+        part = self._data[self._at : self._at + count]
+        if len(part) != count:
+            raise ValueError("recipe is cut short")
+        self._at += count
+        return part
+
+
+def _order(height: int, interlaced: bool) -> NDArray[np.intp]:
+    """The rows of a picture in the order in which a file has them."""
+    rows = np.arange(height)
+    if not interlaced:
+        return rows
+    return np.concatenate([rows[0::8], rows[4::8], rows[2::4], rows[1::2]])
+
+
+def _frames(data: bytes) -> list[_Frame]:
+    """All pictures up to the end of the file or the mark of its end."""
+    found: list[_Frame] = []
+    try:
+        at = _SCREEN_BYTES + _colours(data[10])
+        while at < len(data) and data[at] != _END:
+            if data[at] == _EXTENSION:
+                at = _behind(data, at + 2)
+                continue
+            if data[at] != _IMAGE:
+                raise UnreadableImage("damaged GIF file: what is no block between its blocks")
+            if len(found) == MAX_RASTERS:
+                raise UnreadableImage(f"GIF with more than {MAX_RASTERS} pictures")
+            found.append(_frame(data, at))
+            at = found[-1].end
+    except (IndexError, struct.error):
+        raise UnreadableImage(_CUT_SHORT) from None
+    if not found:
+        raise UnreadableImage("GIF without a picture")
+    return found
+
+
+def _frame(data: bytes, at: int) -> _Frame:
+    width, height, flags = struct.unpack_from("<HHB", data, at + 5)
+    start = at + _IMAGE_BYTES + _colours(flags) + 1
+    bits = data[start - 1]
+    if min(width, height) < 1 or not 2 <= bits <= 8:
+        raise UnreadableImage("GIF with a picture of no pixels, or of no known bits")
+    return _Frame(width, height, bool(flags & _INTERLACED), bits, start, _behind(data, start))
+
+
+def _colours(flags: int) -> int:
+    """Bytes of the palette that flags announce."""
+    return 3 << (flags & 7) + 1 if flags & _COLOURS else 0
+
+
+def _blocks(data: bytes, at: int) -> Iterator[bytes]:
+    """The blocks from here to the empty one. IndexError where the file ends before."""
+    while size := data[at]:
+        block = data[at + 1 : at + 1 + size]
+        if len(block) != size:
+            raise IndexError
+        yield block
+        at += 1 + size
+
+
+def _behind(data: bytes, at: int) -> int:
+    """Where the first empty block ends."""
+    while size := data[at]:
+        at += 1 + size
+    return at + 1
