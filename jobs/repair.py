@@ -1,9 +1,8 @@
 """Mend a damaged archive: `python -m jobs.repair ARCHIVE --from COPY`."""
 
 import time
-from collections import defaultdict
-from collections.abc import Collection, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import click
@@ -11,21 +10,16 @@ import click
 from jobs.interface import ExitCode, command, progress
 from jobs.options import ray_options, store_options
 from pipeline.archive.archive import Archive
-from pipeline.archive.runs import put_back as put_back_after_commit
 from pipeline.codec.models import find_packaged
-from pipeline.repair.copies import same_files
-from pipeline.repair.records import put_back, put_back_records
-from pipeline.repair.shards import Case, Mender, examine, index_of, model_ids
-from pipeline.stages.archiving import ArchivingRun
+from pipeline.repair.damage import damaged_shards
+from pipeline.repair.records import put_back_records
 from pipeline.stages.cluster import Placement, cluster
+from pipeline.stages.repairing import Outcome, Repair, Spares
 from pipeline.stages.verifying import CHECKSUM, Scope, verify_shards
-from pipeline.storage import Limits, Source, Store
+from pipeline.storage import Limits, Store
 from pipeline.verify.records import check_records
-from schemas.archive import format_md
-from schemas.commit import RunRecord, ShardRecord
-from schemas.errors import FixityError, FormatError, StorageError
-from schemas.manifest import LOST
-from schemas.plan import KEEP_FILE, PlanSettings, SourceFile
+from schemas.archive import ARCHIVE_JSON, COMMITS, format_md
+from schemas.commit import ShardRecord
 from schemas.report import Checked, Finding, parse_findings
 
 _SHOWN = 20
@@ -98,26 +92,6 @@ class RepairSummary:
         yield f"archive digest {self.digest}"
 
 
-@dataclass
-class _Outcome:
-    objects: list[str]
-    left: list[Finding]
-    shards: list[str] = field(default_factory=list[str])
-    files_mended: int = 0
-    lost: list[str] = field(default_factory=list[str])
-
-
-@dataclass(frozen=True)
-class _Files:
-    """Some files of some shards of a plan, as `ArchivingRun` reads a plan."""
-
-    settings: PlanSettings
-    files: dict[int, list[SourceFile]]
-
-    def shard(self, index: int) -> list[SourceFile]:
-        return self.files[index]
-
-
 def run(settings: Settings) -> RepairSummary:
     """Put back objects that a copy has, then make damaged shards anew.
 
@@ -126,88 +100,44 @@ def run(settings: Settings) -> RepairSummary:
     start = time.monotonic()
     store = Store(settings.archive, limits=settings.limits)
     copies = [Store(url, limits=settings.limits) for url in settings.copies]
-    objects = list(_put_back_records(store, copies))
+    objects = list(put_back_records(store, copies, format_md(), _packaged(store)))
     records = check_records(store)
-    left = [f for item in records.checked for f in item.findings]
-    if any(f.object == "archive.json" or f.object.startswith("commits/") for f in left):
-        return RepairSummary(
-            store.url, records.state.digest(), tuple(objects), (), 0, (), tuple(left), 0.0
-        )
-    outcome = _Outcome(objects, left)
+    outcome = Outcome(objects, [f for item in records.checked for f in item.findings])
+    if any(f.object == ARCHIVE_JSON or f.object.startswith(COMMITS) for f in outcome.left):
+        return _summary(store, records.state.digest(), outcome, start)
     with (
         Archive.writing(store) as archive,
         cluster(settings.ray_address, settings.cpus) as placement,
     ):
-        _repair_shards(archive, records.shards, copies, settings, placement, outcome)
-        return RepairSummary(
-            archive=store.url,
-            digest=archive.digest(),
-            objects=tuple(outcome.objects),
-            shards=tuple(outcome.shards),
-            files_mended=outcome.files_mended,
-            lost=tuple(sorted(outcome.lost)),
-            left=tuple(outcome.left),
-            seconds=round(time.monotonic() - start, 3),
-        )
+        also_lost = bool(settings.copies or settings.source)
+        checked = _checked(store, settings, records.shards, placement)
+        damaged = damaged_shards(records.shards, checked, also_lost=also_lost)
+        spares = Spares(copies, settings.source, settings.limits)
+        repair = Repair(archive, spares, placement, outcome)
+        cases = repair.put_back(damaged)
+        with progress("repair", len(cases), "shards") as shown:
+            repair.make_anew(cases, shown.advance)
+        return _summary(store, archive.digest(), outcome, start)
 
 
-def _repair_shards(
-    archive: Archive,
-    shards: list[ShardRecord],
-    copies: list[Store],
-    settings: Settings,
-    placement: Placement,
-    outcome: _Outcome,
-) -> None:
-    cases: list[Case] = []
-    for shard, paths, findings in _damaged_shards(archive.store, settings, shards, placement):
-        parts = [(record, put_back(archive.store, copies, record)) for record in shard.objects]
-        if all(whole for _, whole in parts) and findings and not paths:
-            found = {finding.object for finding in findings}
-            outcome.objects += [record.name for record, _ in parts if record.name in found]
-        elif (case := examine(archive, shard, paths)) is not None:
-            cases.append(case)
-        else:
-            outcome.left += findings
-    # From here on copies are read by all processes.
-    cases = _with_found(archive, cases, [copy.shared_by(placement.cpus) for copy in copies])
-    for record, case in _mend(archive, cases, settings, placement):
-        if record != case.record:
-            _commit(archive, record)
-            _note(outcome, archive, record, case)
+def _summary(store: Store, digest: str, outcome: Outcome, start: float) -> RepairSummary:
+    return RepairSummary(
+        archive=store.url,
+        digest=digest,
+        objects=tuple(outcome.objects),
+        shards=tuple(outcome.shards),
+        files_mended=outcome.files_mended,
+        lost=tuple(sorted(outcome.lost)),
+        left=tuple(outcome.left),
+        seconds=round(time.monotonic() - start, 3),
+    )
 
 
-def _put_back_records(store: Store, copies: list[Store]) -> Iterator[str]:
-    ids = (name.rpartition("/")[2][:16] for name in _models(store))
+def _packaged(store: Store) -> list[bytes]:
+    """The weights that this release has of those that the archive names."""
+    ids = (name.rpartition("/")[2][:16] for name in check_records(store).state.models)
     packaged = (find_packaged(bytes.fromhex(short_id)) for short_id in ids)
-    weights = [model.payload for model in packaged if model is not None]
-    yield from put_back_records(store, copies, format_md(), weights)
-
-
-def _models(store: Store) -> Collection[str]:
-    return check_records(store).state.models
-
-
-def _damaged_shards(
-    store: Store, settings: Settings, shards: list[ShardRecord], placement: Placement
-) -> list[tuple[ShardRecord, set[str], list[Finding]]]:
-    """Each with the paths that are no use although their bytes are right, and what was found."""
-    found: dict[str, list[Finding]] = defaultdict(list)
-    lost: set[str] = set()
-    for item in _checked(store, settings, shards, placement):
-        for finding in item.findings:
-            found[finding.object].append(finding)
-        if item.lost and (settings.copies or settings.source):
-            lost.add(item.object)
-    chosen: list[tuple[ShardRecord, set[str], list[Finding]]] = []
-    for shard in shards:
-        names = {record.name for record in shard.objects}
-        findings = [finding for name in names for finding in found.get(name, [])]
-        undecodable = (f for f in findings if f.kind in ("pixels-differ", "image-undecodable"))
-        paths = {path for finding in undecodable for path in finding.paths}
-        if findings or names & lost:
-            chosen.append((shard, paths, findings))
-    return chosen
+    return [model.payload for model in packaged if model is not None]
 
 
 def _checked(
@@ -220,97 +150,6 @@ def _checked(
         for item in verify_shards(store, shards, Scope(CHECKSUM), frozenset(), placement.cpus):
             shown.advance(item.object.startswith("blobs/"))
             yield item
-
-
-def _with_found(archive: Archive, cases: list[Case], copies: list[Store]) -> list[Case]:
-    wanted = {row.source_digest for case in cases for row in case.missing()}
-    models = model_ids(archive.state.runs.values())
-    found = same_files(copies, wanted, models) if copies and wanted else {}
-    return [
-        replace(
-            case,
-            found={
-                row.source_digest: found[row.source_digest]
-                for row in case.missing()
-                if row.source_digest in found
-            },
-        )
-        for case in cases
-    ]
-
-
-def _mend(
-    archive: Archive, cases: list[Case], settings: Settings, placement: Placement
-) -> Iterator[tuple[ShardRecord, Case]]:
-    """New records of the shards. What only the source can have is read there, run by run."""
-    by_name = {case.record.shard: case for case in cases}
-    mender = Mender(by_name)
-    by_run: dict[str, list[Case]] = defaultdict(list)
-    for case in cases:
-        by_run[case.record.run_id].append(case)
-    with progress("repair", len(cases), "shards") as shown:
-        for run_id, members in by_run.items():
-            run = archive.state.runs[run_id]
-            source = _source(settings.source or run.source, settings.limits)
-            files = _files(source, members)
-            if source is not None and files:
-                plan: Any = _Files(_plan_settings(archive, run), files)
-                work = ArchivingRun(archive.store, source, run, plan, placement, finish=mender)
-                for record, _ in work.shards(sorted(files)):
-                    yield record, by_name[record.shard]
-                    shown.advance()
-            for case in members:
-                if index_of(case.record) not in files:
-                    yield mender(archive.store, case.record.shard, [], []), case
-                    shown.advance()
-
-
-def _files(source: Source | None, cases: list[Case]) -> dict[int, list[SourceFile]]:
-    """The files that may be what is missing, by shard."""
-    if source is None or not any(case.missing() for case in cases):
-        return {}
-    listing = {file.path: file for file in source.files()}
-    files: dict[int, list[SourceFile]] = {}
-    for case in cases:
-        there = [
-            replace(file, same_file=None)
-            for row in case.missing()
-            if (file := listing.get(row.path)) is not None
-            and file.size_bytes == row.source_size_bytes
-        ]
-        if there:
-            files[index_of(case.record)] = there
-    return files
-
-
-def _source(url: str, limits: Limits | None) -> Source | None:
-    try:
-        return Source(url, limits)
-    except StorageError:
-        return None
-
-
-def _plan_settings(archive: Archive, run: RunRecord) -> PlanSettings:
-    try:
-        if not run.compaction:
-            return archive.plan(run).settings
-    except (FixityError, FormatError):
-        pass
-    (model_id,) = model_ids([run])
-    return PlanSettings(model_id, keep=KEEP_FILE)  # of both ways the one that loses nothing
-
-
-def _commit(archive: Archive, record: ShardRecord) -> None:
-    data = {item.name: archive.store.get(item.name) for item in record.objects}
-    archive.commit(repaired=(record,))
-    put_back_after_commit(archive, data)
-
-
-def _note(outcome: _Outcome, archive: Archive, record: ShardRecord, case: Case) -> None:
-    lost = {row.path for row in archive.rows(record) if row.codec == LOST}
-    outcome.shards.append(record.shard)
-    outcome.files_mended += len(case.bad - lost)
-    outcome.lost += sorted(lost - case.lost_before)
 
 
 @command(

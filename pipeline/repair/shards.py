@@ -1,11 +1,12 @@
 """Make a damaged shard anew: sound payloads as they are, others from elsewhere, the rest lost."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from pipeline.archive.archive import Archive
 from pipeline.archive.shard import payloads, write_shard
 from pipeline.repair.copies import Found, fetch
+from pipeline.repair.damage import Damaged
 from pipeline.routes.rebuild import check_payload
 from pipeline.storage import Store
 from schemas.commit import RunRecord, ShardRecord
@@ -26,15 +27,17 @@ QUARANTINE_REASON = "why it failed was recorded in a part that was damaged"
 
 @dataclass(frozen=True)
 class Case:
-    """A damaged shard.
+    """A shard to be made anew.
 
-    rows: what its manifest part says, or, where that is damaged, what its plan says, as rows that
-    are lost. bad: paths of which the payload is no use. lost_before: those that an earlier repair
-    gave up. failed: files in quarantine, as far as they
-    are known. found: what other archives have of the bad ones, by source digest.
+    whole: whether its objects are what was committed, and all that is bad was lost before. rows:
+    what its manifest part says, or, where that is damaged, what its plan says, as rows that are
+    lost. bad: paths of which the payload is no use. lost_before: those that an earlier repair gave
+    up. failed: files in quarantine, as far as they are known. found: what other archives have of
+    the bad ones, by source digest.
     """
 
     record: ShardRecord
+    whole: bool
     rows: tuple[Row, ...]
     bad: frozenset[str]
     lost_before: frozenset[str]
@@ -46,11 +49,9 @@ class Case:
         return [r for r in self.rows if r.path in self.bad and r.source_digest not in self.found]
 
 
-def examine(archive: Archive, shard: ShardRecord, bad: Collection[str]) -> Case | None:
-    """What is left of a shard; None if nothing tells what it held.
-
-    bad: paths that are known to be no use, beside those that this finds.
-    """
+def examine(archive: Archive, damaged: Damaged) -> Case | None:
+    """What is left of a shard; None if nothing tells what it held."""
+    shard = damaged.record
     planned = _planned(archive, shard)
     try:
         rows, known = archive.rows(shard), True
@@ -68,8 +69,9 @@ def examine(archive: Archive, shard: ShardRecord, bad: Collection[str]) -> Case 
         failures = {row.path for row in failed}
         rows = [row for row in rows if row.path not in failures]
     lost = frozenset(row.path for row in rows if row.codec == LOST)
-    damaged = lost | _damaged(archive, shard, rows) | set(bad)
-    return Case(shard, tuple(rows), damaged, lost if known else frozenset(), tuple(failed))
+    bad = lost | _damaged(archive, shard, rows) | damaged.undecodable
+    lost_before = lost if known else frozenset[str]()
+    return Case(shard, not damaged.findings, tuple(rows), bad, lost_before, tuple(failed))
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,7 @@ class Mender:
     ) -> ShardRecord:
         """Write the objects of a shard beside the damaged ones; returns its new record.
 
+        Writes nothing, and returns the record that there is, where nothing would be better.
         entries: files as they are in the source now; they serve where their digest is the one that
         was recorded. failed: those of them that could not be read.
         """
@@ -92,6 +95,8 @@ class Mender:
         mended = [
             self._mend(case, row, fresh, by_path) for row in case.rows if row.path in case.bad
         ]
+        if case.whole and all(entry.row.codec == LOST for entry in mended):
+            return case.record
         sound = [row for row in case.rows if row.path not in case.bad]
         kept = [Entry(*item) for item in payloads(store, case.record.blob.name, sound)]
         return write_shard(store, shard, [*kept, *mended], case.failed)

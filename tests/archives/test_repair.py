@@ -108,6 +108,17 @@ def test_the_source_gives_back_files_that_it_still_has(root: Path, source: Path)
     assert record.blob.sha256 == first.blob.sha256  # the same bytes, under another name
 
 
+def test_an_object_made_anew_to_the_same_bytes_is_a_repair_that_needs_no_commit(
+    root: Path, source: Path
+):
+    put_files(source, a="one")
+    before = objects(root)
+    (root / shards(root)[0].blob.name).unlink()
+    summary = mend(root, source)
+    assert (summary.files_mended, len(summary.shards), summary.lost) == (2, 1, ())
+    assert objects(root) == before
+
+
 def test_what_is_repaired_is_so_for_earlier_commits_too(root: Path, source: Path):
     first = shards(root)[0]
     spoil(root, first, "a.txt")
@@ -133,8 +144,11 @@ def test_what_is_found_nowhere_is_lost_and_the_archive_sound(root: Path, source:
     with pytest.raises(Lost, match=r"c\.txt"):
         held(root)
     assert dict(restored(root, no_images))[b"c.txt"] == plain_reader.LOST
+    gc.run(gc.Settings(str(root), delete=True, older_than_s=0))
+    before = objects(root)
     again = mend(root, source)
     assert (again.exit_code, again.shards) == (ExitCode.OK, ())
+    assert objects(root) == before
     (source / "c.txt").write_text("three")
     found = mend(root, source)
     assert (found.exit_code, found.files_mended) == (ExitCode.OK, 1)

@@ -25,7 +25,7 @@ from jobs import verify as verify_job
 from pipeline.archive.archive import read_recorded
 from pipeline.archive.shard import name_again, write_shard
 from pipeline.codec import load_model
-from pipeline.stages import tasks
+from pipeline.stages import repairing, tasks
 from pipeline.stages.batch import cut_batches
 from pipeline.stages.cluster import placement
 from pipeline.stages.tasks import Finish
@@ -247,7 +247,7 @@ def verify_in_process(settings: verify_job.Settings) -> verify_job.VerifySummary
 def repair_in_process(settings: repair_job.Settings) -> repair_job.RepairSummary:
     """`seec repair` without Ray."""
     with (
-        patch.object(repair_job, "ArchivingRun", InProcess),
+        patch.object(repairing, "ArchivingRun", InProcess),
         patch.object(repair_job, "verify_shards", _verify_shards),
         patch.object(repair_job, "cluster", _NoCluster),
     ):

@@ -1,0 +1,43 @@
+"""From what was found to the shards to be mended."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from schemas.commit import ShardRecord
+from schemas.report import Checked, Finding
+
+_UNDECODABLE = ("pixels-differ", "image-undecodable")
+
+
+@dataclass(frozen=True)
+class Damaged:
+    """A shard, what was found in it, and the files that are no use although their bytes are right.
+
+    There are no findings where all there is to it is that an earlier repair gave up some files.
+    """
+
+    record: ShardRecord
+    findings: tuple[Finding, ...]
+    undecodable: frozenset[str]
+
+
+def damaged_shards(
+    shards: Iterable[ShardRecord], checked: Iterable[Checked], *, also_lost: bool
+) -> list[Damaged]:
+    """The shards in which something was found; with `also_lost`, those with lost files, too."""
+    found: dict[str, list[Finding]] = defaultdict(list)
+    lost: set[str] = set()
+    for item in checked:
+        for finding in item.findings:
+            found[finding.object].append(finding)
+        if item.lost and also_lost:
+            lost.add(item.object)
+    damaged: list[Damaged] = []
+    for shard in shards:
+        names = [record.name for record in shard.objects]
+        findings = tuple(finding for name in names for finding in found.get(name, ()))
+        if findings or not lost.isdisjoint(names):
+            paths = (path for f in findings if f.kind in _UNDECODABLE for path in f.paths)
+            damaged.append(Damaged(shard, findings, frozenset(paths)))
+    return damaged

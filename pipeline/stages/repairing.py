@@ -1,0 +1,182 @@
+"""Repair on Ray: objects from copies, then shards anew, with files of the source where need be."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pipeline.archive.archive import Archive
+from pipeline.archive.runs import put_back as put_back_after_commit
+from pipeline.repair.copies import same_files
+from pipeline.repair.damage import Damaged
+from pipeline.repair.records import put_back
+from pipeline.repair.shards import Case, Mender, examine, index_of, model_ids
+from pipeline.stages.archiving import ArchivingRun
+from pipeline.stages.cluster import Placement
+from pipeline.storage import Limits, Source, Store
+from schemas.commit import RunRecord, ShardRecord
+from schemas.errors import FixityError, FormatError, StorageError
+from schemas.manifest import LOST
+from schemas.plan import KEEP_FILE, PlanSettings, SourceFile
+from schemas.report import Finding
+
+
+@dataclass
+class Outcome:
+    """What became of the damage.
+
+    objects: names of those that were put back byte for byte. shards: those that were made anew.
+    files_mended: how many files of those are whole again. lost: paths that were found nowhere.
+    left: what could not be repaired.
+    """
+
+    objects: list[str]
+    left: list[Finding]
+    shards: list[str] = field(default_factory=list[str])
+    files_mended: int = 0
+    lost: list[str] = field(default_factory=list[str])
+
+
+@dataclass(frozen=True)
+class Spares:
+    """Where what is damaged may be whole.
+
+    copies: of the archive, or other archives of the same files. source: a URL; None stands for
+    where each run read its files. limits: of requests to the source.
+    """
+
+    copies: Sequence[Store] = ()
+    source: str | None = None
+    limits: Limits | None = None
+
+    def source_of(self, run: RunRecord) -> Source | None:
+        """None if it cannot be reached."""
+        try:
+            return Source(self.source or run.source, self.limits)
+        except StorageError:
+            return None
+
+
+@dataclass(frozen=True)
+class _Files:
+    """Some files of some shards of a plan, as `ArchivingRun` reads a plan."""
+
+    settings: PlanSettings
+    files: dict[int, list[SourceFile]]
+
+    def shard(self, index: int) -> list[SourceFile]:
+        return self.files[index]
+
+
+class Repair:
+    """Mends damaged shards of an archive, and commits each as soon as it is whole.
+
+    outcome: what came of it so far. Memory grows with the number of damaged files.
+    """
+
+    def __init__(
+        self, archive: Archive, spares: Spares, placement: Placement, outcome: Outcome
+    ) -> None:
+        self.outcome = outcome
+        self._archive, self._spares, self._placement = archive, spares, placement
+
+    def put_back(self, damaged: Iterable[Damaged]) -> list[Case]:
+        """Write the objects again that a copy has; the shards of which that is not enough."""
+        cases: list[Case] = []
+        for shard in damaged:
+            parts = [
+                (record.name, put_back(self._archive.store, self._spares.copies, record))
+                for record in shard.record.objects
+            ]
+            if shard.findings and not shard.undecodable and all(whole for _, whole in parts):
+                found = {finding.object for finding in shard.findings}
+                self.outcome.objects += [name for name, _ in parts if name in found]
+            elif (case := examine(self._archive, shard)) is not None:
+                cases.append(case)
+            else:
+                self.outcome.left += shard.findings
+        return self._with_found(cases)
+
+    def make_anew(self, cases: list[Case], on_shard: Callable[[], None]) -> None:
+        """Write these shards again. on_shard: told of each."""
+        for record, case in self._mended(cases):
+            if record != case.record or not case.whole:
+                self._commit(record, case)
+            on_shard()
+
+    def _with_found(self, cases: list[Case]) -> list[Case]:
+        wanted = {row.source_digest for case in cases for row in case.missing()}
+        if not self._spares.copies or not wanted:
+            return cases
+        models = model_ids(self._archive.state.runs.values())
+        # From here on copies are read by all processes.
+        copies = [copy.shared_by(self._placement.cpus) for copy in self._spares.copies]
+        found = same_files(copies, wanted, models)
+        return [
+            replace(
+                case,
+                found={
+                    row.source_digest: found[row.source_digest]
+                    for row in case.missing()
+                    if row.source_digest in found
+                },
+            )
+            for case in cases
+        ]
+
+    def _mended(self, cases: list[Case]) -> Iterator[tuple[ShardRecord, Case]]:
+        """New records of the shards. What only the source can have is read there, run by run."""
+        by_name = {case.record.shard: case for case in cases}
+        mender = Mender(by_name)
+        by_run: dict[str, list[Case]] = defaultdict(list)
+        for case in cases:
+            by_run[case.record.run_id].append(case)
+        store = self._archive.store
+        for run_id, members in by_run.items():
+            run = self._archive.state.runs[run_id]
+            source = self._spares.source_of(run)
+            files = _files(source, members)
+            if source is not None and files:
+                plan: Any = _Files(self._plan_settings(run), files)
+                work = ArchivingRun(store, source, run, plan, self._placement, finish=mender)
+                for record, _ in work.shards(sorted(files)):
+                    yield record, by_name[record.shard]
+            for case in members:
+                if index_of(case.record) not in files:
+                    yield mender(store, case.record.shard, [], []), case
+
+    def _plan_settings(self, run: RunRecord) -> PlanSettings:
+        try:
+            if not run.compaction:
+                return self._archive.plan(run).settings
+        except (FixityError, FormatError):
+            pass
+        (model_id,) = model_ids([run])
+        return PlanSettings(model_id, keep=KEEP_FILE)  # of both ways the one that loses nothing
+
+    def _commit(self, record: ShardRecord, case: Case) -> None:
+        data = {item.name: self._archive.store.get(item.name) for item in record.objects}
+        self._archive.commit(repaired=(record,))
+        put_back_after_commit(self._archive, data)
+        lost = {row.path for row in self._archive.rows(record) if row.codec == LOST}
+        self.outcome.shards.append(record.shard)
+        self.outcome.files_mended += len(case.bad - lost)
+        self.outcome.lost += sorted(lost - case.lost_before)
+
+
+def _files(source: Source | None, cases: list[Case]) -> dict[int, list[SourceFile]]:
+    """The files that may be what is missing, by shard."""
+    if source is None or not any(case.missing() for case in cases):
+        return {}
+    listing = {file.path: file for file in source.files()}
+    files: dict[int, list[SourceFile]] = {}
+    for case in cases:
+        there = [
+            replace(file, same_file=None)
+            for row in case.missing()
+            if (file := listing.get(row.path)) is not None
+            and file.size_bytes == row.source_size_bytes
+        ]
+        if there:
+            files[index_of(case.record)] = there
+    return files
