@@ -5,7 +5,6 @@ an encoder, or that machine's raylet, or all that runs there. Each costs a retry
 """
 
 import os
-import random
 import signal
 import sys
 import tempfile
@@ -37,16 +36,17 @@ _TASKS = {
     "decoding": (verifying, "_check_images"),
     "restoring": (restoring, "_restore_rows"),
 }
-SEGMENTING, ENCODING = _ACTORS = ("segmenting", "encoding")
+SEGMENTING, ENCODING = ("segmenting", "encoding")
+STAGES = (*_TASKS, SEGMENTING, ENCODING)
 _AFTERWARDS = ("checking", "decoding", "restoring")
 CASES = [
     (stage, victim)
-    for stage in (*_TASKS, *_ACTORS)
+    for stage in STAGES
     for victim in VICTIMS
     if victim != ENCODER or stage not in (*_AFTERWARDS, ENCODING)
 ]
 _FILES = 8
-_PATIENCE_S = 120.0
+_PATIENCE_S = 600.0
 _PAUSE_S = 0.02
 
 
@@ -101,17 +101,18 @@ class Scene:
     @contextmanager
     def set(self, stage: str) -> Iterator[None]:
         """While the block runs, the first task of a stage stands still here."""
+        actors: Any = (
+            (SEGMENTING, tasks.SegmentActor, "segment", 3),
+            (ENCODING, tasks.EncodeActor, "encode", 2),
+        )
         with ExitStack() as stack:
-            for name, (module, task) in _TASKS.items():
-                if name == stage:
-                    held = self.task(getattr(module, task))
-                    stack.enter_context(patch.object(module, task, held))
-            for kind, method, returns, name in (
-                (tasks.SegmentActor, "segment", 3, SEGMENTING),
-                (tasks.EncodeActor, "encode", 2, ENCODING),
-            ):
-                held = self.actor(kind, method, returns, holds=name == stage)
-                stack.enter_context(patch.object(archiving, kind.__ray_metadata__.class_name, held))
+            if stage in _TASKS:
+                module, name = _TASKS[stage]
+                stack.enter_context(patch.object(module, name, self.task(getattr(module, name))))
+            for where, kind, method, returns in actors:
+                actor = self.actor(kind, method, returns, holds=where == stage)
+                name = kind.__ray_metadata__.class_name
+                stack.enter_context(patch.object(archiving, name, actor))
             yield
 
 
@@ -208,15 +209,16 @@ def deaths(chosen: Iterable[tuple[str, str]]) -> Iterator[str | None]:
 
 
 @click.command()
-@click.argument("stages", nargs=-1, type=click.Choice([*_TASKS, *_ACTORS]))
-@click.option("--sample", type=int, help="Only so many cases, picked by --seed.")
-@click.option("--seed", type=int, default=0)
-def main(stages: tuple[str, ...], sample: int | None, seed: int) -> None:
+@click.argument("stages", nargs=-1, type=click.Choice(STAGES))
+@click.option("--victim", "victims", type=click.Choice(VICTIMS), multiple=True)
+def main(stages: tuple[str, ...], victims: tuple[str, ...]) -> None:
     """Kill workers, encoders, raylets and machines at STAGES, by default all; nothing is lost."""
     start = time.monotonic()
-    chosen = [case for case in CASES if not stages or case[0] in stages]
-    if sample is not None:
-        chosen = random.Random(seed).sample(chosen, min(sample, len(chosen)))
+    chosen = [
+        (stage, victim)
+        for stage, victim in CASES
+        if stage in (stages or STAGES) and victim in (victims or VICTIMS)
+    ]
     failures = 0
     with progress("deaths", len(chosen), "cases") as shown:
         for wrong in deaths(chosen):
