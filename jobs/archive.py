@@ -17,6 +17,7 @@ from jobs.options import (
     segmentation_option,
     store_options,
 )
+from pipeline.archive import duplicates
 from pipeline.archive.archive import Archive
 from pipeline.archive.contents import comparable, same_contents
 from pipeline.archive.planning import (
@@ -43,6 +44,7 @@ from schemas.report import Timing, serialise_timings
 from schemas.tables import MAX_GROUP_ROWS
 
 PIXELS = "pixels"
+SOURCE, SHARD = "source", "shard"
 _DEFAULTS = PlanSettings(model_id="")
 
 
@@ -54,6 +56,7 @@ class Settings:
     roi, background_error: a segmentation source that finds regions of interest, and what may be
     lost outside of them, as in `schemas.loss`; only with allow_lossy_background.
     keep: PIXELS, with their metadata, or KEEP_FILE, every byte.
+    dedupe: SOURCE to bring files together that are probably equal, SHARD to leave all in order.
     """
 
     source: str
@@ -72,6 +75,7 @@ class Settings:
     shard_size_bytes: int = _DEFAULTS.shard_size_bytes
     retry_quarantine: bool = False
     check_content: bool = False
+    dedupe: str = SOURCE
     prune_missing: bool = False
     new_plan: bool = False
     ray_address: str | None = None
@@ -257,6 +261,8 @@ def _plan(archive: Archive, source: Source, settings: Settings, model: Model) ->
         max_seconds=None if settings.max_seconds == DEFAULT_MAX_SECONDS else settings.max_seconds,
     )
     _check_segmentation(plan, model)
+    if settings.dedupe == SOURCE:
+        files = _gathered(source, files)
     return open_run(archive, source.url, files, plan, model.payload, vanished)
 
 
@@ -264,6 +270,12 @@ def _same_contents(source: Source, listing: list[SourceFile], seen: dict[str, Se
     files = comparable(listing, seen)
     with progress("compare", len(files), "files") as shown:
         return same_contents(source, files, seen, shown.advance)
+
+
+def _gathered(source: Source, files: list[SourceFile]) -> list[SourceFile]:
+    compared = duplicates.comparable(files)
+    with progress("look for duplicates", len(compared), "files") as shown:
+        return duplicates.gathered(source, files, compared, shown.advance)
 
 
 def _vanished(source: Source, listing: list[SourceFile], seen: dict[str, Seen]) -> list[str]:
@@ -353,6 +365,13 @@ def _carry_out(
     type=click.IntRange(min=1),
     default=_DEFAULTS.shard_size_bytes,
     help="Source bytes in a shard, at most, unless one file is larger.",
+)
+@click.option(
+    "--dedupe",
+    type=click.Choice([SOURCE, SHARD]),
+    default=SOURCE,
+    help="Where equal files are stored once: in all of SOURCE, where files as large as another one "
+    "and with the same first and last 4 KiB go into one shard, or only in shards of neighbours.",
 )
 @click.option("--retry-quarantine", is_flag=True, help="Try files again that are in quarantine.")
 @click.option(

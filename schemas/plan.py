@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from schemas import tables
 from schemas.errors import SectionCorrupt
@@ -36,6 +36,7 @@ class SourceFile:
     directory that cannot be listed ...), else None. kind: by `schemas.kinds`. permissions: bits by
     `schemas.kinds`; None for links, and where the store has none. same_file: of a file with several
     names (hard links) the first of them by path, None for that one itself and for all others.
+    checksum: what the listing of a store says of the content; not in plans.
     """
 
     path: str
@@ -45,6 +46,7 @@ class SourceFile:
     kind: str = FILE
     permissions: int | None = None
     same_file: str | None = None
+    checksum: str | None = field(default=None, compare=False)
 
     @property
     def plain(self) -> bool:

@@ -103,7 +103,8 @@ def vanished_files(
 def cut_shards(files: Iterable[SourceFile], settings: PlanSettings) -> Iterator[list[SourceFile]]:
     """Consecutive files, so many that neither bound is passed; a large file may be alone.
 
-    Further names of a file are in its shard, whatever their number: they take no room.
+    Each shard is sorted by path, whatever the order of the files. Further names of a file are in
+    its shard, whatever their number: they take no room.
     """
     names: dict[str, list[SourceFile]] = {}
     firsts: list[SourceFile] = []
@@ -114,7 +115,7 @@ def cut_shards(files: Iterable[SourceFile], settings: PlanSettings) -> Iterator[
             names.setdefault(file.same_file, []).append(file)
     for shard in _cut(firsts, settings):
         others = [other for file in shard for other in names.get(file.path, ())]
-        yield sorted(shard + others, key=lambda file: file.path) if others else shard
+        yield sorted(shard + others, key=lambda file: file.path)
 
 
 def _cut(files: Iterable[SourceFile], settings: PlanSettings) -> Iterator[list[SourceFile]]:

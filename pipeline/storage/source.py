@@ -107,7 +107,12 @@ class Source:
 
     def _list_remote(self) -> list[SourceFile]:
         found = (
-            SourceFile(escape(os.fsencode(name)), int(info["size"]), _mtime_ns(info))
+            SourceFile(
+                escape(os.fsencode(name)),
+                int(info["size"]),
+                _mtime_ns(info),
+                checksum=info.get("ETag") or info.get("md5Hash"),
+            )
             for name, info in self.store.infos()
         )
         return sorted(found, key=lambda file: file.path)
