@@ -19,6 +19,7 @@ from pipeline.stages.tasks import (
     Finish,
     ReadReport,
     SegmentActor,
+    needs_segmenter,
     quarantined,
     read_batch,
     write,
@@ -34,6 +35,7 @@ from schemas.report import Timing
 # Memory that files and pixels on their way may take, per encoder.
 BUDGET_BYTES = 96 << 20
 MAX_SHARD_ATTEMPTS = 3
+_QUEUED = 2  # batches of an encoder: the one it is at, and the next
 
 
 @dataclass
@@ -61,18 +63,39 @@ class _Shard:
 
 
 @dataclass(frozen=True)
-class _Flight:
-    """A batch in flight: the Ray objects to look at when `done` is there."""
+class _Reading:
+    """A batch that is read: the Ray objects of what comes of it, beside its report."""
 
     batch: Batch
     shard: _Shard
-    report: Any
-    entries: Any
+    drafts: Any
+    paths: Any
+    images: Any
+
+
+@dataclass(frozen=True)
+class _Labelling:
+    """What a segmenter is asked for: Ray objects of the labels, of refusals, of seconds taken."""
+
+    segmenter: Any
+    segmented: Any
     refused: Any
     segment_s: Any
-    encode_s: Any
-    segmenter: Any
+
+
+@dataclass(frozen=True)
+class _Encoding:
+    """A batch that was read and is encoded. entries: a Ray object.
+
+    labelling: None where the encoder chooses all labels.
+    """
+
+    batch: Batch
+    shard: _Shard
+    report: ReadReport
+    entries: Any
     encoder: Any
+    labelling: _Labelling | None
 
 
 class ArchivingRun:
@@ -99,24 +122,32 @@ class ArchivingRun:
         )
         self._run, self._plan = run, plan
         self._on_files, self._finish_shard = on_files, finish
+        self._placement = placement
         options, count = placement.encoder_options, placement.encoders
         self._encoders = Pool(
             count,
             lambda: EncodeActor.options(**options).remote(self._store, run.model, placement.device),
         )
-        experts = load_model(read_recorded(store, run.model)).profile.experts
-        self._segmenters = Pool(
-            placement.segmenters,
-            lambda: SegmentActor.options(**placement.segmenter_options).remote(
-                plan.settings, experts, placement.device
-            ),
-        )
+        self._segmenters = self._start_segmenters() if needs_segmenter(plan.settings) else None
         self._budget_bytes = BUDGET_BYTES * count
         self._max_shards = 2 + count // 4
         self._shards: list[_Shard] = []
-        self._flights: dict[Any, _Flight] = {}
+        # Work in flight, by the Ray object to wait for, and what lies between.
+        self._readings: dict[Any, _Reading] = {}
+        self._read: deque[tuple[_Reading, ReadReport]] = deque()
+        self._encodings: dict[Any, _Encoding] = {}
         self._writes: dict[Any, tuple[_Shard, Any]] = {}
         self._shard_attempts: dict[int, int] = {}
+
+    def _start_segmenters(self) -> Pool:
+        model = load_model(read_recorded(self._store, self._run.model))
+        settings, placement = self._plan.settings, self._placement
+        return Pool(
+            placement.segmenters,
+            lambda: SegmentActor.options(**placement.segmenter_options).remote(
+                settings, model.profile.experts, placement.device
+            ),
+        )
 
     def shards(self, indices: list[int]) -> Iterator[tuple[ShardRecord, Timing]]:
         """Work on these shards of the plan and yield each as soon as its objects are written."""
@@ -125,18 +156,28 @@ class ArchivingRun:
             while todo and len(self._shards) < self._max_shards:
                 self._shards.append(self._begin(todo.popleft()))
             self._launch()
-            waiting_for = [*self._flights, *self._writes]
-            done, _ = ray.wait(waiting_for, num_returns=1)
-            for ref in done:
-                if ref in self._flights:
-                    self._land(self._flights.pop(ref))
-                else:
+            self._assign()
+            for ref in self._wait():
+                if ref in self._readings:
+                    self._take_in(self._readings.pop(ref), ref)
+                elif ref in self._encodings:
+                    self._land(self._encodings.pop(ref), ref)
+                elif ref in self._writes:
                     shard, seconds = self._writes.pop(ref)
                     written = self._finish(shard, ref, seconds)
                     if written is None:
                         todo.appendleft(shard.index)
                     else:
                         yield written
+
+    def _wait(self) -> list[Any]:
+        """Something that is there; what has been read may wait for an actor to start."""
+        pools = (self._encoders, self._segmenters) if self._read else ()
+        starting = [ref for pool in pools if pool is not None for ref in pool.starting]
+        done, _ = ray.wait(
+            [*self._readings, *self._encodings, *self._writes, *starting], num_returns=1
+        )
+        return done
 
     def _begin(self, index: int) -> _Shard:
         files = self._plan.shard(index)
@@ -157,10 +198,11 @@ class ArchivingRun:
 
     def _launch_suspect(self) -> None:
         """Run one suspect with nothing beside it, so that no other file pays for its crash."""
-        if self._flights:
+        if self._in_flight():
             return
         self._encoders.wait_until_ready()
-        self._segmenters.wait_until_ready()
+        if self._segmenters is not None:
+            self._segmenters.wait_until_ready()
         for shard in self._shards:
             for batch in shard.waiting:
                 if batch.suspect:
@@ -168,49 +210,92 @@ class ArchivingRun:
                     self._send(shard, batch)
                     return
 
+    def _in_flight(self) -> list[Batch]:
+        works = (*self._readings.values(), *self._encodings.values())
+        return [work.batch for work in works] + [reading.batch for reading, _ in self._read]
+
     def _fits(self, batch: Batch) -> bool:
-        in_flight = sum(flight.batch.cost_bytes for flight in self._flights.values())
-        return not self._flights or in_flight + batch.cost_bytes <= self._budget_bytes
+        in_flight = self._in_flight()
+        cost_bytes = sum(other.cost_bytes for other in in_flight)
+        return not in_flight or cost_bytes + batch.cost_bytes <= self._budget_bytes
 
     def _send(self, shard: _Shard, batch: Batch) -> None:
-        segmenter, encoder = self._segmenters.take(), self._encoders.take()
+        """Have a batch read."""
         refs: Any = read_batch.remote(self._source, batch, self._run.run_id, self._plan.settings)
         report, drafts, paths, images = refs
-        segmented, refused, segment_s = segmenter.segment.remote(paths, images)
-        entries, encode_s = encoder.encode.remote(drafts, images, segmented)
-        flight = _Flight(
-            batch, shard, report, entries, refused, segment_s, encode_s, segmenter, encoder
-        )
-        self._flights[encode_s] = flight
+        self._readings[report] = _Reading(batch, shard, drafts, paths, images)
         shard.running += 1
 
-    def _land(self, flight: _Flight) -> None:
-        """Take in a batch that has run, or queue its files again if it failed."""
-        shard = flight.shard
-        shard.running -= 1
-        self._segmenters.give_back(flight.segmenter)
-        self._encoders.give_back(flight.encoder)
+    def _take_in(self, reading: _Reading, ref: Any) -> None:
+        """Queue a batch for an encoder, or for reading again if that failed."""
         try:
-            report: ReadReport
-            refused: dict[str, UnreadableMask]
-            report, refused, segment_s, encode_s = ray.get(
-                [flight.report, flight.refused, flight.segment_s, flight.encode_s]
-            )
+            report: ReadReport = ray.get(ref)
         except RayError as error:
-            self._retry(shard, flight.batch, error)
+            reading.shard.running -= 1
+            self._retry(reading.shard, reading.batch, error)
+        else:
+            self._read.append((reading, report))
+
+    def _assign(self) -> None:
+        """Give what was read to encoders that have little to do.
+
+        Not before: an encoder that starts late, or is slow, would leave its share to the end.
+        """
+        while self._read:
+            encoder = self._encoders.take(_QUEUED)
+            if encoder is None:
+                return
+            segmenter = None
+            if self._segmenters is not None:
+                segmenter = self._segmenters.take()
+                if segmenter is None:
+                    self._encoders.give_back(encoder)
+                    return
+            self._encode(*self._read.popleft(), encoder, segmenter)
+
+    def _encode(
+        self, reading: _Reading, report: ReadReport, encoder: Any, segmenter: Any | None
+    ) -> None:
+        labelling = None
+        if segmenter is not None:
+            labelling = _Labelling(
+                segmenter, *segmenter.segment.remote(reading.paths, reading.images)
+            )
+        segmented = labelling and labelling.segmented
+        entries, encode_s = encoder.encode.remote(reading.drafts, reading.images, segmented)
+        self._encodings[encode_s] = _Encoding(
+            reading.batch, reading.shard, report, entries, encoder, labelling
+        )
+
+    def _land(self, encoding: _Encoding, ref: Any) -> None:
+        """Take in a batch that has run, or queue its files again if it failed."""
+        shard, batch, labelling = encoding.shard, encoding.batch, encoding.labelling
+        shard.running -= 1
+        self._encoders.give_back(encoding.encoder)
+        refused: dict[str, UnreadableMask] = {}
+        segment_s = 0.0
+        if self._segmenters is not None and labelling is not None:
+            self._segmenters.give_back(labelling.segmenter)
+        try:
+            encode_s: float = ray.get(ref)
+            if labelling is not None:
+                refused, segment_s = ray.get([labelling.refused, labelling.segment_s])
+        except RayError as error:
+            self._retry(shard, batch, error)
             return
-        shard.entries.append(flight.entries)
-        shard.failed += report.failed
+        shard.entries.append(encoding.entries)
+        shard.failed += encoding.report.failed
         shard.failed += [
             quarantined(file, self._run.run_id, refused[file.path])
-            for file in flight.batch.files
+            for file in batch.files
             if file.path in refused
         ]
-        shard.waiting.extend(cut_batches(report.deferred))
-        shard.read_s += report.read_s
+        deferred = encoding.report.deferred
+        shard.waiting.extend(cut_batches(deferred))
+        shard.read_s += encoding.report.read_s
         shard.segment_s += segment_s
         shard.encode_s += encode_s
-        self._on_files(len(flight.batch.files) - len(report.deferred))
+        self._on_files(len(batch.files) - len(deferred))
 
     def _retry(self, shard: _Shard, batch: Batch, error: RayError) -> None:
         cause = cause_of(error)

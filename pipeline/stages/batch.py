@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 
 from schemas.plan import SourceFile
 
+# Some two seconds of encoding: at the end of a run all encoders wait for the last batch.
 MAX_FILES = 32
-MAX_SOURCE_BYTES = 16 << 20
-MAX_PIXELS = 4_000_000
+MAX_SOURCE_BYTES = 2 << 20
+MAX_PIXELS = 2_000_000
 # JPEG with more pixels is alone: it keeps none of them, but transcoding takes 36 bytes for each.
 MAX_JPEG_PIXELS = 16_000_000
 MAX_ATTEMPTS = 3

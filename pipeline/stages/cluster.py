@@ -37,6 +37,13 @@ ENCODER_CPUS = 0.75
 TASK_CPUS = 0.25
 # Without GPUs; the packaged network takes about a tenth of the time that encoding takes.
 _ENCODERS_PER_SEGMENTER = 8
+# Of a cluster in this process. A worker takes most of a second of a processor to start, and Ray
+# ends those that have had no task for a second while encoders fill the processors. The second
+# autoscaler, which has nothing to do here, ends when it is told to; the first lets Ray wait.
+_LOCAL_CONFIG = {
+    "idle_worker_killing_time_threshold_ms": 60_000,
+    "enable_autoscaler_v2": True,
+}
 
 
 @dataclass(frozen=True)
@@ -85,6 +92,7 @@ def cluster(address: str | None = None, cpus: int | None = None) -> Iterator[Pla
             address="local" if local else address,
             num_cpus=cpus if local else None,
             include_dashboard=False if local else None,
+            _system_config=_LOCAL_CONFIG if local else None,
             configure_logging=True,
             logging_level=logging.ERROR,
             log_to_driver=False,

@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable
+from math import inf
 from typing import Any
 
 import ray
@@ -22,22 +23,27 @@ class Pool:
     """
 
     def __init__(self, size: int, start: Callable[[], Any]) -> None:
-        """Wait for the first actor; raises what its constructor raised.
-
-        start: starts one actor, which has a method `ready`.
-        """
+        """start: starts one actor, which has a method `ready`."""
         started = [start() for _ in range(size)]
         self._actors: list[Any] = []
         self._starting = {actor.ready.remote(): actor for actor in started}
         self._load: Counter[Any] = Counter()
-        (first,), _ = ray.wait(list(self._starting), num_returns=1)
-        ray.get(first)
-        self._welcome()
+        self._proven = False  # whether one has come up, so that any other will, too
 
-    def take(self) -> Any:
-        """The actor with least to do."""
+    @property
+    def starting(self) -> list[Any]:
+        """Ray objects: when one is there, `take` may have an actor more to choose from."""
+        return list(self._starting)
+
+    def take(self, most: float = inf) -> Any | None:
+        """The actor with least to do; None while all that are up have `most` pieces of work.
+
+        Raises what an actor's constructor raised if no actor has come up before.
+        """
         self._welcome()
-        actor = min(self._actors, key=lambda one: self._load[one])
+        actor = min(self._actors, key=lambda one: self._load[one], default=None)
+        if actor is None or self._load[actor] >= most:
+            return None
         self._load[actor] += 1
         return actor
 
@@ -72,6 +78,9 @@ class Pool:
             try:
                 ray.get(ref)
             except RayActorError:
+                if not self._proven:
+                    raise
                 self._starting[actor.ready.remote()] = actor
             else:
+                self._proven = True
                 self._actors.append(actor)

@@ -20,7 +20,7 @@ from pipeline.routes.choose import (
     settle,
 )
 from pipeline.routes.region import background_of
-from pipeline.segmentation import LabelMap, label_image, make_segmenter
+from pipeline.segmentation import LabelMap, RateSegmenter, label_image, make_segmenter
 from pipeline.stages.apart import draft_apart, draft_as_planned, hurried, seconds_of
 from pipeline.stages.batch import MAX_JPEG_PIXELS, Batch
 from pipeline.stages.cluster import TASK_CPUS
@@ -63,6 +63,11 @@ class Segmented:
     labels: list[LabelMap | UnreadableMask | None]
     backgrounds: list[Background | None]
     proposes: bool
+
+
+def needs_segmenter(settings: PlanSettings) -> bool:
+    """Whether anyone but the encoder has to look at the images."""
+    return settings.segmentation != RateSegmenter.name or settings.region_source is not None
 
 
 def quarantined(file: SourceFile, run_id: str, error: SeecError) -> QuarantineRow:
@@ -189,13 +194,16 @@ class EncodeActor:
         self,
         drafts: Sequence[Draft],
         images: Sequence[Pixels],
-        segmented: Segmented,
+        segmented: Segmented | None,
     ) -> tuple[list[Entry], float]:
         """Entries in the order of the drafts, and seconds taken; none where there is no label map.
 
-        images, segmented: of the drafts that are one picture, in their order.
+        images, segmented: of the drafts that are one picture, in their order; None where
+        `needs_segmenter` says no.
         """
         start = time.perf_counter()
+        if segmented is None:
+            segmented = Segmented([None] * len(images), [None] * len(images), proposes=False)
         labels = iter(segmented.labels)
         kept = [
             made

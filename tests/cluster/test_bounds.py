@@ -35,8 +35,8 @@ def test_work_in_flight_is_bounded_however_many_files_there_are(
 
         def _launch(self) -> None:
             super()._launch()
-            in_flight = [flight.batch.cost_bytes for flight in self._flights.values()]
-            seen.append((sum(in_flight), len(self._shards)))
+            in_flight = sum(batch.cost_bytes for batch in self._in_flight())
+            seen.append((in_flight, len(self._shards)))
 
     monkeypatch.setattr(archive, "ArchivingRun", Watched)
     write_tiny_source(tmp_path / "source", 60)

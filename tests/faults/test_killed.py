@@ -64,20 +64,18 @@ def test_encoders_killed_in_the_middle_of_a_shard_cost_a_retry_and_nothing_else(
     source = tmp_path / "source"
     write_tiny_source(source, 12)
     undisturbed = archive_of(source, tmp_path / "undisturbed")
-    killed: list[int] = []
+    killed: set[str] = set()  # not the encoders: Ray would keep them, with their processors
 
     class Watched(archiving.ArchivingRun):
         """Kills each encoder once, as soon as it has work."""
 
-        def _send(self, shard: Any, batch: Any) -> None:
-            actor = self._encoders.take()
-            self._encoders.give_back(actor)
+        def _encode(self, reading: Any, report: Any, encoder: Any, segmenter: Any) -> None:
             pid: Any = None
-            if len(killed) < 2:
-                pid = ray.get(actor.__ray_call__.remote(lambda _: os.getpid()))
-            super()._send(shard, batch)
-            if pid is not None and pid not in killed:
-                killed.append(pid)
+            if str(encoder) not in killed:
+                pid = ray.get(encoder.__ray_call__.remote(lambda _: os.getpid()))
+            super()._encode(reading, report, encoder, segmenter)
+            if pid is not None:
+                killed.add(str(encoder))
                 os.kill(pid, signal.SIGKILL)
 
     monkeypatch.setattr(archive, "ArchivingRun", Watched)
