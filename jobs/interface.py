@@ -223,7 +223,7 @@ def _print(summary: Summary, json_output: bool) -> int:
             click.echo(json.dumps(summary.as_dict(), indent=2))
         else:
             for line in summary.lines():
-                click.echo(line)
+                sys.stdout.write(f"{line}\n")  # not `echo`, which flushes every line
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader has seen enough (`| head`). Python flushes stdout once more when it

@@ -1,8 +1,8 @@
 """List what an archive holds: `python -m jobs.ls ARCHIVE`."""
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import click
@@ -10,8 +10,9 @@ import click
 from jobs.interface import ExitCode, command
 from jobs.options import at_option, include_option, store_options
 from pipeline.archive.archive import Archive
-from pipeline.archive.catalogue import current_quarantine, current_rows, matcher
+from pipeline.archive.catalogue import current_quarantine, sorted_rows
 from pipeline.archive.history import History, Step
+from pipeline.archive.patterns import Patterns
 from pipeline.storage import Limits, Store
 from schemas.kinds import DIRECTORY, FILE, KINDS, LINK
 from schemas.loss import describe
@@ -35,59 +36,82 @@ class Settings:
     limits: Limits | None = None
 
 
+class Totals:
+    """What listed rows add up to.
+
+    codecs: how many files each codec has; kinds: how many rows each kind has. length: bytes in the
+    archive's blobs; those that files share count once. lossy: files with a lossy background.
+    """
+
+    def __init__(self, rows: Iterable[Row] = ()) -> None:
+        self.source_size_bytes = self.length = self.lossy = 0
+        self._codecs: Counter[str] = Counter()
+        self._kinds: Counter[str] = Counter()
+        self._offsets: dict[str, set[int]] = {}
+        for row in rows:
+            self.add(row)
+
+    def add(self, row: Row) -> None:
+        """Count one row more."""
+        self.source_size_bytes += row.source_size_bytes
+        self.lossy += row.background_error is not None
+        self._kinds[row.kind] += 1
+        self._codecs[row.codec] += row.kind == FILE
+        offsets = self._offsets.setdefault(row.shard, set())
+        if row.length and row.offset not in offsets:
+            offsets.add(row.offset)
+            self.length += row.length
+
+    @property
+    def codecs(self) -> dict[str, int]:
+        """In the order of `schemas.manifest`."""
+        return {codec: self._codecs[codec] for codec in CODECS if self._codecs[codec]}
+
+    @property
+    def kinds(self) -> dict[str, int]:
+        """In the order of `schemas.kinds`."""
+        return {kind: self._kinds[kind] for kind in KINDS if self._kinds[kind]}
+
+    def line(self) -> str:
+        """For people."""
+        share = 100 * self.length / max(1, self.source_size_bytes)
+        sizes = f"{self.source_size_bytes:,} -> {self.length:,} bytes ({share:.1f} %)"
+        codecs = ", ".join(f"{count} {codec}" for codec, count in self.codecs.items())
+        others = "".join(
+            f", {self.kinds[kind]} {name}" for kind, name in _OTHERS if kind in self.kinds
+        )
+        files = f"{self.kinds.get(FILE, 0)} files"
+        return f"{files}{codecs and f' ({codecs})'}{others}, {sizes}"
+
+
 @dataclass(frozen=True)
 class Listing:
     """Files by path, with totals, or files in quarantine.
 
-    In JSON, background_error is null where nothing is lost and 0 where nothing was coded.
+    rows: may be such that they are read while they are listed, once. In JSON, background_error is
+    null where nothing is lost and 0 where nothing was coded.
     """
 
     archive: str
     digest: str
-    rows: list[Row] = field(default_factory=list)
+    rows: Iterable[Row] = ()
     failed: list[QuarantineRow] = field(default_factory=list)
     exit_code: ExitCode = ExitCode.OK
 
-    @property
-    def source_size_bytes(self) -> int:
-        """Of the listed files."""
-        return sum(row.source_size_bytes for row in self.rows)
-
-    @property
-    def lossy(self) -> int:
-        """How many of the listed files have a lossy background."""
-        return sum(row.background_error is not None for row in self.rows)
-
-    @property
-    def codecs(self) -> dict[str, int]:
-        """How many of the listed files each codec has, in the order of `schemas.manifest`."""
-        counts = Counter(row.codec for row in self.rows if row.kind == FILE)
-        return {codec: counts[codec] for codec in CODECS if counts[codec]}
-
-    @property
-    def kinds(self) -> dict[str, int]:
-        """How many of the rows each kind has, in the order of `schemas.kinds`."""
-        counts = Counter(row.kind for row in self.rows)
-        return {kind: counts[kind] for kind in KINDS if counts[kind]}
-
-    @property
-    def length(self) -> int:
-        """Bytes of the listed files in the archive's blobs; those that files share count once."""
-        payloads = {(row.shard, row.offset): row.length for row in self.rows if row.length}
-        return sum(payloads.values())
-
     def as_dict(self) -> dict[str, Any]:
         """Totals, and a list of files."""
+        rows = list(self.rows)
+        totals = Totals(rows)
         return {
             "archive": self.archive,
             "digest": self.digest,
-            "files": [_row_as_dict(row) for row in self.rows],
+            "files": [_row_as_dict(row) for row in rows],
             "quarantine": [dict(row.__dict__) for row in self.failed],
-            "source_size_bytes": self.source_size_bytes,
-            "length": self.length,
-            "codecs": self.codecs,
-            "kinds": self.kinds,
-            "lossy": self.lossy,
+            "source_size_bytes": totals.source_size_bytes,
+            "length": totals.length,
+            "codecs": totals.codecs,
+            "kinds": totals.kinds,
+            "lossy": totals.lossy,
         }
 
     def lines(self) -> Iterator[str]:
@@ -95,27 +119,17 @@ class Listing:
 
         A tilde behind the codec marks a lossy background, a slash behind the path a directory.
         """
+        totals = Totals()
         for row in self.rows:
-            rate = "" if row.rate_bpsp is None else f"{row.rate_bpsp:.3f}"
-            sizes = f"{row.length:>12,} {row.source_size_bytes:>12,}"
-            codec = row.codec if row.kind == FILE else row.kind
-            codec += "~" * (row.background_error is not None)
-            loss = "" if row.background_error is None else f" ({describe(row.background_error)})"
-            path = _printable(row.path) + _mark(row)
-            yield f"{codec:<{_CODEC_WIDTH}} {rate:>6} {sizes} {path}{loss}"
+            totals.add(row)
+            yield _line(row)
         for failure in self.failed:
             yield f"{failure.error}: {_printable(failure.path)}: {failure.reason}"
-        if self.rows:
-            share = 100 * self.length / max(1, self.source_size_bytes)
-            sizes = f"{self.source_size_bytes:,} -> {self.length:,} bytes ({share:.1f} %)"
-            codecs = ", ".join(f"{count} {codec}" for codec, count in self.codecs.items())
-            others = "".join(
-                f", {self.kinds[kind]} {name}" for kind, name in _OTHERS if kind in self.kinds
-            )
-            files = f"{self.kinds.get(FILE, 0)} files"
-            yield f"{files}{codecs and f' ({codecs})'}{others}, {sizes}"
-        if self.lossy:
-            yield f"~ {self.lossy} files are not what the source held outside a region of interest"
+        if totals.kinds:
+            yield totals.line()
+        if totals.lossy:
+            differ = "files are not what the source held outside a region of interest"
+            yield f"~ {totals.lossy} {differ}"
         yield f"archive digest {self.digest}"
 
 
@@ -177,24 +191,26 @@ def _changes(step: Step) -> Iterator[str]:
 
 
 def run(settings: Settings) -> Listing:
-    """List current rows, or rows in quarantine, as of a commit.
+    """As `listing`, with all rows in memory."""
+    found = listing(settings)
+    return replace(found, rows=list(found.rows))
 
-    Raises NotAnArchive, UnknownCommit, FormatError or FixityError.
+
+def listing(settings: Settings) -> Listing:
+    """List current rows, or rows in quarantine, as of a commit; rows while they are read.
+
+    Raises NotAnArchive, UnknownCommit, FormatError or FixityError; so may the rows.
     """
     archive = Archive.open(Store(settings.archive, limits=settings.limits))
     archive = archive if settings.at is None else archive.at(settings.at)
     url, digest = archive.store.url, archive.digest()
     if settings.quarantine:
-        wanted = matcher(settings.include)
+        wanted = Patterns(settings.include)
         failed = [
-            row
-            for _, part in current_quarantine(archive)
-            for row in part
-            if wanted is None or wanted(row.path)
+            row for _, part in current_quarantine(archive) for row in part if wanted(row.path)
         ]
         return Listing(url, digest, failed=sorted(failed, key=lambda row: row.path))
-    rows = [row for _, part in current_rows(archive, settings.include) for row in part]
-    return Listing(url, digest, sorted(rows, key=lambda row: row.path))
+    return Listing(url, digest, sorted_rows(archive, settings.include))
 
 
 def run_commits(settings: Settings) -> Commits:
@@ -203,6 +219,16 @@ def run_commits(settings: Settings) -> Commits:
     history = History(archive)
     steps = tuple(history.steps())
     return Commits(archive.store.url, history.state.oldest, steps)
+
+
+def _line(row: Row) -> str:
+    rate = "" if row.rate_bpsp is None else f"{row.rate_bpsp:.3f}"
+    sizes = f"{row.length:>12,} {row.source_size_bytes:>12,}"
+    codec = row.codec if row.kind == FILE else row.kind
+    codec += "~" * (row.background_error is not None)
+    loss = "" if row.background_error is None else f" ({describe(row.background_error)})"
+    path = _printable(row.path) + _mark(row)
+    return f"{codec:<{_CODEC_WIDTH}} {rate:>6} {sizes} {path}{loss}"
 
 
 def _row_as_dict(row: Row) -> dict[str, Any]:
@@ -243,7 +269,7 @@ def main(commits: bool, **options: Any) -> Listing | Commits:
     """List the files of ARCHIVE: codec, bits per sub-pixel, bytes there and before, path."""
     settings = Settings(**options)
     if not commits:
-        return run(settings)
+        return listing(settings)
     if settings.include or settings.quarantine or settings.at is not None:
         raise click.UsageError("--commits goes with none of --include, --quarantine and --at")
     return run_commits(settings)

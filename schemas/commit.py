@@ -4,7 +4,7 @@ Commits are numbered from 1 without gaps. Each names what it changes. Some also 
 a number of commits before them changed together, so that opening an archive reads few of them.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from schemas.archive import (
@@ -119,7 +119,9 @@ class ShardRecord:
     """A shard that counts.
 
     shard: <run>/<shard>. files and quarantined count its rows in manifest and quarantine part.
-    source_size_bytes: sum over its files. quarantine is None where no file failed.
+    source_size_bytes: sum over its files. quarantine is None where no file failed. path_range: the
+    first and the last path of the manifest part; None where it has no rows, or an earlier release
+    wrote it, which is why it is no difference between records.
     """
 
     shard: str
@@ -129,6 +131,7 @@ class ShardRecord:
     blob: ObjectRecord
     manifest: ObjectRecord
     quarantine: ObjectRecord | None
+    path_range: tuple[str, str] | None = field(default=None, compare=False)
 
     @property
     def run_id(self) -> str:
@@ -162,7 +165,22 @@ class ShardRecord:
             blob=part(BLOB),
             manifest=part(MANIFEST),
             quarantine=None if body.get("quarantine") is None else part(QUARANTINE),
+            path_range=_path_range(where, body) if "path_range" in body else None,
         )
+
+    def members(self) -> dict[str, Any]:
+        """As JSON values."""
+        body = asdict(self)
+        if self.path_range is None:
+            del body["path_range"]
+        return body
+
+
+def _path_range(where: str, body: dict[str, Any]) -> tuple[str, str]:
+    first, last = (*strings(where, body, "path_range"), "", "")[:2]
+    if body["path_range"] != [first, last] or last < first:
+        raise SectionCorrupt(f"{where}: {body['path_range']!r} is no range of paths")
+    return first, last
 
 
 @dataclass(frozen=True)
@@ -218,12 +236,12 @@ class Changes:
         """As JSON values, those that commits of a version have."""
         body: dict[str, Any] = {
             "runs": [run.members() for run in self.runs],
-            "shards": [asdict(shard) for shard in self.shards],
+            "shards": [shard.members() for shard in self.shards],
         }
         if version != VERSION:
             body["removed"] = [asdict(removal) for removal in self.removed]
             body["dropped"] = list(self.dropped)
-            body["repaired"] = [asdict(shard) for shard in self.repaired]
+            body["repaired"] = [shard.members() for shard in self.repaired]
             body["oldest"] = self.oldest
         return body
 

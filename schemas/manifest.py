@@ -1,7 +1,7 @@
 """Manifest parts (one row per archived file) and quarantine parts (one row per failed one)."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import repeat
 from typing import NamedTuple
@@ -195,11 +195,7 @@ def serialise_manifest(rows: Sequence[Row]) -> bytes:
 
 def parse_manifest(name: str, data: bytes) -> list[Row]:
     """The rows of a manifest part. SectionCorrupt if a rule of the format does not hold."""
-    names = tables.column_names(name, data)
-    columns = MANIFEST_COLUMNS
-    for optional in _OPTIONAL_COLUMNS:
-        if optional[0].name in names:
-            columns += optional
+    columns = _columns_among(tables.column_names(name, data))
     rows = [Row(**fields) for fields in tables.parse(name, data, columns)]
     before: dict[str, Row] = {}
     for row in rows:
@@ -209,6 +205,47 @@ def parse_manifest(name: str, data: bytes) -> list[Row]:
         before[row.path] = row
     _check_places(name, rows)
     return rows
+
+
+def parse_matching(
+    name: str, data: bytes, wanted: Callable[[str], bool]
+) -> tuple[list[str], list[Row]]:
+    """All paths of a manifest part, and the rows of those that are wanted.
+
+    Only those are parsed and checked, as far as a row can be checked without the others; where it
+    cannot, all are. SectionCorrupt if a rule of the format does not hold.
+    """
+    excerpt = tables.Excerpt(name, data)
+    paths = excerpt.column("path")
+    indices = [index for index, path in enumerate(paths) if wanted(path)]
+    if not indices:
+        return paths, []
+    columns = _columns_among(excerpt.column_names)
+    rows = [Row(**fields) for fields in excerpt.rows(columns, indices)]
+    if not all(map(_stands_alone, rows)):
+        return paths, [row for row in parse_manifest(name, data) if wanted(row.path)]
+    for row in rows:
+        _check_fields(name, row)
+    return paths, rows
+
+
+def _columns_among(names: Collection[str]) -> tuple[Column, ...]:
+    """The columns that a manifest part must have that has these."""
+    columns = MANIFEST_COLUMNS
+    for optional in _OPTIONAL_COLUMNS:
+        if optional[0].name in names:
+            columns += optional
+    return columns
+
+
+def _stands_alone(row: Row) -> bool:
+    """Whether a row keeps those rules that hold for rows which have nothing to do with others."""
+    return (
+        row.same_file is None
+        and row.codec in CODECS
+        and row.schema_version == schema_version(row)
+        and min(row.offset, row.length, row.source_size_bytes) >= 0
+    )
 
 
 def _check_places(name: str, rows: Sequence[Row]) -> None:

@@ -142,6 +142,45 @@ def read_columns(name: str, data: bytes, wanted: Sequence[str]) -> list[list[Any
         raise _corrupt(name, error) from None
 
 
+class Excerpt:
+    """A table of which few values and rows are wanted, and the others never made."""
+
+    def __init__(self, name: str, data: bytes) -> None:
+        """name: for messages. SectionCorrupt if the bytes are not a table."""
+        self._name = name
+        try:
+            self._file = pq.ParquetFile(pa.BufferReader(data))
+        except _NOT_A_TABLE as error:
+            raise _corrupt(name, error) from None
+        _check_rows(name, self._file)
+        self.column_names: list[str] = self._file.schema_arrow.names
+
+    def column(self, name: str) -> list[Any]:
+        """All values of a column; SectionCorrupt if there is none or it is damaged."""
+        try:
+            return self._file.read([name], use_threads=False).column(name).to_pylist()
+        except _NOT_A_TABLE as error:
+            raise _corrupt(self._name, error) from None
+
+    def rows(self, columns: Columns, indices: Sequence[int]) -> list[Record]:
+        """The rows of these numbers, which rise; row groups without any are not read."""
+        if self.column_names != [column.name for column in columns]:
+            raise SectionCorrupt(f"{self._name}: other columns than a table of this kind has")
+        found: list[Record] = []
+        start = 0
+        try:
+            for group in range(self._file.num_row_groups):
+                end = start + self._file.metadata.row_group(group).num_rows
+                some = [i - start for i in indices if start <= i < end]
+                if some:
+                    table = self._file.read_row_group(group, use_threads=False)
+                    found += table.take(some).cast(_schema(columns)).to_pylist()
+                start = end
+        except _NOT_A_TABLE as error:
+            raise _corrupt(self._name, error) from None
+        return found
+
+
 def _check_rows(name: str, file: pq.ParquetFile) -> None:
     """A few bytes may stand for any number of equal rows: hold it against what they take."""
     groups = [file.metadata.row_group(i) for i in range(file.num_row_groups)]

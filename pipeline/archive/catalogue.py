@@ -1,14 +1,15 @@
 """What an archive holds, file by file: where a path is in several runs, the latest counts."""
 
-import re
+import heapq
 from collections.abc import Callable, Iterator, Sequence
-from fnmatch import translate
+from itertools import count
 
 from pipeline.archive.ahead import each_ahead
 from pipeline.archive.archive import Archive
+from pipeline.archive.patterns import Patterns, in_range
 from schemas.commit import ShardRecord
-from schemas.errors import FixityError, FormatError, SeecError
-from schemas.manifest import QuarantineRow, Row, parse_manifest, parse_paths
+from schemas.errors import FixityError, FormatError, SectionCorrupt, SeecError
+from schemas.manifest import QuarantineRow, Row, parse_matching
 
 
 def current_rows(
@@ -20,15 +21,16 @@ def current_rows(
 
     The latest run comes first. include: shell patterns over paths, of which one must match (`*`
     matches `/` too); none means all. on_damage: told of a shard whose manifest part cannot be read,
-    which is then left out; without it the error is raised. Rows of a shard are sorted by path.
+    which is then left out; without it the error is raised. Rows of a shard are sorted by path;
+    shards of which the record says that nothing in them can match are left out.
     Memory grows with the number of paths only where there are several runs or removals.
     """
     state = archive.state
     several = len(state.runs) > 1 or bool(state.removals)
     gone: set[str] = set()
-    wanted = matcher(include)
+    wanted = Patterns(include)
 
-    def read(shard: ShardRecord) -> tuple[list[str], list[Row]] | SeecError:
+    def read(shard: ShardRecord) -> list[Row] | SeecError:
         try:
             return _matching(archive, shard, wanted)
         except (FixityError, FormatError) as error:
@@ -38,29 +40,64 @@ def current_rows(
 
     for run, shards in reversed(list(state.by_run())):
         gone.update(vanished_after(archive, run.run_id))
+        shards = list(filter(wanted.may_be_in, shards))
         for shard, found in zip(shards, each_ahead(read, shards), strict=True):
             if isinstance(found, SeecError):
                 if on_damage is not None:
                     on_damage(shard, found)
                 continue
-            paths, rows = found
-            yield shard, [row for row in rows if row.path not in gone]
+            yield shard, [row for row in found if row.path not in gone]
             if several:
-                gone.update(paths)
+                gone.update(row.path for row in found)
 
 
-def _matching(
-    archive: Archive, shard: ShardRecord, wanted: Callable[[str], bool] | None
-) -> tuple[list[str], list[Row]]:
-    """All paths of a shard, and its rows that are asked for: others are not worth parsing."""
-    if wanted is None:
+def sorted_rows(archive: Archive, include: Sequence[str] = ()) -> Iterator[Row]:
+    """The rows that `current_rows` gives, all of them by path.
+
+    Memory grows with the shards whose paths overlap, and with the number of removed paths.
+    """
+    wanted = Patterns(include)
+    runs = {run_id: number for number, run_id in enumerate(archive.state.runs)}
+    vanished: dict[str, int] = {}
+    for run_id, number in runs.items():
+        vanished.update((path, number) for path in vanished_after(archive, run_id) if wanted(path))
+    last = None
+    for row in _merged(archive, wanted, runs):
+        if row.path != last and vanished.get(row.path, -1) < runs[row.run_id]:
+            yield row
+        last = row.path
+
+
+def _merged(archive: Archive, wanted: Patterns, runs: dict[str, int]) -> Iterator[Row]:
+    """All rows by path; of one path, that of the latest run first."""
+    shards = list(filter(wanted.may_be_in, archive.state.in_order()))
+    unknown = [shard for shard in shards if shard.path_range is None]
+    starts = {shard.shard: shard.path_range[0] for shard in shards if shard.path_range}
+    for shard, paths in zip(unknown, each_ahead(archive.paths, unknown), strict=True):
+        starts[shard.shard] = min(paths, default="")
+    shards.sort(key=lambda shard: starts[shard.shard])
+    waiting: list[tuple[str, int, int, Row]] = []
+    tie = count()
+    parts = each_ahead(lambda shard: _matching(archive, shard, wanted), shards)
+    for shard, rows in zip(shards, parts, strict=True):
+        while waiting and waiting[0][0] < starts[shard.shard]:
+            yield heapq.heappop(waiting)[-1]
+        for row in rows:
+            heapq.heappush(waiting, (row.path, -runs[shard.run_id], next(tie), row))
+    while waiting:
+        yield heapq.heappop(waiting)[-1]
+
+
+def _matching(archive: Archive, shard: ShardRecord, wanted: Patterns) -> list[Row]:
+    """The rows of a shard that are asked for: others are not worth parsing."""
+    if wanted.all:
         rows = archive.rows(shard)
-        return [row.path for row in rows], rows
-    name, data = shard.manifest.name, archive.read(shard.manifest)
-    paths = parse_paths(name, data)
-    if not any(map(wanted, paths)):
-        return paths, []
-    return paths, [row for row in parse_manifest(name, data) if wanted(row.path)]
+        paths = [row.path for row in rows]
+    else:
+        paths, rows = parse_matching(shard.manifest.name, archive.read(shard.manifest), wanted)
+    if not in_range(paths, shard):
+        raise SectionCorrupt(f"{shard.manifest.name}: other paths than its commit says")
+    return rows
 
 
 def current_quarantine(archive: Archive) -> Iterator[tuple[ShardRecord, list[QuarantineRow]]]:
@@ -89,11 +126,3 @@ def vanished_after(archive: Archive, run_id: str) -> Iterator[str]:
     for removal in archive.state.removals:
         if removal.up_to == run_id:
             yield from archive.removed(removal)
-
-
-def matcher(include: Sequence[str]) -> Callable[[str], bool] | None:
-    """What tells whether a path matches one of these shell patterns; None if there are none."""
-    if not include:
-        return None
-    pattern = re.compile("|".join(translate(one) for one in include))
-    return lambda path: pattern.match(path) is not None

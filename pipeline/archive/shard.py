@@ -48,6 +48,7 @@ def write_shard(
         blob=blob,
         manifest=manifest,
         quarantine=quarantine,
+        path_range=(rows[0].path, rows[-1].path) if rows else None,
     )
 
 

@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from pipeline.archive.patterns import in_range
 from pipeline.archive.shard import payloads
 from pipeline.codec.weights import Model
 from pipeline.routes.rebuild import check_payload, prove
@@ -91,6 +92,8 @@ def _contradiction(shard: ShardRecord, rows: list[Row]) -> str | None:
         return f"holds {len(rows)} rows where the commit says {shard.files}"
     if any(row.shard != shard.shard or row.run_id != shard.run_id for row in rows):
         return "holds rows of another shard"
+    if not in_range([row.path for row in rows], shard):
+        return "holds other paths than the commit says"
     if blob_size(rows) != shard.blob.size_bytes:
         return "its rows do not fill the blob"
     return None

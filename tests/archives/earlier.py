@@ -1,7 +1,8 @@
-"""How earlier releases wrote commits: every so many of them repeated all that counts."""
+"""How earlier releases wrote commits: every so many repeated all that counts, none told paths."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from unittest.mock import patch
 
 from pipeline.archive.state import State
@@ -11,6 +12,11 @@ from schemas.commit import FIRST, Changes, Commit
 def commit_after(state: State, changes: Changes, every: int) -> Commit:
     """The commit that makes these changes count, a checkpoint if it is time for one."""
     sequence = state.sequence + 1
+    changes = replace(
+        changes,
+        shards=tuple(replace(shard, path_range=None) for shard in changes.shards),
+        repaired=tuple(replace(shard, path_range=None) for shard in changes.repaired),
+    )
     if sequence % every:
         return Commit(sequence, state.last_commit_sha256, changes)
     kept = {s.shard: s for s in state.in_order() if s.shard not in changes.dropped}

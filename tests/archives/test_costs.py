@@ -1,5 +1,6 @@
 """What archives ask of their stores: requests, and bytes of large objects."""
 
+import fnmatch
 import re
 from collections import Counter
 from pathlib import Path
@@ -8,6 +9,7 @@ from unittest.mock import patch
 import numpy as np
 
 from jobs import archive as archive_job
+from jobs import ls
 from jobs import restore as restore_job
 from pipeline.archive import Archive
 from pipeline.storage import Store
@@ -44,6 +46,23 @@ def test_to_open_an_archive_takes_few_requests_and_its_commits_few_bytes(tmp_pat
     text = b"".join(path.read_bytes() for path in (tmp_path / "archive" / "commits").iterdir())
     named = Counter(re.findall(rb'"run_id":"(\d+)', text))
     assert max(named.values()) == 4
+
+
+def test_to_list_a_folder_reads_only_what_may_hold_it(tmp_path: Path):
+    source, root = tmp_path / "source", tmp_path / "archive"
+    for folder in "abcd":
+        (source / folder).mkdir(parents=True)
+        for index in range(8):
+            (source / folder / f"{index}.txt").write_text(folder)
+    options = archive_job.Settings(str(source), str(root), model=points.MODEL, shard_files=2)
+    points.archive_in_process(options)
+    for include, parts in {"b/*": 5, "b/3.txt": 1, "e*": 0, "[b]/*": 20}.items():
+        with filesystem.plan(Plan()) as plan:
+            listing = ls.run(ls.Settings(f"faulty://{tmp_path}/archive", (include,)))
+        expected = [row.path for row in ls.run(ls.Settings(str(root))).rows]
+        assert [row.path for row in listing.rows] == fnmatch.filter(expected, include)
+        read = [request.path for request in plan.requests if "/manifest/" in request.path]
+        assert len(read) <= parts, (include, read)
 
 
 def test_to_restore_one_file_reads_its_part_of_the_blob(tmp_path: Path):

@@ -107,7 +107,7 @@ def test_it_verifies_and_lists(before: dict[bytes, Node], kept: Path, tmp_path: 
     assert by_path["links/loop"] == "link"
     (line,) = (line for line in listing if line.endswith(" picture.ppm = picture again.ppm"))
     assert line.startswith("seec ")
-    kinds = ls.run(ls.Settings(str(kept))).kinds
+    kinds = ls.Totals(ls.run(ls.Settings(str(kept))).rows).kinds
     assert f"{kinds['link']} links, {kinds['directory']} directories" in listing[-2]
 
 

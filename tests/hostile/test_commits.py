@@ -6,19 +6,23 @@ import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from pipeline.archive import Archive, State
+from pipeline.archive.catalogue import current_rows, sorted_rows
 from pipeline.archive.history import History
 from pipeline.storage import Store
 from pipeline.verify.records import check_records
 from schemas.archive import ArchiveHeader, blob_name, commit_name, manifest_name, shard_name
-from schemas.commit import Changes, Commit, ObjectRecord, Recap, RemovalRecord
+from schemas.commit import Changes, Commit, ObjectRecord, Recap, RemovalRecord, ShardRecord
 from schemas.errors import LimitExceeded, SectionCorrupt
 from schemas.manifest import parse_manifest, parse_paths
+from schemas.sealed import seal
+from tests.archives.life import archive, findings, opened, put_files
 from tests.unit.test_records import RUN, a_run, a_shard, an_object
 
 OTHER = shard_name(f"0002-{'b' * 16}", 0)
@@ -64,6 +68,32 @@ def test_a_removal_elsewhere_is_refused():
     commit = Commit(2, "", Changes(removed=(removal,)))
     with pytest.raises(SectionCorrupt):
         Commit.parse(2, commit.serialise())
+
+
+@pytest.mark.parametrize(
+    "told", [[], ["a"], ["b", "a"], ["a", "b", "c"], ["a", 1], "ab", None, {"a": "b"}]
+)
+def test_a_range_of_paths_that_is_none_is_refused(told: Any):
+    body = {"sequence": 1, "previous": "", "checkpoint": False, "runs": []}
+    shards = [{**a_shard(0).members(), "path_range": told}]
+    with pytest.raises(SectionCorrupt, match=r"commits/0000000001\.json"):
+        Commit.parse(1, seal("seec-commit", 1, {**body, "shards": shards}))
+
+
+def test_a_range_of_paths_that_is_a_lie_is_found(tmp_path: Path):
+    source, root = tmp_path / "source", tmp_path / "archive"
+    put_files(source, a="one", b="two")
+    tell = ShardRecord.members
+    lie = {"path_range": ["a.txt", "az.txt"]}
+    with patch.object(ShardRecord, "members", lambda self: {**tell(self), **lie}):
+        archive(source, root)
+    (found,) = findings(root)
+    assert found.detail == "holds other paths than the commit says"
+    for include in (), ("a*",):
+        with pytest.raises(SectionCorrupt, match="other paths"):
+            list(sorted_rows(opened(root), include))
+        with pytest.raises(SectionCorrupt, match="other paths"):
+            list(current_rows(opened(root), include))
 
 
 @pytest.mark.parametrize("since", [-1, 3, 4, 5])

@@ -4,6 +4,7 @@ Without Ray, with files of a few bytes. A run, a compaction or a repair may be k
 An earlier release, which had other commits, may have begun it.
 """
 
+import fnmatch
 import os
 import shutil
 import tempfile
@@ -24,6 +25,7 @@ from hypothesis.stateful import (
 )
 
 from jobs import compact, gc, repair
+from pipeline.archive.catalogue import sorted_rows
 from pipeline.storage import Store
 from tests.archives import earlier
 from tests.archives.life import archive, findings, opened, texts
@@ -166,6 +168,9 @@ class Life(RuleBasedStateMachine):
             return
         assert findings(self.root) == []
         assert texts(self.root) == self.current
+        for pattern in ("*", "[a-c]*", "d.txt"):
+            paths = [row.path for row in sorted_rows(opened(self.root), (pattern,))]
+            assert paths == fnmatch.filter(sorted(f"{name}.txt" for name in self.current), pattern)
         for sequence, held in self.at.items():
             assert texts(self.root, sequence) == held
 

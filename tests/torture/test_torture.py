@@ -47,7 +47,7 @@ def test_every_file_is_accounted_for_and_comes_back(tmp_path: Path, keep: str):
     assert rows.keys() == drawn.keys()
     check_routes(rows, keep)
     checked = verify.run(verify.Settings(str(root)))
-    assert (checked.exit_code, checked.images_decoded) == (ExitCode.OK, len(listing.rows))
+    assert (checked.exit_code, checked.images_decoded) == (ExitCode.OK, len(list(listing.rows)))
     restored = restore.run(restore.Settings(str(root), str(out)))
     assert (restored.exit_code, restored.failed) == (ExitCode.OK, [])
     after = files_below(out)

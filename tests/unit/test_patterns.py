@@ -1,0 +1,85 @@
+"""What is read of manifest parts where only some paths are asked for."""
+
+import fnmatch
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.archive.patterns import Patterns
+from schemas.errors import SectionCorrupt
+from schemas.manifest import Row, parse_manifest, parse_matching, serialise_manifest
+from tests.unit.test_records import a_row, a_shard
+
+PATHS = st.text("ab/[*", max_size=5)
+
+
+@given(st.lists(PATHS, min_size=1), st.lists(st.text("ab/[]*?!", max_size=5), max_size=3))
+def test_a_shard_that_holds_what_matches_is_read(paths: list[str], include: list[str]):
+    wanted = Patterns(include)
+    shard = replace(a_shard(0), path_range=(min(paths), max(paths)))
+    expected = [
+        not include or any(fnmatch.fnmatchcase(path, one) for one in include) for path in paths
+    ]
+    assert list(map(wanted, paths)) == expected
+    assert wanted.may_be_in(shard) or not any(expected)
+    assert wanted.may_be_in(replace(shard, path_range=None))
+
+
+@pytest.mark.parametrize(("include", "may"), [("a/*", False), ("b*", True), ("bb/x", False)])
+def test_a_shard_that_cannot_hold_it_is_not_read(include: str, may: bool):
+    shard = replace(a_shard(0), path_range=("b/00", "b/99"))
+    assert Patterns((include,)).may_be_in(shard) == may
+
+
+def rows() -> list[Row]:
+    """Of three row groups; one file in seven has a second name."""
+    made: list[Row] = []
+    for index in range(2500):
+        row = a_row(f"{index:05d}.png", 4 * index)
+        if index % 7 == 6:
+            first = made[-1]
+            row = replace(first, path=row.path, same_file=first.path, schema_version=4)
+        made.append(row)
+    end, placed = 0, {}
+    for row in made:
+        offset = placed[row.same_file].offset if row.same_file else end
+        placed[row.path] = replace(row, offset=offset)
+        end += 0 if row.same_file else row.length
+    return list(placed.values())
+
+
+@pytest.mark.parametrize("pattern", ["*", "*17.png", "00006.png", "02*", "none", "0000[0-5].png"])
+def test_the_rows_that_match_are_those_of_the_whole(pattern: str):
+    data = serialise_manifest(rows())
+    whole = parse_manifest("m", data)
+    paths, found = parse_matching("m", data, Patterns((pattern,)))
+    assert paths == [row.path for row in whole]
+    assert found == [row for row in whole if fnmatch.fnmatchcase(row.path, pattern)]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"codec": "zip"},
+        {"schema_version": 7},
+        {"length": -4},
+        {"offset": -1},
+        {"source_size_bytes": -1},
+        {"codec": "seec"},
+        {"codec": "lost", "schema_version": 6},
+        {"same_file": "b", "schema_version": 4},
+    ],
+)
+def test_a_row_that_breaks_a_rule_is_refused_alone_too(change: dict[str, Any]):
+    data = serialise_manifest([a_row("a"), replace(a_row("b", 4), **change)])
+    with pytest.raises(SectionCorrupt, match="m: b"):
+        parse_matching("m", data, Patterns(("b",)))
+
+
+def test_what_is_no_table_is_refused():
+    for data in (b"", b"PAR1", serialise_manifest([a_row("a")])[:-9]):
+        with pytest.raises(SectionCorrupt, match=r"^m: "):
+            parse_matching("m", data, Patterns(("b",)))
