@@ -12,6 +12,7 @@ from ray.exceptions import RayError
 from pipeline.codec.weights import Model, load_model
 from pipeline.stages.cluster import CRASHES, fetch
 from pipeline.storage import Store
+from pipeline.verify.records import mend
 from pipeline.verify.sample import sample
 from pipeline.verify.shards import (
     ShardCheck,
@@ -23,7 +24,7 @@ from pipeline.verify.shards import (
 from schemas.archive import model_name
 from schemas.commit import ShardRecord
 from schemas.manifest import Row
-from schemas.report import Checked
+from schemas.report import Checked, Finding
 
 CHECKSUM, DECODE, SAMPLE = MODES = ("checksum", "decode", "sample")
 # One unit of work: enough to be worth a task, little enough to spread.
@@ -90,7 +91,7 @@ def verify_shards(
         (ref,), _ = ray.wait(list(flights), num_returns=1)
         shard, rows = flights.pop(ref)
         if rows is None:
-            check: ShardCheck = fetch(ref)
+            check = _landed_shard(store, shard, ref)
             yield from check.checked
             chosen = scope.choose(check.sound)
             blob = shard.blob.name
@@ -100,6 +101,15 @@ def verify_shards(
             images.extend((shard, group) for group in group_rows(ready))
         else:
             yield from _land(store, shard, rows, ref, images)
+
+
+def _landed_shard(store: Store, shard: ShardRecord, ref: Any) -> ShardCheck:
+    try:
+        return fetch(ref)
+    except CRASHES:
+        name, detail = shard.manifest.name, "checking the shard takes the worker down"
+        found = Finding("manifest-damaged", name, detail, mend(store))
+        return ShardCheck([Checked(name, findings=(found,))], [])
 
 
 def _land(

@@ -9,15 +9,19 @@ from typing import Any
 
 import pytest
 import ray
+from ray.exceptions import ObjectStoreFullError
 
 from jobs import archive, gc, restore, verify
 from jobs.interface import ExitCode
 from pipeline.archive import Archive
-from pipeline.archive.catalogue import current_rows
+from pipeline.archive.catalogue import current_quarantine, current_rows
 from pipeline.routes import jpegxl
 from pipeline.stages import archiving, restoring, tasks, verifying
+from pipeline.stages.batch import MAX_ATTEMPTS
 from pipeline.storage import Store
+from pipeline.verify import shards
 from tests.faults.drivers import SHARD_FILES, start_driver, wait_for
+from tests.faults.points import MODEL
 from tests.faults.sweep import objects
 from tests.jpegs import detailed, jpeg
 from tests.pictures import textured
@@ -137,13 +141,49 @@ def test_a_file_that_kills_its_encoder_is_stored_and_the_others_are_coded(
     assert verify.run(verify.Settings(str(tmp_path / "archive"))).exit_code == ExitCode.OK
 
 
-def crashes_on(module: Any, name: str, poison: bytes, task: Any) -> Any:
+@pytest.mark.parametrize("how", ["dies", "out of memory"])
+def test_a_file_that_fails_its_reader_each_time_is_quarantined_alone_and_after_some_tries(
+    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ray_cluster: str
+):
+    source, tries = tmp_path / "source", tmp_path / "tries"
+    write_tiny_source(source, 6)
+    tries.touch()
+    task: Any = tasks.read_batch
+
+    def poisoned(*arguments: Any) -> Any:
+        paths = [file.path for file in arguments[1].files]
+        if "003.png" in paths:
+            with tries.open("a") as log:
+                log.write(f"{paths}\n")
+            if how == "dies":
+                os.kill(os.getpid(), signal.SIGKILL)
+            raise ObjectStoreFullError
+        return task._function(*arguments)
+
+    monkeypatch.setattr(archiving, "read_batch", ray.remote(**task._default_options)(poisoned))
+    summary = archive.run(
+        archive.Settings(str(source), str(tmp_path / "archive"), model=MODEL, shard_files=6)
+    )
+    assert (summary.exit_code, summary.files_added) == (ExitCode.QUARANTINE, 5)
+    opened = Archive.open(Store(str(tmp_path / "archive")))
+    ((_, (failed,)),) = current_quarantine(opened)
+    reason = {"dies": "took its worker down", "out of memory": "failed with ObjectStoreFullError"}
+    assert (failed.path, failed.reason) == ("003.png", f"{reason[how]} on every attempt")
+    rows = {row.path: row.codec for _, part in current_rows(opened) for row in part}
+    assert set(rows.values()) == {"seec"}
+    together, *alone = tries.read_text().splitlines()
+    assert together.count(".png") == 6
+    # With a look at what it is, then without, as often as `MAX_ATTEMPTS` says.
+    assert alone == ["['003.png']"] * (2 * MAX_ATTEMPTS - 2)
+
+
+def crashes_on(module: Any, name: str, poison: Any, task: Any) -> Any:
     """A task, but in its worker a function of a module dies as a fault in native code does."""
 
     def poisoned(*arguments: Any) -> Any:
         call = getattr(module, name)
 
-        def deadly(data: bytes, *others: Any) -> Any:
+        def deadly(data: Any, *others: Any) -> Any:
             if data == poison:
                 os.kill(os.getpid(), signal.SIGSEGV)
             return call(data, *others)
@@ -179,3 +219,19 @@ def test_a_payload_that_crashes_its_decoder_is_found_and_the_others_are_restored
     assert restored.exit_code == ExitCode.DAMAGE
     assert [(item.path, item.error) for item in restored.failed] == [("1.jpg", "FormatError")]
     assert sorted(path.name for path in out.iterdir()) == ["0.jpg", "2.jpg"]
+
+
+def test_a_shard_that_crashes_its_check_is_found_and_the_others_are_verified(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ray_cluster: str
+):
+    source, root = tmp_path / "source", tmp_path / "archive"
+    write_tiny_source(source, 3)
+    archive.run(archive.Settings(str(source), str(root), model=MODEL, shard_files=1))
+    opened = Archive.open(Store(str(root)))
+    _, shard, _ = opened.state.in_order()
+    poisoned = crashes_on(shards, "parse_manifest", shard.manifest.name, verifying._check_shard)
+    monkeypatch.setattr(verifying, "_check_shard", poisoned)
+    checked = verify.run(verify.Settings(str(root)))
+    assert (checked.exit_code, checked.images_decoded) == (ExitCode.DAMAGE, 2)
+    (finding,) = checked.findings
+    assert (finding.kind, finding.object) == ("manifest-damaged", shard.manifest.name)
