@@ -22,6 +22,7 @@ from pipeline.archive.archive import Archive
 from pipeline.archive.contents import comparable, same_contents
 from pipeline.archive.planning import (
     Seen,
+    displaced_files,
     new_files,
     quarantined_files,
     seen_files,
@@ -243,7 +244,7 @@ def _plan(archive: Archive, source: Source, settings: Settings, model: Model) ->
     listing, seen = source.files(), seen_files(archive, settings.check_content)
     same = _same_contents(source, listing, seen) if settings.check_content else None
     files = new_files(listing, seen, retry, same)
-    vanished = _vanished(source, listing, seen) if settings.prune_missing else []
+    vanished = _vanished(source, listing, seen, settings.prune_missing)
     given_up = archive.state.open_run
     if not files and (not vanished or given_up is None or given_up.compaction):
         remove_paths(archive, vanished)
@@ -278,7 +279,12 @@ def _gathered(source: Source, files: list[SourceFile]) -> list[SourceFile]:
         return duplicates.gathered(source, files, compared, shown.advance)
 
 
-def _vanished(source: Source, listing: list[SourceFile], seen: dict[str, Seen]) -> list[str]:
+def _vanished(
+    source: Source, listing: list[SourceFile], seen: dict[str, Seen], prune: bool
+) -> list[str]:
+    """What does not count any more: all that vanished, or what could not be restored together."""
+    if not prune:
+        return displaced_files(listing, seen, source.url) if source.store.is_local else []
     vanished = vanished_files(listing, seen, source.url)
     if vanished and not listing:
         raise StorageError(

@@ -7,9 +7,9 @@ from typing import Any
 import click
 
 from jobs.interface import ExitCode, command, progress
-from jobs.options import SECONDS, Duration, store_options
+from jobs.options import SECONDS, Duration, Moment, store_options
 from pipeline.archive import Archive
-from pipeline.archive.gc import Leftover, last_changes, remove, survey
+from pipeline.archive.gc import Leftover, oldest_kept, remove, survey
 from pipeline.storage import Limits, Store
 from schemas.commit import FIRST
 
@@ -21,7 +21,8 @@ class Settings:
     """Which archive, and what may go.
 
     older_than_s: younger objects stay; reports: go as well. keep_commits: give up the states of all
-    commits but so many; None keeps all.
+    commits but so many. before_s: of those before a time, in seconds since 1970. None of both keeps
+    all; both keep what either keeps.
     """
 
     archive: str
@@ -29,6 +30,7 @@ class Settings:
     older_than_s: float = DAY_S
     reports: bool = False
     keep_commits: int | None = None
+    before_s: float | None = None
     limits: Limits | None = None
 
 
@@ -117,9 +119,9 @@ def run(settings: Settings) -> GcSummary:
 
 def _give_up(store: Store, settings: Settings) -> int:
     """The oldest commit whose state is to be kept; commits that if objects are to go."""
-    if settings.keep_commits is None:
+    if settings.keep_commits is None and settings.before_s is None:
         return FIRST
-    oldest = last_changes(Archive.open(store), settings.keep_commits)
+    oldest = oldest_kept(Archive.open(store), settings.keep_commits, settings.before_s)
     if settings.delete:
         with Archive.writing(store) as archive:
             archive.commit(oldest=oldest)
@@ -155,6 +157,7 @@ def _age(age_s: float | None) -> str:
         "seec gc photos.seec-archive",
         "seec gc photos.seec-archive --delete",
         "seec gc photos.seec-archive --keep-commits 100 --delete",
+        "seec gc photos.seec-archive --before 2026-01-31 --delete",
         "seec gc s3://bucket/archive --older-than 7d --delete",
     ],
 )
@@ -172,6 +175,13 @@ def _age(age_s: float | None) -> str:
     type=click.IntRange(min=1),
     help="Give up what was there after all but so many commits: --at does not show it any more. "
     "[default: keep all]",
+)
+@click.option(
+    "--before",
+    "before_s",
+    type=Moment(),
+    help="Give up what was there after commits before this day or time, in UTC and by the store's "
+    "clock; the last commit stays. With --keep-commits, too, those stay that either keeps.",
 )
 @click.option("--reports", is_flag=True, help="Remove old reports, too.")
 @store_options

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import wraps
 from importlib.util import find_spec
 from pathlib import Path
@@ -103,6 +104,22 @@ class Duration(click.ParamType[float]):
         if unit is None or not 0 <= number < math.inf:
             self.fail(f"{text!r} is not 0, nor a number and one of s, m, h, d", param, ctx)
         return number * unit
+
+
+class Moment(click.ParamType[float]):
+    """A day or a time in UTC, as ISO 8601 has it; seconds since 1970."""
+
+    name = "DATE"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Wrong use if it is no time."""
+        try:
+            moment = datetime.fromisoformat(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is not like 2026-01-31, 2026-01-31T18:00", param, ctx)
+        return moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()
 
 
 class Rate(click.ParamType[float]):

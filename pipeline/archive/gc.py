@@ -35,6 +35,7 @@ from pipeline.archive.history import History
 from pipeline.storage import Listed, Store, Upload
 from schemas.archive import (
     ARCHIVE_JSON,
+    COMMITS,
     FORMAT_MD,
     MODEL,
     PLAN,
@@ -94,14 +95,21 @@ class Survey:
         (self.young if young else self.garbage).append(leftover)
 
 
-def last_changes(archive: Archive, count: int) -> int:
-    """The first of the last so many commits that changed what counts; FIRST if there are fewer.
+def oldest_kept(archive: Archive, count: int | None, since_s: float | None) -> int:
+    """The first commit whose state is kept if the last so many are, and those since a time.
 
-    Commits that gave up states are none of them: giving up all but the last so many once more
-    gives up nothing.
+    count, since_s: None keeps none for that reason; the last one is kept all the same. since_s:
+    seconds since 1970, by the store's clock; a commit of which that says nothing is kept. Commits
+    that only gave up states do not count: to ask for the same once more gives up nothing.
     """
     changing = [step.sequence for step in History(archive).steps() if step.changes]
-    return changing[-count] if len(changing) > count else FIRST
+    keep = min(len(changing), max(1, count or 0))
+    if since_s is not None:
+        times = {item.name: item.modified_s for item in archive.store.listed(COMMITS)}
+        written = [times.get(commit_name(sequence)) for sequence in changing]
+        late = (i for i, time_s in enumerate(written) if time_s is None or time_s >= since_s)
+        keep = max(keep, len(changing) - next(late, len(changing)))
+    return changing[-keep] if keep < len(changing) else FIRST
 
 
 def survey(store: Store, older_than_s: float, reports: bool = False, oldest: int = FIRST) -> Survey:

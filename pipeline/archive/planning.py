@@ -93,11 +93,37 @@ def _unchanged(file: SourceFile, known: Seen | None, same_content: Container[str
 def vanished_files(
     listing: Iterable[SourceFile], seen: Mapping[str, Seen], source_url: str
 ) -> list[str]:
-    """Paths, sorted, that the archive has from this source and that are not there any more."""
+    """Paths, sorted, that the archive has from this source and that are not there any more.
+
+    What is below a directory that could not be listed is none of them: it may be there.
+    """
+    listing = list(listing)
     there = {file.path for file in listing}
+    unknown = {file.path for file in listing if file.problem is not None}
     return sorted(
-        path for path, known in seen.items() if known.source == source_url and path not in there
+        path
+        for path, known in seen.items()
+        if known.source == source_url and path not in there and not _is_below(path, unknown)
     )
+
+
+def displaced_files(
+    listing: Iterable[SourceFile], seen: Mapping[str, Seen], source_url: str
+) -> list[str]:
+    """Those of the vanished that were below a directory where there is a file or link by now.
+
+    Only of a source in which no path can be both.
+    """
+    listing = list(listing)
+    places = {file.path for file in listing if file.kind != DIRECTORY}
+    return [path for path in vanished_files(listing, seen, source_url) if _is_below(path, places)]
+
+
+def _is_below(path: str, places: Container[str]) -> bool:
+    """Whether one of the places is a directory that a path is in; `.` is that of all."""
+    parts = path.split("/")
+    above = ("/".join(parts[:count]) for count in range(1, len(parts)))
+    return "." in places or any(place in places for place in above)
 
 
 def cut_shards(files: Iterable[SourceFile], settings: PlanSettings) -> Iterator[list[SourceFile]]:

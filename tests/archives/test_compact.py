@@ -1,11 +1,14 @@
 """Small shards become large ones: every file stays, at every commit, and a kill changes nothing."""
 
+import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from jobs import compact, gc
+from jobs.gc import DAY_S
 from pipeline.archive import compaction
 from pipeline.archive.gc import Survey, survey
 from pipeline.storage import Store
@@ -146,3 +149,27 @@ def test_states_are_given_up_once_however_often_that_is_asked(root: Path):
     gc.run(settings)
     assert opened(root).state == before
     assert before.oldest == before.sequence - 2  # the last commit is the one that says so
+
+
+def test_states_before_a_time_are_given_up(root: Path):
+    for path in (root / "commits").iterdir():
+        os.utime(path, (int(path.stem) * DAY_S, int(path.stem) * DAY_S))
+    last = opened(root).state.sequence
+
+    def give_up(before_s: float, keep_commits: int | None = None) -> int:
+        settings = gc.Settings(
+            str(root), older_than_s=0, before_s=before_s, keep_commits=keep_commits
+        )
+        gc.run(settings)
+        assert opened(root).state.oldest == 1  # not without --delete
+        copy = Path(shutil.copytree(root, root.with_name("copy")))
+        gc.run(replace(settings, archive=str(copy), delete=True))
+        oldest = opened(copy).state.oldest
+        shutil.rmtree(copy)
+        return oldest
+
+    assert give_up(0) == give_up(DAY_S) == 1
+    assert give_up(3 * DAY_S) == give_up(2.5 * DAY_S) == 3
+    assert give_up((last + 1) * DAY_S) == last
+    assert give_up((last + 1) * DAY_S, keep_commits=2) == last - 1
+    assert give_up(2 * DAY_S, keep_commits=1) == 2

@@ -2,6 +2,8 @@
 
 import json
 import os
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,11 @@ from jobs import ls
 from jobs.interface import ExitCode
 from pipeline.archive import Archive
 from pipeline.archive.gc import Survey, survey
+from pipeline.archive.planning import Seen, displaced_files, vanished_files
 from pipeline.storage import Store
 from schemas.commit import RECAP_VERSION, VERSION, Commit
 from schemas.errors import StorageError, UnknownCommit
+from schemas.plan import SourceFile
 from tests.archives.life import archive, findings, opened, put_files, texts
 from tests.archives.plain_reader import digest, restored
 from tests.faults.points import CHECKPOINT_EVERY
@@ -117,6 +121,39 @@ def test_a_recap_repeats_removals(source: Path, root: Path):
     assert digest(root) == opened(root).digest()
     assert findings(root) == []
     assert survey(Store(str(root)), 0) == Survey()
+
+
+def test_what_a_file_took_the_place_of_does_not_count_any_more_and_can_be_had_back(
+    source: Path, root: Path
+):
+    put_files(source / "d", x="below", y="below")
+    archive(source, root)
+    before = last(root)
+    shutil.rmtree(source / "d")
+    (source / "d").write_text("a file")
+    assert archive(source, root).files_removed == 2
+    now = {"a": "one", "b": "two", "c": "three", "d": "a file"}
+    assert texts(root) == plain(root) == now
+    (source / "d").unlink()
+    put_files(source / "d", x="below again")
+    archive(source, root)
+    # A directory has a row, which takes the place of the file's.
+    assert texts(root) == {**now, "d": "", "d/x": "below again"}
+    then = texts(root, before)
+    assert (then["d/x"], then["d/y"]) == ("below", "below")
+    shutil.rmtree(source / "d")
+    (source / "d").symlink_to("a.txt")
+    assert archive(source, root).files_removed == 1
+    assert texts(root) == {**now, "d": "a.txt"}
+    assert findings(root) == []
+
+
+def test_what_is_below_an_unlisted_directory_has_not_vanished():
+    seen = {path: Seen(1, 1, "/source") for path in ("d/x", "d/e/x", "dd", "e")}
+    unlisted = SourceFile("d", 0, 0, "a directory that cannot be listed")
+    assert vanished_files([unlisted], seen, "/source") == ["dd", "e"]
+    assert displaced_files([unlisted], seen, "/source") == []
+    assert vanished_files([replace(unlisted, path=".")], seen, "/source") == []
 
 
 def test_only_what_came_from_this_source_can_vanish_from_it(
