@@ -161,7 +161,9 @@ class Theatre:
         if victim == WORKER:
             os.kill(int(held.readlink().name), signal.SIGKILL)
         elif victim == ENCODER:
-            encoder = next(scene.folder.glob("encode-*"))
+            # Encoders start beside the tasks that read.
+            while (encoder := next(scene.folder.glob("encode-*"), None)) is None:
+                time.sleep(_PAUSE_S)
             os.kill(int(encoder.name.rpartition("-")[2]), signal.SIGKILL)
         else:
             if victim == RAYLET:
@@ -171,8 +173,15 @@ class Theatre:
         (scene.folder / "over").touch()
 
     def _archive(self, root: Path) -> archive.ArchiveSummary:
-        places = (str(self._source), str(root))
-        return archive.run(archive.Settings(*places, model=MODEL, shard_files=_FILES // 2, cpus=2))
+        settings = archive.Settings(
+            str(self._source),
+            str(root),
+            model=MODEL,
+            segmentation="none",  # by a segmenter; `rate` needs none
+            shard_files=_FILES // 2,
+            cpus=2,
+        )
+        return archive.run(settings)
 
     def _restore(self, root: Path, target: Path) -> restore.RestoreSummary:
         return restore.run(restore.Settings(str(root), str(target), cpus=2))
