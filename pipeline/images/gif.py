@@ -10,6 +10,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,7 +64,7 @@ def shapes(data: bytes) -> list[Shape]:
 def take_apart(data: bytes) -> tuple[list[Raster], bytes, bool]:
     """Rasters, envelope, and whether the file comes back byte for byte."""
     rasters: list[Raster] = []
-    recipe, heads, said = b"", b"", b""
+    recipe, heads, said = bytearray(), bytearray(), bytearray()
     last, exact = 0, True
     for frame in _frames(data):
         blocks = list(_blocks(data, frame.start))
@@ -134,11 +135,10 @@ class _Recipe:
         tail = self._bytes(*self._numbers(1))
         sizes = self._bytes(*self._numbers(1))
         stream = gif_lzw.write(gif_lzw.Stream(indices, clears, tail), bits)
-        out, at = b"", 0
-        for size in sizes:
-            out += bytes([size]) + stream[at : at + size]
-            at += size
-        return out + b"\0"
+        blocks = (
+            stream[end - size : end] for size, end in zip(sizes, accumulate(sizes), strict=True)
+        )
+        return b"".join(bytes([len(block)]) + block for block in blocks) + b"\0"
 
     def _numbers(self, count: int) -> tuple[int, ...]:
         return struct.unpack(f"<{count}I", self._bytes(4 * count))

@@ -54,6 +54,15 @@ def test_a_stream_may_begin_without_a_clear_code_and_forget_at_any_place():
     assert gif_lzw.write(read, 4) == data + b"behind"
 
 
+def test_streams_of_many_clear_codes_or_none_are_written_as_they_were():
+    for bits, clears in ((8, (0,)), (2, ()), (5, tuple(range(50_000))), (3, (0, *[40_000] * 9))):
+        stream = gif_lzw.Stream(noise(50_000, bits), clears, b"")
+        data = gif_lzw.write(stream, bits)
+        read = gif_lzw.read(data, bits, 50_000)
+        assert (read.indices, read.clears) == (stream.indices, clears)
+        assert gif_lzw.write(read, bits) == data
+
+
 def frames_of(image: Image.Image) -> list[NDArray[np.uint8]]:
     found = []
     for number in range(getattr(image, "n_frames", 1)):
