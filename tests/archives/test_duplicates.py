@@ -2,6 +2,7 @@
 
 import random
 import uuid
+from collections.abc import Iterable
 from pathlib import Path
 
 import fsspec
@@ -11,6 +12,7 @@ from jobs import archive, ls, restore
 from pipeline.archive.duplicates import MIN_SIZE_BYTES, comparable, gathered
 from pipeline.archive.planning import cut_shards
 from pipeline.storage import Source
+from schemas.manifest import Row
 from schemas.plan import PlanSettings, SourceFile
 from tests.sources import files_below
 
@@ -89,5 +91,5 @@ def test_copies_are_stored_once_and_come_back(tmp_path: Path, dedupe: str):
     assert files_below(out) == files_below(source)
 
 
-def digest_of(rows: list) -> bytes:
+def digest_of(rows: Iterable[Row]) -> bytes:
     return next(row.source_digest for row in rows if row.path == "a/1")
