@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+from collections.abc import Iterator
 from typing import Any
 
 from fsspec.exceptions import FSTimeoutError  # pyright: ignore[reportMissingTypeStubs]
@@ -36,7 +37,19 @@ _UNAVAILABLE_ERRNO = {
     errno.EROFS: "give a place that can be written",
 }
 _TIMEOUTS = (TimeoutError, asyncio.TimeoutError, FSTimeoutError, ConnectionError)
-_TRANSIENT_STATUS = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
+_TRANSIENT_STATUS = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 509})
+# What S3 servers answer with other statuses.
+_TRANSIENT_CODES = frozenset(
+    {
+        "BadDigest",
+        "IncompleteBody",
+        "RequestTimeout",
+        "SlowDown",
+        "Throttling",
+        "ThrottlingException",
+        "XAmzContentSHA256Mismatch",
+    }
+)
 
 # By name, so that no client of a store is imported here: they take longer than most commands.
 _TRANSIENT_KINDS = frozenset(
@@ -88,6 +101,8 @@ def classify(what: str, error: Exception) -> StorageError:
         return TransientStorageError(f"{message}; run again once the store answers")
     if _status(error) == 403:
         return StorageError(f"{message}; check the credentials and what they may do")
+    if _status(error) == 413 or code_of(error) == "EntityTooLarge":
+        return StorageError(f"{message}; the store takes no objects of this size: smaller shards")
     return StorageError(message)
 
 
@@ -102,16 +117,16 @@ def condition_failed(error: Exception) -> bool:
 
 def unsupported(error: Exception) -> bool:
     """Whether a store or its file system knows no conditional writes."""
-    return (
-        isinstance(error, NotImplementedError | TypeError)
-        or getattr(error, "errno", None) == errno.ENOSYS
-        or code_of(error) == "NotImplemented"
+    return code_of(error) == "NotImplemented" or any(
+        isinstance(one, NotImplementedError | TypeError)
+        or getattr(one, "errno", None) == errno.ENOSYS
+        for one in _causes(error)
     )
 
 
 def code_of(error: BaseException) -> str | None:
     """What an S3 server calls an error, None where none did."""
-    for one in (error, error.__cause__):
+    for one in _causes(error):
         response: Any = getattr(one, "response", None)
         if isinstance(response, dict):
             return response.get("Error", {}).get("Code")  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
@@ -120,7 +135,7 @@ def code_of(error: BaseException) -> str | None:
 
 def _status(error: BaseException) -> int | None:
     """The HTTP status behind an error, as botocore, gcsfs, azure and aiohttp tell it."""
-    for one in (error, error.__cause__):
+    for one in _causes(error):
         response: Any = getattr(one, "response", None)
         if isinstance(response, dict):
             return response.get("ResponseMetadata", {}).get("HTTPStatusCode")  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
@@ -129,6 +144,14 @@ def _status(error: BaseException) -> int | None:
             if isinstance(status, int):
                 return status
     return None
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """An error, what it was made of, and so on."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__
 
 
 def _remedy(error: Exception) -> str | None:
@@ -149,6 +172,7 @@ def _is_transient(error: Exception) -> bool:
         isinstance(error, _TIMEOUTS)
         or getattr(error, "errno", None) in _TRANSIENT_ERRNO
         or _status(error) in _TRANSIENT_STATUS
+        or code_of(error) in _TRANSIENT_CODES
         or bool(_kinds(error) & _TRANSIENT_KINDS)
     )
 

@@ -5,16 +5,17 @@ aborted. Who is killed leaves them; nothing but a listing of uploads shows that.
 """
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from pipeline.storage.failures import code_of, condition_failed, unsupported
 from pipeline.storage.limits import Gate
 from pipeline.storage.local import PARTIAL_PREFIX
-from schemas.errors import TransientStorageError
+from pipeline.storage.retry import Retry
+from schemas.errors import ObjectMissing, StorageError, TransientStorageError
 
 PART_SIZE_BYTES = 16 << 20  # at least 5 MiB, says S3
 LARGE_BYTES = 32 << 20
@@ -39,22 +40,22 @@ class Upload:
     begun_s: float
 
 
-def is_s3(fs: Any) -> bool:
-    """Whether a file system is that of s3fs."""
-    return hasattr(fs, "call_s3")
-
-
 def are_worth_it(data: bytes) -> bool:
     """Whether an object is large enough to be written in parts."""
     return len(data) >= LARGE_BYTES
 
 
 class Parts:
-    """Writes objects of one S3 store. Raises what s3fs raises; every request passes the gate."""
+    """Writes objects of one S3 store.
 
-    def __init__(self, fs: Any, root: str, gate: Gate, threads: int) -> None:
+    What is one request raises what s3fs does; where there are several, each is tried again for
+    itself, and raises StorageErrors.
+    """
+
+    def __init__(self, fs: Any, root: str, gate: Gate, retry: Retry, threads: int) -> None:
         """root: path of the store. threads: how many parts to send at once."""
-        self._fs, self._root, self._let, self._threads = fs, root, gate.let, threads
+        self._fs, self._root, self._threads = fs, root, threads
+        self._let, self._retry = gate.let, retry
 
     def create(self, path: str, data: bytes) -> None:
         """Write an object that does not exist yet; a failed condition if it does.
@@ -79,11 +80,11 @@ class Parts:
 
     def left(self) -> Iterator[Upload]:
         """All uploads of objects of the store."""
-        bucket, key, _ = self._fs.split_path(f"{self._root}/")
+        bucket = self._root.partition("/")[0]
         markers: dict[str, str] = {}
         seen: set[str] = set()
         while True:
-            page = self._call("list_multipart_uploads", Bucket=bucket, Prefix=key, **markers)
+            page = self._call("list_multipart_uploads", f"{self._root}/", **markers)
             new = [item for item in page.get("Uploads") or () if item["UploadId"] not in seen]
             for item in new:
                 seen.add(item["UploadId"])
@@ -97,44 +98,41 @@ class Parts:
 
     def abort(self, path: str, upload_id: str) -> None:
         """Give up an upload; nothing happens if it is gone already."""
-        bucket, key, _ = self._fs.split_path(path)
-        try:
-            self._call("abort_multipart_upload", Bucket=bucket, Key=key, UploadId=upload_id)
-        except FileNotFoundError as error:
-            if code_of(error) == "NoSuchBucket":
-                raise
+        with suppress(ObjectMissing):
+            self._call("abort_multipart_upload", path, UploadId=upload_id)
 
     def _size_bytes(self, path: str, upload_id: str) -> int:
-        bucket, key, _ = self._fs.split_path(path)
         try:
-            page = self._call("list_parts", Bucket=bucket, Key=key, UploadId=upload_id)
-        except FileNotFoundError:
+            page = self._call("list_parts", path, UploadId=upload_id)
+        except ObjectMissing:
             return 0  # completed or aborted since it was listed
         return sum(int(part["Size"]) for part in page.get("Parts") or ())
 
     def _upload(self, path: str, data: bytes, condition: dict[str, str]) -> None:
-        bucket, key, _ = self._fs.split_path(path)
-        begun = self._call("create_multipart_upload", Bucket=bucket, Key=key)
-        upload = {"Bucket": bucket, "Key": key, "UploadId": begun["UploadId"]}
+        """TransientStorageError if it may succeed when it is done again from the beginning."""
+        with _not_again():
+            upload_id = self._call("create_multipart_upload", path)["UploadId"]
         try:
-            parts = self._send(data, upload)
-            made = {"MultipartUpload": {"Parts": parts}, **upload, **condition}
-            self._call("complete_multipart_upload", **made)
+            with _not_again():
+                parts = self._send(path, data, upload_id)
+            made = {"UploadId": upload_id, "MultipartUpload": {"Parts": parts}, **condition}
+            # If the answer is lost, asking again does not tell what it was.
+            self._once("complete_multipart_upload", path, **made)
         except BaseException as error:
-            with suppress(Exception):
-                self.abort(path, begun["UploadId"])
-            if code_of(error) == "NoSuchUpload":
-                # Given up by someone, or completed, and the answer was lost.
-                raise TransientStorageError(f"write {path}: the upload is gone") from error
+            with suppress(StorageError):
+                self.abort(path, upload_id)
+            if isinstance(error, ObjectMissing) or code_of(error) == "NoSuchUpload":
+                raise TransientStorageError(f"write {path}: its upload was given up") from error
             raise
 
-    def _send(self, data: bytes, upload: dict[str, str]) -> list[dict[str, Any]]:
+    def _send(self, path: str, data: bytes, upload_id: str) -> list[dict[str, Any]]:
         """Send all parts; after an error there is none on its way any more."""
         size = max(PART_SIZE_BYTES, -(-len(data) // _MAX_PARTS))
 
         def send(start: int) -> dict[str, Any]:
             number, body = start // size + 1, data[start : start + size]
-            sent = self._call("upload_part", len(body), Body=body, PartNumber=number, **upload)
+            part = {"PartNumber": number, "UploadId": upload_id, "Body": body}
+            sent = self._call("upload_part", path, **part)
             return {"PartNumber": number, "ETag": sent["ETag"]}
 
         pool = ThreadPoolExecutor(self._threads)
@@ -165,6 +163,21 @@ class Parts:
                 self._let(lambda: self._fs.rm_file(probe))
         return False
 
-    def _call(self, method: str, size_bytes: int = 0, /, **arguments: Any) -> dict[str, Any]:
-        answer = self._let(lambda: self._fs.call_s3(method, **arguments), size_bytes)
-        return cast(dict[str, Any], answer)
+    def _call(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
+        what = f"{method.replace('_', ' ')} {path}"
+        return self._retry.call(what, lambda: self._once(method, path, **arguments))
+
+    def _once(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
+        bucket, key, _ = self._fs.split_path(path)
+        place = {"Bucket": bucket, "Prefix" if method.startswith("list_multi") else "Key": key}
+        body = arguments.get("Body", b"")
+        return self._let(lambda: self._fs.call_s3(method, **place, **arguments), len(body))
+
+
+@contextmanager
+def _not_again() -> Generator[None]:
+    """What was tried often enough is not to be tried again as a part of something larger."""
+    try:
+        yield
+    except TransientStorageError as error:
+        raise StorageError(str(error)) from error

@@ -14,11 +14,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Retry:
-    """How often and how long: pauses grow from first_pause_s, doubling, with jitter."""
+    """How often and how long: pauses grow from first_pause_s, doubling, with jitter.
 
-    attempts: int = 8
+    By default a store may be away for about a minute.
+    """
+
+    attempts: int = 10
     first_pause_s: float = 0.2
-    longest_pause_s: float = 10.0
+    longest_pause_s: float = 30.0
 
     def call(self, what: str, action: Callable[[], T]) -> T:
         """The result of `action`, tried again while it fails in a transient way.

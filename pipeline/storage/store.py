@@ -16,7 +16,8 @@ from fsspec.implementations.local import (  # pyright: ignore[reportMissingTypeS
 from pipeline.storage import local
 from pipeline.storage.failures import condition_failed, unsupported
 from pipeline.storage.limits import Limits, gate_of
-from pipeline.storage.parts import Parts, Upload, are_worth_it, is_s3
+from pipeline.storage.opening import is_s3, open_url
+from pipeline.storage.parts import Parts, Upload, are_worth_it
 from pipeline.storage.retry import Retry
 from schemas.errors import ObjectExists, ObjectMissing, StorageError, TransientStorageError
 
@@ -50,19 +51,16 @@ class Store:
         """url: a path or any fsspec URL. StorageError if no file system serves it."""
         self.retry, self.limits = retry or Retry(), limits or Limits()
         self._given = url
-        try:
-            # Another writer may add objects at any time, so listings are never cached.
-            opened = _FSSPEC.url_to_fs(url, use_listings_cache=False)
-        except (ValueError, ImportError) as error:
-            raise StorageError(f"{url}: {error}") from None
-        fs, root = opened
+        fs, root = open_url(url)
         self._fs: Any = fs
         self.is_local = isinstance(fs, LocalFileSystem)
         self._root: str = root.rstrip("/")
         self.url: str = root if self.is_local else fs.unstrip_protocol(root)
         gate = gate_of(self.url, self.limits)
         self._let = gate.let
-        self._parts = Parts(fs, self._root, gate, self.limits.requests) if is_s3(fs) else None
+        self._parts = None
+        if is_s3(fs):
+            self._parts = Parts(fs, self._root, gate, self.retry, self.limits.requests)
 
     def __reduce__(self) -> tuple[type["Store"], tuple[str, Retry, Limits]]:
         return Store, (self._given if not self.is_local else self.url, self.retry, self.limits)
@@ -231,14 +229,12 @@ class Store:
         """
         if self._parts is None:
             return []
-        left = self._parts.left
-        return sorted(self.retry.call(f"list uploads of {self.url}", lambda: list(left())), key=str)
+        return sorted(self._parts.left(), key=str)
 
     def abort(self, name: str, upload_id: str) -> None:
         """Give up an upload; nothing happens if it is gone already."""
         if self._parts is not None:
-            path, abort = self.path(name), self._parts.abort
-            self.retry.call(f"abort the upload of {path}", lambda: abort(path, upload_id))
+            self._parts.abort(self.path(name), upload_id)
 
     def top_level(self) -> list[str]:
         """Names of objects and directories directly below the root, sorted."""

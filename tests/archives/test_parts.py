@@ -151,7 +151,7 @@ def test_an_upload_that_fails_is_given_up(
         return wrapped
 
     around(store, monkeypatch, refuses)
-    with pytest.raises(StorageError, match=r"write .*/a/b: not allowed"):
+    with pytest.raises(StorageError, match="/a/b: not allowed"):
         store.put_new("a/b", DATA)
     assert not store.exists("a/b")
     assert store.uploads() == []

@@ -1,4 +1,4 @@
-"""The whole way on a real S3 server: source, archive and restored files in one bucket."""
+"""The whole way on a real S3 server: from one bucket to another, and back into a third."""
 
 import json
 import os
@@ -30,23 +30,28 @@ def run_job(name: str, *arguments: str) -> dict[str, Any]:
     return json.loads(done.stdout)
 
 
-def test_archive_verify_and_restore_in_a_bucket(tmp_path: Path, s3_url: str):
+def test_archive_verify_and_restore_from_bucket_to_bucket(tmp_path: Path, s3_url: str):
     write_tiny_source(tmp_path / "source", 6)
-    base = f"{s3_url}/{uuid.uuid4()}"
-    source, archive, restored = f"{base}/photos", f"{base}/archive", f"{base}/restored"
+    archive = f"{s3_url}/{uuid.uuid4()}/archive"
+    source, restored = (f"s3://{name}-{uuid.uuid4()}" for name in ("photos", "restored"))
     fs = fsspec.filesystem("s3")
+    for bucket in (source, restored):
+        fs.mkdir(bucket)
     fs.put(str(tmp_path / "source") + "/", source, recursive=True)
 
-    first = run_job("archive", source, archive)
+    limits = ("--store-concurrency", "2", "--bandwidth", "50MB/s")
+    first = run_job("archive", source, archive, *limits)
     assert first["files_added"] == 6
     again = run_job("archive", source, archive)
     assert (again["files_added"], again["digest"]) == (0, first["digest"])
-    run_job("verify", archive)
+    run_job("verify", archive, *limits)
     run_job("restore", archive, restored)
 
     back = Store(restored)
     for path in sorted((tmp_path / "source").iterdir()):
         assert np.array_equal(_pixels(back.get(path.name)), _pixels(path.read_bytes()))
+    # Nothing was written to where the files came from.
+    assert sorted(Store(source).names()) == sorted(p.name for p in (tmp_path / "source").iterdir())
 
 
 def _pixels(data: bytes) -> np.ndarray:
