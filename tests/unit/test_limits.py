@@ -21,13 +21,13 @@ from tests.faults.filesystem import READ, Plan
 from tests.sources import write_tiny_source
 
 COMMANDS = {
-    "archive": (archive, ("a", "b")),
-    "compact": (compact, ("a",)),
-    "gc": (gc, ("a",)),
-    "ls": (ls, ("a",)),
-    "repair": (repair, ("a",)),
-    "restore": (restore, ("a", "b")),
-    "verify": (verify, ("a",)),
+    "archive": (archive, "run", ("a", "b")),
+    "compact": (compact, "run", ("a",)),
+    "gc": (gc, "run", ("a",)),
+    "ls": (ls, "listing", ("a",)),
+    "repair": (repair, "run", ("a",)),
+    "restore": (restore, "run", ("a", "b")),
+    "verify": (verify, "run", ("a",)),
 }
 
 
@@ -181,14 +181,14 @@ def _size_bytes(request: filesystem.Request) -> int:
 def test_flag_environment_and_file_set_the_limits(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    module, arguments = COMMANDS[name]
+    module, function, arguments = COMMANDS[name]
     seen: list[Limits] = []
 
     def run(settings: Any) -> Any:
         seen.append(settings.limits)
         raise click.UsageError("far enough")
 
-    monkeypatch.setattr(module, "run", run)
+    monkeypatch.setattr(module, function, run)
     config = tmp_path / "seec.toml"
     config.write_text('store-concurrency = 3\nbandwidth = "1MiB/s"\n')
     prefix = f"SEEC_{name.upper()}"
