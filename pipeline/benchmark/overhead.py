@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ from pipeline.images.picture import Pixels, read_picture
 
 EDGE = 256
 HEADINGS = ("images", "codec alone, images/s", "seec archive, images/s", "of it", "private memory")
-_POLL_S = 0.5
+_POLL_S = 1.0
 
 
 def crops(photographs: Path, count: int) -> Iterator[Pixels]:
@@ -58,13 +59,15 @@ def archiving(source: Path, processors: int) -> tuple[float, int]:
         process = subprocess.Popen(
             [*command, "--cpus", str(processors)], stdout=subprocess.DEVNULL, start_new_session=True
         )
-        most = 0
-        while process.poll() is None:
+        most, ended = 0, None
+        while ended is None:
+            with suppress(subprocess.TimeoutExpired):
+                ended = process.wait(_POLL_S)
             most = max(most, _private_memory(process.pid))
-            time.sleep(_POLL_S)
-        if process.returncode:
-            raise SystemExit(f"seec archive ended with {process.returncode}")
-        return time.perf_counter() - start, most
+        seconds = time.perf_counter() - start
+        if ended:
+            raise SystemExit(f"seec archive ended with {ended}")
+        return seconds, most
 
 
 def _private_memory(parent: int) -> int:
