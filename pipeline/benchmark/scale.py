@@ -2,7 +2,8 @@
 
 For each number of rows an archive of that many tiny stored files is made in FOLDER (kept, so that
 a second run only measures), through the same functions as an archiving run but for Ray. Then each
-operation runs in a process of its own, and its time and peak memory are printed.
+operation runs in a process of its own, and its time by the clock, its CPU time and its peak memory
+are printed.
 """
 
 import resource
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from pipeline.archive.archive import Archive
-from pipeline.archive.catalogue import current_rows
+from pipeline.archive.catalogue import sorted_rows
 from pipeline.archive.planning import new_files, seen_files
 from pipeline.archive.runs import missing_shards, open_run
 from pipeline.archive.shard import write_shard
@@ -74,7 +75,7 @@ def _plan(url: str, rows: int) -> int:
 def _list(pattern: str) -> Callable[[str, int], int]:
     def run(url: str, rows: int) -> int:
         archive = Archive.open(Store(url))
-        return sum(len(part) for _, part in current_rows(archive, (pattern,)))
+        return sum(1 for _ in sorted_rows(archive, (pattern,)))
 
     return run
 
@@ -82,26 +83,30 @@ def _list(pattern: str) -> Callable[[str, int], int]:
 OPERATIONS: dict[str, Callable[[str, int], int]] = {
     "open": _open,
     "ls of one folder": _list("000003/*"),
+    "ls of a name": _list("*/000000077.png"),
     "ls of a pattern": _list("*77.png"),
     "plan of the next run": _plan,
 }
 HEADINGS = ("files", "to make", "commits", "manifest parts", "plans", *OPERATIONS)
 
 
-def measure(name: str, url: str, rows: int) -> tuple[float, int, int]:
-    """Seconds, peak memory in bytes and the result of an operation, in a process of its own."""
+def measure(name: str, url: str, rows: int) -> tuple[float, float, int, int]:
+    """Seconds by the clock and of CPU time, peak memory in bytes and the result of an operation.
+
+    In a process of its own, whose start and imports do not count.
+    """
     command = [sys.executable, "-m", "pipeline.benchmark.scale", "--run", name, url, str(rows)]
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    seconds, memory, result = output.split()
-    return float(seconds), int(memory), int(result)
+    seconds, cpu_seconds, memory, result = output.split()
+    return float(seconds), float(cpu_seconds), int(memory), int(result)
 
 
 def _run(name: str, url: str, rows: str) -> None:
-    start = time.perf_counter()
+    start, cpu_start = time.perf_counter(), time.process_time()
     result = OPERATIONS[name](url, int(rows))
-    seconds = time.perf_counter() - start
+    seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
-    sys.stdout.write(f"{seconds} {memory} {result}\n")
+    sys.stdout.write(f"{seconds} {cpu_seconds} {memory} {result}\n")
 
 
 def _sizes(folder: Path) -> Iterator[str]:
@@ -118,8 +123,9 @@ def rows_of(folder: Path, sizes: list[int]) -> Iterator[Sequence[str]]:
         make_archive(Store(str(place)), size)
         cells = [f"{size:,}", f"{time.perf_counter() - start:.0f} s", *_sizes(place)]
         for name in OPERATIONS:
-            seconds, memory, result = measure(name, str(place), size)
-            cells.append(f"{seconds:.2f} s, {memory / 1e6:.0f} MB ({result:,})")
+            seconds, cpu_seconds, memory, result = measure(name, str(place), size)
+            times = f"{seconds:.2f} s, CPU {cpu_seconds:.2f} s"
+            cells.append(f"{times}, {memory / 1e6:.0f} MB ({result:,})")
         yield cells
 
 
