@@ -55,10 +55,19 @@ _TRANSIENT_CODES = frozenset(
 _TRANSIENT_KINDS = frozenset(
     {
         "aiohttp.client_exceptions.ClientError",
+        "azure.core.exceptions.IncompleteReadError",
+        "azure.core.exceptions.ServiceRequestError",
+        "azure.core.exceptions.ServiceResponseError",
         "botocore.exceptions.ConnectionError",
         "botocore.exceptions.HTTPClientError",
         "botocore.exceptions.IncompleteReadError",
         "botocore.parsers.ResponseParserError",
+        "gcsfs.retry.ChecksumError",
+        "google.auth.exceptions.TransportError",
+        "requests.exceptions.ChunkedEncodingError",
+        "requests.exceptions.ConnectionError",
+        "requests.exceptions.ContentDecodingError",
+        "requests.exceptions.Timeout",
     }
 )
 _CREDENTIALS = "check the credentials and the clock of this machine"
@@ -67,8 +76,8 @@ _UNAVAILABLE_KINDS = {
     "google.auth.exceptions.GoogleAuthError": _CREDENTIALS,
     "azure.core.exceptions.ClientAuthenticationError": _CREDENTIALS,
 }
-# What S3 servers answer when no object of a bucket is to be had. A mere AccessDenied may be
-# about a single object.
+# What S3 servers answer when no object of a bucket is to be had, and Azure of a container. A mere
+# AccessDenied may be about a single object.
 _UNAVAILABLE_CODES = {
     "NoSuchBucket": "create the bucket, or correct the URL",
     "InvalidAccessKeyId": _CREDENTIALS,
@@ -83,6 +92,11 @@ _UNAVAILABLE_CODES = {
     "QuotaExceeded": "make room, then run again",
     "XMinioAdminBucketQuotaExceeded": "make room, then run again",
     "XMinioStorageFull": "make room, then run again",
+    "ContainerNotFound": "create the container, or correct the URL",
+    "ContainerDisabled": "ask the provider of the store",
+    "AccountIsDisabled": "ask the provider of the store",
+    "AuthenticationFailed": _CREDENTIALS,
+    "InvalidAuthenticationInfo": _CREDENTIALS,
 }
 _UNAVAILABLE_STATUS = {401: _CREDENTIALS, 507: "make room, then run again"}
 
@@ -99,7 +113,8 @@ def classify(what: str, error: Exception) -> StorageError:
         return ObjectMissing(message)
     if _is_transient(error):
         return TransientStorageError(f"{message}; run again once the store answers")
-    if _status(error) == 403:
+    # gcsfs keeps no status of this one.
+    if _status(error) == 403 or str(error).startswith("Forbidden: "):
         return StorageError(f"{message}; check the credentials and what they may do")
     if _status(error) == 413 or code_of(error) == "EntityTooLarge":
         return StorageError(f"{message}; the store takes no objects of this size: smaller shards")
@@ -125,11 +140,20 @@ def unsupported(error: Exception) -> bool:
 
 
 def code_of(error: BaseException) -> str | None:
-    """What an S3 server calls an error, None where none did."""
+    """What an S3 server, or Azure, calls an error; None where none did."""
     for one in _causes(error):
         response: Any = getattr(one, "response", None)
         if isinstance(response, dict):
             return response.get("Error", {}).get("Code")  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    return _azure_code(error)
+
+
+def _azure_code(error: BaseException) -> str | None:
+    # What adlfs raises instead has it as its context alone.
+    for one in (*_causes(error), error.__context__):
+        code = getattr(one, "error_code", None)
+        if code is not None:
+            return str(getattr(code, "value", code))
     return None
 
 
