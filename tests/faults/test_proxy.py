@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -244,3 +245,18 @@ def test_jobs_on_ray_bear_a_failing_network(
     noise = {name: data for name, data in files_below(source).items() if name.endswith(b".bin")}
     back = files_below(tmp_path / "out")
     assert {name: back[name] for name in noise} == noise
+
+
+def test_each_shard_takes_twelve_requests(faulty: Proxy, place: str, tmp_path: Path):
+    """The figures are those of docs/stores.md."""
+    counts: list[Counter[str]] = []
+    for shards in (1, 4):
+        write_tiny_source(tmp_path / f"{shards}", 2 * shards)
+        settings = archive_job.Settings(
+            str(tmp_path / f"{shards}"), f"{place}/{shards}", model=points.MODEL, shard_files=2
+        )
+        faulty.plan = Plan()
+        points.archive_in_process(settings)
+        counts.append(Counter(request.method for request in faulty.plan.requests))
+    per_shard = {method: (counts[1][method] - counts[0][method]) / 3 for method in counts[1]}
+    assert per_shard == {"PUT": 3, "HEAD": 6, "GET": 3, "DELETE": 0}

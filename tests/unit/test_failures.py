@@ -74,7 +74,7 @@ def missing_container() -> FileNotFoundError:
     try:
         try:
             raise azure(404, "ContainerNotFound", "ResourceNotFoundError")
-        except kind("azure.core.exceptions.ResourceNotFoundError"):
+        except kind("azure.core.exceptions.ResourceNotFoundError"):  # pyright: ignore[reportGeneralTypeIssues]
             raise FileNotFoundError(errno.ENOENT, "No such file", "photos/a")  # noqa: B904
     except FileNotFoundError as error:
         return error
