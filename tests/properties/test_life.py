@@ -32,7 +32,7 @@ from tests.archives.life import archive, findings, opened, texts
 from tests.faults.points import repair_in_process
 
 NAMES = st.sampled_from("abcde")
-CHANGES = st.dictionaries(NAMES, st.none() | st.text("xyz", max_size=3))
+CHANGES = st.dictionaries(NAMES, st.none() | st.text("xyz", max_size=3), min_size=1)
 WRITES = st.integers(0, 12)
 
 
@@ -41,7 +41,10 @@ class Killed(BaseException):
 
 
 class Life(RuleBasedStateMachine):
-    """source, current, at: what is there, what the archive must give, and gave at each commit."""
+    """source, current, at: what is there, what the archive must give, and gave at each commit.
+
+    damaged: the object that is, or ''. texts: all that files ever held.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -52,7 +55,8 @@ class Life(RuleBasedStateMachine):
         self.current: dict[str, str] = {}
         self.at: dict[int, dict[str, str]] = {}
         self.clock = 1
-        self.damaged = False
+        self.damaged = ""
+        self.texts: set[str] = set()
         self.releases = ExitStack()
 
     def teardown(self) -> None:
@@ -64,7 +68,8 @@ class Life(RuleBasedStateMachine):
         if by_an_earlier_release:
             self.releases.enter_context(earlier.release())
         self.source.mkdir()
-        self.change("a", "x")
+        for name in "abcde":
+            self.change(name, "x")
         archive(self.source, self.root)
         self.current = dict(self.files)
         self.note()
@@ -81,6 +86,7 @@ class Life(RuleBasedStateMachine):
             self.clock += 1
             os.utime(path, ns=(self.clock, self.clock))
             self.files[name] = text
+            self.texts.add(text)
         elif self.files.keys() - {name}:
             path.unlink(missing_ok=True)
             self.files.pop(name, None)
@@ -128,18 +134,32 @@ class Life(RuleBasedStateMachine):
         ]
         path = self.root / data.draw(st.sampled_from(names)) if names else None
         if path is not None:
-            self.damaged = True
+            self.damaged = str(path.relative_to(self.root))
             path.write_bytes(b"\0" + path.read_bytes()[1:] + b"\0")
 
     @precondition(lambda self: self.damaged)
-    @rule(writes=WRITES)
-    def mend(self, writes: int) -> None:
+    @rule(writes=WRITES, anew=st.booleans())
+    def mend(self, writes: int, anew: bool) -> None:
+        """anew: with no copy of the archive, but another archive of the same contents."""
         assert findings(self.root)
-        options = repair.Settings(str(self.root), (str(self.copy),), str(self.source))
+        anew = anew and self.damaged.startswith("blobs/")
+        other = self.other_archive() if anew else self.copy
+        options = repair.Settings(str(self.root), (str(other),), str(self.source))
         self.killed(writes, lambda: repair_in_process(options))
         assert repair_in_process(options).lost == ()
-        self.damaged = False
+        self.damaged = ""
         self.note()
+
+    def other_archive(self) -> Path:
+        """Of every content that there ever was, under other names."""
+        source, root = self.folder / "other source", self.folder / "other"
+        for path in (source, root):
+            shutil.rmtree(path, ignore_errors=True)
+        source.mkdir()
+        for number, text in enumerate(sorted(self.texts)):
+            (source / f"{number}.txt").write_text(text)
+        archive(source, root)
+        return root
 
     def killed(self, writes: int, job: Any) -> None:
         """Run a job that dies before one of its writes, or comes to its end."""
