@@ -7,7 +7,6 @@ from dataclasses import replace
 from pipeline.storage import Store
 from schemas.archive import blob_name, manifest_name, quarantine_name
 from schemas.commit import ObjectRecord, ShardRecord
-from schemas.errors import StorageError
 from schemas.manifest import (
     Entry,
     QuarantineRow,
@@ -134,11 +133,13 @@ def _put(store: Store, name: str, data: bytes) -> ObjectRecord:
     """Put under this name, or beside it.
 
     A run that was interrupted and whose source changed since may have left other bytes under
-    the name. No commit names those; they are left for `gc`.
+    the name. No commit names those; they are left for `gc`. The name beside it says what the object
+    holds: where that is something else, it is damaged, and written again.
     """
     digest = hashlib.sha256(data).hexdigest()
     stem, _, suffix = name.rpartition(".")
-    for candidate in (name, f"{stem}-{digest[:16]}.{suffix}"):
-        if store.put_same(candidate, data):
-            return ObjectRecord(candidate, len(data), digest)
-    raise StorageError(f"{candidate}: taken by other bytes")
+    if not store.put_same(name, data):
+        name = f"{stem}-{digest[:16]}.{suffix}"
+        if not store.put_same(name, data):
+            store.put(name, data)
+    return ObjectRecord(name, len(data), digest)

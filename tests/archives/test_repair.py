@@ -108,6 +108,14 @@ def test_the_source_gives_back_files_that_it_still_has(root: Path, source: Path)
     assert record.blob.sha256 == first.blob.sha256  # the same bytes, under another name
 
 
+def test_what_was_repaired_can_be_damaged_and_repaired_again(root: Path, source: Path):
+    for _ in range(3):
+        spoil(root, shards(root)[0], "b.txt")
+        assert mend(root, source).files_mended == 1
+        assert findings(root) == []
+        assert texts(root) == FILES | {"a": "one, later"}
+
+
 def test_an_object_made_anew_to_the_same_bytes_is_a_repair_that_needs_no_commit(
     root: Path, source: Path
 ):
