@@ -31,6 +31,7 @@ from pipeline.codec.integer import (
     normalised_taps,
     surroundings,
 )
+from pipeline.codec.learning import Learning, gradients_of, runs_of
 from pipeline.codec.predictor import (
     Learner,
     Live,
@@ -75,6 +76,10 @@ class Sight:
         """How far the predictors were off nearby, [..., P, 3]."""
         return self.around.abs().sum(-3, dtype=torch.int32)
 
+    def gain(self) -> Tensor:
+        """What mu is in units of, 1/16 of a value: [..., 3]."""
+        return (self.spread()[..., 0, :] + 12).clamp_min(16)
+
 
 def network_inputs(sight: Sight, tables: Tables) -> Tensor:
     """The numbers that enter the context layer, [..., inputs] int32."""
@@ -116,7 +121,7 @@ class AdaptiveNetwork:
     def __init__(self, model: Model, device: str, carrier: torch.dtype):
         layers = Layers(model, device, carrier)
         self.profile, self.tables = model.profile, layers.tables
-        self._starts, self._device, self._carrier = model.starts, device, carrier
+        self._model, self._device, self.carrier = model, device, carrier
         self._context, self._fusion = layers.single("context"), layers.single("fusion")
         self._hidden = [layers.experts(f"hidden_{name}") for name in "rgb"]
         self._output = [layers.experts(f"output_{name}") for name in "rgb"]
@@ -124,19 +129,28 @@ class AdaptiveNetwork:
     def follow(self, group: GroupCanvas) -> Reader:
         """See IntegerNetwork."""
         p = self.profile
-        learner = Learner(p.predictors, self._starts, group, self._device)
-        tuner = p.tuning and Tuner(p, p.tuning, len(group.sizes), self._device)
-        return _Following(self, learner, tuner)
+        tiles, starts = len(group.sizes), self._model.starts
+        learner = Learner(p.predictors, starts, group, self._device)
+        tuner = p.tuning and Tuner(p, p.tuning, tiles, self._device)
+        deep = p.tuning and p.tuning.deep
+        learning = Learning(self._model, p.tuning, tiles, self._device) if deep else None
+        return _Following(self, learner, tuner, learning)
 
     def recall(self, group: GroupCanvas) -> Reader:
         """See IntegerNetwork. What output layers would learn it does not know."""
         predictors = self.profile.predictors
-        return _Recalling(self, follow(predictors, self._starts, self.tables, group, self._device))
+        return _Recalling(
+            self, follow(predictors, self._model.starts, self.tables, group, self._device)
+        )
 
     def features(self, sight: Sight) -> Tensor:
         """Fused features [n, fused]."""
-        inputs = network_inputs(sight, self.tables).to(self._carrier)
-        return leak(self._fusion(leak(self._context(inputs), self._carrier)), self._carrier)
+        return leak(self._fusion(self.context(sight)), self.carrier)
+
+    def context(self, sight: Sight) -> Tensor:
+        """Features of the context layer, [n, width]."""
+        inputs = network_inputs(sight, self.tables).to(self.carrier)
+        return leak(self._context(inputs), self.carrier)
 
     def speak(self, channel: int, expert: int, seen: Tensor) -> Tensor:
         """Mixture parameters of a channel, [n, 3 K + P + c] int32.
@@ -151,16 +165,17 @@ class AdaptiveNetwork:
 
     def conclude(self, channel: int, expert: int, hidden: Tensor) -> Tensor:
         """Mixture parameters from hidden features."""
-        return self._output[channel][expert](hidden.to(self._carrier))
+        return self._output[channel][expert](hidden.to(self.carrier))
 
 
 @dataclass(frozen=True)
 class _Following:
-    """Step by step: predictors, and output layers with a tuner, learn from each."""
+    """Step by step: predictors learn from each, and layers with what they learn by."""
 
     network: AdaptiveNetwork
     learner: Learner
     tuner: Tuner | None
+    learning: Learning | None
 
     def look(self, part: Part) -> View:
         context, scaled, scale = _taps(part, self.network.tables)
@@ -169,7 +184,11 @@ class _Following:
         if self.tuner is None:
             return _FollowingView(self.network, sight, live, part.labels)
         tile = part.order.tile[part.rows]
-        return _TunedView(self.network, sight, live, part.labels, self.tuner, tile)
+        if self.learning is None:
+            return _TunedView(self.network, sight, live, part.labels, self.tuner, tile)
+        return _LearningView(
+            self.network, sight, live, part.labels, self.tuner, tile, self.learning
+        )
 
 
 @dataclass(frozen=True)
@@ -218,7 +237,11 @@ class _AdaptiveView:
 
     def __init__(self, network: AdaptiveNetwork, sight: Sight, said: Said, labels: Pixels):
         self.network, self.sight, self.said, self.labels = network, sight, said, labels
-        self.features = network.features(sight)
+        self.features = self.fuse()
+
+    def fuse(self) -> Tensor:
+        """Fused features [n, fused]."""
+        return self.network.features(self.sight)
 
     def speak(self, expert: int | None = None) -> Voice:
         """See View."""
@@ -266,8 +289,73 @@ class _TunedView(_FollowingView):
         for channel, mixture in self.mixtures.items():
             slopes = slopes_of(mixture, pixel[:, channel])
             self.tuner.note(channel, self.tile, self.hidden[channel], slopes)
-        self.tuner.end_step(self.tile)
+            self.teach(channel, slopes)
+        self.end_step()
         super().learn(pixel)
+
+    def think(self, channel: int, seen: Tensor) -> Tensor:
+        """Hidden features of a channel, [n, hidden] int32; seen: [n, fused + head inputs]."""
+        outputs = self.network.profile.expert_hidden
+        return by_label(
+            self.labels,
+            None,
+            seen,
+            outputs,
+            lambda expert, own: self.network.think(channel, expert, own),
+        )
+
+    def teach(self, channel: int, slopes: Tensor) -> None:
+        """Hidden layers learn nothing."""
+
+    def end_step(self) -> Tensor:
+        """Layers learn, in tiles that have coded enough; returns which those are."""
+        return self.tuner.end_step(self.tile)
+
+
+class _LearningView(_TunedView):
+    """The same, and the fusion and hidden layers learn, too."""
+
+    def __init__(
+        self,
+        network: AdaptiveNetwork,
+        sight: Sight,
+        live: Live,
+        labels: Pixels,
+        tuner: Tuner,
+        tile: NDArray[np.int64],
+        learning: Learning,
+    ):
+        self.learning, self.runs = learning, runs_of(tile, labels, sight.scale.device)
+        self.context = network.context(sight)
+        self.seen: dict[int, Tensor] = {}
+        self.back: Tensor | None = None
+        super().__init__(network, sight, live, labels, tuner, tile)
+
+    def fuse(self) -> Tensor:
+        """See _AdaptiveView."""
+        return self.learning.fuse(self.context, self.runs).to(self.network.carrier)
+
+    def think(self, channel: int, seen: Tensor) -> Tensor:
+        """See _TunedView."""
+        self.seen[channel] = seen
+        return self.learning.think(channel, seen, self.runs)
+
+    def teach(self, channel: int, slopes: Tensor) -> None:
+        """See _TunedView."""
+        gain = self.sight.gain()[:, channel]
+        gradient = gradients_of(slopes, self.mixtures[channel], gain)
+        back = self.learning.note(
+            channel, self.seen[channel], self.hidden[channel], gradient, self.runs
+        )
+        self.back = back if self.back is None else self.back + back
+
+    def end_step(self) -> Tensor:
+        """See _TunedView."""
+        if self.back is not None:
+            self.learning.note_fusion(self.context, self.features, self.back, self.runs)
+        due = super().end_step()
+        self.learning.move(due)
+        return due
 
 
 @dataclass(frozen=True)
@@ -291,7 +379,7 @@ class _AdaptiveVoice:
         coupled = (beta.clamp(-BETA_LIMIT, BETA_LIMIT) * known) >> 2
         centre = 64 * med + corrections.sum(-1, dtype=torch.int32)
         centre = centre + coupled.sum(-1, dtype=torch.int32)
-        mean = centre[:, None] + ((mu * (spread + 12).clamp_min(16)[:, None]) >> 4)
+        mean = centre[:, None] + ((mu * sight.gain()[:, channel, None]) >> 4)
         return make_mixture(tables, pi, mean, scale, tables["log_error"][spread], med, width)
 
     def _params(self, channel: int, heads: Tensor) -> Tensor:
@@ -329,13 +417,7 @@ class _TunedVoice(_AdaptiveVoice):
 
     def _params(self, channel: int, heads: Tensor) -> Tensor:
         view, network, p = self.view, self.view.network, self.view.network.profile
-        hidden = by_label(
-            view.labels,
-            self.expert,
-            self._seen(heads),
-            p.expert_hidden,
-            lambda expert, seen: network.think(channel, expert, seen),
-        )
+        hidden = view.think(channel, self._seen(heads))
         said = by_label(
             view.labels,
             self.expert,

@@ -1,6 +1,7 @@
 """The C kernels: see _kernels.c."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import astuple
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,7 @@ def _make_network(
         if s
         else (0, 0, 0, 1, 0, 0)
     )
-    tuning = (s.tuning.every, s.tuning.rate) if s and s.tuning else ()
+    tuning = astuple(s.tuning) if s and s.tuning else ()
     return _kernels.make_network(
         level, *widths, np.array(numbers, np.int32), seen, buffers, *tuning
     )

@@ -75,12 +75,21 @@ class Predictor:
 class Tuning:
     """How output layers learn while a tile is decoded.
 
-    every: pixels of a tile after which its corrections change. rate: by how much each of them
-    moves then, in 2^-11 of a weight.
+    every: pixels of a tile after which its corrections change. rate: by how much each of those of
+    output layers moves then, in 2^-11. hidden, fusion: by how much the weights of the hidden layers
+    of entropy models and of the fusion move, in 1/32 of the last bit of a weight; both 0: only
+    output layers learn.
     """
 
     every: int = 512
     rate: int = 8
+    hidden: int = 0
+    fusion: int = 0
+
+    @property
+    def deep(self) -> bool:
+        """Whether more than output layers learns."""
+        return self.hidden > 0 or self.fusion > 0
 
 
 def _distance(tap: int) -> tuple[int, int]:
@@ -102,7 +111,7 @@ class Profile:
     features: numbers per pixel that g_s gives to the fusion.
     transform: width of g_a and g_s.
     heads: of their Swin attention; 0 is none.
-    predictors: none, one or two; what they say goes into the network, which has no SIC then.
+    predictors: none, or one to four; what they say goes into the network, which has no SIC then.
     tuning: how output layers learn, if they do; of networks with predictors.
     """
 
@@ -155,11 +164,15 @@ class Profile:
         """The sizes by name, as a model card holds them: without predictors and tuning if none."""
         sizes = asdict(self)
         sizes["predictors"] = [asdict(p) for p in self.predictors]
+        if self.tuning:
+            sizes["tuning"] = {k: v for k, v in asdict(self.tuning).items() if v}
         return {k: v for k, v in sizes.items() if v or k not in ("predictors", "tuning")}
 
 
 _NEAR = Predictor(taps=12)
 _FAR = Predictor(taps=20, rows=32, every=4)
+_CLOSE = Predictor(taps=6, rows=4, every=1)
+_TOUCHING = Predictor(taps=3, rows=4, every=1, forget=2)
 
 FAST = Profile(
     name="fast",
@@ -177,7 +190,7 @@ MAX = Profile(
     fused=192,
     expert_hidden=48,
     mixtures=4,
-    predictors=(_NEAR, _FAR),
+    predictors=(_NEAR, _FAR, _CLOSE, _TOUCHING),
     tuning=Tuning(),
 )
 # The first network, without predictors. The card of the weights `lite-1` calls it `lite`.

@@ -61,17 +61,21 @@ class Tuner:
         products = slopes.to(torch.float64)[:, :, None] * _with_bias(hidden)[:, None]
         self._slopes[channel].index_add_(0, torch.from_numpy(tile).to(hidden.device), products)
 
-    def end_step(self, tile: NDArray[np.int64]) -> None:
-        """A step had pixels of these tiles, [n]; those that have coded enough learn."""
+    def end_step(self, tile: NDArray[np.int64]) -> Tensor:
+        """A step had pixels of these tiles, [n]; those that have coded enough learn.
+
+        Returns which those are.
+        """
         self._pixels += np.bincount(tile, minlength=len(self._pixels))
         due = np.flatnonzero(self._pixels >= self._tuning.every)
-        if not len(due):
-            return
-        self._pixels[due] = 0
         tiles = torch.from_numpy(due).to(self._weights.device)
+        if not len(due):
+            return tiles
+        self._pixels[due] = 0
         moved = self._weights[:, tiles] - self._tuning.rate * self._slopes[:, tiles].sign()
         self._weights[:, tiles] = moved.clamp(-TUNING_LIMIT, TUNING_LIMIT)
         self._slopes[:, tiles] = 0
+        return tiles
 
 
 def _with_bias(hidden: Tensor) -> Tensor:

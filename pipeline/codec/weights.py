@@ -37,12 +37,12 @@ from pipeline.codec.tables import (
 )
 from schemas.errors import ModelError
 
-MAX_EXPERTS, MAX_MIXTURES, MAX_WIDTH, MAX_PREDICTORS = 16, 8, 512, 2
+MAX_EXPERTS, MAX_MIXTURES, MAX_WIDTH, MAX_PREDICTORS = 16, 8, 512, 4
 LAYERS = ("context", "fusion", "expert_hidden", "expert_output")
 Z_LIMIT = 31  # hyper-latents lie in [-31, 31]; their table has an entry more, which is not used
 _LEAST_TAPS, _MAX_STRIDE, _MAX_SWEEPS, _MAX_FORGET = 3, 64, 16, 15
 # Slopes of so many pixels and those of a step of the largest tile add up to less than 2^31.
-MAX_TUNING_EVERY, _MAX_RATE = 4096, 255
+MAX_TUNING_EVERY, MAX_DEEP_EVERY, _MAX_RATE = 4096, 1024, 255
 _WIDTH_UNIT = 16
 _TABLE_SIZES = {
     "reciprocal": 3 * ACTIVITY_MAX + 1,
@@ -202,6 +202,12 @@ def _check_predictor_sizes(p: Predictor) -> None:
 
 def _check_tuning(p: Profile, tuning: Tuning) -> None:
     if not (1 <= tuning.every <= MAX_TUNING_EVERY and 1 <= tuning.rate <= _MAX_RATE):
+        raise ModelError(f"{tuning} is out of range")
+    if tuning.deep and not (
+        tuning.every <= MAX_DEEP_EVERY
+        and 0 <= tuning.hidden <= _MAX_RATE
+        and 0 <= tuning.fusion <= _MAX_RATE
+    ):
         raise ModelError(f"{tuning} is out of range")
     if not p.predictors:
         raise ModelError("tuning of a network without predictors")

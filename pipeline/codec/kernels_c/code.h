@@ -2,7 +2,7 @@
  */
 #pragma once
 
-#include "group.h"
+#include "deep.h"
 
 /* Whether output layers learn, and any tile has enough pixels to make use of it. */
 static int can_learn(const Group *g) {
@@ -16,15 +16,24 @@ static int can_learn(const Group *g) {
 static int make_coding_step(Step *s, const Group *g) {
     if (!make_step(s, g)) return 0;
     return !can_learn(g) ||
-           make_tuner(&s->tuner, &g->net->sizes, g->tiles, (size_t)g->tiles * g->edge);
+           make_tuner(&s->tuner, g->net, g->tiles, (size_t)g->tiles * g->edge);
+}
+
+/* What is known of the n pixels of a step before any of their channels is. */
+static void predict_coding_step(const Group *g, Step *s, int n) {
+    if (!s->tuner.deep.learns) {
+        predict_step(g, s, n);
+        return;
+    }
+    sort_step(g->net, s, n);
+    fuse_deep(g, s, n);
 }
 
 /* The parameters of a channel of the n pixels of a step, as their tiles have learnt. */
 static void correct_channel(const Group *g, Step *s, int n, int channel) {
     for (int first = 0, end; first < n; first = end) {
-        const int tile = s->tile[s->order[first]];
-        for (end = first + 1; end < n && s->tile[s->order[end]] == tile;) end++;
-        correct_run(&s->tuner, tile, channel, first, end - first, s->params,
+        end = end_of_run(s, first, n);
+        correct_run(&s->tuner, s->tile[s->order[first]], channel, first, end - first, s->params,
                     params_stride(g->net));
     }
     spend(g, s, TUNING_PART);
@@ -43,7 +52,9 @@ static void predict_channel(const Group *g, Step *s, int n, int channel) {
     const Tuner *t = &s->tuner;
     const int stride = t->weight ? t->stride : net->sizes.hidden;
     for (int e = 0, first = 0; first < n; first = s->end[e++])
-        if (s->end[e] > first)
+        if (t->deep.learns)
+            speak_deep(g, s, channel, e, first, s->end[e]);
+        else if (s->end[e] > first)
             speak(net, channel, e, s->fused + (size_t)first * fused_stride(net),
                   s->end[e] - first, s->scratch,
                   t->weight ? t->hidden + (size_t)first * stride : NULL, stride,
@@ -63,6 +74,7 @@ static void teach_channel(const Group *g, Step *s, int n, int channel) {
         for (end = first + 1; end < n && s->tile[end] == s->tile[first];) end++;
         note_run(t, s->tile[first], channel, s->rank, first, end - first);
     }
+    if (t->deep.learns) teach_deep(g, s, channel, n);
     spend(g, s, TUNING_PART);
 }
 
@@ -70,11 +82,16 @@ static void teach_channel(const Group *g, Step *s, int n, int channel) {
 static void tune_step(const Group *g, Step *s, int n) {
     const Tuner *t = &s->tuner;
     if (!t->weight) return;
+    if (t->deep.learns) teach_fusion(g, s, n);
     for (int i = 0; i < n; i++) t->count[s->tile[i]]++;
     for (int tile = 0; tile < g->tiles; tile++) {
         if (t->count[tile] < t->every) continue;
         t->count[tile] = 0;
-        for (int c = 0; c < g->channels; c++) move_corrections(t, tile, c);
+        for (int c = 0; c < g->channels; c++) {
+            move_corrections(t, tile, c);
+            if (t->deep.learns) move_learned(&t->deep.hidden[c], tile);
+        }
+        if (t->deep.learns) move_learned(&t->deep.fusion, tile);
     }
     spend(g, s, TUNING_PART);
 }
@@ -132,7 +149,7 @@ static int decode_group(const Group *g, const uint8_t *words, size_t size) {
     for (int t = 0; t < steps && sound; t++) {
         const int n = list_step(g, t, &s);
         begin_step(g, &s, t);
-        predict_step(g, &s, n);
+        predict_coding_step(g, &s, n);
         for (int c = 0; c < g->channels; c++) sound &= decode_channel(g, &s, &coder, n, c);
         end_step(g, &s, t, n);
         tune_step(g, &s, n);
@@ -187,7 +204,7 @@ static int encode_group(const Group *g, Words *result) {
     for (int t = 0; t < steps && !coder.failed; t++) {
         const int n = list_step(g, t, &s);
         begin_step(g, &s, t);
-        predict_step(g, &s, n);
+        predict_coding_step(g, &s, n);
         for (int c = 0; c < g->channels; c++) {
             predict_channel(g, &s, n, c);
             mix_step(g, &s, n, c);

@@ -8,7 +8,7 @@ enum {
     INPUT_LIMIT = 127,
     SCALE_BIAS = 48,
     TAP_ROOM = 57 + LANES,  /* tap values of a pixel with what vectors write behind them */
-    INPUT_ROOM = 7 * LANES, /* the same of all inputs */
+    INPUT_ROOM = 8 * LANES, /* the same of all inputs */
 };
 
 /* What mixtures need to know of the surroundings of many pixels, by channel. */

@@ -248,6 +248,14 @@ static void fuse_step(const Group *g, Step *s, int n) {
     }
 }
 
+/* Where the run of sorted pixels of one tile that begins with `first` ends, at `last` at most. */
+INLINE int end_of_run(const Step *s, int first, int last) {
+    const int tile = s->tile[s->order[first]];
+    int end = first + 1;
+    while (end < last && s->tile[s->order[end]] == tile) end++;
+    return end;
+}
+
 /* Predictors are asked of sorted pixels from `first` to before `last`, and nobody else is. */
 static void consult_only(const Group *g, Step *s, int first, int last) {
     for (; first < last; first += CHUNK)

@@ -23,7 +23,7 @@ enum {
     PANEL = 16,    /* widths of layers are multiples of this */
     MAX_EXPERTS = 16,
     MAX_MIXTURES = 8,
-    MAX_PREDICTORS = 2,
+    MAX_PREDICTORS = 4,
     MAX_HEADS = 3, /* entropy models that an expert has: one, or with predictors one per channel */
 };
 
@@ -49,7 +49,7 @@ typedef struct {
 
 /* See Tuning in profile.py; every is 0 where nothing learns. */
 typedef struct {
-    int every, rate;
+    int every, rate, hidden, fusion;
 } TuningSizes;
 
 typedef struct {
@@ -57,8 +57,11 @@ typedef struct {
     int features;   /* per pixel from SIC, behind those of the context; 0 without SIC */
     int predictors; /* 0 in networks without */
     PredictorSizes predictor[MAX_PREDICTORS];
-    TuningSizes tuning; /* of output layers */
+    TuningSizes tuning;
 } Sizes;
+
+/* Whether more than output layers learns. */
+static inline int learns_deeply(const Sizes *s) { return s->tuning.hidden || s->tuning.fusion; }
 
 /* Entropy models that an expert has. */
 static inline int heads_of(const Sizes *s) { return s->predictors ? MAX_HEADS : 1; }

@@ -59,6 +59,12 @@ static void free_layer(Layer *l) { free(l->weight), free(l->start), free(l->shif
 /* Outputs of a layer with the padding that it writes. */
 INLINE int padded_out(const Layer *l) { return l->columns * VECTOR; }
 
+/* Where the weight of input i for output o stands. */
+INLINE size_t weight_place(const Layer *l, int o, int i) {
+    const size_t step = (size_t)(o / VECTOR) * l->steps + i / TERMS;
+    return (step * VECTOR + o % VECTOR) * TERMS + i % TERMS;
+}
+
 /* weight int8 [out][in], bias and shift int32 [out]. order: [in], which of the model's inputs
  * each of ours is; NULL where they are the same. Returns 0 out of memory. */
 static int pack(Layer *l, const int8_t *weight, const int32_t *bias, const int32_t *shift, int in,
@@ -74,12 +80,16 @@ static int pack(Layer *l, const int8_t *weight, const int32_t *bias, const int32
         l->start[o] = bias[o] + (1 << (shift[o] - 1));
         l->shift[o] = shift[o];
         for (int i = 0; i < in; i++) {
-            size_t step = (size_t)(o / VECTOR) * l->steps + i / TERMS;
-            l->weight[(step * VECTOR + o % VECTOR) * TERMS + i % TERMS] =
+            l->weight[weight_place(l, o, i)] =
                 weight[(size_t)o * in + (order ? order[i] : i)];
         }
     }
     return 1;
+}
+
+/* The weight of input i for output o. */
+static int weight_of(const Layer *l, int o, int i) {
+    return (int)l->weight[weight_place(l, o, i)];
 }
 
 INLINE Sums load_weight(const Element *from) {

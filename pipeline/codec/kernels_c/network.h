@@ -5,10 +5,13 @@
 #include "layers.h"
 #include "least_squares.h"
 
+enum { BACK_BITS = 6 }; /* fractional bits of weights that gradients go through */
+
 struct Network {
     Sizes sizes;
     Layer context, fusion;
     Layer *hidden, *output; /* [heads][experts] */
+    Layer *back_hidden, *back_output; /* the same shape, for gradients; NULL if nobody needs them */
     Tables tables;
     Predictor predictor[MAX_PREDICTORS];
 };
@@ -20,7 +23,10 @@ static void free_network(Network *net) {
     for (int i = 0; net->hidden && i < speakers(net); i++) free_layer(net->hidden + i);
     for (int i = 0; net->output && i < speakers(net); i++) free_layer(net->output + i);
     for (int p = 0; p < net->sizes.predictors; p++) free_predictor(net->predictor + p);
-    free(net->hidden), free(net->output), free(net);
+    for (int i = 0; net->back_hidden && i < speakers(net); i++) free_layer(net->back_hidden + i);
+    for (int i = 0; net->back_output && i < speakers(net); i++) free_layer(net->back_output + i);
+    free(net->hidden), free(net->output), free(net->back_hidden), free(net->back_output);
+    free(net);
 }
 
 /* One of the groups of a layer's buffers, which hold `out` rows for each. */
@@ -29,6 +35,8 @@ static int pack_group(Layer *l, const void *const *buffers, int group, int in, i
                 (const int32_t *)buffers[1] + (size_t)group * out,
                 (const int32_t *)buffers[2] + (size_t)group * out, in, out, NULL);
 }
+
+static int pack_back_layers(Network *net);
 
 static int pack_layers(Network *net, const void *const *b) {
     const Sizes *s = &net->sizes;
@@ -46,6 +54,44 @@ static int pack_layers(Network *net, const void *const *b) {
         ok = pack_group(net->hidden + i, own, e, s->fused + head_inputs(s, head), s->hidden) &&
              pack_group(net->output + i, own + 3, e, s->hidden, outputs_of(s, head));
     }
+    return ok && (!learns_deeply(s) || pack_back_layers(net));
+}
+
+/* A weight with `bits` fractional bits as one with BACK_BITS. */
+INLINE int8_t back_weight(int weight, int bits) {
+    const int fine = BACK_BITS - bits;
+    const int found =
+        fine >= 0 ? weight * (1 << fine) : (weight + (1 << (-fine - 1))) >> -fine;
+    return (int8_t)(found > 127 ? 127 : found < -127 ? -127 : found);
+}
+
+/* The layer by which gradients of the first `from` outputs of another become those of its first
+ * `to` inputs. coarse: fractional bits that its outputs have less than its inputs. */
+static int pack_back(Layer *l, const Layer *model, int from, int to, int coarse, int shift) {
+    int8_t *weight = malloc((size_t)to * from);
+    int32_t *shifts = malloc((size_t)to * sizeof *shifts);
+    int32_t *bias = calloc((size_t)to, sizeof *bias);
+    int ok = weight && shifts && bias;
+    for (int i = 0; ok && i < to; i++) {
+        shifts[i] = shift;
+        for (int o = 0; o < from; o++)
+            weight[(size_t)i * from + o] =
+                back_weight(weight_of(model, o, i), model->shift[o] - coarse);
+    }
+    ok = ok && pack(l, weight, bias, shifts, from, to, NULL);
+    free(weight), free(shifts), free(bias);
+    return ok;
+}
+
+static int pack_back_layers(Network *net) {
+    const Sizes *s = &net->sizes;
+    net->back_hidden = calloc((size_t)speakers(net), sizeof(Layer));
+    net->back_output = calloc((size_t)speakers(net), sizeof(Layer));
+    int ok = net->back_hidden && net->back_output;
+    for (int i = 0; ok && i < speakers(net); i++)
+        ok = pack_back(net->back_output + i, net->output + i, 3 * s->mixtures, s->hidden, 1,
+                       BACK_BITS - 1) &&
+             pack_back(net->back_hidden + i, net->hidden + i, s->hidden, s->fused, 0, BACK_BITS);
     return ok;
 }
 

@@ -1,15 +1,25 @@
 /* Output layers that learn while a tile is decoded; see tuning.py. */
 #pragma once
 
-#include "mixture.h"
+#include "learning.h"
 
 enum {
     TUNING_SHIFT = 12, /* from products of corrections to mixture parameters */
     TUNING_LIMIT = 2047,
     SLOPE_LIMIT = 127,
-    HIDDEN_ONE = 128,
     PAIRS_AT_ONCE = 48, /* of pixels, whose hidden features fit in the first-level cache */
 };
+
+/* What the fusion and the hidden layers of a channel need to learn; pixels are sorted. */
+typedef struct {
+    int learns;
+    Learned fusion, hidden[3];
+    int context_stride;
+    int16_t *context;  /* [capacity][context_stride]: features of the context layer */
+    int16_t *gradient; /* [capacity][GRADIENT_STRIDE]: of the parameters of a channel */
+    int16_t *back;     /* [capacity][hidden]: of its hidden features */
+    int16_t *sum;      /* [capacity][fused]: of fused features, from all channels */
+} Deep;
 
 /* The corrections of the tiles of a group, and what its pixels say of them. */
 typedef struct {
@@ -26,11 +36,34 @@ typedef struct {
     int16_t *hidden;   /* [capacity][stride]: of a channel of the sorted pixels of a step */
     int16_t *slope;    /* [padded size][capacity]: of a channel, in coding order */
     int32_t *pairs;    /* [PAIRS_AT_ONCE][features] */
+    Deep deep;
 } Tuner;
+
+static void free_deep(Deep *d) {
+    free_learned(&d->fusion);
+    for (int c = 0; c < 3; c++) free_learned(&d->hidden[c]);
+    free(d->context), free(d->gradient), free(d->back), free(d->sum);
+}
+
+/* capacity: pixels of a step. Returns 0 out of memory. */
+static int make_deep(Deep *d, const Network *net, int tiles, size_t capacity) {
+    const Sizes *s = &net->sizes;
+    d->learns = 1, d->context_stride = padded_out(&net->context);
+    int ok = make_learned(&d->fusion, &net->fusion, 1, tiles, s->tuning.fusion);
+    for (int c = 0; c < 3 && ok; c++)
+        ok = make_learned(&d->hidden[c], net->hidden + c * s->experts, s->experts, tiles,
+                          s->tuning.hidden);
+    d->context = aligned_room(capacity * d->context_stride * sizeof *d->context);
+    d->gradient = aligned_room(capacity * GRADIENT_STRIDE * sizeof *d->gradient);
+    d->back = aligned_room(capacity * s->hidden * sizeof *d->back);
+    d->sum = aligned_room(capacity * s->fused * sizeof *d->sum);
+    return ok && d->context && d->gradient && d->back && d->sum;
+}
 
 static void free_tuner(Tuner *t) {
     free(t->weight), free(t->sum), free(t->bias), free(t->count);
     free(t->hidden), free(t->slope), free(t->pairs);
+    free_deep(&t->deep);
 }
 
 INLINE size_t weights_each(const Tuner *t) { return 2 * (size_t)t->steps * t->room; }
@@ -52,7 +85,8 @@ INLINE int32_t *bias_slopes(const Tuner *t, int tile, int channel) {
 }
 
 /* pixels: of the largest step. Returns 0 out of memory. */
-static int make_tuner(Tuner *t, const Sizes *s, int tiles, size_t pixels) {
+static int make_tuner(Tuner *t, const Network *net, int tiles, size_t pixels) {
+    const Sizes *s = &net->sizes;
     t->size = 3 * s->mixtures, t->room = round_up(t->size, VECTOR);
     t->features = s->hidden, t->stride = s->hidden + PANEL, t->steps = s->hidden / 2 + 1;
     t->every = s->tuning.every, t->rate = s->tuning.rate;
@@ -67,7 +101,8 @@ static int make_tuner(Tuner *t, const Sizes *s, int tiles, size_t pixels) {
     t->pairs = aligned_room((size_t)PAIRS_AT_ONCE * t->features * sizeof *t->pairs);
     for (size_t i = 0; t->hidden && i < capacity; i++)
         t->hidden[i * t->stride + s->hidden] = HIDDEN_ONE;
-    return t->weight && t->sum && t->bias && t->count && t->hidden && t->slope && t->pairs;
+    return t->weight && t->sum && t->bias && t->count && t->hidden && t->slope && t->pairs &&
+           (!learns_deeply(s) || make_deep(&t->deep, net, tiles, capacity));
 }
 
 /* Corrects VECTOR parameters from number `first` on of up to ROWS pixels of a tile. */

@@ -1,0 +1,129 @@
+/* How the fusion and the hidden layers of entropy models learn from what a step was; see
+ * learning.py. */
+#pragma once
+
+#include "group.h"
+
+INLINE Deep *deep_of(Step *s) { return &s->tuner.deep; }
+
+/* Fused features of the n sorted pixels of a step, from their inputs. */
+static void fuse_deep(const Group *g, Step *s, int n) {
+    const Network *net = g->net;
+    const Deep *d = deep_of(s);
+    for (int first = 0; first < n; first += CHUNK) {
+        const int count = n - first < CHUNK ? n - first : CHUNK;
+        gather_chunk(g, s, s->order + first, count);
+        layer(&net->context, s->scratch->input, INPUT_ROOM, count, 1,
+              d->context + (size_t)first * d->context_stride, d->context_stride);
+    }
+    const int stride = fused_stride(net);
+    for (int first = 0, end; first < n; first = end) {
+        end = end_of_run(s, first, n);
+        apply_learned(&d->fusion, s->tile[s->order[first]], 0,
+                      d->context + (size_t)first * d->context_stride, d->context_stride,
+                      end - first, s->fused + (size_t)first * stride, stride);
+    }
+    spend(g, s, LAYERS_PART);
+}
+
+/* Hidden features and mixture parameters of a channel of sorted pixels from `first` to before
+ * `last`, all of one expert. */
+static void speak_deep(const Group *g, Step *s, int channel, int expert, int first, int last) {
+    const Network *net = g->net;
+    const Tuner *t = &s->tuner;
+    const Layer *output = &net->output[channel * net->sizes.experts + expert];
+    const int seen = fused_stride(net), stride = params_stride(net);
+    for (int i = first, end; i < last; i = end) {
+        end = end_of_run(s, i, last);
+        apply_learned(&t->deep.hidden[channel], s->tile[s->order[i]], expert,
+                      s->fused + (size_t)i * seen, seen, end - i,
+                      t->hidden + (size_t)i * t->stride, t->stride);
+    }
+    for (int i = first; i < last; i += CHUNK)
+        layer(output, t->hidden + (size_t)i * t->stride, t->stride,
+              last - i < CHUNK ? last - i : CHUNK, 0, s->params + (size_t)i * stride, stride);
+}
+
+/* What the slopes of VECTOR pixels of a channel are as gradients, in 1/128 of a parameter. */
+INLINE void find_gradients(const Step *s, int channel, int i, int n) {
+    const Tuner *t = &s->tuner;
+    const Mixtures *m = s->mixtures + i / LANES;
+    const int count = t->size / 3;
+    const vec gain = load(s->contexts.gain[channel] + i);
+    for (int row = 0; row < t->size; row++) {
+        vec slope = load_wide(t->slope + (size_t)row * t->capacity + i);
+        if (row >= 2 * count)
+            slope = (slope * 11 + 2) >> 2;
+        else if (row >= count) {
+            const vec inverse = load(m->inverse[row - count] + i % LANES);
+            const vec steep = (lesser(inverse >> 5, fill(32767)) * gain) >> 8;
+            slope = (slope * lesser(steep, fill(LIMIT)) + 32) >> 6;
+        }
+        int32_t lanes[VECTOR];
+        store(lanes, between(slope, -GRADIENT_LIMIT, GRADIENT_LIMIT));
+        for (int lane = 0; lane < VECTOR && i + lane < n; lane++)
+            t->deep.gradient[(size_t)s->rank[i + lane] * GRADIENT_STRIDE + row] =
+                (int16_t)lanes[lane];
+    }
+}
+
+/* Passes `count` gradients of a pixel through a leaky layer with these outputs. */
+INLINE void pass_back(int16_t *gradient, const int16_t *output, int count) {
+    for (int j = 0; j < count; j += VECTOR) {
+        const vec whole = between(load_wide(gradient + j), -GRADIENT_LIMIT, GRADIENT_LIMIT);
+        /* To the nearest, halves to even: what is rounded one way adds up. */
+        const vec less = (whole + 3 + ((whole >> 3) & 1)) >> 3;
+        store_narrow(gradient + j, choose(load_wide(output + j) < 0, less, whole));
+    }
+}
+
+/* Gradients of the hidden features of a channel of the pixels of a step, and what they
+ * add to those of the fused features. */
+static void go_back(const Group *g, Step *s, int channel) {
+    const Network *net = g->net;
+    const Tuner *t = &s->tuner;
+    const Deep *d = &t->deep;
+    const int hidden = net->sizes.hidden, fused = net->sizes.fused;
+    for (int e = 0, first = 0; e < net->sizes.experts; first = s->end[e++])
+        for (int i = first; i < s->end[e]; i += CHUNK) {
+            const int count = s->end[e] - i < CHUNK ? s->end[e] - i : CHUNK;
+            const int speaker = channel * net->sizes.experts + e;
+            int16_t *own = d->back + (size_t)i * hidden, *more = s->scratch->feature;
+            layer(&net->back_output[speaker], d->gradient + (size_t)i * GRADIENT_STRIDE,
+                  GRADIENT_STRIDE, count, 0, own, hidden);
+            for (int k = 0; k < count; k++)
+                pass_back(own + (size_t)k * hidden, t->hidden + (size_t)(i + k) * t->stride,
+                          hidden);
+            layer(&net->back_hidden[speaker], own, hidden, count, 0, more, fused);
+            for (int k = 0; k < count; k++)
+                for (int j = 0; j < fused; j++)
+                    d->sum[(size_t)(i + k) * fused + j] += more[(size_t)k * fused + j];
+        }
+}
+
+/* Hidden layers take note of what a channel of the n pixels of a step was. */
+static void teach_deep(const Group *g, Step *s, int channel, int n) {
+    const Deep *d = deep_of(s);
+    const int fused = g->net->sizes.fused, hidden = g->net->sizes.hidden;
+    if (!channel) memset(d->sum, 0, (size_t)n * fused * sizeof *d->sum);
+    for (int i = 0; i < n; i += VECTOR) find_gradients(s, channel, i, n);
+    go_back(g, s, channel);
+    for (int first = 0, end; first < n; first = end) {
+        for (end = first + 1; end < n && s->tile[end] == s->tile[first];) end++;
+        note_gradients(&d->hidden[channel], s->tile[first], s->fused, fused_stride(g->net),
+                       d->back, hidden, s->rank + first, end - first);
+    }
+}
+
+/* The fusion takes note of what all channels of the n pixels of a step were. */
+static void teach_fusion(const Group *g, Step *s, int n) {
+    const Deep *d = deep_of(s);
+    const int fused = g->net->sizes.fused;
+    for (int i = 0; i < n; i++)
+        pass_back(d->sum + (size_t)i * fused, s->fused + (size_t)i * fused_stride(g->net), fused);
+    for (int first = 0, end; first < n; first = end) {
+        for (end = first + 1; end < n && s->tile[end] == s->tile[first];) end++;
+        note_gradients(&d->fusion, s->tile[first], d->context, d->context_stride, d->sum, fused,
+                       s->rank + first, end - first);
+    }
+}

@@ -1,0 +1,239 @@
+/* Hidden layers that learn while a tile is decoded; see learning.py.
+ *
+ * A tile has weights of its own, in 1/32 of the model's, which all experts change alike. Sums of
+ * products stay below 2^31 (see weights.py).
+ */
+#pragma once
+
+#include "mixture.h"
+
+enum {
+    HIDDEN_ONE = 128,
+    FINE_BITS = 5,
+    CHANGE_LIMIT = 1023,
+    GRADIENT_LIMIT = 511,
+    GRADIENT_STRIDE = 32, /* of a pixel's gradients of mixture parameters, padded */
+    JOINED = 48,          /* pairs of pixels whose numbers stay in a near cache */
+};
+
+/* One layer in all tiles of a group. */
+typedef struct {
+    int in, out, steps, experts, rate;
+    int in_room;      /* inputs, padded to whole vectors */
+    int rows;         /* inputs, padded to whole blocks of sums */
+    int16_t *change;  /* [tiles][out / VECTOR][steps][VECTOR][2], in 1/32 of a weight */
+    int16_t *weight;  /* [tiles][experts] of the same: the model's and the changes */
+    int32_t *bias;    /* [tiles][out], changes */
+    int32_t *start;   /* [tiles][experts][out] */
+    int32_t *shift;   /* [experts][out] */
+    int32_t *sum;     /* [tiles][rows + 1][out]: of inputs times gradients; the last row of biases */
+    int32_t *inputs;  /* [JOINED][in_room]: of two pixels in each lane */
+    int32_t *slopes;  /* [JOINED][out] */
+} Learned;
+
+static void free_learned(Learned *l) {
+    free(l->change), free(l->weight), free(l->bias), free(l->start), free(l->shift);
+    free(l->sum), free(l->inputs), free(l->slopes);
+}
+
+INLINE size_t learned_size(const Learned *l) { return 2 * (size_t)l->steps * l->out; }
+
+INLINE int16_t *learned_weights(const Learned *l, int tile, int expert) {
+    return l->weight + ((size_t)tile * l->experts + expert) * learned_size(l);
+}
+
+INLINE int32_t *learned_sums(const Learned *l, int tile) {
+    return l->sum + (size_t)tile * (l->rows + 1) * l->out;
+}
+
+/* Where the weight of input i for output o stands. */
+INLINE size_t learned_place(const Learned *l, int o, int i) {
+    return (((size_t)(o / VECTOR) * l->steps + i / 2) * VECTOR + o % VECTOR) * 2 + i % 2;
+}
+
+/* Begins with the model's layers, one of each expert. Returns 0 out of memory. */
+static int make_learned(Learned *l, const Layer *model, int experts, int tiles, int rate) {
+    l->in = model->in, l->out = model->out, l->steps = (model->in + 1) / 2;
+    l->experts = experts, l->rate = rate, l->in_room = round_up(model->in, 16);
+    l->rows = round_up(model->in, 4);
+    const size_t each = learned_size(l), out = (size_t)l->out;
+    l->change = aligned_room(tiles * each * sizeof *l->change);
+    l->weight = aligned_room((size_t)tiles * experts * each * sizeof *l->weight);
+    l->bias = aligned_room(tiles * out * sizeof *l->bias);
+    l->start = aligned_room((size_t)tiles * experts * out * sizeof *l->start);
+    l->shift = aligned_room(experts * out * sizeof *l->shift);
+    l->sum = aligned_room(tiles * ((size_t)l->rows + 1) * out * sizeof *l->sum);
+    l->inputs = aligned_room((size_t)JOINED * l->in_room * sizeof *l->inputs);
+    l->slopes = aligned_room(JOINED * out * sizeof *l->slopes);
+    if (!l->change || !l->weight || !l->bias || !l->start || !l->shift || !l->sum || !l->inputs ||
+        !l->slopes)
+        return 0;
+    for (int e = 0; e < experts; e++)
+        for (int o = 0; o < l->out; o++) {
+            l->shift[e * out + o] = model[e].shift[o] + FINE_BITS;
+            l->start[e * out + o] = model[e].start[o] * (1 << FINE_BITS);
+            for (int i = 0; i < l->in; i++)
+                learned_weights(l, 0, e)[learned_place(l, o, i)] =
+                    (int16_t)(weight_of(model + e, o, i) * (1 << FINE_BITS));
+        }
+    for (int tile = 1; tile < tiles; tile++) {
+        memcpy(learned_weights(l, tile, 0), l->weight, experts * each * sizeof *l->weight);
+        memcpy(l->start + tile * experts * out, l->start, experts * out * sizeof *l->start);
+    }
+    return 1;
+}
+
+/* `columns` vectors of outputs from `first` on of up to ROWS pixels, `rows` of which are kept. */
+INLINE void learned_block(const Learned *l, const int16_t *weight, const int32_t *start,
+                          const int32_t *shift, const int16_t *in, int in_stride, int first,
+                          int columns, int rows, int16_t *out, int out_stride) {
+    const size_t column = 2 * (size_t)l->steps * VECTOR;
+    vec sum[ROWS][2];
+    weight += first * column;
+#pragma GCC unroll 8
+    for (int r = 0; r < ROWS; r++)
+        for (int c = 0; c < columns; c++) sum[r][c] = load(start + (first + c) * VECTOR);
+    for (int i = 0; i < l->steps; i++, weight += 2 * VECTOR) {
+        const vec left = load_pairs(weight);
+        const vec right = columns > 1 ? load_pairs(weight + column) : left;
+#pragma GCC unroll 8
+        for (int r = 0; r < ROWS; r++) {
+            int32_t pair;
+            memcpy(&pair, in + (size_t)r * in_stride + 2 * i, sizeof pair);
+            sum[r][0] = add_pairs(sum[r][0], left, fill(pair));
+            if (columns > 1) sum[r][1] = add_pairs(sum[r][1], right, fill(pair));
+        }
+    }
+    for (int r = 0; r < rows; r++)
+        for (int c = 0; c < columns; c++) {
+            vec y = sum[r][c] >> load(shift + (first + c) * VECTOR);
+            y = between(y, -LIMIT, LIMIT);
+            store_narrow(out + (size_t)r * out_stride + (first + c) * VECTOR, greater(y, y >> 3));
+        }
+}
+
+/* The layer on n pixels of a tile: in [n][in_stride], out [n][out_stride], ROWS rows of `in` to
+ * spare. */
+INLINE void apply_learned(const Learned *l, int tile, int expert, const int16_t *in, int in_stride,
+                          int n, int16_t *out, int out_stride) {
+    const int16_t *weight = learned_weights(l, tile, expert);
+    const int32_t *start = l->start + ((size_t)tile * l->experts + expert) * l->out;
+    const int32_t *shift = l->shift + (size_t)expert * l->out;
+    const int columns = l->out / VECTOR;
+    for (int i = 0; i < n; i += ROWS) {
+        const int rows = n - i < ROWS ? n - i : ROWS;
+        const int16_t *from = in + (size_t)i * in_stride;
+        int16_t *to = out + (size_t)i * out_stride;
+        int first = 0;
+        for (; first + 2 <= columns; first += 2)
+            learned_block(l, weight, start, shift, from, in_stride, first, 2, rows, to, out_stride);
+        if (first < columns)
+            learned_block(l, weight, start, shift, from, in_stride, first, 1, rows, to, out_stride);
+    }
+}
+
+/* Joins `count` numbers of each of n rows pair by pair; rank: which rows those are. A last one
+ * alone is joined with zeros. */
+INLINE void join_rows(const int16_t *from, int stride, int count, const int32_t *rank, int n,
+                      int32_t *pairs) {
+    for (int i = 0; i < n; i += 2, pairs += count) {
+        const int16_t *one = from + (size_t)rank[i] * stride;
+        const int16_t *other = from + (size_t)rank[i + 1 < n ? i + 1 : i] * stride;
+        const vec keep = fill(i + 1 < n ? -1 : 0);
+        for (int j = 0; j < count; j += VECTOR)
+            store(pairs + j,
+                  (load_wide(one + j) & 0xffff) | ((load_wide(other + j) & keep) << 16));
+    }
+}
+
+/* Adds the products of four inputs with `columns` vectors of gradients, over all pairs. */
+INLINE void add_products_of(const Learned *l, int pairs, int row, int at, int columns,
+                            int32_t *sums) {
+    vec sum[4][2];
+    int32_t *first = sums + (size_t)row * l->out + at;
+    for (int r = 0; r < 4; r++)
+        for (int c = 0; c < columns; c++)
+            sum[r][c] = load(first + (size_t)r * l->out + c * VECTOR);
+    const int32_t *input = l->inputs + row, *slope = l->slopes + at;
+    for (int q = 0; q < pairs; q++, input += l->in_room, slope += l->out) {
+        const vec left = load(slope), right = columns > 1 ? load(slope + VECTOR) : left;
+#pragma GCC unroll 4
+        for (int r = 0; r < 4; r++) {
+            sum[r][0] = add_pairs(sum[r][0], left, fill(input[r]));
+            if (columns > 1) sum[r][1] = add_pairs(sum[r][1], right, fill(input[r]));
+        }
+    }
+    for (int r = 0; r < 4; r++)
+        for (int c = 0; c < columns; c++)
+            store(first + (size_t)r * l->out + c * VECTOR, sum[r][c]);
+}
+
+/* Takes note of the gradients of n pixels of a tile, whose rows `rank` lists; both arrays have
+ * rows of whole vectors that may be read. */
+static void note_gradients(const Learned *l, int tile, const int16_t *in, int in_stride,
+                           const int16_t *gradient, int stride, const int32_t *rank, int n) {
+    int32_t *sums = learned_sums(l, tile), *bias = sums + (size_t)l->rows * l->out;
+    for (int i = 0; i < n; i += 2 * JOINED) {
+        const int some = n - i < 2 * JOINED ? n - i : 2 * JOINED, pairs = (some + 1) / 2;
+        join_rows(in, in_stride, l->in_room, rank + i, some, l->inputs);
+        join_rows(gradient, stride, l->out, rank + i, some, l->slopes);
+        for (int row = 0; row < l->rows; row += 4) {
+            int at = 0;
+            for (; at + 2 * VECTOR <= l->out; at += 2 * VECTOR)
+                add_products_of(l, pairs, row, at, 2, sums);
+            if (at < l->out) add_products_of(l, pairs, row, at, 1, sums);
+        }
+        for (int at = 0; at < l->out; at += VECTOR) {
+            vec sum = load(bias + at);
+            for (int q = 0; q < pairs; q++)
+                sum = add_pairs(sum, load(l->slopes + (size_t)q * l->out + at), fill(0x10001));
+            store(bias + at, sum);
+        }
+    }
+}
+
+/* A change of VECTOR weights against their slopes; returns by how much it moved. */
+INLINE vec move_change(const Learned *l, vec *change, vec slope) {
+    const vec old = *change;
+    *change = between(old + l->rate * ((slope > 0) - (slope < 0)), -CHANGE_LIMIT, CHANGE_LIMIT);
+    return *change - old; /* true is -1 */
+}
+
+INLINE vec join_halves(vec low, vec high) { return (low & 0xffff) | (high << 16); }
+
+/* Moves the weights of one step of inputs for VECTOR outputs. */
+INLINE void move_pair(const Learned *l, int tile, size_t place, vec first, vec second) {
+    int16_t *at = l->change + tile * learned_size(l) + place;
+    vec pair = load_pairs(at), low = (pair << 16) >> 16, high = pair >> 16;
+    const vec by_low = move_change(l, &low, first), by_high = move_change(l, &high, second);
+    pair = join_halves(low, high);
+    memcpy(at, &pair, sizeof pair);
+    for (int e = 0; e < l->experts; e++) {
+        int16_t *own = learned_weights(l, tile, e) + place;
+        const vec weights = load_pairs(own);
+        pair = join_halves(weights + by_low, (weights >> 16) + by_high);
+        memcpy(own, &pair, sizeof pair);
+    }
+}
+
+/* Moves all weights of a tile against their slopes, and forgets the slopes. */
+static void move_learned(const Learned *l, int tile) {
+    int32_t *sums = learned_sums(l, tile);
+    for (int at = 0; at < l->out; at += VECTOR) {
+        for (int i = 0; i < l->steps; i++) {
+            const int32_t *sum = sums + 2 * (size_t)i * l->out + at;
+            const vec second = 2 * i + 1 < l->in ? load(sum + l->out) : fill(0);
+            move_pair(l, tile, ((size_t)(at / VECTOR) * l->steps + i) * 2 * VECTOR, load(sum),
+                      second);
+        }
+        int32_t *bias = l->bias + (size_t)tile * l->out + at;
+        vec change = load(bias);
+        const vec by = move_change(l, &change, load(sums + (size_t)l->rows * l->out + at));
+        store(bias, change);
+        for (int e = 0; e < l->experts; e++) {
+            int32_t *start = l->start + ((size_t)tile * l->experts + e) * l->out + at;
+            store(start, load(start) + by * HIDDEN_ONE);
+        }
+    }
+    memset(sums, 0, ((size_t)l->rows + 1) * l->out * sizeof *sums);
+}
