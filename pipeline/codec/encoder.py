@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 Pixels = NDArray[np.uint8]
 ColourSetChoice = Literal["auto", "none"]
-TILE_SIZE = 512
+TILE_SIZE, DEEP_TILE_SIZE = 512, 1024
 BLOCK_SHIFT = 4
 MAX_REGIONS = 16
 _LITTLE = 32  # screen coding this many times smaller than the samples has no rival
@@ -96,7 +96,8 @@ class Encoder:
     """Encodes batches of images with one model on one device.
 
     The tile groups of all images of a batch are worked on together. tile_size, tiles_per_group
-    and block_shift say how images are cut; what a decoder would refuse raises LimitExceeded.
+    and block_shift say how images are cut; what a decoder would refuse raises LimitExceeded. Without
+    tile_size, tiles are 512 wide, or 1024 with models whose hidden layers learn.
     colour_set as in `encode`. screen: whether what looks drawn may be screen coded; where most of
     an image is, larger tiles may take the place of those asked for.
     """
@@ -107,16 +108,17 @@ class Encoder:
         device: str = "cpu",
         threads: int = 1,
         *,
-        tile_size: int = TILE_SIZE,
+        tile_size: int | None = None,
         tiles_per_group: int = 1,
         block_shift: int = BLOCK_SHIFT,
         colour_set: ColourSetChoice = "auto",
         screen: bool = True,
     ):
-        check_tiling(tile_size, tiles_per_group, block_shift)
+        self.tile_size = tile_size or _suited_tile(model)
+        check_tiling(self.tile_size, tiles_per_group, block_shift)
         kernels = make_kernels(model, device)
         side = open_side_coder(model, device)
-        cut = (tile_size, tiles_per_group, block_shift)
+        cut = (self.tile_size, tiles_per_group, block_shift)
         self._plan = _Plan(model, kernels, *cut, side, colour_set, screen)
         self._threads = threads
 
@@ -140,6 +142,12 @@ class Encoder:
         run_all(_ImageJob.code, [(j, g) for j in jobs for g in j.groups], self._threads)
         run_all(_ImageJob.widen, [(job,) for job in jobs], self._threads)
         return [job.finish() for job in jobs]
+
+
+def _suited_tile(model: Model) -> int:
+    """What learns more in a tile gains more from a larger one."""
+    tuning = model.profile.tuning
+    return DEEP_TILE_SIZE if tuning and tuning.deep else TILE_SIZE
 
 
 class _Group:

@@ -50,7 +50,10 @@ def runs_of(tile: NDArray[np.int64], labels: NDArray[np.uint8], device: torch.de
 
 
 class LearnedLayer:
-    """A layer of a model, one for each expert or for all, in the tiles of a group."""
+    """A layer of a model, one for each expert or for all, in the tiles of a group.
+
+    changes: [tiles, out, in + 1], in 1/32 of a weight; the last is the bias, in inputs of one.
+    """
 
     def __init__(self, model: Layer, tiles: int, rate: int, device: str):
         self._rate = rate
@@ -63,8 +66,8 @@ class LearnedLayer:
         self._start = (bias << FINE_BITS) + (1 << (shift + FINE_BITS - 1))
         self._shift = shift + FINE_BITS
         shape = (tiles, *self._model.shape[1:])
-        self._changes = torch.zeros(shape, dtype=torch.float64, device=device)
-        self._slopes = torch.zeros_like(self._changes)
+        self.changes = torch.zeros(shape, dtype=torch.float64, device=device)
+        self._slopes = torch.zeros_like(self.changes)
 
     def answer(self, seen: Tensor, runs: Runs) -> Tensor:
         """Leaky outputs [n, out] int32 of pixels that see [n, in]."""
@@ -72,7 +75,7 @@ class LearnedLayer:
         said = torch.empty((len(seen), self._model.shape[1]), dtype=torch.int32, device=seen.device)
         for tile, label, rows in runs:
             group = label if len(self._model) > 1 else 0
-            weight = self._model[group] + self._changes[tile]
+            weight = self._model[group] + self.changes[tile]
             sums = (inputs[rows] @ weight.T).to(torch.int64) + self._start[group]
             y = (sums >> self._shift[group]).clamp(-HIDDEN_LIMIT, HIDDEN_LIMIT)
             said[rows] = torch.maximum(y, y >> LEAK_SHIFT).to(torch.int32)
@@ -86,8 +89,8 @@ class LearnedLayer:
 
     def move(self, tiles: Tensor) -> None:
         """Move the weights of these tiles."""
-        moved = self._changes[tiles] - self._rate * self._slopes[tiles].sign()
-        self._changes[tiles] = moved.clamp(-CHANGE_LIMIT, CHANGE_LIMIT)
+        moved = self.changes[tiles] - self._rate * self._slopes[tiles].sign()
+        self.changes[tiles] = moved.clamp(-CHANGE_LIMIT, CHANGE_LIMIT)
         self._slopes[tiles] = 0
 
 

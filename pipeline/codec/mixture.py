@@ -45,7 +45,7 @@ def code_length(
     )
     away = residual - offset - given
     level = log_activity[:, :, None]
-    return _mixture_bits(pi, away, log_scale, level, target[..., None], -1)
+    return mixture_bits(pi, away, log_scale, level, target[..., None], -1)
 
 
 def adaptive_code_length(
@@ -83,11 +83,11 @@ def adaptive_code_length(
         mean = prediction[:, c] + (gamma * corrections[:, :, c].t()).sum(0)
         mean = mean + (beta * errors[:, :c].t()).sum(0)
         away = (target[:, c] - mean) - mu * gain[:, c]
-        lengths.append(_mixture_bits(pi, away, log_scale, log_spread[:, c], target[:, c], 0))
+        lengths.append(mixture_bits(pi, away, log_scale, log_spread[:, c], target[:, c], 0))
     return torch.stack(lengths, -1)
 
 
-def _mixture_bits(
+def mixture_bits(
     pi: Tensor, away: Tensor, log_scale: Tensor, level: Tensor, target: Tensor, axis: int
 ) -> Tensor:
     """Bits of targets that lie `away` from the means of their components, which are along an axis.

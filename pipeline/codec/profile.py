@@ -165,7 +165,10 @@ class Profile:
         sizes = asdict(self)
         sizes["predictors"] = [asdict(p) for p in self.predictors]
         if self.tuning:
-            sizes["tuning"] = {k: v for k, v in asdict(self.tuning).items() if v}
+            deep = self.tuning.deep
+            sizes["tuning"] = {
+                k: v for k, v in asdict(self.tuning).items() if deep or k in ("every", "rate")
+            }
         return {k: v for k, v in sizes.items() if v or k not in ("predictors", "tuning")}
 
 
@@ -191,7 +194,7 @@ MAX = Profile(
     expert_hidden=48,
     mixtures=4,
     predictors=(_NEAR, _FAR, _CLOSE, _TOUCHING),
-    tuning=Tuning(),
+    tuning=Tuning(hidden=2, fusion=1),
 )
 # The first network, without predictors. The card of the weights `lite-1` calls it `lite`.
 LITE_1 = Profile(name="lite-1")

@@ -43,6 +43,7 @@ Z_LIMIT = 31  # hyper-latents lie in [-31, 31]; their table has an entry more, w
 _LEAST_TAPS, _MAX_STRIDE, _MAX_SWEEPS, _MAX_FORGET = 3, 64, 16, 15
 # Slopes of so many pixels and those of a step of the largest tile add up to less than 2^31.
 MAX_TUNING_EVERY, MAX_DEEP_EVERY, _MAX_RATE = 4096, 1024, 255
+_MAX_LEARNT = 1 << 19  # of which each tile of a group has its own
 _WIDTH_UNIT = 16
 _TABLE_SIZES = {
     "reciprocal": 3 * ACTIVITY_MAX + 1,
@@ -203,12 +204,14 @@ def _check_predictor_sizes(p: Predictor) -> None:
 def _check_tuning(p: Profile, tuning: Tuning) -> None:
     if not (1 <= tuning.every <= MAX_TUNING_EVERY and 1 <= tuning.rate <= _MAX_RATE):
         raise ModelError(f"{tuning} is out of range")
-    if tuning.deep and not (
-        tuning.every <= MAX_DEEP_EVERY
-        and 0 <= tuning.hidden <= _MAX_RATE
-        and 0 <= tuning.fusion <= _MAX_RATE
-    ):
+    deep = (tuning.hidden, tuning.fusion)
+    if any(not 0 <= rate <= _MAX_RATE for rate in deep):
         raise ModelError(f"{tuning} is out of range")
+    if tuning.deep and tuning.every > MAX_DEEP_EVERY:
+        raise ModelError(f"{tuning} is out of range where hidden layers learn")
+    learnt = p.fused * (p.width + CHANNELS * p.expert_hidden * p.experts)
+    if tuning.deep and learnt > _MAX_LEARNT:
+        raise ModelError(f"{learnt} weights learn in each tile, more than {_MAX_LEARNT}")
     if not p.predictors:
         raise ModelError("tuning of a network without predictors")
 

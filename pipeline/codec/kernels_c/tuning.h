@@ -225,19 +225,6 @@ INLINE void add_slopes(const Tuner *t, const int16_t *slope, int count, int colu
             store(sums + (size_t)r * t->features + column + c * VECTOR, sum[r][c]);
 }
 
-/* Joins the hidden features of n pixels pair by pair; rank: which of the sorted ones they are. A
- * last one alone is joined with zeros, so that it does not matter whose slopes stand behind its. */
-INLINE void join_hidden(const Tuner *t, const int32_t *rank, int n) {
-    for (int i = 0; i < n; i += 2) {
-        const int16_t *one = t->hidden + (size_t)rank[i] * t->stride;
-        const int16_t *other = t->hidden + (size_t)rank[i + 1 < n ? i + 1 : i] * t->stride;
-        const vec keep = fill(i + 1 < n ? -1 : 0);
-        for (int j = 0; j < t->features; j += VECTOR)
-            store(t->pairs + (size_t)(i / 2) * t->features + j,
-                  (load_wide(one + j) & 0xffff) | ((load_wide(other + j) & keep) << 16));
-    }
-}
-
 /* The sum of n numbers. */
 INLINE int32_t sum_shorts(const int16_t *from, int n) {
     vec sums = {0};
@@ -261,7 +248,8 @@ static void note_run(const Tuner *t, int tile, int channel, const int32_t *rank,
     for (int i = 0; i < n; i += 2 * PAIRS_AT_ONCE) {
         const int some = n - i < 2 * PAIRS_AT_ONCE ? n - i : 2 * PAIRS_AT_ONCE;
         const int count = (some + 1) / 2;
-        join_hidden(t, rank + first + i, some);
+        /* A last pixel alone is joined with zeros: whose slopes stand behind its does not matter. */
+        join_rows(t->hidden, t->stride, t->features, rank + first + i, some, t->pairs);
         for (int row = 0; row < t->size; row += 4) {
             const int16_t *slope = t->slope + (size_t)row * t->capacity + first + i;
             int32_t *own = sums + (size_t)row * t->features;

@@ -1,0 +1,168 @@
+"""Hidden layers that learn while a tile is decoded."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline.codec import Encoder, Model, decode, load_model
+from pipeline.codec.encoder import DEEP_TILE_SIZE, TILE_SIZE
+from pipeline.codec.integer import CarriedLayer, leak, make_mixture
+from pipeline.codec.learning import CHANGE_LIMIT, LearnedLayer, Learning, gradients_of, runs_of
+from pipeline.codec.mixture import mixture_bits
+from pipeline.codec.profile import Predictor, Profile, Tuning
+from pipeline.codec.tables import build_tables, log_error_table
+from pipeline.codec.tuning import slopes_of
+from pipeline.codec.weights import save_model
+from schemas.errors import ModelError
+from tests.pictures import textured
+from tests.vectors.drawn import draw_model
+
+TABLES = {name: torch.from_numpy(table) for name, table in build_tables().items()}
+PROFILE = Profile(
+    name="learning",
+    width=32,
+    fused=48,
+    expert_hidden=16,
+    experts=3,
+    mixtures=2,
+    predictors=(Predictor(taps=3), Predictor(taps=5, rows=4, every=1), Predictor(taps=4)),
+    tuning=Tuning(every=20, rate=10, hidden=3, fusion=2),
+)
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return load_model(draw_model(PROFILE))
+
+
+def test_gradients_are_those_of_the_code_length():
+    n, k = 2000, 3
+    rng = torch.Generator().manual_seed(3)
+
+    def drawn(width: int, spread: float) -> torch.Tensor:
+        return (torch.randn((n, width), generator=rng) * spread).to(torch.int32)
+
+    pi, mu, sigma = drawn(k, 64), drawn(k, 30), drawn(k, 40) - 20
+    spread = torch.randint(5, 400, (n,), generator=rng)
+    gain = (spread + 12).clamp_min(16).to(torch.int32)
+    level = torch.from_numpy(log_error_table())[spread].to(torch.int32)
+    med = torch.full((n,), 120, dtype=torch.int32)
+    value = (120 + drawn(1, 1)[:, 0] * (spread >> 4)).clamp(0, 255).to(torch.int32)
+    mixture = make_mixture(
+        TABLES, pi, 64 * med[:, None] + ((mu * gain[:, None]) >> 4), sigma, level, med, None
+    )
+    found = gradients_of(slopes_of(mixture, value), mixture, gain).double() / 128
+
+    floats = [(p.double() / 64).T.contiguous().requires_grad_() for p in (pi, mu, sigma)]
+    away = (value - med).double() - floats[1] * gain / 16
+    bits = mixture_bits(floats[0], away, floats[2], level.double(), value.double(), 0)
+    true = torch.autograd.grad(bits.sum() * np.log(2), floats)
+    for name, one, other in zip(("pi", "mu", "sigma"), found.split(k, 1), true, strict=True):
+        within = other.T.clamp(-2.7, 2.7)
+        pair = torch.stack([one.clamp(-2.7, 2.7).flatten(), within.flatten()])
+        assert torch.corrcoef(pair)[0, 1] > 0.98, name
+        assert abs((pair[0] * pair[1]).sum() / (pair[1] ** 2).sum() - 1) < 0.05, name
+
+
+def test_a_layer_that_has_not_learnt_says_what_the_model_says(model):
+    layer = model.layers["hidden_g"]
+    seen = torch.randint(-2047, 2048, (30, layer.weight.shape[2]))
+    labels = np.arange(30, dtype=np.uint8) % 3
+    runs = runs_of(np.arange(30) // 10, labels, seen.device)
+    said = LearnedLayer(layer, 3, 5, "cpu").answer(seen, runs)
+    for expert in range(3):
+        own = CarriedLayer(layer, expert, "cpu", torch.float64)(seen[labels == expert].double())
+        assert torch.equal(said[labels == expert], leak(own, torch.int32))
+
+
+def test_weights_move_against_their_slopes_up_to_a_limit(model):
+    layer = model.layers["fusion"]
+    learned = LearnedLayer(layer, 2, 32, "cpu")
+    seen = torch.zeros((1, layer.weight.shape[2]), dtype=torch.int32)
+    seen[0, 5] = 2047
+    runs = runs_of(np.array([1]), np.array([2], np.uint8), seen.device)
+    before = learned.answer(seen, runs)
+    gradient = torch.ones((1, layer.weight.shape[1]), dtype=torch.int32)
+    changes = []
+    for _ in range(40):
+        learned.note(seen, gradient, runs)
+        learned.move(torch.tensor([1]))
+        changes.append(learned.changes[1, :, 5].clone())
+    assert (changes[0] == -32).all() and (changes[-1] == -CHANGE_LIMIT).all()
+    assert not learned.changes[1, :, 4].any(), "an input of zero teaches nothing"
+    assert not learned.changes[0].any(), "a tile learns for itself"
+    assert (learned.answer(seen, runs) < before).all()
+
+
+@pytest.mark.parametrize("rates", [{"hidden": 8}, {"fusion": 8}])
+def test_gradients_go_back_through_the_layers(model, rates):
+    """Steps against them change what the network says of the same pixels as they should."""
+    learning = Learning(model, Tuning(every=20, **rates), 1, "cpu")
+    rng = torch.Generator().manual_seed(1)
+    n, heads = 200, PROFILE.head_inputs[1]
+    context = torch.randint(0, 400, (n, PROFILE.width), generator=rng)
+    head = torch.randint(-300, 300, (n, heads), generator=rng)
+    runs = runs_of(np.zeros(n, np.int64), np.arange(n, dtype=np.uint8) % 3, context.device)
+    wanted = torch.zeros((n, PROFILE.tuned_outputs), dtype=torch.int32)
+    wanted[:, 1] = 100
+    output = model.layers["output_g"]
+
+    def said() -> float:
+        """The mean of the parameter that is to fall."""
+        fused = learning.fuse(context, runs)
+        hidden = learning.think(1, torch.cat([fused, head], 1), runs)
+        rows = [CarriedLayer(output, e, "cpu", torch.float64) for e in range(3)]
+        every = [rows[label](hidden[own].double())[:, 1] for _, label, own in runs]
+        return float(torch.cat(every).double().mean())
+
+    first = said()
+    for _ in range(5):
+        fused = learning.fuse(context, runs)
+        seen = torch.cat([fused, head], 1)
+        hidden = learning.think(1, seen, runs)
+        back = learning.note(1, seen, hidden, wanted, runs)
+        learning.note_fusion(context, fused, back, runs)
+        learning.move(torch.tensor([0]))
+    assert said() < first - 1
+
+
+def test_learning_more_makes_files_smaller(model):
+    image = textured(64, 64)
+    shallow = load_model(draw_model(replace(PROFILE, tuning=Tuning(every=20, rate=10))))
+    sizes = [
+        len(Encoder(m, screen=False).encode_batch([image], [None])[0]) for m in (model, shallow)
+    ]
+    assert sizes[0] < 0.98 * sizes[1]
+
+
+def test_neither_threads_nor_what_decodes_matter(model):
+    image = textured(40, 70)
+    cut = {"tile_size": 16, "tiles_per_group": 2, "block_shift": 3, "screen": False}
+    one, two = (Encoder(model, threads=n, **cut).encode_batch([image], [None])[0] for n in (1, 2))
+    assert one == two
+    for device in ("cpu", "torch:cpu"):
+        assert (decode(one, models={model.id: model}, device=device, threads=2) == image).all()
+
+
+def test_tiles_are_larger_where_more_is_learnt(model):
+    image = np.zeros((8, DEEP_TILE_SIZE, 3), np.uint8)
+    shallow = load_model(draw_model(replace(PROFILE, tuning=Tuning())))
+    for own, size in ((model, DEEP_TILE_SIZE), (shallow, TILE_SIZE)):
+        assert Encoder(own).tile_size == size
+        (blob,) = Encoder(own).encode_batch([image], [None])
+        assert (decode(blob, models={own.id: own}) == image).all()
+
+
+def test_tiles_may_not_learn_more_than_memory_holds(model):
+    profile = replace(PROFILE, fused=512, width=512, expert_hidden=64, experts=16)
+    with pytest.raises(ModelError, match="learn in each tile"):
+        draw_model(profile)
+
+
+@pytest.mark.parametrize("sizes", [{"every": 1025}, {"hidden": 256}, {"fusion": -1}])
+def test_what_could_overflow_is_refused(model, sizes):
+    profile = replace(PROFILE, tuning=replace(Tuning(hidden=1), **sizes))
+    with pytest.raises(ModelError, match="out of range"):
+        save_model(profile, {}, model.layers, model.tables, model.starts)
