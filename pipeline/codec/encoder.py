@@ -96,8 +96,8 @@ class Encoder:
     """Encodes batches of images with one model on one device.
 
     The tile groups of all images of a batch are worked on together. tile_size, tiles_per_group
-    and block_shift say how images are cut; what a decoder would refuse raises LimitExceeded. Without
-    tile_size, tiles are 512 wide, or 1024 with models whose hidden layers learn.
+    and block_shift say how images are cut; what a decoder would refuse raises LimitExceeded.
+    Without tile_size, tiles are 512 wide, or 1024 with models whose hidden layers learn.
     colour_set as in `encode`. screen: whether what looks drawn may be screen coded; where most of
     an image is, larger tiles may take the place of those asked for.
     """

@@ -3,8 +3,8 @@
 A tile has weights of its own for the fusion and the hidden layers of entropy models: those of the
 model in finer steps, and changes that all experts share. What coded pixels say of the mixture
 parameters (tuning.py) goes back through the network, in integers below 2^31: output layer, hidden
-layer, fusion. Once there are enough pixels, each weight takes a step of always the same size against
-the sum of its slopes.
+layer, fusion. Once there are enough pixels, each weight takes a step, always of the same size,
+against the sum of its slopes.
 """
 
 # torch's and numpy's stubs leave parts of some types unknown.
