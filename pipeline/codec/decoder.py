@@ -230,12 +230,13 @@ def _paste(image: Pixels, region: Region, tile: Tile, pixels: Pixels) -> None:
 class Front:
     """What the sections before the tile groups say of all of them.
 
-    colours, sheet: what is coded in place of pixels; None if nothing, and the sheet is the image.
+    largest_tile: that the model codes. colours, sheet: what is coded in place of pixels; None if nothing, and the sheet is the image.
     maps: of the sheet. side, latents: of a model with SIC, the latents by tile; none where all
     groups are raw.
     """
 
     facts: Container
+    largest_tile: int
     colours: ColourSet | None
     sheet: Sheet
     maps: BlockMaps
@@ -282,7 +283,7 @@ def read_front(
             raise SectionCorrupt("the latents do not fit the model")
         (tiles,) = tile_groups(facts.height, facts.width, facts.tile_size, facts.tile_count)
         latents = dict(zip(tiles, side.decode(words[0], words[1], tiles), strict=True))
-    return Front(facts, colours, sheet, maps, side, latents)
+    return Front(facts, model.largest_tile, colours, sheet, maps, side, latents)
 
 
 def _colour_set(
@@ -339,6 +340,8 @@ def open_group(section: Section, tiles: list[Tile], front: Front) -> OpenGroup:
         canvas = empty_canvas(tiles, borders, front.maps)
         _fill_raw(canvas, payload, tiles)
         return OpenGroup(canvas, None)
+    if front.facts.tile_size > front.largest_tile:
+        raise SectionCorrupt(f"coded tiles of {front.facts.tile_size}, too large for their model")
     exceptions = None
     if front.colours is not None:
         count = sum(t.height * t.width for t in tiles)

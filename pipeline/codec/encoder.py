@@ -116,6 +116,9 @@ class Encoder:
     ):
         self.tile_size = tile_size or _suited_tile(model)
         check_tiling(self.tile_size, tiles_per_group, block_shift)
+        if self.tile_size > model.largest_tile:
+            most = model.largest_tile
+            raise LimitExceeded(f"tiles of {self.tile_size}; this model codes up to {most}")
         kernels = make_kernels(model, device)
         side = open_side_coder(model, device)
         cut = (self.tile_size, tiles_per_group, block_shift)

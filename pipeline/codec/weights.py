@@ -35,6 +35,7 @@ from pipeline.codec.tables import (
     LOGISTIC_NODES,
     Tables,
 )
+from schemas.container import MAX_TILE
 from schemas.errors import ModelError
 
 MAX_EXPERTS, MAX_MIXTURES, MAX_WIDTH, MAX_PREDICTORS = 16, 8, 512, 4
@@ -42,7 +43,9 @@ LAYERS = ("context", "fusion", "expert_hidden", "expert_output")
 Z_LIMIT = 31  # hyper-latents lie in [-31, 31]; their table has an entry more, which is not used
 _LEAST_TAPS, _MAX_STRIDE, _MAX_SWEEPS, _MAX_FORGET = 3, 64, 16, 15
 # Slopes of so many pixels and those of a step of the largest tile add up to less than 2^31.
-MAX_TUNING_EVERY, MAX_DEEP_EVERY, _MAX_RATE = 4096, 1024, 255
+MAX_TUNING_EVERY, _MAX_RATE = 4096, 255
+# Where hidden layers learn, 511 x 2047 for each of them.
+MAX_DEEP_EVERY, MAX_DEEP_TILE = 1024, 2048
 _MAX_LEARNT = 1 << 19  # of which each tile of a group has its own
 _WIDTH_UNIT = 16
 _TABLE_SIZES = {
@@ -92,6 +95,12 @@ class Model:
     layers: Mapping[str, Layer]
     tables: Tables
     starts: tuple[PredictorStart, ...] = ()
+
+    @property
+    def largest_tile(self) -> int:
+        """Edge of the largest tiles that it codes: what a step of them teaches stays in 2^31."""
+        tuning = self.profile.tuning
+        return MAX_DEEP_TILE if tuning and tuning.deep else MAX_TILE
 
     @cached_property
     def short_id(self) -> bytes:

@@ -1,6 +1,6 @@
 """Networks with predictors: the C kernels at every instruction set say what torch says.
 
-Among them some whose output layers learn while they code.
+Among them some whose output layers, and some whose hidden layers and fusion learn while they code.
 """
 
 from dataclasses import replace
@@ -18,7 +18,7 @@ from pipeline.codec.torch_kernels import TorchKernels
 from pipeline.codec.weights import PredictorStart, save_model
 from tests.pictures import gray, textured
 from tests.unit.test_adaptive import canvases, emptied
-from tests.vectors.drawn import FOLDER, STORED, draw_model
+from tests.vectors.drawn import FOLDER, LEARNING, STORED, draw_model
 
 
 def stored(name: str) -> Model:
@@ -63,6 +63,29 @@ def tuned(model: Model, tuning: Tuning) -> Model:
     return load_model(save_model(profile, {}, model.layers, model.tables, model.starts))
 
 
+def learning(**sizes) -> Model:
+    """All layers but the first learn; other sizes than LEARNING has."""
+    return load_model(draw_model(replace(LEARNING, **sizes)))
+
+
+def deep_and_loud() -> Model:
+    """Gradients so large that they, too, are clamped wherever they can be."""
+    model = learning(tuning=Tuning(every=10, rate=100, hidden=100, fusion=100))
+    less = {"hidden": 2, "output": 3}
+    layers = {
+        name: replace(layer, shift=layer.shift - less.get(name[:6], 0))
+        for name, layer in model.layers.items()
+    }
+    return load_model(save_model(model.profile, {}, layers, model.tables, model.starts))
+
+
+def labelled(groups: list[GroupCanvas], experts: int) -> list[GroupCanvas]:
+    """The same, with an expert for each block."""
+    for group in groups:
+        group.labels[:] = np.arange(group.labels.size).reshape(group.labels.shape) % experts
+    return groups
+
+
 def hard_edges(height: int, width: int) -> np.ndarray:
     """Black and white in blocks, with noise: [height, width, 3] uint8."""
     y, x = np.mgrid[:height, :width]
@@ -82,6 +105,13 @@ TUNED = {
     "hasty": hasty,
     "wide": wide,
     "abrupt": abrupt,
+    "deep": learning,
+    "deep and hasty": lambda: learning(tuning=Tuning(1, 255, hidden=255, fusion=255)),
+    "deep and loud": deep_and_loud,
+    "deep and wide": lambda: learning(
+        width=48, fused=32, expert_hidden=48, mixtures=8, predictors=LEARNING.predictors[:3]
+    ),
+    "deep in part": lambda: learning(experts=1, tuning=Tuning(30, 20, hidden=9)),
 }
 IMAGES = {
     "pixel": textured(1, 1),
@@ -121,10 +151,41 @@ def test_kernels_write_read_and_measure_the_same(model, groups):
     check_kernels(model, groups)
 
 
-@pytest.mark.parametrize("image", ["column", "gray", "edges"])
-@pytest.mark.parametrize("name", TUNED)
-def test_output_layers_learn_the_same(name, image):
-    check_kernels(TUNED[name](), canvases(IMAGES[image], 32, 2))
+CASES = [
+    (name, image)
+    for name in TUNED
+    for image in ("column", "gray", "colour" if name.startswith("deep") else "edges")
+]
+
+
+@pytest.mark.parametrize(("name", "image"), CASES)
+def test_layers_learn_the_same(name, image):
+    model = TUNED[name]()
+    check_kernels(model, labelled(canvases(IMAGES[image], 32, 2), model.profile.experts))
+
+
+@pytest.mark.parametrize("carrier", [torch.float32, torch.float64])
+def test_layers_learn_from_their_own_tile_only(carrier):
+    """Groups that are decoded together, in any order, come out as each was written alone."""
+    model = learning()
+    groups = labelled(canvases(textured(12, 24), 8, 2), LEARNING.experts)
+    words = [NativeKernels(model).encode(group) for group in groups]
+    kernels = TorchKernels(model, "cpu", carrier)
+    assert kernels.encode(groups[0]) == words[0]
+    order = [2, 0, 1]
+    found = [emptied(groups[n]) for n in order]
+    kernels.decode(found, [words[n] for n in order])
+    for n, other in zip(order, found, strict=True):
+        for tile in range(len(other.sizes)):
+            assert (other.interior(tile) == groups[n].interior(tile)).all()
+
+
+def test_each_kind_of_layer_that_learns_changes_bytes():
+    """The models above differ by what learns in them, and by nothing else."""
+    (group,) = labelled(canvases(textured(19, 26), 32), LEARNING.experts)
+    rates = [{}, {"hidden": 9}, {"fusion": 9}, {"hidden": 9, "fusion": 9}]
+    models = [learning(tuning=Tuning(30, 20, **rate)) for rate in rates]
+    assert len({NativeKernels(model).encode(group) for model in models}) == len(models)
 
 
 def check_kernels(model: Model, groups: list[GroupCanvas]) -> None:
@@ -147,8 +208,9 @@ def test_lossy_backgrounds_end_as_the_same_pixels(model, width):
 
 
 @pytest.mark.parametrize("width", [0, 9])
-def test_output_layers_learn_nothing_from_backgrounds(width):
-    check_background(TUNED["drawn"](), width)
+@pytest.mark.parametrize("name", ["drawn", "deep"])
+def test_layers_learn_nothing_from_backgrounds(name, width):
+    check_background(TUNED[name](), width)
 
 
 def check_background(model: Model, width: int) -> None:

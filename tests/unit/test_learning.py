@@ -15,7 +15,8 @@ from pipeline.codec.profile import Predictor, Profile, Tuning
 from pipeline.codec.tables import build_tables, log_error_table
 from pipeline.codec.tuning import slopes_of
 from pipeline.codec.weights import save_model
-from schemas.errors import ModelError
+from schemas.container import parse, serialise
+from schemas.errors import LimitExceeded, ModelError, SectionCorrupt
 from tests.pictures import textured
 from tests.vectors.drawn import draw_model
 
@@ -154,6 +155,16 @@ def test_tiles_are_larger_where_more_is_learnt(model):
         assert Encoder(own).tile_size == size
         (blob,) = Encoder(own).encode_batch([image], [None])
         assert (decode(blob, models={own.id: own}) == image).all()
+
+
+def test_tiles_whose_steps_teach_too_much_are_refused(model):
+    with pytest.raises(LimitExceeded, match="codes up to 2048"):
+        Encoder(model, tile_size=4096)
+    image = textured(16, 16)
+    (blob,) = Encoder(model, tile_size=2048, screen=False).encode_batch([image], [None])
+    larger = serialise(replace(parse(blob), tile_size=4096))
+    with pytest.raises(SectionCorrupt, match="too large for their model"):
+        decode(larger, models={model.id: model})
 
 
 def test_tiles_may_not_learn_more_than_memory_holds(model):

@@ -1,4 +1,4 @@
-"""Output layers that learn while a tile is decoded."""
+"""Layers that learn while a tile is decoded."""
 
 from dataclasses import replace
 
@@ -120,7 +120,20 @@ def test_neither_threads_nor_what_decodes_matter(model):
         assert (decode(one, models={model.id: model}, device=device, threads=2) == image).all()
 
 
-@pytest.mark.parametrize("size", [{"every": 0}, {"every": 4097}, {"rate": 0}, {"rate": 256}])
+OUT_OF_RANGE = [
+    {"every": 0},
+    {"every": 4097},
+    {"rate": 0},
+    {"rate": 256},
+    {"hidden": 256},
+    {"fusion": 256},
+    {"hidden": -1, "fusion": 1},
+    {"every": 1025, "hidden": 1},
+    {"every": 1025, "fusion": 1},
+]
+
+
+@pytest.mark.parametrize("size", OUT_OF_RANGE)
 def test_tuning_out_of_range_is_refused(model, size):
     profile = replace(model.profile, tuning=replace(Tuning(), **size))
     with pytest.raises(ModelError, match="out of range"):

@@ -66,6 +66,19 @@ STORED = {
         ),
     )
 }
+# Drawn again for each test: all layers but the first learn, of as many predictors as there can be.
+LEARNING = replace(
+    _SMALL,
+    name="learning",
+    experts=3,
+    predictors=(
+        Predictor(taps=4, rows=8),
+        Predictor(taps=6, rows=16, every=4),
+        Predictor(taps=3, rows=4, every=1, sweeps=1),
+        Predictor(taps=3, rows=4, every=1, forget=2),
+    ),
+    tuning=Tuning(every=20, rate=40, hidden=12, fusion=7),
+)
 _LAST_LAYERS = {"expert_output", "output_r", "output_g", "output_b"}
 
 

@@ -1,21 +1,8 @@
 """Predictors and their network, from FORMAT.md alone: a part of the plain decoder."""
 
-from operator import mul
+from tests.vectors.plain_learning import Learner, clamp, dot, leak
 
 PLACES = ((0, -1), (0, -2), (-1, 0), (-1, -1), (-1, 1), (-2, 0))
-
-
-def clamp(x, low, high):
-    return max(low, min(high, x))
-
-
-def leak(values):
-    return [max(y, y >> 3) for y in values]
-
-
-def dot(a, b):
-    """Over the places that both have."""
-    return sum(map(mul, a, b))
 
 
 def towards_zero(a, b):
@@ -107,66 +94,6 @@ def matrix(model, name):
     return [list(values[i : i + columns]) for i in range(0, len(values), columns)]
 
 
-class Tuner:
-    """What the output layers of a tile have learnt: [channel][output][input]."""
-
-    def __init__(self, model):
-        p = model.profile
-        self.every, self.rate = p["tuning"]["every"], p["tuning"]["rate"]
-        self.size, self.count = (3 * p["mixtures"], p["expert_hidden"] + 1), 0
-        self.corrections = [self.blank() for _ in range(3)]
-        self.sums = [self.blank() for _ in range(3)]
-
-    def blank(self):
-        return [[0] * self.size[1] for _ in range(self.size[0])]
-
-    def correct(self, c, hidden, outputs):
-        x = [*hidden, 128]
-        moves = [clamp((dot(t, x) + 2048) >> 12, -2047, 2047) for t in self.corrections[c]]
-        tuned = [clamp(y + move, -2047, 2047) for y, move in zip(outputs, moves, strict=False)]
-        return tuned + outputs[len(moves) :]
-
-    def note(self, c, hidden, slopes):
-        for row, slope in zip(self.sums[c], slopes, strict=True):
-            row[:] = [g + slope * v for g, v in zip(row, [*hidden, 128], strict=True)]
-
-    def end_step(self, pixels):
-        self.count += pixels
-        if self.count < self.every:
-            return
-        for corrections, sums in zip(self.corrections, self.sums, strict=True):
-            for t, g in zip(corrections, sums, strict=True):
-                t[:] = [
-                    clamp(a - self.rate * ((b > 0) - (b < 0)), -2047, 2047)
-                    for a, b in zip(t, g, strict=True)
-                ]
-        self.sums, self.count = [self.blank() for _ in range(3)], 0
-
-
-def slopes(model, parts, v):
-    """Of pi, mu and scale of each component, given the value."""
-    nodes, reach = model.table("logistic"), model.table("reach")
-    found = []
-    for weight, mean, i in parts:
-
-        def at(b, mean=mean, i=i):
-            d = clamp(64 * b - 32 - mean, -reach[i], reach[i])
-            away = clamp((d * model.table("inverse_scale")[i]) >> 10, -32768, 32767)
-            n, rest = (away + 32768) >> 7, (away + 32768) & 127
-            return away, nodes[n] + (((nodes[n + 1] - nodes[n]) * rest) >> 7)
-
-        (start, low), (end, high) = at(v), at(v + 1)
-        low, high = 0 if v == 0 else low, 32768 if v == 255 else high
-        slants = [(a * ((s * (32768 - s)) >> 15)) >> 11 for a, s in ((start, low), (end, high))]
-        mass, spread = (weight * (high - low)) >> 5, (weight * (slants[1] - slants[0])) >> 5
-        found.append((weight, mass, spread, low + high))
-    r, w = 1 + sum(mass for _, mass, _, _ in found), sum(weight for weight, _, _, _ in found)
-    pi = [(1024 * own // w - 1024 * mass // r + 4) >> 3 for own, mass, _, _ in found]
-    mu = [((1024 * mass // r) * (32768 - s) + (1 << 17)) >> 18 for _, mass, _, s in found]
-    scale = [(1024 * spread // r + 16) >> 5 for _, _, spread, _ in found]
-    return [clamp(slope, -127, 127) for slope in pi + mu + scale]
-
-
 class Guess:
     """What a predictor says of a pixel."""
 
@@ -195,16 +122,19 @@ class Pixel:
         self.y, self.x, self.label = y, x, tile.labels(y, x)
         self.med, self.differences, self.s = med, differences, sum(activity)
         self.reciprocal = model.table("reciprocal")[self.s]
-        self.guesses, self.features = [], []
-        self.tuner: Tuner | None = None
+        self.guesses, self.context, self.features = [], [], []
+        self.learner: Learner | None = None
         self.coded = tile.widths(y, x) == 1
-        self.heard = {}  # hidden features and mixture of each channel
+        self.heard = {}  # of each channel what its hidden layer sees and says, and its mixture
 
     def u(self, v):
         return clamp((v * self.reciprocal + 2048) >> 12, -127, 127)
 
     def small(self, error):
         return clamp((error * self.reciprocal + 8192) >> 14, -127, 127)
+
+    def gain(self, c):
+        return max(self.guesses[0].spread[c] + 12, 16)
 
     def residuals(self, known):
         return [self.u(v - m) for v, m in zip(known, self.med, strict=False)]
@@ -219,7 +149,8 @@ class Network:
         self.predictors = {
             tile: [Predictor(model, number, taps, tile) for number in numbers] for tile in tiles
         }
-        self.tuners = {tile: Tuner(model) for tile in tiles} if "tuning" in model.profile else {}
+        tuned = tiles if "tuning" in model.profile else []
+        self.learners = {tile: Learner(model) for tile in tuned}
         self.begin(0)
 
     def begin(self, step):
@@ -231,7 +162,7 @@ class Network:
         """A pixel of which nothing is decoded."""
         model, predictors = self.model, self.predictors[tile]
         pixel = Pixel(model, tile, y, x, med, activity, differences)
-        pixel.tuner = self.tuners.get(tile)
+        pixel.learner = self.learners.get(tile)
         pixel.guesses = [Guess(predictor, pixel) for predictor in predictors]
         inputs = [pixel.u(d[k]) for k in range(len(differences[0])) for d in differences]
         inputs += [model.table("log_activity")[a] - 32 for a in activity]
@@ -242,8 +173,14 @@ class Network:
                 errors = predictors[0].errors.get((y + dy, x + dx), [0, 0, 0])
                 inputs += [pixel.small(error) for error in errors]
             inputs += [model.table("log_error")[v] - 32 for v in guess.spread]
-        pixel.features = leak(model.layer("fusion", 0, leak(model.layer("context", 0, inputs))))
+        pixel.context = leak(model.layer("context", 0, inputs))
+        pixel.features = self.layer(pixel, "fusion", 0, pixel.context)
         return pixel
+
+    def layer(self, pixel, name, group, x):
+        """A layer that may have learnt."""
+        own = pixel.learner.layers.get(name) if pixel.learner else None
+        return leak(own.answer(group, x) if own else self.model.layer(name, group, x))
 
     def mixture(self, pixel, known, c):
         """Weight, mean and scale of each component."""
@@ -257,10 +194,10 @@ class Network:
             beside += [a, abs(a), log_error[6 * abs(error)] - 32]
         beside += wide[1:]
         inputs = pixel.features + ([4 * v for v in beside] if c else [])
-        hidden = leak(model.layer("hidden_" + "rgb"[c], pixel.label, inputs))
+        hidden = self.layer(pixel, "hidden_" + "rgb"[c], pixel.label, inputs)
         p = model.layer("output_" + "rgb"[c], pixel.label, hidden)
-        if pixel.tuner:
-            p = pixel.tuner.correct(c, hidden, p)
+        if pixel.learner:
+            p = pixel.learner.correct(c, hidden, p)
         pi, mu, scale, gamma, beta = (
             p[:k],
             p[k:][:k],
@@ -274,10 +211,10 @@ class Network:
             shared += (g * (guess.base(c, known) - med) + 32) >> 6
         parts = []
         for j in range(k):
-            mean = shared + ((mu[j] * max(spread + 12, 16)) >> 4)
+            mean = shared + ((mu[j] * pixel.gain(c)) >> 4)
             i = clamp((scale[j] >> 2) + log_error[spread] + 48, 0, 175)
             parts.append((model.table("exp")[min(max(pi) - pi[j], 511)], mean, i))
-        pixel.heard[c] = hidden, parts
+        pixel.heard[c] = inputs, hidden, parts
         return parts
 
     def learn(self, step, places, pixels):
@@ -288,11 +225,10 @@ class Network:
                 predictor.errors[y, x] = [guess.error(c, values) for c in range(3)]
                 numbers = guess.regressors + pixel.residuals(values)
                 predictor.strip(y).seen.setdefault(step, []).append(numbers)
-            if pixel.tuner and pixel.coded:
-                for c, (hidden, parts) in pixel.heard.items():
-                    pixel.tuner.note(c, hidden, slopes(self.model, parts, values[c]))
-        for tile, tuner in self.tuners.items():
-            tuner.end_step(sum(place[0] is tile for place in places))
+            if pixel.learner and pixel.coded:
+                pixel.learner.note(pixel, values)
+        for tile, learner in self.learners.items():
+            learner.end_step(sum(place[0] is tile for place in places))
         for predictors in self.predictors.values():
             for predictor in predictors:
                 predictor.update(step)

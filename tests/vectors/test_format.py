@@ -1,16 +1,18 @@
 """FORMAT.md is enough: a decoder written from it alone reads the golden files."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from pipeline.codec import Encoder, decode, load_model
+from pipeline.codec import Background, Encoder, decode, load_model
 from pipeline.codec.colours.chroma import Chroma
+from pipeline.codec.profile import Tuning
 from schemas.container import Coding, SectionKind, parse
-from tests.pictures import made_of_planes
+from tests.pictures import made_of_planes, textured
 from tests.vectors import plain_decoder
-from tests.vectors.drawn import STORED
+from tests.vectors.drawn import LEARNING, STORED, draw_model
 from tests.vectors.make import of_predictors, screens
 
 FOLDER = Path(__file__).parent
@@ -62,6 +64,23 @@ def test_it_reads_what_golden_files_of_predictors_lack(name, kind):
     assert sections[-1].coding is Coding.RANGE
     assert (sections[0].kind is SectionKind.COLOUR_SET) == (kind == "planes")
     assert plain_decoder.decode(blob, model.payload)[3] == image.tobytes()
+
+
+@pytest.mark.parametrize("kind", ["hasty", "gray", "background"])
+def test_it_reads_what_a_model_wrote_whose_layers_all_learn(kind):
+    """Of four tiles in a group and several experts, with four predictors."""
+    hasty = replace(LEARNING, tuning=Tuning(6, 40, hidden=255, fusion=255))  # up to its limits
+    model = load_model(draw_model(hasty if kind == "hasty" else LEARNING))
+    y, x = np.mgrid[:18, :21]
+    image = textured(18, 21) // 8 + (60 + 4 * x + 3 * y).astype(np.uint8)[..., None]
+    image = image[..., 0] if kind == "gray" else image
+    labels = ((y + x) // 8 % LEARNING.experts).astype(np.uint8)
+    background = Background(y < 10, 4) if kind == "background" else None
+    encoder = Encoder(model, tile_size=16, tiles_per_group=4, block_shift=3, screen=False)
+    (blob,) = encoder.encode_batch([image], [labels], [background])
+    assert parse(blob).sections[-1].coding is Coding.RANGE
+    samples = plain_decoder.decode(blob, model.payload)[3]
+    assert decode(blob, models={model.id: model}).tobytes() == samples
 
 
 @pytest.mark.parametrize("name", sorted(screens()))

@@ -1,0 +1,172 @@
+"""Layers that learn while a tile is decoded, from FORMAT.md alone: a part of the plain decoder."""
+
+from operator import mul
+
+
+def clamp(x, low, high):
+    return max(low, min(high, x))
+
+
+def leak(values):
+    return [max(y, y >> 3) for y in values]
+
+
+def dot(a, b):
+    """Over the places that both have."""
+    return sum(map(mul, a, b))
+
+
+def sign(x):
+    return (x > 0) - (x < 0)
+
+
+class Corrections:
+    """Numbers that move against the signs of their sums: [output][input]."""
+
+    def __init__(self, rows, columns, rate, limit):
+        self.rate, self.limit = rate, limit
+        self.values = [[0] * columns for _ in range(rows)]
+        self.sums = [[0] * columns for _ in range(rows)]
+
+    def note(self, slopes, x):
+        for row, slope in zip(self.sums, slopes, strict=True):
+            row[:] = [g + slope * v for g, v in zip(row, [*x, 128], strict=True)]
+
+    def move(self):
+        for values, sums in zip(self.values, self.sums, strict=True):
+            values[:] = [
+                clamp(a - self.rate * sign(g), -self.limit, self.limit)
+                for a, g in zip(values, sums, strict=True)
+            ]
+            sums[:] = [0] * len(sums)
+
+
+class Layer:
+    """A layer that learns, of one tile; group: of an expert, or 0."""
+
+    def __init__(self, model, name, rate):
+        (_, self.rows, self.columns), self.flat = model.tensors[f"{name}.weight"]
+        self.bias, self.shift = model.tensors[f"{name}.bias"][1], model.tensors[f"{name}.shift"][1]
+        self.changes = Corrections(self.rows, self.columns + 1, rate, 1023)
+
+    def weight(self, group, o):
+        row = (group * self.rows + o) * self.columns
+        return self.flat[row : row + self.columns]
+
+    def answer(self, group, x):
+        out = []
+        for o, changes in enumerate(self.changes.values):
+            shift = self.shift[group * self.rows + o]
+            total = 32 * self.bias[group * self.rows + o] + (1 << (shift + 4))
+            total += 32 * dot(self.weight(group, o), x) + dot(changes, [*x, 128])
+            out.append(clamp(total >> (shift + 5), -2047, 2047))
+        return out
+
+
+def through(model, name, group, gradient, count, b, shift):
+    """Gradients of the first `count` inputs of a layer from those of its first outputs."""
+    (_, rows, columns), weight = model.tensors[f"{name}.weight"]
+    shifts = model.tensors[f"{name}.shift"][1]
+    sums = [1 << (shift - 1)] * count
+    for o, slope in enumerate(gradient):
+        at = group * rows + o
+        own = weight[at * columns : at * columns + count]
+        sums = [s + slope * back(v, b - shifts[at]) for s, v in zip(sums, own, strict=True)]
+    return [clamp(s >> shift, -2047, 2047) for s in sums]
+
+
+def back(v, b):
+    return clamp(v << b if b >= 0 else (v + (1 << (-b - 1))) >> -b, -127, 127)
+
+
+def leaky(gradient, outputs):
+    found = []
+    for v, y in zip(gradient, outputs, strict=True):
+        whole = clamp(v, -511, 511)
+        found.append(whole if y >= 0 else (whole + 3 + ((whole >> 3) & 1)) >> 3)
+    return found
+
+
+class Learner:
+    """What a tile has learnt; layers: those that learn beside the output layers, by name."""
+
+    def __init__(self, model):
+        p, tuning = model.profile, model.profile["tuning"]
+        self.model, self.every, self.count = model, tuning["every"], 0
+        size = 3 * p["mixtures"], p["expert_hidden"] + 1
+        self.corrections = [Corrections(*size, tuning["rate"], 2047) for _ in range(3)]
+        rates = {"fusion": tuning.get("fusion", 0)}
+        rates |= {f"hidden_{c}": tuning.get("hidden", 0) for c in "rgb"}
+        self.layers = {name: Layer(model, name, rate) for name, rate in rates.items()}
+        if not any(rates.values()):
+            self.layers = {}
+
+    def correct(self, c, hidden, outputs):
+        x = [*hidden, 128]
+        own = self.corrections[c].values
+        moves = [clamp((dot(t, x) + 2048) >> 12, -2047, 2047) for t in own]
+        tuned = [clamp(y + move, -2047, 2047) for y, move in zip(outputs, moves, strict=False)]
+        return tuned + outputs[len(moves) :]
+
+    def note(self, pixel, values):
+        """Of a pixel that is known now."""
+        fused = [0] * len(pixel.features)
+        for c, (seen, hidden, parts) in pixel.heard.items():
+            found = slopes(self.model, parts, values[c])
+            self.corrections[c].note(found, hidden)
+            if self.layers:
+                added = self.note_hidden(
+                    pixel, c, seen, hidden, gradients(self.model, parts, found, pixel.gain(c))
+                )
+                fused = [a + b for a, b in zip(fused, added, strict=True)]
+        if self.layers:
+            self.layers["fusion"].changes.note(leaky(fused, pixel.features), pixel.context)
+
+    def note_hidden(self, pixel, c, seen, hidden, gradient):
+        """Returns what the channel adds to the gradients of fused features."""
+        name, label = "rgb"[c], pixel.label
+        own = through(self.model, f"output_{name}", label, gradient, len(hidden), 7, 5)
+        own = leaky(own, hidden)
+        self.layers[f"hidden_{name}"].changes.note(own, seen)
+        return through(self.model, f"hidden_{name}", label, own, len(pixel.features), 6, 6)
+
+    def end_step(self, pixels):
+        self.count += pixels
+        if self.count < self.every:
+            return
+        self.count = 0
+        for corrections in (*self.corrections, *(a.changes for a in self.layers.values())):
+            corrections.move()
+
+
+def slopes(model, parts, v):
+    """Of pi, mu and scale of each component, given the value."""
+    nodes, reach = model.table("logistic"), model.table("reach")
+    found = []
+    for weight, mean, i in parts:
+
+        def at(b, mean=mean, i=i):
+            d = clamp(64 * b - 32 - mean, -reach[i], reach[i])
+            away = clamp((d * model.table("inverse_scale")[i]) >> 10, -32768, 32767)
+            n, rest = (away + 32768) >> 7, (away + 32768) & 127
+            return away, nodes[n] + (((nodes[n + 1] - nodes[n]) * rest) >> 7)
+
+        (start, low), (end, high) = at(v), at(v + 1)
+        low, high = 0 if v == 0 else low, 32768 if v == 255 else high
+        slants = [(a * ((s * (32768 - s)) >> 15)) >> 11 for a, s in ((start, low), (end, high))]
+        mass, spread = (weight * (high - low)) >> 5, (weight * (slants[1] - slants[0])) >> 5
+        found.append((weight, mass, spread, low + high))
+    r, w = 1 + sum(mass for _, mass, _, _ in found), sum(weight for weight, _, _, _ in found)
+    pi = [(1024 * own // w - 1024 * mass // r + 4) >> 3 for own, mass, _, _ in found]
+    mu = [((1024 * mass // r) * (32768 - s) + (1 << 17)) >> 18 for _, mass, _, s in found]
+    scale = [(1024 * spread // r + 16) >> 5 for _, _, spread, _ in found]
+    return [clamp(slope, -127, 127) for slope in pi + mu + scale]
+
+
+def gradients(model, parts, found, gain):
+    """Of pi, mu and scale, from their slopes; gain: what mu is multiplied by."""
+    k, inverse = len(parts), model.table("inverse_scale")
+    steep = [min((min(inverse[i] >> 5, 32767) * gain) >> 8, 2047) for _, _, i in parts]
+    mu = [(slope * s + 32) >> 6 for slope, s in zip(found[k : 2 * k], steep, strict=True)]
+    scale = [(11 * slope + 2) >> 2 for slope in found[2 * k :]]
+    return [clamp(z, -511, 511) for z in found[:k] + mu + scale]
