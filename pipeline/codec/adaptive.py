@@ -131,9 +131,12 @@ class AdaptiveNetwork:
         p = self.profile
         tiles, starts = len(group.sizes), self._model.starts
         learner = Learner(p.predictors, starts, group, self._device)
-        tuner = p.tuning and Tuner(p, p.tuning, tiles, self._device)
-        deep = p.tuning and p.tuning.deep
-        learning = Learning(self._model, p.tuning, tiles, self._device) if deep else None
+        if p.tuning is None:
+            return _Following(self, learner, None, None)
+        tuner = Tuner(p, p.tuning, tiles, self._device)
+        if not p.tuning.deep:
+            return _Following(self, learner, tuner, None)
+        learning = Learning(self._model, p.tuning, tiles, self._device)
         return _Following(self, learner, tuner, learning)
 
     def recall(self, group: GroupCanvas) -> Reader:

@@ -230,7 +230,8 @@ def _paste(image: Pixels, region: Region, tile: Tile, pixels: Pixels) -> None:
 class Front:
     """What the sections before the tile groups say of all of them.
 
-    largest_tile: that the model codes. colours, sheet: what is coded in place of pixels; None if nothing, and the sheet is the image.
+    largest_tile: that the model codes. colours, sheet: what is coded in place of pixels; None if
+    nothing, and the sheet is the image.
     maps: of the sheet. side, latents: of a model with SIC, the latents by tile; none where all
     groups are raw.
     """

@@ -38,12 +38,9 @@ TASK_CPUS = 0.25
 # Without GPUs; the packaged network takes about a tenth of the time that encoding takes.
 _ENCODERS_PER_SEGMENTER = 8
 # Of a cluster in this process. A worker takes most of a second of a processor to start, and Ray
-# ends those that have had no task for a second while encoders fill the processors. The second
-# autoscaler, which has nothing to do here, ends when it is told to; the first lets Ray wait.
-_LOCAL_CONFIG = {
-    "idle_worker_killing_time_threshold_ms": 60_000,
-    "enable_autoscaler_v2": True,
-}
+# ends those that have had no task for a second while encoders fill the processors. (Its second
+# autoscaler would end a second sooner, but says on stdout that requests are infeasible.)
+_LOCAL_CONFIG = {"idle_worker_killing_time_threshold_ms": 60_000}
 
 
 @dataclass(frozen=True)
