@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.codec import Model, Region, decode, decode_region, default_model, encode
-from pipeline.codec.encoder import TILE_SIZE
+from pipeline.codec.weights import TILE
 from schemas.container import reader
 
 Pixels = NDArray[np.uint8]
 CROP = 256
 _PLACES = {
-    "inside a tile": (TILE_SIZE - CROP) // 2,
-    "where four tiles meet": TILE_SIZE - CROP // 2,
+    "inside a tile": (TILE - CROP) // 2,
+    "where four tiles meet": TILE - CROP // 2,
 }
 _REPEATS = 3
 

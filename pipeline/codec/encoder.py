@@ -45,7 +45,6 @@ if TYPE_CHECKING:
 
 Pixels = NDArray[np.uint8]
 ColourSetChoice = Literal["auto", "none"]
-TILE_SIZE, DEEP_TILE_SIZE = 512, 1024
 BLOCK_SHIFT = 4
 MAX_REGIONS = 16
 _LITTLE = 32  # screen coding this many times smaller than the samples has no rival
@@ -114,7 +113,7 @@ class Encoder:
         colour_set: ColourSetChoice = "auto",
         screen: bool = True,
     ):
-        self.tile_size = tile_size or _suited_tile(model)
+        self.tile_size = tile_size or model.usual_tile
         check_tiling(self.tile_size, tiles_per_group, block_shift)
         if self.tile_size > model.largest_tile:
             most = model.largest_tile
@@ -145,12 +144,6 @@ class Encoder:
         run_all(_ImageJob.code, [(j, g) for j in jobs for g in j.groups], self._threads)
         run_all(_ImageJob.widen, [(job,) for job in jobs], self._threads)
         return [job.finish() for job in jobs]
-
-
-def _suited_tile(model: Model) -> int:
-    """What learns more in a tile gains more from a larger one."""
-    tuning = model.profile.tuning
-    return DEEP_TILE_SIZE if tuning and tuning.deep else TILE_SIZE
 
 
 class _Group:

@@ -15,6 +15,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.codec.distribution import Mixture, bins_around
@@ -113,6 +114,11 @@ class Part:
     def labels(self) -> Pixels:
         """Which expert speaks for each pixel, [n] uint8."""
         return self.order.label[self.rows]
+
+    @property
+    def tiles(self) -> NDArray[np.int64]:
+        """Which tile each pixel is in, [n]."""
+        return self.order.tile[self.rows]
 
     def widths(self) -> Tensor:
         """Of each pixel's bins, [n] int32."""

@@ -151,6 +151,11 @@ class Profile:
         return tuple(shared + channel for channel in range(CHANNELS))
 
     @property
+    def learns_deeply(self) -> bool:
+        """Whether more than output layers learns."""
+        return self.tuning is not None and self.tuning.deep
+
+    @property
     def tuned_outputs(self) -> int:
         """The first outputs of each channel, which can learn: pi, mu and sigma."""
         return 3 * self.mixtures

@@ -131,7 +131,7 @@ class TorchKernels:
             part = Part.of_steps(joined, order, flat, first, first + 1)
             pixel = torch.zeros((len(part.at), 3), dtype=torch.int32, device=self._device)
             # A step lists pixels tile by tile, so each group's are a run of it.
-            reading = _Reading(coders, np.searchsorted(order.tile[part.rows], ends))
+            reading = _Reading(coders, np.searchsorted(part.tiles, ends))
             _code_step(reader, part, pixel, reading)
         for coder in coders:
             coder.finish()

@@ -44,6 +44,7 @@ Z_LIMIT = 31  # hyper-latents lie in [-31, 31]; their table has an entry more, w
 _LEAST_TAPS, _MAX_STRIDE, _MAX_SWEEPS, _MAX_FORGET = 3, 64, 16, 15
 # Slopes of so many pixels and those of a step of the largest tile add up to less than 2^31.
 MAX_TUNING_EVERY, _MAX_RATE = 4096, 255
+TILE, DEEP_TILE = 512, 1024
 # Where hidden layers learn, 511 x 2047 for each of them.
 MAX_DEEP_EVERY, MAX_DEEP_TILE = 1024, 2048
 _MAX_LEARNT = 1 << 19  # of which each tile of a group has its own
@@ -97,10 +98,14 @@ class Model:
     starts: tuple[PredictorStart, ...] = ()
 
     @property
+    def usual_tile(self) -> int:
+        """Edge of the tiles into which it cuts images; what learns more gains more from more."""
+        return DEEP_TILE if self.profile.learns_deeply else TILE
+
+    @property
     def largest_tile(self) -> int:
         """Edge of the largest tiles that it codes: what a step of them teaches stays in 2^31."""
-        tuning = self.profile.tuning
-        return MAX_DEEP_TILE if tuning and tuning.deep else MAX_TILE
+        return MAX_DEEP_TILE if self.profile.learns_deeply else MAX_TILE
 
     @cached_property
     def short_id(self) -> bytes:

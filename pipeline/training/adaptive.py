@@ -11,12 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline.codec.adaptive import Sight, head_inputs, network_inputs
 from pipeline.codec.integer import Tables, normalised_taps
 from pipeline.codec.mixture import adaptive_code_length
 from pipeline.codec.networks import AdaptiveNetwork
 from pipeline.codec.predictor import error_of
 from pipeline.codec.profile import ACTIVITY_TAPS, CHANNELS, INPUT_BITS, TAPS, Profile
+from pipeline.codec.sight import Sight, head_inputs, network_inputs
 from pipeline.codec.tables import build_tables, log_error_table
 from pipeline.codec.tiles import MARGIN
 from pipeline.segmentation import Segmenter

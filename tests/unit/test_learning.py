@@ -7,14 +7,13 @@ import pytest
 import torch
 
 from pipeline.codec import Encoder, Model, decode, load_model
-from pipeline.codec.encoder import DEEP_TILE_SIZE, TILE_SIZE
 from pipeline.codec.integer import CarriedLayer, leak, make_mixture
 from pipeline.codec.learning import CHANGE_LIMIT, LearnedLayer, Learning, gradients_of, runs_of
 from pipeline.codec.mixture import mixture_bits
 from pipeline.codec.profile import Predictor, Profile, Tuning
 from pipeline.codec.tables import build_tables, log_error_table
 from pipeline.codec.tuning import slopes_of
-from pipeline.codec.weights import save_model
+from pipeline.codec.weights import DEEP_TILE, TILE, save_model
 from schemas.container import parse, serialise
 from schemas.errors import LimitExceeded, ModelError, SectionCorrupt
 from tests.pictures import textured
@@ -149,9 +148,9 @@ def test_neither_threads_nor_what_decodes_matter(model):
 
 
 def test_tiles_are_larger_where_more_is_learnt(model):
-    image = np.zeros((8, DEEP_TILE_SIZE, 3), np.uint8)
+    image = np.zeros((8, DEEP_TILE, 3), np.uint8)
     shallow = load_model(draw_model(replace(PROFILE, tuning=Tuning())))
-    for own, size in ((model, DEEP_TILE_SIZE), (shallow, TILE_SIZE)):
+    for own, size in ((model, DEEP_TILE), (shallow, TILE)):
         assert Encoder(own).tile_size == size
         (blob,) = Encoder(own).encode_batch([image], [None])
         assert (decode(blob, models={own.id: own}) == image).all()

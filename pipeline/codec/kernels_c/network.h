@@ -36,27 +36,6 @@ static int pack_group(Layer *l, const void *const *buffers, int group, int in, i
                 (const int32_t *)buffers[2] + (size_t)group * out, in, out, NULL);
 }
 
-static int pack_back_layers(Network *net);
-
-static int pack_layers(Network *net, const void *const *b) {
-    const Sizes *s = &net->sizes;
-    int16_t order[INPUTS];
-    input_order(order); /* with predictors the model's own is that of memory */
-    net->hidden = calloc((size_t)speakers(net), sizeof(Layer));
-    net->output = calloc((size_t)speakers(net), sizeof(Layer));
-    int ok = net->hidden && net->output &&
-             pack(&net->context, b[0], b[1], b[2], inputs_of(s), s->width,
-                  s->predictors ? NULL : order) &&
-             pack_group(&net->fusion, b + 3, 0, s->width + s->features, s->fused);
-    for (int i = 0; ok && i < speakers(net); i++) {
-        const int head = i / s->experts, e = i % s->experts;
-        const void *const *own = b + 6 + 6 * head;
-        ok = pack_group(net->hidden + i, own, e, s->fused + head_inputs(s, head), s->hidden) &&
-             pack_group(net->output + i, own + 3, e, s->hidden, outputs_of(s, head));
-    }
-    return ok && (!learns_deeply(s) || pack_back_layers(net));
-}
-
 /* A weight with `bits` fractional bits as one with BACK_BITS. */
 INLINE int8_t back_weight(int weight, int bits) {
     const int fine = BACK_BITS - bits;
@@ -93,6 +72,25 @@ static int pack_back_layers(Network *net) {
                        BACK_BITS - 1) &&
              pack_back(net->back_hidden + i, net->hidden + i, s->hidden, s->fused, 0, BACK_BITS);
     return ok;
+}
+
+static int pack_layers(Network *net, const void *const *b) {
+    const Sizes *s = &net->sizes;
+    int16_t order[INPUTS];
+    input_order(order); /* with predictors the model's own is that of memory */
+    net->hidden = calloc((size_t)speakers(net), sizeof(Layer));
+    net->output = calloc((size_t)speakers(net), sizeof(Layer));
+    int ok = net->hidden && net->output &&
+             pack(&net->context, b[0], b[1], b[2], inputs_of(s), s->width,
+                  s->predictors ? NULL : order) &&
+             pack_group(&net->fusion, b + 3, 0, s->width + s->features, s->fused);
+    for (int i = 0; ok && i < speakers(net); i++) {
+        const int head = i / s->experts, e = i % s->experts;
+        const void *const *own = b + 6 + 6 * head;
+        ok = pack_group(net->hidden + i, own, e, s->fused + head_inputs(s, head), s->hidden) &&
+             pack_group(net->output + i, own + 3, e, s->hidden, outputs_of(s, head));
+    }
+    return ok && (!learns_deeply(s) || pack_back_layers(net));
 }
 
 static int pack_predictors(Network *net, const void *const *b) {
