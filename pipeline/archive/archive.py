@@ -283,7 +283,8 @@ def _no_archive(store: Store) -> NotAnArchive:
 
 def _refuse_strangers(store: Store) -> None:
     strangers = set(store.top_level()) - {FORMAT_MD, LOCKS, MODELS}
-    if strangers:
+    # Another writer may have made the archive since we looked.
+    if strangers and ARCHIVE_JSON not in strangers:
         raise StorageError(
             f"{store.url}: holds {min(strangers)!r} but no {ARCHIVE_JSON}; "
             "give an empty or new place for the archive"

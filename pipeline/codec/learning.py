@@ -31,6 +31,8 @@ from pipeline.codec.weights import Layer, Model
 
 FINE_BITS = 5  # by which weights that learn are finer than a model's
 CHANGE_LIMIT = 1023
+# Of a pixel in the mean: less is noise, and in a black sky steps that follow it do harm.
+LEAST_SLOPE = 64
 GRADIENT_LIMIT = 511
 BACK_BITS = 6  # fractional bits of weights that gradients go through
 
@@ -55,8 +57,8 @@ class LearnedLayer:
     changes: [tiles, out, in + 1], in 1/32 of a weight; the last is the bias, in inputs of one.
     """
 
-    def __init__(self, model: Layer, tiles: int, rate: int, device: str):
-        self._rate = rate
+    def __init__(self, model: Layer, tiles: int, rate: int, every: int, device: str):
+        self._rate, self._least = rate, LEAST_SLOPE * every
         # Doubles carry these integers, and sums of their products, exactly.
         weight = np.concatenate([model.weight, np.zeros_like(model.weight[..., :1])], -1)
         fine = weight.astype(np.float64) * (1 << FINE_BITS)
@@ -89,7 +91,9 @@ class LearnedLayer:
 
     def move(self, tiles: Tensor) -> None:
         """Move the weights of these tiles."""
-        moved = self.changes[tiles] - self._rate * self._slopes[tiles].sign()
+        slopes = self._slopes[tiles]
+        way = torch.where(slopes.abs() > self._least, slopes.sign(), 0)
+        moved = self.changes[tiles] - self._rate * way
         self.changes[tiles] = moved.clamp(-CHANGE_LIMIT, CHANGE_LIMIT)
         self._slopes[tiles] = 0
 
@@ -100,9 +104,10 @@ class Learning:
     def __init__(self, model: Model, tuning: Tuning, tiles: int, device: str):
         layers, p = model.layers, model.profile
         self._fused, self._parameters = p.fused, p.tuned_outputs
-        self._fusion = LearnedLayer(layers["fusion"], tiles, tuning.fusion, device)
+        self._fusion = LearnedLayer(layers["fusion"], tiles, tuning.fusion, tuning.every, device)
         self._hidden = [
-            LearnedLayer(layers[f"hidden_{name}"], tiles, tuning.hidden, device) for name in "rgb"
+            LearnedLayer(layers[f"hidden_{name}"], tiles, tuning.hidden, tuning.every, device)
+            for name in "rgb"
         ]
         coarse = HIDDEN_BITS - OUTPUT_BITS
         self._back = [

@@ -96,8 +96,9 @@ def forge(root: Path, row: Row, payload: bytes) -> None:
         records.append(replace(record, size_bytes=len(data), sha256=sha256))
     last = max((root / "commits").iterdir())
     commit = Commit.parse(opened.state.sequence, last.read_bytes())
-    forged = replace(shard, files=1, blob=records[0], manifest=records[1])
-    last.write_bytes(replace(commit, shards=(forged,)).serialise())
+    forged = replace(shard, files=1, path_range=None, blob=records[0], manifest=records[1])
+    changes = replace(commit.changes, shards=(forged,))
+    last.write_bytes(replace(commit, changes=changes).serialise())
 
 
 def test_a_forged_row_is_found_when_it_is_decoded_and_not_restored(tmp_path: Path):

@@ -71,7 +71,7 @@ def test_a_layer_that_has_not_learnt_says_what_the_model_says(model):
     seen = torch.randint(-2047, 2048, (30, layer.weight.shape[2]))
     labels = np.arange(30, dtype=np.uint8) % 3
     runs = runs_of(np.arange(30) // 10, labels, seen.device)
-    said = LearnedLayer(layer, 3, 5, "cpu").answer(seen, runs)
+    said = LearnedLayer(layer, 3, 5, 20, "cpu").answer(seen, runs)
     for expert in range(3):
         own = CarriedLayer(layer, expert, "cpu", torch.float64)(seen[labels == expert].double())
         assert torch.equal(said[labels == expert], leak(own, torch.int32))
@@ -79,12 +79,16 @@ def test_a_layer_that_has_not_learnt_says_what_the_model_says(model):
 
 def test_weights_move_against_their_slopes_up_to_a_limit(model):
     layer = model.layers["fusion"]
-    learned = LearnedLayer(layer, 2, 32, "cpu")
+    learned = LearnedLayer(layer, 2, 32, 512, "cpu")
     seen = torch.zeros((1, layer.weight.shape[2]), dtype=torch.int32)
     seen[0, 5] = 2047
     runs = runs_of(np.array([1]), np.array([2], np.uint8), seen.device)
     before = learned.answer(seen, runs)
-    gradient = torch.ones((1, layer.weight.shape[1]), dtype=torch.int32)
+    gradient = torch.full((1, layer.weight.shape[1]), 16, dtype=torch.int32)
+    learned.note(seen, gradient, runs)
+    learned.move(torch.tensor([1]))
+    assert not learned.changes.any(), "16 x 2047 is noise"
+    gradient += 1
     changes = []
     for _ in range(40):
         learned.note(seen, gradient, runs)
@@ -107,7 +111,7 @@ def test_gradients_go_back_through_the_layers(model, rates):
     head = torch.randint(-300, 300, (n, heads), generator=rng)
     runs = runs_of(np.zeros(n, np.int64), np.arange(n, dtype=np.uint8) % 3, context.device)
     wanted = torch.zeros((n, PROFILE.tuned_outputs), dtype=torch.int32)
-    wanted[:, 1] = 100
+    wanted[:, 1] = 500
     output = model.layers["output_g"]
 
     def said() -> float:

@@ -21,10 +21,10 @@ def sign(x):
 
 
 class Corrections:
-    """Numbers that move against the signs of their sums: [output][input]."""
+    """Numbers that move against the signs of sums beyond `noise`: [output][input]."""
 
-    def __init__(self, rows, columns, rate, limit):
-        self.rate, self.limit = rate, limit
+    def __init__(self, rows, columns, rate, limit, noise=0):
+        self.rate, self.limit, self.noise = rate, limit, noise
         self.values = [[0] * columns for _ in range(rows)]
         self.sums = [[0] * columns for _ in range(rows)]
 
@@ -36,6 +36,8 @@ class Corrections:
         for values, sums in zip(self.values, self.sums, strict=True):
             values[:] = [
                 clamp(a - self.rate * sign(g), -self.limit, self.limit)
+                if abs(g) > self.noise
+                else a
                 for a, g in zip(values, sums, strict=True)
             ]
             sums[:] = [0] * len(sums)
@@ -44,10 +46,10 @@ class Corrections:
 class Layer:
     """A layer that learns, of one tile; group: of an expert, or 0."""
 
-    def __init__(self, model, name, rate):
+    def __init__(self, model, name, rate, every):
         (_, self.rows, self.columns), self.flat = model.tensors[f"{name}.weight"]
         self.bias, self.shift = model.tensors[f"{name}.bias"][1], model.tensors[f"{name}.shift"][1]
-        self.changes = Corrections(self.rows, self.columns + 1, rate, 1023)
+        self.changes = Corrections(self.rows, self.columns + 1, rate, 1023, 64 * every)
 
     def weight(self, group, o):
         row = (group * self.rows + o) * self.columns
@@ -97,7 +99,7 @@ class Learner:
         self.corrections = [Corrections(*size, tuning["rate"], 2047) for _ in range(3)]
         rates = {"fusion": tuning.get("fusion", 0)}
         rates |= {f"hidden_{c}": tuning.get("hidden", 0) for c in "rgb"}
-        self.layers = {name: Layer(model, name, rate) for name, rate in rates.items()}
+        self.layers = {n: Layer(model, n, rate, self.every) for n, rate in rates.items()}
         if not any(rates.values()):
             self.layers = {}
 

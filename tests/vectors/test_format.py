@@ -69,7 +69,7 @@ def test_it_reads_what_golden_files_of_predictors_lack(name, kind):
 @pytest.mark.parametrize("kind", ["hasty", "gray", "background"])
 def test_it_reads_what_a_model_wrote_whose_layers_all_learn(kind):
     """Of four tiles in a group and several experts, with four predictors."""
-    hasty = replace(LEARNING, tuning=Tuning(6, 40, hidden=255, fusion=255))  # up to its limits
+    hasty = replace(LEARNING, tuning=Tuning(6, 40, hidden=120, fusion=120))  # up to its limits
     model = load_model(draw_model(hasty if kind == "hasty" else LEARNING))
     y, x = np.mgrid[:18, :21]
     image = textured(18, 21) // 8 + (60 + 4 * x + 3 * y).astype(np.uint8)[..., None]

@@ -11,6 +11,7 @@ enum {
     HIDDEN_ONE = 128,
     FINE_BITS = 5,
     CHANGE_LIMIT = 1023,
+    LEAST_SLOPE = 64, /* of a pixel, in the mean */
     GRADIENT_LIMIT = 511,
     GRADIENT_STRIDE = 32, /* of a pixel's gradients of mixture parameters, padded */
     JOINED = 48,          /* pairs of pixels whose numbers stay in a near cache */
@@ -19,6 +20,7 @@ enum {
 /* One layer in all tiles of a group. */
 typedef struct {
     int in, out, steps, experts, rate;
+    int least;        /* what sums of slopes have to be beyond */
     int in_room;      /* inputs, padded to whole vectors */
     int rows;         /* inputs, padded to whole blocks of sums */
     int16_t *change;  /* [tiles][out / VECTOR][steps][VECTOR][2], in 1/32 of a weight */
@@ -52,9 +54,11 @@ INLINE size_t learned_place(const Learned *l, int o, int i) {
 }
 
 /* Begins with the model's layers, one of each expert. Returns 0 out of memory. */
-static int make_learned(Learned *l, const Layer *model, int experts, int tiles, int rate) {
+static int make_learned(Learned *l, const Layer *model, int experts, int tiles,
+                        const TuningSizes *tuning, int rate) {
     l->in = model->in, l->out = model->out, l->steps = (model->in + 1) / 2;
-    l->experts = experts, l->rate = rate, l->in_room = round_up(model->in, 16);
+    l->experts = experts, l->rate = rate, l->least = LEAST_SLOPE * tuning->every;
+    l->in_room = round_up(model->in, 16);
     l->rows = round_up(model->in, 4);
     const size_t each = learned_size(l), out = (size_t)l->out;
     l->change = aligned_room(tiles * each * sizeof *l->change);
@@ -195,7 +199,8 @@ static void note_gradients(const Learned *l, int tile, const int16_t *in, int in
 /* A change of VECTOR weights against their slopes; returns by how much it moved. */
 INLINE vec move_change(const Learned *l, vec *change, vec slope) {
     const vec old = *change;
-    *change = between(old + l->rate * ((slope > 0) - (slope < 0)), -CHANGE_LIMIT, CHANGE_LIMIT);
+    const vec way = (slope > l->least) - (slope < -l->least);
+    *change = between(old + l->rate * way, -CHANGE_LIMIT, CHANGE_LIMIT);
     return *change - old; /* true is -1 */
 }
 
@@ -228,7 +233,8 @@ static void move_learned(const Learned *l, int tile) {
         }
         int32_t *bias = l->bias + (size_t)tile * l->out + at;
         vec change = load(bias);
-        const vec by = move_change(l, &change, load(sums + (size_t)l->rows * l->out + at));
+        const vec slopes = load(sums + (size_t)l->rows * l->out + at) * HIDDEN_ONE;
+        const vec by = move_change(l, &change, slopes);
         store(bias, change);
         for (int e = 0; e < l->experts; e++) {
             int32_t *start = l->start + ((size_t)tile * l->experts + e) * l->out + at;

@@ -49,10 +49,10 @@ static void free_deep(Deep *d) {
 static int make_deep(Deep *d, const Network *net, int tiles, size_t capacity) {
     const Sizes *s = &net->sizes;
     d->learns = 1, d->context_stride = padded_out(&net->context);
-    int ok = make_learned(&d->fusion, &net->fusion, 1, tiles, s->tuning.fusion);
+    int ok = make_learned(&d->fusion, &net->fusion, 1, tiles, &s->tuning, s->tuning.fusion);
     for (int c = 0; c < 3 && ok; c++)
         ok = make_learned(&d->hidden[c], net->hidden + c * s->experts, s->experts, tiles,
-                          s->tuning.hidden);
+                          &s->tuning, s->tuning.hidden);
     d->context = aligned_room(capacity * d->context_stride * sizeof *d->context);
     d->gradient = aligned_room(capacity * GRADIENT_STRIDE * sizeof *d->gradient);
     d->back = aligned_room(capacity * s->hidden * sizeof *d->back);
