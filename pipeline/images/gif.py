@@ -8,7 +8,7 @@ last image data. Recipe: a zlib stream of, for each frame, how its image data wa
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -68,8 +68,9 @@ def take_apart(data: bytes) -> tuple[list[Raster], bytes, bool]:
     last, exact = 0, True
     for frame in _frames(data):
         blocks = list(_blocks(data, frame.start))
-        stream = gif_lzw.read(b"".join(blocks), frame.bits, frame.width * frame.height)
-        exact = exact and gif_lzw.write(stream, frame.bits) == b"".join(blocks)
+        written = b"".join(blocks)
+        stream = gif_lzw.read(written, frame.bits, frame.width * frame.height)
+        exact = exact and gif_lzw.write(stream, frame.bits) == written
         recipe += _described(stream, [len(block) for block in blocks])
         rows = np.frombuffer(stream.indices, np.uint8).reshape(frame.height, frame.width)
         samples = np.empty_like(rows)
@@ -112,8 +113,12 @@ def _parts(rasters: list[Raster], envelope: bytes) -> Iterator[bytes]:
 
 def _anew(indices: bytes, bits: int) -> bytes:
     stream = gif_lzw.write_anew(indices, bits)
-    blocks = (stream[i : i + _MOST] for i in range(0, len(stream), _MOST))
-    return b"".join(bytes([len(block)]) + block for block in blocks) + b"\0"
+    return _in_blocks(stream[i : i + _MOST] for i in range(0, len(stream), _MOST))
+
+
+def _in_blocks(parts: Iterable[bytes]) -> bytes:
+    """Image data: each part behind its length, and the empty one that ends them."""
+    return b"".join(bytes([len(part)]) + part for part in parts) + b"\0"
 
 
 def _described(stream: gif_lzw.Stream, sizes: list[int]) -> bytes:
@@ -135,10 +140,9 @@ class _Recipe:
         tail = self._bytes(*self._numbers(1))
         sizes = self._bytes(*self._numbers(1))
         stream = gif_lzw.write(gif_lzw.Stream(indices, clears, tail), bits)
-        blocks = (
+        return _in_blocks(
             stream[end - size : end] for size, end in zip(sizes, accumulate(sizes), strict=True)
         )
-        return b"".join(bytes([len(block)]) + block for block in blocks) + b"\0"
 
     def _numbers(self, count: int) -> tuple[int, ...]:
         return struct.unpack(f"<{count}I", self._bytes(4 * count))

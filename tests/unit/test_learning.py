@@ -10,31 +10,21 @@ from pipeline.codec import Encoder, Model, decode, load_model
 from pipeline.codec.integer import CarriedLayer, leak, make_mixture
 from pipeline.codec.learning import CHANGE_LIMIT, LearnedLayer, Learning, gradients_of, runs_of
 from pipeline.codec.mixture import mixture_bits
-from pipeline.codec.profile import Predictor, Profile, Tuning
+from pipeline.codec.profile import Tuning
 from pipeline.codec.tables import build_tables, log_error_table
 from pipeline.codec.tuning import slopes_of
 from pipeline.codec.weights import DEEP_TILE, TILE, save_model
 from schemas.container import parse, serialise
 from schemas.errors import LimitExceeded, ModelError, SectionCorrupt
 from tests.pictures import textured
-from tests.vectors.drawn import draw_model
+from tests.vectors.drawn import LEARNING, draw_model
 
 TABLES = {name: torch.from_numpy(table) for name, table in build_tables().items()}
-PROFILE = Profile(
-    name="learning",
-    width=32,
-    fused=48,
-    expert_hidden=16,
-    experts=3,
-    mixtures=2,
-    predictors=(Predictor(taps=3), Predictor(taps=5, rows=4, every=1), Predictor(taps=4)),
-    tuning=Tuning(every=20, rate=10, hidden=3, fusion=2),
-)
 
 
 @pytest.fixture(scope="module")
 def model() -> Model:
-    return load_model(draw_model(PROFILE))
+    return load_model(draw_model(LEARNING))
 
 
 def test_gradients_are_those_of_the_code_length():
@@ -106,11 +96,11 @@ def test_gradients_go_back_through_the_layers(model, rates):
     """Steps against them change what the network says of the same pixels as they should."""
     learning = Learning(model, Tuning(every=20, **rates), 1, "cpu")
     rng = torch.Generator().manual_seed(1)
-    n, heads = 200, PROFILE.head_inputs[1]
-    context = torch.randint(0, 400, (n, PROFILE.width), generator=rng)
+    n, heads = 200, LEARNING.head_inputs[1]
+    context = torch.randint(0, 400, (n, LEARNING.width), generator=rng)
     head = torch.randint(-300, 300, (n, heads), generator=rng)
     runs = runs_of(np.zeros(n, np.int64), np.arange(n, dtype=np.uint8) % 3, context.device)
-    wanted = torch.zeros((n, PROFILE.tuned_outputs), dtype=torch.int32)
+    wanted = torch.zeros((n, LEARNING.tuned_outputs), dtype=torch.int32)
     wanted[:, 1] = 500
     output = model.layers["output_g"]
 
@@ -135,25 +125,16 @@ def test_gradients_go_back_through_the_layers(model, rates):
 
 def test_learning_more_makes_files_smaller(model):
     image = textured(64, 64)
-    shallow = load_model(draw_model(replace(PROFILE, tuning=Tuning(every=20, rate=10))))
+    shallow = load_model(draw_model(replace(LEARNING, tuning=Tuning(every=20, rate=10))))
     sizes = [
         len(Encoder(m, screen=False).encode_batch([image], [None])[0]) for m in (model, shallow)
     ]
     assert sizes[0] < 0.98 * sizes[1]
 
 
-def test_neither_threads_nor_what_decodes_matter(model):
-    image = textured(40, 70)
-    cut = {"tile_size": 16, "tiles_per_group": 2, "block_shift": 3, "screen": False}
-    one, two = (Encoder(model, threads=n, **cut).encode_batch([image], [None])[0] for n in (1, 2))
-    assert one == two
-    for device in ("cpu", "torch:cpu"):
-        assert (decode(one, models={model.id: model}, device=device, threads=2) == image).all()
-
-
 def test_tiles_are_larger_where_more_is_learnt(model):
     image = np.zeros((8, DEEP_TILE, 3), np.uint8)
-    shallow = load_model(draw_model(replace(PROFILE, tuning=Tuning())))
+    shallow = load_model(draw_model(replace(LEARNING, tuning=Tuning())))
     for own, size in ((model, DEEP_TILE), (shallow, TILE)):
         assert Encoder(own).tile_size == size
         (blob,) = Encoder(own).encode_batch([image], [None])
@@ -171,13 +152,13 @@ def test_tiles_whose_steps_teach_too_much_are_refused(model):
 
 
 def test_tiles_may_not_learn_more_than_memory_holds(model):
-    profile = replace(PROFILE, fused=512, width=512, expert_hidden=64, experts=16)
+    profile = replace(LEARNING, fused=512, width=512, expert_hidden=64, experts=16)
     with pytest.raises(ModelError, match="learn in each tile"):
         draw_model(profile)
 
 
 @pytest.mark.parametrize("sizes", [{"every": 1025}, {"hidden": 256}, {"fusion": -1}])
 def test_what_could_overflow_is_refused(model, sizes):
-    profile = replace(PROFILE, tuning=replace(Tuning(hidden=1), **sizes))
+    profile = replace(LEARNING, tuning=replace(Tuning(hidden=1), **sizes))
     with pytest.raises(ModelError, match="out of range"):
         save_model(profile, {}, model.layers, model.tables, model.starts)

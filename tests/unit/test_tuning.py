@@ -17,7 +17,7 @@ from pipeline.codec.weights import save_model
 from schemas.errors import ModelError
 from tests.pictures import textured
 from tests.unit.test_adaptive import canvases
-from tests.vectors.drawn import FOLDER, draw_model
+from tests.vectors.drawn import FOLDER, LEARNING, STORED, draw_model
 
 K = 3
 TABLES = {name: torch.from_numpy(table) for name, table in build_tables().items()}
@@ -111,7 +111,10 @@ def test_learning_makes_files_smaller(model):
     assert sizes[0] < 0.9 * sizes[1]
 
 
-def test_neither_threads_nor_what_decodes_matter(model):
+@pytest.mark.parametrize("name", ["tuning", "learning"])
+def test_neither_threads_nor_what_decodes_matter(name):
+    """Whether output layers learn or all but the first."""
+    model = load_model(draw_model(LEARNING if name == "learning" else STORED["drawn-tuning"]))
     image = textured(40, 70)
     cut = {"tile_size": 16, "tiles_per_group": 2, "block_shift": 3, "screen": False}
     one, two = (Encoder(model, threads=n, **cut).encode_batch([image], [None])[0] for n in (1, 2))

@@ -71,7 +71,7 @@ static void teach_channel(const Group *g, Step *s, int n, int channel) {
         find_slopes(g->net, s->mixtures + i / LANES, i % LANES, load(s->value + i), t->capacity,
                     t->slope + i);
     for (int first = 0, end; first < n; first = end) {
-        for (end = first + 1; end < n && s->tile[end] == s->tile[first];) end++;
+        end = end_of_tile(s, first, n);
         note_run(t, s->tile[first], channel, s->rank, first, end - first);
     }
     if (t->deep.learns) teach_deep(g, s, channel, n);

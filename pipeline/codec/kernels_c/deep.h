@@ -109,7 +109,7 @@ static void teach_deep(const Group *g, Step *s, int channel, int n) {
     for (int i = 0; i < n; i += VECTOR) find_gradients(s, channel, i, n);
     go_back(g, s, channel);
     for (int first = 0, end; first < n; first = end) {
-        for (end = first + 1; end < n && s->tile[end] == s->tile[first];) end++;
+        end = end_of_tile(s, first, n);
         note_gradients(&d->hidden[channel], s->tile[first], s->fused, fused_stride(g->net),
                        d->back, hidden, s->rank + first, end - first);
     }
@@ -122,7 +122,7 @@ static void teach_fusion(const Group *g, Step *s, int n) {
     for (int i = 0; i < n; i++)
         pass_back(d->sum + (size_t)i * fused, s->fused + (size_t)i * fused_stride(g->net), fused);
     for (int first = 0, end; first < n; first = end) {
-        for (end = first + 1; end < n && s->tile[end] == s->tile[first];) end++;
+        end = end_of_tile(s, first, n);
         note_gradients(&d->fusion, s->tile[first], d->context, d->context_stride, d->sum, fused,
                        s->rank + first, end - first);
     }

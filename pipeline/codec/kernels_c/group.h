@@ -256,6 +256,13 @@ INLINE int end_of_run(const Step *s, int first, int last) {
     return end;
 }
 
+/* Where the run of pixels of one tile that begins with `first` ends, in coding order, of n. */
+INLINE int end_of_tile(const Step *s, int first, int n) {
+    int end = first + 1;
+    while (end < n && s->tile[end] == s->tile[first]) end++;
+    return end;
+}
+
 /* Predictors are asked of sorted pixels from `first` to before `last`, and nobody else is. */
 static void consult_only(const Group *g, Step *s, int first, int last) {
     for (; first < last; first += CHUNK)

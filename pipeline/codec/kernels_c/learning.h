@@ -150,28 +150,6 @@ INLINE void join_rows(const int16_t *from, int stride, int count, const int32_t 
     }
 }
 
-/* Adds the products of four inputs with `columns` vectors of gradients, over all pairs. */
-INLINE void add_products_of(const Learned *l, int pairs, int row, int at, int columns,
-                            int32_t *sums) {
-    vec sum[4][2];
-    int32_t *first = sums + (size_t)row * l->out + at;
-    for (int r = 0; r < 4; r++)
-        for (int c = 0; c < columns; c++)
-            sum[r][c] = load(first + (size_t)r * l->out + c * VECTOR);
-    const int32_t *input = l->inputs + row, *slope = l->slopes + at;
-    for (int q = 0; q < pairs; q++, input += l->in_room, slope += l->out) {
-        const vec left = load(slope), right = columns > 1 ? load(slope + VECTOR) : left;
-#pragma GCC unroll 4
-        for (int r = 0; r < 4; r++) {
-            sum[r][0] = add_pairs(sum[r][0], left, fill(input[r]));
-            if (columns > 1) sum[r][1] = add_pairs(sum[r][1], right, fill(input[r]));
-        }
-    }
-    for (int r = 0; r < 4; r++)
-        for (int c = 0; c < columns; c++)
-            store(first + (size_t)r * l->out + c * VECTOR, sum[r][c]);
-}
-
 /* Takes note of the gradients of n pixels of a tile, whose rows `rank` lists; both arrays have
  * rows of whole vectors that may be read. */
 static void note_gradients(const Learned *l, int tile, const int16_t *in, int in_stride,
@@ -181,12 +159,7 @@ static void note_gradients(const Learned *l, int tile, const int16_t *in, int in
         const int some = n - i < 2 * JOINED ? n - i : 2 * JOINED, pairs = (some + 1) / 2;
         join_rows(in, in_stride, l->in_room, rank + i, some, l->inputs);
         join_rows(gradient, stride, l->out, rank + i, some, l->slopes);
-        for (int row = 0; row < l->rows; row += 4) {
-            int at = 0;
-            for (; at + 2 * VECTOR <= l->out; at += 2 * VECTOR)
-                add_products_of(l, pairs, row, at, 2, sums);
-            if (at < l->out) add_products_of(l, pairs, row, at, 1, sums);
-        }
+        add_products_of_rows(l->inputs, l->in_room, l->slopes, pairs, l->rows, sums, l->out);
         for (int at = 0; at < l->out; at += VECTOR) {
             vec sum = load(bias + at);
             for (int q = 0; q < pairs; q++)

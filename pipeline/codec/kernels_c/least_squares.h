@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "simd.h"
+#include "products.h"
 
 enum {
     PREDICTOR_BITS = 12,
@@ -167,29 +167,6 @@ INLINE void join_pair(const Predictor *p, const int16_t *rows, int32_t *pairs) {
     }
 }
 
-/* Adds the products of four numbers with `columns` vectors of them, over all pairs of rows. */
-INLINE void add_block(const Predictor *p, const int32_t *pairs, int count, int row, int at,
-                      int columns, int32_t *sums) {
-    vec sum[4][2];
-    int32_t *first = sums + (size_t)row * p->stride + at;
-    for (int r = 0; r < 4; r++)
-        for (int c = 0; c < columns; c++)
-            sum[r][c] = load(first + (size_t)r * p->stride + c * VECTOR);
-    for (int q = 0; q < count; q++, pairs += p->stride) {
-        const vec left = load(pairs + at);
-        const vec right = columns > 1 ? load(pairs + at + VECTOR) : left;
-#pragma GCC unroll 4
-        for (int r = 0; r < 4; r++) {
-            const vec own = fill(pairs[row + r]);
-            sum[r][0] = add_pairs(sum[r][0], left, own);
-            if (columns > 1) sum[r][1] = add_pairs(sum[r][1], right, own);
-        }
-    }
-    for (int r = 0; r < 4; r++)
-        for (int c = 0; c < columns; c++)
-            store(first + (size_t)r * p->stride + c * VECTOR, sum[r][c]);
-}
-
 /* Adds what the pixels of a strip were since the last update to its sums. */
 static void add_pixels(const Learner *l, int strip) {
     const Predictor *p = l->p;
@@ -198,12 +175,7 @@ static void add_pixels(const Learner *l, int strip) {
     memset(numbers_of(l, strip, l->count[strip]), 0, (size_t)p->room * sizeof *l->numbers);
     for (int q = 0; q < count; q++)
         join_pair(p, numbers_of(l, strip, 2 * q), l->pairs + (size_t)q * p->stride);
-    for (int row = 0; row < p->all; row += 4) {
-        int at = 0;
-        for (; at + 2 * VECTOR <= p->stride; at += 2 * VECTOR)
-            add_block(p, l->pairs, count, row, at, 2, sums);
-        if (at < p->stride) add_block(p, l->pairs, count, row, at, 1, sums);
-    }
+    add_products_of_rows(l->pairs, p->stride, l->pairs, count, p->all, sums, p->stride);
     l->count[strip] = 0;
 }
 

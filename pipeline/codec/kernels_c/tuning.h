@@ -7,7 +7,6 @@ enum {
     TUNING_SHIFT = 12, /* from products of corrections to mixture parameters */
     TUNING_LIMIT = 2047,
     SLOPE_LIMIT = 127,
-    PAIRS_AT_ONCE = 48, /* of pixels, whose hidden features fit in the first-level cache */
 };
 
 /* What the fusion and the hidden layers of a channel need to learn; pixels are sorted. */
@@ -35,7 +34,7 @@ typedef struct {
     int32_t *count;    /* [tiles]: pixels since the last update */
     int16_t *hidden;   /* [capacity][stride]: of a channel of the sorted pixels of a step */
     int16_t *slope;    /* [padded size][capacity]: of a channel, in coding order */
-    int32_t *pairs;    /* [PAIRS_AT_ONCE][features] */
+    int32_t *pairs;    /* [JOINED][features] */
     Deep deep;
 } Tuner;
 
@@ -98,7 +97,7 @@ static int make_tuner(Tuner *t, const Network *net, int tiles, size_t pixels) {
     t->count = aligned_room((size_t)tiles * sizeof *t->count);
     t->hidden = aligned_room(capacity * t->stride * sizeof *t->hidden);
     t->slope = aligned_room(capacity * rows_each(t) * sizeof *t->slope);
-    t->pairs = aligned_room((size_t)PAIRS_AT_ONCE * t->features * sizeof *t->pairs);
+    t->pairs = aligned_room((size_t)JOINED * t->features * sizeof *t->pairs);
     for (size_t i = 0; t->hidden && i < capacity; i++)
         t->hidden[i * t->stride + s->hidden] = HIDDEN_ONE;
     return t->weight && t->sum && t->bias && t->count && t->hidden && t->slope && t->pairs &&
@@ -245,8 +244,8 @@ static void note_run(const Tuner *t, int tile, int channel, const int32_t *rank,
     int32_t *sums = sums_of_slopes(t, tile, channel), *bias = bias_slopes(t, tile, channel);
     for (int row = 0; row < t->size; row++)
         bias[row] += sum_shorts(t->slope + (size_t)row * t->capacity + first, n);
-    for (int i = 0; i < n; i += 2 * PAIRS_AT_ONCE) {
-        const int some = n - i < 2 * PAIRS_AT_ONCE ? n - i : 2 * PAIRS_AT_ONCE;
+    for (int i = 0; i < n; i += 2 * JOINED) {
+        const int some = n - i < 2 * JOINED ? n - i : 2 * JOINED;
         const int count = (some + 1) / 2;
         /* A last pixel alone is joined with zeros: whose slopes stand behind its does not matter. */
         join_rows(t->hidden, t->stride, t->features, rank + first + i, some, t->pairs);
