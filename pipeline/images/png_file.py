@@ -2,8 +2,13 @@
 
 import struct
 import zlib
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+
+import imagecodecs
+import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.images.raster import Packing
 from schemas.errors import UnreadableImage
@@ -13,7 +18,8 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 IHDR_END = len(SIGNATURE) + 8 + 13 + 4
 # More pictures than one; iDOT points into the compressed data.
 ANIMATION = (b"acTL", b"fcTL", b"fdAT", b"iDOT")
-_INFLATED_BYTES = 1 << 20  # at a time, where nothing is kept
+_INFLATED_BYTES = 1 << 20  # at a time
+_KEPT_BYTES = 32 << 20  # of rows, at most
 _MAX_CHUNKS = 1 << 18  # more than any writer makes, and soon read
 _HEADER = struct.Struct(">IIBBBBB")
 HEADER_BYTES = _HEADER.size  # of the body of IHDR
@@ -126,18 +132,42 @@ def parts(data: bytes, unsupported: tuple[bytes, ...]) -> tuple[bytes, bytes, by
     return data[IHDR_END:begin], data[begin:end], data[end:]
 
 
-def check_stream(image_data: bytes, size_bytes: int) -> None:
-    """UnreadableImage unless IDAT chunks hold one whole zlib stream of so many bytes, and no more.
+def decode(header: Header, image_data: bytes) -> NDArray[np.generic]:
+    """Samples [H, W] or [H, W, samples] uint8 or uint16 of a header of 8 or 16 bits.
 
-    Readers show what they can of any other; whether that is what was meant, nobody knows.
+    image_data: IDAT chunks. UnreadableImage unless they hold one whole zlib stream of the bytes
+    that the header needs, and no more: readers show what they can of any other, and whether that
+    is what was meant, nobody knows.
     """
+    size_bytes = stream_bytes(header)
+    rows = _inflate(image_data, size_bytes)
+    if size_bytes <= _KEPT_BYTES:
+        # Libpng would inflate it again.
+        image_data = chunk(b"IDAT", zlib.compress(b"".join(rows), level=0))
+    else:
+        deque(rows, maxlen=0)
+    file = SIGNATURE + chunk(b"IHDR", header.body()) + image_data + chunk(b"IEND", b"")
+    try:
+        decoded: NDArray[np.generic] = imagecodecs.png_decode(file)
+    except (RuntimeError, ValueError, MemoryError) as error:
+        raise UnreadableImage(f"damaged PNG file: {error}") from None
+    samples = header.shape.samples
+    if decoded.shape != (header.height, header.width, samples)[: 2 + (samples > 1)]:
+        raise UnreadableImage("decodes to another size than its header says")
+    return decoded
+
+
+def _inflate(image_data: bytes, size_bytes: int) -> Iterator[bytes]:
+    """What IDAT chunks hold, a piece at a time; at the end UnreadableImage if that is wrong."""
     inflater, found = zlib.decompressobj(), 0
     for pending in stream_parts(image_data):
         while pending and not inflater.eof and found <= size_bytes:
             try:
-                found += len(inflater.decompress(pending, _INFLATED_BYTES))
+                piece = inflater.decompress(pending, _INFLATED_BYTES)
             except zlib.error as error:
                 raise UnreadableImage(f"damaged PNG file: {error}") from None
+            found += len(piece)
+            yield piece
             pending = inflater.unconsumed_tail
     if not inflater.eof or inflater.unused_data or found != size_bytes:
         raise UnreadableImage("damaged PNG file: more or less image data than its size needs")

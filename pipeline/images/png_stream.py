@@ -46,7 +46,7 @@ class _Settings:
 
 
 def find_recipe(header: Header, image_data: bytes) -> bytes:
-    """The recipe for IDAT chunks that `png_file.check_stream` has seen.
+    """The recipe for IDAT chunks that `png_file.decode` has taken.
 
     Most settings are ruled out by the first block that they write. UnreadableImage if zlib does not
     write these bytes with any settings that are in use.
