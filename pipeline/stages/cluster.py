@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import ray
+from ray._private import worker as ray_worker
 from ray.exceptions import (
     ActorUnavailableError,
     NodeDiedError,
@@ -38,8 +39,7 @@ TASK_CPUS = 0.25
 # Without GPUs; the packaged network takes about a tenth of the time that encoding takes.
 _ENCODERS_PER_SEGMENTER = 8
 # Of a cluster in this process. A worker takes most of a second of a processor to start, and Ray
-# ends those that have had no task for a second while encoders fill the processors. (Its second
-# autoscaler would end a second sooner, but says on stdout that requests are infeasible.)
+# ends those that have had no task for a second while encoders fill the processors.
 _LOCAL_CONFIG = {"idle_worker_killing_time_threshold_ms": 60_000}
 
 
@@ -94,6 +94,8 @@ def cluster(address: str | None = None, cpus: int | None = None) -> Iterator[Pla
             logging_level=logging.ERROR,
             log_to_driver=False,
         )
+        if local:
+            _end_idle_daemons()
     try:
         resources = ray.cluster_resources()
         up = max(1, int(resources.get("CPU", 1)))
@@ -101,6 +103,18 @@ def cluster(address: str | None = None, cpus: int | None = None) -> Iterator[Pla
     finally:
         if owner:
             ray.shutdown()
+
+
+def _end_idle_daemons() -> None:
+    """End what a cluster in this process does not need: it cannot grow, and shows no logs.
+
+    Two daemons would look every second whether there is something to do, and the one that makes
+    clusters grow would take a second to end.
+    """
+    node = getattr(ray_worker, "_global_node", None)
+    for end in ("kill_monitor", "kill_log_monitor"):
+        if hasattr(node, end):
+            getattr(node, end)(check_alive=False)
 
 
 def placement(cpus: int, gpus: int) -> Placement:
