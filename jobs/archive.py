@@ -322,6 +322,7 @@ def _carry_out(
         "seec archive photos/ photos.seec-archive --profile fast",
         "seec archive photos/ photos.seec-archive --keep file",
         "seec archive s3://bucket/photos s3://bucket/archive --ray-address auto",
+        "seec archive s3://photos s3://vault/archive --stores stores.toml",
     ],
 )
 @click.argument("source")

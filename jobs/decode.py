@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from jobs import files
 from jobs.interface import ExitCode, command, warn
 from jobs.model_options import read_model
+from jobs.options import access_option
 from pipeline.codec import Region, decode, decode_region
 from pipeline.images import pillow
 from pipeline.images.picture import with_note
@@ -167,6 +168,7 @@ def _target_format(target: str) -> str:
     help="Only this rectangle, in pixels; reads only the tiles it touches.",
 )
 @click.option("--force", is_flag=True, help="Replace OUT if it exists.")
+@access_option
 def main(**options: Any) -> Summary:
     """Decode one .seec file to the same pixels on every machine.
 

@@ -12,6 +12,7 @@ from jobs import files
 from jobs.interface import ExitCode, command, figures
 from jobs.model_options import chosen_model, model_options
 from jobs.options import (
+    access_option,
     check_region,
     colour_set_option,
     region_options,
@@ -181,6 +182,7 @@ def _exact_share(background: Background) -> float:
     "--threads", type=click.IntRange(min=1), default=1, help="They do not change the bytes."
 )
 @click.option("--force", is_flag=True, help="Replace OUT.seec if it exists.")
+@access_option
 def main(**options: Any) -> Summary:
     """Encode the pixels of one image, losslessly unless --roi says what matters.
 

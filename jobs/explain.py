@@ -16,6 +16,7 @@ from PIL import Image
 
 from jobs import files
 from jobs.interface import ExitCode, command, figures
+from jobs.options import access_option
 from pipeline.benchmark.codecs import make_codecs
 from pipeline.codec import Info, encode, inspect
 from pipeline.codec.decoder import find_model, read_front
@@ -181,6 +182,7 @@ def _data_url(pixels: NDArray[np.uint8]) -> str:
 @click.argument("source", metavar="IN")
 @click.argument("target", metavar="OUT.html")
 @click.option("--force", is_flag=True, help="Replace OUT.html if it exists.")
+@access_option
 def main(**options: Any) -> Summary:
     """Show where the bits of an image go, on one self-contained page.
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import click
 
 from pipeline.storage import Store
+from pipeline.storage.access import options_of
 
 
 def read(url: str) -> bytes:
@@ -42,4 +43,5 @@ def write(url: str, data: bytes, *, force: bool) -> None:
 
 def _split(url: str) -> tuple[Store, str]:
     folder, slash, name = url.rpartition("/")
-    return Store(folder + slash or "."), name
+    # Of the whole URL: what holds for the folder need not hold for it.
+    return Store(folder + slash or ".", options=options_of(url)), name

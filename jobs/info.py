@@ -9,6 +9,7 @@ import click
 
 from jobs import files
 from jobs.interface import ExitCode, command, figures
+from jobs.options import access_option
 from pipeline.archive.archive import Archive
 from pipeline.codec import Info, inspect, packaged_name
 from pipeline.storage import Store
@@ -149,6 +150,7 @@ def _describe_archive(target: str) -> ArchiveSummary:
 
 @command("info", examples=["seec info photo.seec", "seec info s3://bucket/archive --json"])
 @click.argument("target", metavar="FILE-or-ARCHIVE")
+@access_option
 def main(target: str) -> FileSummary | ArchiveSummary:
     """Describe a .seec file or an archive, without decoding any pixels."""
     return run(target)

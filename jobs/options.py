@@ -1,6 +1,7 @@
 """Options that several commands take."""
 
 import math
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import wraps
@@ -11,7 +12,9 @@ from typing import Any, TypeVar
 import click
 
 from pipeline.segmentation import check_name
+from pipeline.storage.access import Access, using
 from pipeline.storage.limits import Limits
+from schemas.errors import StorageError
 from schemas.loss import MAX_BACKGROUND_ERROR, SKIP
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -208,10 +211,47 @@ def ray_options(function: F) -> F:
     return address(cpus(function))
 
 
-def store_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """--store-concurrency and --bandwidth, for commands that read or write stores in bulk.
+class _SharedOption(click.Option):
+    """Has a variable for all commands, `envvar`; that of a single command wins over it."""
 
-    The function gets both as `limits`.
+    def resolve_envvar_value(self, ctx: click.Context) -> str | None:
+        """Empty counts as not set, as everywhere in click."""
+        own = os.environ.get(f"{ctx.auto_envvar_prefix}_{(self.name or '').upper()}")
+        return own or super().resolve_envvar_value(ctx)
+
+
+def _read_stores(_: click.Context, __: click.Parameter, path: Path | None) -> Access:
+    try:
+        return Access() if path is None else Access.read(path)
+    except StorageError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def access_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """--stores, for commands that take URLs; what it says is in use while the function runs."""
+
+    @wraps(function)
+    def with_access(*, stores: Access, **options: Any) -> Any:
+        with using(stores):
+            return function(**options)
+
+    return click.option(
+        "--stores",
+        cls=_SharedOption,
+        envvar="SEEC_STORES",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        callback=_read_stores,
+        metavar="FILE",
+        help='TOML file of how single stores are reached: a table ["s3://bucket/folder"] for each, '
+        "of endpoint_url, profile, key, secret, anon or what else its file system takes. "
+        "[default: SEEC_STORES, else none]",
+    )(with_access)
+
+
+def store_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """How stores are used and reached, for commands that read or write them in bulk.
+
+    --store-concurrency and --bandwidth, which the function gets as `limits`, and --stores.
     """
 
     @wraps(function)
@@ -232,7 +272,7 @@ def store_options(function: Callable[..., Any]) -> Callable[..., Any]:
         "8MiB/s. Each CPU of the run gets an equal part of it, also while others need less. An "
         "average: a request goes at once, and the next one waits. [default: no limit]",
     )
-    return concurrency(bandwidth(limited))
+    return concurrency(bandwidth(access_option(limited)))
 
 
 def plot_target(_: click.Context, __: click.Parameter, value: Path | None) -> Path | None:

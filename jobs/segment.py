@@ -14,7 +14,7 @@ from PIL import Image
 
 from jobs import files
 from jobs.interface import ExitCode, command, figures, progress
-from jobs.options import segmentation_option
+from jobs.options import access_option, segmentation_option
 from pipeline.benchmark.label_maps import chosen_blocks
 from pipeline.codec import default_model
 from pipeline.codec.encoder import BLOCK_SHIFT
@@ -138,6 +138,7 @@ def _stretched(labels: LabelMap) -> NDArray[np.uint8]:
 @click.argument("target", metavar="OUTDIR", type=click.Path(file_okay=False, path_type=Path))
 @segmentation_option(default=Settings.segmentation)
 @click.option("--visible", is_flag=True, help="Stretch labels from black to white, to look at.")
+@access_option
 def main(**options: Any) -> Summary:
     """Write the label map of every image as a PNG whose values are the labels.
 

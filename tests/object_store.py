@@ -15,15 +15,15 @@ _START_TIMEOUT_S = 60.0
 
 
 @contextmanager
-def s3_server(folder: Path) -> Iterator[dict[str, str]]:
+def s3_server(folder: Path, user: str = "test") -> Iterator[dict[str, str]]:
     """A server with one empty bucket while the block runs; yields the environment of its clients.
 
-    folder: where it keeps its data.
+    folder: where it keeps its data. user: whom alone it serves.
     """
     port = _free_port()
     clients = {
-        "AWS_ACCESS_KEY_ID": "test-key",
-        "AWS_SECRET_ACCESS_KEY": "test-secret",
+        "AWS_ACCESS_KEY_ID": f"{user}-key",
+        "AWS_SECRET_ACCESS_KEY": f"{user}-secret",
         "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
     }

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import TypeVar
@@ -76,6 +76,9 @@ class Gate:
 
 
 @cache
-def gate_of(url: str, limits: Limits) -> Gate:
-    """The gate that all of this process share that use a store within these limits."""
+def gate_of(store: Hashable, limits: Limits) -> Gate:
+    """The gate that all of this process share that use a store within these limits.
+
+    store: what tells it from others.
+    """
     return Gate(limits)

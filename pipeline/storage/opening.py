@@ -5,29 +5,45 @@ from typing import Any, cast
 import fsspec  # pyright: ignore[reportMissingTypeStubs]
 from fsspec.config import conf  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
 
+from pipeline.storage.access import Options
 from schemas.errors import StorageError
 
 _S3 = ("s3", "s3a")
 _FSSPEC = cast(Any, fsspec)
 # s3fs and botocore below it would try five times each, so that one request became up to 25, with
 # pauses that nobody sees: `Retry` does that.
-_ONE_ATTEMPT = {"retries": {"total_max_attempts": 1}}
+_ONE_ATTEMPT = {"total_max_attempts": 1}
 
 
-def open_url(url: str) -> tuple[Any, str]:
-    """A file system, and the path there; StorageError if nothing serves it."""
-    # Another writer may add objects at any time, so listings are never cached.
-    options: dict[str, Any] = {"use_listings_cache": False}
-    if url.partition("://")[0] in _S3:
-        given = [conf.get(protocol, {}).get("config_kwargs", {}) for protocol in _S3]
-        options["config_kwargs"] = {**_ONE_ATTEMPT, **given[0], **given[1]}
+def open_url(url: str, options: Options) -> tuple[Any, str]:
+    """A file system, and the path there.
+
+    StorageError if nothing serves it, or what does refuses the options.
+    """
     try:
-        fs, root = _FSSPEC.url_to_fs(url, **options)
-    except (ValueError, ImportError) as error:
-        raise StorageError(f"{url}: {error}") from None
-    if is_s3(fs):
-        fs.retries = 1
+        fs, root = _FSSPEC.url_to_fs(url, **_arguments(url, options))
+        if is_s3(fs):
+            fs.retries = 1
+            if options.values:
+                fs.connect()  # which hands the options on: only here unknown ones are refused
+    except Exception as error:
+        if options.values:
+            raise StorageError(f"{url}: {options.refused(error)}") from None
+        if isinstance(error, ValueError | ImportError):
+            raise StorageError(f"{url}: {error}") from None
+        raise
     return fs, root
+
+
+def _arguments(url: str, options: Options) -> dict[str, Any]:
+    """What a file system is made with, beside what fsspec is configured with."""
+    # Another writer may add objects at any time, so listings are never cached.
+    arguments = {**options.copy(), "use_listings_cache": False}
+    if url.partition("://")[0] in _S3:
+        configured = [conf.get(protocol, {}).get("config_kwargs", {}) for protocol in _S3]
+        config: Any = arguments.get("config_kwargs", {**configured[0], **configured[1]})
+        arguments["config_kwargs"] = {"retries": _ONE_ATTEMPT.copy(), **config}
+    return arguments
 
 
 def is_s3(fs: Any) -> bool:

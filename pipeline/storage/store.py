@@ -14,6 +14,7 @@ from fsspec.implementations.local import (  # pyright: ignore[reportMissingTypeS
 )
 
 from pipeline.storage import local
+from pipeline.storage.access import Options, options_of
 from pipeline.storage.failures import condition_failed, unsupported
 from pipeline.storage.limits import Limits, gate_of
 from pipeline.storage.opening import is_s3, open_url
@@ -44,26 +45,38 @@ class Store:
     """Objects below one URL, by name.
 
     Names are relative, with `/` between parts; bytes that are not UTF-8 travel as surrogate
-    escapes, as in `os.fsdecode`. An object is written whole or not at all. Pickles as its URL.
+    escapes, as in `os.fsdecode`. An object is written whole or not at all. Pickles as its URL, with
+    the options of its file system, so that processes elsewhere reach it the same way.
     """
 
-    def __init__(self, url: str, retry: Retry | None = None, limits: Limits | None = None) -> None:
-        """url: a path or any fsspec URL. StorageError if no file system serves it."""
+    def __init__(
+        self,
+        url: str,
+        retry: Retry | None = None,
+        limits: Limits | None = None,
+        options: Options | None = None,
+    ) -> None:
+        """url: a path or any fsspec URL. options: None takes those in use for the URL.
+
+        StorageError if no file system serves it, or the file system refuses the options.
+        """
         self.retry, self.limits = retry or Retry(), limits or Limits()
+        self._options = options_of(url) if options is None else options
         self._given = url
-        fs, root = open_url(url)
+        fs, root = open_url(url, self._options)
         self._fs: Any = fs
         self.is_local = isinstance(fs, LocalFileSystem)
         self._root: str = root.rstrip("/")
         self.url: str = root if self.is_local else fs.unstrip_protocol(root)
-        gate = gate_of(self.url, self.limits)
+        gate = gate_of((self.url, self._options), self.limits)
         self._let = gate.let
         self._parts = None
         if is_s3(fs):
             self._parts = Parts(fs, self._root, gate, self.retry, self.limits.requests)
 
-    def __reduce__(self) -> tuple[type["Store"], tuple[str, Retry, Limits]]:
-        return Store, (self._given if not self.is_local else self.url, self.retry, self.limits)
+    def __reduce__(self) -> tuple[type["Store"], tuple[str, Retry, Limits, Options]]:
+        url = self.url if self.is_local else self._given
+        return Store, (url, self.retry, self.limits, self._options)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Store) and self.__reduce__() == other.__reduce__()
@@ -76,8 +89,8 @@ class Store:
 
     def shared_by(self, processes: int) -> "Store":
         """The same store, for each of so many processes that use it side by side."""
-        make, (url, retry, limits) = self.__reduce__()
-        return make(url, retry, limits.shared_by(processes))
+        make, (url, retry, limits, options) = self.__reduce__()
+        return make(url, retry, limits.shared_by(processes), options)
 
     @property
     def root(self) -> str:
