@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import click
 
+from jobs.gathering import CHOICES, SOURCE, gathered
 from jobs.interface import ExitCode, command, progress
 from jobs.model_options import chosen_model, model_options
 from jobs.options import (
@@ -17,7 +19,6 @@ from jobs.options import (
     segmentation_option,
     store_options,
 )
-from pipeline.archive import duplicates
 from pipeline.archive.archive import Archive
 from pipeline.archive.contents import comparable, same_contents
 from pipeline.archive.planning import (
@@ -40,12 +41,11 @@ from schemas.archive import format_md
 from schemas.commit import RunRecord
 from schemas.container import MAX_PIXELS
 from schemas.errors import StorageError
-from schemas.plan import KEEP_FILE, PlanSettings, SourceFile
+from schemas.plan import DEDUPE_PIXELS, KEEP_FILE, PlanSettings, SourceFile
 from schemas.report import Timing, serialise_timings
 from schemas.tables import MAX_GROUP_ROWS
 
 PIXELS = "pixels"
-SOURCE, SHARD = "source", "shard"
 _DEFAULTS = PlanSettings(model_id="")
 
 
@@ -57,7 +57,7 @@ class Settings:
     roi, background_error: a segmentation source that finds regions of interest, and what may be
     lost outside of them, as in `schemas.loss`; only with allow_lossy_background.
     keep: PIXELS, with their metadata, or KEEP_FILE, every byte.
-    dedupe: SOURCE to bring files together that are probably equal, SHARD to leave all in order.
+    dedupe: what is brought together to be stored once, of CHOICES.
     """
 
     source: str
@@ -168,10 +168,11 @@ def _archive(
         timings += _carry_out(archive, source, interrupted, settings)
         runs.append(interrupted.run_id)
     removed = sum(removal.files for removal in archive.state.removals)
-    planned = _plan(archive, source, settings, model)
-    if planned:
-        timings += _carry_out(archive, source, planned, settings)
-        runs.append(planned.run_id)
+    with ExitStack() as held:
+        planned = _plan(archive, source, settings, model, held)
+        if planned:
+            timings += _carry_out(archive, source, planned, settings)
+            runs.append(planned.run_id)
     return ArchiveSummary(
         archive=archive.store.url,
         digest=archive.digest(),
@@ -235,10 +236,12 @@ def _check_segmentation(plan: PlanSettings, model: Model) -> None:
         make_segmenter(plan.region_source)
 
 
-def _plan(archive: Archive, source: Source, settings: Settings, model: Model) -> RunRecord | None:
+def _plan(
+    archive: Archive, source: Source, settings: Settings, model: Model, held: ExitStack
+) -> RunRecord | None:
     """Open a run for the files that are new, and remove what vanished if asked.
 
-    None if there is nothing to archive.
+    None if there is nothing to archive. held: keeps the cluster, if that took one.
     """
     retry = quarantined_files(archive) if settings.retry_quarantine else set[str]()
     listing, seen = source.files(), seen_files(archive, settings.check_content)
@@ -260,10 +263,16 @@ def _plan(archive: Archive, source: Source, settings: Settings, model: Model) ->
         background_error=settings.background_error,
         keep=KEEP_FILE if settings.keep == KEEP_FILE else None,
         max_seconds=None if settings.max_seconds == DEFAULT_MAX_SECONDS else settings.max_seconds,
+        dedupe=DEDUPE_PIXELS if settings.dedupe == DEDUPE_PIXELS else None,
     )
     _check_segmentation(plan, model)
-    if settings.dedupe == SOURCE:
-        files = _gathered(source, files)
+    files = gathered(
+        source,
+        files,
+        plan,
+        settings.dedupe,
+        lambda: held.enter_context(cluster(settings.ray_address, settings.cpus)),
+    )
     return open_run(archive, source.url, files, plan, model.payload, vanished)
 
 
@@ -271,12 +280,6 @@ def _same_contents(source: Source, listing: list[SourceFile], seen: dict[str, Se
     files = comparable(listing, seen)
     with progress("compare", len(files), "files") as shown:
         return same_contents(source, files, seen, shown.advance)
-
-
-def _gathered(source: Source, files: list[SourceFile]) -> list[SourceFile]:
-    compared = duplicates.comparable(files)
-    with progress("look for duplicates", len(compared), "files") as shown:
-        return duplicates.gathered(source, files, compared, shown.advance)
 
 
 def _vanished(
@@ -321,6 +324,7 @@ def _carry_out(
         "seec archive photos/ photos.seec-archive",
         "seec archive photos/ photos.seec-archive --profile fast",
         "seec archive photos/ photos.seec-archive --keep file",
+        "seec archive photos/ photos.seec-archive --dedupe pixels",
         "seec archive s3://bucket/photos s3://bucket/archive --ray-address auto",
         "seec archive s3://photos s3://vault/archive --stores stores.toml",
     ],
@@ -375,10 +379,12 @@ def _carry_out(
 )
 @click.option(
     "--dedupe",
-    type=click.Choice([SOURCE, SHARD]),
+    type=click.Choice(CHOICES),
     default=SOURCE,
-    help="Where equal files are stored once: in all of SOURCE, where files as large as another one "
-    "and with the same first and last 4 KiB go into one shard, or only in shards of neighbours.",
+    help="What is stored once. source: equal files anywhere in SOURCE; those as large as another "
+    "one and with the same first and last 4 KiB go into one shard. pixels: images of the same "
+    "pixels, too, whatever their formats; all that are as wide and as high as another one are "
+    "decoded to find them. shard: only what is equal among neighbours.",
 )
 @click.option("--retry-quarantine", is_flag=True, help="Try files again that are in quarantine.")
 @click.option(

@@ -24,6 +24,7 @@ TREE_PLAN_COLUMNS = (
     Column("same_file", "string", nullable=True),
 )
 KEEP_FILE = "file"
+DEDUPE_PIXELS = "pixels"
 _SETTINGS_KEY = b"seec.settings"
 
 
@@ -36,7 +37,8 @@ class SourceFile:
     directory that cannot be listed ...), else None. kind: by `schemas.kinds`. permissions: bits by
     `schemas.kinds`; None for links, and where the store has none. same_file: of a file with several
     names (hard links) the first of them by path, None for that one itself and for all others.
-    checksum: what the listing of a store says of the content; not in plans.
+    checksum: what the listing of a store says of the content; copy_of: a path whose shard this one
+    should share, right behind it and others like this; neither is in plans.
     """
 
     path: str
@@ -47,6 +49,7 @@ class SourceFile:
     permissions: int | None = None
     same_file: str | None = None
     checksum: str | None = field(default=None, compare=False)
+    copy_of: str | None = field(default=None, compare=False)
 
     @property
     def plain(self) -> bool:
@@ -67,6 +70,8 @@ class PlanSettings:
     metadata are enough.
     max_seconds: looking into a file may take; what takes longer is stored. None for the default of
     the program that runs the plan.
+    dedupe: DEDUPE_PIXELS if images of one shard with equal pixels share a code, whatever labels a
+    segmentation source gives each; None if only equal payloads are shared.
     """
 
     model_id: str
@@ -79,6 +84,7 @@ class PlanSettings:
     background_error: int | None = None
     keep: str | None = None
     max_seconds: int | None = None
+    dedupe: str | None = None
 
 
 @dataclass(frozen=True)

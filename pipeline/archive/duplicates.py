@@ -6,15 +6,17 @@ the shard is written.
 
 import hashlib
 import os
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from pipeline.archive.ahead import each_ahead
+from pipeline.images.extent import read_extent
 from pipeline.storage import Source
 from schemas.errors import SeecError
 from schemas.kinds import FILE
 from schemas.names import unescape
-from schemas.plan import SourceFile
+from schemas.plan import PlanSettings, SourceFile
 
 MIN_SIZE_BYTES = 4096  # smaller files are not worth a look
 _END_BYTES = 4096
@@ -22,42 +24,96 @@ _END_BYTES = 4096
 
 def comparable(files: Iterable[SourceFile]) -> list[SourceFile]:
     """The files that are as large as another one."""
-    files = [
-        file
-        for file in files
-        if file.kind == FILE
-        and file.problem is None
-        and file.same_file is None
-        and file.size_bytes >= MIN_SIZE_BYTES
-    ]
+    files = [file for file in files if _is_first(file) and file.size_bytes >= MIN_SIZE_BYTES]
     counts = Counter(file.size_bytes for file in files)
     return [file for file in files if counts[file.size_bytes] > 1]
 
 
-def gathered(
+def images(files: Iterable[SourceFile], settings: PlanSettings) -> list[SourceFile]:
+    """The files that may be images of which other files have the pixels, before any is read."""
+    return [f for f in files if _is_first(f) and 0 < f.size_bytes <= settings.max_file_size_bytes]
+
+
+def same_extent(
     source: Source,
-    files: Sequence[SourceFile],
+    files: Iterable[SourceFile],
+    settings: PlanSettings,
+    on_file: Callable[[], None] = lambda: None,
+) -> list[tuple[SourceFile, int]]:
+    """Those as wide and as high as another one, by their first bytes, and how many pixels that is.
+
+    files: as `images` gives them; of each a few KiB are read. on_file: told of each.
+    """
+    found: dict[tuple[int, int], list[SourceFile]] = defaultdict(list)
+    for file, extent in each_ahead(lambda file: (file, _extent(source, file)), files):
+        on_file()
+        if extent is not None and extent[0] * extent[1] <= settings.max_pixels:
+            found[extent].append(file)
+    return [
+        (file, width * height)
+        for (width, height), alike in found.items()
+        if len(alike) > 1
+        for file in alike
+    ]
+
+
+def signs(
+    source: Source,
     compared: Iterable[SourceFile],
     on_file: Callable[[], None] = lambda: None,
-) -> list[SourceFile]:
-    """The files in their order, but each right behind those it probably equals.
+) -> dict[str, bytes]:
+    """By path, what is the same for files of the same size and content.
 
     compared: as `comparable` gives them; of each up to 8 KiB are read, unless the store listed a
-    checksum. on_file: told of each. One that cannot be read stays where it is.
+    checksum. on_file: told of each. One that cannot be read has no sign.
     """
-    first: dict[tuple[int, bytes], str] = {}
-    behind: dict[str, list[SourceFile]] = {}
-    moved: set[str] = set()
+    found: dict[str, bytes] = {}
     for file, sign in each_ahead(lambda file: (file, _sign(source, file)), compared):
         on_file()
+        if sign is not None:
+            found[file.path] = file.size_bytes.to_bytes(8, "little") + sign
+    return found
+
+
+def gathered(
+    files: Sequence[SourceFile], signs: Mapping[str, bytes], *, one_shard: bool = False
+) -> list[SourceFile]:
+    """The files in their order, but each right behind those of the same sign, if it has one.
+
+    one_shard: these are to be in one shard even if another one would be fuller.
+    """
+    first: dict[bytes, str] = {}
+    behind: dict[str, list[SourceFile]] = {}
+    moved: set[str] = set()
+    for file in files:
+        sign = signs.get(file.path)
         if sign is None:
             continue
-        name = first.setdefault((file.size_bytes, sign), file.path)
+        name = first.setdefault(sign, file.path)
         if name != file.path:
-            behind.setdefault(name, []).append(file)
+            copy = replace(file, copy_of=name) if one_shard else file
+            behind.setdefault(name, []).append(copy)
             moved.add(file.path)
     stay = (file for file in files if file.path not in moved)
     return [one for file in stay for one in (file, *behind.get(file.path, ()))]
+
+
+def _is_first(file: SourceFile) -> bool:
+    """Whether it is a file that can be read, by the first of its names."""
+    return file.kind == FILE and file.problem is None and file.same_file is None
+
+
+def _extent(source: Source, file: SourceFile) -> tuple[int, int] | None:
+    name, size = os.fsdecode(unescape(file.path)), file.size_bytes
+
+    def read(start: int, length: int) -> bytes:
+        # Stores may take it for an error to be asked for what lies behind the end.
+        return source.store.get_range(name, start, max(0, min(length, size - start)))
+
+    try:
+        return read_extent(read)
+    except SeecError:
+        return None
 
 
 def _sign(source: Source, file: SourceFile) -> bytes | None:

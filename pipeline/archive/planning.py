@@ -1,6 +1,7 @@
 """From a listing and what counts already to a plan. The same input gives the same plan."""
 
 from collections.abc import Container, Iterable, Iterator, Mapping
+from itertools import groupby
 from typing import NamedTuple
 
 from pipeline.archive.ahead import each_ahead
@@ -130,7 +131,8 @@ def cut_shards(files: Iterable[SourceFile], settings: PlanSettings) -> Iterator[
     """Consecutive files, so many that neither bound is passed; a large file may be alone.
 
     Each shard is sorted by path, whatever the order of the files. Further names of a file are in
-    its shard, whatever their number: they take no room.
+    its shard, whatever their number: they take no room. A file and those behind it that have it as
+    `copy_of` are in one shard if one can hold them.
     """
     names: dict[str, list[SourceFile]] = {}
     firsts: list[SourceFile] = []
@@ -147,12 +149,17 @@ def cut_shards(files: Iterable[SourceFile], settings: PlanSettings) -> Iterator[
 def _cut(files: Iterable[SourceFile], settings: PlanSettings) -> Iterator[list[SourceFile]]:
     shard: list[SourceFile] = []
     size_bytes = 0
-    for file in files:
-        full = len(shard) == settings.shard_files
-        if shard and (full or size_bytes + file.size_bytes > settings.shard_size_bytes):
-            yield shard
-            shard, size_bytes = [], 0
-        shard.append(file)
-        size_bytes += file.size_bytes
+    for _, group in groupby(files, lambda file: file.copy_of or file.path):
+        alike = list(group)
+        for file in alike:
+            # All of them have to fit in with the first, or else begin a shard.
+            coming = alike if file is alike[0] else [file]
+            full = len(shard) + len(coming) > settings.shard_files
+            coming_bytes = sum(one.size_bytes for one in coming)
+            if shard and (full or size_bytes + coming_bytes > settings.shard_size_bytes):
+                yield shard
+                shard, size_bytes = [], 0
+            shard.append(file)
+            size_bytes += file.size_bytes
     if shard:
         yield shard

@@ -8,6 +8,7 @@ from pipeline.storage import Store
 from schemas.archive import blob_name, manifest_name, quarantine_name
 from schemas.commit import ObjectRecord, ShardRecord
 from schemas.manifest import (
+    SEEC,
     Entry,
     QuarantineRow,
     Row,
@@ -70,6 +71,39 @@ def name_again(
         else:
             unnamed.append(replace(failures[first], path=file.path))
     return named, unnamed
+
+
+def share_codes(entries: Iterable[Entry]) -> list[Entry]:
+    """The entries, in any order; those of codec `seec` with the same pixels have the same code.
+
+    It is the smallest of theirs, or of several the first by path: no entry becomes larger, and the
+    order of the entries does not count.
+    """
+    entries = list(entries)
+    best: dict[Shown, Entry] = {}
+    for entry in entries:
+        if entry.row.codec == SEEC:
+            one = best.setdefault(shown(entry.row), entry)
+            best[shown(entry.row)] = min(one, entry, key=lambda e: (e.row.length, e.row.path))
+    return [
+        with_code(entry.row, best[shown(entry.row)]) if entry.row.codec == SEEC else entry
+        for entry in entries
+    ]
+
+
+Shown = tuple[str, bytes | None, int | None]
+
+
+def shown(row: Row) -> Shown:
+    """What rows of an image codec have in common that one payload can serve."""
+    return row.codec, row.pixel_digest, row.background_error
+
+
+def with_code(row: Row, other: Entry) -> Entry:
+    """The entry of a row with the payload of another one that has the same `shown`."""
+    same = ("length", "blob_digest", "model_id", "rate_bpsp")
+    row = replace(row, **{name: getattr(other.row, name) for name in same})
+    return Entry(row, other.payload)
 
 
 def _place(entries: Iterable[Entry], shard: str) -> tuple[list[Row], list[bytes]]:

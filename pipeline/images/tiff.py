@@ -14,7 +14,7 @@ from schemas.errors import UnreadableImage
 from schemas.planes import DEPTHS, MAX_RASTERS, MAX_SAMPLES, Shape
 
 FORMAT = "TIFF"
-_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
+ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
 # Bytes of a value by type: BYTE ASCII SHORT LONG RATIONAL, the same with sign, FLOAT DOUBLE IFD.
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 _CODES = {1: "B", 3: "H", 4: "I"}
@@ -102,12 +102,12 @@ class Page:
 
 def matches(data: bytes) -> bool:
     """Whether the bytes begin as a TIFF file does; BigTIFF is another format."""
-    return data[:4] in _ORDERS
+    return data[:4] in ORDERS
 
 
 def directories(data: bytes) -> list[Directory]:
     """All directories of the chain."""
-    order = _ORDERS[data[:4]]
+    order = ORDERS[data[:4]]
     found: list[Directory] = []
     entries = 0
     try:

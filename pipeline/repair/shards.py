@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from pipeline.archive.archive import Archive
-from pipeline.archive.shard import payloads, write_shard
+from pipeline.archive.shard import payloads, shown, with_code, write_shard
 from pipeline.repair.copies import Found, fetch
 from pipeline.repair.damage import Damaged
 from pipeline.routes.rebuild import check_payload
@@ -13,6 +13,8 @@ from schemas.commit import RunRecord, ShardRecord
 from schemas.errors import DigestMismatch, FixityError, FormatError, ObjectMissing
 from schemas.manifest import (
     LOST,
+    SEEC,
+    SEEC_PLANES,
     UNKNOWN_DIGEST,
     Entry,
     QuarantineRow,
@@ -95,6 +97,7 @@ class Mender:
         mended = [
             self._mend(case, row, fresh, by_path) for row in case.rows if row.path in case.bad
         ]
+        mended = _with_same_pixels(case, mended)
         if case.whole and all(entry.row.codec == LOST for entry in mended):
             return case.record
         sound = [row for row in case.rows if row.path not in case.bad]
@@ -124,6 +127,21 @@ class Mender:
             same_file=row.same_file,
         )
         return Entry(mended, other.payload)
+
+
+def _with_same_pixels(case: Case, mended: Sequence[Entry]) -> list[Entry]:
+    """The entries; what was found nowhere takes the code of one with the same pixels, if there is.
+
+    Its row says what else its file holds.
+    """
+    rows = {row.path: row for row in case.rows}
+    codes = {shown(entry.row): entry for entry in mended if entry.row.codec in (SEEC, SEEC_PLANES)}
+    return [
+        with_code(rows[entry.row.path], codes[shown(rows[entry.row.path])])
+        if entry.row.codec == LOST and shown(rows[entry.row.path]) in codes
+        else entry
+        for entry in mended
+    ]
 
 
 def _planned(archive: Archive, shard: ShardRecord) -> list[SourceFile] | None:

@@ -43,6 +43,11 @@ class Draft:
         """Whether SEEC is to code one picture, which travels beside the draft."""
         return self.coded is not None and self.cut is None
 
+    @property
+    def picture_digest(self) -> bytes | None:
+        """The pixel digest of that picture; None where there is none."""
+        return None if self.coded is None or self.cut is not None else self.coded.pixel_digest
+
 
 def pixels_in(data: bytes) -> int:
     """What SEEC has to code, in pixels; 0 if it does not take this file. Does not decode."""
@@ -62,6 +67,23 @@ def jpeg_pixels_in(data: bytes) -> int:
         return jpeg.read_frame(data).pixels if jpeg.matches(data) else 0
     except UnreadableImage:
         return 0
+
+
+def samples_digest(data: bytes, max_pixels: int) -> bytes | None:
+    """The same for files of which SEEC codes the same samples; None for those it does not take.
+
+    Decodes. `draft` may store the file all the same.
+    """
+    try:
+        _check_limit(read_header(data).pixels, max_pixels)
+        return pixel_digest(read_picture(data).pixels)
+    except UnreadableImage:
+        pass
+    try:
+        _check_limit(_pixels_of(read_shapes(data)), max_pixels)
+        return raster_digest(read_composite(data).rasters)
+    except UnreadableImage:
+        return None
 
 
 def draft(

@@ -42,7 +42,8 @@ _QUEUED = 2  # batches of an encoder: the one it is at, and the next
 class _Shard:
     """A shard in work: batches still to run, and what those that ran have left in Ray.
 
-    names: further ones of its files, which need no work.
+    names: further ones of its files, which need no work. pictures: by pixel digest, the Ray object
+    of the entries of the first batch with this picture.
     """
 
     index: int
@@ -52,6 +53,7 @@ class _Shard:
     running: int = 0
     entries: list[Any] = field(default_factory=list)
     failed: list[QuarantineRow] = field(default_factory=list)
+    pictures: dict[bytes, Any] = field(default_factory=dict)
     read_s: float = 0.0
     segment_s: float = 0.0
     encode_s: float = 0.0
@@ -262,7 +264,12 @@ class ArchivingRun:
                 segmenter, *segmenter.segment.remote(reading.paths, reading.images)
             )
         segmented = labelling and labelling.segmented
-        entries, encode_s = encoder.encode.remote(reading.drafts, reading.images, segmented)
+        others = () if labelling else _others(reading, report)
+        entries, encode_s = encoder.encode.remote(
+            reading.drafts, reading.images, segmented, *others
+        )
+        for digest in report.digests:
+            reading.shard.pictures.setdefault(digest, entries)
         self._encodings[encode_s] = _Encoding(
             reading.batch, reading.shard, report, entries, encoder, labelling
         )
@@ -281,6 +288,11 @@ class ArchivingRun:
             if labelling is not None:
                 refused, segment_s = ray.get([labelling.refused, labelling.segment_s])
         except RayError as error:
+            shard.pictures = {
+                digest: entries
+                for digest, entries in shard.pictures.items()
+                if entries is not encoding.entries
+            }
             self._retry(shard, batch, error)
             return
         shard.entries.append(encoding.entries)
@@ -312,7 +324,7 @@ class ArchivingRun:
 
     def _write(self, shard: _Shard) -> None:
         what = (shard.name, shard.entries, shard.failed, shard.names, self._finish_shard)
-        refs: Any = write.remote(self._store, *what)
+        refs: Any = write.remote(self._store, *what, self._plan.settings)
         record, seconds = refs
         self._writes[record] = (shard, seconds)
 
@@ -343,3 +355,11 @@ class ArchivingRun:
             encode_s=shard.encode_s,
             write_s=write_s,
         )
+
+
+def _others(reading: _Reading, report: ReadReport) -> list[Any]:
+    """Ray objects of entries that have pictures of a batch, done or not; none for a suspect."""
+    if reading.batch.suspect:
+        return []
+    known = reading.shard.pictures
+    return list(dict.fromkeys(known[digest] for digest in report.digests if digest in known))

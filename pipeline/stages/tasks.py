@@ -1,13 +1,13 @@
 """The stages themselves: read and decode, segment, encode, write."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import ray
 
 from pipeline.archive.archive import read_recorded
-from pipeline.archive.shard import name_again
+from pipeline.archive.shard import name_again, share_codes
 from pipeline.codec import Background, Encoder, load_model
 from pipeline.images.picture import Pixels
 from pipeline.routes import planes
@@ -34,8 +34,8 @@ from schemas.errors import (
     UnreadableMask,
 )
 from schemas.kinds import FILE
-from schemas.manifest import Entry, QuarantineRow
-from schemas.plan import PlanSettings, SourceFile
+from schemas.manifest import SEEC, Entry, QuarantineRow
+from schemas.plan import DEDUPE_PIXELS, PlanSettings, SourceFile
 
 Finish = Callable[[Store, str, list[Entry], Sequence[QuarantineRow]], ShardRecord]
 
@@ -44,11 +44,13 @@ Finish = Callable[[Store, str, list[Entry], Sequence[QuarantineRow]], ShardRecor
 class ReadReport:
     """What the driver must know of a batch that was read.
 
-    deferred: files, with their pixels, that would have passed a limit of pixels.
+    deferred: files, with their pixels, that would have passed a limit of pixels. digests: of the
+    pixels of those that are one picture.
     """
 
     failed: list[QuarantineRow] = field(default_factory=list)
     deferred: list[tuple[SourceFile, int]] = field(default_factory=list)
+    digests: list[bytes] = field(default_factory=list)
     read_s: float = 0.0
 
 
@@ -123,6 +125,7 @@ def read_batch(
         if image is not None:
             paths.append(file.path)
             images.append(image)
+    report.digests = [made.picture_digest for made in drafts if made.picture_digest]
     report.read_s = time.perf_counter() - start
     return report, drafts, paths, images
 
@@ -195,23 +198,28 @@ class EncodeActor:
         drafts: Sequence[Draft],
         images: Sequence[Pixels],
         segmented: Segmented | None,
+        *others: list[Entry],
     ) -> tuple[list[Entry], float]:
         """Entries in the order of the drafts, and seconds taken; none where there is no label map.
 
         images, segmented: of the drafts that are one picture, in their order; None where
-        `needs_segmenter` says no.
+        `needs_segmenter` says no. Then a code follows from pixels alone, and what others, entries
+        of this shard, have of these pictures is not encoded again.
         """
         start = time.perf_counter()
+        kept = drafts
         if segmented is None:
-            segmented = Segmented([None] * len(images), [None] * len(images), proposes=False)
-        labels = iter(segmented.labels)
-        kept = [
-            made
-            for made in drafts
-            if not made.is_picture or not isinstance(next(labels), UnreadableMask)
-        ]
-        codes = iter(self._codes(images, segmented))
-        entries = [self._settle(made, codes) for made in kept]
+            codes = self._codes_once(drafts, images, others)
+        else:
+            codes = self._codes(images, segmented)
+            labels = iter(segmented.labels)
+            kept = [
+                made
+                for made in drafts
+                if not made.is_picture or not isinstance(next(labels), UnreadableMask)
+            ]
+        following = iter(codes)
+        entries = [self._settle(made, following) for made in kept]
         return entries, time.perf_counter() - start
 
     def _settle(self, made: Draft, codes: Iterator[bytes]) -> Entry:
@@ -224,6 +232,19 @@ class EncodeActor:
             return settle(made, None, self._model.id)
         code = next(codes)
         return settle(admit_loss(made, code, self._model), code, self._model.id)
+
+    def _codes_once(
+        self, drafts: Sequence[Draft], images: Sequence[Pixels], others: Iterable[list[Entry]]
+    ) -> list[bytes]:
+        """Codes of pictures; those of the same pixels are encoded once."""
+        digests = [made.picture_digest for made in drafts if made.is_picture]
+        found = (entry for part in others for entry in part if entry.row.codec == SEEC)
+        codes = {entry.row.pixel_digest: entry.payload for entry in found}
+        new = dict(zip(digests, images, strict=True))
+        new = {digest: image for digest, image in new.items() if digest not in codes}
+        made = self._encoder.encode_batch(list(new.values()), [None] * len(new))
+        codes |= zip(new, made, strict=True)
+        return [codes[digest] for digest in digests]
 
     def _codes(self, images: Sequence[Pixels], segmented: Segmented) -> list[bytes]:
         wanted = [
@@ -249,6 +270,7 @@ def write(
     failed: Sequence[QuarantineRow],
     names: Sequence[SourceFile],
     finish: Finish,
+    settings: PlanSettings,
 ) -> tuple[ShardRecord, float]:
     """Write a shard from the entries of its batches. Returns its record, and seconds taken.
 
@@ -256,6 +278,8 @@ def write(
     """
     start = time.perf_counter()
     settled = [entry for part in entries for entry in ray.get(part)]
+    if settings.dedupe == DEDUPE_PIXELS:
+        settled = share_codes(settled)
     named, unnamed = name_again(names, settled, failed)
     record = finish(store, shard, settled + named, [*failed, *unnamed])
     return record, time.perf_counter() - start

@@ -9,7 +9,7 @@ import fsspec
 import pytest
 
 from jobs import archive, ls, restore
-from pipeline.archive.duplicates import MIN_SIZE_BYTES, comparable, gathered
+from pipeline.archive.duplicates import MIN_SIZE_BYTES, comparable, gathered, signs
 from pipeline.archive.planning import cut_shards
 from pipeline.storage import Source
 from schemas.manifest import Row
@@ -52,7 +52,7 @@ def plan(source: Source, shard_files: int) -> list[list[str]]:
     compared = comparable(files)
     assert {file.path for file in compared} == set(FILES) - {"c/longer", "d/small", "e/small"}
     seen: list[None] = []
-    gather = gathered(source, files, compared, lambda: seen.append(None))
+    gather = gathered(files, signs(source, compared, lambda: seen.append(None)))
     assert len(seen) == len(compared)
     assert sorted(gather, key=lambda file: file.path) == files
     shards = cut_shards(gather, PlanSettings("m", shard_files=shard_files))
@@ -73,7 +73,7 @@ def test_probable_copies_lie_side_by_side(url: str):
 def test_a_file_that_cannot_be_read_stays_where_it_is(tmp_path: Path):
     files = [SourceFile(name, MIN_SIZE_BYTES, 0) for name in ("gone", "here", "gone, too")]
     (tmp_path / "here").write_bytes(bytes(MIN_SIZE_BYTES))
-    assert gathered(Source(str(tmp_path)), files, comparable(files)) == files
+    assert gathered(files, signs(Source(str(tmp_path)), comparable(files))) == files
 
 
 @pytest.mark.parametrize("dedupe", ["source", "shard"])

@@ -1,0 +1,56 @@
+"""Bring copies together before a plan is cut into shards, as `--dedupe` of `seec archive` asks."""
+
+from collections.abc import Callable
+
+from jobs.interface import progress
+from pipeline.archive import duplicates
+from pipeline.stages.cluster import Placement
+from pipeline.stages.comparing import pixel_signs
+from pipeline.storage import Source
+from schemas.plan import DEDUPE_PIXELS, PlanSettings, SourceFile
+
+SOURCE, SHARD = "source", "shard"
+CHOICES = (SOURCE, DEDUPE_PIXELS, SHARD)
+
+
+def gathered(
+    source: Source,
+    files: list[SourceFile],
+    settings: PlanSettings,
+    dedupe: str,
+    start_cluster: Callable[[], Placement],
+) -> list[SourceFile]:
+    """The files, with probable copies side by side.
+
+    dedupe: one of CHOICES. start_cluster: called where images have to be decoded.
+    """
+    if dedupe == SHARD:
+        return files
+    if dedupe == SOURCE:
+        return duplicates.gathered(files, _content_signs(source, files))
+    signs = _pixel_signs(source, files, settings, start_cluster)
+    # Pixels say more than a look at both ends of a file does.
+    signs |= _content_signs(source, [file for file in files if file.path not in signs])
+    return duplicates.gathered(files, signs, one_shard=True)
+
+
+def _content_signs(source: Source, files: list[SourceFile]) -> dict[str, bytes]:
+    compared = duplicates.comparable(files)
+    with progress("look for duplicates", len(compared), "files") as shown:
+        return duplicates.signs(source, compared, shown.advance)
+
+
+def _pixel_signs(
+    source: Source,
+    files: list[SourceFile],
+    settings: PlanSettings,
+    start_cluster: Callable[[], Placement],
+) -> dict[str, bytes]:
+    images = duplicates.images(files, settings)
+    with progress("look for images of one size", len(images), "files") as shown:
+        compared = duplicates.same_extent(source, images, settings, shown.advance)
+    if not compared:
+        return {}
+    cpus = start_cluster().cpus
+    with progress("compare pixels", len(compared), "images") as shown:
+        return pixel_signs(source, compared, settings, cpus, shown.advance)

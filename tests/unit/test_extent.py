@@ -1,0 +1,58 @@
+"""Width and height from a file's first bytes: those that decoding finds."""
+
+import random
+
+import pytest
+
+from pipeline.images.composite import read_shapes
+from pipeline.images.extent import read_extent
+from pipeline.images.picture import read_header
+from schemas.errors import UnreadableImage
+from tests.jpegs import detailed
+from tests.pictures import textured
+from tests.sources import coded_files, image_bytes, jpeg_files, plane_files
+
+FILES = coded_files() | plane_files()
+
+
+def extent(data: bytes) -> tuple[int, int] | None:
+    return read_extent(lambda start, length: data[start : start + length])
+
+
+def size(data: bytes) -> tuple[int, int]:
+    try:
+        header = read_header(data)
+    except UnreadableImage:
+        first = read_shapes(data)[0]
+        return first.width, first.height
+    return header.width, header.height
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_it_is_what_the_file_holds(name: str):
+    assert extent(FILES[name]) == size(FILES[name])
+
+
+def test_a_tiff_directory_may_lie_behind_the_samples():
+    data = image_bytes(detailed(), "TIFF", compression="tiff_lzw")
+    assert int.from_bytes(data[4:8], "little") > 4096
+    assert extent(data) == size(data)
+
+
+def test_what_is_no_image_for_seec_has_none():
+    lossy = image_bytes(textured(20, 30), "WEBP", quality=80)
+    assert [extent(data) for data in (b"", b"text", lossy)] == [None] * 3
+    assert {extent(data) for data in jpeg_files().values()} == {None}
+
+
+def test_damage_raises_nothing():
+    rng = random.Random(0)
+    for data in FILES.values():
+        for end in (*range(0, 64, 3), len(data) // 2):
+            extent(data[:end])
+        for _ in range(40):
+            damaged = bytearray(data)
+            for _ in range(4):
+                damaged[rng.randrange(min(len(data), 200))] = rng.randrange(256)
+            found = extent(bytes(damaged))
+            assert found is None or min(found) > 0
