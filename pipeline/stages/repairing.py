@@ -15,7 +15,7 @@ from pipeline.stages.archiving import ArchivingRun
 from pipeline.stages.cluster import Placement
 from pipeline.storage import Limits, Source, Store
 from schemas.commit import RunRecord, ShardRecord
-from schemas.errors import FixityError, FormatError, StorageError
+from schemas.errors import FixityError, FormatError, StorageError, StoreUnavailable
 from schemas.manifest import LOST
 from schemas.plan import KEEP_FILE, PlanSettings, SourceFile
 from schemas.report import Finding
@@ -50,9 +50,11 @@ class Spares:
     limits: Limits | None = None
 
     def source_of(self, run: RunRecord) -> Source | None:
-        """None if it cannot be reached."""
+        """None if there is none. StoreUnavailable if the way to it is at fault."""
         try:
             return Source(self.source or run.source, self.limits)
+        except StoreUnavailable:
+            raise
         except StorageError:
             return None
 

@@ -6,7 +6,7 @@ import fsspec  # pyright: ignore[reportMissingTypeStubs]
 from fsspec.config import conf  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
 
 from pipeline.storage.access import Options
-from schemas.errors import StorageError
+from schemas.errors import StorageError, StoreUnavailable
 
 _S3 = ("s3", "s3a")
 _FSSPEC = cast(Any, fsspec)
@@ -18,7 +18,7 @@ _ONE_ATTEMPT = {"total_max_attempts": 1}
 def open_url(url: str, options: Options) -> tuple[Any, str]:
     """A file system, and the path there.
 
-    StorageError if nothing serves it, or what does refuses the options.
+    StorageError if nothing serves it, StoreUnavailable if what does refuses the options.
     """
     try:
         fs, root = _FSSPEC.url_to_fs(url, **_arguments(url, options))
@@ -28,7 +28,7 @@ def open_url(url: str, options: Options) -> tuple[Any, str]:
                 fs.connect()  # which hands the options on: only here unknown ones are refused
     except Exception as error:
         if options.values:
-            raise StorageError(f"{url}: {options.refused(error)}") from None
+            raise StoreUnavailable(f"{url}: {options.refused(error)}") from None
         if isinstance(error, ValueError | ImportError):
             raise StorageError(f"{url}: {error}") from None
         raise

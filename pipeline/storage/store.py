@@ -58,7 +58,7 @@ class Store:
     ) -> None:
         """url: a path or any fsspec URL. options: None takes those in use for the URL.
 
-        StorageError if no file system serves it, or the file system refuses the options.
+        StorageError if no file system serves it, StoreUnavailable if that refuses the options.
         """
         self.retry, self.limits = retry or Retry(), limits or Limits()
         self._options = options_of(url) if options is None else options

@@ -2,6 +2,7 @@
 
 import pickle
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,16 @@ from jobs import (
     segment,
     verify,
 )
+from pipeline.stages.repairing import Spares
 from pipeline.storage import Source, Store, Target
 from pipeline.storage.access import Access, Options, options_of, using
-from schemas.errors import StorageError
+from schemas.commit import ObjectRecord, RunRecord
+from schemas.errors import StorageError, StoreUnavailable
 
 SECRET = "hunter'2\\xyz"
 QUOTED = f"'''{SECRET}'''"  # for TOML
+NO_OBJECT = ObjectRecord("none", 0, "")
+RUN = RunRecord("run", NO_OBJECT, "/nowhere", 1, 1, NO_OBJECT)
 COMMANDS = {
     "archive": (archive, "run", ("a", "b")),
     "compact": (compact, "run", ("a",)),
@@ -177,6 +182,25 @@ def test_options_that_a_file_system_refuses_are_an_error_that_names_the_file(
         Store("s3://photos/archive")
     for shown in (SECRET, repr(SECRET), "p@ss"):
         assert shown not in result.stderr
+
+
+def test_a_source_whose_options_are_refused_does_not_count_as_gone():
+    """A repair would list its files as lost."""
+    with using(Access({"s3://photos": Options({"profil": "studio"}, "stores.toml")})):
+        for source in ("s3://photos", None):
+            with pytest.raises(StoreUnavailable, match=r"'profil'; see stores\.toml"):
+                Spares((), source).source_of(replace(RUN, source="s3://photos"))
+    assert Spares((), "/nowhere").source_of(RUN) is None
+
+
+def test_buckets_of_one_name_are_told_apart_by_the_protocol():
+    ones = {"s3://photos": {"anon": True}, "s3a://photos": {"key": "k", "secret": "s"}}
+    with using(Access({url: Options(values) for url, values in ones.items()})):
+        here, there = Store("s3://photos/a"), Store("s3a://photos/a")
+    assert here.url == there.url
+    assert (here._fs.anon, there._fs.anon) == (True, False)
+    assert here != there
+    assert here._fs is not there._fs
 
 
 def test_an_error_that_holds_a_value_is_not_shown():
