@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -16,7 +17,7 @@ from jobs.interface import ExitCode
 from pipeline.archive import Archive
 from pipeline.archive.catalogue import current_quarantine, current_rows
 from pipeline.routes import jpegxl
-from pipeline.stages import archiving, restoring, tasks, verifying
+from pipeline.stages import archiving, batch, restoring, tasks, verifying
 from pipeline.stages.batch import MAX_ATTEMPTS
 from pipeline.storage import Store
 from pipeline.verify import shards
@@ -62,11 +63,17 @@ def test_a_driver_killed_at_random_leaves_the_same_archive_in_the_end(
     assert verify.run(verify.Settings(str(root))).exit_code == ExitCode.OK
 
 
+@pytest.mark.parametrize("copies", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_encoders_killed_in_the_middle_of_a_shard_cost_a_retry_and_nothing_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ray_cluster: str
+    copies: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ray_cluster: str
 ):
     source = tmp_path / "source"
     write_tiny_source(source, 12)
+    if copies > 1:  # each in a batch of its own, which waits for what another encoder makes
+        monkeypatch.setattr(batch, "MAX_FILES", 1)
+        for path in list(source.iterdir()):
+            for index in range(1, copies):
+                shutil.copy(path, path.with_name(f"{path.stem}-{index}.png"))
     undisturbed = archive_of(source, tmp_path / "undisturbed")
     killed: set[str] = set()  # not the encoders: Ray would keep them, with their processors
 
