@@ -55,6 +55,12 @@ class AdaptiveView:
     def learn(self, pixel: Tensor) -> None:
         """Nothing: the planes hold what predictors say when they have learnt."""
 
+    def known_errors(self, channel: int, pixel: Tensor) -> Tensor:
+        """Of the first predictor in the channels before this one, [n, channel] int32."""
+        bases = [self.said.of(c, pixel)[1][:, 0] for c in range(channel)]
+        errors = [error_of(pixel[:, c], base) for c, base in enumerate(bases)]
+        return torch.stack(errors, 1) if errors else pixel[:, :0]
+
 
 class FollowingView(AdaptiveView):
     """What the network makes of the pixels of a step, which its predictors then learn from."""
@@ -86,7 +92,7 @@ class TunedView(FollowingView):
         for channel, mixture in self.mixtures.items():
             slopes = slopes_of(mixture, pixel[:, channel])
             self.tuner.note(channel, self.tile, self.hidden[channel], slopes)
-            self.teach(channel, slopes)
+            self.teach(channel, slopes, pixel)
         self.end_step()
         super().learn(pixel)
 
@@ -101,7 +107,7 @@ class TunedView(FollowingView):
             lambda expert, own: self.network.think(channel, expert, own),
         )
 
-    def teach(self, channel: int, slopes: Tensor) -> None:
+    def teach(self, channel: int, slopes: Tensor, pixel: Tensor) -> None:
         """Hidden layers learn nothing."""
 
     def end_step(self) -> Tensor:
@@ -129,14 +135,21 @@ class LearningView(TunedView):
         self.seen[channel] = seen
         return self.learning.think(channel, seen, self.runs)
 
-    def teach(self, channel: int, slopes: Tensor) -> None:
+    def teach(self, channel: int, slopes: Tensor, pixel: Tensor) -> None:
         """See TunedView."""
         gain = self.sight.gain()[:, channel]
-        gradient = gradients_of(slopes, self.mixtures[channel], gain)
+        levers = self._levers(channel, pixel) if self.learning.means else None
+        gradient = gradients_of(slopes, self.mixtures[channel], gain, levers)
         back = self.learning.note(
             channel, self.seen[channel], self.hidden[channel], gradient, self.runs
         )
         self.back = back if self.back is None else self.back + back
+
+    def _levers(self, channel: int, pixel: Tensor) -> Tensor:
+        """What gamma and beta of a channel are in units of; see gradients_of."""
+        _, base = self.said.of(channel, pixel)
+        away = base - 64 * self.sight.context.med[:, channel, None]
+        return torch.cat([away, 16 * self.known_errors(channel, pixel)], 1)
 
     def end_step(self) -> Tensor:
         """See TunedView."""
@@ -157,7 +170,7 @@ class _AdaptiveVoice:
         view, sight = self.view, self.view.sight
         network, tables = view.network, view.network.tables
         full, base = view.said.of(channel, pixel)
-        known = self._known_errors(channel, pixel)
+        known = view.known_errors(channel, pixel)
         params = self._params(channel, head_inputs(full, known, sight.scale, tables))
         k, predictors = network.profile.mixtures, base.shape[1]
         pi, mu, scale, gamma, beta = params.split([k, k, k, predictors, channel], 1)
@@ -185,13 +198,6 @@ class _AdaptiveVoice:
         features = self.view.features
         inputs = heads.to(features.dtype) * 2 ** (HIDDEN_BITS - INPUT_BITS)
         return torch.cat([features, inputs], 1)
-
-    def _known_errors(self, channel: int, pixel: Tensor) -> Tensor:
-        """Of the first predictor in the channels before this one, [n, channel] int32."""
-        said = self.view.said
-        bases = [said.of(c, pixel)[1][:, 0] for c in range(channel)]
-        errors = [error_of(pixel[:, c], base) for c, base in enumerate(bases)]
-        return torch.stack(errors, 1) if errors else pixel[:, :0]
 
 
 @dataclass(frozen=True)

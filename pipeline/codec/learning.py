@@ -34,6 +34,7 @@ CHANGE_LIMIT = 1023
 # Of a pixel in the mean: less is noise, and in a black sky steps that follow it do harm.
 LEAST_SLOPE = 64
 GRADIENT_LIMIT = 511
+PULL_LIMIT = 65535
 BACK_BITS = 6  # fractional bits of weights that gradients go through
 
 Runs = list[tuple[int, int, Tensor]]  # tile, label, and which pixels those are
@@ -103,7 +104,7 @@ class Learning:
 
     def __init__(self, model: Model, tuning: Tuning, tiles: int, device: str):
         layers, p = model.layers, model.profile
-        self._fused, self._parameters = p.fused, p.tuned_outputs
+        self._fused, self.means = p.fused, bool(tuning.means)
         self._fusion = LearnedLayer(layers["fusion"], tiles, tuning.fusion, tuning.every, device)
         self._hidden = [
             LearnedLayer(layers[f"hidden_{name}"], tiles, tuning.hidden, tuning.every, device)
@@ -132,10 +133,11 @@ class Learning:
         """Take note of what pixels say of a channel; returns what they say of fused features.
 
         seen: [n, in] and hidden: [n, hidden], what its hidden layer saw and said. gradient:
-        [n, 3 K] int32, of pi, mu and sigma. Returns [n, fused] int32.
+        [n, 3 K or more] int32, of pi, mu and sigma, and then maybe of gamma and beta. Returns
+        [n, fused] int32.
         """
         to_hidden, to_fused = self._back[channel]
-        back = _through(gradient, to_hidden[:, : self._parameters], BACK_BITS - 1, runs)
+        back = _through(gradient, to_hidden[:, : gradient.shape[1]], BACK_BITS - 1, runs)
         back = _leak_back(back, hidden)
         self._hidden[channel].note(seen, back, runs)
         return _through(back, to_fused[..., : self._fused], BACK_BITS, runs)
@@ -150,16 +152,22 @@ class Learning:
             layer.move(tiles)
 
 
-def gradients_of(slopes: Tensor, m: Mixture, gain: Tensor) -> Tensor:
+def gradients_of(slopes: Tensor, m: Mixture, gain: Tensor, levers: Tensor | None = None) -> Tensor:
     """Slopes [n, 3 K] of pi, mu and sigma, all in 1/128 of a natural bit for a step of one.
 
-    gain: [n] int32, what mu is in units of. Returns int32 within +-511.
+    gain: [n] int32, what mu is in units of. levers: [n, P + channels before] int32, what gamma and
+    beta are in units of, 1/4096 of a value; None if they are not asked for. Returns int32 within
+    +-511, of gamma and beta behind those of sigma.
     """
     pi, mu, sigma = slopes.chunk(3, -1)
-    steep = ((m.inverse >> 5).clamp_max(32767) * gain[:, None]) >> 8
-    mu = (mu * steep.clamp_max(HIDDEN_LIMIT) + 32) >> 6
-    found = torch.cat([pi, mu, (11 * sigma + 2) >> 2], -1)
-    return found.clamp(-GRADIENT_LIMIT, GRADIENT_LIMIT)
+    narrow = (m.inverse >> 5).clamp_max(32767)
+    steep = (narrow * gain[:, None]) >> 8
+    found = [pi, (mu * steep.clamp_max(HIDDEN_LIMIT) + 32) >> 6, (11 * sigma + 2) >> 2]
+    if levers is not None:
+        pull = ((mu * narrow).sum(-1, keepdim=True) + 8) >> 4
+        moved = pull.clamp(-PULL_LIMIT, PULL_LIMIT).to(torch.int64) * levers
+        found.append((moved + 2048) >> 12)
+    return torch.cat(found, -1).clamp(-GRADIENT_LIMIT, GRADIENT_LIMIT).to(torch.int32)
 
 
 def _back_weights(layer: Layer, coarse: int) -> Tensor:

@@ -78,13 +78,15 @@ class Tuning:
     every: pixels of a tile after which its corrections change. rate: by how much each of those of
     output layers moves then, in 2^-11. hidden, fusion: by how much the weights of the hidden layers
     of entropy models and of the fusion move, in 1/32 of the last bit of a weight; both 0: only
-    output layers learn.
+    output layers learn. means: 1 if those also hear what pixels say of gamma and beta, and not
+    only of pi, mu and sigma, else 0.
     """
 
     every: int = 512
     rate: int = 8
     hidden: int = 0
     fusion: int = 0
+    means: int = 0
 
     @property
     def deep(self) -> bool:
@@ -170,10 +172,8 @@ class Profile:
         sizes = asdict(self)
         sizes["predictors"] = [asdict(p) for p in self.predictors]
         if self.tuning:
-            deep = self.tuning.deep
-            sizes["tuning"] = {
-                k: v for k, v in asdict(self.tuning).items() if deep or k in ("every", "rate")
-            }
+            tuning = asdict(self.tuning)
+            sizes["tuning"] = {k: v for k, v in tuning.items() if v or k in ("every", "rate")}
         return {k: v for k, v in sizes.items() if v or k not in ("predictors", "tuning")}
 
 

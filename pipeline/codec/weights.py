@@ -221,6 +221,8 @@ def _check_tuning(p: Profile, tuning: Tuning) -> None:
     deep = (tuning.hidden, tuning.fusion)
     if any(not 0 <= rate <= _MAX_RATE for rate in deep):
         raise ModelError(f"{tuning} is out of range")
+    if tuning.means not in ((0, 1) if tuning.deep else (0,)):
+        raise ModelError(f"{tuning} is out of range")
     if tuning.deep and tuning.every > MAX_DEEP_EVERY:
         raise ModelError(f"{tuning} is out of range where hidden layers learn")
     learnt = p.fused * (p.width + CHANNELS * p.expert_hidden * p.experts)

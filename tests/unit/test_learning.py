@@ -43,13 +43,17 @@ def test_gradients_are_those_of_the_code_length():
     mixture = make_mixture(
         TABLES, pi, 64 * med[:, None] + ((mu * gain[:, None]) >> 4), sigma, level, med, None
     )
-    found = gradients_of(slopes_of(mixture, value), mixture, gain).double() / 128
+    levers = drawn(3, 300)
+    found = gradients_of(slopes_of(mixture, value), mixture, gain, levers).double() / 128
 
     floats = [(p.double() / 64).T.contiguous().requires_grad_() for p in (pi, mu, sigma)]
-    away = (value - med).double() - floats[1] * gain / 16
+    gamma = torch.zeros((3, n), dtype=torch.float64, requires_grad=True)
+    moved = (gamma * levers.T / 64).sum(0)
+    away = (value - med).double() - floats[1] * gain / 16 - moved
     bits = mixture_bits(floats[0], away, floats[2], level.double(), value.double(), 0)
-    true = torch.autograd.grad(bits.sum() * np.log(2), floats)
-    for name, one, other in zip(("pi", "mu", "sigma"), found.split(k, 1), true, strict=True):
+    true = torch.autograd.grad(bits.sum() * np.log(2), [*floats, gamma])
+    names = ("pi", "mu", "sigma", "gamma and beta")
+    for name, one, other in zip(names, found.split(k, 1), true, strict=True):
         within = other.T.clamp(-2.7, 2.7)
         pair = torch.stack([one.clamp(-2.7, 2.7).flatten(), within.flatten()])
         assert torch.corrcoef(pair)[0, 1] > 0.98, name
@@ -157,7 +161,10 @@ def test_tiles_may_not_learn_more_than_memory_holds(model):
         draw_model(profile)
 
 
-@pytest.mark.parametrize("sizes", [{"every": 1025}, {"hidden": 256}, {"fusion": -1}])
+@pytest.mark.parametrize(
+    "sizes",
+    [{"every": 1025}, {"hidden": 256}, {"fusion": -1}, {"means": 2}, {"hidden": 0, "means": 1}],
+)
 def test_what_could_overflow_is_refused(model, sizes):
     profile = replace(LEARNING, tuning=replace(Tuning(hidden=1), **sizes))
     with pytest.raises(ModelError, match="out of range"):

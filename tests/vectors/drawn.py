@@ -77,7 +77,7 @@ LEARNING = replace(
         Predictor(taps=3, rows=4, every=1, sweeps=1),
         Predictor(taps=3, rows=4, every=1, forget=2),
     ),
-    tuning=Tuning(every=20, rate=40, hidden=12, fusion=7),
+    tuning=Tuning(every=20, rate=10, hidden=12, fusion=7, means=1),
 )
 _LAST_LAYERS = {"expert_output", "output_r", "output_g", "output_b"}
 

@@ -95,6 +95,7 @@ class Learner:
     def __init__(self, model):
         p, tuning = model.profile, model.profile["tuning"]
         self.model, self.every, self.count = model, tuning["every"], 0
+        self.means = tuning.get("means", 0)
         size = 3 * p["mixtures"], p["expert_hidden"] + 1
         self.corrections = [Corrections(*size, tuning["rate"], 2047) for _ in range(3)]
         rates = {"fusion": tuning.get("fusion", 0)}
@@ -117,9 +118,9 @@ class Learner:
             found = slopes(self.model, parts, values[c])
             self.corrections[c].note(found, hidden)
             if self.layers:
-                added = self.note_hidden(
-                    pixel, c, seen, hidden, gradients(self.model, parts, found, pixel.gain(c))
-                )
+                levers = pixel.levers(c, values) if self.means else []
+                gradient = gradients(self.model, parts, found, pixel.gain(c), levers)
+                added = self.note_hidden(pixel, c, seen, hidden, gradient)
                 fused = [a + b for a, b in zip(fused, added, strict=True)]
         if self.layers:
             self.layers["fusion"].changes.note(leaky(fused, pixel.features), pixel.context)
@@ -165,10 +166,16 @@ def slopes(model, parts, v):
     return [clamp(slope, -127, 127) for slope in pi + mu + scale]
 
 
-def gradients(model, parts, found, gain):
-    """Of pi, mu and scale, from their slopes; gain: what mu is multiplied by."""
+def gradients(model, parts, found, gain, levers):
+    """Of pi, mu and scale, from their slopes, and of gamma and beta if they have levers.
+
+    gain: what mu is multiplied by.
+    """
     k, inverse = len(parts), model.table("inverse_scale")
-    steep = [min((min(inverse[i] >> 5, 32767) * gain) >> 8, 2047) for _, _, i in parts]
+    narrow = [min(inverse[i] >> 5, 32767) for _, _, i in parts]
+    steep = [min((v * gain) >> 8, 2047) for v in narrow]
     mu = [(slope * s + 32) >> 6 for slope, s in zip(found[k : 2 * k], steep, strict=True)]
     scale = [(11 * slope + 2) >> 2 for slope in found[2 * k :]]
-    return [clamp(z, -511, 511) for z in found[:k] + mu + scale]
+    pull = clamp((dot(found[k : 2 * k], narrow) + 8) >> 4, -65535, 65535)
+    more = [(pull * lever + 2048) >> 12 for lever in levers]
+    return [clamp(z, -511, 511) for z in found[:k] + mu + scale + more]

@@ -139,6 +139,11 @@ class Pixel:
     def residuals(self, known):
         return [self.u(v - m) for v, m in zip(known, self.med, strict=False)]
 
+    def levers(self, c, values):
+        """How far a step of each gamma and beta of channel c moves its means, in 1/4096."""
+        bases = [guess.base(c, values) - 64 * self.med[c] for guess in self.guesses]
+        return bases + [16 * self.guesses[0].error(j, values) for j in range(c)]
+
 
 class Network:
     """The network of a model with predictors, for the tiles of a group."""

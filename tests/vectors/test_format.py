@@ -66,11 +66,15 @@ def test_it_reads_what_golden_files_of_predictors_lack(name, kind):
     assert plain_decoder.decode(blob, model.payload)[3] == image.tobytes()
 
 
-@pytest.mark.parametrize("kind", ["hasty", "gray", "background"])
+@pytest.mark.parametrize("kind", ["hasty", "gray", "background", "without means"])
 def test_it_reads_what_a_model_wrote_whose_layers_all_learn(kind):
     """Of four tiles in a group and several experts, with four predictors."""
-    hasty = replace(LEARNING, tuning=Tuning(6, 40, hidden=120, fusion=120))  # up to its limits
-    model = load_model(draw_model(hasty if kind == "hasty" else LEARNING))
+    tunings = {
+        "hasty": Tuning(6, 40, hidden=120, fusion=120, means=1),  # up to its limits
+        "without means": Tuning(20, 40, hidden=12, fusion=7),
+    }
+    tuning = tunings.get(kind, LEARNING.tuning)
+    model = load_model(draw_model(replace(LEARNING, tuning=tuning)))
     y, x = np.mgrid[:18, :21]
     image = textured(18, 21) // 8 + (60 + 4 * x + 3 * y).astype(np.uint8)[..., None]
     image = image[..., 0] if kind == "gray" else image

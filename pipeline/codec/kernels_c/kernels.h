@@ -49,7 +49,7 @@ typedef struct {
 
 /* See Tuning in profile.py; every is 0 where nothing learns. */
 typedef struct {
-    int every, rate, hidden, fusion;
+    int every, rate, hidden, fusion, means;
 } TuningSizes;
 
 typedef struct {

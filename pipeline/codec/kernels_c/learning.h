@@ -13,6 +13,7 @@ enum {
     CHANGE_LIMIT = 1023,
     LEAST_SLOPE = 64, /* of a pixel, in the mean */
     GRADIENT_LIMIT = 511,
+    PULL_LIMIT = 65535,
     GRADIENT_STRIDE = 32, /* of a pixel's gradients of mixture parameters, padded */
     JOINED = 48,          /* pairs of pixels whose numbers stay in a near cache */
 };

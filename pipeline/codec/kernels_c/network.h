@@ -62,14 +62,19 @@ static int pack_back(Layer *l, const Layer *model, int from, int to, int coarse,
     return ok;
 }
 
+/* Outputs of a channel that gradients go back through. */
+INLINE int heard_outputs(const Sizes *s, int channel) {
+    return s->tuning.means ? outputs_of(s, channel) : 3 * s->mixtures;
+}
+
 static int pack_back_layers(Network *net) {
     const Sizes *s = &net->sizes;
     net->back_hidden = calloc((size_t)speakers(net), sizeof(Layer));
     net->back_output = calloc((size_t)speakers(net), sizeof(Layer));
     int ok = net->back_hidden && net->back_output;
     for (int i = 0; ok && i < speakers(net); i++)
-        ok = pack_back(net->back_output + i, net->output + i, 3 * s->mixtures, s->hidden, 1,
-                       BACK_BITS - 1) &&
+        ok = pack_back(net->back_output + i, net->output + i, heard_outputs(s, i / s->experts),
+                       s->hidden, 1, BACK_BITS - 1) &&
              pack_back(net->back_hidden + i, net->hidden + i, s->hidden, s->fused, 0, BACK_BITS);
     return ok;
 }
