@@ -199,7 +199,7 @@ MAX = Profile(
     expert_hidden=48,
     mixtures=4,
     predictors=(_NEAR, _FAR, _CLOSE, _TOUCHING),
-    tuning=Tuning(hidden=2, fusion=1),
+    tuning=Tuning(every=128, rate=1, hidden=1, fusion=1, means=1),
 )
 # The first network, without predictors. The card of the weights `lite-1` calls it `lite`.
 LITE_1 = Profile(name="lite-1")
