@@ -38,10 +38,8 @@ from schemas.errors import (
     UnknownCommit,
 )
 from schemas.manifest import (
-    Identity,
     QuarantineRow,
     Row,
-    parse_identities,
     parse_manifest,
     parse_paths,
     parse_quarantine,
@@ -195,10 +193,6 @@ class Archive:
     def paths(self, shard: ShardRecord) -> list[str]:
         """The paths of these rows, without the cost of all that rows hold."""
         return parse_paths(shard.manifest.name, self.read(shard.manifest))
-
-    def identities(self, shard: ShardRecord) -> Iterator[Identity]:
-        """What tells whether the files behind these rows changed, as cheaply."""
-        return parse_identities(shard.manifest.name, self.read(shard.manifest))
 
     def quarantine(self, shard: ShardRecord) -> list[QuarantineRow]:
         """The quarantine rows of one shard, sorted by path."""

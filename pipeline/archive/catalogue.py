@@ -9,7 +9,7 @@ from pipeline.archive.archive import Archive
 from pipeline.archive.patterns import Patterns, in_range
 from schemas.commit import ShardRecord
 from schemas.errors import FixityError, FormatError, SectionCorrupt, SeecError
-from schemas.manifest import QuarantineRow, Row, parse_matching
+from schemas.manifest import QuarantineRow, Row, parse_manifest, parse_matching, parse_paths
 
 
 def current_rows(
@@ -30,21 +30,22 @@ def current_rows(
     gone: set[str] = set()
     wanted = Patterns(include)
 
-    def read(shard: ShardRecord) -> list[Row] | SeecError:
+    def read(shard: ShardRecord) -> bytes | SeecError:
         try:
-            return _matching(archive, shard, wanted)
+            return archive.read(shard.manifest)
         except (FixityError, FormatError) as error:
-            if on_damage is None:
-                raise
             return error
 
     for run, shards in reversed(list(state.by_run())):
         gone.update(vanished_after(archive, run.run_id))
         shards = list(filter(wanted.may_be_in, shards))
-        for shard, found in zip(shards, each_ahead(read, shards), strict=True):
-            if isinstance(found, SeecError):
-                if on_damage is not None:
-                    on_damage(shard, found)
+        for shard, part in zip(shards, each_ahead(read, shards), strict=True):
+            try:
+                found = _matching(shard, part, wanted)
+            except (FixityError, FormatError) as error:
+                if on_damage is None:
+                    raise
+                on_damage(shard, error)
                 continue
             yield shard, [row for row in found if row.path not in gone]
             if several:
@@ -70,31 +71,39 @@ def sorted_rows(archive: Archive, include: Sequence[str] = ()) -> Iterator[Row]:
 
 def _merged(archive: Archive, wanted: Patterns, runs: dict[str, int]) -> Iterator[Row]:
     """All rows by path; of one path, that of the latest run first."""
+
+    def read(shard: ShardRecord) -> bytes:
+        return archive.read(shard.manifest)
+
     shards = list(filter(wanted.may_be_in, archive.state.in_order()))
     unknown = [shard for shard in shards if shard.path_range is None]
     starts = {shard.shard: shard.path_range[0] for shard in shards if shard.path_range}
-    for shard, paths in zip(unknown, each_ahead(archive.paths, unknown), strict=True):
-        starts[shard.shard] = min(paths, default="")
+    for shard, part in zip(unknown, each_ahead(read, unknown), strict=True):
+        starts[shard.shard] = min(parse_paths(shard.manifest.name, part), default="")
     shards.sort(key=lambda shard: starts[shard.shard])
     waiting: list[tuple[str, int, int, Row]] = []
     tie = count()
-    parts = each_ahead(lambda shard: _matching(archive, shard, wanted), shards)
-    for shard, rows in zip(shards, parts, strict=True):
+    for shard, part in zip(shards, each_ahead(read, shards), strict=True):
         while waiting and waiting[0][0] < starts[shard.shard]:
             yield heapq.heappop(waiting)[-1]
-        for row in rows:
+        for row in _matching(shard, part, wanted):
             heapq.heappush(waiting, (row.path, -runs[shard.run_id], next(tie), row))
     while waiting:
         yield heapq.heappop(waiting)[-1]
 
 
-def _matching(archive: Archive, shard: ShardRecord, wanted: Patterns) -> list[Row]:
-    """The rows of a shard that are asked for: others are not worth parsing."""
+def _matching(shard: ShardRecord, part: bytes | SeecError, wanted: Patterns) -> list[Row]:
+    """The rows of a manifest part that are asked for: others are not worth parsing.
+
+    Not for threads: they would hold each other up. An error instead of the part is raised.
+    """
+    if isinstance(part, SeecError):
+        raise part
     if wanted.all:
-        rows = archive.rows(shard)
+        rows = parse_manifest(shard.manifest.name, part)
         paths = [row.path for row in rows]
     else:
-        paths, rows = parse_matching(shard.manifest.name, archive.read(shard.manifest), wanted)
+        paths, rows = parse_matching(shard.manifest.name, part, wanted)
     if not in_range(paths, shard):
         raise SectionCorrupt(f"{shard.manifest.name}: other paths than its commit says")
     return rows

@@ -8,7 +8,7 @@ from pipeline.archive.ahead import each_ahead
 from pipeline.archive.archive import Archive
 from pipeline.archive.catalogue import current_quarantine, vanished_after
 from schemas.kinds import DIRECTORY, FILE
-from schemas.manifest import LOST
+from schemas.manifest import LOST, parse_identities
 from schemas.plan import PlanSettings, SourceFile
 
 
@@ -35,8 +35,10 @@ def seen_files(archive: Archive, digests: bool = False) -> dict[str, Seen]:
     """
     seen: dict[str, Seen] = {}
     for run, shards in archive.state.by_run():
-        for part in each_ahead(archive.identities, shards):
-            for path, size_bytes, mtime_ns, digest, codec, kind, permissions in part:
+        parts = each_ahead(lambda shard: archive.read(shard.manifest), shards)
+        for shard, part in zip(shards, parts, strict=True):
+            identities = parse_identities(shard.manifest.name, part)
+            for path, size_bytes, mtime_ns, digest, codec, kind, permissions in identities:
                 if codec == LOST:  # no size is like it: it is archived again where it still is
                     seen[path] = Seen(-1, None, run.source)
                     continue
