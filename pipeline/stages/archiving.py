@@ -152,8 +152,18 @@ class ArchivingRun:
         )
 
     def shards(self, indices: list[int]) -> Iterator[tuple[ShardRecord, Timing]]:
-        """Work on these shards of the plan and yield each as soon as its objects are written."""
-        todo = deque(indices)
+        """Work on these shards of the plan and yield each as soon as its objects are written.
+
+        Once: at the end, whatever it is, the actors end.
+        """
+        try:
+            yield from self._shards_of(deque(indices))
+        finally:
+            for pool in (self._encoders, self._segmenters):
+                if pool is not None:
+                    pool.close()
+
+    def _shards_of(self, todo: deque[int]) -> Iterator[tuple[ShardRecord, Timing]]:
         while todo or self._shards:
             while todo and len(self._shards) < self._max_shards:
                 self._shards.append(self._begin(todo.popleft()))

@@ -68,6 +68,13 @@ class Pool:
             time.sleep(_PAUSE_S)
             self._welcome()
 
+    def close(self) -> None:
+        """End all actors: they hold processors until nothing in this process refers to them."""
+        if ray.is_initialized():  # an error may have ended the cluster before
+            for actor in (*self._actors, *self._starting.values()):
+                ray.kill(actor)
+        self._actors, self._starting = [], {}
+
     def _welcome(self) -> None:
         """Take in the actors that are up by now."""
         if not self._starting:

@@ -2,15 +2,18 @@
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+import ray
 from click.testing import CliRunner
 
 from jobs import archive, ls, restore, verify
 from jobs.interface import ExitCode
 from pipeline.archive import Archive
+from pipeline.stages.archiving import ArchivingRun
 from pipeline.storage import Store
 from schemas.kinds import FILE
 from schemas.names import escape
@@ -203,3 +206,23 @@ def test_help_shows_an_example(command):
     text = CliRunner().invoke(command, ["--help"]).output
     assert f"seec {command.name} " in text
     assert "130" in text
+
+
+def test_encoders_end_with_their_run_whoever_still_refers_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """They hold processors, without which nothing else on the cluster would ever start."""
+    kept: list[ArchivingRun] = []
+
+    def keeping(*arguments: Any, **options: Any) -> ArchivingRun:
+        kept.append(ArchivingRun(*arguments, **options))
+        return kept[-1]
+
+    monkeypatch.setattr(archive, "ArchivingRun", keeping)
+    write_tiny_source(tmp_path / "source", 1)
+    archive.run(archive.Settings(str(tmp_path / "source"), str(tmp_path / "archive")))
+    assert kept
+    end = time.monotonic() + 60
+    while ray.available_resources().get("CPU") != ray.cluster_resources()["CPU"]:
+        assert time.monotonic() < end, "something still holds processors"
+        time.sleep(0.2)
