@@ -1,10 +1,11 @@
 """An archive in a store: create, open, read what counts, commit more."""
 
 import hashlib
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
+from pipeline.archive.ahead import each_ahead
 from pipeline.archive.changes import commit_after, contradicts, left
 from pipeline.archive.lease import Lease, Terms, writer
 from pipeline.archive.state import State
@@ -193,6 +194,14 @@ class Archive:
     def paths(self, shard: ShardRecord) -> list[str]:
         """The paths of these rows, without the cost of all that rows hold."""
         return parse_paths(shard.manifest.name, self.read(shard.manifest))
+
+    def parts(self, shards: Sequence[ShardRecord]) -> Iterator[tuple[ShardRecord, bytes]]:
+        """The manifest part of each shard, a few read ahead.
+
+        To parse as they come: threads that parse hold each other up.
+        """
+        found = each_ahead(lambda shard: self.read(shard.manifest), shards)
+        return zip(shards, found, strict=True)
 
     def quarantine(self, shard: ShardRecord) -> list[QuarantineRow]:
         """The quarantine rows of one shard, sorted by path."""

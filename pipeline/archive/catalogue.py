@@ -41,6 +41,8 @@ def current_rows(
         shards = list(filter(wanted.may_be_in, shards))
         for shard, part in zip(shards, each_ahead(read, shards), strict=True):
             try:
+                if isinstance(part, SeecError):
+                    raise part
                 found = _matching(shard, part, wanted)
             except (FixityError, FormatError) as error:
                 if on_damage is None:
@@ -71,19 +73,15 @@ def sorted_rows(archive: Archive, include: Sequence[str] = ()) -> Iterator[Row]:
 
 def _merged(archive: Archive, wanted: Patterns, runs: dict[str, int]) -> Iterator[Row]:
     """All rows by path; of one path, that of the latest run first."""
-
-    def read(shard: ShardRecord) -> bytes:
-        return archive.read(shard.manifest)
-
     shards = list(filter(wanted.may_be_in, archive.state.in_order()))
     unknown = [shard for shard in shards if shard.path_range is None]
     starts = {shard.shard: shard.path_range[0] for shard in shards if shard.path_range}
-    for shard, part in zip(unknown, each_ahead(read, unknown), strict=True):
+    for shard, part in archive.parts(unknown):
         starts[shard.shard] = min(parse_paths(shard.manifest.name, part), default="")
     shards.sort(key=lambda shard: starts[shard.shard])
     waiting: list[tuple[str, int, int, Row]] = []
     tie = count()
-    for shard, part in zip(shards, each_ahead(read, shards), strict=True):
+    for shard, part in archive.parts(shards):
         while waiting and waiting[0][0] < starts[shard.shard]:
             yield heapq.heappop(waiting)[-1]
         for row in _matching(shard, part, wanted):
@@ -92,13 +90,8 @@ def _merged(archive: Archive, wanted: Patterns, runs: dict[str, int]) -> Iterato
         yield heapq.heappop(waiting)[-1]
 
 
-def _matching(shard: ShardRecord, part: bytes | SeecError, wanted: Patterns) -> list[Row]:
-    """The rows of a manifest part that are asked for: others are not worth parsing.
-
-    Not for threads: they would hold each other up. An error instead of the part is raised.
-    """
-    if isinstance(part, SeecError):
-        raise part
+def _matching(shard: ShardRecord, part: bytes, wanted: Patterns) -> list[Row]:
+    """The rows of a manifest part that are asked for: others are not worth parsing."""
     if wanted.all:
         rows = parse_manifest(shard.manifest.name, part)
         paths = [row.path for row in rows]

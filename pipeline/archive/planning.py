@@ -4,7 +4,6 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import NamedTuple
 
-from pipeline.archive.ahead import each_ahead
 from pipeline.archive.archive import Archive
 from pipeline.archive.catalogue import current_quarantine, vanished_after
 from schemas.kinds import DIRECTORY, FILE
@@ -35,8 +34,7 @@ def seen_files(archive: Archive, digests: bool = False) -> dict[str, Seen]:
     """
     seen: dict[str, Seen] = {}
     for run, shards in archive.state.by_run():
-        parts = each_ahead(lambda shard: archive.read(shard.manifest), shards)
-        for shard, part in zip(shards, parts, strict=True):
+        for shard, part in archive.parts(shards):
             identities = parse_identities(shard.manifest.name, part)
             for path, size_bytes, mtime_ns, digest, codec, kind, permissions in identities:
                 if codec == LOST:  # no size is like it: it is archived again where it still is

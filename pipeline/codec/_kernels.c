@@ -179,7 +179,7 @@ static PyObject *network_of(const char *name, const Sizes *s, PyObject *list) {
 }
 
 /* make_network(level, width, fused, hidden, experts, mixtures, features, predictors, seen,
- * buffers[, every, rate, hidden, fusion, means]): weights.py has checked the numbers in the buffers. */
+ * buffers[, every, rate, hidden, fusion, means]): weights.py has checked what is in the buffers. */
 static PyObject *make_network(PyObject *self, PyObject *args) {
     Sizes s = {0};
     const char *name;
@@ -187,8 +187,7 @@ static PyObject *make_network(PyObject *self, PyObject *args) {
     PyObject *list, *result = NULL;
     if (!PyArg_ParseTuple(args, "siiiiiiy*y*O|iiiii", &name, &s.width, &s.fused, &s.hidden, &s.experts,
                           &s.mixtures, &s.features, &sizes, &seen, &list, &s.tuning.every,
-                          &s.tuning.rate, &s.tuning.hidden, &s.tuning.fusion,
-                          &s.tuning.means))
+                          &s.tuning.rate, &s.tuning.hidden, &s.tuning.fusion, &s.tuning.means))
         return NULL;
     if (read_predictors(&s, &sizes, &seen)) result = network_of(name, &s, list);
     PyBuffer_Release(&sizes), PyBuffer_Release(&seen);

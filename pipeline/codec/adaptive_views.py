@@ -55,12 +55,6 @@ class AdaptiveView:
     def learn(self, pixel: Tensor) -> None:
         """Nothing: the planes hold what predictors say when they have learnt."""
 
-    def known_errors(self, channel: int, pixel: Tensor) -> Tensor:
-        """Of the first predictor in the channels before this one, [n, channel] int32."""
-        bases = [self.said.of(c, pixel)[1][:, 0] for c in range(channel)]
-        errors = [error_of(pixel[:, c], base) for c, base in enumerate(bases)]
-        return torch.stack(errors, 1) if errors else pixel[:, :0]
-
 
 class FollowingView(AdaptiveView):
     """What the network makes of the pixels of a step, which its predictors then learn from."""
@@ -82,6 +76,7 @@ class TunedView(FollowingView):
         self.tuner, self.tile = tuner, step.part.tiles
         self.hidden: dict[int, Tensor] = {}  # of the channels that spoke, for their labels
         self.mixtures: dict[int, Mixture] = {}
+        self.levers: dict[int, Tensor] = {}  # what gamma and beta are in units of: gradients_of
 
     def speak(self, expert: int | None = None) -> Voice:
         """See View. Only what they say of pixels with their own labels teaches."""
@@ -92,7 +87,7 @@ class TunedView(FollowingView):
         for channel, mixture in self.mixtures.items():
             slopes = slopes_of(mixture, pixel[:, channel])
             self.tuner.note(channel, self.tile, self.hidden[channel], slopes)
-            self.teach(channel, slopes, pixel)
+            self.teach(channel, slopes)
         self.end_step()
         super().learn(pixel)
 
@@ -107,7 +102,7 @@ class TunedView(FollowingView):
             lambda expert, own: self.network.think(channel, expert, own),
         )
 
-    def teach(self, channel: int, slopes: Tensor, pixel: Tensor) -> None:
+    def teach(self, channel: int, slopes: Tensor) -> None:
         """Hidden layers learn nothing."""
 
     def end_step(self) -> Tensor:
@@ -135,21 +130,15 @@ class LearningView(TunedView):
         self.seen[channel] = seen
         return self.learning.think(channel, seen, self.runs)
 
-    def teach(self, channel: int, slopes: Tensor, pixel: Tensor) -> None:
+    def teach(self, channel: int, slopes: Tensor) -> None:
         """See TunedView."""
         gain = self.sight.gain()[:, channel]
-        levers = self._levers(channel, pixel) if self.learning.means else None
+        levers = self.levers[channel] if self.learning.means else None
         gradient = gradients_of(slopes, self.mixtures[channel], gain, levers)
         back = self.learning.note(
             channel, self.seen[channel], self.hidden[channel], gradient, self.runs
         )
         self.back = back if self.back is None else self.back + back
-
-    def _levers(self, channel: int, pixel: Tensor) -> Tensor:
-        """What gamma and beta of a channel are in units of; see gradients_of."""
-        _, base = self.said.of(channel, pixel)
-        away = base - 64 * self.sight.context.med[:, channel, None]
-        return torch.cat([away, 16 * self.known_errors(channel, pixel)], 1)
 
     def end_step(self) -> Tensor:
         """See TunedView."""
@@ -170,14 +159,16 @@ class _AdaptiveVoice:
         view, sight = self.view, self.view.sight
         network, tables = view.network, view.network.tables
         full, base = view.said.of(channel, pixel)
-        known = view.known_errors(channel, pixel)
+        known = self._known_errors(channel, pixel)
         params = self._params(channel, head_inputs(full, known, sight.scale, tables))
         k, predictors = network.profile.mixtures, base.shape[1]
         pi, mu, scale, gamma, beta = params.split([k, k, k, predictors, channel], 1)
 
         med = sight.context.med[:, channel]
         spread = sight.spread()[:, 0, channel]
-        corrections = (gamma * (base - 64 * med[:, None]) + 32) >> 6
+        away = base - 64 * med[:, None]
+        self._note_levers(channel, away, known)
+        corrections = (gamma * away + 32) >> 6
         coupled = (beta.clamp(-BETA_LIMIT, BETA_LIMIT) * known) >> 2
         centre = 64 * med + corrections.sum(-1, dtype=torch.int32)
         centre = centre + coupled.sum(-1, dtype=torch.int32)
@@ -199,6 +190,16 @@ class _AdaptiveVoice:
         inputs = heads.to(features.dtype) * 2 ** (HIDDEN_BITS - INPUT_BITS)
         return torch.cat([features, inputs], 1)
 
+    def _note_levers(self, channel: int, away: Tensor, known: Tensor) -> None:
+        """Told of what gamma and beta multiply: nobody learns from it."""
+
+    def _known_errors(self, channel: int, pixel: Tensor) -> Tensor:
+        """Of the first predictor in the channels before this one, [n, channel] int32."""
+        said = self.view.said
+        bases = [said.of(c, pixel)[1][:, 0] for c in range(channel)]
+        errors = [error_of(pixel[:, c], base) for c, base in enumerate(bases)]
+        return torch.stack(errors, 1) if errors else pixel[:, :0]
+
 
 @dataclass(frozen=True)
 class _TunedVoice(_AdaptiveVoice):
@@ -209,6 +210,10 @@ class _TunedVoice(_AdaptiveVoice):
         found = super().mixture(channel, pixel, width)
         self.view.mixtures[channel] = found
         return found
+
+    def _note_levers(self, channel: int, away: Tensor, known: Tensor) -> None:
+        """See _AdaptiveVoice."""
+        self.view.levers[channel] = torch.cat([away, 16 * known], 1)
 
     def _params(self, channel: int, heads: Tensor) -> Tensor:
         view, network, p = self.view, self.view.network, self.view.network.profile

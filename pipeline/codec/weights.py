@@ -219,9 +219,7 @@ def _check_tuning(p: Profile, tuning: Tuning) -> None:
     if not (1 <= tuning.every <= MAX_TUNING_EVERY and 1 <= tuning.rate <= _MAX_RATE):
         raise ModelError(f"{tuning} is out of range")
     deep = (tuning.hidden, tuning.fusion)
-    if any(not 0 <= rate <= _MAX_RATE for rate in deep):
-        raise ModelError(f"{tuning} is out of range")
-    if tuning.means not in ((0, 1) if tuning.deep else (0,)):
+    if any(not 0 <= rate <= _MAX_RATE for rate in deep) or not 0 <= tuning.means <= tuning.deep:
         raise ModelError(f"{tuning} is out of range")
     if tuning.deep and tuning.every > MAX_DEEP_EVERY:
         raise ModelError(f"{tuning} is out of range where hidden layers learn")

@@ -46,7 +46,7 @@ class Draft:
     @property
     def picture_digest(self) -> bytes | None:
         """The pixel digest of that picture; None where there is none."""
-        return None if self.coded is None or self.cut is not None else self.coded.pixel_digest
+        return self.coded.pixel_digest if self.coded and self.is_picture else None
 
 
 def pixels_in(data: bytes) -> int:
