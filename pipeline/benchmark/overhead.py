@@ -1,8 +1,9 @@
-"""What archiving costs beside the codec: `python -m pipeline.benchmark.overhead PHOTOS DIR N...`.
+"""What archiving costs beside the codec.
 
-Crops of the photographs are written to DIR as PNG files, N of them; then the codec alone encodes
-them, an image on each processor at a time, and `seec archive` does all of its work on the same
-processors. Linux only: memory is read from /proc.
+`python -m pipeline.benchmark.overhead PHOTOS DIR EDGE N...` writes square crops of photographs,
+EDGE pixels wide, to DIR as PNG files, N of them. Then the codec alone encodes them, an image on
+each processor at a time, and `seec archive` does all of its work on the same processors. Linux
+only: memory is read from /proc.
 """
 
 import os
@@ -24,21 +25,27 @@ from pipeline.codec import Encoder, default_model
 from pipeline.images import pillow
 from pipeline.images.picture import Pixels, read_picture
 
-EDGE = 256
-HEADINGS = ("images", "codec alone, images/s", "seec archive, images/s", "of it", "private memory")
+HEADINGS = (
+    "crops",
+    "images",
+    "codec alone, images/s",
+    "seec archive, images/s",
+    "of it",
+    "private memory",
+)
 _POLL_S = 1.0
 
 
-def crops(photographs: Path, count: int) -> Iterator[Pixels]:
-    """So many different crops of 256 x 256, from as many photographs as there are."""
+def crops(photographs: Path, edge: int, count: int) -> Iterator[Pixels]:
+    """So many different crops of edge x edge, from as many photographs as are large enough."""
     paths = sorted(p for p in photographs.iterdir() if p.is_file())
     images = (read_pixels(path) for path in paths)
-    large = [image for image in images if min(image.shape[:2]) >= EDGE]
+    large = [image for image in images if min(image.shape[:2]) >= edge]
     rng = np.random.default_rng(0)
     for number in range(count):
         image = large[number % len(large)]
-        y, x = (int(rng.integers(size - EDGE + 1)) for size in image.shape[:2])
-        yield np.ascontiguousarray(image[y : y + EDGE, x : x + EDGE])
+        y, x = (int(rng.integers(size - edge + 1)) for size in image.shape[:2])
+        yield np.ascontiguousarray(image[y : y + edge, x : x + edge])
 
 
 def codec_alone(paths: list[Path], processors: int) -> float:
@@ -93,25 +100,27 @@ def _private_memory(parent: int) -> int:
     return total
 
 
-def rows(photographs: Path, folder: Path, counts: list[int]) -> Iterator[Sequence[str]]:
+def rows(photographs: Path, folder: Path, edge: int, counts: list[int]) -> Iterator[Sequence[str]]:
     """For each number of images: images per second and memory, as `HEADINGS` says."""
     processors = len(os.sched_getaffinity(0))
     for count in counts:
-        source = folder / f"crops-{count}"
+        source = folder / f"crops-{edge}-{count}"
         shutil.rmtree(source, ignore_errors=True)
         source.mkdir(parents=True)
         paths = [source / f"{number:06d}.png" for number in range(count)]
-        for path, crop in zip(paths, crops(photographs, count), strict=True):
+        for path, crop in zip(paths, crops(photographs, edge, count), strict=True):
             path.write_bytes(pillow.encode(crop, "PNG"))
         alone = codec_alone(paths, processors)
         seconds, memory = archiving(source, processors)
         speed = count / seconds
         share = f"{100 * speed / alone:.0f} %"
-        yield f"{count:,}", f"{alone:.1f}", f"{speed:.1f}", share, f"{memory / 1e6:.0f} MB"
+        size = f"{edge} x {edge}"
+        yield size, f"{count:,}", f"{alone:.1f}", f"{speed:.1f}", share, f"{memory / 1e6:.0f} MB"
 
 
 if __name__ == "__main__":
-    photos, place, *numbers = sys.argv[1:]
-    for line in table(HEADINGS, rows(Path(photos), Path(place), [int(n) for n in numbers])):
+    photos, place, width, *numbers = sys.argv[1:]
+    found = rows(Path(photos), Path(place), int(width), [int(n) for n in numbers])
+    for line in table(HEADINGS, found):
         sys.stdout.write(f"{line}\n")
         sys.stdout.flush()

@@ -11,7 +11,7 @@ from ray.exceptions import RayError
 from pipeline.archive.archive import read_recorded
 from pipeline.archive.shard import write_shard
 from pipeline.codec import load_model
-from pipeline.stages.batch import Batch, cut_batches
+from pipeline.stages.batch import Batch, cut_batches, tapered
 from pipeline.stages.cluster import CRASHES, Placement, cause_of
 from pipeline.stages.pool import Pool
 from pipeline.stages.tasks import (
@@ -166,7 +166,7 @@ class ArchivingRun:
     def _shards_of(self, todo: deque[int]) -> Iterator[tuple[ShardRecord, Timing]]:
         while todo or self._shards:
             while todo and len(self._shards) < self._max_shards:
-                self._shards.append(self._begin(todo.popleft()))
+                self._shards.append(self._begin(todo.popleft(), not todo))
             self._launch()
             self._assign()
             for ref in self._wait():
@@ -191,9 +191,10 @@ class ArchivingRun:
         )
         return done
 
-    def _begin(self, index: int) -> _Shard:
+    def _begin(self, index: int, is_last: bool) -> _Shard:
         files = self._plan.shard(index)
-        batches = deque(cut_batches((file, None) for file in files if file.same_file is None))
+        cut = list(cut_batches((file, None) for file in files if file.same_file is None))
+        batches = deque(tapered(cut, _QUEUED * self._placement.encoders if is_last else 0))
         names = [file for file in files if file.same_file is not None]
         return _Shard(index, shard_name(self._run.run_id, index), batches, names)
 

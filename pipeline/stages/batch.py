@@ -1,17 +1,18 @@
 """Batches: a few files that travel through the stages together."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from schemas.plan import SourceFile
 
-# Some two seconds of encoding: at the end of a run all encoders wait for the last batch.
+# Some two seconds of encoding.
 MAX_FILES = 32
 MAX_SOURCE_BYTES = 2 << 20
 MAX_PIXELS = 2_000_000
 # JPEG with more pixels is alone: it keeps none of them, but transcoding takes 36 bytes for each.
 MAX_JPEG_PIXELS = 16_000_000
 MAX_ATTEMPTS = 3
+_PARTS = 4  # of each of the last batches of a run
 
 
 @dataclass(frozen=True)
@@ -70,3 +71,13 @@ def cut_batches(files: Iterable[tuple[SourceFile, int | None]]) -> Iterator[Batc
         known = known and file_pixels is not None
     if batch:
         yield Batch(tuple(batch), pixels if known else MAX_PIXELS)
+
+
+def tapered(batches: Sequence[Batch], last: int) -> Iterator[Batch]:
+    """The batches, the `last` ones in parts: at the end all encoders wait for the slowest."""
+    whole = max(0, len(batches) - last)
+    yield from batches[:whole]
+    for batch in batches[whole:]:
+        size = -(-len(batch.files) // _PARTS)
+        for start in range(0, len(batch.files), size):
+            yield replace(batch, files=batch.files[start : start + size])
