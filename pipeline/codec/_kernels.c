@@ -57,8 +57,8 @@ static int tuning_fits(const Sizes *s) {
     return !t->every ||
            (s->predictors && in_range(t->every, 1, 4096) && in_range(t->rate, 1, 255) &&
             in_range(t->hidden, 0, 255) && in_range(t->fusion, 0, 255) &&
-            in_range(t->means, 0, learns_deeply(s)) &&
-            (!learns_deeply(s) || t->every <= 1024));
+            in_range(t->means, 0, learns_deeply(s)) && in_range(t->memory, 0, learns_deeply(s)) &&
+            (!learns_deeply(s) || t->every <= 1024 >> t->memory));
 }
 
 static int layers_fit(const Sizes *s) {
@@ -179,15 +179,17 @@ static PyObject *network_of(const char *name, const Sizes *s, PyObject *list) {
 }
 
 /* make_network(level, width, fused, hidden, experts, mixtures, features, predictors, seen,
- * buffers[, every, rate, hidden, fusion, means]): weights.py has checked what is in the buffers. */
+ * buffers[, every, rate, hidden, fusion, means, memory]): weights.py has checked what is in the
+ * buffers. */
 static PyObject *make_network(PyObject *self, PyObject *args) {
     Sizes s = {0};
     const char *name;
     Py_buffer sizes, seen;
     PyObject *list, *result = NULL;
-    if (!PyArg_ParseTuple(args, "siiiiiiy*y*O|iiiii", &name, &s.width, &s.fused, &s.hidden, &s.experts,
+    if (!PyArg_ParseTuple(args, "siiiiiiy*y*O|iiiiii", &name, &s.width, &s.fused, &s.hidden, &s.experts,
                           &s.mixtures, &s.features, &sizes, &seen, &list, &s.tuning.every,
-                          &s.tuning.rate, &s.tuning.hidden, &s.tuning.fusion, &s.tuning.means))
+                          &s.tuning.rate, &s.tuning.hidden, &s.tuning.fusion, &s.tuning.means,
+                          &s.tuning.memory))
         return NULL;
     if (read_predictors(&s, &sizes, &seen)) result = network_of(name, &s, list);
     PyBuffer_Release(&sizes), PyBuffer_Release(&seen);

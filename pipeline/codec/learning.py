@@ -58,8 +58,9 @@ class LearnedLayer:
     changes: [tiles, out, in + 1], in 1/32 of a weight; the last is the bias, in inputs of one.
     """
 
-    def __init__(self, model: Layer, tiles: int, rate: int, every: int, device: str):
-        self._rate, self._least = rate, LEAST_SLOPE * every
+    def __init__(self, model: Layer, tiles: int, rate: int, tuning: Tuning, device: str):
+        self._rate, self._least = rate, LEAST_SLOPE * tuning.every
+        self._memory = tuning.memory
         # Doubles carry these integers, and sums of their products, exactly.
         weight = np.concatenate([model.weight, np.zeros_like(model.weight[..., :1])], -1)
         fine = weight.astype(np.float64) * (1 << FINE_BITS)
@@ -96,7 +97,7 @@ class LearnedLayer:
         way = torch.where(slopes.abs() > self._least, slopes.sign(), 0)
         moved = self.changes[tiles] - self._rate * way
         self.changes[tiles] = moved.clamp(-CHANGE_LIMIT, CHANGE_LIMIT)
-        self._slopes[tiles] = 0
+        self._slopes[tiles] = (slopes / 2).floor() if self._memory else 0
 
 
 class Learning:
@@ -105,9 +106,9 @@ class Learning:
     def __init__(self, model: Model, tuning: Tuning, tiles: int, device: str):
         layers, p = model.layers, model.profile
         self._fused, self.means = p.fused, bool(tuning.means)
-        self._fusion = LearnedLayer(layers["fusion"], tiles, tuning.fusion, tuning.every, device)
+        self._fusion = LearnedLayer(layers["fusion"], tiles, tuning.fusion, tuning, device)
         self._hidden = [
-            LearnedLayer(layers[f"hidden_{name}"], tiles, tuning.hidden, tuning.every, device)
+            LearnedLayer(layers[f"hidden_{name}"], tiles, tuning.hidden, tuning, device)
             for name in "rgb"
         ]
         coarse = HIDDEN_BITS - OUTPUT_BITS

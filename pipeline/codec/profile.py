@@ -79,7 +79,7 @@ class Tuning:
     output layers moves then, in 2^-11. hidden, fusion: by how much the weights of the hidden layers
     of entropy models and of the fusion move, in 1/32 of the last bit of a weight; both 0: only
     output layers learn. means: 1 if those also hear what pixels say of gamma and beta, and not
-    only of pi, mu and sigma, else 0.
+    only of pi, mu and sigma, else 0. memory: 1 if they keep half of what they heard before, else 0.
     """
 
     every: int = 512
@@ -87,6 +87,7 @@ class Tuning:
     hidden: int = 0
     fusion: int = 0
     means: int = 0
+    memory: int = 0
 
     @property
     def deep(self) -> bool:
@@ -199,7 +200,7 @@ MAX = Profile(
     expert_hidden=48,
     mixtures=4,
     predictors=(_NEAR, _FAR, _CLOSE, _TOUCHING),
-    tuning=Tuning(every=128, rate=1, hidden=1, fusion=1, means=1),
+    tuning=Tuning(every=128, rate=1, hidden=1, fusion=1, means=1, memory=1),
 )
 # The first network, without predictors. The card of the weights `lite-1` calls it `lite`.
 LITE_1 = Profile(name="lite-1")

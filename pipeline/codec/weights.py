@@ -46,7 +46,7 @@ _LEAST_TAPS, _MAX_STRIDE, _MAX_SWEEPS, _MAX_FORGET = 3, 64, 16, 15
 MAX_TUNING_EVERY, _MAX_RATE = 4096, 255
 TILE, DEEP_TILE = 512, 1024
 # Where hidden layers learn, 511 x 2047 for each of them.
-MAX_DEEP_EVERY, MAX_DEEP_TILE = 1024, 2048
+MAX_DEEP_EVERY, MAX_DEEP_TILE = 1024, 2048  # half of both with memory
 _MAX_LEARNT = 1 << 19  # of which each tile of a group has its own
 _WIDTH_UNIT = 16
 _TABLE_SIZES = {
@@ -105,7 +105,8 @@ class Model:
     @property
     def largest_tile(self) -> int:
         """Edge of the largest tiles that it codes: what a step of them teaches stays in 2^31."""
-        return MAX_DEEP_TILE if self.profile.learns_deeply else MAX_TILE
+        tuning = self.profile.tuning
+        return MAX_DEEP_TILE >> tuning.memory if tuning and tuning.deep else MAX_TILE
 
     @cached_property
     def short_id(self) -> bytes:
@@ -218,10 +219,12 @@ def _check_predictor_sizes(p: Predictor) -> None:
 def _check_tuning(p: Profile, tuning: Tuning) -> None:
     if not (1 <= tuning.every <= MAX_TUNING_EVERY and 1 <= tuning.rate <= _MAX_RATE):
         raise ModelError(f"{tuning} is out of range")
-    deep = (tuning.hidden, tuning.fusion)
-    if any(not 0 <= rate <= _MAX_RATE for rate in deep) or not 0 <= tuning.means <= tuning.deep:
+    rates, switches = (tuning.hidden, tuning.fusion), (tuning.means, tuning.memory)
+    if any(not 0 <= rate <= _MAX_RATE for rate in rates):
         raise ModelError(f"{tuning} is out of range")
-    if tuning.deep and tuning.every > MAX_DEEP_EVERY:
+    if any(not 0 <= switch <= tuning.deep for switch in switches):
+        raise ModelError(f"{tuning} is out of range")
+    if tuning.deep and tuning.every > MAX_DEEP_EVERY >> tuning.memory:
         raise ModelError(f"{tuning} is out of range where hidden layers learn")
     learnt = p.fused * (p.width + CHANNELS * p.expert_hidden * p.experts)
     if tuning.deep and learnt > _MAX_LEARNT:

@@ -112,6 +112,9 @@ TUNED = {
         width=48, fused=32, expert_hidden=48, mixtures=8, predictors=LEARNING.predictors[:3]
     ),
     "deep in part": lambda: learning(experts=1, tuning=Tuning(30, 20, hidden=9)),
+    "deep with memory": lambda: learning(
+        tuning=Tuning(7, 9, hidden=40, fusion=30, means=1, memory=1)
+    ),
 }
 IMAGES = {
     "pixel": textured(1, 1),

@@ -65,7 +65,7 @@ def test_a_layer_that_has_not_learnt_says_what_the_model_says(model):
     seen = torch.randint(-2047, 2048, (30, layer.weight.shape[2]))
     labels = np.arange(30, dtype=np.uint8) % 3
     runs = runs_of(np.arange(30) // 10, labels, seen.device)
-    said = LearnedLayer(layer, 3, 5, 20, "cpu").answer(seen, runs)
+    said = LearnedLayer(layer, 3, 5, Tuning(20), "cpu").answer(seen, runs)
     for expert in range(3):
         own = CarriedLayer(layer, expert, "cpu", torch.float64)(seen[labels == expert].double())
         assert torch.equal(said[labels == expert], leak(own, torch.int32))
@@ -73,7 +73,7 @@ def test_a_layer_that_has_not_learnt_says_what_the_model_says(model):
 
 def test_weights_move_against_their_slopes_up_to_a_limit(model):
     layer = model.layers["fusion"]
-    learned = LearnedLayer(layer, 2, 32, 512, "cpu")
+    learned = LearnedLayer(layer, 2, 32, Tuning(512), "cpu")
     seen = torch.zeros((1, layer.weight.shape[2]), dtype=torch.int32)
     seen[0, 5] = 2047
     runs = runs_of(np.array([1]), np.array([2], np.uint8), seen.device)
@@ -93,6 +93,21 @@ def test_weights_move_against_their_slopes_up_to_a_limit(model):
     assert not learned.changes[1, :, 4].any(), "an input of zero teaches nothing"
     assert not learned.changes[0].any(), "a tile learns for itself"
     assert (learned.answer(seen, runs) < before).all()
+
+
+def test_with_memory_half_of_what_was_heard_counts_again(model):
+    layer = model.layers["fusion"]
+    seen = torch.full((1, layer.weight.shape[2]), 2047, dtype=torch.int32)
+    runs = runs_of(np.array([0]), np.array([0], np.uint8), seen.device)
+    gradient = torch.full((1, layer.weight.shape[1]), 40, dtype=torch.int32)
+    moves = []
+    for memory in (0, 1):
+        learned = LearnedLayer(layer, 1, 8, Tuning(512, memory=memory), "cpu")
+        learned.note(seen, gradient, runs)
+        for _ in range(3):
+            learned.move(torch.tensor([0]))
+        moves.append(learned.changes[0, :, :-1].unique().tolist())
+    assert moves == [[-8], [-16]], "40 x 2047 and half of it are more than noise, a quarter is not"
 
 
 @pytest.mark.parametrize("rates", [{"hidden": 8}, {"fusion": 8}])
@@ -148,6 +163,9 @@ def test_tiles_are_larger_where_more_is_learnt(model):
 def test_tiles_whose_steps_teach_too_much_are_refused(model):
     with pytest.raises(LimitExceeded, match="codes up to 2048"):
         Encoder(model, tile_size=4096)
+    tuning = replace(Tuning(hidden=1), memory=1)
+    with pytest.raises(LimitExceeded, match="codes up to 1024"):
+        Encoder(load_model(draw_model(replace(LEARNING, tuning=tuning))), tile_size=2048)
     image = textured(16, 16)
     (blob,) = Encoder(model, tile_size=2048, screen=False).encode_batch([image], [None])
     larger = serialise(replace(parse(blob), tile_size=4096))
@@ -163,7 +181,16 @@ def test_tiles_may_not_learn_more_than_memory_holds(model):
 
 @pytest.mark.parametrize(
     "sizes",
-    [{"every": 1025}, {"hidden": 256}, {"fusion": -1}, {"means": 2}, {"hidden": 0, "means": 1}],
+    [
+        {"every": 1025},
+        {"every": 513, "memory": 1},
+        {"hidden": 256},
+        {"fusion": -1},
+        {"means": 2},
+        {"memory": 2},
+        {"hidden": 0, "means": 1},
+        {"hidden": 0, "memory": 1},
+    ],
 )
 def test_what_could_overflow_is_refused(model, sizes):
     profile = replace(LEARNING, tuning=replace(Tuning(hidden=1), **sizes))

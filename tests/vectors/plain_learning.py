@@ -23,8 +23,8 @@ def sign(x):
 class Corrections:
     """Numbers that move against the signs of sums beyond `noise`: [output][input]."""
 
-    def __init__(self, rows, columns, rate, limit, noise=0):
-        self.rate, self.limit, self.noise = rate, limit, noise
+    def __init__(self, rows, columns, rate, limit, noise=0, memory=0):
+        self.rate, self.limit, self.noise, self.memory = rate, limit, noise, memory
         self.values = [[0] * columns for _ in range(rows)]
         self.sums = [[0] * columns for _ in range(rows)]
 
@@ -40,16 +40,17 @@ class Corrections:
                 else a
                 for a, g in zip(values, sums, strict=True)
             ]
-            sums[:] = [0] * len(sums)
+            sums[:] = [total >> 1 if self.memory else 0 for total in sums]
 
 
 class Layer:
     """A layer that learns, of one tile; group: of an expert, or 0."""
 
-    def __init__(self, model, name, rate, every):
+    def __init__(self, model, name, rate, tuning):
         (_, self.rows, self.columns), self.flat = model.tensors[f"{name}.weight"]
         self.bias, self.shift = model.tensors[f"{name}.bias"][1], model.tensors[f"{name}.shift"][1]
-        self.changes = Corrections(self.rows, self.columns + 1, rate, 1023, 64 * every)
+        least, memory = 64 * tuning["every"], tuning.get("memory", 0)
+        self.changes = Corrections(self.rows, self.columns + 1, rate, 1023, least, memory)
 
     def weight(self, group, o):
         row = (group * self.rows + o) * self.columns
@@ -100,7 +101,7 @@ class Learner:
         self.corrections = [Corrections(*size, tuning["rate"], 2047) for _ in range(3)]
         rates = {"fusion": tuning.get("fusion", 0)}
         rates |= {f"hidden_{c}": tuning.get("hidden", 0) for c in "rgb"}
-        self.layers = {n: Layer(model, n, rate, self.every) for n, rate in rates.items()}
+        self.layers = {n: Layer(model, n, rate, tuning) for n, rate in rates.items()}
         if not any(rates.values()):
             self.layers = {}
 

@@ -49,7 +49,7 @@ typedef struct {
 
 /* See Tuning in profile.py; every is 0 where nothing learns. */
 typedef struct {
-    int every, rate, hidden, fusion, means;
+    int every, rate, hidden, fusion, means, memory;
 } TuningSizes;
 
 typedef struct {

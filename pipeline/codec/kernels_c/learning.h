@@ -22,6 +22,7 @@ enum {
 typedef struct {
     int in, out, steps, experts, rate;
     int least;        /* what sums of slopes have to be beyond */
+    int memory;       /* whether half of them stays when weights have moved */
     int in_room;      /* inputs, padded to whole vectors */
     int rows;         /* inputs, padded to whole blocks of sums */
     int16_t *change;  /* [tiles][out / VECTOR][steps][VECTOR][2], in 1/32 of a weight */
@@ -29,7 +30,7 @@ typedef struct {
     int32_t *bias;    /* [tiles][out], changes */
     int32_t *start;   /* [tiles][experts][out] */
     int32_t *shift;   /* [experts][out] */
-    int32_t *sum;     /* [tiles][rows + 1][out]: of inputs times gradients; the last row of biases */
+    int32_t *sum;     /* [tiles][rows + 1][out]: of inputs times gradients; a last row of ones */
     int32_t *inputs;  /* [JOINED][in_room]: of two pixels in each lane */
     int32_t *slopes;  /* [JOINED][out] */
 } Learned;
@@ -59,6 +60,7 @@ static int make_learned(Learned *l, const Layer *model, int experts, int tiles,
                         const TuningSizes *tuning, int rate) {
     l->in = model->in, l->out = model->out, l->steps = (model->in + 1) / 2;
     l->experts = experts, l->rate = rate, l->least = LEAST_SLOPE * tuning->every;
+    l->memory = tuning->memory;
     l->in_room = round_up(model->in, 16);
     l->rows = round_up(model->in, 4);
     const size_t each = learned_size(l), out = (size_t)l->out;
@@ -164,7 +166,8 @@ static void note_gradients(const Learned *l, int tile, const int16_t *in, int in
         for (int at = 0; at < l->out; at += VECTOR) {
             vec sum = load(bias + at);
             for (int q = 0; q < pairs; q++)
-                sum = add_pairs(sum, load(l->slopes + (size_t)q * l->out + at), fill(0x10001));
+                sum = add_pairs(sum, load(l->slopes + (size_t)q * l->out + at),
+                                fill(HIDDEN_ONE * 0x10001));
             store(bias + at, sum);
         }
     }
@@ -195,7 +198,16 @@ INLINE void move_pair(const Learned *l, int tile, size_t place, vec first, vec s
     }
 }
 
-/* Moves all weights of a tile against their slopes, and forgets the slopes. */
+/* Forgets n sums of slopes, or half of each. */
+static void forget_slopes(const Learned *l, int32_t *sums, size_t n) {
+    if (!l->memory) {
+        memset(sums, 0, n * sizeof *sums);
+        return;
+    }
+    for (size_t i = 0; i < n; i++) sums[i] >>= 1;
+}
+
+/* Moves all weights of a tile against their slopes. */
 static void move_learned(const Learned *l, int tile) {
     int32_t *sums = learned_sums(l, tile);
     for (int at = 0; at < l->out; at += VECTOR) {
@@ -207,7 +219,7 @@ static void move_learned(const Learned *l, int tile) {
         }
         int32_t *bias = l->bias + (size_t)tile * l->out + at;
         vec change = load(bias);
-        const vec slopes = load(sums + (size_t)l->rows * l->out + at) * HIDDEN_ONE;
+        const vec slopes = load(sums + (size_t)l->rows * l->out + at);
         const vec by = move_change(l, &change, slopes);
         store(bias, change);
         for (int e = 0; e < l->experts; e++) {
@@ -215,5 +227,5 @@ static void move_learned(const Learned *l, int tile) {
             store(start, load(start) + by * HIDDEN_ONE);
         }
     }
-    memset(sums, 0, ((size_t)l->rows + 1) * l->out * sizeof *sums);
+    forget_slopes(l, sums, ((size_t)l->rows + 1) * l->out);
 }
