@@ -26,7 +26,7 @@ from pipeline.benchmark.plot import plot
 from pipeline.benchmark.results import FolderResult, Row
 from pipeline.benchmark.table import table_lines
 from pipeline.codec import packaged_model, packaged_profiles
-from pipeline.codec.encoder import ColourSetChoice
+from pipeline.codec.image_job import ColourSetChoice
 from pipeline.images.split import is_validation
 
 _COLOUR_SETS: dict[str, tuple[ColourSetChoice, ...]] = {

@@ -19,7 +19,8 @@ from jobs.options import (
     segmentation_option,
 )
 from pipeline.codec import Background, encode
-from pipeline.codec.encoder import BLOCK_SHIFT, ColourSetChoice
+from pipeline.codec.encoder import BLOCK_SHIFT
+from pipeline.codec.image_job import ColourSetChoice
 from pipeline.codec.labels import map_from_blocks
 from pipeline.images.mask import read_mask
 from pipeline.images.picture import Pixels, read_picture

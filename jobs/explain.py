@@ -19,7 +19,7 @@ from jobs.interface import ExitCode, command, figures
 from jobs.options import access_option
 from pipeline.benchmark.codecs import make_codecs
 from pipeline.codec import Info, encode, inspect
-from pipeline.codec.decoder import find_model, read_front
+from pipeline.codec.decoder import find_model, read_front, upright
 from pipeline.codec.insight import Insight, explain
 from pipeline.images.picture import read_picture
 from pipeline.routes.loss import stated_loss
@@ -95,7 +95,7 @@ def _loss_figure(blob: bytes, insight: Insight) -> str:
     front = read_front(read_index(reader(blob)), file.sections.__getitem__, model)
     edge = 1 << front.facts.block_shift
     exact = (front.maps.widths == 1).repeat(edge, 0).repeat(edge, 1)
-    exact = exact[: front.facts.height, : front.facts.width]
+    exact = upright(exact[: front.facts.height, : front.facts.width], front.facts)
     pixels = insight.pixels if insight.pixels.ndim == 3 else insight.pixels[..., None]
     picture = np.where(exact[..., None], pixels, pixels // 4 + 24).repeat(3 // pixels.shape[2], 2)
     return (

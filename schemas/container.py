@@ -84,7 +84,8 @@ _ORDER = (
     SectionKind.LATENTS,
     SectionKind.TILE_GROUP,
 )
-_LOSSY = 1  # feature flag: the background is not as it was
+# Feature flags: the background is not as it was; what is coded is the image turned by a quarter.
+_LOSSY, _TURNED = 1, 2
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,8 @@ class Container:
     tiles_per_group: tiles that share one range coder. block_shift: labels are per block
     of 2^block_shift pixels. model_id: the first 8 bytes of the SHA-256 of the weights
     file. digest: the first 16 bytes of the pixel digest of what decoding gives. lossy: outside
-    a region of interest that is not what was encoded; a BACKGROUND section says more.
+    a region of interest that is not what was encoded; a BACKGROUND section says more. turned:
+    the image is the coded picture, of this width and height, turned by a quarter to the right.
     """
 
     width: int
@@ -117,6 +119,12 @@ class Container:
     digest: bytes
     sections: tuple[Section, ...]
     lossy: bool = False
+    turned: bool = False
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Width and height of the image."""
+        return (self.height, self.width) if self.turned else (self.width, self.height)
 
     @property
     def tiles(self) -> tuple[int, int]:
@@ -146,7 +154,7 @@ def serialise(container: Container) -> bytes:
     head = _HEADER.pack(
         MAGIC,
         VERSION,
-        _LOSSY if c.lossy else 0,
+        _LOSSY * c.lossy | _TURNED * c.turned,
         c.channels,
         c.block_shift,
         c.width,
@@ -223,8 +231,9 @@ def read_index(read: Read, *, max_pixels: int = MAX_PIXELS) -> Index:
         raise Truncated(f"the section table has {len(rest)} of {size + _CRC.size} bytes")
     if _CRC.unpack_from(rest, size)[0] != crc32c(start + rest[:size]):
         raise SectionCorrupt("the header or section table is damaged (CRC-32C)")
-    if head.flags & ~_LOSSY:
-        raise UnsupportedVersion(f"unknown feature flags {head.flags & ~_LOSSY:#04x}")
+    unknown = head.flags & ~(_LOSSY | _TURNED)
+    if unknown:
+        raise UnsupportedVersion(f"unknown feature flags {unknown:#04x}")
     facts = Container(
         head.width,
         head.height,
@@ -236,6 +245,7 @@ def read_index(read: Read, *, max_pixels: int = MAX_PIXELS) -> Index:
         head.digest,
         (),
         bool(head.flags & _LOSSY),
+        bool(head.flags & _TURNED),
     )
     entries = _entries(rest[:size], _HEADER.size + size + _CRC.size)
     _check(facts, sum(e.kind is SectionKind.TILE_GROUP for e in entries), max_pixels)

@@ -16,6 +16,7 @@ class Cut(TypedDict, total=False):
     tile_size: int
     tiles_per_group: int
     block_shift: int
+    turned: bool
 
 
 def textured(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 import pipeline.codec
 from pipeline.codec import Model
-from pipeline.codec.encoder import ColourSetChoice
+from pipeline.codec.image_job import ColourSetChoice
 
 Pixels = NDArray[np.uint8]
 OURS = "seec"

@@ -39,9 +39,9 @@ def through_video(image: Pixels, family: Family) -> Pixels:
     return family.pixels(samples[..., 0], blue, red)
 
 
-def stretched(image: Pixels) -> Pixels:
-    """An image with a quarter more contrast around middle gray."""
-    return ((image.astype(np.int32) - 128) * 5 // 4 + 128).clip(0, 255).astype(np.uint8)
+def stretched(image: Pixels, quarters: int) -> Pixels:
+    """An image with so many quarters of its contrast around middle gray."""
+    return ((image.astype(np.int32) - 128) * quarters // 4 + 128).clip(0, 255).astype(np.uint8)
 
 
 SETS: dict[str, Callable[[Pixels], Pixels]] = {
@@ -52,7 +52,8 @@ SETS: dict[str, Callable[[Pixels], Pixels]] = {
     "JPEG 95, 4:4:4": partial(through_jpeg, quality=95, subsampling="4:4:4"),
     "video BT.601, 4:2:0": partial(through_video, family=PRESETS["BT.601 limited"]),
     "video BT.709, 4:2:0": partial(through_video, family=PRESETS["BT.709 limited"]),
-    "stretched contrast": stretched,
+    "contrast stretched by 5/4": partial(stretched, quarters=5),
+    "contrast stretched by 3/2": partial(stretched, quarters=6),
 }
 
 

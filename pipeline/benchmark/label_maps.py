@@ -66,7 +66,7 @@ def chosen_blocks(
     """
     if labels is not None and not regions:
         return blocks_from_map(labels, BLOCK_SHIFT, model.profile.experts)
-    encoder = Encoder(model, colour_set="none", screen=False)
+    encoder = Encoder(model, colour_set="none", screen=False, turned=False)
     (blob,) = encoder.encode_batch([image], [labels], regions=regions)
     sections = parse(blob).sections
     return read_front(read_index(reader(blob)), sections.__getitem__, model).maps.labels

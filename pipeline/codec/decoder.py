@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from pipeline.codec.side import Latents, SideCoder
 
 Pixels = NDArray[np.uint8]
+Value = TypeVar("Value", bound=np.generic)
 _LATENTS = (SectionKind.HYPER_LATENTS, SectionKind.LATENTS)
 _CODINGS = {SectionKind.COLOUR_SET: Coding.RAW}  # of sections before the tile groups
 
@@ -77,9 +78,10 @@ def inspect(blob: bytes) -> Info:
     """Describe a `.seec` file. Raises FormatError."""
     c = parse(blob)
     background = [s.payload for s in c.sections if s.kind is SectionKind.BACKGROUND]
+    width, height = c.image_size
     return Info(
-        width=c.width,
-        height=c.height,
+        width=width,
+        height=height,
         channels=c.channels,
         model_id=c.model_id.hex(),
         pixel_digest=c.digest,
@@ -112,6 +114,10 @@ class Region:
             and self.y < tile.y + tile.height
         )
 
+    def turned(self, width: int) -> "Region":
+        """Where it lies once its image, so many pixels wide, is turned by a quarter to the left."""
+        return Region(self.y, width - self.x - self.width, self.height, self.width)
+
 
 def decode(
     blob: bytes,
@@ -130,7 +136,7 @@ def decode(
     """
     index = read_index(reader(blob), max_pixels=max_pixels)
     check_end(index, len(blob))
-    whole = Region(0, 0, index.facts.width, index.facts.height)
+    whole = Region(0, 0, *index.facts.image_size)
     pixels = _decode_region(index, reader(blob), whole, models, threads, device)
     if pixel_digest(pixels)[:DIGEST_BYTES] != index.facts.digest:
         raise SectionCorrupt("the decoded pixels do not match the digest in the header")
@@ -159,8 +165,9 @@ def decode_region(
 
 def _check_region(r: Region, facts: Container) -> None:
     fits = r.x >= 0 and r.y >= 0 and r.width > 0 and r.height > 0
-    if not fits or r.x + r.width > facts.width or r.y + r.height > facts.height:
-        raise ValueError(f"{r} is not inside an image of {facts.width} x {facts.height} pixels")
+    width, height = facts.image_size
+    if not fits or r.x + r.width > width or r.y + r.height > height:
+        raise ValueError(f"{r} is not inside an image of {width} x {height} pixels")
 
 
 def find_model(short_id: bytes, models: Mapping[str, Model] | None) -> Model:
@@ -185,6 +192,8 @@ def _decode_region(
     device: str,
 ) -> Pixels:
     facts = index.facts
+    if facts.turned:
+        region = region.turned(facts.image_size[0])
     model = find_model(facts.model_id, models)
     kernels = make_kernels(model, device)
 
@@ -213,7 +222,13 @@ def _decode_region(
     size = kernels.at_once
     batches = [(touched[i : i + size],) for i in range(0, len(touched), size)]
     run_all(some, batches, threads)
+    image = upright(image, facts)
     return image[..., 0] if facts.channels == 1 else image
+
+
+def upright(picture: NDArray[Value], facts: Container) -> NDArray[Value]:
+    """What the coded picture of a file, or a map of it, [H, W, ...], is of the image."""
+    return np.ascontiguousarray(np.rot90(picture, -1)) if facts.turned else picture
 
 
 def _paste(image: Pixels, region: Region, tile: Tile, pixels: Pixels) -> None:

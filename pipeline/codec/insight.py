@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.codec.decoder import decode, find_model, open_group, read_front
+from pipeline.codec.decoder import decode, find_model, open_group, read_front, upright
 from pipeline.codec.kernels import make_kernels
 from pipeline.codec.labels import map_from_blocks
 from pipeline.codec.tiles import tile_groups
@@ -36,9 +36,8 @@ def explain(blob: bytes, *, models: Mapping[str, Model] | None = None) -> Insigh
     container = parse(blob)
     model = find_model(container.model_id, models)
     front = read_front(read_index(reader(blob)), container.sections.__getitem__, model)
-    image = pixels[..., None] if pixels.ndim == 2 else pixels
     kernels = TorchKernels(model)
-    lengths = np.empty(image.shape[:2], np.float32)
+    lengths = np.empty((container.height, container.width), np.float32)
     groups = tile_groups(
         container.height, container.width, container.tile_size, container.tiles_per_group
     )
@@ -56,5 +55,6 @@ def explain(blob: bytes, *, models: Mapping[str, Model] | None = None) -> Insigh
         parts = [b[:h, :w] for b, (h, w) in zip(bits, group.canvas.sizes, strict=True)]
         for tile, part in zip(tiles, front.sheet.gather(parts, tiles), strict=True):
             lengths[tile.rows, tile.columns] = part
-    labels = map_from_blocks(front.maps.labels, container.block_shift, *image.shape[:2])
+    labels = map_from_blocks(front.maps.labels, container.block_shift, *lengths.shape)
+    labels, lengths = upright(labels, container), upright(lengths, container)
     return Insight(pixels, labels, lengths, model.profile.experts)

@@ -26,10 +26,11 @@ images = shapes.flatmap(
     block_shift=st.integers(3, 4),
     threads=st.integers(1, 2),
     labels=st.none() | st.integers(0, 3),
+    turned=st.none() | st.booleans(),
     corner=st.tuples(st.floats(0, 1), st.floats(0, 1)),
 )
 def test_any_image_in_any_tiling_comes_back(
-    image, tile_size, per_group, block_shift, threads, labels, corner
+    image, tile_size, per_group, block_shift, threads, labels, turned, corner
 ):
     height, width = image.shape[:2]
     label_map = None if labels is None else np.full((height, width), labels, np.uint8)
@@ -39,10 +40,13 @@ def test_any_image_in_any_tiling_comes_back(
         tile_size=tile_size,
         tiles_per_group=per_group,
         block_shift=block_shift,
+        turned=turned,
     )
     (blob,) = encoder.encode_batch([image], [label_map])
     assert np.array_equal(decode(blob, threads=threads), image)
-    groups = sum(name == "tile_group" for name, _ in inspect(blob).sections)
+    info = inspect(blob)
+    assert (info.height, info.width) == (height, width)
+    groups = sum(name == "tile_group" for name, _ in info.sections)
     assert len(blob) <= image.nbytes + 50 + 10 * (groups + 1) + 40
     x, y = int(corner[0] * (width - 1)), int(corner[1] * (height - 1))
     part = decode_region(reader(blob), Region(x, y, width - x, height - y))

@@ -49,6 +49,17 @@ def test_labels_are_those_of_the_file() -> None:
     assert np.array_equal(look_into(blob).labels, labels)
 
 
+def test_what_is_turned_is_shown_upright() -> None:
+    image = textured(64, 96)
+    image[:, :32] = 50
+    (blob,) = Encoder(default_model(), screen=False, turned=True).encode_batch([image], [None])
+    seen = look_into(blob)
+    assert parse(blob).turned
+    assert np.array_equal(seen.pixels, image)
+    assert seen.labels.shape == seen.code_length.shape == (64, 96)
+    assert 2 * seen.code_length[:, :32].mean() < seen.code_length[:, 32:].mean()
+
+
 def test_raw_groups_cost_what_they_cost() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (20, 20, 3), np.uint8)
     assert (look_into(encode(noise)).code_length == 24).all()

@@ -34,7 +34,7 @@ Case = tuple[Image, Image | None, Cut]
 PROFILE_CASE: Case = (textured(20, 33), None, {"tile_size": 64})
 # Of packaged weights; those of `lite-1` have more.
 PACKAGED_CASES = ("rgb", "gray", "column", "tiles", "roi-error-8", "roi-skip")
-PACKAGED_CASES += ("colours-triangles", "colours-midpoints")
+PACKAGED_CASES += ("colours-triangles", "colours-midpoints", "turned")
 
 
 def cases() -> dict[str, Case]:
@@ -54,6 +54,15 @@ def cases() -> dict[str, Case]:
         "small-blocks": (textured(48, 48), None, {"block_shift": 3}),
         "given-labels": (textured(40, 50), halves, {}),
         "small": (textured(9, 20), halves[:9, 15:35], {"block_shift": 3}),
+    }
+
+
+def turned() -> dict[str, Case]:
+    """Image, label map and encoder options of every golden file that is coded turned."""
+    cut: Cut = {"tile_size": 16, "tiles_per_group": 4}
+    return {
+        "turned": (textured(21, 34), None, cut | {"turned": True}),
+        "turned-gray": (gray(17, 40), None, {"turned": True}),
     }
 
 
@@ -144,7 +153,7 @@ def encoded(name: str, model: Model) -> bytes:
         return encoder.encode_batch([image], [None], [background])[0]
     of_profiles = dict.fromkeys(UNSTORED, PROFILE_CASE)
     image, labels, options = (
-        cases() | colour_sets() | screens() | of_drawn_models() | of_profiles
+        cases() | turned() | colour_sets() | screens() | of_drawn_models() | of_profiles
     )[name]
     drawn = {*screens(), "colours-triangles"}  # the latter in some of its groups
     return Encoder(model, screen=name in drawn, **options).encode_batch([image], [labels])[0]
@@ -172,7 +181,7 @@ def main() -> None:
     """Write all vectors and the list of what they decode to."""
     listing = FOLDER / "vectors.json"
     facts = json.loads(listing.read_text()) if listing.exists() else {}
-    usual = (*cases(), *colour_sets(), *backgrounds())
+    usual = (*cases(), *turned(), *colour_sets(), *backgrounds())
     facts |= write("v1-tiny", load_model(TINY.read_bytes()), (*usual, *screens()))
     for profile in packaged_profiles():
         model = packaged_model(profile)

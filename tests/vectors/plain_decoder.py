@@ -567,7 +567,7 @@ def decode(blob, model_file):
         struct.unpack_from("<4sBBBBIIHH8s16sH", blob)
     )
     assert (magic, version) == (b"\x8aSEC", 1)
-    assert flags in (0, 1)
+    assert flags in (0, 1, 2, 3)
     assert model_id == model.short_id
     table = 46 + 10 * count
     assert struct.unpack_from("<I", blob, table)[0] == crc32c(blob[:table])
@@ -589,7 +589,7 @@ def decode(blob, model_file):
     if sections[0][0] == 2:
         labels = decode_labels(sections.pop(0)[2], rows, columns, model.profile["experts"])
     widths = [[1] * columns for _ in range(rows)]
-    if flags:
+    if flags & 1:
         assert sections[0][0] == 6
         error, *coded = sections.pop(0)[2]
         background = decode_labels(bytes(coded), rows, columns, 2)
@@ -621,6 +621,9 @@ def decode(blob, model_file):
             colours,
         ):
             image.update({(top + y, left + x): v for (y, x), v in tile.items()})
+    if flags & 2:
+        image = {(x, height - 1 - y): value for (y, x), value in image.items()}
+        height, width = width, height
     samples = bytes(
         value for y in range(height) for x in range(width) for value in image[y, x][:channels]
     )
