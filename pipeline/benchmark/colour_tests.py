@@ -52,8 +52,8 @@ SETS: dict[str, Callable[[Pixels], Pixels]] = {
     "JPEG 95, 4:4:4": partial(through_jpeg, quality=95, subsampling="4:4:4"),
     "video BT.601, 4:2:0": partial(through_video, family=PRESETS["BT.601 limited"]),
     "video BT.709, 4:2:0": partial(through_video, family=PRESETS["BT.709 limited"]),
-    "contrast stretched by 5/4": partial(stretched, quarters=5),
-    "contrast stretched by 3/2": partial(stretched, quarters=6),
+    "contrast stretched by a quarter": partial(stretched, quarters=5),
+    "contrast stretched by a half": partial(stretched, quarters=6),
 }
 
 
