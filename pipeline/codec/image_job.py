@@ -91,13 +91,13 @@ class ImageJob:
     ):
         _check_image(image, label_map, background)
         self._plan = plan
-        self._gray = image.ndim == 2
+        self._given = image
         self._shift = plan.block_shift
         self._experts = plan.model.profile.experts
         self._turned = False
         plain = background is None and plan.side is None
         self._lay_out(
-            image[..., None] if self._gray else image,
+            image[..., None] if image.ndim == 2 else image,
             find_colours=plain and plan.colour_set == "auto",
         )
         self._regions: Pixels | None = None
@@ -245,8 +245,7 @@ class ImageJob:
             for group in self.groups:
                 group.section, group.seen = self._without_network(group), None
         sections = front + [g.section for g in self.groups if g.section is not None]
-        pixels = self._decoded()
-        height, width, channels = pixels.shape
+        height, width, channels = self._image.shape
         return serialise(
             Container(
                 width=width,
@@ -256,7 +255,7 @@ class ImageJob:
                 tile_size=self._tile_size,
                 tiles_per_group=self._tiles_per_group,
                 model_id=self._plan.model.short_id,
-                digest=pixel_digest(self._upright(pixels))[:DIGEST_BYTES],
+                digest=pixel_digest(self._decoded())[:DIGEST_BYTES],
                 sections=tuple(sections),
                 lossy=any(g.seen is not None for g in self.groups),
                 turned=self._turned,
@@ -306,20 +305,17 @@ class ImageJob:
         return Section(SectionKind.TILE_GROUP, Coding.SCREEN, group.screen)
 
     def _decoded(self) -> Pixels:
-        """What decoding will give, [H, W, channels]: the image, but for a lossy background."""
+        """What decoding will give: the image as it was given, but for a lossy background."""
         changed = [g for g in self.groups if g.seen is not None]
-        pixels = self._image.copy() if changed else self._image
+        if not changed:
+            return self._given
+        pixels = self._image.copy()  # never turned
         for group in changed:
             assert group.seen is not None
             for number, t in enumerate(group.tiles):
                 seen = group.seen.interior(number)[..., : pixels.shape[2]]
                 pixels[t.rows, t.columns] = seen
-        return pixels
-
-    def _upright(self, pixels: Pixels) -> Pixels:
-        """The image whose coded picture has these pixels, [H, W] or [H, W, 3]."""
-        pixels = np.rot90(pixels, -1) if self._turned else pixels
-        return pixels[..., 0] if self._gray else pixels
+        return pixels.reshape(self._given.shape)
 
     def _canvas(self, group: Group) -> GroupCanvas:
         canvas = empty_canvas(group.coded, group.borders, self._maps, group.side)

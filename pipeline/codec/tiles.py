@@ -156,6 +156,20 @@ def fill_canvas(group: GroupCanvas, image: Pixels, tiles: Sequence[Tile]) -> Non
         rows[:, MARGIN + t.width : 2 * MARGIN + t.width] = pixels[:, -1:]
 
 
+def canvas_of(pictures: Sequence[Pixels], block_shift: int) -> GroupCanvas:
+    """Pictures of one shape, [H, W, channels], as the tiles of a group without labels.
+
+    Their margins are filled as a decoder fills them.
+    """
+    height, width = pictures[0].shape[:2]
+    image = np.concatenate(pictures)
+    tiles = [Tile(number * height, 0, height, width) for number in range(len(pictures))]
+    blank = BlockMaps.blank(len(image), width, block_shift)
+    canvas = empty_canvas(tiles, border_colours(image, tiles), blank)
+    fill_canvas(canvas, image, tiles)
+    return canvas
+
+
 def join_groups(groups: Sequence[GroupCanvas]) -> tuple[GroupCanvas, NDArray[np.int64]]:
     """Groups of one shape as one, and behind which tile of it each of them ends."""
     joined = GroupCanvas(

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from pipeline.codec.kernels import Kernels
 from pipeline.codec.screen import encode_screen, looks_drawn
-from pipeline.codec.tiles import BlockMaps, Tile, border_colours, empty_canvas, fill_canvas
+from pipeline.codec.tiles import Tile, canvas_of
 
 Pixels = NDArray[np.uint8]
 SPOT = 96  # edge of the squares that are looked at
@@ -76,10 +76,5 @@ def _half_lengths(kernels: Kernels, pictures: list[Pixels], block_shift: int) ->
 
     Each block is under its best expert.
     """
-    height, width = pictures[0].shape[:2]
-    image = np.concatenate(pictures)
-    tiles = [Tile(n * height, 0, height, width) for n in range(len(pictures))]
-    maps = BlockMaps.blank(len(image), width, block_shift)
-    canvas = empty_canvas(tiles, border_colours(image, tiles), maps)
-    fill_canvas(canvas, image, tiles)
-    return kernels.measure(canvas).min(-1).sum((1, 2)).tolist()
+    costs = kernels.measure(canvas_of(pictures, block_shift))
+    return costs.min(-1).sum((1, 2)).tolist()

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pipeline.codec.encoder import BLOCK_SHIFT
 from pipeline.codec.integer import in_units, normalised_taps
 from pipeline.codec.profile import (
     CHANNELS,
@@ -18,10 +19,9 @@ from pipeline.codec.profile import (
     Predictor,
 )
 from pipeline.codec.tables import build_tables
-from pipeline.codec.tiles import MARGIN
+from pipeline.codec.tiles import MARGIN, canvas_of
 from pipeline.codec.weights import PredictorStart
 from pipeline.training.data import Pixels, neighbours, shifted
-from pipeline.training.tiles import canvas_of
 
 _CROPS, _CROP_EDGE = 26, 384
 _PRIOR_PIXELS = 16  # a prior counts as much as so many average pixels
@@ -51,7 +51,7 @@ def _moments(crops: Sequence[Pixels]) -> NDArray[np.float64]:
 
 def _regressors(crop: Pixels) -> NDArray[np.float64]:
     """[pixels, 69], as a predictor with all taps would see them."""
-    group = canvas_of(crop)
+    group = canvas_of([crop], BLOCK_SHIFT)
     height, width = crop.shape[:2]
     canvas = group.canvas[:, : height + MARGIN, : width + 2 * MARGIN]
     x = torch.from_numpy(canvas).to(torch.int32)

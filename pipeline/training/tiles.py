@@ -14,35 +14,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pipeline.codec.encoder import BLOCK_SHIFT
 from pipeline.codec.kernels import native_available
 from pipeline.codec.predictor import follow
 from pipeline.codec.profile import CHANNELS, Predictor
 from pipeline.codec.tables import build_tables
-from pipeline.codec.tiles import (
-    MARGIN,
-    BlockMaps,
-    GroupCanvas,
-    Pixels,
-    Tile,
-    border_colours,
-    empty_canvas,
-    fill_canvas,
-)
+from pipeline.codec.tiles import MARGIN, GroupCanvas, Pixels, canvas_of
 from pipeline.codec.weights import PredictorStart
 
 Records = NDArray[np.void]
-
-
-def canvas_of(pixels: Pixels) -> GroupCanvas:
-    """A tile [H, W, 3] as a group of its own, its margins filled as a decoder fills them."""
-    height, width = pixels.shape[:2]
-    tile = [Tile(0, 0, height, width)]
-    blank = BlockMaps.blank(height, width, 4)
-    group = empty_canvas(tile, border_colours(pixels, tile), blank)
-    fill_canvas(group, pixels, tile)
-    return group
-
-
 Follower = Callable[[GroupCanvas], tuple[NDArray[Any], NDArray[Any], NDArray[Any]]]
 
 
@@ -90,7 +70,7 @@ class TileMaker:
     def records(self, layers: Pixels) -> Records:
         """A tile with its margins: [H, W, 3] or, with a label map, [H, W, 4] -> [H + 3, W + 6]."""
         height, width, depth = layers.shape
-        group = canvas_of(np.ascontiguousarray(layers[..., :CHANNELS]))
+        group = canvas_of([layers[..., :CHANNELS]], BLOCK_SHIFT)
         base, ls, full = self._follow(group)
         records = np.zeros(
             (height + MARGIN, width + 2 * MARGIN), self.kind(labelled=depth > CHANNELS)

@@ -9,10 +9,12 @@ import torch
 from PIL import Image
 
 from pipeline.codec import load_model
+from pipeline.codec.encoder import BLOCK_SHIFT
 from pipeline.codec.export import export_model
 from pipeline.codec.networks import AdaptiveNetwork
 from pipeline.codec.profile import Predictor, Profile
 from pipeline.codec.tables import build_tables, log_error_table
+from pipeline.codec.tiles import canvas_of
 from pipeline.codec.torch_kernels import TorchKernels
 from pipeline.images.split import is_validation
 from pipeline.segmentation.rate import RateSegmenter
@@ -20,7 +22,7 @@ from pipeline.training.adaptive import AdaptiveBatch, AdaptiveData, PatchPlanes,
 from pipeline.training.experts import coded_bits
 from pipeline.training.loop import Trainer, TrainingSettings
 from pipeline.training.starts import learn_starts
-from pipeline.training.tiles import TileFile, TileMaker, canvas_of
+from pipeline.training.tiles import TileFile, TileMaker
 from tests.pictures import textured
 
 SMALL = Profile(
@@ -81,7 +83,7 @@ def test_the_loss_is_the_code_length_of_the_exported_integers(expert):
         ours = coded_bits(network.expert(network.features(batch.inputs), expert), batch)
 
     model = load_model(export_model(network, {}))
-    group = canvas_of(image)
+    group = canvas_of([image], BLOCK_SHIFT)
     group.labels[:] = expert
     lengths = torch.from_numpy(TorchKernels(model).code_lengths(group)) / 256
     theirs = lengths[0].unflatten(0, (2, 16)).unflatten(2, (2, 16)).transpose(1, 2).flatten()

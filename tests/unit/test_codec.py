@@ -146,27 +146,35 @@ def test_the_packaged_model_loads_from_its_own_bytes():
         Region(100, 74, 1, 1),
         Region(31, 31, 2, 2),
         Region(40, 10, 50, 60),
+        Region(100, 0, 1, 1),
     ],
 )
+@pytest.mark.parametrize("turned", [False, True])
 @pytest.mark.parametrize("draw", [gray, textured])
-def test_a_region_decodes_to_its_part_of_the_image(draw, region):
+def test_a_region_decodes_to_its_part_of_the_image(draw, turned, region):
     image = draw(75, 101)
-    (blob,) = Encoder(default_model(), tile_size=32).encode_batch([image], [None])
+    encoder = Encoder(default_model(), tile_size=32, turned=turned)
+    (blob,) = encoder.encode_batch([image], [None])
+    assert parse(blob).turned == turned
     part = decode_region(reader(blob), region)
     rows = slice(region.y, region.y + region.height)
     assert (part == image[rows, region.x : region.x + region.width]).all()
 
 
-def test_a_region_reads_only_the_tiles_it_touches():
-    encoder = Encoder(default_model(), tile_size=16, screen=False)
-    (blob,) = encoder.encode_batch([textured(160, 160)], [None])
+@pytest.mark.parametrize(
+    ("turned", "size", "region"),
+    [(False, (160, 160), Region(70, 70, 8, 8)), (True, (160, 192), Region(150, 20, 8, 8))],
+)
+def test_a_region_reads_only_the_tiles_it_touches(turned, size, region):
+    encoder = Encoder(default_model(), tile_size=16, screen=False, turned=turned)
+    (blob,) = encoder.encode_batch([textured(*size)], [None])
     ranges = []
 
     def read(offset: int, size: int) -> bytes:
         ranges.append(size)
         return blob[offset : offset + size]
 
-    decode_region(read, Region(70, 70, 8, 8))
+    decode_region(read, region)
     assert sum(ranges) < len(blob) / 10
 
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.codec import Background, Encoder, Region, decode, decode_region, default_model
+from pipeline.codec import Background, Encoder, decode, default_model
 from pipeline.codec.kernels import make_kernels
 from pipeline.codec.screen import looks_drawn
 from pipeline.codec.trials import SPOT, screen_may_win, spots
-from schemas.container import Coding, parse, reader
-from tests.pictures import gray, made_of_planes, screenshot, textured
+from schemas.container import Coding, parse
+from tests.pictures import made_of_planes, screenshot
 
 MODEL = default_model()
 
@@ -39,29 +39,6 @@ def test_an_image_is_turned_where_that_takes_less(quarters):
     assert abs(len(either[0]) - len(either[1])) > 0.02 * len(chosen)
     assert len(chosen) == min(map(len, either))
     assert (decode(chosen) == image).all()
-
-
-@pytest.mark.parametrize("draw", [gray, textured])
-def test_regions_of_what_is_turned_are_where_they_were(draw):
-    image = draw(75, 101)
-    blob = encoded(image, turned=True, tile_size=32)
-    assert parse(blob).turned
-    for region in (Region(0, 0, 101, 75), Region(100, 0, 1, 1), Region(31, 40, 35, 30)):
-        rows = slice(region.y, region.y + region.height)
-        part = decode_region(reader(blob), region)
-        assert (part == image[rows, region.x : region.x + region.width]).all()
-
-
-def test_a_region_of_what_is_turned_reads_only_the_tiles_it_touches():
-    blob = encoded(textured(160, 192), turned=True, tile_size=16)
-    ranges = []
-
-    def read(offset: int, size: int) -> bytes:
-        ranges.append(size)
-        return blob[offset : offset + size]
-
-    decode_region(read, Region(150, 20, 8, 8))
-    assert sum(ranges) < len(blob) / 10
 
 
 def test_kernels_and_threads_choose_alike():
