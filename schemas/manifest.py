@@ -208,22 +208,24 @@ def parse_manifest(name: str, data: bytes) -> list[Row]:
 
 
 def parse_matching(
-    name: str, data: bytes, wanted: Callable[[str], bool]
+    name: str, data: bytes, wanted: Callable[[Sequence[str]], list[int]]
 ) -> tuple[list[str], list[Row]]:
     """All paths of a manifest part, and the rows of those that are wanted.
 
-    Only those are parsed and checked, as far as a row can be checked without the others; where it
-    cannot, all are. SectionCorrupt if a rule of the format does not hold.
+    wanted: gives the indices of these among all paths. Only those rows are parsed and checked, as
+    far as a row can be checked without the others; where it cannot, all are. SectionCorrupt if a
+    rule of the format does not hold.
     """
     excerpt = tables.Excerpt(name, data)
     paths = excerpt.column("path")
-    indices = [index for index, path in enumerate(paths) if wanted(path)]
+    indices = wanted(paths)
     if not indices:
         return paths, []
     columns = _columns_among(excerpt.column_names)
     rows = [Row(**fields) for fields in excerpt.rows(columns, indices)]
     if not all(map(_stands_alone, rows)):
-        return paths, [row for row in parse_manifest(name, data) if wanted(row.path)]
+        whole = parse_manifest(name, data)
+        return paths, [whole[index] for index in indices]
     for row in rows:
         _check_fields(name, row)
     return paths, rows

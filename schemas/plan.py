@@ -78,7 +78,7 @@ class PlanSettings:
     segmentation: str = "rate"
     max_pixels: int = 200_000_000
     max_file_size_bytes: int = 2 << 30
-    shard_files: int = 256
+    shard_files: int = 1024
     shard_size_bytes: int = 64 << 20
     region_source: str | None = None
     background_error: int | None = None

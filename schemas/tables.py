@@ -5,6 +5,7 @@ The only module that speaks to pyarrow, which ships no types.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -164,6 +165,7 @@ class Excerpt:
 
     def rows(self, columns: Columns, indices: Sequence[int]) -> list[Record]:
         """The rows of these numbers, which rise; row groups without any are not read."""
+        schema = _schema(columns)
         if self.column_names != [column.name for column in columns]:
             raise SectionCorrupt(f"{self._name}: other columns than a table of this kind has")
         found: list[Record] = []
@@ -173,8 +175,9 @@ class Excerpt:
                 end = start + self._file.metadata.row_group(group).num_rows
                 some = [i - start for i in indices if start <= i < end]
                 if some:
-                    table = self._file.read_row_group(group, use_threads=False)
-                    found += table.take(some).cast(_schema(columns)).to_pylist()
+                    table = self._file.read_row_group(group, use_threads=False).take(some)
+                    table = table if table.schema.equals(schema) else table.cast(schema)
+                    found += table.to_pylist()
                 start = end
         except _NOT_A_TABLE as error:
             raise _corrupt(self._name, error) from None
@@ -193,6 +196,7 @@ def _check_rows(name: str, file: pq.ParquetFile) -> None:
 _NOT_A_TABLE = (pa.ArrowException, OSError, KeyError, ValueError)
 
 
+@lru_cache
 def _schema(columns: Columns) -> pa.Schema:
     return pa.schema([pa.field(c.name, _TYPES[c.type], nullable=c.nullable) for c in columns])
 

@@ -8,22 +8,22 @@ from typing import TypeVar
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 _THREADS = 16  # that mostly wait for a store
-_AHEAD = 32
 
 
 def each_ahead(
-    function: Callable[[_Item], _Result], items: Iterable[_Item]
+    function: Callable[[_Item], _Result], items: Iterable[_Item], threads: int = _THREADS
 ) -> Generator[_Result, None, None]:
     """function(item) of each item, in order; what it raises is raised in its turn.
 
-    A few dozen items are in work at a time, so memory is bounded; the function runs in threads.
+    Two items for each thread are in work at a time, so memory is bounded; the function runs in
+    threads. What computes more than it waits for is fastest in two of them.
     """
-    pool = ThreadPoolExecutor(_THREADS)
+    pool = ThreadPoolExecutor(threads)
     waiting: deque[Future[_Result]] = deque()
     try:
         for item in items:
             waiting.append(pool.submit(function, item))
-            if len(waiting) > _AHEAD:
+            if len(waiting) > 2 * threads:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()

@@ -196,10 +196,7 @@ class Archive:
         return parse_paths(shard.manifest.name, self.read(shard.manifest))
 
     def parts(self, shards: Sequence[ShardRecord]) -> Iterator[tuple[ShardRecord, bytes]]:
-        """The manifest part of each shard, a few read ahead.
-
-        To parse as they come: threads that parse hold each other up.
-        """
+        """The manifest part of each shard, a few read ahead."""
         found = each_ahead(lambda shard: self.read(shard.manifest), shards)
         return zip(shards, found, strict=True)
 

@@ -81,10 +81,11 @@ def _merged(archive: Archive, wanted: Patterns, runs: dict[str, int]) -> Iterato
     shards.sort(key=lambda shard: starts[shard.shard])
     waiting: list[tuple[str, int, int, Row]] = []
     tie = count()
-    for shard, part in archive.parts(shards):
+    found = each_ahead(lambda read: _matching(*read, wanted), archive.parts(shards), threads=2)
+    for shard, rows in zip(shards, found, strict=True):
         while waiting and waiting[0][0] < starts[shard.shard]:
             yield heapq.heappop(waiting)[-1]
-        for row in _matching(shard, part, wanted):
+        for row in rows:
             heapq.heappush(waiting, (row.path, -runs[shard.run_id], next(tie), row))
     while waiting:
         yield heapq.heappop(waiting)[-1]
@@ -96,7 +97,7 @@ def _matching(shard: ShardRecord, part: bytes, wanted: Patterns) -> list[Row]:
         rows = parse_manifest(shard.manifest.name, part)
         paths = [row.path for row in rows]
     else:
-        paths, rows = parse_matching(shard.manifest.name, part, wanted)
+        paths, rows = parse_matching(shard.manifest.name, part, wanted.among)
     if not in_range(paths, shard):
         raise SectionCorrupt(f"{shard.manifest.name}: other paths than its commit says")
     return rows

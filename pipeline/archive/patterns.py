@@ -25,6 +25,13 @@ class Patterns:
         """Whether a path matches."""
         return self._pattern is None or self._pattern.match(path) is not None
 
+    def among(self, paths: Sequence[str]) -> list[int]:
+        """The indices of the paths that match."""
+        if self._pattern is None:
+            return list(range(len(paths)))
+        match = self._pattern.match
+        return [index for index, path in enumerate(paths) if match(path)]
+
     def may_be_in(self, shard: ShardRecord) -> bool:
         """Whether a path that matches may be among those of a shard, by what its record says."""
         if self._pattern is None or shard.path_range is None:

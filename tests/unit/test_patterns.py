@@ -24,6 +24,7 @@ def test_a_shard_that_holds_what_matches_is_read(paths: list[str], include: list
         not include or any(fnmatch.fnmatchcase(path, one) for one in include) for path in paths
     ]
     assert list(map(wanted, paths)) == expected
+    assert wanted.among(paths) == [index for index, one in enumerate(expected) if one]
     assert wanted.may_be_in(shard) or not any(expected)
     assert wanted.may_be_in(replace(shard, path_range=None))
 
@@ -55,7 +56,7 @@ def rows() -> list[Row]:
 def test_the_rows_that_match_are_those_of_the_whole(pattern: str):
     data = serialise_manifest(rows())
     whole = parse_manifest("m", data)
-    paths, found = parse_matching("m", data, Patterns((pattern,)))
+    paths, found = parse_matching("m", data, Patterns((pattern,)).among)
     assert paths == [row.path for row in whole]
     assert found == [row for row in whole if fnmatch.fnmatchcase(row.path, pattern)]
 
@@ -76,10 +77,10 @@ def test_the_rows_that_match_are_those_of_the_whole(pattern: str):
 def test_a_row_that_breaks_a_rule_is_refused_alone_too(change: dict[str, Any]):
     data = serialise_manifest([a_row("a"), replace(a_row("b", 4), **change)])
     with pytest.raises(SectionCorrupt, match="m: b"):
-        parse_matching("m", data, Patterns(("b",)))
+        parse_matching("m", data, Patterns(("b",)).among)
 
 
 def test_what_is_no_table_is_refused():
     for data in (b"", b"PAR1", serialise_manifest([a_row("a")])[:-9]):
         with pytest.raises(SectionCorrupt, match=r"^m: "):
-            parse_matching("m", data, Patterns(("b",)))
+            parse_matching("m", data, Patterns(("b",)).among)
