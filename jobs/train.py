@@ -11,7 +11,8 @@ import click
 import torch
 
 from jobs.interface import ExitCode, command, figures, progress
-from pipeline.codec import Model, load_model
+from jobs.model_options import read_model
+from pipeline.codec import Model, load_model, packaged_model, packaged_profiles
 from pipeline.codec.export import export_model
 from pipeline.codec.profile import LITE, PROFILES, Profile
 from pipeline.segmentation import make_segmenter
@@ -23,6 +24,7 @@ from pipeline.training.loop import Progress, Trainer, TrainingSettings
 class Settings:
     """data: a folder of images. checkpoint: continued from if it exists.
 
+    begin_with: packaged weights of a profile, or a model file, to begin with if it does not.
     budget_s, budget_wall_s: CPU time of the training thread, or time by the clock, after which
     the run ends, if steps do not first. compiled: whether torch compiles steps.
     export: where the model file goes, its card beside it as .json; curve: a CSV of
@@ -33,6 +35,7 @@ class Settings:
     data: Path
     checkpoint: Path
     profile: str = LITE.name
+    begin_with: str | None = None
     segmentation: str = "rate"
     device: str = "cpu"
     batch: int = TrainingSettings.batch
@@ -91,6 +94,8 @@ def run(settings: Settings) -> Summary:
     trainer = Trainer(profile, plan, data, settings.device)
     if settings.checkpoint.exists():
         trainer.load(settings.checkpoint)
+    elif settings.begin_with is not None:
+        trainer.begin_with(_known_model(settings.begin_with))
     with progress("train", 100, "%") as shown:
         for validations in trainer.run(settings.checkpoint):
             shown.update(round(100 * trainer.progress))
@@ -101,6 +106,14 @@ def run(settings: Settings) -> Summary:
     if settings.curve:
         _write_curve(settings.curve, trainer.history)
     return Summary(last.step, last.validation_bpsp, last.seconds, model.id if model else None)
+
+
+def _known_model(name: str) -> Model:
+    if name in packaged_profiles():
+        return packaged_model(name)
+    if not Path(name).is_file():
+        raise click.UsageError(f"--begin-with {name}: neither packaged weights nor a file")
+    return read_model(Path(name))
 
 
 def _line(seen: Progress) -> str:
@@ -128,6 +141,7 @@ def _export(settings: Settings, profile: Profile, trainer: Trainer) -> Model:
         "training": asdict(trainer.settings),
         "parameters": sum(p.numel() for p in trainer.network.parameters()),
         "profile": profile.as_dict(),
+        **({"continues": trainer.continues} if trainer.continues else {}),
     }
     model = load_model(export_model(trainer.average, card))
     settings.export.write_bytes(model.payload)
@@ -151,6 +165,7 @@ def _write_curve(path: Path, history: Sequence[Progress]) -> None:
     examples=[
         "seec train photographs lite.checkpoint --steps 20000 --export lite.safetensors",
         "seec train photographs lite.checkpoint  # again after an interruption: it goes on",
+        "seec train scans scans.checkpoint --begin-with lite --export scans.safetensors",
         (
             "seec train photographs paper.checkpoint --profile paper --segmentation salient "
             "--device cuda --batch 128 --steps 2000000 --export paper.safetensors"
@@ -161,6 +176,12 @@ def _write_curve(path: Path, history: Sequence[Progress]) -> None:
 @click.argument("checkpoint", type=click.Path(dir_okay=False, path_type=Path))
 @click.option(
     "--profile", type=click.Choice(sorted(PROFILES)), default=LITE.name, show_default=True
+)
+@click.option(
+    "--begin-with",
+    metavar="PROFILE|FILE",
+    help="Weights to begin with, packaged or a model file, in the place of random ones. The "
+    "network may be wider than theirs.",
 )
 @click.option(
     "--segmentation",

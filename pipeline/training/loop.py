@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pipeline.codec.networks import AdaptiveNetwork
 from pipeline.codec.profile import Profile
+from pipeline.codec.weights import Model
 from pipeline.training.compiled import compiled
 from pipeline.training.data import PATCH, SIDE_PATCH, Data, PixelBatch, Sample, to_blocks
 from pipeline.training.experts import (
@@ -23,6 +24,7 @@ from pipeline.training.experts import (
     sampled_rates,
 )
 from pipeline.training.run import RunState, Schedule
+from pipeline.training.transfer import take_over
 
 _Function = TypeVar("_Function")
 
@@ -75,7 +77,10 @@ class Progress:
 
 
 class Trainer(RunState[Network]):
-    """A run that trains a codec; see RunState for its state."""
+    """A run that trains a codec; see RunState for its state.
+
+    continues: the id of the model that it began with, if with one.
+    """
 
     def __init__(
         self,
@@ -94,11 +99,21 @@ class Trainer(RunState[Network]):
         optimiser = torch.optim.Adam(network.parameters(), betas=(0.9, 0.99))
         super().__init__(network, optimiser, settings, settings.seed)
         self.history: list[Progress] = []
+        self.continues: str | None = None
         self._split = profile.experts == 1  # whether the experts learn for themselves yet
         self._recent: list[float] = []
         faster = compiled if settings.compiled else _as_it_is
         self._features, self._bits = faster(fused_features), faster(labelled_bits)
         self._rates, self._lengths = faster(sampled_rates), faster(expert_code_lengths)
+
+    def begin_with(self, model: Model) -> None:
+        """Begin with what a model has learnt, each of its experts going on for itself.
+
+        ModelError if its sizes do not fit; see `take_over`.
+        """
+        take_over(self.network, model)
+        self.average.load_state_dict(self.network.state_dict())
+        self.continues, self._split = model.id, True
 
     def run(self, checkpoint: Path) -> Iterator[list[Progress]]:
         """Train to the end, yielding after each checkpoint what validations saw since then."""
@@ -144,12 +159,13 @@ class Trainer(RunState[Network]):
 
     def _assigned(self, features: Tensor, batch: PixelBatch) -> Tensor | int:
         s = self.settings
-        if self.profile.experts == 1 or self.progress < s.shared:
+        begun = self.continues is not None
+        if self.profile.experts == 1 or (self.progress < s.shared and not begun):
             return 0
         if not self._split:
             copy_first_expert(self.network, self.optimiser)
             self._split = True
-        left = 1 - (self.progress - s.shared) / s.soften
+        left = 0 if begun else 1 - (self.progress - s.shared) / s.soften
         rates = self._rates(self.network, features, batch)
         return assign(rates, s.temperature * left, self.rng)
 
@@ -157,6 +173,7 @@ class Trainer(RunState[Network]):
         """Write a checkpoint so that a crash leaves the old one or the new one."""
         own = {
             "history": [vars(p) for p in self.history],
+            "continues": self.continues,
             "split": self._split,
             "recent": self._recent,
         }
@@ -166,6 +183,7 @@ class Trainer(RunState[Network]):
         """Continue from a checkpoint of the same profile; returns all that it holds."""
         state = super().load(path)
         self.history = [Progress(**p) for p in state["history"]]
+        self.continues = state.get("continues")
         self._split, self._recent = state["split"], state["recent"]
         return state
 
