@@ -195,12 +195,12 @@ FAST = Profile(
 LITE = Profile(expert_hidden=32, mixtures=4, predictors=(_NEAR, _FAR), tuning=Tuning())
 MAX = Profile(
     name="max",
-    width=192,
-    fused=192,
-    expert_hidden=48,
+    width=320,
+    fused=320,
+    expert_hidden=64,
     mixtures=4,
     predictors=(_NEAR, _FAR, _CLOSE, _TOUCHING),
-    tuning=Tuning(every=128, rate=1, hidden=1, fusion=1, means=1, memory=1),
+    tuning=Tuning(every=64, rate=1, hidden=1, fusion=1, means=1, memory=1),
 )
 # The first network, without predictors. The card of the weights `lite-1` calls it `lite`.
 LITE_1 = Profile(name="lite-1")
