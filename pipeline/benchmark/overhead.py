@@ -21,6 +21,7 @@ import numpy as np
 
 from pipeline.benchmark.markdown import table
 from pipeline.benchmark.measure import read_pixels
+from pipeline.benchmark.process import size_bytes, status
 from pipeline.codec import Encoder, default_model
 from pipeline.images import pillow
 from pipeline.images.picture import Pixels, read_picture
@@ -85,13 +86,12 @@ def _private_memory(parent: int) -> int:
         if not entry.name.isdigit():
             continue
         try:
-            lines = (entry / "status").read_text().splitlines()
+            fields = status(entry.name)
         except OSError:  # it ended
             continue
-        fields = dict(line.split(":", 1) for line in lines if ":" in line)
         pid = int(entry.name)
         children.setdefault(int(fields["PPid"]), []).append(pid)
-        memory[pid] = int(fields.get("RssAnon", "0 kB").split()[0]) << 10
+        memory[pid] = size_bytes(fields.get("RssAnon", "0 kB"))
     total, waiting = 0, [parent]
     while waiting:
         pid = waiting.pop()

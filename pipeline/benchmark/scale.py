@@ -6,7 +6,6 @@ operation runs in a process of its own, and its time by the clock, its CPU time 
 are printed. Linux only: memory is read from /proc.
 """
 
-import re
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from pipeline.archive.planning import new_files, seen_files
 from pipeline.archive.runs import missing_shards, open_run
 from pipeline.archive.shard import write_shard
 from pipeline.benchmark.markdown import table
+from pipeline.benchmark.process import size_bytes, status
 from pipeline.codec import default_model
 from pipeline.routes.choose import draft_stored, settle
 from pipeline.storage import Store
@@ -105,16 +105,9 @@ def _run(name: str, url: str, rows: str) -> None:
     start, cpu_start = time.perf_counter(), time.process_time()
     result = OPERATIONS[name](url, int(rows))
     seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
-    memory = _peak_memory()
+    # getrusage would count what the parent took before, too.
+    memory = size_bytes(status()["VmHWM"])
     sys.stdout.write(f"{seconds} {cpu_seconds} {memory} {result}\n")
-
-
-def _peak_memory() -> int:
-    """Bytes this process took at most. getrusage would count what its parent took before, too."""
-    status = Path("/proc/self/status").read_text()
-    found = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
-    assert found is not None
-    return int(found[1]) << 10
 
 
 def _sizes(folder: Path) -> Iterator[str]:

@@ -278,15 +278,12 @@ def write(
     names: further ones of its files.
     """
     start = time.perf_counter()
-
-    def finished() -> ShardRecord:
-        settled = [entry for part in entries for entry in ray.get(part)]
-        if settings.dedupe == DEDUPE_PIXELS:
-            settled = share_codes(settled)
-        named, unnamed = name_again(names, settled, failed)
-        return finish(store, shard, settled + named, [*failed, *unnamed])
-
-    record = finished()
+    settled = [entry for part in entries for entry in ray.get(part)]
+    if settings.dedupe == DEDUPE_PIXELS:
+        settled = share_codes(settled)
+    named, unnamed = name_again(names, settled, failed)
+    record = finish(store, shard, settled + named, [*failed, *unnamed])
+    del settled, named
     _give_memory_back()
     return record, time.perf_counter() - start
 
