@@ -4,7 +4,8 @@ import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import repeat
-from typing import NamedTuple
+from pickle import PickleBuffer
+from typing import Any, NamedTuple, SupportsIndex
 
 from schemas import tables
 from schemas.errors import SectionCorrupt
@@ -127,7 +128,16 @@ class Entry:
     """A file's row and its payload, on the way into a shard: shard, offset and run_id are open."""
 
     row: Row
-    payload: bytes
+    payload: bytes | memoryview
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Any, ...]:
+        # Out of band, if pickled so: a worker that gets it through shared memory makes no copy.
+        payload = self.payload
+        return _entry, (self.row, PickleBuffer(payload) if int(protocol) >= 5 else bytes(payload))
+
+
+def _entry(row: Row, payload: Any) -> Entry:
+    return Entry(row, payload if isinstance(payload, bytes) else memoryview(payload))
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ def write_shard(
     in_order = sorted(entries, key=lambda item: item.row.path)
     rows, kept = _place(in_order, shard)
     quarantined = sorted(failed, key=lambda row: row.path)
-    blob = _put(store, blob_name(shard), b"".join(kept))
+    blob = _put(store, blob_name(shard), *kept)
     manifest = _put(store, manifest_name(shard), serialise_manifest(rows))
     quarantine = None
     if quarantined:
@@ -106,14 +106,14 @@ def with_code(row: Row, other: Entry) -> Entry:
     return Entry(row, other.payload)
 
 
-def _place(entries: Iterable[Entry], shard: str) -> tuple[list[Row], list[bytes]]:
+def _place(entries: Iterable[Entry], shard: str) -> tuple[list[Row], list[bytes | memoryview]]:
     """The rows of a shard, and the payloads of its blob; one that occurs again is shared.
 
     Further names of a file that is not among the entries name the first of them that is.
     """
     run_id = shard.rpartition("/")[0]
     rows: list[Row] = []
-    kept: list[bytes] = []
+    kept: list[bytes | memoryview] = []
     by_path: dict[str, Row] = {}
     heirs: dict[str, str] = {}
     offsets: dict[tuple[int, bytes], int] = {}
@@ -163,17 +163,20 @@ def _fetch(store: Store, blob: str, rows: list[Row]) -> Iterator[tuple[Row, byte
         yield row, data[row.offset - start : row.offset - start + row.length]
 
 
-def _put(store: Store, name: str, data: bytes) -> ObjectRecord:
+def _put(store: Store, name: str, *pieces: bytes | memoryview) -> ObjectRecord:
     """Put under this name, or beside it.
 
     A run that was interrupted and whose source changed since may have left other bytes under
     the name. No commit names those; they are left for `gc`. The name beside it says what the object
     holds: where that is something else, it is damaged, and written again.
     """
-    digest = hashlib.sha256(data).hexdigest()
+    hashed = hashlib.sha256()
+    for piece in pieces:
+        hashed.update(piece)
+    digest = hashed.hexdigest()
     stem, _, suffix = name.rpartition(".")
-    if not store.put_same(name, data):
+    if not store.put_same(name, *pieces):
         name = f"{stem}-{digest[:16]}.{suffix}"
-        if not store.put_same(name, data):
-            store.put(name, data)
-    return ObjectRecord(name, len(data), digest)
+        if not store.put_same(name, *pieces):
+            store.put(name, *pieces)
+    return ObjectRecord(name, sum(map(len, pieces)), digest)

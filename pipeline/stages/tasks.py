@@ -240,7 +240,7 @@ class EncodeActor:
         """Codes of pictures; those of the same pixels are encoded once."""
         digests = [made.picture_digest for made in drafts if made.is_picture]
         found = (entry for part in others for entry in part if entry.row.codec == SEEC)
-        codes = {entry.row.pixel_digest: entry.payload for entry in found}
+        codes = {entry.row.pixel_digest: bytes(entry.payload) for entry in found}
         new = dict(zip(digests, images, strict=True))
         new = {digest: image for digest, image in new.items() if digest not in codes}
         made = self._encoder.encode_batch(list(new.values()), [None] * len(new))

@@ -6,18 +6,19 @@ Paths are bytes or their surrogate escapes, so that every name a file system all
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 PARTIAL_PREFIX = ".partial-"
+Pieces = Sequence[bytes | memoryview]  # of an object, one after the other
 
 
-def create(path: str, data: bytes) -> None:
+def create(path: str, pieces: Pieces) -> None:
     """Create a file that did not exist, durably; FileExistsError if it did.
 
     The bytes go to a temporary file first and appear under their name by a hard link, which
     fails if the name is taken: no reader ever sees part of an object.
     """
-    temporary = _write_temporary(path, data)
+    temporary = _write_temporary(path, pieces)
     try:
         os.link(temporary, path)
     finally:
@@ -25,9 +26,9 @@ def create(path: str, data: bytes) -> None:
     _sync_directory(os.path.dirname(path))
 
 
-def replace(path: str, data: bytes) -> None:
+def replace(path: str, pieces: Pieces) -> None:
     """Create or replace a file, durably. A symbolic link is replaced, not followed."""
-    temporary = _write_temporary(path, data)
+    temporary = _write_temporary(path, pieces)
     try:
         os.replace(temporary, path)
     except OSError:
@@ -62,13 +63,13 @@ def files(root: str) -> Iterator[tuple[str, os.stat_result]]:
             yield entry.path, status
 
 
-def _write_temporary(path: str, data: bytes) -> str:
+def _write_temporary(path: str, pieces: Pieces) -> str:
     directory = os.path.dirname(path)
     os.makedirs(directory, exist_ok=True)
     temporary = os.path.join(directory, PARTIAL_PREFIX + secrets.token_hex(8))
     try:
         with open(temporary, "xb") as file:
-            file.write(data)
+            file.writelines(pieces)
             file.flush()
             os.fsync(file.fileno())
     except OSError:

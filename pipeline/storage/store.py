@@ -17,6 +17,7 @@ from pipeline.storage import local
 from pipeline.storage.access import Options, options_of
 from pipeline.storage.failures import condition_failed, unsupported
 from pipeline.storage.limits import Limits, gate_of
+from pipeline.storage.local import Pieces
 from pipeline.storage.opening import is_s3, open_url
 from pipeline.storage.parts import Parts, Upload, are_worth_it
 from pipeline.storage.retry import Retry
@@ -101,9 +102,10 @@ class Store:
         """An object's path as the file system names it."""
         return f"{self._root}/{name}"
 
-    def put_new(self, name: str, data: bytes) -> None:
+    def put_new(self, name: str, *pieces: bytes | memoryview) -> None:
         """Write an object that does not exist yet; ObjectExists if it does.
 
+        pieces: of its bytes, as the caller has them; where the store is local, none is copied.
         Where the store replaces objects whatever it is asked (see `refuses_to_replace`), two that
         write at the same time may both succeed. Elsewhere one does.
         """
@@ -114,33 +116,33 @@ class Store:
         def put() -> None:
             nonlocal tried
             try:
-                self._create(name, data)
+                self._create(name, pieces)
             except FileExistsError:
                 # It was not there before. The answer to a write may have been lost, to us or to
                 # the store's client, which tries again unasked; then what is there is ours.
-                self._expect_own(name, data, tried)
+                self._expect_own(name, b"".join(pieces), tried)
             finally:
                 tried = True
 
         self.retry.call(f"write {self.path(name)}", put)
 
-    def put_same(self, name: str, data: bytes) -> bool:
+    def put_same(self, name: str, *pieces: bytes | memoryview) -> bool:
         """Write an object, or find it there with the same bytes.
 
         Returns False, having written nothing, if it holds other bytes.
         """
         try:
-            self.put_new(name, data)
+            self.put_new(name, *pieces)
         except ObjectExists:
-            return self.get(name) == data
+            return self.get(name) == b"".join(pieces)
         return True
 
-    def put(self, name: str, data: bytes) -> None:
+    def put(self, name: str, *pieces: bytes | memoryview) -> None:
         """Write an object, replacing what is there.
 
         Nothing that counts is written this way, but what a repair brings back: the bytes it had.
         """
-        self.retry.call(f"write {self.path(name)}", lambda: self._replace(name, data))
+        self.retry.call(f"write {self.path(name)}", lambda: self._replace(name, pieces))
 
     def refuses_to_replace(self, name: str) -> bool:
         """Whether the store really fails to create what exists; some replace it silently.
@@ -155,7 +157,7 @@ class Store:
 
         def second() -> bool:
             try:
-                self._create(probe, b"second")
+                self._create(probe, (b"second",))
             except FileExistsError:
                 return True
             return False
@@ -293,12 +295,13 @@ class Store:
         name = path[len(self._root) + 1 :]
         return Listed(name, size_bytes, modified, _is_partial(name.rpartition("/")[2]))
 
-    def _create(self, name: str, data: bytes) -> None:
+    def _create(self, name: str, pieces: Pieces) -> None:
         """One attempt to write an object; FileExistsError if there is one, where that is asked."""
         path = self.path(name)
         if self.is_local:
-            self._let(lambda: local.create(path, data), len(data))
+            self._let(lambda: local.create(path, pieces), sum(map(len, pieces)))
             return
+        data = b"".join(pieces)
         try:
             if self._parts is not None and are_worth_it(data):
                 self._parts.create(path, data)
@@ -309,16 +312,17 @@ class Store:
                 raise FileExistsError(f"{path} exists already") from error
             if not unsupported(error):
                 raise
-            self._replace(name, data)
+            self._replace(name, pieces)
         else:
             self._check_whole(name, data)
 
-    def _replace(self, name: str, data: bytes) -> None:
+    def _replace(self, name: str, pieces: Pieces) -> None:
         """One attempt to write an object, whether or not there is one."""
         path = self.path(name)
         if self.is_local:
-            self._let(lambda: local.replace(path, data), len(data))
+            self._let(lambda: local.replace(path, pieces), sum(map(len, pieces)))
             return
+        data = b"".join(pieces)
         if self._parts is not None and are_worth_it(data):
             self._parts.replace(path, data)
         else:
@@ -337,7 +341,7 @@ class Store:
             return
         if not tried or not data.startswith(found):
             raise FileExistsError(f"{self.path(name)} exists already")
-        self._replace(name, data)
+        self._replace(name, (data,))
 
     def _check_whole(self, name: str, data: bytes) -> None:
         """Not every store writes objects whole or not at all."""

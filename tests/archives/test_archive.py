@@ -1,6 +1,7 @@
 """Creating, opening and committing, without Ray."""
 
 import hashlib
+import pickle
 import uuid
 from dataclasses import replace
 from pathlib import Path
@@ -183,6 +184,20 @@ def test_further_names_of_a_file_that_is_not_there_name_the_first_that_is(store:
         assert [row.same_file for row in rows] == expected
         assert {row.offset for row in rows} == {0}
         assert record.blob.size_bytes == 3
+
+
+def test_entries_from_shared_memory_make_the_same_shard_without_a_copy(store: Store):
+    made = entries(files(9))
+    shared: list[pickle.PickleBuffer] = []
+    sent = pickle.dumps(made, protocol=5, buffer_callback=shared.append)
+    memory = [buffer.raw() for buffer in shared]
+    received = pickle.loads(sent, buffers=memory)  # noqa: S301 - our own bytes
+    for entry, kept in zip(received, memory, strict=True):
+        assert isinstance(entry.payload, memoryview)
+        assert entry.payload.obj is kept.obj
+    record = write_shard(store, "r/000000", made, [])
+    assert write_shard(store, "r/000000", received, []) == record
+    assert pickle.loads(pickle.dumps(received, protocol=4)) == made  # noqa: S301 - our own bytes
 
 
 def test_payloads_come_with_their_rows(store: Store):

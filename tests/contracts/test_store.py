@@ -16,6 +16,7 @@ import fsspec
 import pytest
 
 from pipeline.storage import Retry, Store
+from pipeline.storage.local import Pieces
 from pipeline.storage.retry import classify
 from schemas.errors import (
     ObjectExists,
@@ -47,6 +48,16 @@ def test_what_is_put_is_got(store: Store):
         assert store.get(name) == data
         assert store.size(name) == len(data)
         assert store.exists(name)
+
+
+def test_pieces_come_to_lie_one_after_the_other(store: Store):
+    pieces = (b"first", memoryview(b" second"), b"", b" third")
+    store.put_new("new", *pieces)
+    store.put("replaced", b"before")
+    store.put("replaced", *pieces)
+    assert store.get("new") == store.get("replaced") == b"first second third"
+    assert store.put_same("new", b"first second", b" third")
+    assert not store.put_same("new", b"first", b" third")
 
 
 def test_an_object_is_never_replaced(store: Store):
@@ -175,10 +186,10 @@ def fail_once(store: Store, monkeypatch: pytest.MonkeyPatch, after: bool) -> Non
     """Make the next write fail with a lost connection, before or after it took effect."""
     create, failures = store._create, iter([True])
 
-    def failing(name: str, data: bytes) -> None:
+    def failing(name: str, pieces: Pieces) -> None:
         fail = next(failures, False)
         if after or not fail:
-            create(name, data)
+            create(name, pieces)
         if fail:
             raise ConnectionResetError(errno.ECONNRESET, "reset by peer")
 

@@ -58,8 +58,8 @@ def check(data: bytes, model: Model) -> None:
     row, models = entry.row, {model.id: model}
     assert len(entry.payload) + len(row.envelope or b"") <= len(data) + MOST_BYTES_MORE
     assert (row.codec == STORE) == bool(row.reason)
-    prove(row, entry.payload, models)
-    back = rebuild(row, entry.payload, models)
+    prove(row, bytes(entry.payload), models)
+    back = rebuild(row, bytes(entry.payload), models)
     if row.codec == SEEC_PLANES:
         assert raster_digest(read_composite(back).rasters) == row.pixel_digest
     elif row.codec != SEEC:

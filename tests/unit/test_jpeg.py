@@ -41,7 +41,7 @@ def archive(data: bytes, name: str = "a", max_pixels: int = 10**6) -> Entry:
 @pytest.mark.parametrize("kind", HELD)
 def test_what_jpeg_xl_holds_is_smaller_and_comes_back_byte_for_byte(kind: str):
     data = HELD[kind]
-    row, payload = (entry := archive(data)).row, entry.payload
+    row, payload = (entry := archive(data)).row, bytes(entry.payload)
     assert (row.codec, row.reason, schema_version(row)) == (JPEGXL_JPEG, None, 3)
     assert len(payload) < len(data)
     assert (row.pixel_digest, row.format, row.envelope, row.model_id) == (None,) * 4
@@ -55,7 +55,7 @@ def test_what_jpeg_xl_holds_is_smaller_and_comes_back_byte_for_byte(kind: str):
 @pytest.mark.parametrize("kind", REFUSED)
 def test_what_jpeg_xl_does_not_hold_is_stored_with_a_reason(kind: str):
     data = REFUSED[kind]
-    row, payload = (entry := archive(data)).row, entry.payload
+    row, payload = (entry := archive(data)).row, bytes(entry.payload)
     assert (row.codec, schema_version(row), row.width) == (STORE, 1, None)
     assert row.reason
     assert "JPEG" in row.reason or row.reason == "no pixels"
@@ -155,7 +155,7 @@ def test_rows_that_lie_are_found():
         ({"source_size_bytes": 1 << 62}, SectionCorrupt),
     ):
         with pytest.raises(error):
-            prove(replace(entry.row, **changes), entry.payload, {})
+            prove(replace(entry.row, **changes), bytes(entry.payload), {})
 
 
 def boxes(*contents: tuple[bytes, bytes]) -> bytes:

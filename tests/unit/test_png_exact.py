@@ -121,8 +121,8 @@ def test_every_file_that_is_to_be_kept_comes_back_byte_for_byte(golden_model: Mo
     data = FILES[name]
     entry = archive(data, golden_model)
     models = {golden_model.id: golden_model}
-    prove(entry.row, entry.payload, models)
-    assert rebuild(entry.row, entry.payload, models) == data
+    prove(entry.row, bytes(entry.payload), models)
+    assert rebuild(entry.row, bytes(entry.payload), models) == data
     assert len(entry.payload) + len(entry.row.envelope or b"") <= len(data)
     if entry.row.codec == SEEC:
         assert name.endswith(("bmp", "ppm", "pgm", "tiff"))
@@ -141,7 +141,7 @@ def test_a_file_of_another_zlib_is_a_mismatch_and_never_written(
     monkeypatch.setattr(png_stream, "_Settings", OtherSettings)
     for use in (prove, rebuild):
         with pytest.raises(SeecError, match="zlib"):
-            use(entry.row, entry.payload, {MODEL.id: MODEL})
+            use(entry.row, bytes(entry.payload), {MODEL.id: MODEL})
 
 
 def test_a_damaged_recipe_is_an_error_or_another_file():
@@ -179,7 +179,7 @@ def test_a_row_whose_file_is_another_one_is_a_mismatch():
     assert one.payload == other.payload
     lie = replace(one.row, envelope=other.row.envelope)
     with pytest.raises(DigestMismatch):
-        prove(lie, one.payload, {MODEL.id: MODEL})
+        prove(lie, bytes(one.payload), {MODEL.id: MODEL})
     assert png_exact.put_together(
         list(read_composite(image_bytes(RGB, "PNG")).rasters), (one.row.envelope or b"")[1:]
     ).startswith(SIGNATURE)

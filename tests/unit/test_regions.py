@@ -169,8 +169,8 @@ def lossy_entry(format_name: str) -> Entry:
 def test_a_lossy_row_proves_and_rebuilds_what_decoding_gives(format_name: str) -> None:
     entry = lossy_entry(format_name)
     assert (entry.row.background_error, schema_version(entry.row)) == (8, 2)
-    prove(entry.row, entry.payload, MODELS)
-    back = Image.open(io.BytesIO(rebuild(entry.row, entry.payload, MODELS)))
+    prove(entry.row, bytes(entry.payload), MODELS)
+    back = Image.open(io.BytesIO(rebuild(entry.row, bytes(entry.payload), MODELS)))
     away = np.abs(np.asarray(back).astype(int) - textured(*SHAPE))
     assert away[region()].max() == 0
     assert 0 < away.max() <= 8
@@ -181,7 +181,7 @@ def test_a_row_that_hides_a_loss_or_invents_one_is_found() -> None:
     entry = lossy_entry("PNG")
     for stated in (None, SKIP, 7):
         with pytest.raises(SectionCorrupt, match="disagree"):
-            prove(replace(entry.row, background_error=stated), entry.payload, MODELS)
+            prove(replace(entry.row, background_error=stated), bytes(entry.payload), MODELS)
 
 
 def test_a_loss_that_is_not_admitted_does_not_pass_as_the_source() -> None:
@@ -191,9 +191,9 @@ def test_a_loss_that_is_not_admitted_does_not_pass_as_the_source() -> None:
     code = encode_pixels(image, background=Background(region(), 8))
     entry = settle(made, code, MODEL.id)
     with pytest.raises(SectionCorrupt):
-        prove(entry.row, entry.payload, MODELS)
+        prove(entry.row, bytes(entry.payload), MODELS)
     with pytest.raises(DigestMismatch):
-        prove(replace(entry.row, background_error=8), entry.payload, MODELS)
+        prove(replace(entry.row, background_error=8), bytes(entry.payload), MODELS)
 
 
 def test_figures_keep_the_promise() -> None:
