@@ -96,16 +96,33 @@ static void tune_step(const Group *g, Step *s, int n) {
     spend(g, s, TUNING_PART);
 }
 
-/* One nibble of each of n pixels whose symbols' edges are known, into s->nibble; returns whether
- * the words can be an encoder's. Nothing but the coder's own state makes a pixel wait here. */
-static int take_all(const Group *g, Step *s, RangeDecoder *coder, int n) {
+/* The edges of the high nibble of pixel i, or of the low one once s->bin has the high one. */
+INLINE void look_ahead(const Group *g, Step *s, int i, int is_low, Edges *edges) {
+    if (!s->width[i]) return; /* s->bin may hold anything */
+    const Mixtures *m = s->mixtures + i / LANES;
+    int32_t *below = s->below + (size_t)i * LANES;
+    if (is_low)
+        find_low(g->net, m, i % LANES, s->bin[i], below, edges);
+    else
+        find_high(g->net, m, i % LANES, below, edges);
+}
+
+/* The high or the low nibble of each of n pixels, into s->bin; returns whether the words can be an
+ * encoder's. A nibble waits for the one before it and for its own edges, edges for neither: with
+ * those of the next pixel in front, a processor finds them while it waits. */
+INLINE int take_nibbles(const Group *g, Step *s, RangeDecoder *coder, int n, int is_low) {
     int sound = 1;
-    for (int i = 0; i < n; i++) {
-        if (!s->width[i]) continue;
-        const int nibble = take(coder, s->symbols + i);
+    RangeDecoder c = *coder; /* in registers: nobody else sees it */
+    Edges edges[2];
+    for (int next = 0; next <= n; next++) {
+        if (next < n) look_ahead(g, s, next, is_low, edges + next % 2);
+        const int i = next - 1;
+        if (i < 0 || !s->width[i]) continue;
+        const int nibble = take(&c, edges + i % 2);
         sound &= nibble >= 0;
-        s->nibble[i] = nibble & 15;
+        s->bin[i] = (is_low ? 16 * s->bin[i] : 0) + (nibble & 15);
     }
+    *coder = c;
     spend(g, s, CODING_PART);
     return sound;
 }
@@ -113,20 +130,12 @@ static int take_all(const Group *g, Step *s, RangeDecoder *coder, int n) {
 static int decode_channel(const Group *g, Step *s, RangeDecoder *coder, int n, int channel) {
     predict_channel(g, s, n, channel);
     mix_step(g, s, n, channel);
-    for (int i = 0; i < n; i++)
-        find_high(g->net, s->mixtures + i / LANES, i % LANES, s->symbols + i);
-    spend(g, s, EDGES_PART);
-    int sound = take_all(g, s, coder, n);
-    for (int i = 0; i < n; i++) {
-        s->bin[i] = 16 * s->nibble[i];
-        find_low(g->net, s->mixtures + i / LANES, i % LANES, s->nibble[i], s->symbols + i);
-    }
-    spend(g, s, EDGES_PART);
-    sound &= take_all(g, s, coder, n);
+    int sound = take_nibbles(g, s, coder, n, 0);
+    sound &= take_nibbles(g, s, coder, n, 1);
     for (int i = 0; i < n; i++) {
         const Mixtures *m = s->mixtures + i / LANES;
         settle_value(g, s, i, channel,
-                     s->width[i] ? bin_value(m, i % LANES, s->bin[i] + s->nibble[i])
+                     s->width[i] ? bin_value(m, i % LANES, s->bin[i])
                                  : likeliest(g->net, m, i % LANES));
     }
     teach_channel(g, s, n, channel);

@@ -21,7 +21,7 @@ typedef struct {
     int32_t *row;    /* where its parameters begin, in pairs */
     Contexts contexts;
     int32_t *residual[2]; /* R and G against their predictions, once they are known */
-    int32_t *bin, *nibble;
+    int32_t *bin;
     int32_t *value;       /* of the channel that was coded last */
     Adaptive adaptive;    /* networks with predictors */
     Tuner tuner;          /* those whose output layers learn, while they code */
@@ -29,7 +29,7 @@ typedef struct {
     int16_t *params; /* [pixels][params_stride] */
     Mixtures *mixtures; /* [pixels / LANES] */
     Intervals *intervals; /* an encoder's, [pixels / LANES] */
-    Symbols *symbols;     /* a decoder's */
+    int32_t *below; /* a decoder's: cumulative frequencies below high nibbles, [pixels][LANES] */
     Scratch *scratch;
     void *room;
     int64_t since;
@@ -72,7 +72,7 @@ static char *lay_out(Step *s, const Network *net, size_t n, char *room) {
     s->label = cut(&next, n, 1);
     s->order = cut(&next, n, sizeof *s->order);
     int32_t **const lanes[] = {&s->width,       &s->tile,        &s->y,   &s->row,    &s->rank,
-                               &s->residual[0], &s->residual[1], &s->bin, &s->nibble, &s->value};
+                               &s->residual[0], &s->residual[1], &s->bin, &s->value};
     for (size_t i = 0; i < sizeof lanes / sizeof *lanes; i++)
         *lanes[i] = cut(&next, all, sizeof(int32_t));
     if (net->sizes.predictors) next = lay_out_adaptive(&s->adaptive, net, all, next);
@@ -85,7 +85,7 @@ static char *lay_out(Step *s, const Network *net, size_t n, char *room) {
     s->params = cut(&next, spare * params_stride(net), sizeof *s->params);
     s->mixtures = cut(&next, blocks, sizeof *s->mixtures);
     s->intervals = cut(&next, blocks, sizeof *s->intervals);
-    s->symbols = cut(&next, n, sizeof *s->symbols);
+    s->below = cut(&next, n * LANES, sizeof *s->below);
     s->scratch = cut(&next, 1, sizeof *s->scratch);
     return next;
 }

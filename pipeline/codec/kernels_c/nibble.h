@@ -14,48 +14,50 @@ INLINE vec left_edge(vec sum, reals scale, vec symbol) {
     return __builtin_convertvector(__builtin_convertvector(sum, reals) * scale, vec) + symbol;
 }
 
-/* The 16 symbols of one pixel, for a decoder: cumulative frequencies below each without floors,
- * and their left edges; the last one ends at WHOLE. */
+/* The left edges of the 16 symbols of one pixel, for a decoder, and where the last one ends. */
 typedef struct {
-    int32_t below[LANES], left[LANES];
-} Symbols;
+    int32_t left[LANES + 1];
+} Edges;
 
 /* start, all: cumulative frequency below the first symbol, and of all 16; floor: of each. */
 INLINE void find_edges(const vec below[PARTS], int32_t start, int32_t all, int32_t floor,
-                       Symbols *s) {
+                       Edges *e) {
     const float scale = (float)SPREAD / (float)(all + 16 * floor);
     for (int p = 0; p < PARTS; p++) {
         const vec number = count_from(p * VECTOR);
         vec left = left_edge(below[p] - start + number * floor, scale - (reals){0}, number);
-        store(s->below + p * VECTOR, below[p]);
-        store(s->left + p * VECTOR, left);
+        store(e->left + p * VECTOR, left);
     }
+    e->left[LANES] = WHOLE;
 }
 
-/* The high nibbles of a bin. */
-INLINE void find_high(const Network *net, const Mixtures *m, int lane, Symbols *s) {
+/* Of the high nibbles of a bin. */
+INLINE void find_high(const Network *net, const Mixtures *m, int lane, int32_t *all_below,
+                      Edges *e) {
     vec below[PARTS];
     below_bins(net, m, lane, 0, 16, below);
-    find_edges(below, 0, m->total[lane], 16 * FLOOR, s);
+    for (int p = 0; p < PARTS; p++) store(all_below + p * VECTOR, below[p]);
+    find_edges(below, 0, m->total[lane], 16 * FLOOR, e);
 }
 
-/* The low nibbles of a bin whose high one is known, in the place of the high ones. */
-INLINE void find_low(const Network *net, const Mixtures *m, int lane, int high, Symbols *s) {
-    const int32_t from = s->below[high];
-    const int32_t to = high == 15 ? m->total[lane] : s->below[high + 1];
+/* Of the low nibbles of a bin whose high one is known. */
+INLINE void find_low(const Network *net, const Mixtures *m, int lane, int high,
+                     const int32_t *all_below, Edges *e) {
+    const int32_t from = all_below[high];
+    const int32_t to = high == 15 ? m->total[lane] : all_below[high + 1];
     vec below[PARTS];
     below_bins(net, m, lane, 16 * high, 1, below);
-    find_edges(below, from, to - from, FLOOR, s);
+    find_edges(below, from, to - from, FLOOR, e);
 }
 
 /* Decodes a symbol, 0..15; -1 where no encoder can have written these words. */
-INLINE int take(RangeDecoder *c, const Symbols *s) {
+INLINE int take(RangeDecoder *c, const Edges *e) {
     const uint64_t point = quantile(c);
     if (point >> 24) return -1;
     int symbol = -1;
     for (int at = 0; at < LANES; at += VECTOR)
-        symbol += count_up_to(load(s->left + at), (int32_t)point);
-    consume(c, (uint32_t)s->left[symbol], symbol == 15 ? WHOLE : (uint32_t)s->left[symbol + 1]);
+        symbol += count_up_to(load(e->left + at), (int32_t)point);
+    consume(c, (uint32_t)e->left[symbol], (uint32_t)e->left[symbol + 1]);
     return symbol;
 }
 
