@@ -13,7 +13,12 @@ from pipeline.codec.colours import encode_exceptions, in_rows, paint
 from pipeline.codec.colours.drawing import draw
 from pipeline.codec.entropy import encode_labels
 from pipeline.codec.kernels import Kernels
-from pipeline.codec.labels import assign_regions, blocks_from_map, choose_labels
+from pipeline.codec.labels import (
+    DEEP_RELUCTANCE,
+    assign_regions,
+    blocks_from_map,
+    choose_labels,
+)
 from pipeline.codec.screen import encode_screen, looks_drawn, widest_tile
 from pipeline.codec.tiles import (
     BlockMaps,
@@ -170,7 +175,8 @@ class ImageJob:
                 columns = -(-tile.width >> self._shift)
                 costs[top : top + rows, left : left + columns] = part[:rows, :columns]
         if self._regions is None:
-            self._maps.labels[:] = choose_labels(costs)
+            deep = self._plan.model.profile.learns_deeply
+            self._maps.labels[:] = choose_labels(costs, DEEP_RELUCTANCE if deep else 1)
         else:
             self._maps.labels[:] = assign_regions(costs, self._regions)
 

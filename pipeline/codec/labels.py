@@ -14,6 +14,9 @@ Value = TypeVar("Value", bound=np.generic)
 # What a label costs beside its pixels, in 1/256 bit: little where it repeats both
 # neighbours, more where it starts something new. Close to what the adaptive model spends.
 _SAME, _HALF, _NEW = 60, 300, 700
+# Where hidden layers learn, a tile comes to suit whichever expert it has, and learns less of each
+# of several: labels that change must promise so many times what they cost.
+DEEP_RELUCTANCE = 8
 
 
 def blocks_from_map(label_map: Labels, shift: int, experts: int) -> Labels:
@@ -55,10 +58,11 @@ def assign_regions(costs: NDArray[np.int64], regions: Labels) -> Labels:
     return labels
 
 
-def choose_labels(costs: NDArray[np.int64]) -> Labels:
+def choose_labels(costs: NDArray[np.int64], reluctance: int = 1) -> Labels:
     """The labels of least code length, their own cost estimated from their neighbours.
 
-    costs: [rows, columns, experts] in 1/256 bit. Integers only, so that the bytes of a
+    costs: [rows, columns, experts] in 1/256 bit. reluctance: how many times a label's own cost
+    counts. Integers only, so that the bytes of a
     file do not depend on the machine that wrote it. Returns [rows, columns] uint8.
     """
     rows, columns, experts = costs.shape
@@ -69,6 +73,7 @@ def choose_labels(costs: NDArray[np.int64]) -> Labels:
         surprise[label, :, label] = surprise[:, label, label] = _HALF
         surprise[label, label, label] = _SAME
     surprise[experts, experts] = _HALF
+    surprise *= reluctance
     labels = np.empty((rows, columns), np.uint8)
     north = [experts] * columns
     for y in range(rows):
