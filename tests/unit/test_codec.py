@@ -16,6 +16,7 @@ from pipeline.codec import (
     kernels,
     load_model,
 )
+from pipeline.codec.labels import DEEP_RELUCTANCE, choose_labels
 from pipeline.images.digest import pixel_digest
 from schemas import container
 from schemas.container import SectionKind, parse, reader
@@ -83,6 +84,24 @@ def test_choosing_labels_by_code_length_is_no_larger_than_one_expert():
     fixed = [len(encode(image, labels=np.full((128, 128), e, np.uint8))) for e in range(4)]
     # What output layers learn with one expert, nobody knows when labels are chosen.
     assert len(encode(image)) <= 1.005 * min(fixed)
+
+
+@pytest.mark.parametrize(
+    ("saves", "reluctance", "changes"),
+    [
+        (100, 1, False),
+        (1000, 1, True),
+        (1000, DEEP_RELUCTANCE, False),
+        (9000, DEEP_RELUCTANCE, True),
+    ],
+)
+def test_a_label_changes_where_that_saves_enough(saves: int, reluctance: int, changes: bool):
+    costs = np.zeros((8, 8, 2), np.int64)
+    costs[..., 1] = 9000
+    costs[2:6, 2:6] = [saves, 0]
+    expected = np.zeros((8, 8), np.uint8)
+    expected[2:6, 2:6] = changes
+    assert (choose_labels(costs, reluctance) == expected).all()
 
 
 def test_inspect_tells_the_facts():
