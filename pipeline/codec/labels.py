@@ -62,8 +62,8 @@ def choose_labels(costs: NDArray[np.int64], reluctance: int = 1) -> Labels:
     """The labels of least code length, their own cost estimated from their neighbours.
 
     costs: [rows, columns, experts] in 1/256 bit. reluctance: how many times a label's own cost
-    counts. Integers only, so that the bytes of a
-    file do not depend on the machine that wrote it. Returns [rows, columns] uint8.
+    counts. Integers only, so that the bytes of a file do not depend on the machine that wrote it.
+    Returns [rows, columns] uint8.
     """
     rows, columns, experts = costs.shape
     if experts == 1:

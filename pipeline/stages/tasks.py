@@ -275,6 +275,7 @@ def write(
 ) -> tuple[ShardRecord, float]:
     """Write a shard from the entries of its batches. Returns its record, and seconds taken.
 
+    Payloads stay where encoders put them, in Ray's shared memory, until they are written.
     names: further ones of its files.
     """
     start = time.perf_counter()
