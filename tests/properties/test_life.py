@@ -165,12 +165,12 @@ class Life(RuleBasedStateMachine):
         """Run a job that dies before one of its writes, or comes to its end."""
         put_new, left = Store.put_new, writes
 
-        def put(store: Store, name: str, data: bytes) -> None:
+        def put(store: Store, name: str, *pieces: bytes | memoryview) -> None:
             nonlocal left
             if left == 0:
                 raise Killed
             left -= 1
-            put_new(store, name, data)
+            put_new(store, name, *pieces)
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Store, "put_new", put)

@@ -18,6 +18,9 @@ MODELS = {
     for model in (load_model(p.read_bytes()) for p in sorted(FOLDER.glob("*.safetensors")))
 }
 VECTORS = json.loads((FOLDER / "vectors.json").read_text())
+# An encoder that changed labels more readily wrote these. Decoders read them for ever; the encoder
+# of now writes those of `max-6`.
+SUPERSEDED = tuple(f"v1-max-{number}-" for number in (2, 3, 4, 5))
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +42,7 @@ def test_golden_files_decode_to_their_digests(name, device, models):
     assert pixel_digest(pixels).hex() == VECTORS[name]["pixel_digest"]
 
 
-@pytest.mark.parametrize("name", sorted(VECTORS))
+@pytest.mark.parametrize("name", [n for n in sorted(VECTORS) if not n.startswith(SUPERSEDED)])
 def test_the_encoder_still_writes_the_golden_bytes(name, models):
     """A change here is a change of the encoder: intended, or a bug."""
     id_ = VECTORS[name]["model_id"]
