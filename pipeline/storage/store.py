@@ -312,7 +312,7 @@ class Store:
                 raise FileExistsError(f"{path} exists already") from error
             if not unsupported(error):
                 raise
-            self._replace(name, pieces)
+            self._replace(name, (data,))
         else:
             self._check_whole(name, data)
 
