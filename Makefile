@@ -29,7 +29,7 @@ $(INSTALLED): pyproject.toml setup.py constraints.txt pipeline/codec/_kernels.c 
 	touch $@
 
 demo: $(INSTALLED)
-	$(BIN)/python -m jobs.demo
+	$(BIN)/python -m seec.jobs.demo
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -m 'not slow'
@@ -53,7 +53,7 @@ bench: $(INSTALLED) | $(BENCH_FOLDERS)
 	$(BIN)/seec bench $(BENCH_FOLDERS) --plot bench.png
 
 demo-output/photos: | $(INSTALLED)
-	$(BIN)/python -m jobs.demo
+	$(BIN)/python -m seec.jobs.demo
 
 clean:
 	rm -rf .venv build dist demo-output bench.png *.egg-info pipeline/codec/*.so

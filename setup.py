@@ -9,7 +9,7 @@ LEVELS = Path("pipeline/codec/kernels_c")
 FLAGS = [] if sys.platform == "win32" else ["-O3", "-std=gnu11"]
 # Without a compiler the install goes on, and torch and Python give the same bits, slowly.
 KERNELS = Extension(
-    "pipeline.codec._kernels",
+    "seec.pipeline.codec._kernels",
     ["pipeline/codec/_kernels.c", *map(str, sorted(LEVELS.glob("*.c")))],
     depends=[str(p) for p in LEVELS.glob("*.h")],
     extra_compile_args=FLAGS,
@@ -18,7 +18,7 @@ KERNELS = Extension(
 )
 
 SCREEN = Extension(
-    "pipeline.codec._screen",
+    "seec.pipeline.codec._screen",
     ["pipeline/codec/_screen.c"],
     depends=[
         *map(str, Path("pipeline/codec/screen_c").glob("*.h")),
@@ -31,7 +31,7 @@ SCREEN = Extension(
 )
 
 COLOURS = Extension(
-    "pipeline.codec._colours",
+    "seec.pipeline.codec._colours",
     ["pipeline/codec/_colours.c"],
     extra_compile_args=FLAGS,
     py_limited_api=True,

@@ -1,4 +1,4 @@
-"""Archive a tree of images: `python -m jobs.archive SRC DST`."""
+"""Archive a tree of images: `python -m seec.jobs.archive SRC DST`."""
 
 import time
 from collections.abc import Iterator
@@ -9,19 +9,19 @@ from typing import Any
 
 import click
 
-from jobs.gathering import CHOICES, SOURCE, gathered
-from jobs.interface import ExitCode, command, progress
-from jobs.model_options import chosen_model, model_options
-from jobs.options import (
+from seec.jobs.gathering import CHOICES, SOURCE, gathered
+from seec.jobs.interface import ExitCode, command, progress
+from seec.jobs.model_options import chosen_model, model_options
+from seec.jobs.options import (
     check_region,
     ray_options,
     region_options,
     segmentation_option,
     store_options,
 )
-from pipeline.archive.archive import Archive
-from pipeline.archive.contents import comparable, same_contents
-from pipeline.archive.planning import (
+from seec.pipeline.archive.archive import Archive
+from seec.pipeline.archive.contents import comparable, same_contents
+from seec.pipeline.archive.planning import (
     Seen,
     displaced_files,
     new_files,
@@ -29,21 +29,21 @@ from pipeline.archive.planning import (
     seen_files,
     vanished_files,
 )
-from pipeline.archive.runs import missing_shards, open_run, remove_paths
-from pipeline.codec import Model, load_model
-from pipeline.routes.region import check_region_source
-from pipeline.segmentation import check_labels, make_segmenter
-from pipeline.stages.apart import DEFAULT_MAX_SECONDS
-from pipeline.stages.archiving import ArchivingRun
-from pipeline.stages.cluster import cluster
-from pipeline.storage import Limits, Source, Store
-from schemas.archive import format_md
-from schemas.commit import RunRecord
-from schemas.container import MAX_PIXELS
-from schemas.errors import StorageError
-from schemas.plan import DEDUPE_PIXELS, KEEP_FILE, PlanSettings, SourceFile
-from schemas.report import Timing, serialise_timings
-from schemas.tables import MAX_GROUP_ROWS
+from seec.pipeline.archive.runs import missing_shards, open_run, remove_paths
+from seec.pipeline.codec import Model, load_model
+from seec.pipeline.routes.region import check_region_source
+from seec.pipeline.segmentation import check_labels, make_segmenter
+from seec.pipeline.stages.apart import DEFAULT_MAX_SECONDS
+from seec.pipeline.stages.archiving import ArchivingRun
+from seec.pipeline.stages.cluster import cluster
+from seec.pipeline.storage import Limits, Source, Store
+from seec.schemas.archive import format_md
+from seec.schemas.commit import RunRecord
+from seec.schemas.container import MAX_PIXELS
+from seec.schemas.errors import StorageError
+from seec.schemas.plan import DEDUPE_PIXELS, KEEP_FILE, PlanSettings, SourceFile
+from seec.schemas.report import Timing, serialise_timings
+from seec.schemas.tables import MAX_GROUP_ROWS
 
 PIXELS = "pixels"
 _DEFAULTS = PlanSettings(model_id="")
@@ -55,7 +55,7 @@ class Settings:
 
     profile: of packaged weights; model: a file of weights. At most one; None is the default.
     roi, background_error: a segmentation source that finds regions of interest, and what may be
-    lost outside of them, as in `schemas.loss`; only with allow_lossy_background.
+    lost outside of them, as in `seec.schemas.loss`; only with allow_lossy_background.
     keep: PIXELS, with their metadata, or KEEP_FILE, every byte.
     dedupe: what is brought together to be stored once, of CHOICES.
     """

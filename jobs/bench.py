@@ -1,4 +1,4 @@
-"""Measure SEEC next to its peers: `python -m jobs.bench FOLDER`."""
+"""Measure SEEC next to its peers: `python -m seec.jobs.bench FOLDER`."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -9,10 +9,10 @@ from typing import Any, Literal
 
 import click
 
-from jobs.interface import ExitCode, command, progress
-from jobs.model_options import check_profiles, read_model
-from jobs.options import plot_target
-from pipeline.benchmark.codecs import (
+from seec.jobs.interface import ExitCode, command, progress
+from seec.jobs.model_options import check_profiles, read_model
+from seec.jobs.options import plot_target
+from seec.pipeline.benchmark.codecs import (
     CODEC_NAMES,
     OURS,
     Codec,
@@ -20,14 +20,14 @@ from pipeline.benchmark.codecs import (
     make_codecs,
     our_codec,
 )
-from pipeline.benchmark.measure import image_paths, measure_folder
-from pipeline.benchmark.parallel import Arrangement, measure_parallel
-from pipeline.benchmark.plot import plot
-from pipeline.benchmark.results import FolderResult, Row
-from pipeline.benchmark.table import table_lines
-from pipeline.codec import packaged_model, packaged_profiles
-from pipeline.codec.image_job import ColourSetChoice
-from pipeline.images.split import is_validation
+from seec.pipeline.benchmark.measure import image_paths, measure_folder
+from seec.pipeline.benchmark.parallel import Arrangement, measure_parallel
+from seec.pipeline.benchmark.plot import plot
+from seec.pipeline.benchmark.results import FolderResult, Row
+from seec.pipeline.benchmark.table import table_lines
+from seec.pipeline.codec import packaged_model, packaged_profiles
+from seec.pipeline.codec.image_job import ColourSetChoice
+from seec.pipeline.images.split import is_validation
 
 _COLOUR_SETS: dict[str, tuple[ColourSetChoice, ...]] = {
     "auto": ("auto",),

@@ -4,7 +4,7 @@ import importlib
 
 import click
 
-from jobs.interface import ExitCode
+from seec.jobs.interface import ExitCode
 
 # What `seec --help` says, without importing the job: numpy, torch and Ray take seconds.
 _COMMANDS = {
@@ -36,7 +36,7 @@ class _Jobs(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         try:
-            return importlib.import_module(f"jobs.{cmd_name}").main
+            return importlib.import_module(f"seec.jobs.{cmd_name}").main
         except KeyboardInterrupt:
             ctx.exit(ExitCode.INTERRUPTED)
 

@@ -1,4 +1,4 @@
-"""Copy small shards of an archive into large ones: `python -m jobs.compact ARCHIVE`."""
+"""Copy small shards of an archive into large ones: `python -m seec.jobs.compact ARCHIVE`."""
 
 import time
 from collections.abc import Iterator
@@ -7,13 +7,13 @@ from typing import Any
 
 import click
 
-from jobs.interface import ExitCode, command, figures, progress
-from jobs.options import store_options
-from pipeline.archive import Archive
-from pipeline.archive.compaction import compact, open_compaction, small_shards
-from pipeline.storage import Limits, Store
-from schemas.plan import PlanSettings
-from schemas.tables import MAX_GROUP_ROWS
+from seec.jobs.interface import ExitCode, command, figures, progress
+from seec.jobs.options import store_options
+from seec.pipeline.archive import Archive
+from seec.pipeline.archive.compaction import compact, open_compaction, small_shards
+from seec.pipeline.storage import Limits, Store
+from seec.schemas.plan import PlanSettings
+from seec.schemas.tables import MAX_GROUP_ROWS
 
 _DEFAULTS = PlanSettings(model_id="")
 

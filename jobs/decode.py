@@ -1,4 +1,4 @@
-"""Decode one image: `python -m jobs.decode IN.seec OUT.png`."""
+"""Decode one image: `python -m seec.jobs.decode IN.seec OUT.png`."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,17 +9,17 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs import files
-from jobs.interface import ExitCode, command, warn
-from jobs.model_options import read_model
-from jobs.options import access_option
-from pipeline.codec import Region, decode, decode_region
-from pipeline.images import pillow
-from pipeline.images.picture import with_note
-from pipeline.routes.loss import stated_loss
-from schemas.container import MAX_PIXELS
-from schemas.errors import FormatError, UnknownModel
-from schemas.loss import describe, note
+from seec.jobs import files
+from seec.jobs.interface import ExitCode, command, warn
+from seec.jobs.model_options import read_model
+from seec.jobs.options import access_option
+from seec.pipeline.codec import Region, decode, decode_region
+from seec.pipeline.images import pillow
+from seec.pipeline.images.picture import with_note
+from seec.pipeline.routes.loss import stated_loss
+from seec.schemas.container import MAX_PIXELS
+from seec.schemas.errors import FormatError, UnknownModel
+from seec.schemas.loss import describe, note
 
 _FORMATS = {
     ".png": "PNG",
@@ -51,7 +51,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Summary:
-    """What was written. background_error: as in `schemas.loss`, None where nothing is lost."""
+    """What was written. background_error: as in `seec.schemas.loss`, None where nothing is lost."""
 
     target: str
     width: int

@@ -10,14 +10,14 @@ from typing import Any
 import click
 import numpy as np
 
-from jobs import archive, restore, verify
-from jobs.interface import ExitCode, command, progress
-from pipeline.benchmark.codecs import OURS, make_codecs, our_codec
-from pipeline.benchmark.measure import image_paths, measure_folder, read_pixels
-from pipeline.benchmark.results import FolderResult
-from pipeline.benchmark.table import table_lines
-from pipeline.codec import default_model
-from schemas.errors import DigestMismatch
+from seec.jobs import archive, restore, verify
+from seec.jobs.interface import ExitCode, command, progress
+from seec.pipeline.benchmark.codecs import OURS, make_codecs, our_codec
+from seec.pipeline.benchmark.measure import image_paths, measure_folder, read_pixels
+from seec.pipeline.benchmark.results import FolderResult
+from seec.pipeline.benchmark.table import table_lines
+from seec.pipeline.codec import default_model
+from seec.schemas.errors import DigestMismatch
 
 _CODECS = (OURS, "png", "webp", "jpegxl-e7", "jpegxl-e9")
 # Photographs among the files of scikit-image's wheel; the JPEG comes back byte for byte.
@@ -106,7 +106,7 @@ def run(settings: Settings) -> Summary:
 def _copy_photographs(target: Path) -> None:
     package = find_spec("skimage")
     if package is None or package.origin is None:
-        raise click.UsageError("needs scikit-image's photographs: pip install 'seec[demo]'")
+        raise click.UsageError("needs scikit-image's photographs: pip install 'seec-archive[demo]'")
     target.mkdir(parents=True)
     for name in (*_COLOUR, *_GRAY, *_JPEG):
         shutil.copy2(Path(package.origin).parent / "data" / name, target / name)
@@ -130,7 +130,7 @@ def _measure(photos: Path) -> FolderResult:
         return measure_folder(photos.name, paths, codecs, shown.advance)
 
 
-@command("demo", examples=["python -m jobs.demo"])
+@command("demo", examples=["python -m seec.jobs.demo"])
 @click.option(
     "--output",
     type=click.Path(file_okay=False, path_type=Path),

@@ -1,4 +1,4 @@
-"""Encode one image: `python -m jobs.encode IN OUT.seec`."""
+"""Encode one image: `python -m seec.jobs.encode IN OUT.seec`."""
 
 import os
 from collections.abc import Iterator
@@ -8,29 +8,29 @@ from typing import Any
 
 import click
 
-from jobs import files
-from jobs.interface import ExitCode, command, figures
-from jobs.model_options import chosen_model, model_options
-from jobs.options import (
+from seec.jobs import files
+from seec.jobs.interface import ExitCode, command, figures
+from seec.jobs.model_options import chosen_model, model_options
+from seec.jobs.options import (
     access_option,
     check_region,
     colour_set_option,
     region_options,
     segmentation_option,
 )
-from pipeline.codec import Background, encode
-from pipeline.codec.encoder import BLOCK_SHIFT
-from pipeline.codec.image_job import ColourSetChoice
-from pipeline.codec.labels import map_from_blocks
-from pipeline.images.mask import read_mask
-from pipeline.images.picture import Pixels, read_picture
-from pipeline.routes.loss import stated_loss
-from pipeline.routes.region import background_of, check_region_source, make_background
-from pipeline.segmentation import check_labels, label_image, make_segmenter
-from schemas.container import reader
-from schemas.errors import UnreadableImage
-from schemas.loss import describe
-from schemas.names import escape
+from seec.pipeline.codec import Background, encode
+from seec.pipeline.codec.encoder import BLOCK_SHIFT
+from seec.pipeline.codec.image_job import ColourSetChoice
+from seec.pipeline.codec.labels import map_from_blocks
+from seec.pipeline.images.mask import read_mask
+from seec.pipeline.images.picture import Pixels, read_picture
+from seec.pipeline.routes.loss import stated_loss
+from seec.pipeline.routes.region import background_of, check_region_source, make_background
+from seec.pipeline.segmentation import check_labels, label_image, make_segmenter
+from seec.schemas.container import reader
+from seec.schemas.errors import UnreadableImage
+from seec.schemas.loss import describe
+from seec.schemas.names import escape
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class Settings:
 
     profile: of packaged weights; model: a file of weights. At most one; None is the default.
     segmentation: where the label map comes from. roi: a mask, or a segmentation source;
-    background_error: what may be lost outside of it, as in `schemas.loss`. Both or neither.
-    colour_set: as in `pipeline.codec.encode`.
+    background_error: what may be lost outside of it, as in `seec.schemas.loss`. Both or neither.
+    colour_set: as in `seec.pipeline.codec.encode`.
     """
 
     source: str
@@ -59,7 +59,7 @@ class Settings:
 class Summary:
     """What was written.
 
-    background_error: as in `schemas.loss`; exact_share: of the pixels, those that come back.
+    background_error: as in `seec.schemas.loss`; exact_share: of the pixels, those that come back.
     """
 
     target: str

@@ -1,4 +1,4 @@
-"""Show where the bits of an image go: `python -m jobs.explain IN OUT.html`."""
+"""Show where the bits of an image go: `python -m seec.jobs.explain IN OUT.html`."""
 
 import base64
 import html
@@ -14,17 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from jobs import files
-from jobs.interface import ExitCode, command, figures
-from jobs.options import access_option
-from pipeline.benchmark.codecs import make_codecs
-from pipeline.codec import Info, encode, inspect
-from pipeline.codec.decoder import find_model, read_front, upright
-from pipeline.codec.insight import Insight, explain
-from pipeline.images.picture import read_picture
-from pipeline.routes.loss import stated_loss
-from schemas.container import MAGIC, parse, read_index, reader
-from schemas.loss import describe
+from seec.jobs import files
+from seec.jobs.interface import ExitCode, command, figures
+from seec.jobs.options import access_option
+from seec.pipeline.benchmark.codecs import make_codecs
+from seec.pipeline.codec import Info, encode, inspect
+from seec.pipeline.codec.decoder import find_model, read_front, upright
+from seec.pipeline.codec.insight import Insight, explain
+from seec.pipeline.images.picture import read_picture
+from seec.pipeline.routes.loss import stated_loss
+from seec.schemas.container import MAGIC, parse, read_index, reader
+from seec.schemas.loss import describe
 
 _PEERS = ("png", "webp", "jpegxl-e7")
 # Distinct for people with any colour vision (Okabe and Ito), one for each expert.
@@ -112,7 +112,7 @@ def _page(name: str, info: Info, insight: Insight, peers: dict[str, int], loss: 
     for kind, size in info.sections:
         sections[kind] = sections.get(kind, 0) + size
     sections["header and table"] = size_bytes - sum(sections.values())
-    template = Template((resources.files("jobs") / "explain.html").read_text(encoding="utf-8"))
+    template = Template((resources.files("seec.jobs") / "explain.html").read_text(encoding="utf-8"))
     return template.substitute(
         name=html.escape(name.rpartition("/")[2]),
         facts=(

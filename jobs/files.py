@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import click
 
-from pipeline.storage import Store
-from pipeline.storage.access import options_of
+from seec.pipeline.storage import Store
+from seec.pipeline.storage.access import options_of
 
 
 def read(url: str) -> bytes:

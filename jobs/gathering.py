@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 
-from jobs.interface import progress
-from pipeline.archive import duplicates
-from pipeline.stages.cluster import Placement
-from pipeline.stages.comparing import pixel_signs
-from pipeline.storage import Source
-from schemas.plan import DEDUPE_PIXELS, PlanSettings, SourceFile
+from seec.jobs.interface import progress
+from seec.pipeline.archive import duplicates
+from seec.pipeline.stages.cluster import Placement
+from seec.pipeline.stages.comparing import pixel_signs
+from seec.pipeline.storage import Source
+from seec.schemas.plan import DEDUPE_PIXELS, PlanSettings, SourceFile
 
 SOURCE, SHARD = "source", "shard"
 CHOICES = (SOURCE, DEDUPE_PIXELS, SHARD)

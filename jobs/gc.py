@@ -1,4 +1,4 @@
-"""Remove what interrupted runs left in an archive: `python -m jobs.gc ARCHIVE --delete`."""
+"""Remove what interrupted runs left in an archive: `python -m seec.jobs.gc ARCHIVE --delete`."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -6,12 +6,12 @@ from typing import Any
 
 import click
 
-from jobs.interface import ExitCode, command, progress
-from jobs.options import SECONDS, Duration, Moment, store_options
-from pipeline.archive import Archive
-from pipeline.archive.gc import Leftover, oldest_kept, remove, survey
-from pipeline.storage import Limits, Store
-from schemas.commit import FIRST
+from seec.jobs.interface import ExitCode, command, progress
+from seec.jobs.options import SECONDS, Duration, Moment, store_options
+from seec.pipeline.archive import Archive
+from seec.pipeline.archive.gc import Leftover, oldest_kept, remove, survey
+from seec.pipeline.storage import Limits, Store
+from seec.schemas.commit import FIRST
 
 DAY_S = float(SECONDS["d"])
 

@@ -1,4 +1,4 @@
-"""Describe a `.seec` file or an archive: `python -m jobs.info FILE-or-ARCHIVE`."""
+"""Describe a `.seec` file or an archive: `python -m seec.jobs.info FILE-or-ARCHIVE`."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -7,14 +7,14 @@ from typing import Any
 
 import click
 
-from jobs import files
-from jobs.interface import ExitCode, command, figures
-from jobs.options import access_option
-from pipeline.archive.archive import Archive
-from pipeline.codec import Info, inspect, packaged_name
-from pipeline.storage import Store
-from schemas.errors import FormatError
-from schemas.loss import SKIP, describe
+from seec.jobs import files
+from seec.jobs.interface import ExitCode, command, figures
+from seec.jobs.options import access_option
+from seec.pipeline.archive.archive import Archive
+from seec.pipeline.codec import Info, inspect, packaged_name
+from seec.pipeline.storage import Store
+from seec.schemas.errors import FormatError
+from seec.schemas.loss import SKIP, describe
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class FileSummary:
 
     @property
     def background_error(self) -> int | None:
-        """As in `schemas.loss`: None where nothing is lost."""
+        """As in `seec.schemas.loss`: None where nothing is lost."""
         return None if self.info.lossless else self.info.background_error or SKIP
 
     def as_dict(self) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from typing import Any, Protocol
 
 import click
 
-from schemas.errors import (
+from seec.schemas.errors import (
     ArchiveLocked,
     FixityError,
     FormatError,

@@ -1,4 +1,4 @@
-"""List what an archive holds: `python -m jobs.ls ARCHIVE`."""
+"""List what an archive holds: `python -m seec.jobs.ls ARCHIVE`."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -7,16 +7,16 @@ from typing import Any
 
 import click
 
-from jobs.interface import ExitCode, command
-from jobs.options import at_option, include_option, store_options
-from pipeline.archive.archive import Archive
-from pipeline.archive.catalogue import current_quarantine, sorted_rows
-from pipeline.archive.history import History, Step
-from pipeline.archive.patterns import Patterns
-from pipeline.storage import Limits, Store
-from schemas.kinds import DIRECTORY, FILE, KINDS, LINK
-from schemas.loss import describe
-from schemas.manifest import CODECS, QuarantineRow, Row
+from seec.jobs.interface import ExitCode, command
+from seec.jobs.options import at_option, include_option, store_options
+from seec.pipeline.archive.archive import Archive
+from seec.pipeline.archive.catalogue import current_quarantine, sorted_rows
+from seec.pipeline.archive.history import History, Step
+from seec.pipeline.archive.patterns import Patterns
+from seec.pipeline.storage import Limits, Store
+from seec.schemas.kinds import DIRECTORY, FILE, KINDS, LINK
+from seec.schemas.loss import describe
+from seec.schemas.manifest import CODECS, QuarantineRow, Row
 
 _CODEC_WIDTH = max(len(codec) for codec in CODECS)
 _OTHERS = ((LINK, "links"), (DIRECTORY, "directories"))
@@ -64,12 +64,12 @@ class Totals:
 
     @property
     def codecs(self) -> dict[str, int]:
-        """In the order of `schemas.manifest`."""
+        """In the order of `seec.schemas.manifest`."""
         return {codec: self._codecs[codec] for codec in CODECS if self._codecs[codec]}
 
     @property
     def kinds(self) -> dict[str, int]:
-        """In the order of `schemas.kinds`."""
+        """In the order of `seec.schemas.kinds`."""
         return {kind: self._kinds[kind] for kind in KINDS if self._kinds[kind]}
 
     def line(self) -> str:

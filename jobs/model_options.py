@@ -6,9 +6,9 @@ from typing import Any, TypeVar
 
 import click
 
-from pipeline.codec import Model, load_model, packaged_model, packaged_profiles
-from pipeline.codec.models import DEFAULT_PROFILE
-from schemas.errors import ModelError
+from seec.pipeline.codec import Model, load_model, packaged_model, packaged_profiles
+from seec.pipeline.codec.models import DEFAULT_PROFILE
+from seec.schemas.errors import ModelError
 
 F = TypeVar("F", bound=Callable[..., Any])
 

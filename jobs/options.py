@@ -11,11 +11,11 @@ from typing import Any, TypeVar
 
 import click
 
-from pipeline.segmentation import check_name
-from pipeline.storage.access import Access, using
-from pipeline.storage.limits import Limits
-from schemas.errors import StorageError
-from schemas.loss import MAX_BACKGROUND_ERROR, SKIP
+from seec.pipeline.segmentation import check_name
+from seec.pipeline.storage.access import Access, using
+from seec.pipeline.storage.limits import Limits
+from seec.schemas.errors import StorageError
+from seec.schemas.loss import MAX_BACKGROUND_ERROR, SKIP
 
 F = TypeVar("F", bound=Callable[..., Any])
 SECONDS = {"d": 86_400, "h": 3600, "m": 60, "s": 1}
@@ -278,5 +278,5 @@ def store_options(function: Callable[..., Any]) -> Callable[..., Any]:
 def plot_target(_: click.Context, __: click.Parameter, value: Path | None) -> Path | None:
     """Callback of an option that names a picture to draw; wrong use without matplotlib."""
     if value and find_spec("matplotlib") is None:
-        raise click.BadParameter("needs matplotlib: pip install 'seec[demo]'")
+        raise click.BadParameter("needs matplotlib: pip install 'seec-archive[demo]'")
     return value

@@ -1,4 +1,4 @@
-"""Mend a damaged archive: `python -m jobs.repair ARCHIVE --from COPY`."""
+"""Mend a damaged archive: `python -m seec.jobs.repair ARCHIVE --from COPY`."""
 
 import time
 from collections.abc import Iterator
@@ -7,20 +7,20 @@ from typing import Any
 
 import click
 
-from jobs.interface import ExitCode, command, progress
-from jobs.options import ray_options, store_options
-from pipeline.archive.archive import Archive
-from pipeline.codec.models import find_packaged
-from pipeline.repair.damage import damaged_shards
-from pipeline.repair.records import put_back_records
-from pipeline.stages.cluster import Placement, cluster
-from pipeline.stages.repairing import Outcome, Repair, Spares
-from pipeline.stages.verifying import CHECKSUM, Scope, verify_shards
-from pipeline.storage import Limits, Store
-from pipeline.verify.records import check_records
-from schemas.archive import ARCHIVE_JSON, COMMITS, format_md
-from schemas.commit import ShardRecord
-from schemas.report import Checked, Finding, parse_findings
+from seec.jobs.interface import ExitCode, command, progress
+from seec.jobs.options import ray_options, store_options
+from seec.pipeline.archive.archive import Archive
+from seec.pipeline.codec.models import find_packaged
+from seec.pipeline.repair.damage import damaged_shards
+from seec.pipeline.repair.records import put_back_records
+from seec.pipeline.stages.cluster import Placement, cluster
+from seec.pipeline.stages.repairing import Outcome, Repair, Spares
+from seec.pipeline.stages.verifying import CHECKSUM, Scope, verify_shards
+from seec.pipeline.storage import Limits, Store
+from seec.pipeline.verify.records import check_records
+from seec.schemas.archive import ARCHIVE_JSON, COMMITS, format_md
+from seec.schemas.commit import ShardRecord
+from seec.schemas.report import Checked, Finding, parse_findings
 
 _SHOWN = 20
 

@@ -1,4 +1,4 @@
-"""Write an archive's files back: `python -m jobs.restore ARCHIVE TARGET`."""
+"""Write an archive's files back: `python -m seec.jobs.restore ARCHIVE TARGET`."""
 
 import time
 from collections import Counter
@@ -8,17 +8,17 @@ from typing import Any
 
 import click
 
-from jobs.interface import ExitCode, command, progress, warn
-from jobs.options import at_option, include_option, ray_options, store_options
-from pipeline.archive.archive import Archive
-from pipeline.archive.catalogue import current_rows
-from pipeline.stages.cluster import cluster
-from pipeline.stages.restoring import FAILED, KEPT, RESTORED, SKIPPED, Restoration, Restored
-from pipeline.storage import Limits, Store, Target
-from schemas.commit import ShardRecord
-from schemas.errors import SeecError
-from schemas.kinds import DIRECTORY, FILE, KINDS, LINK
-from schemas.loss import SKIP, describe
+from seec.jobs.interface import ExitCode, command, progress, warn
+from seec.jobs.options import at_option, include_option, ray_options, store_options
+from seec.pipeline.archive.archive import Archive
+from seec.pipeline.archive.catalogue import current_rows
+from seec.pipeline.stages.cluster import cluster
+from seec.pipeline.stages.restoring import FAILED, KEPT, RESTORED, SKIPPED, Restoration, Restored
+from seec.pipeline.storage import Limits, Store, Target
+from seec.schemas.commit import ShardRecord
+from seec.schemas.errors import SeecError
+from seec.schemas.kinds import DIRECTORY, FILE, KINDS, LINK
+from seec.schemas.loss import SKIP, describe
 
 _SHOWN = 20
 

@@ -1,4 +1,4 @@
-"""Write label maps: `python -m jobs.segment IN... OUTDIR`."""
+"""Write label maps: `python -m seec.jobs.segment IN... OUTDIR`."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -12,20 +12,26 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from jobs import files
-from jobs.interface import ExitCode, command, figures, progress
-from jobs.options import access_option, segmentation_option
-from pipeline.benchmark.label_maps import chosen_blocks
-from pipeline.codec import default_model
-from pipeline.codec.encoder import BLOCK_SHIFT
-from pipeline.codec.labels import map_from_blocks
-from pipeline.images.picture import read_picture
-from pipeline.segmentation import LabelMap, Segmenter, check_labels, label_image, make_segmenter
-from pipeline.storage import Source
-from schemas.errors import SourceError
-from schemas.kinds import FILE
-from schemas.names import escape, unescape
-from schemas.plan import SourceFile
+from seec.jobs import files
+from seec.jobs.interface import ExitCode, command, figures, progress
+from seec.jobs.options import access_option, segmentation_option
+from seec.pipeline.benchmark.label_maps import chosen_blocks
+from seec.pipeline.codec import default_model
+from seec.pipeline.codec.encoder import BLOCK_SHIFT
+from seec.pipeline.codec.labels import map_from_blocks
+from seec.pipeline.images.picture import read_picture
+from seec.pipeline.segmentation import (
+    LabelMap,
+    Segmenter,
+    check_labels,
+    label_image,
+    make_segmenter,
+)
+from seec.pipeline.storage import Source
+from seec.schemas.errors import SourceError
+from seec.schemas.kinds import FILE
+from seec.schemas.names import escape, unescape
+from seec.schemas.plan import SourceFile
 
 Read = Callable[[], bytes]
 

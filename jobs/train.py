@@ -1,4 +1,4 @@
-"""Train a model and export its integers: `python -m jobs.train DATA CHECKPOINT`."""
+"""Train a model and export its integers: `python -m seec.jobs.train DATA CHECKPOINT`."""
 
 import csv
 import json
@@ -10,14 +10,14 @@ from typing import Any
 import click
 import torch
 
-from jobs.interface import ExitCode, command, figures, progress
-from jobs.model_options import read_model
-from pipeline.codec import Model, load_model, packaged_model, packaged_profiles
-from pipeline.codec.export import export_model
-from pipeline.codec.profile import LITE, PROFILES, Profile
-from pipeline.segmentation import make_segmenter
-from pipeline.training.adaptive import load_data
-from pipeline.training.loop import Progress, Trainer, TrainingSettings
+from seec.jobs.interface import ExitCode, command, figures, progress
+from seec.jobs.model_options import read_model
+from seec.pipeline.codec import Model, load_model, packaged_model, packaged_profiles
+from seec.pipeline.codec.export import export_model
+from seec.pipeline.codec.profile import LITE, PROFILES, Profile
+from seec.pipeline.segmentation import make_segmenter
+from seec.pipeline.training.adaptive import load_data
+from seec.pipeline.training.loop import Progress, Trainer, TrainingSettings
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Train the network behind `salient`: `python -m jobs.train_salient DATA CHECKPOINT`."""
+"""Train the network behind `salient`: `python -m seec.jobs.train_salient DATA CHECKPOINT`."""
 
 import json
 from collections.abc import Iterator
@@ -9,16 +9,16 @@ from typing import Any
 import click
 import torch
 
-from jobs.interface import ExitCode, command, figures, progress
-from pipeline.benchmark.saliency import SaliencyFigures, measure
-from pipeline.segmentation.salient import load_salient
-from pipeline.training.salient import (
+from seec.jobs.interface import ExitCode, command, figures, progress
+from seec.pipeline.benchmark.saliency import SaliencyFigures, measure
+from seec.pipeline.segmentation.salient import load_salient
+from seec.pipeline.training.salient import (
     Trainer,
     TrainingSettings,
     choose_threshold,
     export_network,
 )
-from pipeline.training.salient_data import SalientData, load_pairs, split
+from seec.pipeline.training.salient_data import SalientData, load_pairs, split
 
 _SIZE = 208  # at which it looks at pictures; a little above what it was trained at last
 _LIMITS = (
@@ -119,7 +119,9 @@ def _export(
 
 @command(
     "train-salient",
-    examples=["python -m jobs.train_salient ecssd salient.checkpoint --export salient.safetensors"],
+    examples=[
+        "python -m seec.jobs.train_salient ecssd salient.checkpoint --export salient.safetensors"
+    ],
 )
 @click.argument("data", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.argument("checkpoint", type=click.Path(dir_okay=False, path_type=Path))

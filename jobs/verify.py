@@ -1,4 +1,4 @@
-"""Prove that an archive still holds what was put into it: `python -m jobs.verify ARCHIVE`."""
+"""Prove that an archive still holds what was put into it: `python -m seec.jobs.verify ARCHIVE`."""
 
 import math
 import random
@@ -10,18 +10,18 @@ from typing import Any
 
 import click
 
-from jobs.interface import ExitCode, command, progress, warn
-from jobs.options import Duration, Part, Percentage, ray_options, store_options
-from pipeline.archive import Archive
-from pipeline.stages.cluster import cluster
-from pipeline.stages.verifying import CHECKSUM, DECODE, MODES, SAMPLE, Scope, verify_shards
-from pipeline.storage import Limits, Store
-from pipeline.verify.choose import not_in, oldest_first, share, subset
-from pipeline.verify.records import Records, check_records
-from pipeline.verify.reports import last_verified, report_name
-from schemas.commit import ShardRecord
-from schemas.errors import StorageError
-from schemas.report import Checked, Finding, serialise_findings
+from seec.jobs.interface import ExitCode, command, progress, warn
+from seec.jobs.options import Duration, Part, Percentage, ray_options, store_options
+from seec.pipeline.archive import Archive
+from seec.pipeline.stages.cluster import cluster
+from seec.pipeline.stages.verifying import CHECKSUM, DECODE, MODES, SAMPLE, Scope, verify_shards
+from seec.pipeline.storage import Limits, Store
+from seec.pipeline.verify.choose import not_in, oldest_first, share, subset
+from seec.pipeline.verify.records import Records, check_records
+from seec.pipeline.verify.reports import last_verified, report_name
+from seec.schemas.commit import ShardRecord
+from seec.schemas.errors import StorageError
+from seec.schemas.report import Checked, Finding, serialise_findings
 
 _SHOWN = 20
 

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from importlib import resources
 
-from schemas.sealed import member, seal, unseal
+from seec.schemas.sealed import member, seal, unseal
 
 VERSION = 1
 KIND = "seec-archive"
@@ -33,7 +33,7 @@ _NAMES = {
 
 def format_md() -> bytes:
     """FORMAT.md as archives get it from this release."""
-    return (resources.files("schemas") / FORMAT_MD).read_bytes()
+    return (resources.files("seec.schemas") / FORMAT_MD).read_bytes()
 
 
 def model_name(model_id: str) -> str:

@@ -7,7 +7,7 @@ a number of commits before them changed together, so that opening an archive rea
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from schemas.archive import (
+from seec.schemas.archive import (
     BLOB,
     MANIFEST,
     MODEL,
@@ -17,8 +17,8 @@ from schemas.archive import (
     commit_name,
     parse_name,
 )
-from schemas.errors import SectionCorrupt
-from schemas.sealed import member, members, objects, seal, strings, unseal
+from seec.schemas.errors import SectionCorrupt
+from seec.schemas.sealed import member, members, objects, seal, strings, unseal
 
 # Commits are of version 1 unless they do more than add, or have a recap: then they say so, and
 # releases that would misread them refuse them.

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import google_crc32c  # pyright: ignore[reportMissingTypeStubs]
 
-from schemas.errors import (
+from seec.schemas.errors import (
     FormatError,
     LimitExceeded,
     SectionCorrupt,

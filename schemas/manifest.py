@@ -7,11 +7,11 @@ from itertools import repeat
 from pickle import PickleBuffer
 from typing import Any, NamedTuple, SupportsIndex
 
-from schemas import tables
-from schemas.errors import SectionCorrupt
-from schemas.kinds import DIRECTORY, FILE, KINDS, PERMISSION_BITS
-from schemas.loss import MAX_BACKGROUND_ERROR
-from schemas.tables import Column
+from seec.schemas import tables
+from seec.schemas.errors import SectionCorrupt
+from seec.schemas.kinds import DIRECTORY, FILE, KINDS, PERMISSION_BITS
+from seec.schemas.loss import MAX_BACKGROUND_ERROR
+from seec.schemas.tables import Column
 
 SCHEMA_VERSION = 1
 LOSSY_SCHEMA_VERSION = 2  # of a row with a background error, and of no other
@@ -77,7 +77,7 @@ QUARANTINE_COLUMNS = (
 class Row:
     """One archived path.
 
-    path: its text by `schemas.names`, relative to the source. Digests are SHA-256, 32 bytes:
+    path: its text by `seec.schemas.names`, relative to the source. Digests are SHA-256, 32 bytes:
     source_digest of the file, blob_digest of the `length` bytes at `offset` of the shard's blob,
     pixel_digest of shape and samples. codec `seec`: those bytes are a .seec container, and
     width, height (pixels), mode (`L` or `RGB`), format, envelope, model_id, rate_bpsp (coded bits
@@ -142,7 +142,7 @@ def _entry(row: Row, payload: Any) -> Entry:
 
 @dataclass(frozen=True)
 class QuarantineRow:
-    """One file that could not be archived. error: a class of `schemas.errors`; reason: why."""
+    """One file that could not be archived. error: a class of `seec.schemas.errors`; reason: why."""
 
     path: str
     source_size_bytes: int

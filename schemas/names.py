@@ -7,7 +7,7 @@ that is not part of valid UTF-8 becomes `\xNN` (lower-case hexadecimal).
 import re
 from unicodedata import normalize
 
-from schemas.errors import SectionCorrupt
+from seec.schemas.errors import SectionCorrupt
 
 _ESCAPES = re.compile(r"\\(\\|x[0-9a-f]{2})?")
 _LOW_SURROGATE = 0xDC00

@@ -5,10 +5,10 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 
-from schemas import tables
-from schemas.errors import SectionCorrupt
-from schemas.kinds import FILE
-from schemas.tables import Column
+from seec.schemas import tables
+from seec.schemas.errors import SectionCorrupt
+from seec.schemas.kinds import FILE
+from seec.schemas.tables import Column
 
 PLAN_COLUMNS = (
     Column("path", "string"),
@@ -65,7 +65,7 @@ class PlanSettings:
     larger files are quarantined. shard_files, shard_size_bytes: a shard ends when either is
     reached.
     region_source, background_error: where regions of interest come from, and how much may be lost
-    outside of them, as in `schemas.loss`; both None where nothing may.
+    outside of them, as in `seec.schemas.loss`; both None where nothing may.
     keep: KEEP_FILE if every file is to come back byte for byte; None if the same pixels and
     metadata are enough.
     max_seconds: looking into a file may take; what takes longer is stored. None for the default of

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from schemas.container import MAX_PIXELS, crc32c
-from schemas.errors import LimitExceeded, SectionCorrupt, Truncated, UnsupportedVersion
+from seec.schemas.container import MAX_PIXELS, crc32c
+from seec.schemas.errors import LimitExceeded, SectionCorrupt, Truncated, UnsupportedVersion
 
 MAGIC = b"\x8aSEP"
 VERSION = 1

@@ -3,15 +3,15 @@
 from collections.abc import Iterable
 from itertools import pairwise
 
-from schemas import tables
-from schemas.errors import SectionCorrupt
-from schemas.tables import Column
+from seec.schemas import tables
+from seec.schemas.errors import SectionCorrupt
+from seec.schemas.tables import Column
 
 REMOVED_COLUMNS = (Column("path", "string"),)
 
 
 def serialise_removed(paths: Iterable[str]) -> bytes:
-    """The bytes of a list of paths, text by `schemas.names`, in any order."""
+    """The bytes of a list of paths, text by `seec.schemas.names`, in any order."""
     return tables.serialise(REMOVED_COLUMNS, [{"path": path} for path in sorted(paths)])
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
-from schemas import tables
-from schemas.tables import Column, Record
+from seec.schemas import tables
+from seec.schemas.tables import Column, Record
 
 FINDING_COLUMNS = (
     Column("object", "string"),
@@ -36,7 +36,7 @@ class Finding:
     """One thing that a verification found wrong: a value, not an exception.
 
     kind: `blob-damaged`, `pixels-differ` ... object: its name in the archive. paths: the images
-    affected, as text by `schemas.names`; empty where they cannot be known.
+    affected, as text by `seec.schemas.names`; empty where they cannot be known.
     """
 
     kind: str

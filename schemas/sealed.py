@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, TypeVar, cast
 
-from schemas.errors import DigestMismatch, SectionCorrupt, UnsupportedVersion
+from seec.schemas.errors import DigestMismatch, SectionCorrupt, UnsupportedVersion
 
 T = TypeVar("T")
 

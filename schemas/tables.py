@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from schemas.errors import LimitExceeded, SectionCorrupt
+from seec.schemas.errors import LimitExceeded, SectionCorrupt
 
 ROW_GROUP_ROWS = 1024
 MAX_GROUP_ROWS, MAX_GROUP_BYTES = 1 << 20, 1 << 30  # that a reader takes

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from jobs import archive as archive_job
-from pipeline.codec import Model, load_model
+from seec.jobs import archive as archive_job
+from seec.pipeline.codec import Model, load_model
 from tests.object_store import BUCKET, s3_server
 from tests.sources import write_source
 
@@ -26,7 +26,7 @@ def ray_cluster() -> Iterator[str]:
     """Ray on this machine, for all tests that need it; its address."""
     import ray
 
-    from pipeline.stages.cluster import cluster
+    from seec.pipeline.stages.cluster import cluster
 
     with cluster(cpus=2):
         yield ray.get_runtime_context().gcs_address

@@ -5,9 +5,9 @@ from typing import TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.codec.colours.chroma import Chroma
-from pipeline.codec.colours.family import Family
-from pipeline.codec.colours.presets import JFIF
+from seec.pipeline.codec.colours.chroma import Chroma
+from seec.pipeline.codec.colours.family import Family
+from seec.pipeline.codec.colours.presets import JFIF
 
 
 class Cut(TypedDict, total=False):

@@ -7,8 +7,8 @@ import safetensors.torch
 import torch
 from PIL import Image
 
-from pipeline.segmentation.birefnet_network import BiRefNet, BiRefNetSizes
-from pipeline.segmentation.swin import SwinSizes
+from seec.pipeline.segmentation.birefnet_network import BiRefNet, BiRefNetSizes
+from seec.pipeline.segmentation.swin import SwinSizes
 
 TINY = BiRefNetSizes(SwinSizes(8, (2, 1, 1, 1), (1, 2, 4, 4), 2), (1, 3))
 

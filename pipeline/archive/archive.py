@@ -5,12 +5,12 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from pipeline.archive.ahead import each_ahead
-from pipeline.archive.changes import commit_after, contradicts, left
-from pipeline.archive.lease import Lease, Terms, writer
-from pipeline.archive.state import State
-from pipeline.storage import Store
-from schemas.archive import (
+from seec.pipeline.archive.ahead import each_ahead
+from seec.pipeline.archive.changes import commit_after, contradicts, left
+from seec.pipeline.archive.lease import Lease, Terms, writer
+from seec.pipeline.archive.state import State
+from seec.pipeline.storage import Store
+from seec.schemas.archive import (
     ARCHIVE_JSON,
     COMMITS,
     FORMAT_MD,
@@ -20,7 +20,7 @@ from schemas.archive import (
     commit_name,
     commit_sequence,
 )
-from schemas.commit import (
+from seec.schemas.commit import (
     Changes,
     Commit,
     ObjectRecord,
@@ -28,7 +28,7 @@ from schemas.commit import (
     RunRecord,
     ShardRecord,
 )
-from schemas.errors import (
+from seec.schemas.errors import (
     ArchiveLocked,
     BlobMissing,
     DigestMismatch,
@@ -38,15 +38,15 @@ from schemas.errors import (
     StorageError,
     UnknownCommit,
 )
-from schemas.manifest import (
+from seec.schemas.manifest import (
     QuarantineRow,
     Row,
     parse_manifest,
     parse_paths,
     parse_quarantine,
 )
-from schemas.plan import Plan, parse_plan
-from schemas.removal import parse_removed
+from seec.schemas.plan import Plan, parse_plan
+from seec.schemas.removal import parse_removed
 
 CHECKPOINT_EVERY = 16
 
@@ -152,7 +152,7 @@ class Archive:
         repaired: tuple[ShardRecord, ...] = (),
         oldest: int | None = None,
     ) -> None:
-        """Make changes count; what they are is in `schemas.commit`.
+        """Make changes count; what they are is in `seec.schemas.commit`.
 
         If another writer was faster, its commit is read first; what is so by then is left out.
         ArchiveLocked if it works on another run, or changed what this changes, or if shards are of

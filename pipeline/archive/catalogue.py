@@ -4,12 +4,12 @@ import heapq
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 
-from pipeline.archive.ahead import each_ahead
-from pipeline.archive.archive import Archive
-from pipeline.archive.patterns import Patterns, in_range
-from schemas.commit import ShardRecord
-from schemas.errors import FixityError, FormatError, SectionCorrupt, SeecError
-from schemas.manifest import QuarantineRow, Row, parse_manifest, parse_matching, parse_paths
+from seec.pipeline.archive.ahead import each_ahead
+from seec.pipeline.archive.archive import Archive
+from seec.pipeline.archive.patterns import Patterns, in_range
+from seec.schemas.commit import ShardRecord
+from seec.schemas.errors import FixityError, FormatError, SectionCorrupt, SeecError
+from seec.schemas.manifest import QuarantineRow, Row, parse_manifest, parse_matching, parse_paths
 
 
 def current_rows(

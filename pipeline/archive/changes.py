@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from pipeline.archive.state import State
-from schemas.commit import FIRST, Changes, Commit, ShardRecord
+from seec.pipeline.archive.state import State
+from seec.schemas.commit import FIRST, Changes, Commit, ShardRecord
 
 
 def left(changes: Changes, state: State) -> Changes:

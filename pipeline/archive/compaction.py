@@ -14,17 +14,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 
-from pipeline.archive.archive import Archive
-from pipeline.archive.catalogue import current_quarantine, current_rows
-from pipeline.archive.runs import missing_shards, put, put_back
-from pipeline.archive.shard import payloads, write_shard
-from schemas import tables
-from schemas.archive import plan_name, shard_name
-from schemas.commit import RunRecord, ShardRecord
-from schemas.errors import ArchiveLocked, DigestMismatch
-from schemas.manifest import Entry, QuarantineRow, Row
-from schemas.plan import run_id
-from schemas.tables import Column
+from seec.pipeline.archive.archive import Archive
+from seec.pipeline.archive.catalogue import current_quarantine, current_rows
+from seec.pipeline.archive.runs import missing_shards, put, put_back
+from seec.pipeline.archive.shard import payloads, write_shard
+from seec.schemas import tables
+from seec.schemas.archive import plan_name, shard_name
+from seec.schemas.commit import RunRecord, ShardRecord
+from seec.schemas.errors import ArchiveLocked, DigestMismatch
+from seec.schemas.manifest import Entry, QuarantineRow, Row
+from seec.schemas.plan import run_id
+from seec.schemas.tables import Column
 
 _PLAN_COLUMNS = (Column("shard", "string"),)
 

@@ -4,13 +4,13 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping
 
-from pipeline.archive.ahead import each_ahead
-from pipeline.archive.planning import Seen
-from pipeline.storage import Source
-from schemas.errors import SeecError
-from schemas.kinds import DIRECTORY, LINK
-from schemas.names import unescape
-from schemas.plan import SourceFile
+from seec.pipeline.archive.ahead import each_ahead
+from seec.pipeline.archive.planning import Seen
+from seec.pipeline.storage import Source
+from seec.schemas.errors import SeecError
+from seec.schemas.kinds import DIRECTORY, LINK
+from seec.schemas.names import unescape
+from seec.schemas.plan import SourceFile
 
 _READ_SIZE_BYTES = 8 << 20
 

@@ -10,13 +10,13 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from pipeline.archive.ahead import each_ahead
-from pipeline.images.extent import read_extent
-from pipeline.storage import Source
-from schemas.errors import SeecError
-from schemas.kinds import FILE
-from schemas.names import unescape
-from schemas.plan import PlanSettings, SourceFile
+from seec.pipeline.archive.ahead import each_ahead
+from seec.pipeline.images.extent import read_extent
+from seec.pipeline.storage import Source
+from seec.schemas.errors import SeecError
+from seec.schemas.kinds import FILE
+from seec.schemas.names import unescape
+from seec.schemas.plan import PlanSettings, SourceFile
 
 MIN_SIZE_BYTES = 4096  # smaller files are not worth a look
 _END_BYTES = 4096

@@ -30,10 +30,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from pipeline.archive.archive import Archive
-from pipeline.archive.history import History
-from pipeline.storage import Listed, Store, Upload
-from schemas.archive import (
+from seec.pipeline.archive.archive import Archive
+from seec.pipeline.archive.history import History
+from seec.pipeline.storage import Listed, Store, Upload
+from seec.schemas.archive import (
     ARCHIVE_JSON,
     COMMITS,
     FORMAT_MD,
@@ -46,8 +46,8 @@ from schemas.archive import (
     has_suffix,
     parse_name,
 )
-from schemas.commit import FIRST
-from schemas.errors import (
+from seec.schemas.commit import FIRST
+from seec.schemas.errors import (
     BlobMissing,
     ObjectMissing,
     StorageError,

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pipeline.archive.archive import Archive
-from pipeline.archive.state import State
-from schemas.commit import FIRST, Changes, Commit, RemovalRecord, RunRecord, ShardRecord
+from seec.pipeline.archive.archive import Archive
+from seec.pipeline.archive.state import State
+from seec.schemas.commit import FIRST, Changes, Commit, RemovalRecord, RunRecord, ShardRecord
 
 
 @dataclass(frozen=True)

@@ -29,9 +29,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, cast
 
-from pipeline.storage import Listed, Store
-from schemas.archive import LOCKS, lock_name
-from schemas.errors import ArchiveLocked, ObjectMissing, StorageError
+from seec.pipeline.storage import Listed, Store
+from seec.schemas.archive import LOCKS, lock_name
+from seec.schemas.errors import ArchiveLocked, ObjectMissing, StorageError
 
 # How often, and how far apart, a listing is asked for until it shows what was just written.
 _LISTINGS = 5

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from fnmatch import translate
 
-from schemas.commit import ShardRecord
+from seec.schemas.commit import ShardRecord
 
 _WILD = re.compile(r"[*?[]")
 

@@ -4,17 +4,17 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import NamedTuple
 
-from pipeline.archive.archive import Archive
-from pipeline.archive.catalogue import current_quarantine, vanished_after
-from schemas.kinds import DIRECTORY, FILE
-from schemas.manifest import LOST, parse_identities
-from schemas.plan import PlanSettings, SourceFile
+from seec.pipeline.archive.archive import Archive
+from seec.pipeline.archive.catalogue import current_quarantine, vanished_after
+from seec.schemas.kinds import DIRECTORY, FILE
+from seec.schemas.manifest import LOST, parse_identities
+from seec.schemas.plan import PlanSettings, SourceFile
 
 
 class Seen(NamedTuple):
     """What the archive knows of a file: size, time, digest (if asked for), URL of its source.
 
-    digest: None for a file in quarantine, too. kind: by `schemas.kinds`; FILE for what is in
+    digest: None for a file in quarantine, too. kind: by `seec.schemas.kinds`; FILE for what is in
     quarantine. permissions: of directories.
     """
 

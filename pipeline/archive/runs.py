@@ -3,13 +3,13 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 
-from pipeline.archive.archive import Archive
-from pipeline.archive.planning import cut_shards
-from schemas.archive import model_name, plan_name, removed_name, shard_name
-from schemas.commit import ObjectRecord, RemovalRecord, RunRecord
-from schemas.errors import StorageError
-from schemas.plan import PlanSettings, SourceFile, parse_plan, run_id, serialise_plan
-from schemas.removal import serialise_removed
+from seec.pipeline.archive.archive import Archive
+from seec.pipeline.archive.planning import cut_shards
+from seec.schemas.archive import model_name, plan_name, removed_name, shard_name
+from seec.schemas.commit import ObjectRecord, RemovalRecord, RunRecord
+from seec.schemas.errors import StorageError
+from seec.schemas.plan import PlanSettings, SourceFile, parse_plan, run_id, serialise_plan
+from seec.schemas.removal import serialise_removed
 
 
 def open_run(
@@ -54,7 +54,7 @@ def put_back(archive: Archive, objects: Mapping[str, bytes]) -> None:
     """After a commit: see that what it names, and may have lain there before, is there.
 
     Such objects may have been leftovers, and gc may have removed them before it could see the
-    commit. From now on it sees it: what is there now stays. See `pipeline.archive.gc`.
+    commit. From now on it sees it: what is there now stays. See `seec.pipeline.archive.gc`.
     """
     for name, data in objects.items():
         if not archive.store.exists(name):

@@ -4,10 +4,10 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from pipeline.storage import Store
-from schemas.archive import blob_name, manifest_name, quarantine_name
-from schemas.commit import ObjectRecord, ShardRecord
-from schemas.manifest import (
+from seec.pipeline.storage import Store
+from seec.schemas.archive import blob_name, manifest_name, quarantine_name
+from seec.schemas.commit import ObjectRecord, ShardRecord
+from seec.schemas.manifest import (
     SEEC,
     Entry,
     QuarantineRow,
@@ -17,7 +17,7 @@ from schemas.manifest import (
     serialise_manifest,
     serialise_quarantine,
 )
-from schemas.plan import SourceFile
+from seec.schemas.plan import SourceFile
 
 _READ_SIZE_BYTES = 8 << 20
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import reduce
 
-from schemas.commit import (
+from seec.schemas.commit import (
     FIRST,
     Changes,
     Commit,
@@ -15,7 +15,7 @@ from schemas.commit import (
     RunRecord,
     ShardRecord,
 )
-from schemas.errors import SectionCorrupt
+from seec.schemas.errors import SectionCorrupt
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from pipeline.benchmark.codecs import Codec, Pixels
-from pipeline.benchmark.cost import multiplications, parameters
-from pipeline.codec import Encoder, Model, decode
-from pipeline.segmentation import make_segmenter
+from seec.pipeline.benchmark.codecs import Codec, Pixels
+from seec.pipeline.benchmark.cost import multiplications, parameters
+from seec.pipeline.codec import Encoder, Model, decode
+from seec.pipeline.segmentation import make_segmenter
 
 REFERENCE = "one"
 

@@ -9,9 +9,9 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
-import pipeline.codec
-from pipeline.codec import Model
-from pipeline.codec.image_job import ColourSetChoice
+import seec.pipeline.codec
+from seec.pipeline.codec import Model
+from seec.pipeline.codec.image_job import ColourSetChoice
 
 Pixels = NDArray[np.uint8]
 OURS = "seec"
@@ -50,8 +50,10 @@ def our_codec(
     model: Model, name: str = OURS, *, colour_set: ColourSetChoice = "auto", threads: int = 1
 ) -> Codec:
     """SEEC with these weights. threads: tile groups of an image that are worked on at once."""
-    encode = partial(pipeline.codec.encode, model=model, colour_set=colour_set, threads=threads)
-    decode = partial(pipeline.codec.decode, models={model.id: model}, threads=threads)
+    encode = partial(
+        seec.pipeline.codec.encode, model=model, colour_set=colour_set, threads=threads
+    )
+    decode = partial(seec.pipeline.codec.decode, models={model.id: model}, threads=threads)
     return Codec(name, encode, decode)
 
 

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.codec import Encoder, decode, default_model
-from pipeline.codec.colours.chroma import Chroma
-from pipeline.codec.colours.detect import find_colour_set
-from pipeline.codec.colours.family import Family
-from pipeline.codec.colours.invert import invert
-from pipeline.codec.colours.presets import PRESETS
+from seec.pipeline.codec import Encoder, decode, default_model
+from seec.pipeline.codec.colours.chroma import Chroma
+from seec.pipeline.codec.colours.detect import find_colour_set
+from seec.pipeline.codec.colours.family import Family
+from seec.pipeline.codec.colours.invert import invert
+from seec.pipeline.codec.colours.presets import PRESETS
 
 Pixels = NDArray[np.uint8]
 _SUBSAMPLING = {"4:4:4": 0, "4:2:2": 1, "4:2:0": 2}

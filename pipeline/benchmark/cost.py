@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-from pipeline.codec import Model
-from pipeline.codec.profile import INPUTS, Profile
-from pipeline.codec.transforms import (
+from seec.pipeline.codec import Model
+from seec.pipeline.codec.profile import INPUTS, Profile
+from seec.pipeline.codec.transforms import (
     HYPER_STRIDE,
     LATENT_STRIDE,
     Shapes,

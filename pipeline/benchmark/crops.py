@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.codec import Model, Region, decode, decode_region, default_model, encode
-from pipeline.codec.weights import TILE
-from schemas.container import reader
+from seec.pipeline.codec import Model, Region, decode, decode_region, default_model, encode
+from seec.pipeline.codec.weights import TILE
+from seec.schemas.container import reader
 
 Pixels = NDArray[np.uint8]
 CROP = 256

@@ -7,14 +7,14 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.codec import Encoder, Model, default_model
-from pipeline.codec.decoder import read_front
-from pipeline.codec.encoder import BLOCK_SHIFT
-from pipeline.codec.entropy import encode_labels
-from pipeline.codec.labels import blocks_from_map
-from pipeline.segmentation import LabelMap, Segmenter
-from pipeline.segmentation.protocol import Pixels
-from schemas.container import parse, read_index, reader
+from seec.pipeline.codec import Encoder, Model, default_model
+from seec.pipeline.codec.decoder import read_front
+from seec.pipeline.codec.encoder import BLOCK_SHIFT
+from seec.pipeline.codec.entropy import encode_labels
+from seec.pipeline.codec.labels import blocks_from_map
+from seec.pipeline.segmentation import LabelMap, Segmenter
+from seec.pipeline.segmentation.protocol import Pixels
+from seec.schemas.container import parse, read_index, reader
 
 # What JPEG XL may choose from: on a few hundred bytes, more effort is not always smaller.
 _EFFORTS = (7, 9, 10)

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pipeline.benchmark.codecs import Codec, Pixels
-from pipeline.benchmark.results import FolderResult, Sample
-from schemas.errors import DigestMismatch, UnreadableImage
+from seec.pipeline.benchmark.codecs import Codec, Pixels
+from seec.pipeline.benchmark.results import FolderResult, Sample
+from seec.schemas.errors import DigestMismatch, UnreadableImage
 
 
 def measure_folder(

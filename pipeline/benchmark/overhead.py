@@ -1,7 +1,7 @@
 """What archiving costs beside the codec.
 
-`python -m pipeline.benchmark.overhead PHOTOS DIR EDGE N...` writes square crops of photographs,
-EDGE pixels wide, to DIR as PNG files, N of them. Then the codec alone encodes them, an image on
+`python -m seec.pipeline.benchmark.overhead PHOTOS DIR EDGE N...` writes N square crops of
+photographs, EDGE pixels wide, to DIR as PNG files. Then the codec alone encodes them, an image on
 each processor at a time, and `seec archive` does all of its work on the same processors. Linux
 only: memory is read from /proc.
 """
@@ -19,12 +19,12 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.benchmark.markdown import table
-from pipeline.benchmark.measure import read_pixels
-from pipeline.benchmark.process import size_bytes, status
-from pipeline.codec import Encoder, default_model
-from pipeline.images import pillow
-from pipeline.images.picture import Pixels, read_picture
+from seec.pipeline.benchmark.markdown import table
+from seec.pipeline.benchmark.measure import read_pixels
+from seec.pipeline.benchmark.process import size_bytes, status
+from seec.pipeline.codec import Encoder, default_model
+from seec.pipeline.images import pillow
+from seec.pipeline.images.picture import Pixels, read_picture
 
 HEADINGS = (
     "crops",
@@ -62,7 +62,13 @@ def codec_alone(paths: list[Path], processors: int) -> float:
 def archiving(source: Path, processors: int) -> tuple[float, int]:
     """Seconds of `seec archive`, and the most private memory in bytes that it all took."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "jobs.archive", str(source), str(Path(folder) / "archive")]
+        command = [
+            sys.executable,
+            "-m",
+            "seec.jobs.archive",
+            str(source),
+            str(Path(folder) / "archive"),
+        ]
         start = time.perf_counter()
         process = subprocess.Popen(
             [*command, "--cpus", str(processors)], stdout=subprocess.DEVNULL, start_new_session=True

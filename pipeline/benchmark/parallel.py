@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from pipeline.benchmark.codecs import Codec, Pixels
-from pipeline.benchmark.measure import Times, check_pixels, read_pixels, warm_up
-from pipeline.benchmark.results import FolderResult, Parallel, Sample
-from schemas.errors import DigestMismatch, UnreadableImage
+from seec.pipeline.benchmark.codecs import Codec, Pixels
+from seec.pipeline.benchmark.measure import Times, check_pixels, read_pixels, warm_up
+from seec.pipeline.benchmark.results import FolderResult, Parallel, Sample
+from seec.schemas.errors import DigestMismatch, UnreadableImage
 
 In = TypeVar("In")
 Out = TypeVar("Out")

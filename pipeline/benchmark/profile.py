@@ -1,4 +1,4 @@
-"""Where the C kernels' time goes: `python -m pipeline.benchmark.profile IMAGE [PROFILE...]`.
+"""Where the C kernels' time goes: `python -m seec.pipeline.benchmark.profile IMAGE [PROFILE...]`.
 
 Times are the coding thread's own CPU time, the least of several runs, so that other work on
 the machine disturbs them little.
@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.codec import Model, _kernels, packaged_model
-from pipeline.codec.models import DEFAULT_PROFILE
-from pipeline.codec.native import NativeKernels, levels
-from pipeline.codec.tiles import (
+from seec.pipeline.codec import Model, _kernels, packaged_model
+from seec.pipeline.codec.models import DEFAULT_PROFILE
+from seec.pipeline.codec.native import NativeKernels, levels
+from seec.pipeline.codec.tiles import (
     BlockMaps,
     GroupCanvas,
     Tile,
@@ -22,7 +22,7 @@ from pipeline.codec.tiles import (
     empty_canvas,
     fill_canvas,
 )
-from pipeline.images.picture import Pixels, read_picture
+from seec.pipeline.images.picture import Pixels, read_picture
 
 EDGE = 512
 RUNS = 5

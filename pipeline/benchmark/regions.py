@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.codec import Background, Model, default_model, encode
-from pipeline.codec.decoder import decode
-from schemas.loss import SKIP
+from seec.pipeline.codec import Background, Model, default_model, encode
+from seec.pipeline.codec.decoder import decode
+from seec.schemas.loss import SKIP
 
 Pixels = NDArray[np.uint8]
 ERRORS = (None, 1, 2, 4, 8, SKIP)
@@ -16,7 +16,7 @@ ERRORS = (None, 1, 2, 4, 8, SKIP)
 
 @dataclass(frozen=True)
 class RegionFigures:
-    """Images coded with one background error, as in `schemas.loss`; None is lossless.
+    """Images coded with one background error, as in `seec.schemas.loss`; None is lossless.
 
     bpsp: mean over images. worst_error: of any decoded sub-pixel. region_exact: whether every
     pixel of every region came back.

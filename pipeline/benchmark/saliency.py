@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pipeline.segmentation.protocol import Pixels, Saliency
-from pipeline.segmentation.saliency import SaliencySegmenter
+from seec.pipeline.segmentation.protocol import Pixels, Saliency
+from seec.pipeline.segmentation.saliency import SaliencySegmenter
 
 _BETA_SQUARED = 0.3
 _LEVELS = 256

@@ -1,22 +1,22 @@
 """SEEC, a learned lossless image codec whose decoder is exact on every machine.
 
 >>> import numpy as np
->>> from pipeline.codec import decode, encode
+>>> from seec.pipeline.codec import decode, encode
 >>> image = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
 >>> bool((decode(encode(image)) == image).all())
 True
 """
 
-from pipeline.codec.background import Background
-from pipeline.codec.decoder import Info, Region, decode, decode_region, inspect
-from pipeline.codec.encoder import Encoder, encode
-from pipeline.codec.models import (
+from seec.pipeline.codec.background import Background
+from seec.pipeline.codec.decoder import Info, Region, decode, decode_region, inspect
+from seec.pipeline.codec.encoder import Encoder, encode
+from seec.pipeline.codec.models import (
     default_model,
     packaged_model,
     packaged_name,
     packaged_profiles,
 )
-from pipeline.codec.weights import Model, load_model
+from seec.pipeline.codec.weights import Model, load_model
 
 __all__ = [
     "Background",

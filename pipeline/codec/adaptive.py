@@ -14,14 +14,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pipeline.codec.adaptive_views import (
+from seec.pipeline.codec.adaptive_views import (
     AdaptiveView,
     FollowingView,
     LearningView,
     Step,
     TunedView,
 )
-from pipeline.codec.integer import (
+from seec.pipeline.codec.integer import (
     Context,
     Layers,
     Part,
@@ -31,22 +31,22 @@ from pipeline.codec.integer import (
     leak,
     normalised_taps,
 )
-from pipeline.codec.learning import Learning
-from pipeline.codec.predictor import (
+from seec.pipeline.codec.learning import Learning
+from seec.pipeline.codec.predictor import (
     Learner,
     Planes,
     at_places,
     follow,
     samples_of,
 )
-from pipeline.codec.profile import (
+from seec.pipeline.codec.profile import (
     ACTIVITY_TAPS,
     TAPS,
 )
-from pipeline.codec.sight import Sight, network_inputs
-from pipeline.codec.tiles import GroupCanvas
-from pipeline.codec.tuning import Tuner
-from pipeline.codec.weights import Model
+from seec.pipeline.codec.sight import Sight, network_inputs
+from seec.pipeline.codec.tiles import GroupCanvas
+from seec.pipeline.codec.tuning import Tuner
+from seec.pipeline.codec.weights import Model
 
 _NEAR = tuple(TAPS[tap] for tap in ACTIVITY_TAPS)
 

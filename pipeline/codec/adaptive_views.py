@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from pipeline.codec.distribution import Mixture
-from pipeline.codec.integer import Part, Voice, by_label, make_mixture
-from pipeline.codec.learning import Learning, gradients_of, runs_of
-from pipeline.codec.predictor import Live, Said, error_of
-from pipeline.codec.profile import BETA_LIMIT, HIDDEN_BITS, INPUT_BITS
-from pipeline.codec.sight import Sight, head_inputs
-from pipeline.codec.tuning import Tuner, slopes_of
+from seec.pipeline.codec.distribution import Mixture
+from seec.pipeline.codec.integer import Part, Voice, by_label, make_mixture
+from seec.pipeline.codec.learning import Learning, gradients_of, runs_of
+from seec.pipeline.codec.predictor import Live, Said, error_of
+from seec.pipeline.codec.profile import BETA_LIMIT, HIDDEN_BITS, INPUT_BITS
+from seec.pipeline.codec.sight import Sight, head_inputs
+from seec.pipeline.codec.tuning import Tuner, slopes_of
 
 if TYPE_CHECKING:
-    from pipeline.codec.adaptive import AdaptiveNetwork
+    from seec.pipeline.codec.adaptive import AdaptiveNetwork
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.codec.entropy import decode_labels, encode_labels
-from schemas.errors import SectionCorrupt
-from schemas.loss import MAX_BACKGROUND_ERROR
+from seec.pipeline.codec.entropy import decode_labels, encode_labels
+from seec.schemas.errors import SectionCorrupt
+from seec.schemas.loss import MAX_BACKGROUND_ERROR
 
 
 @dataclass(frozen=True)

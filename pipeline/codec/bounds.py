@@ -9,9 +9,15 @@ Each check raises InexactWeights, naming what breaks the bound.
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.codec.profile import HIDDEN_LIMIT, INPUT_LIMIT, PREDICTOR_LIMIT, Predictor, Profile
-from pipeline.codec.tables import LOGISTIC_ONE, Tables
-from schemas.errors import InexactWeights
+from seec.pipeline.codec.profile import (
+    HIDDEN_LIMIT,
+    INPUT_LIMIT,
+    PREDICTOR_LIMIT,
+    Predictor,
+    Profile,
+)
+from seec.pipeline.codec.tables import LOGISTIC_ONE, Tables
+from seec.schemas.errors import InexactWeights
 
 EXACT_LIMIT = 1 << 24
 Z_VALUES = 64

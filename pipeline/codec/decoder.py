@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.codec.background import decode_error, decode_widths
-from pipeline.codec.colours import (
+from seec.pipeline.codec.background import decode_error, decode_widths
+from seec.pipeline.codec.colours import (
     ColourSet,
     Exceptions,
     Sheet,
@@ -16,15 +16,15 @@ from pipeline.codec.colours import (
     parse_colour_set,
     take_exceptions,
 )
-from pipeline.codec.entropy import decode_labels
-from pipeline.codec.kernels import make_kernels, open_side_coder
-from pipeline.codec.models import find_packaged
-from pipeline.codec.screen import decode_screen
-from pipeline.codec.threads import run_all
-from pipeline.codec.tiles import BlockMaps, GroupCanvas, Tile, empty_canvas, tile_groups
-from pipeline.codec.weights import Model
-from pipeline.images.digest import pixel_digest
-from schemas.container import (
+from seec.pipeline.codec.entropy import decode_labels
+from seec.pipeline.codec.kernels import make_kernels, open_side_coder
+from seec.pipeline.codec.models import find_packaged
+from seec.pipeline.codec.screen import decode_screen
+from seec.pipeline.codec.threads import run_all
+from seec.pipeline.codec.tiles import BlockMaps, GroupCanvas, Tile, empty_canvas, tile_groups
+from seec.pipeline.codec.weights import Model
+from seec.pipeline.images.digest import pixel_digest
+from seec.schemas.container import (
     DIGEST_BYTES,
     MAX_PIXELS,
     Coding,
@@ -38,10 +38,10 @@ from schemas.container import (
     read_index,
     reader,
 )
-from schemas.errors import SectionCorrupt, UnknownModel
+from seec.schemas.errors import SectionCorrupt, UnknownModel
 
 if TYPE_CHECKING:
-    from pipeline.codec.side import Latents, SideCoder
+    from seec.pipeline.codec.side import Latents, SideCoder
 
 Pixels = NDArray[np.uint8]
 Value = TypeVar("Value", bound=np.generic)
@@ -154,7 +154,7 @@ def decode_region(
 ) -> Pixels:
     """Decode a rectangle, reading only the tile groups that it touches.
 
-    read: (offset, size) -> bytes of the file; see `schemas.container.reader` for bytes in
+    read: (offset, size) -> bytes of the file; see `seec.schemas.container.reader` for bytes in
     memory. region: inside the image, else ValueError. Otherwise as `decode`, but the digest
     of the whole image stays unproven: the CRC-32C of each section read is checked.
     """

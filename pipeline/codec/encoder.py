@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
-from pipeline.codec.background import Background
-from pipeline.codec.image_job import ColourSetChoice, ImageJob, Pixels, Plan
-from pipeline.codec.kernels import make_kernels, open_side_coder
-from pipeline.codec.models import default_model
-from pipeline.codec.threads import run_all
-from pipeline.codec.weights import Model
-from schemas.container import check_tiling
-from schemas.errors import LimitExceeded
+from seec.pipeline.codec.background import Background
+from seec.pipeline.codec.image_job import ColourSetChoice, ImageJob, Pixels, Plan
+from seec.pipeline.codec.kernels import make_kernels, open_side_coder
+from seec.pipeline.codec.models import default_model
+from seec.pipeline.codec.threads import run_all
+from seec.pipeline.codec.weights import Model
+from seec.schemas.container import check_tiling
+from seec.schemas.errors import LimitExceeded
 
 BLOCK_SHIFT = 4
 

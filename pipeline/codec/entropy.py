@@ -8,7 +8,7 @@ import constriction
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.errors import SectionCorrupt
+from seec.schemas.errors import SectionCorrupt
 
 Words = NDArray[np.uint32]
 Frequencies = NDArray[np.float32]

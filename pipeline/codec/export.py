@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 
-from pipeline.codec.networks import AdaptiveNetwork, SeecNetwork
-from pipeline.codec.quantised import IntegerLinear, quantise_weight
-from pipeline.codec.tables import build_tables, log_error_table
-from pipeline.codec.weights import Layer, save_model
+from seec.pipeline.codec.networks import AdaptiveNetwork, SeecNetwork
+from seec.pipeline.codec.quantised import IntegerLinear, quantise_weight
+from seec.pipeline.codec.tables import build_tables, log_error_table
+from seec.pipeline.codec.weights import Layer, save_model
 
 
 @torch.no_grad()

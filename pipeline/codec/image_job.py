@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.codec import trials
-from pipeline.codec.background import Background, encode_widths
-from pipeline.codec.colours import encode_exceptions, in_rows, paint
-from pipeline.codec.colours.drawing import draw
-from pipeline.codec.entropy import encode_labels
-from pipeline.codec.kernels import Kernels
-from pipeline.codec.labels import (
+from seec.pipeline.codec import trials
+from seec.pipeline.codec.background import Background, encode_widths
+from seec.pipeline.codec.colours import encode_exceptions, in_rows, paint
+from seec.pipeline.codec.colours.drawing import draw
+from seec.pipeline.codec.entropy import encode_labels
+from seec.pipeline.codec.kernels import Kernels
+from seec.pipeline.codec.labels import (
     DEEP_RELUCTANCE,
     assign_regions,
     blocks_from_map,
     choose_labels,
 )
-from pipeline.codec.screen import encode_screen, looks_drawn, widest_tile
-from pipeline.codec.tiles import (
+from seec.pipeline.codec.screen import encode_screen, looks_drawn, widest_tile
+from seec.pipeline.codec.tiles import (
     BlockMaps,
     GroupCanvas,
     Tile,
@@ -29,10 +29,10 @@ from pipeline.codec.tiles import (
     fill_canvas,
     tile_groups,
 )
-from pipeline.codec.weights import Model
-from pipeline.images.digest import pixel_digest
-from schemas import container
-from schemas.container import (
+from seec.pipeline.codec.weights import Model
+from seec.pipeline.images.digest import pixel_digest
+from seec.schemas import container
+from seec.schemas.container import (
     DIGEST_BYTES,
     MAX_PIXELS,
     Coding,
@@ -41,10 +41,10 @@ from schemas.container import (
     SectionKind,
     serialise,
 )
-from schemas.errors import LimitExceeded
+from seec.schemas.errors import LimitExceeded
 
 if TYPE_CHECKING:
-    from pipeline.codec.side import Latents, SideCoder
+    from seec.pipeline.codec.side import Latents, SideCoder
 
 Pixels = NDArray[np.uint8]
 ColourSetChoice = Literal["auto", "none"]

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.codec.decoder import decode, find_model, open_group, read_front, upright
-from pipeline.codec.kernels import make_kernels
-from pipeline.codec.labels import map_from_blocks
-from pipeline.codec.tiles import tile_groups
-from pipeline.codec.torch_kernels import TorchKernels
-from pipeline.codec.weights import Model
-from schemas.container import Coding, SectionKind, parse, read_index, reader
+from seec.pipeline.codec.decoder import decode, find_model, open_group, read_front, upright
+from seec.pipeline.codec.kernels import make_kernels
+from seec.pipeline.codec.labels import map_from_blocks
+from seec.pipeline.codec.tiles import tile_groups
+from seec.pipeline.codec.torch_kernels import TorchKernels
+from seec.pipeline.codec.weights import Model
+from seec.schemas.container import Coding, SectionKind, parse, read_index, reader
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline.codec.distribution import Mixture, bins_around
-from pipeline.codec.profile import (
+from seec.pipeline.codec.distribution import Mixture, bins_around
+from seec.pipeline.codec.profile import (
     ACTIVITY_TAPS,
     BETA_LIMIT,
     INPUT_LIMIT,
@@ -31,10 +31,10 @@ from pipeline.codec.profile import (
     N,
     W,
 )
-from pipeline.codec.synthesis import CarriedLayer
-from pipeline.codec.tables import LOGISTIC_ONE
-from pipeline.codec.tiles import GroupCanvas, Pixels, Wavefront
-from pipeline.codec.weights import Layer, Model
+from seec.pipeline.codec.synthesis import CarriedLayer
+from seec.pipeline.codec.tables import LOGISTIC_ONE
+from seec.pipeline.codec.tiles import GroupCanvas, Pixels, Wavefront
+from seec.pipeline.codec.weights import Layer, Model
 
 Tables = Mapping[str, Tensor]
 

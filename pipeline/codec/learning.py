@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import pad
 
-from pipeline.codec.distribution import Mixture
-from pipeline.codec.profile import (
+from seec.pipeline.codec.distribution import Mixture
+from seec.pipeline.codec.profile import (
     HIDDEN_BITS,
     HIDDEN_LIMIT,
     LEAK_SHIFT,
@@ -27,7 +27,7 @@ from pipeline.codec.profile import (
     WEIGHT_LIMIT,
     Tuning,
 )
-from pipeline.codec.weights import Layer, Model
+from seec.pipeline.codec.weights import Layer, Model
 
 FINE_BITS = 5  # by which weights that learn are finer than a model's
 CHANGE_LIMIT = 1023

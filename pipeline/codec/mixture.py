@@ -10,8 +10,8 @@ component pi, mu, sigma; beta feeds the residuals of R and G into the means of G
 import torch
 from torch import Tensor
 
-from pipeline.codec.profile import BETA_LIMIT, CHANNELS, OUTPUT_BITS, SCALE_BIAS, SCALE_COUNT
-from pipeline.codec.quantised import straight_through
+from seec.pipeline.codec.profile import BETA_LIMIT, CHANNELS, OUTPUT_BITS, SCALE_BIAS, SCALE_COUNT
+from seec.pipeline.codec.quantised import straight_through
 
 PROBABILITY_FLOOR = 2e-6
 _GRID = 2**OUTPUT_BITS

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
-from pipeline.codec.weights import Model, load_model
-from schemas.errors import UnknownModel
+from seec.pipeline.codec.weights import Model, load_model
+from seec.schemas.errors import UnknownModel
 
 DEFAULT_PROFILE = "lite"
-_FOLDER = resources.files("pipeline.codec") / "models"
+_FOLDER = resources.files("seec.pipeline.codec") / "models"
 _WEIGHTS, _CARD = ".safetensors", ".json"
 
 

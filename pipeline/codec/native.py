@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.codec import _kernels
-from pipeline.codec.profile import TAPS, Predictor, Profile
-from pipeline.codec.tables import ERROR_MAX, build_tables, log2_table
-from pipeline.codec.tiles import GroupCanvas
-from pipeline.codec.weights import Model, PredictorStart, layer_shapes
-from schemas.errors import SectionCorrupt
+from seec.pipeline.codec import _kernels
+from seec.pipeline.codec.profile import TAPS, Predictor, Profile
+from seec.pipeline.codec.tables import ERROR_MAX, build_tables, log2_table
+from seec.pipeline.codec.tiles import GroupCanvas
+from seec.pipeline.codec.weights import Model, PredictorStart, layer_shapes
+from seec.schemas.errors import SectionCorrupt
 
 _TABLES = ("reciprocal", "log_activity", "exp", "logistic", "inverse_scale", "reach")
 _NO_ERRORS = np.zeros(ERROR_MAX + 1, np.int32)  # the table that networks without predictors lack

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from pipeline.codec.profile import (
+from seec.pipeline.codec.profile import (
     CHANNELS,
     HIDDEN_BITS,
     INPUT_BITS,
@@ -16,9 +16,9 @@ from pipeline.codec.profile import (
     OUTPUT_BITS,
     Profile,
 )
-from pipeline.codec.quantised import IntegerLinear, leaky
-from pipeline.codec.side_networks import SideNetwork
-from pipeline.codec.weights import PredictorStart
+from seec.pipeline.codec.quantised import IntegerLinear, leaky
+from seec.pipeline.codec.side_networks import SideNetwork
+from seec.pipeline.codec.weights import PredictorStart
 
 
 class SeecNetwork(nn.Module):

@@ -19,8 +19,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline.codec.integer import Context, Part, Tables, in_units, normalised_taps
-from pipeline.codec.profile import (
+from seec.pipeline.codec.integer import Context, Part, Tables, in_units, normalised_taps
+from seec.pipeline.codec.profile import (
     CHANNELS,
     INPUT_LIMIT,
     PREDICTOR_BITS,
@@ -29,8 +29,8 @@ from pipeline.codec.profile import (
     TAPS,
     Predictor,
 )
-from pipeline.codec.tiles import GroupCanvas, wavefront
-from pipeline.codec.weights import PredictorStart
+from seec.pipeline.codec.tiles import GroupCanvas, wavefront
+from seec.pipeline.codec.weights import PredictorStart
 
 Numbers = Any  # int64: an array of numpy or a tensor, which know the same operations
 

@@ -11,7 +11,7 @@ All values are the decoder's integers divided by a power of two.
 import torch
 from torch import Tensor, nn
 
-from pipeline.codec.profile import (
+from seec.pipeline.codec.profile import (
     HIDDEN_BITS,
     HIDDEN_LIMIT,
     LEAK_SHIFT,

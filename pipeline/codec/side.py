@@ -15,13 +15,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline.codec.distribution import Mixture
-from pipeline.codec.entropy import SymbolDecoder, SymbolEncoder
-from pipeline.codec.profile import SCALE_COUNT
-from pipeline.codec.synthesis import IntegerArithmetic
-from pipeline.codec.tables import LOGISTIC_ONE
-from pipeline.codec.tiles import Pixels, Tile, edge_of
-from pipeline.codec.transforms import (
+from seec.pipeline.codec.distribution import Mixture
+from seec.pipeline.codec.entropy import SymbolDecoder, SymbolEncoder
+from seec.pipeline.codec.profile import SCALE_COUNT
+from seec.pipeline.codec.synthesis import IntegerArithmetic
+from seec.pipeline.codec.tables import LOGISTIC_ONE
+from seec.pipeline.codec.tiles import Pixels, Tile, edge_of
+from seec.pipeline.codec.transforms import (
     HYPER_STRIDE,
     LATENT_STRIDE,
     analysis,
@@ -29,7 +29,7 @@ from pipeline.codec.transforms import (
     hyper_synthesis,
     synthesis,
 )
-from pipeline.codec.weights import Z_LIMIT, Z_VALUES, Model
+from seec.pipeline.codec.weights import Z_LIMIT, Z_VALUES, Model
 
 Y_LIMIT = 127
 LATENT_BITS = 4  # a latent is a hidden value without its last 4 bits

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pipeline.codec import synthesis as integers
-from pipeline.codec.profile import HIDDEN_BITS, HIDDEN_LIMIT, Profile
-from pipeline.codec.quantised import IntegerLinear, leaky, straight_through
-from pipeline.codec.side import LATENT_BITS, Y_LIMIT, pixel_values
-from pipeline.codec.tables import EXP_ENTRIES, Tables, build_tables, normal_table
-from pipeline.codec.transforms import (
+from seec.pipeline.codec import synthesis as integers
+from seec.pipeline.codec.profile import HIDDEN_BITS, HIDDEN_LIMIT, Profile
+from seec.pipeline.codec.quantised import IntegerLinear, leaky, straight_through
+from seec.pipeline.codec.side import LATENT_BITS, Y_LIMIT, pixel_values
+from seec.pipeline.codec.tables import EXP_ENTRIES, Tables, build_tables, normal_table
+from seec.pipeline.codec.transforms import (
     analysis,
     hyper_analysis,
     hyper_synthesis,
@@ -25,7 +25,7 @@ from pipeline.codec.transforms import (
     split_windows,
     synthesis,
 )
-from pipeline.codec.weights import Z_LIMIT, Z_VALUES
+from seec.pipeline.codec.weights import Z_LIMIT, Z_VALUES
 
 _GRID = 2**HIDDEN_BITS
 _UNIT = 2**LATENT_BITS  # hidden integers per latent

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pipeline.codec.integer import Context, Tables, surroundings
-from pipeline.codec.profile import ACTIVITY_TAPS, INPUT_LIMIT
+from seec.pipeline.codec.integer import Context, Tables, surroundings
+from seec.pipeline.codec.profile import ACTIVITY_TAPS, INPUT_LIMIT
 
 
 @dataclass(frozen=True)

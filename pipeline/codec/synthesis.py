@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import unfold
 
-from pipeline.codec.profile import HIDDEN_BITS, HIDDEN_LIMIT, LEAK_SHIFT
-from pipeline.codec.transforms import join_windows, position_index, split_windows
-from pipeline.codec.weights import Layer, Model
+from seec.pipeline.codec.profile import HIDDEN_BITS, HIDDEN_LIMIT, LEAK_SHIFT
+from seec.pipeline.codec.transforms import join_windows, position_index, split_windows
+from seec.pipeline.codec.weights import Layer, Model
 
 GATE_LEAST = 16  # a divisor of GDN is at least this, 1/8
 _QUERY_LIMIT = 255

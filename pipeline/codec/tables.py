@@ -9,7 +9,7 @@ from math import erf
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.codec.profile import SCALE_COUNT
+from seec.pipeline.codec.profile import SCALE_COUNT
 
 ACTIVITY_MAX = 6 * 255
 ERROR_MAX = 6 * 4 * 255

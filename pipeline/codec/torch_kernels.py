@@ -17,13 +17,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline.codec.adaptive import AdaptiveNetwork
-from pipeline.codec.distribution import FLOOR, Mixture
-from pipeline.codec.entropy import SymbolDecoder, SymbolEncoder
-from pipeline.codec.integer import ContextNetwork, IntegerNetwork, Part, Reader, Voice
-from pipeline.codec.tables import log2_table
-from pipeline.codec.tiles import MARGIN, GroupCanvas, Wavefront, even_rows, join_groups, wavefront
-from pipeline.codec.weights import Model
+from seec.pipeline.codec.adaptive import AdaptiveNetwork
+from seec.pipeline.codec.distribution import FLOOR, Mixture
+from seec.pipeline.codec.entropy import SymbolDecoder, SymbolEncoder
+from seec.pipeline.codec.integer import ContextNetwork, IntegerNetwork, Part, Reader, Voice
+from seec.pipeline.codec.tables import log2_table
+from seec.pipeline.codec.tiles import (
+    MARGIN,
+    GroupCanvas,
+    Wavefront,
+    even_rows,
+    join_groups,
+    wavefront,
+)
+from seec.pipeline.codec.weights import Model
 
 _CHUNK = 1 << 15  # pixels whose parameters are in memory at once while encoding
 

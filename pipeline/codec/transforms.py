@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad, pixel_shuffle, pixel_unshuffle
 
-from pipeline.codec.profile import CHANNELS, Profile
+from seec.pipeline.codec.profile import CHANNELS, Profile
 
 LATENT_STRIDE = 16  # pixels per latent, in each direction
 HYPER_STRIDE = 4  # latents per hyper-latent

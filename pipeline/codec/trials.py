@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.codec.kernels import Kernels
-from pipeline.codec.screen import encode_screen, looks_drawn
-from pipeline.codec.tiles import Tile, canvas_of
+from seec.pipeline.codec.kernels import Kernels
+from seec.pipeline.codec.screen import encode_screen, looks_drawn
+from seec.pipeline.codec.tiles import Tile, canvas_of
 
 Pixels = NDArray[np.uint8]
 SPOT = 96  # edge of the squares that are looked at

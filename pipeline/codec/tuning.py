@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import pad
 
-from pipeline.codec.distribution import Mixture
-from pipeline.codec.profile import (
+from seec.pipeline.codec.distribution import Mixture
+from seec.pipeline.codec.profile import (
     CHANNELS,
     HIDDEN_BITS,
     HIDDEN_LIMIT,

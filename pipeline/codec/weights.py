@@ -20,23 +20,23 @@ import safetensors.numpy
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 
-from pipeline.codec.bounds import (
+from seec.pipeline.codec.bounds import (
     Z_VALUES,
     check_layer,
     check_predictor,
     check_side_table,
     check_tables,
 )
-from pipeline.codec.profile import CHANNELS, SCALE_COUNT, TAPS, Predictor, Profile, Tuning
-from pipeline.codec.tables import (
+from seec.pipeline.codec.profile import CHANNELS, SCALE_COUNT, TAPS, Predictor, Profile, Tuning
+from seec.pipeline.codec.tables import (
     ACTIVITY_MAX,
     ERROR_MAX,
     EXP_ENTRIES,
     LOGISTIC_NODES,
     Tables,
 )
-from schemas.container import MAX_TILE
-from schemas.errors import ModelError
+from seec.schemas.container import MAX_TILE
+from seec.schemas.errors import ModelError
 
 MAX_EXPERTS, MAX_MIXTURES, MAX_WIDTH, MAX_PREDICTORS = 16, 8, 512, 4
 LAYERS = ("context", "fusion", "expert_hidden", "expert_output")
@@ -257,7 +257,7 @@ def _side_shapes(
     if not p.latents:
         return {}, {}
     # Only here, because a decoder of models without SIC gets by without torch.
-    from pipeline.codec.transforms import shapes
+    from seec.pipeline.codec.transforms import shapes
 
     layers, positions = shapes(p)
     tables: dict[str, tuple[int, ...]] = dict(positions)

@@ -2,10 +2,10 @@
 
 import struct
 
-from pipeline.images.raster import Packing
-from pipeline.images.spliced import Place
-from schemas.errors import UnreadableImage
-from schemas.planes import Shape
+from seec.pipeline.images.raster import Packing
+from seec.pipeline.images.spliced import Place
+from seec.schemas.errors import UnreadableImage
+from seec.schemas.planes import Shape
 
 FORMAT = "BMP"
 _FILE = struct.Struct("<2sIHHI")

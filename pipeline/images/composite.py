@@ -7,12 +7,22 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pipeline.images import bmp, gif, netpbm, png_exact, png_samples, qoi, spliced, tiff, webp_alpha
-from pipeline.images.raster import Raster
-from pipeline.images.spliced import Place, check_places
-from pipeline.images.tiff_rewritten import rewrite
-from schemas.errors import FormatError, UnreadableImage
-from schemas.planes import Shape, check_shapes
+from seec.pipeline.images import (
+    bmp,
+    gif,
+    netpbm,
+    png_exact,
+    png_samples,
+    qoi,
+    spliced,
+    tiff,
+    webp_alpha,
+)
+from seec.pipeline.images.raster import Raster
+from seec.pipeline.images.spliced import Place, check_places
+from seec.pipeline.images.tiff_rewritten import rewrite
+from seec.schemas.errors import FormatError, UnreadableImage
+from seec.schemas.planes import Shape, check_shapes
 
 Taken = tuple[list[Raster], bytes, bool]  # rasters, envelope, whether it comes back byte for byte
 

@@ -6,8 +6,8 @@ For a first guess about files that nobody has read: nothing is decoded, and litt
 import struct
 from collections.abc import Callable
 
-from pipeline.images import bmp, gif, netpbm, png, png_file, qoi, tiff, webp
-from schemas.errors import UnreadableImage
+from seec.pipeline.images import bmp, gif, netpbm, png, png_file, qoi, tiff, webp
+from seec.schemas.errors import UnreadableImage
 
 HEAD_BYTES = 4096
 _Extent = tuple[int, int]

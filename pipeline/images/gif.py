@@ -15,11 +15,11 @@ from itertools import accumulate
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.images import gif_lzw
-from pipeline.images.raster import Raster
-from schemas.errors import UnreadableImage
-from schemas.manifest import GIF
-from schemas.planes import DEPTHS, MAX_RASTERS, Shape
+from seec.pipeline.images import gif_lzw
+from seec.pipeline.images.raster import Raster
+from seec.schemas.errors import UnreadableImage
+from seec.schemas.manifest import GIF
+from seec.schemas.planes import DEPTHS, MAX_RASTERS, Shape
 
 FORMAT = GIF
 _MAGICS = (b"GIF87a", b"GIF89a")

@@ -10,7 +10,7 @@ from itertools import islice
 
 import numpy as np
 
-from schemas.errors import UnreadableImage
+from seec.schemas.errors import UnreadableImage
 
 MAX_BITS = 12
 _MAX_CODES = 1 << MAX_BITS

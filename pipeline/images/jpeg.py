@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from schemas.errors import UnreadableImage
+from seec.schemas.errors import UnreadableImage
 
 _START = b"\xff\xd8"
 # Markers that libjxl knows; it skips all else between two segments, and so do we.

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from schemas.errors import UnreadableMask
+from seec.schemas.errors import UnreadableMask
 
 _MODES = ("1", "L", "P", "RGB", "I;16")
 

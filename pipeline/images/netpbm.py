@@ -2,10 +2,10 @@
 
 import re
 
-from pipeline.images.raster import Packing
-from pipeline.images.spliced import Place
-from schemas.errors import UnreadableImage
-from schemas.planes import MAX_SAMPLES, Shape
+from seec.pipeline.images.raster import Packing
+from seec.pipeline.images.spliced import Place
+from seec.schemas.errors import UnreadableImage
+from seec.schemas.planes import MAX_SAMPLES, Shape
 
 FORMAT = "NETPBM"
 _MAGIC = (b"P4", b"P5", b"P6", b"P7", b"PF", b"Pf")

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.images import png, raw, webp
-from schemas.errors import UnreadableImage
+from seec.pipeline.images import png, raw, webp
+from seec.schemas.errors import UnreadableImage
 
 Pixels = NDArray[np.uint8]
 Opened = tuple[int, int, Callable[[], tuple[Pixels, bytes]]]

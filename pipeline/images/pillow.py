@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from schemas.errors import UnreadableImage
+from seec.schemas.errors import UnreadableImage
 
 # What Pillow's plugins raise on damaged files, as seen in their sources.
 _DAMAGE = (

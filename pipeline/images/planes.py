@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.images.raster import Raster, Samples, default_groups
-from schemas.errors import SectionCorrupt
-from schemas.planes import Plane, Shape
+from seec.pipeline.images.raster import Raster, Samples, default_groups
+from seec.schemas.errors import SectionCorrupt
+from seec.schemas.planes import Plane, Shape
 
 Pixels = NDArray[np.uint8]
 

@@ -9,9 +9,9 @@ import struct
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.images import pillow, png_file
-from pipeline.images.png_file import ANIMATION, IHDR_END, chunk, chunks, parts
-from schemas.errors import UnreadableImage
+from seec.pipeline.images import pillow, png_file
+from seec.pipeline.images.png_file import ANIMATION, IHDR_END, chunk, chunks, parts
+from seec.schemas.errors import UnreadableImage
 
 FORMAT = "PNG"
 _UNSUPPORTED = (b"tRNS", *ANIMATION)

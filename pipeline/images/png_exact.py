@@ -8,10 +8,10 @@ import struct
 
 import numpy as np
 
-from pipeline.images import png_file, png_samples, png_stream
-from pipeline.images.png_file import HEADER_BYTES
-from pipeline.images.raster import Packing, Raster, pack
-from schemas.errors import UnreadableImage
+from seec.pipeline.images import png_file, png_samples, png_stream
+from seec.pipeline.images.png_file import HEADER_BYTES
+from seec.pipeline.images.raster import Packing, Raster, pack
+from seec.schemas.errors import UnreadableImage
 
 _SIZE = struct.Struct("<I")
 

@@ -10,9 +10,9 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.images.raster import Packing
-from schemas.errors import UnreadableImage
-from schemas.planes import Shape
+from seec.pipeline.images.raster import Packing
+from seec.schemas.errors import UnreadableImage
+from seec.schemas.planes import Shape
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 IHDR_END = len(SIGNATURE) + 8 + 13 + 4

@@ -12,11 +12,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.images import png, png_file, png_filters
-from pipeline.images.png_file import Header, parse_header, read_header
-from pipeline.images.raster import Packing, Raster, default_groups, pack, unpack
-from schemas.errors import UnreadableImage
-from schemas.planes import Shape
+from seec.pipeline.images import png, png_file, png_filters
+from seec.pipeline.images.png_file import Header, parse_header, read_header
+from seec.pipeline.images.raster import Packing, Raster, default_groups, pack, unpack
+from seec.schemas.errors import UnreadableImage
+from seec.schemas.planes import Shape
 
 FORMAT = "PNG"
 _PALETTE = 3

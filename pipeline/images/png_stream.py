@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.images import png_filters
-from pipeline.images.png_file import Header, chunk, stream_parts
-from schemas.errors import UnreadableImage
+from seec.pipeline.images import png_filters
+from seec.pipeline.images.png_file import Header, chunk, stream_parts
+from seec.schemas.errors import UnreadableImage
 
 _HEAD = struct.Struct("<BBBB2sI")
 _PIECE_BYTES = 1 << 16

@@ -9,9 +9,9 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.images.raster import Raster, default_groups
-from schemas.errors import UnreadableImage
-from schemas.planes import Shape
+from seec.pipeline.images.raster import Raster, default_groups
+from seec.schemas.errors import UnreadableImage
+from seec.schemas.planes import Shape
 
 FORMAT = "QOI"
 _MAGIC = b"qoif"

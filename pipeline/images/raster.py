@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.planes import Shape
+from seec.schemas.planes import Shape
 
 Samples = NDArray[Any]
 

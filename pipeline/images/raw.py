@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.errors import UnreadableImage
+from seec.schemas.errors import UnreadableImage
 
 _NETPBM_HEADER = re.compile(rb"P([56])(?:\s|#[^\n]*\n)+(\d+)(?:\s|#[^\n]*\n)+(\d+)\s+255\s")
 _TIFF_REFUSED = {322, 323, 324, 330, 338}  # tiles, sub-directories, extra samples

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from pipeline.images.raster import Packing, Raster, default_groups, pack, unpack
-from schemas.errors import UnreadableImage
-from schemas.planes import MAX_RASTERS, Shape
+from seec.pipeline.images.raster import Packing, Raster, default_groups, pack, unpack
+from seec.schemas.errors import UnreadableImage
+from seec.schemas.planes import MAX_RASTERS, Shape
 
 _COUNT = struct.Struct("<I")
 _PACKING = struct.Struct("<BB")

@@ -8,10 +8,10 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pipeline.images.raster import Packing
-from pipeline.images.spliced import Place
-from schemas.errors import UnreadableImage
-from schemas.planes import DEPTHS, MAX_RASTERS, MAX_SAMPLES, Shape
+from seec.pipeline.images.raster import Packing
+from seec.pipeline.images.spliced import Place
+from seec.schemas.errors import UnreadableImage
+from seec.schemas.planes import DEPTHS, MAX_RASTERS, MAX_SAMPLES, Shape
 
 FORMAT = "TIFF"
 ORDERS = {b"II*\0": "<", b"MM\0*": ">"}

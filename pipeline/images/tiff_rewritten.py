@@ -8,11 +8,11 @@ from itertools import accumulate
 import imagecodecs
 import numpy as np
 
-from pipeline.images import tiff
-from pipeline.images.raster import Packing, Samples, pack, unpack
-from pipeline.images.tiff import Directory, Entry, Page
-from schemas.errors import UnreadableImage
-from schemas.planes import Shape
+from seec.pipeline.images import tiff
+from seec.pipeline.images.raster import Packing, Samples, pack, unpack
+from seec.pipeline.images.tiff import Directory, Entry, Page
+from seec.schemas.errors import UnreadableImage
+from seec.schemas.planes import Shape
 
 _DEFLATE, _LZW, _PACK_BITS = (8, 32946), 5, 32773
 _POINTERS = (34665, 34853, 40965)  # EXIF, GPS, interoperability: directories of their own

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.images import pillow
-from schemas.errors import UnreadableImage
+from seec.pipeline.images import pillow
+from seec.schemas.errors import UnreadableImage
 
 FORMAT = "WEBP"
 _BEFORE = (b"ICCP",)

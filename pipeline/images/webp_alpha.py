@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from pipeline.images import webp
-from pipeline.images.raster import Raster, default_groups
-from schemas.errors import UnreadableImage
-from schemas.planes import Shape
+from seec.pipeline.images import webp
+from seec.pipeline.images.raster import Raster, default_groups
+from seec.schemas.errors import UnreadableImage
+from seec.schemas.planes import Shape
 
 FORMAT = webp.FORMAT
 matches = webp.matches

@@ -4,14 +4,14 @@ import hashlib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from pipeline.archive.archive import Archive
-from pipeline.archive.history import History
-from pipeline.archive.shard import payloads
-from pipeline.routes.rebuild import check_payload
-from pipeline.storage import Store
-from schemas.commit import ObjectRecord
-from schemas.errors import FixityError, FormatError, ObjectMissing, StorageError
-from schemas.manifest import LOST, Entry, Row
+from seec.pipeline.archive.archive import Archive
+from seec.pipeline.archive.history import History
+from seec.pipeline.archive.shard import payloads
+from seec.pipeline.routes.rebuild import check_payload
+from seec.pipeline.storage import Store
+from seec.schemas.commit import ObjectRecord
+from seec.schemas.errors import FixityError, FormatError, ObjectMissing, StorageError
+from seec.schemas.manifest import LOST, Entry, Row
 
 
 @dataclass(frozen=True)

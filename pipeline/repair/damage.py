@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from schemas.commit import ShardRecord
-from schemas.report import Checked, Finding
+from seec.schemas.commit import ShardRecord
+from seec.schemas.report import Checked, Finding
 
 _UNDECODABLE = ("pixels-differ", "image-undecodable")
 

@@ -3,14 +3,14 @@
 import hashlib
 from collections.abc import Collection, Iterator
 
-from pipeline.archive.archive import Archive
-from pipeline.archive.history import Retained
-from pipeline.archive.state import State
-from pipeline.repair.copies import objects_named, same_object
-from pipeline.storage import Store
-from schemas.archive import ARCHIVE_JSON, FORMAT_MD, ArchiveHeader, commit_name
-from schemas.commit import FIRST, Commit, ObjectRecord
-from schemas.errors import FixityError, FormatError, ObjectMissing
+from seec.pipeline.archive.archive import Archive
+from seec.pipeline.archive.history import Retained
+from seec.pipeline.archive.state import State
+from seec.pipeline.repair.copies import objects_named, same_object
+from seec.pipeline.storage import Store
+from seec.schemas.archive import ARCHIVE_JSON, FORMAT_MD, ArchiveHeader, commit_name
+from seec.schemas.commit import FIRST, Commit, ObjectRecord
+from seec.schemas.errors import FixityError, FormatError, ObjectMissing
 
 
 def put_back_records(

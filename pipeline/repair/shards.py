@@ -3,15 +3,15 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from pipeline.archive.archive import Archive
-from pipeline.archive.shard import payloads, shown, with_code, write_shard
-from pipeline.repair.copies import Found, fetch
-from pipeline.repair.damage import Damaged
-from pipeline.routes.rebuild import check_payload
-from pipeline.storage import Store
-from schemas.commit import RunRecord, ShardRecord
-from schemas.errors import DigestMismatch, FixityError, FormatError, ObjectMissing
-from schemas.manifest import (
+from seec.pipeline.archive.archive import Archive
+from seec.pipeline.archive.shard import payloads, shown, with_code, write_shard
+from seec.pipeline.repair.copies import Found, fetch
+from seec.pipeline.repair.damage import Damaged
+from seec.pipeline.routes.rebuild import check_payload
+from seec.pipeline.storage import Store
+from seec.schemas.commit import RunRecord, ShardRecord
+from seec.schemas.errors import DigestMismatch, FixityError, FormatError, ObjectMissing
+from seec.schemas.manifest import (
     LOST,
     SEEC,
     SEEC_PLANES,
@@ -21,7 +21,7 @@ from schemas.manifest import (
     Row,
     lost_row,
 )
-from schemas.plan import SourceFile
+from seec.schemas.plan import SourceFile
 
 LOST_REASON = "its bytes in the archive were damaged, and found nowhere else"
 QUARANTINE_REASON = "why it failed was recorded in a part that was damaged"

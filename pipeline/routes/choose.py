@@ -7,20 +7,20 @@
 import hashlib
 from dataclasses import dataclass, replace
 
-from pipeline.codec import Model, decode
-from pipeline.images import jpeg
-from pipeline.images.composite import read_composite, read_shapes
-from pipeline.images.digest import pixel_digest
-from pipeline.images.picture import EXACT_FORMATS, Pixels, read_header, read_picture
-from pipeline.images.raster import raster_digest
-from pipeline.routes import planes, store
-from pipeline.routes.loss import stated_loss
-from pipeline.routes.transcode import transcode
-from schemas.container import reader
-from schemas.errors import UnreadableImage
-from schemas.manifest import JPEGXL_JPEG, SEEC, SEEC_PLANES, STORE, Entry, Row
-from schemas.plan import SourceFile
-from schemas.planes import Shape
+from seec.pipeline.codec import Model, decode
+from seec.pipeline.images import jpeg
+from seec.pipeline.images.composite import read_composite, read_shapes
+from seec.pipeline.images.digest import pixel_digest
+from seec.pipeline.images.picture import EXACT_FORMATS, Pixels, read_header, read_picture
+from seec.pipeline.images.raster import raster_digest
+from seec.pipeline.routes import planes, store
+from seec.pipeline.routes.loss import stated_loss
+from seec.pipeline.routes.transcode import transcode
+from seec.schemas.container import reader
+from seec.schemas.errors import UnreadableImage
+from seec.schemas.manifest import JPEGXL_JPEG, SEEC, SEEC_PLANES, STORE, Entry, Row
+from seec.schemas.plan import SourceFile
+from seec.schemas.planes import Shape
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import imagecodecs
 
-from schemas.container import MAX_PIXELS
-from schemas.errors import LimitExceeded, SectionCorrupt, Truncated
+from seec.schemas.container import MAX_PIXELS
+from seec.schemas.errors import LimitExceeded, SectionCorrupt, Truncated
 
 _SIGNATURE = b"\0\0\0\x0cJXL \r\n\x87\n"
 _CODESTREAM = b"\xff\x0a"

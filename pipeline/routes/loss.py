@@ -1,8 +1,8 @@
 """What a `.seec` file says it has lost."""
 
-from pipeline.codec.background import decode_error
-from schemas.container import Read, SectionKind, read_index
-from schemas.loss import SKIP
+from seec.pipeline.codec.background import decode_error
+from seec.schemas.container import Read, SectionKind, read_index
+from seec.schemas.loss import SKIP
 
 
 def stated_loss(read: Read) -> int | None:

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.codec.decoder import decode
-from pipeline.codec.weights import Model
-from pipeline.images import planes as images
-from pipeline.images.raster import Raster
-from pipeline.routes.loss import stated_loss
-from schemas.container import reader
-from schemas.errors import SectionCorrupt
-from schemas.planes import Payload, Plane, Shape, parse, serialise
+from seec.pipeline.codec.decoder import decode
+from seec.pipeline.codec.weights import Model
+from seec.pipeline.images import planes as images
+from seec.pipeline.images.raster import Raster
+from seec.pipeline.routes.loss import stated_loss
+from seec.schemas.container import reader
+from seec.schemas.errors import SectionCorrupt
+from seec.schemas.planes import Payload, Plane, Shape, parse, serialise
 
 Pixels = NDArray[np.uint8]
 

@@ -3,19 +3,19 @@
 import hashlib
 from collections.abc import Mapping
 
-from pipeline.codec.decoder import decode
-from pipeline.codec.weights import Model
-from pipeline.images.composite import Composite, is_exact, read_composite, write_composite
-from pipeline.images.digest import pixel_digest
-from pipeline.images.picture import Picture, Pixels, read_picture, with_note, write_picture
-from pipeline.images.raster import Raster, raster_digest
-from pipeline.routes import jpegxl, planes, store
-from pipeline.routes.loss import stated_loss
-from schemas import loss
-from schemas.container import reader
-from schemas.errors import DigestMismatch, Lost, SectionCorrupt, UnknownModel, UnreadableImage
-from schemas.kinds import LINK
-from schemas.manifest import JPEGXL_JPEG, LOST, SEEC, SEEC_PLANES, Row
+from seec.pipeline.codec.decoder import decode
+from seec.pipeline.codec.weights import Model
+from seec.pipeline.images.composite import Composite, is_exact, read_composite, write_composite
+from seec.pipeline.images.digest import pixel_digest
+from seec.pipeline.images.picture import Picture, Pixels, read_picture, with_note, write_picture
+from seec.pipeline.images.raster import Raster, raster_digest
+from seec.pipeline.routes import jpegxl, planes, store
+from seec.pipeline.routes.loss import stated_loss
+from seec.schemas import loss
+from seec.schemas.container import reader
+from seec.schemas.errors import DigestMismatch, Lost, SectionCorrupt, UnknownModel, UnreadableImage
+from seec.schemas.kinds import LINK
+from seec.schemas.manifest import JPEGXL_JPEG, LOST, SEEC, SEEC_PLANES, Row
 
 Models = Mapping[str, Model]
 

@@ -3,10 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.codec import Background
-from pipeline.segmentation import Segmenter, check_name
-from pipeline.segmentation.protocol import Pixels
-from schemas.loss import SKIP
+from seec.pipeline.codec import Background
+from seec.pipeline.segmentation import Segmenter, check_name
+from seec.pipeline.segmentation.protocol import Pixels
+from seec.schemas.loss import SKIP
 
 # They label by code length or not at all, so nothing in their maps is of interest.
 _WITHOUT_REGION = ("rate", "none")
@@ -35,7 +35,7 @@ def background_of(
 ) -> Background | None:
     """As make_background, where the region is what a source gives any label but 0.
 
-    name: the image's path, as `schemas.names` escapes it. Raises UnreadableMask.
+    name: the image's path, as `seec.schemas.names` escapes it. Raises UnreadableMask.
     """
     (labels,) = segmenter.segment([image], [name])
     return None if labels is None else make_background(labels > 0, background_error)

@@ -2,7 +2,7 @@
 
 import zstandard
 
-from schemas.errors import SectionCorrupt
+from seec.schemas.errors import SectionCorrupt
 
 # Level 9: several times faster than the codec that runs beside it, and near what zstd can do.
 LEVEL = 9

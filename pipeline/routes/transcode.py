@@ -2,9 +2,9 @@
 
 import imagecodecs
 
-from pipeline.images.jpeg import Frame
-from pipeline.routes import jpegxl
-from schemas.errors import FormatError, UnreadableImage
+from seec.pipeline.images.jpeg import Frame
+from seec.pipeline.routes import jpegxl
+from seec.schemas.errors import FormatError, UnreadableImage
 
 
 def transcode(data: bytes, frame: Frame) -> bytes:

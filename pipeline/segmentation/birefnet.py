@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from torch import Tensor
 
-from pipeline.segmentation.birefnet_network import BiRefNet, BiRefNetSizes
-from pipeline.segmentation.protocol import Saliency
-from pipeline.segmentation.saliency import SaliencySegmenter, normalised
-from pipeline.segmentation.swin import SwinSizes
-from schemas.errors import ModelError
+from seec.pipeline.segmentation.birefnet_network import BiRefNet, BiRefNetSizes
+from seec.pipeline.segmentation.protocol import Saliency
+from seec.pipeline.segmentation.saliency import SaliencySegmenter, normalised
+from seec.pipeline.segmentation.swin import SwinSizes
+from seec.schemas.errors import ModelError
 
 IN_FOLDER = "model.safetensors"
 _SIZE = 1024  # at which the published weights were trained

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as f
 from torch import Tensor, nn
 
-from pipeline.segmentation.swin import SwinSizes, SwinTransformer
+from seec.pipeline.segmentation.swin import SwinSizes, SwinTransformer
 
 STRIDE = 32
 _INNER = 64

@@ -1,7 +1,7 @@
 """Label maps that a model can speak for, one image at a time."""
 
-from pipeline.segmentation.protocol import MAX_LABELS, LabelMap, Pixels, Segmenter
-from schemas.errors import ModelError, UnreadableMask
+from seec.pipeline.segmentation.protocol import MAX_LABELS, LabelMap, Pixels, Segmenter
+from seec.schemas.errors import ModelError, UnreadableMask
 
 _REMEDY = "lets the encoder pick the expert of each region"
 
@@ -18,7 +18,7 @@ def check_labels(segmenter: Segmenter, experts: int) -> None:
 def label_image(segmenter: Segmenter, image: Pixels, name: str, experts: int) -> LabelMap | None:
     """The label map of one image, None where the encoder is to choose.
 
-    image: [H, W] or [H, W, 3] uint8. name: its path in the collection, as `schemas.names`
+    image: [H, W] or [H, W, 3] uint8. name: its path in the collection, as `seec.schemas.names`
     escapes it. experts: entropy models of the model it is for. Raises UnreadableMask where
     there is no map that fits the image and the model.
     """

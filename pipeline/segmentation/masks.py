@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.segmentation.protocol import MAX_LABELS, LabelMap, Pixels
-from schemas.errors import ModelError, UnreadableMask
-from schemas.names import unescape
+from seec.pipeline.segmentation.protocol import MAX_LABELS, LabelMap, Pixels
+from seec.schemas.errors import ModelError, UnreadableMask
+from seec.schemas.names import unescape
 
 SUFFIXES = (".png", ".pgm", ".webp")
 _ON = 255

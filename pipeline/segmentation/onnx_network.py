@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.segmentation.protocol import Saliency
-from pipeline.segmentation.saliency import SaliencySegmenter, normalised
-from schemas.errors import ModelError
+from seec.pipeline.segmentation.protocol import Saliency
+from seec.pipeline.segmentation.saliency import SaliencySegmenter, normalised
+from seec.schemas.errors import ModelError
 
 _DEFAULT_SIZE = 320  # where the file leaves its input's size open
 
@@ -24,7 +24,7 @@ def load_onnx(path: Path) -> SaliencySegmenter:
     try:
         import onnxruntime
     except ImportError as error:
-        raise ModelError("onnx: needs onnxruntime: pip install 'seec[onnx]'") from error
+        raise ModelError("onnx: needs onnxruntime: pip install 'seec-archive[onnx]'") from error
     if not path.is_file():
         raise ModelError(f"{path}: no such ONNX file")
     options = onnxruntime.SessionOptions()

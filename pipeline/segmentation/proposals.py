@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from pipeline.segmentation.protocol import LabelMap, Pixels, Segmenter
+from seec.pipeline.segmentation.protocol import LabelMap, Pixels, Segmenter
 
 
 @dataclass(frozen=True)

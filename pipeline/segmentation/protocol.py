@@ -36,7 +36,7 @@ class Segmenter(Protocol):
         """Label every image of a batch.
 
         images: each [H, W] or [H, W, 3] uint8. names: their paths in the collection, as
-        `schemas.names` escapes them; only sources that look something up need them.
+        `seec.schemas.names` escapes them; only sources that look something up need them.
         Returns one entry per image: labels [H, W] uint8, or None to leave the choice to the
         encoder (the labels of least code length).
         Raises UnreadableMask where an image has no label map.

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipeline.segmentation.protocol import LabelMap, Pixels
+from seec.pipeline.segmentation.protocol import LabelMap, Pixels
 
 
 class NoSegmenter:

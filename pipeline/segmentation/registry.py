@@ -6,28 +6,28 @@ Sources that are networks are imported when they are asked for: torch takes seco
 from collections.abc import Callable
 from pathlib import Path
 
-from pipeline.segmentation.masks import MaskSegmenter
-from pipeline.segmentation.proposals import Proposals
-from pipeline.segmentation.protocol import Segmenter
-from pipeline.segmentation.rate import NoSegmenter, RateSegmenter
+from seec.pipeline.segmentation.masks import MaskSegmenter
+from seec.pipeline.segmentation.proposals import Proposals
+from seec.pipeline.segmentation.protocol import Segmenter
+from seec.pipeline.segmentation.rate import NoSegmenter, RateSegmenter
 
 _PROPOSES = "+rate"
 
 
 def _salient(device: str) -> Segmenter:
-    from pipeline.segmentation.salient import load_salient
+    from seec.pipeline.segmentation.salient import load_salient
 
     return load_salient(device=device)
 
 
 def _birefnet(path: Path, device: str) -> Segmenter:
-    from pipeline.segmentation.birefnet import load_birefnet
+    from seec.pipeline.segmentation.birefnet import load_birefnet
 
     return load_birefnet(path, device)
 
 
 def _onnx(path: Path) -> Segmenter:
-    from pipeline.segmentation.onnx_network import load_onnx
+    from seec.pipeline.segmentation.onnx_network import load_onnx
 
     return load_onnx(path)
 

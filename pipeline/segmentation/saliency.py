@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from pipeline.segmentation.protocol import LabelMap, Pixels, Saliency
+from seec.pipeline.segmentation.protocol import LabelMap, Pixels, Saliency
 
 # Edges are found again in a copy of the image with this longest edge; blocks of labels in
 # larger images are coarser than its pixels.

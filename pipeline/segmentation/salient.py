@@ -10,10 +10,10 @@ import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 
-from pipeline.segmentation.protocol import Saliency
-from pipeline.segmentation.saliency import SaliencySegmenter
-from pipeline.segmentation.salient_network import SalientNetwork
-from schemas.errors import ModelError
+from seec.pipeline.segmentation.protocol import Saliency
+from seec.pipeline.segmentation.saliency import SaliencySegmenter
+from seec.pipeline.segmentation.salient_network import SalientNetwork
+from seec.schemas.errors import ModelError
 
 NAME = "salient"
 WEIGHTS = "salient-1.safetensors"
@@ -26,7 +26,7 @@ def load_salient(payload: bytes | None = None, device: str = "cpu") -> SaliencyS
     the size the network works at and the threshold. Raises ModelError if it is none.
     """
     if payload is None:
-        payload = (resources.files("pipeline.segmentation") / "models" / WEIGHTS).read_bytes()
+        payload = (resources.files("seec.pipeline.segmentation") / "models" / WEIGHTS).read_bytes()
     network = SalientNetwork().eval()
     network.fold()
     try:

@@ -9,7 +9,7 @@ import torch.nn.functional as f
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from pipeline.segmentation.priors import PRIORS, lab, pooled, prior_maps
+from seec.pipeline.segmentation.priors import PRIORS, lab, pooled, prior_maps
 
 STRIDE = 16  # heights and widths are multiples of this
 _STEM, _FINE, _MIDDLE, _COARSE = 24, 40, 80, 128

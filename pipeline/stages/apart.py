@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import Any
 
-from pipeline.images.picture import Pixels
-from pipeline.routes.choose import Draft, draft, draft_stored
-from schemas.plan import KEEP_FILE, PlanSettings, SourceFile
+from seec.pipeline.images.picture import Pixels
+from seec.pipeline.routes.choose import Draft, draft, draft_stored
+from seec.schemas.plan import KEEP_FILE, PlanSettings, SourceFile
 
 DEFAULT_MAX_SECONDS = 600
 _START_S = 60  # a process takes to begin, at most
@@ -42,7 +42,7 @@ def hurried(seconds: float) -> Generator[None]:
 def draft_as_planned(
     file: SourceFile, data: bytes, settings: PlanSettings
 ) -> tuple[Draft, Pixels | None]:
-    """As `pipeline.routes.choose.draft`, with what the plan says of it."""
+    """As `seec.pipeline.routes.choose.draft`, with what the plan says of it."""
     return draft(file, data, settings.max_pixels, keep_file=settings.keep == KEEP_FILE)
 
 

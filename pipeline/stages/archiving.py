@@ -8,13 +8,13 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 
-from pipeline.archive.archive import read_recorded
-from pipeline.archive.shard import write_shard
-from pipeline.codec import load_model
-from pipeline.stages.batch import Batch, cut_batches, tapered
-from pipeline.stages.cluster import CRASHES, Placement, cause_of
-from pipeline.stages.pool import Pool
-from pipeline.stages.tasks import (
+from seec.pipeline.archive.archive import read_recorded
+from seec.pipeline.archive.shard import write_shard
+from seec.pipeline.codec import load_model
+from seec.pipeline.stages.batch import Batch, cut_batches, tapered
+from seec.pipeline.stages.cluster import CRASHES, Placement, cause_of
+from seec.pipeline.stages.pool import Pool
+from seec.pipeline.stages.tasks import (
     EncodeActor,
     Finish,
     ReadReport,
@@ -24,13 +24,13 @@ from pipeline.stages.tasks import (
     read_batch,
     write,
 )
-from pipeline.storage import Source, Store
-from schemas.archive import shard_name
-from schemas.commit import RunRecord, ShardRecord
-from schemas.errors import ModelError, SourceError, StorageError, UnreadableMask
-from schemas.manifest import QuarantineRow
-from schemas.plan import Plan, SourceFile
-from schemas.report import Timing
+from seec.pipeline.storage import Source, Store
+from seec.schemas.archive import shard_name
+from seec.schemas.commit import RunRecord, ShardRecord
+from seec.schemas.errors import ModelError, SourceError, StorageError, UnreadableMask
+from seec.schemas.manifest import QuarantineRow
+from seec.schemas.plan import Plan, SourceFile
+from seec.schemas.report import Timing
 
 # Memory that files and pixels on their way may take, per encoder.
 BUDGET_BYTES = 96 << 20

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from schemas.plan import SourceFile
+from seec.schemas.plan import SourceFile
 
 # Some two seconds of encoding.
 MAX_FILES = 32

@@ -20,7 +20,7 @@ from ray.exceptions import (
     WorkerCrashedError,
 )
 
-from schemas.errors import SeecError
+from seec.schemas.errors import SeecError
 
 # What Ray raises when a process or machine went away, through no fault that code could report.
 CRASHES = (

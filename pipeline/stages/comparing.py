@@ -7,14 +7,14 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 
-from pipeline.routes.choose import pixels_in, samples_digest
-from pipeline.stages.apart import hurried, seconds_of
-from pipeline.stages.archiving import BUDGET_BYTES
-from pipeline.stages.batch import Batch, cut_batches
-from pipeline.stages.cluster import cause_of
-from pipeline.storage import Source
-from schemas.errors import SeecError, StorageError, StoreUnavailable
-from schemas.plan import PlanSettings, SourceFile
+from seec.pipeline.routes.choose import pixels_in, samples_digest
+from seec.pipeline.stages.apart import hurried, seconds_of
+from seec.pipeline.stages.archiving import BUDGET_BYTES
+from seec.pipeline.stages.batch import Batch, cut_batches
+from seec.pipeline.stages.cluster import cause_of
+from seec.pipeline.storage import Source
+from seec.schemas.errors import SeecError, StorageError, StoreUnavailable
+from seec.schemas.plan import PlanSettings, SourceFile
 
 _MAX_ATTEMPTS = 2  # of a file that is alone
 

@@ -9,7 +9,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayActorError
 
-from schemas.errors import SeecError
+from seec.schemas.errors import SeecError
 
 RESTART_TIMEOUT_S = 600.0
 _PAUSE_S = 0.2

@@ -5,20 +5,20 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pipeline.archive.archive import Archive
-from pipeline.archive.runs import put_back as put_back_after_commit
-from pipeline.repair.copies import same_files
-from pipeline.repair.damage import Damaged
-from pipeline.repair.records import put_back
-from pipeline.repair.shards import Case, Mender, examine, index_of, model_ids
-from pipeline.stages.archiving import ArchivingRun
-from pipeline.stages.cluster import Placement
-from pipeline.storage import Limits, Source, Store
-from schemas.commit import RunRecord, ShardRecord
-from schemas.errors import FixityError, FormatError, StorageError, StoreUnavailable
-from schemas.manifest import LOST
-from schemas.plan import KEEP_FILE, PlanSettings, SourceFile
-from schemas.report import Finding
+from seec.pipeline.archive.archive import Archive
+from seec.pipeline.archive.runs import put_back as put_back_after_commit
+from seec.pipeline.repair.copies import same_files
+from seec.pipeline.repair.damage import Damaged
+from seec.pipeline.repair.records import put_back
+from seec.pipeline.repair.shards import Case, Mender, examine, index_of, model_ids
+from seec.pipeline.stages.archiving import ArchivingRun
+from seec.pipeline.stages.cluster import Placement
+from seec.pipeline.storage import Limits, Source, Store
+from seec.schemas.commit import RunRecord, ShardRecord
+from seec.schemas.errors import FixityError, FormatError, StorageError, StoreUnavailable
+from seec.schemas.manifest import LOST
+from seec.schemas.plan import KEEP_FILE, PlanSettings, SourceFile
+from seec.schemas.report import Finding
 
 
 @dataclass

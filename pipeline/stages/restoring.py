@@ -8,17 +8,17 @@ from typing import Any
 
 import ray
 
-from pipeline.archive.shard import payloads
-from pipeline.images import png
-from pipeline.routes.rebuild import rebuild
-from pipeline.stages.cluster import CRASHES, fetch
-from pipeline.stages.verifying import archived_model, group_rows
-from pipeline.storage import Store, Target
-from schemas.commit import ShardRecord
-from schemas.errors import FormatError, ObjectExists, SeecError, StorageError, StoreUnavailable
-from schemas.kinds import DIRECTORY, FILE, LINK
-from schemas.manifest import Row
-from schemas.names import folded
+from seec.pipeline.archive.shard import payloads
+from seec.pipeline.images import png
+from seec.pipeline.routes.rebuild import rebuild
+from seec.pipeline.stages.cluster import CRASHES, fetch
+from seec.pipeline.stages.verifying import archived_model, group_rows
+from seec.pipeline.storage import Store, Target
+from seec.schemas.commit import ShardRecord
+from seec.schemas.errors import FormatError, ObjectExists, SeecError, StorageError, StoreUnavailable
+from seec.schemas.kinds import DIRECTORY, FILE, LINK
+from seec.schemas.manifest import Row
+from seec.schemas.names import folded
 
 RESTORED, KEPT, SKIPPED, FAILED = "restored", "kept", "skipped", "failed"
 
@@ -27,8 +27,8 @@ RESTORED, KEPT, SKIPPED, FAILED = "restored", "kept", "skipped", "failed"
 class Restored:
     """What became of one path: outcome, its size, and the reason if it failed.
 
-    background_error: of a file that came back with a lossy background, as in `schemas.loss`.
-    noted: whether the file itself says so. kind: as in `schemas.kinds`.
+    background_error: of a file that came back with a lossy background, as in `seec.schemas.loss`.
+    noted: whether the file itself says so. kind: as in `seec.schemas.kinds`.
     """
 
     path: str

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 
 import ray
 
-from pipeline.archive.archive import read_recorded
-from pipeline.archive.shard import name_again, share_codes
-from pipeline.codec import Background, Encoder, load_model
-from pipeline.images.picture import Pixels
-from pipeline.routes import planes
-from pipeline.routes.choose import (
+from seec.pipeline.archive.archive import read_recorded
+from seec.pipeline.archive.shard import name_again, share_codes
+from seec.pipeline.codec import Background, Encoder, load_model
+from seec.pipeline.images.picture import Pixels
+from seec.pipeline.routes import planes
+from seec.pipeline.routes.choose import (
     Draft,
     admit_loss,
     draft_stored,
@@ -20,23 +20,23 @@ from pipeline.routes.choose import (
     pixels_in,
     settle,
 )
-from pipeline.routes.region import background_of
-from pipeline.segmentation import LabelMap, RateSegmenter, label_image, make_segmenter
-from pipeline.stages.apart import draft_apart, draft_as_planned, hurried, seconds_of
-from pipeline.stages.batch import MAX_JPEG_PIXELS, Batch
-from pipeline.stages.cluster import TASK_CPUS
-from pipeline.storage import Source, Store
-from schemas.commit import ObjectRecord, ShardRecord
-from schemas.errors import (
+from seec.pipeline.routes.region import background_of
+from seec.pipeline.segmentation import LabelMap, RateSegmenter, label_image, make_segmenter
+from seec.pipeline.stages.apart import draft_apart, draft_as_planned, hurried, seconds_of
+from seec.pipeline.stages.batch import MAX_JPEG_PIXELS, Batch
+from seec.pipeline.stages.cluster import TASK_CPUS
+from seec.pipeline.storage import Source, Store
+from seec.schemas.commit import ObjectRecord, ShardRecord
+from seec.schemas.errors import (
     LimitExceeded,
     SeecError,
     SourceError,
     StoreUnavailable,
     UnreadableMask,
 )
-from schemas.kinds import FILE
-from schemas.manifest import SEEC, Entry, QuarantineRow
-from schemas.plan import DEDUPE_PIXELS, PlanSettings, SourceFile
+from seec.schemas.kinds import FILE
+from seec.schemas.manifest import SEEC, Entry, QuarantineRow
+from seec.schemas.plan import DEDUPE_PIXELS, PlanSettings, SourceFile
 
 Finish = Callable[[Store, str, list[Entry], Sequence[QuarantineRow]], ShardRecord]
 

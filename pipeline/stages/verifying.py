@@ -9,22 +9,22 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 
-from pipeline.codec.weights import Model, load_model
-from pipeline.stages.cluster import CRASHES, fetch
-from pipeline.storage import Store
-from pipeline.verify.records import mend
-from pipeline.verify.sample import sample
-from pipeline.verify.shards import (
+from seec.pipeline.codec.weights import Model, load_model
+from seec.pipeline.stages.cluster import CRASHES, fetch
+from seec.pipeline.storage import Store
+from seec.pipeline.verify.records import mend
+from seec.pipeline.verify.sample import sample
+from seec.pipeline.verify.shards import (
     ShardCheck,
     check_images,
     check_shard,
     image_finding,
     without_model,
 )
-from schemas.archive import model_name
-from schemas.commit import ShardRecord
-from schemas.manifest import Row
-from schemas.report import Checked, Finding
+from seec.schemas.archive import model_name
+from seec.schemas.commit import ShardRecord
+from seec.schemas.manifest import Row
+from seec.schemas.report import Checked, Finding
 
 CHECKSUM, DECODE, SAMPLE = MODES = ("checksum", "decode", "sample")
 # One unit of work: enough to be worth a task, little enough to spread.

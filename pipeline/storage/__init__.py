@@ -3,11 +3,11 @@
 How much is asked of a store has limits.
 """
 
-from pipeline.storage.limits import Limits
-from pipeline.storage.parts import Upload
-from pipeline.storage.retry import Retry
-from pipeline.storage.source import Source
-from pipeline.storage.store import Listed, Store
-from pipeline.storage.target import Target
+from seec.pipeline.storage.limits import Limits
+from seec.pipeline.storage.parts import Upload
+from seec.pipeline.storage.retry import Retry
+from seec.pipeline.storage.source import Source
+from seec.pipeline.storage.store import Listed, Store
+from seec.pipeline.storage.target import Target
 
 __all__ = ["Limits", "Listed", "Retry", "Source", "Store", "Target", "Upload"]

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-from schemas.errors import StorageError
+from seec.schemas.errors import StorageError
 
 _OURS = {"asynchronous", "protocol", "use_listings_cache"}
 # People need these to understand an error; and what is too short for a secret is part of any text.

@@ -7,7 +7,7 @@ from typing import Any
 
 from fsspec.exceptions import FSTimeoutError  # pyright: ignore[reportMissingTypeStubs]
 
-from schemas.errors import (
+from seec.schemas.errors import (
     ObjectExists,
     ObjectMissing,
     StorageError,

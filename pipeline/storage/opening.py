@@ -5,8 +5,8 @@ from typing import Any, cast
 import fsspec  # pyright: ignore[reportMissingTypeStubs]
 from fsspec.config import conf  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
 
-from pipeline.storage.access import Options
-from schemas.errors import StorageError, StoreUnavailable
+from seec.pipeline.storage.access import Options
+from seec.schemas.errors import StorageError, StoreUnavailable
 
 _S3 = ("s3", "s3a")
 _FSSPEC = cast(Any, fsspec)

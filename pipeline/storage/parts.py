@@ -11,11 +11,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.storage.failures import code_of, condition_failed, unsupported
-from pipeline.storage.limits import Gate
-from pipeline.storage.local import PARTIAL_PREFIX
-from pipeline.storage.retry import Retry
-from schemas.errors import ObjectMissing, StorageError, TransientStorageError
+from seec.pipeline.storage.failures import code_of, condition_failed, unsupported
+from seec.pipeline.storage.limits import Gate
+from seec.pipeline.storage.local import PARTIAL_PREFIX
+from seec.pipeline.storage.retry import Retry
+from seec.schemas.errors import ObjectMissing, StorageError, TransientStorageError
 
 PART_SIZE_BYTES = 16 << 20  # at least 5 MiB, says S3
 LARGE_BYTES = 32 << 20

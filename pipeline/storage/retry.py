@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from pipeline.storage.failures import classify
-from schemas.errors import SeecError, TransientStorageError
+from seec.pipeline.storage.failures import classify
+from seec.schemas.errors import SeecError, TransientStorageError
 
 T = TypeVar("T")
 

@@ -8,23 +8,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.storage import tree_reader
-from pipeline.storage.limits import Limits
-from pipeline.storage.store import Store, modified_s
-from schemas.errors import (
+from seec.pipeline.storage import tree_reader
+from seec.pipeline.storage.limits import Limits
+from seec.pipeline.storage.store import Store, modified_s
+from seec.schemas.errors import (
     SeecError,
     SourceChanged,
     StorageError,
     StoreUnavailable,
     TransientStorageError,
 )
-from schemas.kinds import DIRECTORY, FILE, LINK, PERMISSION_BITS
-from schemas.names import escape, unescape
-from schemas.plan import SourceFile
+from seec.schemas.kinds import DIRECTORY, FILE, LINK, PERMISSION_BITS
+from seec.schemas.names import escape, unescape
+from seec.schemas.plan import SourceFile
 
 
 class Source:
-    """Files below one URL. Names are text by `schemas.names`."""
+    """Files below one URL. Names are text by `seec.schemas.names`."""
 
     def __init__(self, url: str, limits: Limits | None = None) -> None:
         """url: a path or any fsspec URL; StorageError if there is no such directory."""

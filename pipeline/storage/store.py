@@ -13,15 +13,15 @@ from fsspec.implementations.local import (  # pyright: ignore[reportMissingTypeS
     LocalFileSystem,
 )
 
-from pipeline.storage import local
-from pipeline.storage.access import Options, options_of
-from pipeline.storage.failures import condition_failed, unsupported
-from pipeline.storage.limits import Limits, gate_of
-from pipeline.storage.local import Pieces
-from pipeline.storage.opening import is_s3, open_url
-from pipeline.storage.parts import Parts, Upload, are_worth_it
-from pipeline.storage.retry import Retry
-from schemas.errors import ObjectExists, ObjectMissing, StorageError, TransientStorageError
+from seec.pipeline.storage import local
+from seec.pipeline.storage.access import Options, options_of
+from seec.pipeline.storage.failures import condition_failed, unsupported
+from seec.pipeline.storage.limits import Limits, gate_of
+from seec.pipeline.storage.local import Pieces
+from seec.pipeline.storage.opening import is_s3, open_url
+from seec.pipeline.storage.parts import Parts, Upload, are_worth_it
+from seec.pipeline.storage.retry import Retry
+from seec.schemas.errors import ObjectExists, ObjectMissing, StorageError, TransientStorageError
 
 T = TypeVar("T")
 

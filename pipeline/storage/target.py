@@ -5,12 +5,12 @@ from collections.abc import Callable
 from copy import copy
 from typing import TypeVar
 
-from pipeline.storage import tree_writer
-from pipeline.storage.descent import IN_THE_WAY
-from pipeline.storage.limits import Limits
-from pipeline.storage.store import Store
-from schemas.errors import SourceError, StorageError
-from schemas.names import escape, is_safe, unescape
+from seec.pipeline.storage import tree_writer
+from seec.pipeline.storage.descent import IN_THE_WAY
+from seec.pipeline.storage.limits import Limits
+from seec.pipeline.storage.store import Store
+from seec.schemas.errors import SourceError, StorageError
+from seec.schemas.names import escape, is_safe, unescape
 
 T = TypeVar("T")
 
@@ -18,7 +18,7 @@ T = TypeVar("T")
 class Target:
     """A tree of files to write, below one URL.
 
-    Paths are text by `schemas.names`; SourceError if one leads out of the target. A directory
+    Paths are text by `seec.schemas.names`; SourceError if one leads out of the target. A directory
     keeps permissions, times, links and directories, an object store keeps files alone.
     """
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from pipeline.storage.descent import IN_THE_WAY, open_folder, parent_of
-from schemas.errors import SourceChanged
+from seec.pipeline.storage.descent import IN_THE_WAY, open_folder, parent_of
+from seec.schemas.errors import SourceChanged
 
 # Should a pipe have taken the place of a file, opening it must not wait for who writes into it.
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC

@@ -6,8 +6,8 @@ import secrets
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 
-from pipeline.storage.descent import open_folder, parent_of
-from pipeline.storage.local import PARTIAL_PREFIX
+from seec.pipeline.storage.descent import open_folder, parent_of
+from seec.pipeline.storage.local import PARTIAL_PREFIX
 
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _NO_HARD_LINKS = (
@@ -43,7 +43,7 @@ def write_file(
 ) -> None:
     """Write a file whole or not at all, durably; FileExistsError unless `overwrite`.
 
-    permissions: as in `schemas.kinds`, less what would lend rights; None means the usual ones.
+    permissions: as in `seec.schemas.kinds`, less what would lend rights; None means the usual ones.
     A link of this name is replaced, not followed.
     """
     with parent_of(root, name, create=True) as (folder, last), _temporary(folder) as temporary:

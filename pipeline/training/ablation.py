@@ -4,13 +4,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from pipeline.codec import Model, load_model
-from pipeline.codec.export import export_model
-from pipeline.codec.profile import LITE_1, LITE_SIC, Profile
-from pipeline.segmentation import make_segmenter
-from pipeline.training.data import TrainingData
-from pipeline.training.loop import Trainer, TrainingSettings
-from pipeline.training.rounds import train_in_rounds
+from seec.pipeline.codec import Model, load_model
+from seec.pipeline.codec.export import export_model
+from seec.pipeline.codec.profile import LITE_1, LITE_SIC, Profile
+from seec.pipeline.segmentation import make_segmenter
+from seec.pipeline.training.data import TrainingData
+from seec.pipeline.training.loop import Trainer, TrainingSettings
+from seec.pipeline.training.rounds import train_in_rounds
 
 BUDGET_S = 1200.0
 _ONE = replace(LITE_1, experts=1)

@@ -11,16 +11,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline.codec.integer import Tables, normalised_taps
-from pipeline.codec.mixture import adaptive_code_length
-from pipeline.codec.networks import AdaptiveNetwork
-from pipeline.codec.predictor import error_of
-from pipeline.codec.profile import ACTIVITY_TAPS, CHANNELS, INPUT_BITS, TAPS, Profile
-from pipeline.codec.sight import Sight, head_inputs, network_inputs
-from pipeline.codec.tables import build_tables, log_error_table
-from pipeline.codec.tiles import MARGIN
-from pipeline.segmentation import Segmenter
-from pipeline.training.data import (
+from seec.pipeline.codec.integer import Tables, normalised_taps
+from seec.pipeline.codec.mixture import adaptive_code_length
+from seec.pipeline.codec.networks import AdaptiveNetwork
+from seec.pipeline.codec.predictor import error_of
+from seec.pipeline.codec.profile import ACTIVITY_TAPS, CHANNELS, INPUT_BITS, TAPS, Profile
+from seec.pipeline.codec.sight import Sight, head_inputs, network_inputs
+from seec.pipeline.codec.tables import build_tables, log_error_table
+from seec.pipeline.codec.tiles import MARGIN
+from seec.pipeline.segmentation import Segmenter
+from seec.pipeline.training.data import (
     PATCH,
     Data,
     PixelBatch,
@@ -34,9 +34,9 @@ from pipeline.training.data import (
     to_blocks,
     with_labels,
 )
-from pipeline.training.starts import learn_starts
-from pipeline.training.tiles import Records, TileFile, TileMaker
-from pipeline.training.variants import middle, tiles_of, variants
+from seec.pipeline.training.starts import learn_starts
+from seec.pipeline.training.tiles import Records, TileFile, TileMaker
+from seec.pipeline.training.variants import middle, tiles_of, variants
 
 _AROUND = tuple(TAPS[tap] for tap in ACTIVITY_TAPS)  # where a predictor's errors are looked at
 _BASE_UNIT = 2.0**-6

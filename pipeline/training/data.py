@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from pipeline.codec.integer import front_end
-from pipeline.codec.labels import blocks_from_map
-from pipeline.codec.mixture import code_length
-from pipeline.codec.networks import AdaptiveNetwork, SeecNetwork
-from pipeline.codec.profile import INPUT_BITS, TAPS, Profile
-from pipeline.codec.tables import Tables, build_tables
-from pipeline.codec.tiles import MARGIN
-from pipeline.images.split import is_validation
-from pipeline.segmentation import LabelMap, Segmenter
+from seec.pipeline.codec.integer import front_end
+from seec.pipeline.codec.labels import blocks_from_map
+from seec.pipeline.codec.mixture import code_length
+from seec.pipeline.codec.networks import AdaptiveNetwork, SeecNetwork
+from seec.pipeline.codec.profile import INPUT_BITS, TAPS, Profile
+from seec.pipeline.codec.tables import Tables, build_tables
+from seec.pipeline.codec.tiles import MARGIN
+from seec.pipeline.images.split import is_validation
+from seec.pipeline.segmentation import LabelMap, Segmenter
 
 PATCH = 32
 SIDE_PATCH = 64  # SIC needs room for its latents; as in arXiv 2509.07704

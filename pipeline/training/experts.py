@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.codec.networks import AdaptiveNetwork, SeecNetwork
-from pipeline.training.data import BLOCK, PixelBatch
+from seec.pipeline.codec.networks import AdaptiveNetwork, SeecNetwork
+from seec.pipeline.training.data import BLOCK, PixelBatch
 
 Network = SeecNetwork | AdaptiveNetwork
 

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.codec.networks import AdaptiveNetwork
-from pipeline.codec.profile import Profile
-from pipeline.codec.weights import Model
-from pipeline.training.compiled import compiled
-from pipeline.training.data import PATCH, SIDE_PATCH, Data, PixelBatch, Sample, to_blocks
-from pipeline.training.experts import (
+from seec.pipeline.codec.networks import AdaptiveNetwork
+from seec.pipeline.codec.profile import Profile
+from seec.pipeline.codec.weights import Model
+from seec.pipeline.training.compiled import compiled
+from seec.pipeline.training.data import PATCH, SIDE_PATCH, Data, PixelBatch, Sample, to_blocks
+from seec.pipeline.training.experts import (
     Network,
     assign,
     copy_first_expert,
@@ -23,8 +23,8 @@ from pipeline.training.experts import (
     labelled_bits,
     sampled_rates,
 )
-from pipeline.training.run import RunState, Schedule
-from pipeline.training.transfer import take_over
+from seec.pipeline.training.run import RunState, Schedule
+from seec.pipeline.training.transfer import take_over
 
 _Function = TypeVar("_Function")
 

@@ -9,19 +9,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pipeline.codec.encoder import BLOCK_SHIFT
-from pipeline.codec.integer import in_units, normalised_taps
-from pipeline.codec.profile import (
+from seec.pipeline.codec.encoder import BLOCK_SHIFT
+from seec.pipeline.codec.integer import in_units, normalised_taps
+from seec.pipeline.codec.profile import (
     CHANNELS,
     PREDICTOR_BITS,
     PREDICTOR_LIMIT,
     TAPS,
     Predictor,
 )
-from pipeline.codec.tables import build_tables
-from pipeline.codec.tiles import MARGIN, canvas_of
-from pipeline.codec.weights import PredictorStart
-from pipeline.training.data import Pixels, neighbours, shifted
+from seec.pipeline.codec.tables import build_tables
+from seec.pipeline.codec.tiles import MARGIN, canvas_of
+from seec.pipeline.codec.weights import PredictorStart
+from seec.pipeline.training.data import Pixels, neighbours, shifted
 
 _CROPS, _CROP_EDGE = 26, 384
 _PRIOR_PIXELS = 16  # a prior counts as much as so many average pixels

@@ -8,10 +8,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from pipeline.codec.quantised import IntegerLinear
-from pipeline.codec.weights import Layer, Model
-from pipeline.training.experts import Network
-from schemas.errors import ModelError
+from seec.pipeline.codec.quantised import IntegerLinear
+from seec.pipeline.codec.weights import Layer, Model
+from seec.pipeline.training.experts import Network
+from seec.schemas.errors import ModelError
 
 
 @torch.no_grad()
@@ -56,7 +56,7 @@ def _copy(layer: IntegerLinear, known: Layer, fused: int | None) -> None:
 
 
 def _floats(layer: IntegerLinear, known: Layer) -> tuple[Tensor, Tensor]:
-    """Weight and bias as training has them; the other way is in `pipeline.codec.export`."""
+    """Weight and bias as training has them; the other way is in `seec.pipeline.codec.export`."""
     bits = torch.from_numpy(known.shift).to(torch.float32) - layer.in_bits + layer.out_bits
     weight = torch.from_numpy(known.weight).to(torch.float32) * 2 ** -bits[..., None]
     bias = torch.from_numpy(known.bias).to(torch.float32) * 2 ** -(bits + layer.in_bits)

@@ -4,7 +4,7 @@ import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
-from schemas.commit import ShardRecord
+from seec.schemas.commit import ShardRecord
 
 
 def subset(shards: Iterable[ShardRecord], part: int, parts: int) -> list[ShardRecord]:

@@ -4,16 +4,16 @@ import hashlib
 import shlex
 from dataclasses import dataclass, field
 
-from pipeline.archive.archive import Archive
-from pipeline.archive.history import Retained
-from pipeline.archive.state import State
-from pipeline.codec.weights import load_model
-from pipeline.storage import Store
-from schemas.archive import ARCHIVE_JSON, COMMITS, FORMAT_MD, ArchiveHeader, commit_name
-from schemas.commit import FIRST, Changes, Commit, ObjectRecord, ShardRecord
-from schemas.errors import FixityError, FormatError, ModelError, NotAnArchive, ObjectMissing
-from schemas.removal import parse_removed
-from schemas.report import Checked, Finding
+from seec.pipeline.archive.archive import Archive
+from seec.pipeline.archive.history import Retained
+from seec.pipeline.archive.state import State
+from seec.pipeline.codec.weights import load_model
+from seec.pipeline.storage import Store
+from seec.schemas.archive import ARCHIVE_JSON, COMMITS, FORMAT_MD, ArchiveHeader, commit_name
+from seec.schemas.commit import FIRST, Changes, Commit, ObjectRecord, ShardRecord
+from seec.schemas.errors import FixityError, FormatError, ModelError, NotAnArchive, ObjectMissing
+from seec.schemas.removal import parse_removed
+from seec.schemas.report import Checked, Finding
 
 
 @dataclass

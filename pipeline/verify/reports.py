@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterable
 from datetime import datetime
 
-from pipeline.storage import Store
-from schemas.archive import REPORTS
-from schemas.errors import FormatError, ObjectMissing
-from schemas.report import parse_findings
+from seec.pipeline.storage import Store
+from seec.schemas.archive import REPORTS
+from seec.schemas.errors import FormatError, ObjectMissing
+from seec.schemas.report import parse_findings
 
 _NAME = re.compile(
     rf"{REPORTS}/verify-(?P<moment>\d{{8}}T\d{{6}}\.\d{{6}}Z)-(?P<mode>[a-z]+)\.parquet"

@@ -5,16 +5,16 @@ import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from pipeline.archive.patterns import in_range
-from pipeline.archive.shard import payloads
-from pipeline.codec.weights import Model
-from pipeline.routes.rebuild import check_payload, prove
-from pipeline.storage import Store
-from pipeline.verify.records import check_object, copy_back, mend
-from schemas.commit import ShardRecord
-from schemas.errors import DigestMismatch, FormatError, ModelError, ObjectMissing
-from schemas.manifest import LOST, Row, blob_size, parse_manifest, parse_quarantine
-from schemas.report import Checked, Finding
+from seec.pipeline.archive.patterns import in_range
+from seec.pipeline.archive.shard import payloads
+from seec.pipeline.codec.weights import Model
+from seec.pipeline.routes.rebuild import check_payload, prove
+from seec.pipeline.storage import Store
+from seec.pipeline.verify.records import check_object, copy_back, mend
+from seec.schemas.commit import ShardRecord
+from seec.schemas.errors import DigestMismatch, FormatError, ModelError, ObjectMissing
+from seec.schemas.manifest import LOST, Row, blob_size, parse_manifest, parse_quarantine
+from seec.schemas.report import Checked, Finding
 
 _READ_SIZE_BYTES = 8 << 20
 

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from unittest.mock import patch
 
-from pipeline.archive.state import State
-from schemas.commit import FIRST, Changes, Commit
+from seec.pipeline.archive.state import State
+from seec.schemas.commit import FIRST, Changes, Commit
 
 
 def commit_after(state: State, changes: Changes, every: int) -> Commit:
@@ -36,5 +36,5 @@ def commit_after(state: State, changes: Changes, every: int) -> Commit:
 @contextmanager
 def release() -> Iterator[None]:
     """While the block runs, commits are written as earlier releases wrote them."""
-    with patch("pipeline.archive.archive.commit_after", commit_after):
+    with patch("seec.pipeline.archive.archive.commit_after", commit_after):
         yield

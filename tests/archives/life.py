@@ -3,16 +3,16 @@
 from pathlib import Path
 from typing import Any
 
-from jobs import archive as archive_job
-from pipeline.archive import Archive
-from pipeline.archive.catalogue import current_rows
-from pipeline.archive.shard import payloads
-from pipeline.codec import load_model
-from pipeline.routes.rebuild import rebuild
-from pipeline.storage import Store
-from pipeline.verify.records import check_records
-from pipeline.verify.shards import check_shard
-from schemas.report import Finding
+from seec.jobs import archive as archive_job
+from seec.pipeline.archive import Archive
+from seec.pipeline.archive.catalogue import current_rows
+from seec.pipeline.archive.shard import payloads
+from seec.pipeline.codec import load_model
+from seec.pipeline.routes.rebuild import rebuild
+from seec.pipeline.storage import Store
+from seec.pipeline.verify.records import check_records
+from seec.pipeline.verify.shards import check_shard
+from seec.schemas.report import Finding
 from tests.faults import points
 
 

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.archive import Archive, State
-from pipeline.archive.planning import Seen, cut_shards, new_files
-from pipeline.archive.runs import missing_shards, open_run
-from pipeline.archive.shard import payloads, write_shard
-from pipeline.routes.choose import draft_stored, settle
-from pipeline.storage import Store
-from schemas.archive import ARCHIVE_JSON, commit_name
-from schemas.commit import ObjectRecord, RunRecord, ShardRecord
-from schemas.errors import (
+from seec.pipeline.archive import Archive, State
+from seec.pipeline.archive.planning import Seen, cut_shards, new_files
+from seec.pipeline.archive.runs import missing_shards, open_run
+from seec.pipeline.archive.shard import payloads, write_shard
+from seec.pipeline.routes.choose import draft_stored, settle
+from seec.pipeline.storage import Store
+from seec.schemas.archive import ARCHIVE_JSON, commit_name
+from seec.schemas.commit import ObjectRecord, RunRecord, ShardRecord
+from seec.schemas.errors import (
     ArchiveLocked,
     BlobMissing,
     DigestMismatch,
@@ -24,8 +24,8 @@ from schemas.errors import (
     SectionCorrupt,
     StorageError,
 )
-from schemas.manifest import Entry
-from schemas.plan import PlanSettings, SourceFile
+from seec.schemas.manifest import Entry
+from seec.schemas.plan import PlanSettings, SourceFile
 
 SETTINGS = PlanSettings(hashlib.sha256(b"weights").hexdigest(), shard_files=2)
 FORMAT = b"how to read all of this"

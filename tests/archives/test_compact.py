@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from jobs import compact, gc
-from jobs.gc import DAY_S
-from pipeline.archive import compaction
-from pipeline.archive.gc import Survey, survey
-from pipeline.storage import Store
-from schemas.errors import ArchiveLocked, DigestMismatch, UnknownCommit
+from seec.jobs import compact, gc
+from seec.jobs.gc import DAY_S
+from seec.pipeline.archive import compaction
+from seec.pipeline.archive.gc import Survey, survey
+from seec.pipeline.storage import Store
+from seec.schemas.errors import ArchiveLocked, DigestMismatch, UnknownCommit
 from tests.archives.life import archive, findings, opened, put_files, texts
 from tests.archives.plain_reader import State, digest, restored
 

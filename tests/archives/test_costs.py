@@ -8,13 +8,13 @@ from unittest.mock import patch
 
 import numpy as np
 
-from jobs import archive as archive_job
-from jobs import ls
-from jobs import restore as restore_job
-from pipeline.archive import Archive
-from pipeline.storage import Store
-from schemas.archive import model_name, plan_name
-from schemas.commit import ObjectRecord, RunRecord
+from seec.jobs import archive as archive_job
+from seec.jobs import ls
+from seec.jobs import restore as restore_job
+from seec.pipeline.archive import Archive
+from seec.pipeline.storage import Store
+from seec.schemas.archive import model_name, plan_name
+from seec.schemas.commit import ObjectRecord, RunRecord
 from tests.faults import filesystem, points
 from tests.faults.fault_sweep import restore_in_process
 from tests.faults.filesystem import LIST, READ, Plan
@@ -29,7 +29,7 @@ def run(number: int) -> RunRecord:
 
 
 def test_to_open_an_archive_takes_few_requests_and_its_commits_few_bytes(tmp_path: Path):
-    with patch("pipeline.archive.archive.CHECKPOINT_EVERY", 3):
+    with patch("seec.pipeline.archive.archive.CHECKPOINT_EVERY", 3):
         archive = Archive.open_or_create(Store(str(tmp_path / "archive")), FORMAT)
     for number in range(1, 3**4):
         archive.commit(runs=(run(number),))

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from jobs import archive, ls, restore, verify
-from jobs.interface import ExitCode, exit_code_of
-from pipeline.archive import Archive
-from pipeline.storage import Store
-from schemas.errors import SeecError
-from schemas.kinds import FILE
-from schemas.manifest import Row
+from seec.jobs import archive, ls, restore, verify
+from seec.jobs.interface import ExitCode, exit_code_of
+from seec.pipeline.archive import Archive
+from seec.pipeline.storage import Store
+from seec.schemas.errors import SeecError
+from seec.schemas.kinds import FILE
+from seec.schemas.manifest import Row
 from tests.archives.life import findings
 from tests.sources import files_below
 

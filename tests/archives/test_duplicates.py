@@ -8,12 +8,12 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from jobs import archive, ls, restore
-from pipeline.archive.duplicates import MIN_SIZE_BYTES, comparable, gathered, signs
-from pipeline.archive.planning import cut_shards
-from pipeline.storage import Source
-from schemas.manifest import Row
-from schemas.plan import PlanSettings, SourceFile
+from seec.jobs import archive, ls, restore
+from seec.pipeline.archive.duplicates import MIN_SIZE_BYTES, comparable, gathered, signs
+from seec.pipeline.archive.planning import cut_shards
+from seec.pipeline.storage import Source
+from seec.schemas.manifest import Row
+from seec.schemas.plan import PlanSettings, SourceFile
 from tests.sources import files_below
 
 BIG = random.Random(0).randbytes(3 * MIN_SIZE_BYTES)

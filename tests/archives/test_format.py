@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.archive import Archive
-from pipeline.codec import decode, load_model
-from pipeline.storage import Store
+from seec.pipeline.archive import Archive
+from seec.pipeline.codec import decode, load_model
+from seec.pipeline.storage import Store
 from tests.archives import plain_reader
 from tests.sources import files_below, same_image
 

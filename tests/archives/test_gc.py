@@ -13,16 +13,16 @@ import fsspec
 import pytest
 from click.testing import CliRunner, Result
 
-from jobs import gc as gc_job
-from jobs.interface import ExitCode
-from pipeline.archive import Archive, gc
-from pipeline.archive.gc import remove, survey
-from pipeline.archive.runs import open_run
-from pipeline.archive.shard import write_shard
-from pipeline.routes.choose import draft_stored, settle
-from pipeline.storage import Store
-from pipeline.verify.records import check_records
-from schemas.archive import (
+from seec.jobs import gc as gc_job
+from seec.jobs.interface import ExitCode
+from seec.pipeline.archive import Archive, gc
+from seec.pipeline.archive.gc import remove, survey
+from seec.pipeline.archive.runs import open_run
+from seec.pipeline.archive.shard import write_shard
+from seec.pipeline.routes.choose import draft_stored, settle
+from seec.pipeline.storage import Store
+from seec.pipeline.verify.records import check_records
+from seec.schemas.archive import (
     blob_name,
     commit_name,
     manifest_name,
@@ -32,15 +32,15 @@ from schemas.archive import (
     quarantine_name,
     shard_name,
 )
-from schemas.commit import RunRecord
-from schemas.errors import (
+from seec.schemas.commit import RunRecord
+from seec.schemas.errors import (
     BlobMissing,
     DigestMismatch,
     NotAnArchive,
     SectionCorrupt,
 )
-from schemas.manifest import Entry, QuarantineRow
-from schemas.plan import PlanSettings, SourceFile
+from seec.schemas.manifest import Entry, QuarantineRow
+from seec.schemas.plan import PlanSettings, SourceFile
 
 WEIGHTS = b"weights"
 SETTINGS = PlanSettings(hashlib.sha256(WEIGHTS).hexdigest(), shard_files=2)

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from pipeline.archive import Archive
-from pipeline.archive.gc import survey
-from pipeline.archive.lease import Lease, Terms, writer
-from pipeline.storage import Listed, Store
-from schemas.archive import LOCKS, commit_name, model_name, plan_name
-from schemas.commit import ObjectRecord, RunRecord
-from schemas.errors import ArchiveLocked, StorageError
+from seec.pipeline.archive import Archive
+from seec.pipeline.archive.gc import survey
+from seec.pipeline.archive.lease import Lease, Terms, writer
+from seec.pipeline.storage import Listed, Store
+from seec.schemas.archive import LOCKS, commit_name, model_name, plan_name
+from seec.schemas.commit import ObjectRecord, RunRecord
+from seec.schemas.errors import ArchiveLocked, StorageError
 from tests.faults import filesystem
 from tests.faults.filesystem import Plan
 

@@ -14,13 +14,13 @@ import fsspec
 import numpy as np
 import pytest
 
-from jobs import archive as archive_job
-from jobs import gc as gc_job
-from jobs import restore as restore_job
-from jobs import verify as verify_job
-from pipeline.archive import Archive
-from pipeline.storage import Limits, Retry, Store, parts
-from schemas.errors import ObjectExists, StorageError
+from seec.jobs import archive as archive_job
+from seec.jobs import gc as gc_job
+from seec.jobs import restore as restore_job
+from seec.jobs import verify as verify_job
+from seec.pipeline.archive import Archive
+from seec.pipeline.storage import Limits, Retry, Store, parts
+from seec.schemas.errors import ObjectExists, StorageError
 from tests.faults import points
 from tests.faults.fault_sweep import restore_in_process
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from jobs import gc, repair, verify
-from jobs.interface import ExitCode
-from pipeline.storage import Store
-from schemas.commit import ShardRecord
-from schemas.errors import Lost
-from schemas.manifest import LOST
+from seec.jobs import gc, repair, verify
+from seec.jobs.interface import ExitCode
+from seec.pipeline.storage import Store
+from seec.schemas.commit import ShardRecord
+from seec.schemas.errors import Lost
+from seec.schemas.manifest import LOST
 from tests.archives import plain_reader
 from tests.archives.life import archive, findings, held, opened, put_files, texts
 from tests.archives.plain_reader import State, digest, restored

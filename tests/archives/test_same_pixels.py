@@ -8,18 +8,18 @@ from typing import Any
 
 import pytest
 
-from jobs.interface import ExitCode
-from pipeline.archive import Archive
-from pipeline.archive.duplicates import gathered, images, same_extent
-from pipeline.archive.planning import cut_shards
-from pipeline.archive.runs import open_run
-from pipeline.archive.shard import share_codes
-from pipeline.codec import load_model
-from pipeline.routes.choose import draft, samples_digest
-from pipeline.stages import tasks
-from pipeline.storage import Source, Store
-from schemas.manifest import SEEC, STORE, Entry, Row
-from schemas.plan import PlanSettings, SourceFile
+from seec.jobs.interface import ExitCode
+from seec.pipeline.archive import Archive
+from seec.pipeline.archive.duplicates import gathered, images, same_extent
+from seec.pipeline.archive.planning import cut_shards
+from seec.pipeline.archive.runs import open_run
+from seec.pipeline.archive.shard import share_codes
+from seec.pipeline.codec import load_model
+from seec.pipeline.routes.choose import draft, samples_digest
+from seec.pipeline.stages import tasks
+from seec.pipeline.storage import Source, Store
+from seec.schemas.manifest import SEEC, STORE, Entry, Row
+from seec.schemas.plan import PlanSettings, SourceFile
 from tests.archives.life import archive, findings, held, opened
 from tests.archives.test_repair import mend
 from tests.faults import points

@@ -9,13 +9,13 @@ from types import SimpleNamespace
 import pytest
 from click.testing import CliRunner
 
-from jobs import verify
-from jobs.interface import ExitCode
-from pipeline.storage import Store
-from pipeline.verify.choose import share, subset
-from pipeline.verify.reports import last_verified
-from schemas.commit import ObjectRecord, ShardRecord
-from schemas.report import Checked, Finding, parse_findings, serialise_findings
+from seec.jobs import verify
+from seec.jobs.interface import ExitCode
+from seec.pipeline.storage import Store
+from seec.pipeline.verify.choose import share, subset
+from seec.pipeline.verify.reports import last_verified
+from seec.schemas.commit import ObjectRecord, ShardRecord
+from seec.schemas.report import Checked, Finding, parse_findings, serialise_findings
 from tests.archives.life import archive, opened, put_files
 from tests.faults.points import verify_in_process
 

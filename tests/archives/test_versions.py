@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from jobs import archive as archive_job
-from jobs import gc as gc_job
-from jobs import ls
-from jobs.interface import ExitCode
-from pipeline.archive import Archive
-from pipeline.archive.gc import Survey, survey
-from pipeline.archive.planning import Seen, displaced_files, vanished_files
-from pipeline.storage import Store
-from schemas.commit import RECAP_VERSION, VERSION, Commit
-from schemas.errors import StorageError, UnknownCommit
-from schemas.plan import SourceFile
+from seec.jobs import archive as archive_job
+from seec.jobs import gc as gc_job
+from seec.jobs import ls
+from seec.jobs.interface import ExitCode
+from seec.pipeline.archive import Archive
+from seec.pipeline.archive.gc import Survey, survey
+from seec.pipeline.archive.planning import Seen, displaced_files, vanished_files
+from seec.pipeline.storage import Store
+from seec.schemas.commit import RECAP_VERSION, VERSION, Commit
+from seec.schemas.errors import StorageError, UnknownCommit
+from seec.schemas.plan import SourceFile
 from tests.archives.life import archive, findings, opened, put_files, texts
 from tests.archives.plain_reader import digest, restored
 from tests.faults.points import CHECKPOINT_EVERY

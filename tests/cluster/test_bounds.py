@@ -12,9 +12,9 @@ import pytest
 import ray.autoscaler
 import yaml
 
-from jobs import archive
-from pipeline.stages import archiving
-from pipeline.stages.cluster import placement
+from seec.jobs import archive
+from seec.pipeline.stages import archiving
+from seec.pipeline.stages.cluster import placement
 from tests.sources import write_tiny_source
 
 ROOT = Path(__file__).parents[2]
@@ -25,9 +25,9 @@ def test_work_in_flight_is_bounded_however_many_files_there_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     budget_bytes, limit = 8000, 2
-    monkeypatch.setattr("pipeline.stages.batch.MAX_FILES", 4)
-    monkeypatch.setattr("pipeline.stages.batch.MAX_PIXELS", 640)
-    monkeypatch.setattr("pipeline.stages.archiving.BUDGET_BYTES", budget_bytes // 2)
+    monkeypatch.setattr("seec.pipeline.stages.batch.MAX_FILES", 4)
+    monkeypatch.setattr("seec.pipeline.stages.batch.MAX_PIXELS", 640)
+    monkeypatch.setattr("seec.pipeline.stages.archiving.BUDGET_BYTES", budget_bytes // 2)
     seen: list[tuple[int, int]] = []
 
     class Watched(archiving.ArchivingRun):
@@ -56,7 +56,7 @@ def test_the_driver_needs_no_more_memory_for_many_files_than_for_few(
     for count in (30, 600):
         source, root = tmp_path / f"source {count}", tmp_path / f"archive {count}"
         write_tiny_source(source, count)
-        command = [sys.executable, "-m", "jobs.archive", str(source), str(root)]
+        command = [sys.executable, "-m", "seec.jobs.archive", str(source), str(root)]
         options = ["--ray-address", ray_cluster, "--shard-files", "10"]
         process = subprocess.Popen([*command, *options], cwd=ROOT)
         _, status, usage = os.wait4(process.pid, 0)
@@ -80,4 +80,4 @@ def test_the_cluster_file_is_one_that_ray_accepts():
     config: Any = yaml.safe_load(text)
     schema = Path(ray.autoscaler.__file__).parent / "ray-schema.json"
     jsonschema.validate(config, json.loads(schema.read_text(encoding="utf-8")))
-    assert "python -m jobs.archive" in text
+    assert "python -m seec.jobs.archive" in text

@@ -10,13 +10,13 @@ import pytest
 import ray
 from click.testing import CliRunner
 
-from jobs import archive, ls, restore, verify
-from jobs.interface import ExitCode
-from pipeline.archive import Archive
-from pipeline.stages.archiving import ArchivingRun
-from pipeline.storage import Store
-from schemas.kinds import FILE
-from schemas.names import escape
+from seec.jobs import archive, ls, restore, verify
+from seec.jobs.interface import ExitCode
+from seec.pipeline.archive import Archive
+from seec.pipeline.stages.archiving import ArchivingRun
+from seec.pipeline.storage import Store
+from seec.schemas.kinds import FILE
+from seec.schemas.names import escape
 from tests.pictures import textured
 from tests.sources import (
     ODD_NAMES,
@@ -87,7 +87,7 @@ def test_run_again_it_does_and_writes_nothing(source: Path, archive_copy: Path):
 def test_batches_workers_and_commits_leave_no_trace(
     source: Path, archived: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("pipeline.stages.batch.MAX_FILES", 3)
+    monkeypatch.setattr("seec.pipeline.stages.batch.MAX_FILES", 3)
     summary = archive_of(source, tmp_path / "a", shard_files=12)
     assert summary.digest == Archive.open(Store(str(archived))).digest()
 
@@ -134,8 +134,8 @@ def test_a_file_that_cannot_be_read_is_quarantined_and_the_run_goes_on(tmp_path:
 
 
 def test_large_images_travel_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("pipeline.stages.batch.MAX_PIXELS", 700)
-    monkeypatch.setattr("pipeline.stages.archiving.BUDGET_BYTES", 4000)
+    monkeypatch.setattr("seec.pipeline.stages.batch.MAX_PIXELS", 700)
+    monkeypatch.setattr("seec.pipeline.stages.archiving.BUDGET_BYTES", 4000)
     source = tmp_path / "source"
     write_tiny_source(source, 5)
     (source / "big.png").write_bytes(image_bytes(textured(60, 60), "PNG"))

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from jobs import archive, ls, restore, verify
-from jobs.interface import ExitCode
-from pipeline.archive import Archive
-from pipeline.storage import Store
-from schemas.commit import Commit, ObjectRecord, ShardRecord
-from schemas.manifest import JPEGXL_JPEG, Row, serialise_manifest
-from schemas.report import Finding
+from seec.jobs import archive, ls, restore, verify
+from seec.jobs.interface import ExitCode
+from seec.pipeline.archive import Archive
+from seec.pipeline.storage import Store
+from seec.schemas.commit import Commit, ObjectRecord, ShardRecord
+from seec.schemas.manifest import JPEGXL_JPEG, Row, serialise_manifest
+from seec.schemas.report import Finding
 from tests.jpegs import held, jpeg, refused
 from tests.sources import files_below, write_tiny_source
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from jobs import archive, ls, restore, verify
-from jobs.interface import ExitCode
-from schemas.manifest import SEEC_PLANES
+from seec.jobs import archive, ls, restore, verify
+from seec.jobs.interface import ExitCode
+from seec.schemas.manifest import SEEC_PLANES
 from tests.archives import plain_reader
 from tests.archives.test_format import decode_with
 from tests.jpegs import detailed

@@ -9,10 +9,10 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from jobs import archive, ls, restore, verify
-from jobs.interface import ExitCode
-from pipeline.archive import Archive
-from pipeline.storage import Store
+from seec.jobs import archive, ls, restore, verify
+from seec.jobs.interface import ExitCode
+from seec.pipeline.archive import Archive
+from seec.pipeline.storage import Store
 from tests.archives import plain_reader
 from tests.archives.test_format import decode_with
 from tests.pictures import textured

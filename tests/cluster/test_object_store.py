@@ -11,15 +11,15 @@ from typing import Any
 import fsspec
 import numpy as np
 
-from pipeline.images.picture import read_picture
-from pipeline.storage import Store
+from seec.pipeline.images.picture import read_picture
+from seec.pipeline.storage import Store
 from tests.sources import write_tiny_source
 
 
 def run_job(name: str, *arguments: str) -> dict[str, Any]:
     """What a job prints; it starts a Ray of its own, whose workers inherit the environment."""
     done = subprocess.run(
-        [sys.executable, "-m", f"jobs.{name}", *arguments, "--json"],
+        [sys.executable, "-m", f"seec.jobs.{name}", *arguments, "--json"],
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,

@@ -4,15 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from jobs import archive, ls, verify
-from jobs.interface import ExitCode
-from pipeline.archive import Archive
-from pipeline.archive.runs import open_run
-from pipeline.codec import default_model
-from pipeline.storage import Source, Store
-from schemas.commit import RunRecord
-from schemas.errors import StorageError
-from schemas.plan import PlanSettings
+from seec.jobs import archive, ls, verify
+from seec.jobs.interface import ExitCode
+from seec.pipeline.archive import Archive
+from seec.pipeline.archive.runs import open_run
+from seec.pipeline.codec import default_model
+from seec.pipeline.storage import Source, Store
+from seec.schemas.commit import RunRecord
+from seec.schemas.errors import StorageError
+from seec.schemas.plan import PlanSettings
 from tests.pictures import textured
 from tests.sources import image_bytes, write_tiny_source
 

@@ -12,13 +12,13 @@ import ray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from jobs import archive, compact, ls, repair, restore, verify
-from jobs.interface import ExitCode
-from pipeline.archive import Archive
-from pipeline.stages import comparing
-from pipeline.storage import Source, Store
-from schemas.manifest import SEEC, SEEC_PLANES, Row
-from schemas.plan import DEDUPE_PIXELS, PlanSettings
+from seec.jobs import archive, compact, ls, repair, restore, verify
+from seec.jobs.interface import ExitCode
+from seec.pipeline.archive import Archive
+from seec.pipeline.stages import comparing
+from seec.pipeline.storage import Source, Store
+from seec.schemas.manifest import SEEC, SEEC_PLANES, Row
+from seec.schemas.plan import DEDUPE_PIXELS, PlanSettings
 from tests.archives import plain_reader
 from tests.archives.test_format import decode_with
 from tests.pictures import textured

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jobs import archive
-from pipeline.archive.archive import Archive
-from pipeline.archive.planning import quarantined_files
-from pipeline.storage import Store
-from schemas.errors import ModelError
+from seec.jobs import archive
+from seec.pipeline.archive.archive import Archive
+from seec.pipeline.archive.planning import quarantined_files
+from seec.pipeline.storage import Store
+from seec.schemas.errors import ModelError
 from tests.pictures import textured
 from tests.segmenters import write_mask
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from jobs import archive, ls, restore, verify
-from jobs.interface import ExitCode
-from pipeline.codec import decode, load_model
+from seec.jobs import archive, ls, restore, verify
+from seec.jobs.interface import ExitCode
+from seec.pipeline.codec import decode, load_model
 from tests.archives import life, plain_reader
 from tests.pictures import textured
 from tests.sources import image_bytes

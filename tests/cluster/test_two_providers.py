@@ -13,11 +13,11 @@ import fsspec
 import pytest
 from click.testing import CliRunner
 
-from jobs import archive, info, repair, restore, verify
-from pipeline.archive import Archive
-from pipeline.storage import Store
-from pipeline.storage.access import Access, Options, using
-from schemas.errors import StoreUnavailable
+from seec.jobs import archive, info, repair, restore, verify
+from seec.pipeline.archive import Archive
+from seec.pipeline.storage import Store
+from seec.pipeline.storage.access import Access, Options, using
+from seec.schemas.errors import StoreUnavailable
 from tests.object_store import BUCKET, s3_server
 from tests.sources import same_image, write_tiny_source
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.segmentation import Segmenter, birefnet, make_segmenter
+from seec.pipeline.segmentation import Segmenter, birefnet, make_segmenter
 from tests.pictures import gray, textured
 from tests.segmenters import write_birefnet, write_mask, write_onnx
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from pipeline.storage import Source
-from schemas.errors import SourceChanged, StorageError
-from schemas.kinds import DIRECTORY, FILE, LINK
-from schemas.names import unescape
+from seec.pipeline.storage import Source
+from seec.schemas.errors import SourceChanged, StorageError
+from seec.schemas.kinds import DIRECTORY, FILE, LINK
+from seec.schemas.names import unescape
 from tests.sources import ODD_NAMES
 from tests.trees import unprivileged
 

@@ -15,10 +15,10 @@ from typing import Any
 import fsspec
 import pytest
 
-from pipeline.storage import Retry, Store
-from pipeline.storage.local import Pieces
-from pipeline.storage.retry import classify
-from schemas.errors import (
+from seec.pipeline.storage import Retry, Store
+from seec.pipeline.storage.local import Pieces
+from seec.pipeline.storage.retry import classify
+from seec.schemas.errors import (
     ObjectExists,
     ObjectMissing,
     StorageError,

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.storage import Target, tree_writer
-from schemas.errors import ObjectExists, SourceError, StorageError
-from schemas.names import escape
+from seec.pipeline.storage import Target, tree_writer
+from seec.schemas.errors import ObjectExists, SourceError, StorageError
+from seec.schemas.names import escape
 from tests.trees import unprivileged
 
 NAMES = (

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.codec import Model, load_model
-from pipeline.codec.native import NativeKernels, NativePredictors, levels
-from pipeline.codec.predictor import follow
-from pipeline.codec.profile import Tuning
-from pipeline.codec.tiles import GroupCanvas
-from pipeline.codec.torch_kernels import TorchKernels
-from pipeline.codec.weights import PredictorStart, save_model
+from seec.pipeline.codec import Model, load_model
+from seec.pipeline.codec.native import NativeKernels, NativePredictors, levels
+from seec.pipeline.codec.predictor import follow
+from seec.pipeline.codec.profile import Tuning
+from seec.pipeline.codec.tiles import GroupCanvas
+from seec.pipeline.codec.torch_kernels import TorchKernels
+from seec.pipeline.codec.weights import PredictorStart, save_model
 from tests.pictures import gray, textured
 from tests.unit.test_adaptive import canvases, emptied
 from tests.vectors.drawn import FOLDER, LEARNING, STORED, draw_model

@@ -15,14 +15,14 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.codec import Encoder, Model, decode, default_model, load_model, native
-from pipeline.codec.integer import ContextNetwork
-from pipeline.codec.kernels import native_available
-from pipeline.codec.networks import SeecNetwork
-from pipeline.codec.profile import OUTPUT_BITS, Profile
-from pipeline.codec.tables import build_tables
-from pipeline.codec.torch_kernels import TorchKernels
-from pipeline.training.data import make_batch
+from seec.pipeline.codec import Encoder, Model, decode, default_model, load_model, native
+from seec.pipeline.codec.integer import ContextNetwork
+from seec.pipeline.codec.kernels import native_available
+from seec.pipeline.codec.networks import SeecNetwork
+from seec.pipeline.codec.profile import OUTPUT_BITS, Profile
+from seec.pipeline.codec.tables import build_tables
+from seec.pipeline.codec.torch_kernels import TorchKernels
+from seec.pipeline.training.data import make_batch
 from tests.pictures import gray, textured
 from tests.vectors.drawn import draw_model
 
@@ -84,7 +84,7 @@ def test_carriers_and_torch_threads_do_not_change_bytes(expected, carrier, threa
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     monkeypatch.setattr(
-        "pipeline.codec.encoder.make_kernels",
+        "seec.pipeline.codec.encoder.make_kernels",
         lambda model, device: TorchKernels(model, "cpu", carrier),
     )
     encoder = Encoder(default_model(), tile_size=48)
@@ -97,7 +97,7 @@ def test_carriers_and_torch_threads_do_not_change_bytes(expected, carrier, threa
 _CHILD = """
 import hashlib
 from tests.exactness.test_same_bits import IMAGES, blobs
-from pipeline.codec import decode
+from seec.pipeline.codec import decode
 written = blobs({device!r})
 for blob, image in zip(written, IMAGES):
     assert (decode(blob, device={device!r}) == image).all()
@@ -128,7 +128,7 @@ def test_other_instruction_sets_write_the_same_bytes(expected, device):
 def _use(monkeypatch, kernels_of) -> None:
     for module in ("encoder", "decoder"):
         monkeypatch.setattr(
-            f"pipeline.codec.{module}.make_kernels", lambda model, device: kernels_of(model)
+            f"seec.pipeline.codec.{module}.make_kernels", lambda model, device: kernels_of(model)
         )
 
 
@@ -205,8 +205,8 @@ def test_a_gpu_writes_and_reads_the_same_bytes(expected):
 
 def test_the_network_that_is_trained_is_the_network_that_runs():
     """The float network's outputs are the integer kernels' outputs, to the last bit."""
-    from pipeline.codec.export import export_model
-    from pipeline.codec.weights import load_model
+    from seec.pipeline.codec.export import export_model
+    from seec.pipeline.codec.weights import load_model
 
     torch.manual_seed(0)
     network = SeecNetwork(Profile(width=32, fused=32, expert_hidden=16, experts=2, mixtures=3))

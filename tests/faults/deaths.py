@@ -22,9 +22,9 @@ import ray
 from ray.cluster_utils import Cluster
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from jobs import archive, restore, verify
-from jobs.interface import ExitCode, progress
-from pipeline.stages import archiving, restoring, tasks, verifying
+from seec.jobs import archive, restore, verify
+from seec.jobs.interface import ExitCode, progress
+from seec.pipeline.stages import archiving, restoring, tasks, verifying
 from tests.faults.points import MODEL
 from tests.sources import files_below, write_tiny_source
 

@@ -11,7 +11,7 @@ SHARD_FILES = 3
 
 def start_driver(source: Path, root: Path, address: str) -> "subprocess.Popen[bytes]":
     """Start it in a process group of its own, on the cluster at `address`."""
-    command = [sys.executable, "-m", "jobs.archive", str(source), str(root)]
+    command = [sys.executable, "-m", "seec.jobs.archive", str(source), str(root)]
     options = ["--ray-address", address, "--shard-files", str(SHARD_FILES)]
     return subprocess.Popen([*command, *options], cwd=ROOT, start_new_session=True)
 

@@ -23,16 +23,16 @@ from unittest.mock import patch
 import click
 from ray.remote_function import RemoteFunction
 
-from jobs import archive as archive_job
-from jobs import gc as gc_job
-from jobs import restore as restore_job
-from jobs import verify as verify_job
-from jobs.interface import ExitCode, exit_code_of, progress
-from pipeline.archive import Archive
-from pipeline.stages import restoring
-from pipeline.stages.verifying import archived_model
-from pipeline.storage import Retry, Store
-from schemas.errors import NotAnArchive, SeecError
+from seec.jobs import archive as archive_job
+from seec.jobs import gc as gc_job
+from seec.jobs import restore as restore_job
+from seec.jobs import verify as verify_job
+from seec.jobs.interface import ExitCode, exit_code_of, progress
+from seec.pipeline.archive import Archive
+from seec.pipeline.stages import restoring
+from seec.pipeline.stages.verifying import archived_model
+from seec.pipeline.storage import Retry, Store
+from seec.schemas.errors import NotAnArchive, SeecError
 from tests.faults import filesystem, points
 from tests.faults.filesystem import ABSENT, DENIED, FLIPPED, LASTING, POSSIBLE, TRANSIENT, Plan
 from tests.faults.sweep import findings, memory_folder, objects
@@ -106,7 +106,7 @@ class Job:
 
     def attempt(self, folder: Path, plan: Plan) -> Outcome:
         """Do it by a plan of faults."""
-        with filesystem.plan(plan), patch("pipeline.storage.store.Retry", _PROMPT):
+        with filesystem.plan(plan), patch("seec.pipeline.storage.store.Retry", _PROMPT):
             try:
                 summary = self.run(folder)
             except SeecError as error:

@@ -11,12 +11,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from jobs import archive as archive_job
-from jobs import restore as restore_job
-from jobs import verify as verify_job
-from pipeline.archive import Archive
-from pipeline.storage import Store
-from schemas.errors import NotAnArchive, StoreUnavailable
+from seec.jobs import archive as archive_job
+from seec.jobs import restore as restore_job
+from seec.jobs import verify as verify_job
+from seec.pipeline.archive import Archive
+from seec.pipeline.storage import Store
+from seec.schemas.errors import NotAnArchive, StoreUnavailable
 from tests.faults import points
 from tests.faults.fault_sweep import restore_in_process
 from tests.faults.sweep import findings

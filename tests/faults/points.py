@@ -17,26 +17,26 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from jobs import archive as archive_job
-from jobs import compact as compact_job
-from jobs import gc as gc_job
-from jobs import repair as repair_job
-from jobs import verify as verify_job
-from pipeline.archive.archive import read_recorded
-from pipeline.archive.shard import name_again, write_shard
-from pipeline.codec import load_model
-from pipeline.stages import repairing, tasks
-from pipeline.stages.batch import cut_batches
-from pipeline.stages.cluster import placement
-from pipeline.stages.tasks import Finish
-from pipeline.stages.verifying import Scope
-from pipeline.storage import Source, Store, local
-from pipeline.verify.shards import check_images, check_shard, without_model
-from schemas.archive import model_name, shard_name
-from schemas.commit import RunRecord, ShardRecord
-from schemas.manifest import Entry, QuarantineRow
-from schemas.plan import Plan
-from schemas.report import Checked, Timing
+from seec.jobs import archive as archive_job
+from seec.jobs import compact as compact_job
+from seec.jobs import gc as gc_job
+from seec.jobs import repair as repair_job
+from seec.jobs import verify as verify_job
+from seec.pipeline.archive.archive import read_recorded
+from seec.pipeline.archive.shard import name_again, write_shard
+from seec.pipeline.codec import load_model
+from seec.pipeline.stages import repairing, tasks
+from seec.pipeline.stages.batch import cut_batches
+from seec.pipeline.stages.cluster import placement
+from seec.pipeline.stages.tasks import Finish
+from seec.pipeline.stages.verifying import Scope
+from seec.pipeline.storage import Source, Store, local
+from seec.pipeline.verify.shards import check_images, check_shard, without_model
+from seec.schemas.archive import model_name, shard_name
+from seec.schemas.commit import RunRecord, ShardRecord
+from seec.schemas.manifest import Entry, QuarantineRow
+from seec.schemas.plan import Plan
+from seec.schemas.report import Checked, Timing
 
 CHECKPOINT_EVERY = 4
 MODEL = Path(__file__).parents[1] / "vectors" / "tiny.safetensors"
@@ -230,7 +230,7 @@ def archive_in_process(settings: archive_job.Settings) -> archive_job.ArchiveSum
     with (
         patch.object(archive_job, "ArchivingRun", InProcess),
         patch.object(archive_job, "cluster", _NoCluster),
-        patch("pipeline.archive.archive.CHECKPOINT_EVERY", CHECKPOINT_EVERY),
+        patch("seec.pipeline.archive.archive.CHECKPOINT_EVERY", CHECKPOINT_EVERY),
     ):
         return archive_job.run(settings)
 

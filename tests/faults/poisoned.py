@@ -10,8 +10,8 @@ from functools import partial
 from typing import Any
 from unittest.mock import patch
 
-from pipeline.routes import choose
-from pipeline.stages import apart
+from seec.pipeline.routes import choose
+from seec.pipeline.stages import apart
 
 CRASH, HANG, RAISE = "crash", "hang", "raise"
 

@@ -21,14 +21,14 @@ from pathlib import Path
 
 import click
 
-from jobs import gc
-from jobs.interface import ExitCode, progress
-from pipeline.archive.gc import survey
-from pipeline.codec import load_model
-from pipeline.storage import Store
-from pipeline.verify.records import check_records
-from pipeline.verify.shards import check_images, check_shard
-from schemas.errors import FixityError, FormatError, NotAnArchive
+from seec.jobs import gc
+from seec.jobs.interface import ExitCode, progress
+from seec.pipeline.archive.gc import survey
+from seec.pipeline.codec import load_model
+from seec.pipeline.storage import Store
+from seec.pipeline.verify.records import check_records
+from seec.pipeline.verify.shards import check_images, check_shard
+from seec.schemas.errors import FixityError, FormatError, NotAnArchive
 from tests.faults import points
 from tests.faults.swept import JOBS, Job
 

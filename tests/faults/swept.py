@@ -13,12 +13,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobs.interface import ExitCode
-from pipeline.archive import Archive
-from pipeline.storage import Store
-from schemas.archive import ARCHIVE_JSON, FORMAT_MD, commit_name
-from schemas.commit import ObjectRecord
-from schemas.manifest import JPEGXL_JPEG, LOST, SEEC, STORE, Row
+from seec.jobs.interface import ExitCode
+from seec.pipeline.archive import Archive
+from seec.pipeline.storage import Store
+from seec.schemas.archive import ARCHIVE_JSON, FORMAT_MD, commit_name
+from seec.schemas.commit import ObjectRecord
+from seec.schemas.manifest import JPEGXL_JPEG, LOST, SEEC, STORE, Row
 from tests.faults import points
 from tests.jpegs import detailed, jpeg
 from tests.pictures import gray, textured

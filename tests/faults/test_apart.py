@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 import ray
 
-from jobs import archive, ls, verify
-from jobs.interface import ExitCode
-from pipeline.stages import archiving, tasks
-from pipeline.stages.apart import draft_apart, hurried
-from schemas.manifest import JPEGXL_JPEG, STORE
-from schemas.plan import PlanSettings, SourceFile
+from seec.jobs import archive, ls, verify
+from seec.jobs.interface import ExitCode
+from seec.pipeline.stages import archiving, tasks
+from seec.pipeline.stages.apart import draft_apart, hurried
+from seec.schemas.manifest import JPEGXL_JPEG, STORE
+from seec.schemas.plan import PlanSettings, SourceFile
 from tests.faults.poisoned import CRASH, HANG, RAISE, poisoned
 from tests.jpegs import detailed, jpeg
 from tests.pictures import textured

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from jobs.interface import ExitCode
-from pipeline.storage import Retry, Source, Store
-from schemas.errors import (
+from seec.jobs.interface import ExitCode
+from seec.pipeline.storage import Retry, Source, Store
+from seec.schemas.errors import (
     ObjectMissing,
     SourceChanged,
     StorageError,

@@ -12,15 +12,15 @@ import pytest
 import ray
 from ray.exceptions import ObjectStoreFullError
 
-from jobs import archive, gc, restore, verify
-from jobs.interface import ExitCode
-from pipeline.archive import Archive
-from pipeline.archive.catalogue import current_quarantine, current_rows
-from pipeline.routes import jpegxl
-from pipeline.stages import archiving, batch, restoring, tasks, verifying
-from pipeline.stages.batch import MAX_ATTEMPTS
-from pipeline.storage import Store
-from pipeline.verify import shards
+from seec.jobs import archive, gc, restore, verify
+from seec.jobs.interface import ExitCode
+from seec.pipeline.archive import Archive
+from seec.pipeline.archive.catalogue import current_quarantine, current_rows
+from seec.pipeline.routes import jpegxl
+from seec.pipeline.stages import archiving, batch, restoring, tasks, verifying
+from seec.pipeline.stages.batch import MAX_ATTEMPTS
+from seec.pipeline.storage import Store
+from seec.pipeline.verify import shards
 from tests.faults.drivers import SHARD_FILES, start_driver, wait_for
 from tests.faults.points import MODEL
 from tests.faults.sweep import objects

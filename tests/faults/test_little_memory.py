@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from ray.cluster_utils import Cluster
 
-from jobs.interface import ExitCode
+from seec.jobs.interface import ExitCode
 from tests.faults.points import MODEL
 from tests.pictures import textured
 from tests.sources import files_below, image_bytes, same_image
@@ -19,7 +19,7 @@ STORE_SIZE_BYTES = 80 << 20  # Ray takes no less than 75 MiB
 
 
 def run(job: str, *arguments: object) -> int:
-    command = [sys.executable, "-m", f"jobs.{job}", *map(str, arguments)]
+    command = [sys.executable, "-m", f"seec.jobs.{job}", *map(str, arguments)]
     return subprocess.run(command, cwd=ROOT, check=False).returncode
 
 

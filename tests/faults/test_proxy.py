@@ -15,14 +15,14 @@ import fsspec
 import numpy as np
 import pytest
 
-from jobs import archive as archive_job
-from jobs import restore as restore_job
-from jobs import verify as verify_job
-from jobs.interface import ExitCode, exit_code_of
-from pipeline.archive import Archive
-from pipeline.storage import Limits, Retry, Store, parts
-from pipeline.storage import retry as retry_module
-from schemas.errors import StorageError, StoreUnavailable
+from seec.jobs import archive as archive_job
+from seec.jobs import restore as restore_job
+from seec.jobs import verify as verify_job
+from seec.jobs.interface import ExitCode, exit_code_of
+from seec.pipeline.archive import Archive
+from seec.pipeline.storage import Limits, Retry, Store, parts
+from seec.pipeline.storage import retry as retry_module
+from seec.schemas.errors import StorageError, StoreUnavailable
 from tests.faults import points, proxy
 from tests.faults.fault_sweep import restore_in_process
 from tests.faults.proxy import LASTING, PASSING, Plan, Proxy, always, some
@@ -226,7 +226,7 @@ def test_jobs_on_ray_bear_a_failing_network(
 ):
     def run_job(name: str, *arguments: str) -> dict[str, Any]:
         done = subprocess.run(
-            [sys.executable, "-m", f"jobs.{name}", *arguments, "--json"],
+            [sys.executable, "-m", f"seec.jobs.{name}", *arguments, "--json"],
             env=os.environ | {"OMP_NUM_THREADS": "1"},
             stdout=subprocess.PIPE,
             check=False,

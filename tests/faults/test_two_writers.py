@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from jobs import archive as archive_job
-from jobs.interface import ExitCode, exit_code_of
-from pipeline.archive import Archive
-from pipeline.archive.catalogue import current_rows
-from pipeline.storage import Store
-from schemas.errors import SeecError
+from seec.jobs import archive as archive_job
+from seec.jobs.interface import ExitCode, exit_code_of
+from seec.pipeline.archive import Archive
+from seec.pipeline.archive.catalogue import current_rows
+from seec.pipeline.storage import Store
+from seec.schemas.errors import SeecError
 from tests.faults import filesystem, points
 from tests.faults.filesystem import Plan
 from tests.faults.sweep import findings

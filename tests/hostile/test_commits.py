@@ -12,16 +12,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.archive import Archive, State
-from pipeline.archive.catalogue import current_rows, sorted_rows
-from pipeline.archive.history import History
-from pipeline.storage import Store
-from pipeline.verify.records import check_records
-from schemas.archive import ArchiveHeader, blob_name, commit_name, manifest_name, shard_name
-from schemas.commit import Changes, Commit, ObjectRecord, Recap, RemovalRecord, ShardRecord
-from schemas.errors import LimitExceeded, SectionCorrupt
-from schemas.manifest import parse_manifest, parse_paths
-from schemas.sealed import seal
+from seec.pipeline.archive import Archive, State
+from seec.pipeline.archive.catalogue import current_rows, sorted_rows
+from seec.pipeline.archive.history import History
+from seec.pipeline.storage import Store
+from seec.pipeline.verify.records import check_records
+from seec.schemas.archive import ArchiveHeader, blob_name, commit_name, manifest_name, shard_name
+from seec.schemas.commit import Changes, Commit, ObjectRecord, Recap, RemovalRecord, ShardRecord
+from seec.schemas.errors import LimitExceeded, SectionCorrupt
+from seec.schemas.manifest import parse_manifest, parse_paths
+from seec.schemas.sealed import seal
 from tests.archives.life import archive, findings, opened, put_files
 from tests.unit.test_records import RUN, a_run, a_shard, an_object
 

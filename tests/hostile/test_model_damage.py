@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from pipeline.codec import Model, load_model
-from pipeline.codec.weights import save_model
-from schemas.errors import InexactWeights, ModelError
+from seec.pipeline.codec import Model, load_model
+from seec.pipeline.codec.weights import save_model
+from seec.schemas.errors import InexactWeights, ModelError
 from tests.vectors.drawn import FOLDER
 
 

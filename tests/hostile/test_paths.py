@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 import ray
 
-from jobs import restore
-from pipeline.archive import Archive
-from pipeline.archive.runs import open_run
-from pipeline.archive.shard import write_shard
-from pipeline.storage import Store
-from schemas.archive import shard_name
-from schemas.errors import SectionCorrupt
-from schemas.kinds import DIRECTORY, FILE, LINK
-from schemas.manifest import Entry, Row, parse_manifest, serialise_manifest
-from schemas.plan import PlanSettings, SourceFile
+from seec.jobs import restore
+from seec.pipeline.archive import Archive
+from seec.pipeline.archive.runs import open_run
+from seec.pipeline.archive.shard import write_shard
+from seec.pipeline.storage import Store
+from seec.schemas.archive import shard_name
+from seec.schemas.errors import SectionCorrupt
+from seec.schemas.kinds import DIRECTORY, FILE, LINK
+from seec.schemas.manifest import Entry, Row, parse_manifest, serialise_manifest
+from seec.schemas.plan import PlanSettings, SourceFile
 from tests.trees import nodes
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
@@ -152,7 +152,7 @@ def test_names_that_a_file_system_might_take_for_one_come_back_where_it_does_not
 ):
     names = ["A", "a", "\N{LATIN SMALL LETTER E WITH ACUTE}", "e\N{COMBINING ACUTE ACCENT}", "d"]
     entries = [entry(name, name.encode()) for name in names]
-    monkeypatch.setattr("pipeline.stages.restoring._folds_names", _Always())
+    monkeypatch.setattr("seec.pipeline.stages.restoring._folds_names", _Always())
     assert restored(world, entries) == {}
     assert len(nodes(world / "out")) == len(names)
 

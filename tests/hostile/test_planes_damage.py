@@ -7,13 +7,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.codec import Model, encode
-from pipeline.images.composite import read_composite
-from pipeline.images.raster import raster_digest
-from pipeline.routes import planes
-from schemas.container import crc32c
-from schemas.errors import FormatError, LimitExceeded, SectionCorrupt, Truncated, UnsupportedVersion
-from schemas.planes import MAX_BYTES, MAX_RASTERS, Payload, Plane, Shape, parse, serialise
+from seec.pipeline.codec import Model, encode
+from seec.pipeline.images.composite import read_composite
+from seec.pipeline.images.raster import raster_digest
+from seec.pipeline.routes import planes
+from seec.schemas.container import crc32c
+from seec.schemas.errors import (
+    FormatError,
+    LimitExceeded,
+    SectionCorrupt,
+    Truncated,
+    UnsupportedVersion,
+)
+from seec.schemas.planes import MAX_BYTES, MAX_RASTERS, Payload, Plane, Shape, parse, serialise
 from tests.pictures import textured
 from tests.sources import image_bytes
 

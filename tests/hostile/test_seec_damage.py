@@ -4,9 +4,9 @@ import google_crc32c
 import numpy as np
 import pytest
 
-from pipeline.codec import decode, encode
-from schemas import container as c
-from schemas.errors import (
+from seec.pipeline.codec import decode, encode
+from seec.schemas import container as c
+from seec.schemas.errors import (
     FormatError,
     LimitExceeded,
     ModelError,
@@ -106,7 +106,7 @@ def test_lies_in_the_header_are_noticed(blob, changes, error):
 def test_a_huge_image_backed_by_few_bytes_ends_at_once():
     """A tile of 4096 x 4096 pixels with no words: the coder runs dry and says so."""
     section = c.Section(c.SectionKind.TILE_GROUP, c.Coding.RANGE, b"\x80\x80\x80" + bytes(8))
-    from pipeline.codec import default_model
+    from seec.pipeline.codec import default_model
 
     lie = c.Container(4096, 4096, 3, 4, 4096, 1, default_model().short_id, bytes(16), (section,))
     with pytest.raises(SectionCorrupt):

@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from pipeline.codec import Encoder, Region, decode, decode_region, default_model, inspect
-from schemas.container import reader
+from seec.pipeline.codec import Encoder, Region, decode, decode_region, default_model, inspect
+from seec.schemas.container import reader
 
 sides = st.integers(1, 40)
 shapes = st.one_of(st.tuples(sides, sides), st.tuples(sides, sides, st.just(3)))

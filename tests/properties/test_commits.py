@@ -12,12 +12,12 @@ from unittest.mock import patch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.archive import Archive, State
-from pipeline.archive.history import History
-from pipeline.storage import Store
-from pipeline.verify.records import check_records
-from schemas.archive import removed_name
-from schemas.commit import ObjectRecord, RemovalRecord, ShardRecord
+from seec.pipeline.archive import Archive, State
+from seec.pipeline.archive.history import History
+from seec.pipeline.storage import Store
+from seec.pipeline.verify.records import check_records
+from seec.schemas.archive import removed_name
+from seec.schemas.commit import ObjectRecord, RemovalRecord, ShardRecord
 from tests.archives import earlier, plain_reader
 from tests.unit.test_records import a_run, a_shard
 
@@ -31,7 +31,7 @@ class Writer:
     """Commits what it is told to, and notes the shards that count after each commit."""
 
     def __init__(self, every: int) -> None:
-        with patch("pipeline.archive.archive.CHECKPOINT_EVERY", every):
+        with patch("seec.pipeline.archive.archive.CHECKPOINT_EVERY", every):
             self.archive = Archive.open_or_create(Store(f"memory://{uuid.uuid4()}"), b"format")
         self.at: dict[int, dict[str, ShardRecord]] = {}
         self.index = 0

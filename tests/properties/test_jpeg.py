@@ -4,14 +4,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipeline.images.jpeg import read_frame
-from pipeline.routes import jpegxl
-from pipeline.routes.choose import draft, settle
-from pipeline.routes.rebuild import prove, rebuild
-from pipeline.routes.transcode import transcode
-from schemas.errors import FormatError
-from schemas.manifest import JPEGXL_JPEG, STORE
-from schemas.plan import SourceFile
+from seec.pipeline.images.jpeg import read_frame
+from seec.pipeline.routes import jpegxl
+from seec.pipeline.routes.choose import draft, settle
+from seec.pipeline.routes.rebuild import prove, rebuild
+from seec.pipeline.routes.transcode import transcode
+from seec.schemas.errors import FormatError
+from seec.schemas.manifest import JPEGXL_JPEG, STORE
+from seec.schemas.plan import SourceFile
 from tests.jpegs import held
 
 FILES = list(held().values())

@@ -24,9 +24,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from jobs import compact, gc, repair
-from pipeline.archive.catalogue import sorted_rows
-from pipeline.storage import Store
+from seec.jobs import compact, gc, repair
+from seec.pipeline.archive.catalogue import sorted_rows
+from seec.pipeline.storage import Store
 from tests.archives import earlier
 from tests.archives.life import archive, findings, opened, texts
 from tests.faults.points import repair_in_process

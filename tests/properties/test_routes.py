@@ -4,14 +4,14 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.codec import Model, encode
-from pipeline.images.composite import read_composite
-from pipeline.images.raster import raster_digest
-from pipeline.routes import planes
-from pipeline.routes.choose import draft, settle
-from pipeline.routes.rebuild import prove, rebuild
-from schemas.manifest import SEEC, SEEC_PLANES, STORE, Entry
-from schemas.plan import SourceFile
+from seec.pipeline.codec import Model, encode
+from seec.pipeline.images.composite import read_composite
+from seec.pipeline.images.raster import raster_digest
+from seec.pipeline.routes import planes
+from seec.pipeline.routes.choose import draft, settle
+from seec.pipeline.routes.rebuild import prove, rebuild
+from seec.schemas.manifest import SEEC, SEEC_PLANES, STORE, Entry
+from seec.schemas.plan import SourceFile
 from tests.sources import coded_files, jpeg_files, plane_files, stored_files
 
 FILES = coded_files() | plane_files() | jpeg_files() | stored_files()

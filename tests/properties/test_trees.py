@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jobs import restore, verify
-from jobs.interface import ExitCode
+from seec.jobs import restore, verify
+from seec.jobs.interface import ExitCode
 from tests.archives import life
 from tests.faults import points
 from tests.trees import nodes

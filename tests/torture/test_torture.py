@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jobs import archive, ls, restore, verify
-from jobs.interface import ExitCode
-from pipeline.images.composite import is_exact
-from schemas.kinds import FILE
-from schemas.manifest import JPEGXL_JPEG, SEEC, SEEC_PLANES, STORE, Row
-from schemas.names import unescape
+from seec.jobs import archive, ls, restore, verify
+from seec.jobs.interface import ExitCode
+from seec.pipeline.images.composite import is_exact
+from seec.schemas.kinds import FILE
+from seec.schemas.manifest import JPEGXL_JPEG, SEEC, SEEC_PLANES, STORE, Row
+from seec.schemas.names import unescape
 from tests.sources import files_below, same_image
 from tests.torture import tree
 from tests.torture.drawn import everything

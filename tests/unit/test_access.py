@@ -10,7 +10,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from jobs import (
+from seec.jobs import (
     archive,
     compact,
     decode,
@@ -25,11 +25,11 @@ from jobs import (
     segment,
     verify,
 )
-from pipeline.stages.repairing import Spares
-from pipeline.storage import Source, Store, Target
-from pipeline.storage.access import Access, Options, options_of, using
-from schemas.commit import ObjectRecord, RunRecord
-from schemas.errors import StorageError, StoreUnavailable
+from seec.pipeline.stages.repairing import Spares
+from seec.pipeline.storage import Source, Store, Target
+from seec.pipeline.storage.access import Access, Options, options_of, using
+from seec.schemas.commit import ObjectRecord, RunRecord
+from seec.schemas.errors import StorageError, StoreUnavailable
 
 SECRET = "hunter'2\\xyz"
 QUOTED = f"'''{SECRET}'''"  # for TOML

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.codec import Background, Encoder, Model, decode, load_model
-from pipeline.codec.integer import Part
-from pipeline.codec.predictor import Planes, follow, solve
-from pipeline.codec.tiles import (
+from seec.pipeline.codec import Background, Encoder, Model, decode, load_model
+from seec.pipeline.codec.integer import Part
+from seec.pipeline.codec.predictor import Planes, follow, solve
+from seec.pipeline.codec.tiles import (
     MARGIN,
     BlockMaps,
     GroupCanvas,
@@ -20,7 +20,7 @@ from pipeline.codec.tiles import (
     tile_groups,
     wavefront,
 )
-from pipeline.codec.torch_kernels import TorchKernels
+from seec.pipeline.codec.torch_kernels import TorchKernels
 from tests.pictures import gray, textured
 from tests.vectors.drawn import FOLDER
 

@@ -8,21 +8,21 @@ import pytest
 import torch
 from PIL import Image
 
-from pipeline.codec import load_model
-from pipeline.codec.encoder import BLOCK_SHIFT
-from pipeline.codec.export import export_model
-from pipeline.codec.networks import AdaptiveNetwork
-from pipeline.codec.profile import Predictor, Profile
-from pipeline.codec.tables import build_tables, log_error_table
-from pipeline.codec.tiles import canvas_of
-from pipeline.codec.torch_kernels import TorchKernels
-from pipeline.images.split import is_validation
-from pipeline.segmentation.rate import RateSegmenter
-from pipeline.training.adaptive import AdaptiveBatch, AdaptiveData, PatchPlanes, adaptive_batch
-from pipeline.training.experts import coded_bits
-from pipeline.training.loop import Trainer, TrainingSettings
-from pipeline.training.starts import learn_starts
-from pipeline.training.tiles import TileFile, TileMaker
+from seec.pipeline.codec import load_model
+from seec.pipeline.codec.encoder import BLOCK_SHIFT
+from seec.pipeline.codec.export import export_model
+from seec.pipeline.codec.networks import AdaptiveNetwork
+from seec.pipeline.codec.profile import Predictor, Profile
+from seec.pipeline.codec.tables import build_tables, log_error_table
+from seec.pipeline.codec.tiles import canvas_of
+from seec.pipeline.codec.torch_kernels import TorchKernels
+from seec.pipeline.images.split import is_validation
+from seec.pipeline.segmentation.rate import RateSegmenter
+from seec.pipeline.training.adaptive import AdaptiveBatch, AdaptiveData, PatchPlanes, adaptive_batch
+from seec.pipeline.training.experts import coded_bits
+from seec.pipeline.training.loop import Trainer, TrainingSettings
+from seec.pipeline.training.starts import learn_starts
+from seec.pipeline.training.tiles import TileFile, TileMaker
 from tests.pictures import textured
 
 SMALL = Profile(

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from pipeline.archive.ahead import each_ahead
+from seec.pipeline.archive.ahead import each_ahead
 
 
 def test_results_come_in_order_whatever_takes_longest():

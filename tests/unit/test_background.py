@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from pipeline.codec import Background, Encoder, decode, default_model, encode, inspect
-from schemas.errors import FormatError
+from seec.pipeline.codec import Background, Encoder, decode, default_model, encode, inspect
+from seec.schemas.errors import FormatError
 from tests.pictures import gray, textured
 
 SHAPE = (70, 100)
@@ -87,7 +87,7 @@ def test_a_region_of_another_size_is_refused():
 def test_header_and_sections_must_agree_on_loss():
     from dataclasses import replace
 
-    from schemas.container import parse, serialise
+    from seec.schemas.container import parse, serialise
 
     lossy = parse(encode(textured(*SHAPE), background=Background(disc(), 2)))
     with pytest.raises(FormatError, match="disagree"):

@@ -1,7 +1,7 @@
 """How files are cut into batches, and the last batches of a run into parts."""
 
-from pipeline.stages.batch import MAX_FILES, MAX_SOURCE_BYTES, cut_batches, tapered
-from schemas.plan import SourceFile
+from seec.pipeline.stages.batch import MAX_FILES, MAX_SOURCE_BYTES, cut_batches, tapered
+from seec.schemas.plan import SourceFile
 
 
 def _files(sizes: list[int]) -> list[tuple[SourceFile, int | None]]:

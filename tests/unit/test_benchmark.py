@@ -7,17 +7,17 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from jobs import bench
-from pipeline.benchmark import parallel
-from pipeline.benchmark.codecs import CODEC_NAMES, OURS, Codec, make_codecs, our_codec
-from pipeline.benchmark.measure import image_paths, measure_folder, measure_image
-from pipeline.benchmark.parallel import Arrangement, measure_parallel
-from pipeline.benchmark.plot import plot
-from pipeline.benchmark.results import FolderResult, Sample
-from pipeline.benchmark.table import table_lines
-from pipeline.codec import Model, default_model, packaged_profiles
-from pipeline.images.split import is_validation
-from schemas.errors import DigestMismatch
+from seec.jobs import bench
+from seec.pipeline.benchmark import parallel
+from seec.pipeline.benchmark.codecs import CODEC_NAMES, OURS, Codec, make_codecs, our_codec
+from seec.pipeline.benchmark.measure import image_paths, measure_folder, measure_image
+from seec.pipeline.benchmark.parallel import Arrangement, measure_parallel
+from seec.pipeline.benchmark.plot import plot
+from seec.pipeline.benchmark.results import FolderResult, Sample
+from seec.pipeline.benchmark.table import table_lines
+from seec.pipeline.codec import Model, default_model, packaged_profiles
+from seec.pipeline.images.split import is_validation
+from seec.schemas.errors import DigestMismatch
 from tests.pictures import gray, made_of_planes, textured
 
 SPEEDS = ["encode_mp_per_s", "decode_mp_per_s", "encode_mp_per_cpu_s", "decode_mp_per_cpu_s"]
@@ -249,4 +249,4 @@ def test_plot_without_matplotlib_says_what_to_install(
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     result = CliRunner().invoke(bench.main, [str(photos), "--plot", "x.png"])
     assert result.exit_code == 2
-    assert "seec[demo]" in result.stderr
+    assert "seec-archive[demo]" in result.stderr

@@ -8,9 +8,9 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from jobs import cli
-from pipeline.codec import decode
-from pipeline.codec.kernels import native_available
+from seec.jobs import cli
+from seec.pipeline.codec import decode
+from seec.pipeline.codec.kernels import native_available
 from tests.pictures import textured
 
 
@@ -38,8 +38,8 @@ def test_help_lists_every_command_with_one_line() -> None:
 
 def test_help_imports_no_job_and_is_quick() -> None:
     code = (
-        "import sys, jobs.cli; "
-        "jobs.cli.main(['--help'], standalone_mode=False); "
+        "import sys, seec.jobs.cli; "
+        "seec.jobs.cli.main(['--help'], standalone_mode=False); "
         "sys.exit(bool({'numpy', 'torch', 'ray', 'rich'} & set(sys.modules)))"
     )
     start = time.perf_counter()
@@ -60,8 +60,8 @@ def test_encoding_without_a_segmentation_network_loads_no_torch(
         (tmp_path / "masks").mkdir()
         Image.fromarray(image[..., 0] & 3).save(tmp_path / "masks" / "image.png")
     code = (
-        "import sys, jobs.archive, jobs.encode; "
-        "jobs.encode.run(jobs.encode.Settings(*sys.argv[1:3], segmentation=sys.argv[3])); "
+        "import sys, seec.jobs.archive; from seec.jobs.encode import Settings, run; "
+        "run(Settings(*sys.argv[1:3], segmentation=sys.argv[3])); "
         "sys.exit('torch' in sys.modules)"
     )
     target = tmp_path / "image.seec"

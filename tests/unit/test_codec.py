@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.codec import (
+from seec.pipeline.codec import (
     Background,
     Encoder,
     Model,
@@ -16,11 +16,11 @@ from pipeline.codec import (
     kernels,
     load_model,
 )
-from pipeline.codec.labels import DEEP_RELUCTANCE, choose_labels
-from pipeline.images.digest import pixel_digest
-from schemas import container
-from schemas.container import SectionKind, parse, reader
-from schemas.errors import LimitExceeded, UnknownModel
+from seec.pipeline.codec.labels import DEEP_RELUCTANCE, choose_labels
+from seec.pipeline.images.digest import pixel_digest
+from seec.schemas import container
+from seec.schemas.container import SectionKind, parse, reader
+from seec.schemas.errors import LimitExceeded, UnknownModel
 from tests.pictures import gray, textured
 from tests.vectors.drawn import FOLDER as MODELS
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from pipeline.benchmark.colour_tests import SETS, measure
-from pipeline.codec.colours.detect import find_colour_set
+from seec.pipeline.benchmark.colour_tests import SETS, measure
+from seec.pipeline.codec.colours.detect import find_colour_set
 from tests.pictures import textured
 
 

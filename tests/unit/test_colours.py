@@ -6,8 +6,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from pipeline.codec import Background, decode, default_model, encode, inspect
-from pipeline.codec.colours import (
+from seec.pipeline.codec import Background, decode, default_model, encode, inspect
+from seec.pipeline.codec.colours import (
     Levels,
     Planes,
     Sheet,
@@ -15,17 +15,23 @@ from pipeline.codec.colours import (
     parse_colour_set,
     take_exceptions,
 )
-from pipeline.codec.colours.chroma import Chroma
-from pipeline.codec.colours.detect import find_colour_set
-from pipeline.codec.colours.halve import halve
-from pipeline.codec.colours.invert import find_luma, invert, invert_in_numpy, share, unique_pixels
-from pipeline.codec.colours.presets import JFIF, PRESETS
-from pipeline.codec.decoder import Region, decode_region
-from pipeline.codec.encoder import Encoder
-from pipeline.codec.insight import explain
-from pipeline.codec.tiles import tile_groups
-from schemas.container import reader
-from schemas.errors import SectionCorrupt
+from seec.pipeline.codec.colours.chroma import Chroma
+from seec.pipeline.codec.colours.detect import find_colour_set
+from seec.pipeline.codec.colours.halve import halve
+from seec.pipeline.codec.colours.invert import (
+    find_luma,
+    invert,
+    invert_in_numpy,
+    share,
+    unique_pixels,
+)
+from seec.pipeline.codec.colours.presets import JFIF, PRESETS
+from seec.pipeline.codec.decoder import Region, decode_region
+from seec.pipeline.codec.encoder import Encoder
+from seec.pipeline.codec.insight import explain
+from seec.pipeline.codec.tiles import tile_groups
+from seec.schemas.container import reader
+from seec.schemas.errors import SectionCorrupt
 from tests.pictures import Cut, gray, made_of_planes, textured
 
 

@@ -4,8 +4,8 @@ from dataclasses import asdict
 
 import numpy as np
 
-from pipeline.benchmark.crops import measure, mosaic
-from pipeline.benchmark.markdown import evaluation_lines
+from seec.pipeline.benchmark.crops import measure, mosaic
+from seec.pipeline.benchmark.markdown import evaluation_lines
 from tests.pictures import textured
 
 

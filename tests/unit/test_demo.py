@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from jobs import demo
+from seec.jobs import demo
 
 
 @pytest.mark.slow

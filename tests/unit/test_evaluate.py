@@ -8,16 +8,16 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from jobs import evaluate
-from pipeline.benchmark.ablation import ablation_lines, codings
-from pipeline.benchmark.codecs import CODEC_NAMES
-from pipeline.benchmark.cost import multiplications, parameters
-from pipeline.benchmark.markdown import evaluation_lines
-from pipeline.benchmark.plot import plot_ablation
-from pipeline.codec import Encoder, default_model, load_model
-from pipeline.codec.profile import LITE_1, LITE_SIC, PAPER
-from pipeline.images.split import is_validation
-from pipeline.training.loop import Trainer
+from seec.jobs import evaluate
+from seec.pipeline.benchmark.ablation import ablation_lines, codings
+from seec.pipeline.benchmark.codecs import CODEC_NAMES
+from seec.pipeline.benchmark.cost import multiplications, parameters
+from seec.pipeline.benchmark.markdown import evaluation_lines
+from seec.pipeline.benchmark.plot import plot_ablation
+from seec.pipeline.codec import Encoder, default_model, load_model
+from seec.pipeline.codec.profile import LITE_1, LITE_SIC, PAPER
+from seec.pipeline.images.split import is_validation
+from seec.pipeline.training.loop import Trainer
 from tests.pictures import textured
 
 DOCS = Path(__file__).parents[2] / "docs"

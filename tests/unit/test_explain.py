@@ -6,10 +6,10 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from jobs import explain
-from pipeline.codec import Background, Encoder, default_model, encode
-from pipeline.codec.insight import explain as look_into
-from schemas.container import SectionKind, parse
+from seec.jobs import explain
+from seec.pipeline.codec import Background, Encoder, default_model, encode
+from seec.pipeline.codec.insight import explain as look_into
+from seec.schemas.container import SectionKind, parse
 from tests.pictures import gray, textured
 
 

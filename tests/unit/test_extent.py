@@ -4,10 +4,10 @@ import random
 
 import pytest
 
-from pipeline.images.composite import read_shapes
-from pipeline.images.extent import read_extent
-from pipeline.images.picture import read_header
-from schemas.errors import UnreadableImage
+from seec.pipeline.images.composite import read_shapes
+from seec.pipeline.images.extent import read_extent
+from seec.pipeline.images.picture import read_header
+from seec.schemas.errors import UnreadableImage
 from tests.jpegs import detailed
 from tests.pictures import textured
 from tests.sources import coded_files, image_bytes, jpeg_files, plane_files

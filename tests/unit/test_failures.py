@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.storage.failures import classify, condition_failed
-from schemas.errors import (
+from seec.pipeline.storage.failures import classify, condition_failed
+from seec.schemas.errors import (
     ObjectMissing,
     StorageError,
     StoreUnavailable,

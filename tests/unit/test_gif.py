@@ -8,9 +8,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.images import gif_lzw
-from pipeline.images.composite import is_exact, read_composite, write_composite
-from schemas.errors import UnreadableImage
+from seec.pipeline.images import gif_lzw
+from seec.pipeline.images.composite import is_exact, read_composite, write_composite
+from seec.schemas.errors import UnreadableImage
 from tests.pictures import gray, screenshot, textured
 from tests.sources import animated_gif, image_bytes, same_image
 

@@ -13,9 +13,9 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from jobs import interface
-from jobs.interface import ExitCode, command, exit_code_of, progress
-from schemas import errors
+from seec.jobs import interface
+from seec.jobs.interface import ExitCode, command, exit_code_of, progress
+from seec.schemas import errors
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ def test_wrong_use_found_by_a_job_is_wrong_use() -> None:
 
 LONG_LISTING = """
 import click
-from jobs.interface import command
+from seec.jobs.interface import command
 
 class Listing:
     exit_code = 3

@@ -9,22 +9,22 @@ import imagecodecs
 import numpy as np
 import pytest
 
-from pipeline.images import jpeg
-from pipeline.routes import jpegxl
-from pipeline.routes.choose import draft, jpeg_pixels_in, settle
-from pipeline.routes.rebuild import prove, rebuild
-from pipeline.stages import tasks
-from pipeline.stages.batch import Batch
-from pipeline.storage import Source
-from schemas.errors import (
+from seec.pipeline.images import jpeg
+from seec.pipeline.routes import jpegxl
+from seec.pipeline.routes.choose import draft, jpeg_pixels_in, settle
+from seec.pipeline.routes.rebuild import prove, rebuild
+from seec.pipeline.stages import tasks
+from seec.pipeline.stages.batch import Batch
+from seec.pipeline.storage import Source
+from seec.schemas.errors import (
     DigestMismatch,
     FormatError,
     LimitExceeded,
     SectionCorrupt,
     UnreadableImage,
 )
-from schemas.manifest import JPEGXL_JPEG, STORE, Entry, schema_version
-from schemas.plan import PlanSettings, SourceFile
+from seec.schemas.manifest import JPEGXL_JPEG, STORE, Entry, schema_version
+from seec.schemas.plan import PlanSettings, SourceFile
 from tests.jpegs import HEIGHT, WIDTH, held, refused
 from tests.jpegs import jpeg as jpeg_file
 from tests.pictures import textured

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.codec import Encoder, Model, decode, load_model
-from pipeline.codec.integer import CarriedLayer, leak, make_mixture
-from pipeline.codec.learning import CHANGE_LIMIT, LearnedLayer, Learning, gradients_of, runs_of
-from pipeline.codec.mixture import mixture_bits
-from pipeline.codec.profile import Tuning
-from pipeline.codec.tables import build_tables, log_error_table
-from pipeline.codec.tuning import slopes_of
-from pipeline.codec.weights import DEEP_TILE, TILE, save_model
-from schemas.container import parse, serialise
-from schemas.errors import LimitExceeded, ModelError, SectionCorrupt
+from seec.pipeline.codec import Encoder, Model, decode, load_model
+from seec.pipeline.codec.integer import CarriedLayer, leak, make_mixture
+from seec.pipeline.codec.learning import CHANGE_LIMIT, LearnedLayer, Learning, gradients_of, runs_of
+from seec.pipeline.codec.mixture import mixture_bits
+from seec.pipeline.codec.profile import Tuning
+from seec.pipeline.codec.tables import build_tables, log_error_table
+from seec.pipeline.codec.tuning import slopes_of
+from seec.pipeline.codec.weights import DEEP_TILE, TILE, save_model
+from seec.schemas.container import parse, serialise
+from seec.schemas.errors import LimitExceeded, ModelError, SectionCorrupt
 from tests.pictures import textured
 from tests.vectors.drawn import LEARNING, draw_model
 

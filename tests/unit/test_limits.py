@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from jobs import archive, compact, gc, ls, repair, restore, verify
-from jobs.options import Rate
-from pipeline.storage import Limits, Source, Store, Target
-from pipeline.storage.limits import Gate
+from seec.jobs import archive, compact, gc, ls, repair, restore, verify
+from seec.jobs.options import Rate
+from seec.pipeline.storage import Limits, Source, Store, Target
+from seec.pipeline.storage.limits import Gate
 from tests.faults import filesystem, points
 from tests.faults.filesystem import READ, Plan
 from tests.sources import write_tiny_source

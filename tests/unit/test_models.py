@@ -9,15 +9,15 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from jobs import archive, encode, explain, info
-from pipeline.codec import Background, Model, decode, inspect, models, packaged_model
-from pipeline.codec import encode as encode_pixels
-from pipeline.codec.models import find_packaged, packaged_name, packaged_profiles
-from pipeline.storage import Store
-from schemas.errors import UnknownModel
+from seec.jobs import archive, encode, explain, info
+from seec.pipeline.codec import Background, Model, decode, inspect, models, packaged_model
+from seec.pipeline.codec import encode as encode_pixels
+from seec.pipeline.codec.models import find_packaged, packaged_name, packaged_profiles
+from seec.pipeline.storage import Store
+from seec.schemas.errors import UnknownModel
 from tests.pictures import textured
 
-LITE_1 = (resources.files("pipeline.codec") / "models" / "lite-1.safetensors").read_bytes()
+LITE_1 = (resources.files("seec.pipeline.codec") / "models" / "lite-1.safetensors").read_bytes()
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def run(command: object, *arguments: object, **environment: str) -> Result:
 
 
 def test_the_card_beside_packaged_weights_tells_the_truth() -> None:
-    folder = resources.files("pipeline.codec") / "models"
+    folder = resources.files("seec.pipeline.codec") / "models"
     names = [f.name.removesuffix(".safetensors") for f in folder.iterdir() if "safe" in f.name]
     for name in names:
         payload = (folder / f"{name}.safetensors").read_bytes()

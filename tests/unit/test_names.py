@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.errors import SectionCorrupt
-from schemas.names import escape, is_safe, unescape
+from seec.schemas.errors import SectionCorrupt
+from seec.schemas.names import escape, is_safe, unescape
 
 
 @given(st.binary())

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.archive.patterns import Patterns
-from schemas.errors import SectionCorrupt
-from schemas.manifest import Row, parse_manifest, parse_matching, serialise_manifest
+from seec.pipeline.archive.patterns import Patterns
+from seec.schemas.errors import SectionCorrupt
+from seec.schemas.manifest import Row, parse_manifest, parse_matching, serialise_manifest
 from tests.unit.test_records import a_row, a_shard
 
 PATHS = st.text("ab/[*", max_size=5)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.images.picture import read_header, read_picture, write_picture
-from schemas.errors import UnreadableImage
+from seec.pipeline.images.picture import read_header, read_picture, write_picture
+from seec.schemas.errors import UnreadableImage
 from tests.pictures import gray, textured
 from tests.sources import coded_files, image_bytes, jpeg_files, plane_files, stored_files
 

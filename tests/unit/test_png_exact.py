@@ -10,16 +10,23 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.codec import Model, default_model, encode
-from pipeline.images import png_exact, png_stream
-from pipeline.images.composite import Composite, is_exact, read_composite, write_composite
-from pipeline.images.png_file import IHDR_END, SIGNATURE, chunk, parts, read_header, stream_parts
-from pipeline.routes import planes
-from pipeline.routes.choose import draft, settle
-from pipeline.routes.rebuild import prove, rebuild
-from schemas.errors import DigestMismatch, SeecError, UnreadableImage
-from schemas.manifest import SEEC, SEEC_PLANES, STORE, Entry
-from schemas.plan import SourceFile
+from seec.pipeline.codec import Model, default_model, encode
+from seec.pipeline.images import png_exact, png_stream
+from seec.pipeline.images.composite import Composite, is_exact, read_composite, write_composite
+from seec.pipeline.images.png_file import (
+    IHDR_END,
+    SIGNATURE,
+    chunk,
+    parts,
+    read_header,
+    stream_parts,
+)
+from seec.pipeline.routes import planes
+from seec.pipeline.routes.choose import draft, settle
+from seec.pipeline.routes.rebuild import prove, rebuild
+from seec.schemas.errors import DigestMismatch, SeecError, UnreadableImage
+from seec.schemas.manifest import SEEC, SEEC_PLANES, STORE, Entry
+from seec.schemas.plan import SourceFile
 from tests.pictures import gray, textured
 from tests.sources import coded_files, image_bytes, jpeg_files, plane_files, stored_files
 

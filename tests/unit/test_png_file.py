@@ -5,9 +5,9 @@ import zlib
 import numpy as np
 import pytest
 
-from pipeline.images import png_file
-from pipeline.images.png_file import Header, chunk, decode, parts, read_header, stream_parts
-from schemas.errors import UnreadableImage
+from seec.pipeline.images import png_file
+from seec.pipeline.images.png_file import Header, chunk, decode, parts, read_header, stream_parts
+from seec.schemas.errors import UnreadableImage
 from tests.pictures import gray, textured
 from tests.sources import image_bytes
 

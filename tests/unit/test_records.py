@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.archive.state import State
-from schemas.archive import (
+from seec.pipeline.archive.state import State
+from seec.schemas.archive import (
     ArchiveHeader,
     blob_name,
     commit_name,
@@ -18,11 +18,11 @@ from schemas.archive import (
     quarantine_name,
     shard_name,
 )
-from schemas.commit import Changes, Commit, ObjectRecord, Recap, RunRecord, ShardRecord
-from schemas.errors import FixityError, FormatError, SectionCorrupt, UnsupportedVersion
-from schemas.manifest import Row, parse_manifest, serialise_manifest
-from schemas.plan import PlanSettings, SourceFile, parse_plan, run_id, serialise_plan
-from schemas.sealed import seal, unseal
+from seec.schemas.commit import Changes, Commit, ObjectRecord, Recap, RunRecord, ShardRecord
+from seec.schemas.errors import FixityError, FormatError, SectionCorrupt, UnsupportedVersion
+from seec.schemas.manifest import Row, parse_manifest, serialise_manifest
+from seec.schemas.plan import PlanSettings, SourceFile, parse_plan, run_id, serialise_plan
+from seec.schemas.sealed import seal, unseal
 
 
 def an_object(name: str) -> ObjectRecord:

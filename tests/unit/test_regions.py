@@ -10,18 +10,18 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from jobs import archive, decode, encode, explain, info
-from pipeline.benchmark.regions import measure
-from pipeline.codec import Background, default_model
-from pipeline.codec import encode as encode_pixels
-from pipeline.images.mask import read_mask
-from pipeline.routes.choose import admit_loss, draft, settle
-from pipeline.routes.rebuild import prove, rebuild
-from pipeline.routes.region import check_region_source, make_background
-from schemas.errors import DigestMismatch, SectionCorrupt, UnreadableMask
-from schemas.loss import SKIP
-from schemas.manifest import Entry, schema_version
-from schemas.plan import SourceFile
+from seec.jobs import archive, decode, encode, explain, info
+from seec.pipeline.benchmark.regions import measure
+from seec.pipeline.codec import Background, default_model
+from seec.pipeline.codec import encode as encode_pixels
+from seec.pipeline.images.mask import read_mask
+from seec.pipeline.routes.choose import admit_loss, draft, settle
+from seec.pipeline.routes.rebuild import prove, rebuild
+from seec.pipeline.routes.region import check_region_source, make_background
+from seec.schemas.errors import DigestMismatch, SectionCorrupt, UnreadableMask
+from seec.schemas.loss import SKIP
+from seec.schemas.manifest import Entry, schema_version
+from seec.schemas.plan import SourceFile
 from tests.pictures import textured
 from tests.sources import image_bytes
 

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.codec import decode, default_model, encode
-from pipeline.routes import planes, store
-from pipeline.routes.choose import draft, draft_stored, settle
-from pipeline.routes.rebuild import prove, rebuild
-from schemas.errors import DigestMismatch, SectionCorrupt, SeecError, UnknownModel
-from schemas.manifest import SEEC, SEEC_PLANES, STORE, Entry
-from schemas.plan import SourceFile
+from seec.pipeline.codec import decode, default_model, encode
+from seec.pipeline.routes import planes, store
+from seec.pipeline.routes.choose import draft, draft_stored, settle
+from seec.pipeline.routes.rebuild import prove, rebuild
+from seec.schemas.errors import DigestMismatch, SectionCorrupt, SeecError, UnknownModel
+from seec.schemas.manifest import SEEC, SEEC_PLANES, STORE, Entry
+from seec.schemas.plan import SourceFile
 from tests.pictures import textured
 from tests.sources import coded_files, image_bytes, jpeg_files, plane_files, stored_files
 

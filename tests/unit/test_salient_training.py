@@ -7,10 +7,15 @@ import pytest
 import torch
 from PIL import Image
 
-from pipeline.segmentation.salient import load_salient
-from pipeline.training import salient
-from pipeline.training.salient import Trainer, TrainingSettings, choose_threshold, export_network
-from pipeline.training.salient_data import SalientData, load_pairs, split
+from seec.pipeline.segmentation.salient import load_salient
+from seec.pipeline.training import salient
+from seec.pipeline.training.salient import (
+    Trainer,
+    TrainingSettings,
+    choose_threshold,
+    export_network,
+)
+from seec.pipeline.training.salient_data import SalientData, load_pairs, split
 from tests.pictures import textured
 
 NAMES = tuple(f"{i:04}" for i in range(4))

@@ -9,15 +9,15 @@ import safetensors.torch
 import torch
 from PIL import Image
 
-from pipeline.segmentation import check_labels, label_image, make_segmenter
-from pipeline.segmentation.birefnet import sizes_of
-from pipeline.segmentation.birefnet_network import DeformableConv
-from pipeline.segmentation.masks import labels_in
-from pipeline.segmentation.priors import barrier_distance
-from pipeline.segmentation.saliency import SaliencySegmenter, sharpen
-from pipeline.segmentation.salient import load_salient
-from pipeline.segmentation.swin import SwinSizes, SwinTransformer
-from schemas.errors import ModelError, UnreadableMask
+from seec.pipeline.segmentation import check_labels, label_image, make_segmenter
+from seec.pipeline.segmentation.birefnet import sizes_of
+from seec.pipeline.segmentation.birefnet_network import DeformableConv
+from seec.pipeline.segmentation.masks import labels_in
+from seec.pipeline.segmentation.priors import barrier_distance
+from seec.pipeline.segmentation.saliency import SaliencySegmenter, sharpen
+from seec.pipeline.segmentation.salient import load_salient
+from seec.pipeline.segmentation.swin import SwinSizes, SwinTransformer
+from seec.schemas.errors import ModelError, UnreadableMask
 from tests.pictures import textured
 from tests.segmenters import TINY, write_birefnet, write_mask, write_onnx
 

@@ -8,11 +8,11 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from jobs.cli import main
-from pipeline.benchmark import label_maps, saliency
-from pipeline.codec import decode, default_model
-from pipeline.segmentation import make_segmenter
-from pipeline.segmentation.saliency import SaliencySegmenter
+from seec.jobs.cli import main
+from seec.pipeline.benchmark import label_maps, saliency
+from seec.pipeline.codec import decode, default_model
+from seec.pipeline.segmentation import make_segmenter
+from seec.pipeline.segmentation.saliency import SaliencySegmenter
 from tests.pictures import textured
 
 

@@ -8,17 +8,17 @@ import pytest
 import torch
 from PIL import Image
 
-from pipeline.codec import Encoder, Region, decode, decode_region, inspect, load_model
-from pipeline.codec.export import export_model
-from pipeline.codec.networks import SeecNetwork
-from pipeline.codec.profile import PAPER, Profile
-from pipeline.codec.side import SideCoder
-from pipeline.codec.tiles import Tile
-from pipeline.segmentation import make_segmenter
-from pipeline.training.data import TrainingData
-from pipeline.training.loop import Trainer, TrainingSettings
-from schemas.container import parse, reader, serialise
-from schemas.errors import InexactWeights, SectionCorrupt
+from seec.pipeline.codec import Encoder, Region, decode, decode_region, inspect, load_model
+from seec.pipeline.codec.export import export_model
+from seec.pipeline.codec.networks import SeecNetwork
+from seec.pipeline.codec.profile import PAPER, Profile
+from seec.pipeline.codec.side import SideCoder
+from seec.pipeline.codec.tiles import Tile
+from seec.pipeline.segmentation import make_segmenter
+from seec.pipeline.training.data import TrainingData
+from seec.pipeline.training.loop import Trainer, TrainingSettings
+from seec.schemas.container import parse, reader, serialise
+from seec.schemas.errors import InexactWeights, SectionCorrupt
 from tests.pictures import gray, textured
 
 SIC = Profile(

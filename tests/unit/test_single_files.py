@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from jobs import decode, encode, info
+from seec.jobs import decode, encode, info
 from tests.pictures import gray, textured
 from tests.trees import nodes
 

@@ -9,16 +9,16 @@ import pytest
 import torch
 from PIL import Image
 
-from pipeline.codec import Encoder, inspect, load_model
-from pipeline.codec.export import export_model
-from pipeline.codec.networks import SeecNetwork
-from pipeline.codec.profile import Profile
-from pipeline.codec.tables import build_tables
-from pipeline.images.split import is_validation
-from pipeline.segmentation import LabelMap
-from pipeline.segmentation.rate import RateSegmenter
-from pipeline.training.data import Batch, Pixels, TrainingData, block_labels, make_batch
-from pipeline.training.experts import (
+from seec.pipeline.codec import Encoder, inspect, load_model
+from seec.pipeline.codec.export import export_model
+from seec.pipeline.codec.networks import SeecNetwork
+from seec.pipeline.codec.profile import Profile
+from seec.pipeline.codec.tables import build_tables
+from seec.pipeline.images.split import is_validation
+from seec.pipeline.segmentation import LabelMap
+from seec.pipeline.segmentation.rate import RateSegmenter
+from seec.pipeline.training.data import Batch, Pixels, TrainingData, block_labels, make_batch
+from seec.pipeline.training.experts import (
     assign,
     coded_bits,
     copy_first_expert,
@@ -26,8 +26,8 @@ from pipeline.training.experts import (
     labelled_bits,
     sampled_rates,
 )
-from pipeline.training.loop import Trainer, TrainingSettings
-from pipeline.training.rounds import train_in_rounds
+from seec.pipeline.training.loop import Trainer, TrainingSettings
+from seec.pipeline.training.rounds import train_in_rounds
 from tests.pictures import textured
 
 SMALL = Profile(name="small", width=16, fused=16, expert_hidden=16, experts=3, mixtures=2)
@@ -216,7 +216,7 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(data: TrainingDat
 def test_rounds_give_every_run_its_turn_and_resume(
     data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("pipeline.training.rounds.SLICE_S", 1e-6)  # one step a slice
+    monkeypatch.setattr("seec.pipeline.training.rounds.SLICE_S", 1e-6)  # one step a slice
 
     def trainers() -> dict[str, Trainer]:
         settings = TrainingSettings(steps=3, batch=2)

@@ -12,19 +12,19 @@ from click.testing import CliRunner, Result
 from numpy.typing import NDArray
 from PIL import Image
 
-from jobs import train
-from jobs.interface import ExitCode
-from pipeline.codec import Model, load_model, packaged_model
-from pipeline.codec.export import export_model
-from pipeline.codec.networks import AdaptiveNetwork, SeecNetwork
-from pipeline.codec.profile import LITE_1, LITE_SIC, Predictor, Profile
-from pipeline.codec.weights import Layer
-from pipeline.segmentation.rate import RateSegmenter
-from pipeline.training.adaptive import AdaptiveData
-from pipeline.training.experts import Network
-from pipeline.training.loop import Trainer, TrainingSettings
-from pipeline.training.transfer import take_over
-from schemas.errors import ModelError
+from seec.jobs import train
+from seec.jobs.interface import ExitCode
+from seec.pipeline.codec import Model, load_model, packaged_model
+from seec.pipeline.codec.export import export_model
+from seec.pipeline.codec.networks import AdaptiveNetwork, SeecNetwork
+from seec.pipeline.codec.profile import LITE_1, LITE_SIC, Predictor, Profile
+from seec.pipeline.codec.weights import Layer
+from seec.pipeline.segmentation.rate import RateSegmenter
+from seec.pipeline.training.adaptive import AdaptiveData
+from seec.pipeline.training.experts import Network
+from seec.pipeline.training.loop import Trainer, TrainingSettings
+from seec.pipeline.training.transfer import take_over
+from seec.schemas.errors import ModelError
 from tests.pictures import textured
 from tests.vectors.drawn import draw_model
 

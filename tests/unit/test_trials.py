@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.codec import Background, Encoder, decode, default_model
-from pipeline.codec.kernels import make_kernels
-from pipeline.codec.screen import looks_drawn
-from pipeline.codec.trials import SPOT, screen_may_win, spots
-from schemas.container import Coding, parse
+from seec.pipeline.codec import Background, Encoder, decode, default_model
+from seec.pipeline.codec.kernels import make_kernels
+from seec.pipeline.codec.screen import looks_drawn
+from seec.pipeline.codec.trials import SPOT, screen_may_win, spots
+from seec.schemas.container import Coding, parse
 from tests.pictures import made_of_planes, screenshot
 
 MODEL = default_model()

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.codec import Encoder, Model, decode, load_model
-from pipeline.codec.distribution import Mixture
-from pipeline.codec.integer import make_mixture
-from pipeline.codec.native import NativeKernels
-from pipeline.codec.profile import Profile, Tuning
-from pipeline.codec.tables import build_tables
-from pipeline.codec.tuning import Tuner, slopes_of
-from pipeline.codec.weights import save_model
-from schemas.errors import ModelError
+from seec.pipeline.codec import Encoder, Model, decode, load_model
+from seec.pipeline.codec.distribution import Mixture
+from seec.pipeline.codec.integer import make_mixture
+from seec.pipeline.codec.native import NativeKernels
+from seec.pipeline.codec.profile import Profile, Tuning
+from seec.pipeline.codec.tables import build_tables
+from seec.pipeline.codec.tuning import Tuner, slopes_of
+from seec.pipeline.codec.weights import save_model
+from seec.schemas.errors import ModelError
 from tests.pictures import textured
 from tests.unit.test_adaptive import canvases
 from tests.vectors.drawn import FOLDER, LEARNING, STORED, draw_model

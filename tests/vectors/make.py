@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.codec import (
+from seec.pipeline.codec import (
     Background,
     Encoder,
     Model,
@@ -20,9 +20,9 @@ from pipeline.codec import (
     packaged_model,
     packaged_profiles,
 )
-from pipeline.codec.colours.chroma import Chroma
-from pipeline.codec.colours.presets import PHOTO_CD
-from pipeline.images.digest import pixel_digest
+from seec.pipeline.codec.colours.chroma import Chroma
+from seec.pipeline.codec.colours.presets import PHOTO_CD
+from seec.pipeline.images.digest import pixel_digest
 from tests.pictures import Cut, gray, made_of_planes, screenshot, textured
 from tests.vectors.drawn import STORED, UNSTORED, draw_model, unstored_model
 

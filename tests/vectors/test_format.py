@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.codec import Background, Encoder, decode, load_model
-from pipeline.codec.colours.chroma import Chroma
-from pipeline.codec.profile import Tuning
-from schemas.container import Coding, SectionKind, parse
+from seec.pipeline.codec import Background, Encoder, decode, load_model
+from seec.pipeline.codec.colours.chroma import Chroma
+from seec.pipeline.codec.profile import Tuning
+from seec.schemas.container import Coding, SectionKind, parse
 from tests.pictures import made_of_planes, textured
 from tests.vectors import plain_decoder
 from tests.vectors.drawn import LEARNING, STORED, draw_model

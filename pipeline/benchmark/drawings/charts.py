@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from pipeline.benchmark.drawings.ink import (
+from seec.pipeline.benchmark.drawings.ink import (
     BLACK,
     PALETTE,
     SMOOTH,

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image, ImageDraw
 
-from pipeline.benchmark.drawings.ink import (
+from seec.pipeline.benchmark.drawings.ink import (
     BLACK,
     PALETTE,
     WHITE,

@@ -5,20 +5,20 @@ chroma (JPEG, video, Photo CD), or of fewer levels (stretched contrast). The enc
 codes samples of that; the decoder makes pixels of the samples and corrects the exceptions.
 """
 
-from pipeline.codec.colours.colour_set import (
+from seec.pipeline.codec.colours.colour_set import (
     ColourSet,
     Levels,
     Planes,
     paint,
     parse_colour_set,
 )
-from pipeline.codec.colours.exceptions import (
+from seec.pipeline.codec.colours.exceptions import (
     Exceptions,
     encode_exceptions,
     in_rows,
     take_exceptions,
 )
-from pipeline.codec.colours.sheet import Sheet
+from seec.pipeline.codec.colours.sheet import Sheet
 
 __all__ = [
     "ColourSet",

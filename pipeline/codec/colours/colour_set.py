@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.codec.colours.chroma import Chroma
-from pipeline.codec.colours.family import Family, parse_family
-from pipeline.codec.colours.sheet import Sheet
-from pipeline.codec.tiles import Tile
-from schemas.errors import SectionCorrupt
+from seec.pipeline.codec.colours.chroma import Chroma
+from seec.pipeline.codec.colours.family import Family, parse_family
+from seec.pipeline.codec.colours.sheet import Sheet
+from seec.pipeline.codec.tiles import Tile
+from seec.schemas.errors import SectionCorrupt
 
 Pixels = NDArray[np.uint8]
 _LEVELS, _PLANES = 0, 1

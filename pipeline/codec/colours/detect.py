@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.codec.colours.chroma import Chroma
-from pipeline.codec.colours.colour_set import ColourSet, Levels, Planes
-from pipeline.codec.colours.family import Family
-from pipeline.codec.colours.halve import estimate, halve
-from pipeline.codec.colours.invert import all_channels, find_luma, invert, share, unique_pixels
-from pipeline.codec.colours.presets import PRESETS
+from seec.pipeline.codec.colours.chroma import Chroma
+from seec.pipeline.codec.colours.colour_set import ColourSet, Levels, Planes
+from seec.pipeline.codec.colours.family import Family
+from seec.pipeline.codec.colours.halve import estimate, halve
+from seec.pipeline.codec.colours.invert import all_channels, find_luma, invert, share, unique_pixels
+from seec.pipeline.codec.colours.presets import PRESETS
 
 Pixels = NDArray[np.uint8]
 _SAMPLE = 768  # pixels looked at to choose a family

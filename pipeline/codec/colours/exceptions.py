@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.codec.entropy import Frequencies, SymbolDecoder, SymbolEncoder
-from schemas.errors import SectionCorrupt
+from seec.pipeline.codec.entropy import Frequencies, SymbolDecoder, SymbolEncoder
+from seec.schemas.errors import SectionCorrupt
 
 Pixels = NDArray[np.uint8]
 _COUNTS = struct.Struct("<II")  # exceptions, bytes of coded words

@@ -11,7 +11,7 @@ from dataclasses import astuple, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.errors import SectionCorrupt
+from seec.schemas.errors import SectionCorrupt
 
 Pixels = NDArray[np.uint8]
 FRACTION_BITS = 18

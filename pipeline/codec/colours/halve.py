@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.codec.colours.chroma import Chroma, triangle
+from seec.pipeline.codec.colours.chroma import Chroma, triangle
 
 Pixels = NDArray[np.uint8]
 Plane = NDArray[np.float32]

@@ -9,10 +9,10 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.codec.colours.family import ONE, Family
+from seec.pipeline.codec.colours.family import ONE, Family
 
 try:
-    from pipeline.codec import _colours as native  # pyright: ignore[reportAttributeAccessIssue]
+    from seec.pipeline.codec import _colours as native  # pyright: ignore[reportAttributeAccessIssue]
 except ImportError:  # built without a compiler
     native = None
 

@@ -1,6 +1,6 @@
 """Families of colours that occur. Only encoders know them: files hold the parameters."""
 
-from pipeline.codec.colours.family import ONE, Family
+from seec.pipeline.codec.colours.family import ONE, Family
 
 _HALF = ONE // 2
 

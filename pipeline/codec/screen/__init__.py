@@ -10,14 +10,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.codec.screen.coder import BitDecoder, BitEncoder
-from pipeline.codec.screen.tile import ScreenCoder
-from pipeline.codec.tiles import Tile
-from schemas.container import MAX_TILE, MIN_TILE
-from schemas.errors import SectionCorrupt
+from seec.pipeline.codec.screen.coder import BitDecoder, BitEncoder
+from seec.pipeline.codec.screen.tile import ScreenCoder
+from seec.pipeline.codec.tiles import Tile
+from seec.schemas.container import MAX_TILE, MIN_TILE
+from seec.schemas.errors import SectionCorrupt
 
 try:
-    from pipeline.codec import _screen as native  # pyright: ignore[reportAttributeAccessIssue]
+    from seec.pipeline.codec import _screen as native  # pyright: ignore[reportAttributeAccessIssue]
 except ImportError:  # built without a compiler
     native = None
 

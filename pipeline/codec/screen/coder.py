@@ -2,7 +2,7 @@
 
 import struct
 
-from schemas.errors import SectionCorrupt
+from seec.schemas.errors import SectionCorrupt
 
 _ALL = (1 << 64) - 1
 _LOW = (1 << 32) - 1

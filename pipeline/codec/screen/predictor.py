@@ -5,7 +5,7 @@ The same as `screen_c/predictor.h`, to the last bit. FORMAT.md states every rule
 
 from dataclasses import dataclass, field
 
-from pipeline.codec.screen.coder import BitDecoder, BitEncoder
+from seec.pipeline.codec.screen.coder import BitDecoder, BitEncoder
 
 LOGIT_LIMIT = 2047
 MOST_SEEN = 127

@@ -6,8 +6,8 @@ gray level. FORMAT.md states every rule.
 
 from dataclasses import dataclass
 
-from pipeline.codec.screen.coder import BitDecoder, BitEncoder
-from pipeline.codec.screen.predictor import (
+from seec.pipeline.codec.screen.coder import BitDecoder, BitEncoder
+from seec.pipeline.codec.screen.predictor import (
     FRESH,
     MOST_SEEN,
     STRETCH,

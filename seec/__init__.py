@@ -1,0 +1,1 @@
+"""SEEC: lossless archives of image collections."""
