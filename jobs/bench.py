@@ -12,7 +12,10 @@ import click
 from seec.jobs.interface import ExitCode, command, progress
 from seec.jobs.model_options import check_profiles, read_model
 from seec.jobs.options import plot_target
-from seec.pipeline.benchmark.codecs import (
+from seec.pipeline.codec import packaged_model, packaged_profiles
+from seec.pipeline.codec.image_job import ColourSetChoice
+from seec.pipeline.images.split import is_validation
+from seec.pipeline.lab.benchmark.codecs import (
     CODEC_NAMES,
     OURS,
     Codec,
@@ -20,14 +23,11 @@ from seec.pipeline.benchmark.codecs import (
     make_codecs,
     our_codec,
 )
-from seec.pipeline.benchmark.measure import image_paths, measure_folder
-from seec.pipeline.benchmark.parallel import Arrangement, measure_parallel
-from seec.pipeline.benchmark.plot import plot
-from seec.pipeline.benchmark.results import FolderResult, Row
-from seec.pipeline.benchmark.table import table_lines
-from seec.pipeline.codec import packaged_model, packaged_profiles
-from seec.pipeline.codec.image_job import ColourSetChoice
-from seec.pipeline.images.split import is_validation
+from seec.pipeline.lab.benchmark.measure import image_paths, measure_folder
+from seec.pipeline.lab.benchmark.parallel import Arrangement, measure_parallel
+from seec.pipeline.lab.benchmark.plot import plot
+from seec.pipeline.lab.benchmark.results import FolderResult, Row
+from seec.pipeline.lab.benchmark.table import table_lines
 
 _COLOUR_SETS: dict[str, tuple[ColourSetChoice, ...]] = {
     "auto": ("auto",),

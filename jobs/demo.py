@@ -12,11 +12,11 @@ import numpy as np
 
 from seec.jobs import archive, restore, verify
 from seec.jobs.interface import ExitCode, command, progress
-from seec.pipeline.benchmark.codecs import OURS, make_codecs, our_codec
-from seec.pipeline.benchmark.measure import image_paths, measure_folder, read_pixels
-from seec.pipeline.benchmark.results import FolderResult
-from seec.pipeline.benchmark.table import table_lines
 from seec.pipeline.codec import default_model
+from seec.pipeline.lab.benchmark.codecs import OURS, make_codecs, our_codec
+from seec.pipeline.lab.benchmark.measure import image_paths, measure_folder, read_pixels
+from seec.pipeline.lab.benchmark.results import FolderResult
+from seec.pipeline.lab.benchmark.table import table_lines
 from seec.schemas.errors import DigestMismatch
 
 _CODECS = (OURS, "png", "webp", "jpegxl-e7", "jpegxl-e9")

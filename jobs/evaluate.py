@@ -18,26 +18,26 @@ import torch
 
 from seec.jobs.interface import ExitCode, command, progress
 from seec.jobs.options import plot_target
-from seec.pipeline.benchmark import colour_tests, crops, drawings, label_maps, regions, saliency
-from seec.pipeline.benchmark.ablation import ablation_lines, codings, make_codec
-from seec.pipeline.benchmark.codecs import CODEC_NAMES, Codec, make_codecs, our_codec
-from seec.pipeline.benchmark.colour_tests import Pixels
-from seec.pipeline.benchmark.markdown import evaluation_lines
-from seec.pipeline.benchmark.measure import (
+from seec.pipeline.codec import default_model
+from seec.pipeline.images.split import is_validation
+from seec.pipeline.lab.benchmark import colour_tests, crops, drawings, label_maps, regions, saliency
+from seec.pipeline.lab.benchmark.ablation import ablation_lines, codings, make_codec
+from seec.pipeline.lab.benchmark.codecs import CODEC_NAMES, Codec, make_codecs, our_codec
+from seec.pipeline.lab.benchmark.colour_tests import Pixels
+from seec.pipeline.lab.benchmark.markdown import evaluation_lines
+from seec.pipeline.lab.benchmark.measure import (
     image_paths,
     measure_folder,
     measure_image,
     read_pixels,
     warm_up,
 )
-from seec.pipeline.benchmark.plot import plot_ablation
-from seec.pipeline.benchmark.results import FolderResult, Sample
-from seec.pipeline.codec import default_model
-from seec.pipeline.images.split import is_validation
+from seec.pipeline.lab.benchmark.plot import plot_ablation
+from seec.pipeline.lab.benchmark.results import FolderResult, Sample
+from seec.pipeline.lab.training.ablation import BUDGET_S, ROWS, train_rows
+from seec.pipeline.lab.training.salient_data import load_pairs, split
 from seec.pipeline.segmentation import make_segmenter
 from seec.pipeline.segmentation.saliency import SaliencySegmenter
-from seec.pipeline.training.ablation import BUDGET_S, ROWS, train_rows
-from seec.pipeline.training.salient_data import load_pairs, split
 
 TABLES = ("codecs", "ablation", "segmentation", "labels", "roi", "crops", "colours", "drawings")
 _NEED_MASKS = ("segmentation", "roi")

@@ -17,11 +17,11 @@ from PIL import Image
 from seec.jobs import files
 from seec.jobs.interface import ExitCode, command, figures
 from seec.jobs.options import access_option
-from seec.pipeline.benchmark.codecs import make_codecs
 from seec.pipeline.codec import Info, encode, inspect
 from seec.pipeline.codec.decoder import find_model, read_front, upright
 from seec.pipeline.codec.insight import Insight, explain
 from seec.pipeline.images.picture import read_picture
+from seec.pipeline.lab.benchmark.codecs import make_codecs
 from seec.pipeline.routes.loss import stated_loss
 from seec.schemas.container import MAGIC, parse, read_index, reader
 from seec.schemas.loss import describe

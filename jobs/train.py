@@ -15,9 +15,9 @@ from seec.jobs.model_options import read_model
 from seec.pipeline.codec import Model, load_model, packaged_model, packaged_profiles
 from seec.pipeline.codec.export import export_model
 from seec.pipeline.codec.profile import LITE, PROFILES, Profile
+from seec.pipeline.lab.training.adaptive import load_data
+from seec.pipeline.lab.training.loop import Progress, Trainer, TrainingSettings
 from seec.pipeline.segmentation import make_segmenter
-from seec.pipeline.training.adaptive import load_data
-from seec.pipeline.training.loop import Progress, Trainer, TrainingSettings
 
 
 @dataclass(frozen=True)

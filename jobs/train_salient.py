@@ -10,15 +10,15 @@ import click
 import torch
 
 from seec.jobs.interface import ExitCode, command, figures, progress
-from seec.pipeline.benchmark.saliency import SaliencyFigures, measure
-from seec.pipeline.segmentation.salient import load_salient
-from seec.pipeline.training.salient import (
+from seec.pipeline.lab.benchmark.saliency import SaliencyFigures, measure
+from seec.pipeline.lab.training.salient import (
     Trainer,
     TrainingSettings,
     choose_threshold,
     export_network,
 )
-from seec.pipeline.training.salient_data import SalientData, load_pairs, split
+from seec.pipeline.lab.training.salient_data import SalientData, load_pairs, split
+from seec.pipeline.segmentation.salient import load_salient
 
 _SIZE = 208  # at which it looks at pictures; a little above what it was trained at last
 _LIMITS = (

@@ -22,7 +22,7 @@ from seec.pipeline.codec.networks import SeecNetwork
 from seec.pipeline.codec.profile import OUTPUT_BITS, Profile
 from seec.pipeline.codec.tables import build_tables
 from seec.pipeline.codec.torch_kernels import TorchKernels
-from seec.pipeline.training.data import make_batch
+from seec.pipeline.lab.training.data import make_batch
 from tests.pictures import gray, textured
 from tests.vectors.drawn import draw_model
 

@@ -17,12 +17,17 @@ from seec.pipeline.codec.tables import build_tables, log_error_table
 from seec.pipeline.codec.tiles import canvas_of
 from seec.pipeline.codec.torch_kernels import TorchKernels
 from seec.pipeline.images.split import is_validation
+from seec.pipeline.lab.training.adaptive import (
+    AdaptiveBatch,
+    AdaptiveData,
+    PatchPlanes,
+    adaptive_batch,
+)
+from seec.pipeline.lab.training.experts import coded_bits
+from seec.pipeline.lab.training.loop import Trainer, TrainingSettings
+from seec.pipeline.lab.training.starts import learn_starts
+from seec.pipeline.lab.training.tiles import TileFile, TileMaker
 from seec.pipeline.segmentation.rate import RateSegmenter
-from seec.pipeline.training.adaptive import AdaptiveBatch, AdaptiveData, PatchPlanes, adaptive_batch
-from seec.pipeline.training.experts import coded_bits
-from seec.pipeline.training.loop import Trainer, TrainingSettings
-from seec.pipeline.training.starts import learn_starts
-from seec.pipeline.training.tiles import TileFile, TileMaker
 from tests.pictures import textured
 
 SMALL = Profile(

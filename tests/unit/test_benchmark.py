@@ -8,15 +8,15 @@ from click.testing import CliRunner
 from PIL import Image
 
 from seec.jobs import bench
-from seec.pipeline.benchmark import parallel
-from seec.pipeline.benchmark.codecs import CODEC_NAMES, OURS, Codec, make_codecs, our_codec
-from seec.pipeline.benchmark.measure import image_paths, measure_folder, measure_image
-from seec.pipeline.benchmark.parallel import Arrangement, measure_parallel
-from seec.pipeline.benchmark.plot import plot
-from seec.pipeline.benchmark.results import FolderResult, Sample
-from seec.pipeline.benchmark.table import table_lines
 from seec.pipeline.codec import Model, default_model, packaged_profiles
 from seec.pipeline.images.split import is_validation
+from seec.pipeline.lab.benchmark import parallel
+from seec.pipeline.lab.benchmark.codecs import CODEC_NAMES, OURS, Codec, make_codecs, our_codec
+from seec.pipeline.lab.benchmark.measure import image_paths, measure_folder, measure_image
+from seec.pipeline.lab.benchmark.parallel import Arrangement, measure_parallel
+from seec.pipeline.lab.benchmark.plot import plot
+from seec.pipeline.lab.benchmark.results import FolderResult, Sample
+from seec.pipeline.lab.benchmark.table import table_lines
 from seec.schemas.errors import DigestMismatch
 from tests.pictures import gray, made_of_planes, textured
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from seec.pipeline.benchmark.colour_tests import SETS, measure
 from seec.pipeline.codec.colours.detect import find_colour_set
+from seec.pipeline.lab.benchmark.colour_tests import SETS, measure
 from tests.pictures import textured
 
 

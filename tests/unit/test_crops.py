@@ -4,8 +4,8 @@ from dataclasses import asdict
 
 import numpy as np
 
-from seec.pipeline.benchmark.crops import measure, mosaic
-from seec.pipeline.benchmark.markdown import evaluation_lines
+from seec.pipeline.lab.benchmark.crops import measure, mosaic
+from seec.pipeline.lab.benchmark.markdown import evaluation_lines
 from tests.pictures import textured
 
 

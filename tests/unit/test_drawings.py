@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from seec.pipeline.benchmark.drawings import SHOWN, draw_all
 from seec.pipeline.codec.screen import looks_drawn
+from seec.pipeline.lab.benchmark.drawings import SHOWN, draw_all
 from tests.pictures import textured
 
 PHOTOGRAPHS = [textured(330, 400, seed) for seed in range(SHOWN)]

@@ -9,15 +9,15 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from seec.jobs import evaluate
-from seec.pipeline.benchmark.ablation import ablation_lines, codings
-from seec.pipeline.benchmark.codecs import CODEC_NAMES
-from seec.pipeline.benchmark.cost import multiplications, parameters
-from seec.pipeline.benchmark.markdown import evaluation_lines
-from seec.pipeline.benchmark.plot import plot_ablation
 from seec.pipeline.codec import Encoder, default_model, load_model
 from seec.pipeline.codec.profile import LITE_1, LITE_SIC, PAPER
 from seec.pipeline.images.split import is_validation
-from seec.pipeline.training.loop import Trainer
+from seec.pipeline.lab.benchmark.ablation import ablation_lines, codings
+from seec.pipeline.lab.benchmark.codecs import CODEC_NAMES
+from seec.pipeline.lab.benchmark.cost import multiplications, parameters
+from seec.pipeline.lab.benchmark.markdown import evaluation_lines
+from seec.pipeline.lab.benchmark.plot import plot_ablation
+from seec.pipeline.lab.training.loop import Trainer
 from tests.pictures import textured
 
 DOCS = Path(__file__).parents[2] / "docs"

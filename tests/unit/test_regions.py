@@ -11,10 +11,10 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from seec.jobs import archive, decode, encode, explain, info
-from seec.pipeline.benchmark.regions import measure
 from seec.pipeline.codec import Background, default_model
 from seec.pipeline.codec import encode as encode_pixels
 from seec.pipeline.images.mask import read_mask
+from seec.pipeline.lab.benchmark.regions import measure
 from seec.pipeline.routes.choose import admit_loss, draft, settle
 from seec.pipeline.routes.rebuild import prove, rebuild
 from seec.pipeline.routes.region import check_region_source, make_background

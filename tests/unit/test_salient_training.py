@@ -7,15 +7,15 @@ import pytest
 import torch
 from PIL import Image
 
-from seec.pipeline.segmentation.salient import load_salient
-from seec.pipeline.training import salient
-from seec.pipeline.training.salient import (
+from seec.pipeline.lab.training import salient
+from seec.pipeline.lab.training.salient import (
     Trainer,
     TrainingSettings,
     choose_threshold,
     export_network,
 )
-from seec.pipeline.training.salient_data import SalientData, load_pairs, split
+from seec.pipeline.lab.training.salient_data import SalientData, load_pairs, split
+from seec.pipeline.segmentation.salient import load_salient
 from tests.pictures import textured
 
 NAMES = tuple(f"{i:04}" for i in range(4))

@@ -9,8 +9,8 @@ from click.testing import CliRunner
 from PIL import Image
 
 from seec.jobs.cli import main
-from seec.pipeline.benchmark import label_maps, saliency
 from seec.pipeline.codec import decode, default_model
+from seec.pipeline.lab.benchmark import label_maps, saliency
 from seec.pipeline.segmentation import make_segmenter
 from seec.pipeline.segmentation.saliency import SaliencySegmenter
 from tests.pictures import textured

@@ -14,9 +14,9 @@ from seec.pipeline.codec.networks import SeecNetwork
 from seec.pipeline.codec.profile import PAPER, Profile
 from seec.pipeline.codec.side import SideCoder
 from seec.pipeline.codec.tiles import Tile
+from seec.pipeline.lab.training.data import TrainingData
+from seec.pipeline.lab.training.loop import Trainer, TrainingSettings
 from seec.pipeline.segmentation import make_segmenter
-from seec.pipeline.training.data import TrainingData
-from seec.pipeline.training.loop import Trainer, TrainingSettings
 from seec.schemas.container import parse, reader, serialise
 from seec.schemas.errors import InexactWeights, SectionCorrupt
 from tests.pictures import gray, textured

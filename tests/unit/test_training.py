@@ -15,10 +15,8 @@ from seec.pipeline.codec.networks import SeecNetwork
 from seec.pipeline.codec.profile import Profile
 from seec.pipeline.codec.tables import build_tables
 from seec.pipeline.images.split import is_validation
-from seec.pipeline.segmentation import LabelMap
-from seec.pipeline.segmentation.rate import RateSegmenter
-from seec.pipeline.training.data import Batch, Pixels, TrainingData, block_labels, make_batch
-from seec.pipeline.training.experts import (
+from seec.pipeline.lab.training.data import Batch, Pixels, TrainingData, block_labels, make_batch
+from seec.pipeline.lab.training.experts import (
     assign,
     coded_bits,
     copy_first_expert,
@@ -26,8 +24,10 @@ from seec.pipeline.training.experts import (
     labelled_bits,
     sampled_rates,
 )
-from seec.pipeline.training.loop import Trainer, TrainingSettings
-from seec.pipeline.training.rounds import train_in_rounds
+from seec.pipeline.lab.training.loop import Trainer, TrainingSettings
+from seec.pipeline.lab.training.rounds import train_in_rounds
+from seec.pipeline.segmentation import LabelMap
+from seec.pipeline.segmentation.rate import RateSegmenter
 from tests.pictures import textured
 
 SMALL = Profile(name="small", width=16, fused=16, expert_hidden=16, experts=3, mixtures=2)
@@ -216,7 +216,7 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(data: TrainingDat
 def test_rounds_give_every_run_its_turn_and_resume(
     data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("seec.pipeline.training.rounds.SLICE_S", 1e-6)  # one step a slice
+    monkeypatch.setattr("seec.pipeline.lab.training.rounds.SLICE_S", 1e-6)  # one step a slice
 
     def trainers() -> dict[str, Trainer]:
         settings = TrainingSettings(steps=3, batch=2)

@@ -19,11 +19,11 @@ from seec.pipeline.codec.export import export_model
 from seec.pipeline.codec.networks import AdaptiveNetwork, SeecNetwork
 from seec.pipeline.codec.profile import LITE_1, LITE_SIC, Predictor, Profile
 from seec.pipeline.codec.weights import Layer
+from seec.pipeline.lab.training.adaptive import AdaptiveData
+from seec.pipeline.lab.training.experts import Network
+from seec.pipeline.lab.training.loop import Trainer, TrainingSettings
+from seec.pipeline.lab.training.transfer import take_over
 from seec.pipeline.segmentation.rate import RateSegmenter
-from seec.pipeline.training.adaptive import AdaptiveData
-from seec.pipeline.training.experts import Network
-from seec.pipeline.training.loop import Trainer, TrainingSettings
-from seec.pipeline.training.transfer import take_over
 from seec.schemas.errors import ModelError
 from tests.pictures import textured
 from tests.vectors.drawn import draw_model

@@ -15,10 +15,10 @@ import torch.nn.functional as f
 from numpy.typing import NDArray
 from torch import Tensor
 
+from seec.pipeline.lab.training.run import RunState, Schedule
+from seec.pipeline.lab.training.salient_data import SalientData
 from seec.pipeline.segmentation.saliency import SaliencySegmenter
 from seec.pipeline.segmentation.salient_network import SalientNetwork
-from seec.pipeline.training.run import RunState, Schedule
-from seec.pipeline.training.salient_data import SalientData
 
 _CHECKPOINT_S = 60.0
 # Until which share of the run batches have which edge: small first, because it is cheap.

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from seec.pipeline.benchmark.codecs import Codec, Pixels
-from seec.pipeline.benchmark.results import FolderResult, Sample
+from seec.pipeline.lab.benchmark.codecs import Codec, Pixels
+from seec.pipeline.lab.benchmark.results import FolderResult, Sample
 from seec.schemas.errors import DigestMismatch, UnreadableImage
 
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from seec.pipeline.benchmark.codecs import Codec, Pixels
-from seec.pipeline.benchmark.cost import multiplications, parameters
 from seec.pipeline.codec import Encoder, Model, decode
+from seec.pipeline.lab.benchmark.codecs import Codec, Pixels
+from seec.pipeline.lab.benchmark.cost import multiplications, parameters
 from seec.pipeline.segmentation import make_segmenter
 
 REFERENCE = "one"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from PIL import Image
 
-from seec.pipeline.benchmark.drawings.charts import (
+from seec.pipeline.lab.benchmark.drawings.charts import (
     bar_chart,
     contours,
     heat_map,
@@ -18,8 +18,8 @@ from seec.pipeline.benchmark.drawings.charts import (
     scatter,
     surface,
 )
-from seec.pipeline.benchmark.drawings.ink import BLACK, INK, PAPER, WHITE, Pixels
-from seec.pipeline.benchmark.drawings.interfaces import (
+from seec.pipeline.lab.benchmark.drawings.ink import BLACK, INK, PAPER, WHITE, Pixels
+from seec.pipeline.lab.benchmark.drawings.interfaces import (
     dashboard,
     dialog,
     icon,
@@ -27,14 +27,14 @@ from seec.pipeline.benchmark.drawings.interfaces import (
     swatches,
     window,
 )
-from seec.pipeline.benchmark.drawings.mixed import (
+from seec.pipeline.lab.benchmark.drawings.mixed import (
     article,
     few_colours,
     gallery,
     halftone,
     ordered_dither,
 )
-from seec.pipeline.benchmark.drawings.pages import (
+from seec.pipeline.lab.benchmark.drawings.pages import (
     bilevel_page,
     gray_page,
     linked_page,
@@ -42,7 +42,7 @@ from seec.pipeline.benchmark.drawings.pages import (
     spreadsheet,
     terminal,
 )
-from seec.pipeline.benchmark.drawings.patterns import (
+from seec.pipeline.lab.benchmark.drawings.patterns import (
     bar_code,
     game,
     hatching,
@@ -51,7 +51,7 @@ from seec.pipeline.benchmark.drawings.patterns import (
     repeats,
     sprites,
 )
-from seec.pipeline.benchmark.drawings.shapes import (
+from seec.pipeline.lab.benchmark.drawings.shapes import (
     fractal,
     gradient,
     line_drawing,

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from seec.pipeline.benchmark.codecs import Codec, Pixels
-from seec.pipeline.benchmark.measure import Times, check_pixels, read_pixels, warm_up
-from seec.pipeline.benchmark.results import FolderResult, Parallel, Sample
+from seec.pipeline.lab.benchmark.codecs import Codec, Pixels
+from seec.pipeline.lab.benchmark.measure import Times, check_pixels, read_pixels, warm_up
+from seec.pipeline.lab.benchmark.results import FolderResult, Parallel, Sample
 from seec.schemas.errors import DigestMismatch, UnreadableImage
 
 In = TypeVar("In")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from seec.pipeline.benchmark.drawings.ink import PALETTE, Pixels, blob, canvas, smooth
+from seec.pipeline.lab.benchmark.drawings.ink import PALETTE, Pixels, blob, canvas, smooth
 
 
 def _sprite(seed: int, size: int = 16) -> Pixels:

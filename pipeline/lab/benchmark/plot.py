@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seec.pipeline.benchmark.codecs import is_ours
-from seec.pipeline.benchmark.results import Row
+from seec.pipeline.lab.benchmark.codecs import is_ours
+from seec.pipeline.lab.benchmark.results import Row
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

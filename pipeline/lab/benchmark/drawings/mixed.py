@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
-from seec.pipeline.benchmark.drawings.ink import INK, WHITE, Pixels, font, sentence
-from seec.pipeline.benchmark.drawings.pages import page
+from seec.pipeline.lab.benchmark.drawings.ink import INK, WHITE, Pixels, font, sentence
+from seec.pipeline.lab.benchmark.drawings.pages import page
 
 
 def _thumbnail(photograph: Pixels, width: int, height: int) -> Image.Image:

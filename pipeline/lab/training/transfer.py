@@ -10,7 +10,7 @@ from torch import Tensor
 
 from seec.pipeline.codec.quantised import IntegerLinear
 from seec.pipeline.codec.weights import Layer, Model
-from seec.pipeline.training.experts import Network
+from seec.pipeline.lab.training.experts import Network
 from seec.schemas.errors import ModelError
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from seec.pipeline.benchmark.drawings.ink import (
+from seec.pipeline.lab.benchmark.drawings.ink import (
     BLACK,
     PALETTE,
     SMOOTH,

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from seec.pipeline.codec.networks import AdaptiveNetwork, SeecNetwork
-from seec.pipeline.training.data import BLOCK, PixelBatch
+from seec.pipeline.lab.training.data import BLOCK, PixelBatch
 
 Network = SeecNetwork | AdaptiveNetwork
 

@@ -19,8 +19,7 @@ from seec.pipeline.codec.profile import ACTIVITY_TAPS, CHANNELS, INPUT_BITS, TAP
 from seec.pipeline.codec.sight import Sight, head_inputs, network_inputs
 from seec.pipeline.codec.tables import build_tables, log_error_table
 from seec.pipeline.codec.tiles import MARGIN
-from seec.pipeline.segmentation import Segmenter
-from seec.pipeline.training.data import (
+from seec.pipeline.lab.training.data import (
     PATCH,
     Data,
     PixelBatch,
@@ -34,9 +33,10 @@ from seec.pipeline.training.data import (
     to_blocks,
     with_labels,
 )
-from seec.pipeline.training.starts import learn_starts
-from seec.pipeline.training.tiles import Records, TileFile, TileMaker
-from seec.pipeline.training.variants import middle, tiles_of, variants
+from seec.pipeline.lab.training.starts import learn_starts
+from seec.pipeline.lab.training.tiles import Records, TileFile, TileMaker
+from seec.pipeline.lab.training.variants import middle, tiles_of, variants
+from seec.pipeline.segmentation import Segmenter
 
 _AROUND = tuple(TAPS[tap] for tap in ACTIVITY_TAPS)  # where a predictor's errors are looked at
 _BASE_UNIT = 2.0**-6

@@ -13,9 +13,9 @@ from torch import Tensor
 from seec.pipeline.codec.networks import AdaptiveNetwork
 from seec.pipeline.codec.profile import Profile
 from seec.pipeline.codec.weights import Model
-from seec.pipeline.training.compiled import compiled
-from seec.pipeline.training.data import PATCH, SIDE_PATCH, Data, PixelBatch, Sample, to_blocks
-from seec.pipeline.training.experts import (
+from seec.pipeline.lab.training.compiled import compiled
+from seec.pipeline.lab.training.data import PATCH, SIDE_PATCH, Data, PixelBatch, Sample, to_blocks
+from seec.pipeline.lab.training.experts import (
     Network,
     assign,
     copy_first_expert,
@@ -23,8 +23,8 @@ from seec.pipeline.training.experts import (
     labelled_bits,
     sampled_rates,
 )
-from seec.pipeline.training.run import RunState, Schedule
-from seec.pipeline.training.transfer import take_over
+from seec.pipeline.lab.training.run import RunState, Schedule
+from seec.pipeline.lab.training.transfer import take_over
 
 _Function = TypeVar("_Function")
 

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image, ImageDraw
 
-from seec.pipeline.benchmark.drawings.ink import (
+from seec.pipeline.lab.benchmark.drawings.ink import (
     BLACK,
     PALETTE,
     WHITE,

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from seec.pipeline.benchmark.codecs import STRONGEST_PEER
+from seec.pipeline.lab.benchmark.codecs import STRONGEST_PEER
 from seec.schemas.loss import describe
 
 Figures = Mapping[str, Any]
@@ -48,7 +48,7 @@ def codec_table(rows: Sequence[Figures]) -> Iterator[str]:
 def ablation_table(ablation: Figures) -> Iterator[str]:
     """Models that differ in one part.
 
-    ablation: `budget_s` and `lines`, as `seec.pipeline.benchmark.ablation` makes them.
+    ablation: `budget_s` and `lines`, as `seec.pipeline.lab.benchmark.ablation` makes them.
     """
     sets = list(ablation["lines"][0]["bpsp"])
     headings = ("model", "weights", "mult. per pixel", "steps", *(f"{s}, bpsp" for s in sets))

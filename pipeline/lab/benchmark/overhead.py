@@ -1,6 +1,6 @@
 """What archiving costs beside the codec.
 
-`python -m seec.pipeline.benchmark.overhead PHOTOS DIR EDGE N...` writes N square crops of
+`python -m seec.pipeline.lab.benchmark.overhead PHOTOS DIR EDGE N...` writes N square crops of
 photographs, EDGE pixels wide, to DIR as PNG files. Then the codec alone encodes them, an image on
 each processor at a time, and `seec archive` does all of its work on the same processors. Linux
 only: memory is read from /proc.
@@ -19,12 +19,12 @@ from pathlib import Path
 
 import numpy as np
 
-from seec.pipeline.benchmark.markdown import table
-from seec.pipeline.benchmark.measure import read_pixels
-from seec.pipeline.benchmark.process import size_bytes, status
 from seec.pipeline.codec import Encoder, default_model
 from seec.pipeline.images import pillow
 from seec.pipeline.images.picture import Pixels, read_picture
+from seec.pipeline.lab.benchmark.markdown import table
+from seec.pipeline.lab.benchmark.measure import read_pixels
+from seec.pipeline.lab.benchmark.process import size_bytes, status
 
 HEADINGS = (
     "crops",

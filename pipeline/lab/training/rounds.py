@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from seec.pipeline.training.loop import Trainer
+from seec.pipeline.lab.training.loop import Trainer
 
 SLICE_S = 30.0
 

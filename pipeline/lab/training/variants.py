@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 from PIL import Image
 
-from seec.pipeline.training.data import LUMA, Pixels
+from seec.pipeline.lab.training.data import LUMA, Pixels
 
 _TILE, _LEAST = 512, 32  # edges of tiles
 _MIDDLE = 384

@@ -1,4 +1,4 @@
-"""What grows with the number of files: `python -m seec.pipeline.benchmark.scale FOLDER ROWS...`.
+"""What grows with the file count: `python -m seec.pipeline.lab.benchmark.scale FOLDER ROWS...`.
 
 For each number of rows an archive of that many tiny stored files is made in FOLDER (kept, so that
 a second run only measures), through the same functions as an archiving run but for Ray. Then each
@@ -17,9 +17,9 @@ from seec.pipeline.archive.catalogue import sorted_rows
 from seec.pipeline.archive.planning import new_files, seen_files
 from seec.pipeline.archive.runs import missing_shards, open_run
 from seec.pipeline.archive.shard import write_shard
-from seec.pipeline.benchmark.markdown import table
-from seec.pipeline.benchmark.process import size_bytes, status
 from seec.pipeline.codec import default_model
+from seec.pipeline.lab.benchmark.markdown import table
+from seec.pipeline.lab.benchmark.process import size_bytes, status
 from seec.pipeline.routes.choose import draft_stored, settle
 from seec.pipeline.storage import Store
 from seec.schemas.archive import shard_name
@@ -95,7 +95,15 @@ def measure(name: str, url: str, rows: int) -> tuple[float, float, int, int]:
 
     In a process of its own, whose start and imports do not count.
     """
-    command = [sys.executable, "-m", "seec.pipeline.benchmark.scale", "--run", name, url, str(rows)]
+    command = [
+        sys.executable,
+        "-m",
+        "seec.pipeline.lab.benchmark.scale",
+        "--run",
+        name,
+        url,
+        str(rows),
+    ]
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     seconds, cpu_seconds, memory, result = output.split()
     return float(seconds), float(cpu_seconds), int(memory), int(result)

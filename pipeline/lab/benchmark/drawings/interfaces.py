@@ -3,8 +3,8 @@
 import numpy as np
 from PIL import Image, ImageDraw
 
-from seec.pipeline.benchmark.drawings.charts import bar_chart, line_chart
-from seec.pipeline.benchmark.drawings.ink import (
+from seec.pipeline.lab.benchmark.drawings.charts import bar_chart, line_chart
+from seec.pipeline.lab.benchmark.drawings.ink import (
     BLACK,
     INK,
     PALETTE,

@@ -21,7 +21,7 @@ from seec.pipeline.codec.profile import (
 from seec.pipeline.codec.tables import build_tables
 from seec.pipeline.codec.tiles import MARGIN, canvas_of
 from seec.pipeline.codec.weights import PredictorStart
-from seec.pipeline.training.data import Pixels, neighbours, shifted
+from seec.pipeline.lab.training.data import Pixels, neighbours, shifted
 
 _CROPS, _CROP_EDGE = 26, 384
 _PRIOR_PIXELS = 16  # a prior counts as much as so many average pixels

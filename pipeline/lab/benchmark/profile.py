@@ -1,4 +1,4 @@
-"""Where the C kernels' time goes: `python -m seec.pipeline.benchmark.profile IMAGE [PROFILE...]`.
+"""Profile the C kernels: `python -m seec.pipeline.lab.benchmark.profile IMAGE [PROFILE...]`.
 
 Times are the coding thread's own CPU time, the least of several runs, so that other work on
 the machine disturbs them little.

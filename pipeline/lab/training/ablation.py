@@ -7,10 +7,10 @@ from pathlib import Path
 from seec.pipeline.codec import Model, load_model
 from seec.pipeline.codec.export import export_model
 from seec.pipeline.codec.profile import LITE_1, LITE_SIC, Profile
+from seec.pipeline.lab.training.data import TrainingData
+from seec.pipeline.lab.training.loop import Trainer, TrainingSettings
+from seec.pipeline.lab.training.rounds import train_in_rounds
 from seec.pipeline.segmentation import make_segmenter
-from seec.pipeline.training.data import TrainingData
-from seec.pipeline.training.loop import Trainer, TrainingSettings
-from seec.pipeline.training.rounds import train_in_rounds
 
 BUDGET_S = 1200.0
 _ONE = replace(LITE_1, experts=1)

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from seec.pipeline.benchmark.codecs import STRONGEST_PEER, is_ours
-from seec.pipeline.benchmark.results import FolderResult
+from seec.pipeline.lab.benchmark.codecs import STRONGEST_PEER, is_ours
+from seec.pipeline.lab.benchmark.results import FolderResult
 
 _ANY_WIDTH = 10_000  # a row is a line, however long
 _HEADINGS = (

@@ -1,0 +1,1 @@
+"""Training and benchmarks: what a user of an archive never loads."""
