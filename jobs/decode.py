@@ -14,7 +14,7 @@ from seec.jobs.interface import ExitCode, command, warn
 from seec.jobs.model_options import read_model
 from seec.jobs.options import access_option
 from seec.pipeline.codec import Region, decode, decode_region
-from seec.pipeline.images import pillow
+from seec.pipeline.images.formats import pillow
 from seec.pipeline.images.picture import with_note
 from seec.pipeline.routes.loss import stated_loss
 from seec.schemas.container import MAX_PIXELS

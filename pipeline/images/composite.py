@@ -7,7 +7,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from seec.pipeline.images import (
+from seec.pipeline.images.formats import (
     bmp,
     gif,
     netpbm,
@@ -18,9 +18,9 @@ from seec.pipeline.images import (
     tiff,
     webp_alpha,
 )
+from seec.pipeline.images.formats.spliced import Place, check_places
+from seec.pipeline.images.formats.tiff_rewritten import rewrite
 from seec.pipeline.images.raster import Raster
-from seec.pipeline.images.spliced import Place, check_places
-from seec.pipeline.images.tiff_rewritten import rewrite
 from seec.schemas.errors import FormatError, UnreadableImage
 from seec.schemas.planes import Shape, check_shapes
 

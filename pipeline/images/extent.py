@@ -6,7 +6,7 @@ For a first guess about files that nobody has read: nothing is decoded, and litt
 import struct
 from collections.abc import Callable
 
-from seec.pipeline.images import bmp, gif, netpbm, png, png_file, qoi, tiff, webp
+from seec.pipeline.images.formats import bmp, gif, netpbm, png, png_file, qoi, tiff, webp
 from seec.schemas.errors import UnreadableImage
 
 HEAD_BYTES = 4096

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from seec.pipeline.images import png, raw, webp
+from seec.pipeline.images.formats import png, raw, webp
 from seec.schemas.errors import UnreadableImage
 
 Pixels = NDArray[np.uint8]

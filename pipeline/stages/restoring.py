@@ -9,7 +9,7 @@ from typing import Any
 import ray
 
 from seec.pipeline.archive.shard import payloads
-from seec.pipeline.images import png
+from seec.pipeline.images.formats import png
 from seec.pipeline.routes.rebuild import rebuild
 from seec.pipeline.stages.cluster import CRASHES, fetch
 from seec.pipeline.stages.verifying import archived_model, group_rows

@@ -6,8 +6,8 @@ import time
 import pytest
 
 from seec.pipeline.images.composite import read_composite, read_shapes
+from seec.pipeline.images.formats.png_file import SIGNATURE, chunk
 from seec.pipeline.images.picture import read_header
-from seec.pipeline.images.png_file import SIGNATURE, chunk
 from seec.schemas.errors import UnreadableImage
 
 SOON_S = 20.0  # on a machine with other things to do; what is mended here took minutes, or for ever

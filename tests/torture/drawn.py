@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from seec.pipeline.images.png_file import SIGNATURE, chunk
+from seec.pipeline.images.formats.png_file import SIGNATURE, chunk
 from tests.jpegs import held, refused
 from tests.pictures import gray, screenshot, textured
 from tests.sources import coded_files, image_bytes, jpeg_files, plane_files, stored_files

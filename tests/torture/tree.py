@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from seec.pipeline.images.png_file import SIGNATURE, chunk
+from seec.pipeline.images.formats.png_file import SIGNATURE, chunk
 from tests.torture.drawn import everything
 
 LARGEST = 600_000  # bytes of a file; one is larger

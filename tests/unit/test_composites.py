@@ -11,13 +11,13 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from seec.pipeline.images import png_filters, spliced, tiff
 from seec.pipeline.images.composite import Composite, is_exact, read_composite, read_shapes
 from seec.pipeline.images.composite import write_composite as write
+from seec.pipeline.images.formats import png_filters, spliced, tiff
+from seec.pipeline.images.formats.png_file import SIGNATURE, chunk, parts, stream_parts
+from seec.pipeline.images.formats.png_file import read_header as read_png_header
 from seec.pipeline.images.picture import read_picture
 from seec.pipeline.images.planes import join, split
-from seec.pipeline.images.png_file import SIGNATURE, chunk, parts, stream_parts
-from seec.pipeline.images.png_file import read_header as read_png_header
 from seec.pipeline.images.raster import Packing, pack, raster_digest, unpack
 from seec.schemas.errors import UnreadableImage
 from seec.schemas.planes import MAX_RASTERS, Shape

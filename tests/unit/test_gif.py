@@ -8,8 +8,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from seec.pipeline.images import gif_lzw
 from seec.pipeline.images.composite import is_exact, read_composite, write_composite
+from seec.pipeline.images.formats import gif_lzw
 from seec.schemas.errors import UnreadableImage
 from tests.pictures import gray, screenshot, textured
 from tests.sources import animated_gif, image_bytes, same_image

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from seec.pipeline.codec import Model, default_model, encode
-from seec.pipeline.images import png_exact, png_stream
 from seec.pipeline.images.composite import Composite, is_exact, read_composite, write_composite
-from seec.pipeline.images.png_file import (
+from seec.pipeline.images.formats import png_exact, png_stream
+from seec.pipeline.images.formats.png_file import (
     IHDR_END,
     SIGNATURE,
     chunk,

@@ -5,8 +5,15 @@ import zlib
 import numpy as np
 import pytest
 
-from seec.pipeline.images import png_file
-from seec.pipeline.images.png_file import Header, chunk, decode, parts, read_header, stream_parts
+from seec.pipeline.images.formats import png_file
+from seec.pipeline.images.formats.png_file import (
+    Header,
+    chunk,
+    decode,
+    parts,
+    read_header,
+    stream_parts,
+)
 from seec.schemas.errors import UnreadableImage
 from tests.pictures import gray, textured
 from tests.sources import image_bytes

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from seec.pipeline.codec import Encoder, default_model
-from seec.pipeline.images import pillow
+from seec.pipeline.images.formats import pillow
 from seec.pipeline.images.picture import Pixels, read_picture
 from seec.pipeline.lab.benchmark.markdown import table
 from seec.pipeline.lab.benchmark.measure import read_pixels

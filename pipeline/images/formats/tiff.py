@@ -8,8 +8,8 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from seec.pipeline.images.formats.spliced import Place
 from seec.pipeline.images.raster import Packing
-from seec.pipeline.images.spliced import Place
 from seec.schemas.errors import UnreadableImage
 from seec.schemas.planes import DEPTHS, MAX_RASTERS, MAX_SAMPLES, Shape
 

@@ -15,7 +15,7 @@ from itertools import accumulate
 import numpy as np
 from numpy.typing import NDArray
 
-from seec.pipeline.images import gif_lzw
+from seec.pipeline.images.formats import gif_lzw
 from seec.pipeline.images.raster import Raster
 from seec.schemas.errors import UnreadableImage
 from seec.schemas.manifest import GIF

@@ -8,9 +8,9 @@ from itertools import accumulate
 import imagecodecs
 import numpy as np
 
-from seec.pipeline.images import tiff
+from seec.pipeline.images.formats import tiff
+from seec.pipeline.images.formats.tiff import Directory, Entry, Page
 from seec.pipeline.images.raster import Packing, Samples, pack, unpack
-from seec.pipeline.images.tiff import Directory, Entry, Page
 from seec.schemas.errors import UnreadableImage
 from seec.schemas.planes import Shape
 

@@ -2,8 +2,8 @@
 
 import struct
 
+from seec.pipeline.images.formats.spliced import Place
 from seec.pipeline.images.raster import Packing
-from seec.pipeline.images.spliced import Place
 from seec.schemas.errors import UnreadableImage
 from seec.schemas.planes import Shape
 

@@ -9,8 +9,8 @@ import struct
 import numpy as np
 from numpy.typing import NDArray
 
-from seec.pipeline.images import pillow, png_file
-from seec.pipeline.images.png_file import ANIMATION, IHDR_END, chunk, chunks, parts
+from seec.pipeline.images.formats import pillow, png_file
+from seec.pipeline.images.formats.png_file import ANIMATION, IHDR_END, chunk, chunks, parts
 from seec.schemas.errors import UnreadableImage
 
 FORMAT = "PNG"

@@ -8,8 +8,8 @@ import struct
 
 import numpy as np
 
-from seec.pipeline.images import png_file, png_samples, png_stream
-from seec.pipeline.images.png_file import HEADER_BYTES
+from seec.pipeline.images.formats import png_file, png_samples, png_stream
+from seec.pipeline.images.formats.png_file import HEADER_BYTES
 from seec.pipeline.images.raster import Packing, Raster, pack
 from seec.schemas.errors import UnreadableImage
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from seec.pipeline.images import png_filters
-from seec.pipeline.images.png_file import Header, chunk, stream_parts
+from seec.pipeline.images.formats import png_filters
+from seec.pipeline.images.formats.png_file import Header, chunk, stream_parts
 from seec.schemas.errors import UnreadableImage
 
 _HEAD = struct.Struct("<BBBB2sI")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from seec.pipeline.images import webp
+from seec.pipeline.images.formats import webp
 from seec.pipeline.images.raster import Raster, default_groups
 from seec.schemas.errors import UnreadableImage
 from seec.schemas.planes import Shape

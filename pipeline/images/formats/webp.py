@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from seec.pipeline.images import pillow
+from seec.pipeline.images.formats import pillow
 from seec.schemas.errors import UnreadableImage
 
 FORMAT = "WEBP"

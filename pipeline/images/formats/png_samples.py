@@ -12,8 +12,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from seec.pipeline.images import png, png_file, png_filters
-from seec.pipeline.images.png_file import Header, parse_header, read_header
+from seec.pipeline.images.formats import png, png_file, png_filters
+from seec.pipeline.images.formats.png_file import Header, parse_header, read_header
 from seec.pipeline.images.raster import Packing, Raster, default_groups, pack, unpack
 from seec.schemas.errors import UnreadableImage
 from seec.schemas.planes import Shape
