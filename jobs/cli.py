@@ -4,7 +4,10 @@ import importlib
 
 import click
 
+from seec import __version__
 from seec.jobs.interface import ExitCode
+from seec.pipeline.extras import needs
+from seec.schemas.errors import MissingPackage
 
 # What `seec --help` says, without importing the job: numpy, torch and Ray take seconds.
 _COMMANDS = {
@@ -36,7 +39,10 @@ class _Jobs(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         try:
-            return importlib.import_module(f"seec.jobs.{cmd_name}").main
+            with needs("train", f"seec {cmd_name}"):
+                return importlib.import_module(f"seec.jobs.{cmd_name}").main
+        except MissingPackage as error:
+            raise click.UsageError(str(error)) from None
         except KeyboardInterrupt:
             ctx.exit(ExitCode.INTERRUPTED)
 
@@ -46,7 +52,7 @@ class _Jobs(click.Group):
 
 
 @click.group(cls=_Jobs)
-@click.version_option(package_name="seec", message="seec %(version)s")
+@click.version_option(__version__, message="seec %(version)s")
 def main() -> None:
     """Archive image collections losslessly with a learned codec.
 

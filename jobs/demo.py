@@ -13,6 +13,7 @@ import numpy as np
 from seec.jobs import archive, restore, verify
 from seec.jobs.interface import ExitCode, command, progress
 from seec.pipeline.codec import default_model
+from seec.pipeline.extras import missing
 from seec.pipeline.lab.benchmark.codecs import OURS, make_codecs, our_codec
 from seec.pipeline.lab.benchmark.measure import image_paths, measure_folder, read_pixels
 from seec.pipeline.lab.benchmark.results import FolderResult
@@ -106,7 +107,7 @@ def run(settings: Settings) -> Summary:
 def _copy_photographs(target: Path) -> None:
     package = find_spec("skimage")
     if package is None or package.origin is None:
-        raise click.UsageError("needs scikit-image's photographs: pip install 'seec-archive[demo]'")
+        raise missing("demo", "the demo's photographs", "skimage")
     target.mkdir(parents=True)
     for name in (*_COLOUR, *_GRAY, *_JPEG):
         shutil.copy2(Path(package.origin).parent / "data" / name, target / name)

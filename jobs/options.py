@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
+from seec.pipeline.extras import missing
 from seec.pipeline.segmentation import check_name
 from seec.pipeline.storage.access import Access, using
 from seec.pipeline.storage.limits import Limits
@@ -278,5 +279,5 @@ def store_options(function: Callable[..., Any]) -> Callable[..., Any]:
 def plot_target(_: click.Context, __: click.Parameter, value: Path | None) -> Path | None:
     """Callback of an option that names a picture to draw; wrong use without matplotlib."""
     if value and find_spec("matplotlib") is None:
-        raise click.BadParameter("needs matplotlib: pip install 'seec-archive[demo]'")
+        raise click.BadParameter(str(missing("demo", "a plot", "matplotlib")))
     return value

@@ -22,9 +22,11 @@ SeecError
     ObjectMissing     no object of this name
     NotAnArchive      no archive at this place
     UnknownCommit     no commit of this number, or its state is not kept
+    UnknownPath       the archive holds no such path
     ArchiveLocked     another writer holds the archive
     StoreUnavailable  nothing of the store is to be had: credentials, no bucket, quota, full disk
       TransientStorageError  may go through when tried again; the only one that is retried
+  MissingPackage    an optional package that this needs is not installed
 
 Each error names the file or object in its message and, where there is one, the next step.
 """
@@ -118,6 +120,10 @@ class UnknownCommit(StorageError):
     """No commit of this number, or its state is not kept."""
 
 
+class UnknownPath(StorageError):
+    """The archive holds no such path."""
+
+
 class ArchiveLocked(StorageError):
     """Another writer holds the archive."""
 
@@ -131,3 +137,7 @@ class StoreUnavailable(StorageError):
 
 class TransientStorageError(StoreUnavailable):
     """May go through when tried again; the only error that is retried."""
+
+
+class MissingPackage(SeecError):
+    """An optional package that this needs is not installed."""

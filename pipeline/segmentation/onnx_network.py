@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from seec.pipeline.extras import needs
 from seec.pipeline.segmentation.protocol import Saliency
 from seec.pipeline.segmentation.saliency import SaliencySegmenter, normalised
 from seec.schemas.errors import ModelError
@@ -18,13 +19,11 @@ def load_onnx(path: Path) -> SaliencySegmenter:
     """A segmenter that runs an ONNX file on the CPU.
 
     The network takes [1, 3, S, S] float32, normalised as for ImageNet; its first output is
-    saliency, [1, 1, h, w] or [1, h, w], as chances or as logits. Raises ModelError if the file
-    or onnxruntime is missing, or if the network has another form.
+    saliency, [1, 1, h, w] or [1, h, w], as chances or as logits. Raises MissingPackage
+    without onnxruntime, ModelError if the file is missing or the network has another form.
     """
-    try:
+    with needs("onnx", "--segmentation onnx"):
         import onnxruntime
-    except ImportError as error:
-        raise ModelError("onnx: needs onnxruntime: pip install 'seec-archive[onnx]'") from error
     if not path.is_file():
         raise ModelError(f"{path}: no such ONNX file")
     options = onnxruntime.SessionOptions()

@@ -6,6 +6,7 @@ Sources that are networks are imported when they are asked for: torch takes seco
 from collections.abc import Callable
 from pathlib import Path
 
+from seec.pipeline.extras import needs
 from seec.pipeline.segmentation.masks import MaskSegmenter
 from seec.pipeline.segmentation.proposals import Proposals
 from seec.pipeline.segmentation.protocol import Segmenter
@@ -15,13 +16,15 @@ _PROPOSES = "+rate"
 
 
 def _salient(device: str) -> Segmenter:
-    from seec.pipeline.segmentation.salient import load_salient
+    with needs("segment", "--segmentation salient"):
+        from seec.pipeline.segmentation.salient import load_salient
 
     return load_salient(device=device)
 
 
 def _birefnet(path: Path, device: str) -> Segmenter:
-    from seec.pipeline.segmentation.birefnet import load_birefnet
+    with needs("segment", "--segmentation birefnet"):
+        from seec.pipeline.segmentation.birefnet import load_birefnet
 
     return load_birefnet(path, device)
 
@@ -56,7 +59,7 @@ def make_segmenter(name: str, device: str = "cpu") -> Segmenter:
     """The segmentation source called `name`.
 
     device: where networks run. Raises ValueError, which lists the known sources, for other
-    names; ModelError if files it needs are missing or do not fit.
+    names; ModelError if files it needs are missing or do not fit, MissingPackage if a package is.
     """
     kind, path, proposes = _parse(name)
     source = _PLAIN[kind](device) if path is None else _WITH_PATH[kind](Path(path), device)

@@ -8,11 +8,12 @@ from typing import Any
 
 import ray
 
+from seec.pipeline.archive.models import archived_model
 from seec.pipeline.archive.shard import payloads
 from seec.pipeline.images.formats import png
 from seec.pipeline.routes.rebuild import rebuild
 from seec.pipeline.stages.cluster import CRASHES, fetch
-from seec.pipeline.stages.verifying import archived_model, group_rows
+from seec.pipeline.stages.verifying import group_rows
 from seec.pipeline.storage import Store, Target
 from seec.schemas.commit import ShardRecord
 from seec.schemas.errors import FormatError, ObjectExists, SeecError, StorageError, StoreUnavailable

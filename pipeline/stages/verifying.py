@@ -3,13 +3,12 @@
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import ray
 from ray.exceptions import RayError
 
-from seec.pipeline.codec.weights import Model, load_model
+from seec.pipeline.archive.models import archived_model
 from seec.pipeline.stages.cluster import CRASHES, fetch
 from seec.pipeline.storage import Store
 from seec.pipeline.verify.records import mend
@@ -21,7 +20,6 @@ from seec.pipeline.verify.shards import (
     image_finding,
     without_model,
 )
-from seec.schemas.archive import model_name
 from seec.schemas.commit import ShardRecord
 from seec.schemas.manifest import Row
 from seec.schemas.report import Checked, Finding
@@ -45,12 +43,6 @@ class Scope:
         if self.mode == CHECKSUM:
             return []
         return list(rows) if self.mode == DECODE else sample(rows, self.fraction, self.seed)
-
-
-@lru_cache(maxsize=4)
-def archived_model(store: Store, model_id: str) -> Model:
-    """A model as the archive holds it, loaded once per process."""
-    return load_model(store.get(model_name(model_id)))
 
 
 @ray.remote

@@ -29,8 +29,8 @@ from seec.jobs import restore as restore_job
 from seec.jobs import verify as verify_job
 from seec.jobs.interface import ExitCode, exit_code_of, progress
 from seec.pipeline.archive import Archive
+from seec.pipeline.archive.models import archived_model
 from seec.pipeline.stages import restoring
-from seec.pipeline.stages.verifying import archived_model
 from seec.pipeline.storage import Retry, Store
 from seec.schemas.errors import NotAnArchive, SeecError
 from tests.faults import filesystem, points

@@ -17,7 +17,7 @@ from seec.pipeline.segmentation.priors import barrier_distance
 from seec.pipeline.segmentation.saliency import SaliencySegmenter, sharpen
 from seec.pipeline.segmentation.salient import load_salient
 from seec.pipeline.segmentation.swin import SwinSizes, SwinTransformer
-from seec.schemas.errors import ModelError, UnreadableMask
+from seec.schemas.errors import MissingPackage, ModelError, UnreadableMask
 from tests.pictures import textured
 from tests.segmenters import TINY, write_birefnet, write_mask, write_onnx
 
@@ -226,5 +226,5 @@ class TestOnnx:
 
 def test_without_onnxruntime_the_way_to_it_is_named(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(ModelError, match=r"pip install 'seec\[onnx\]'"):
+    with pytest.raises(MissingPackage, match=r"pip install 'seec-archive\[onnx\]'"):
         make_segmenter("onnx:x.onnx")
