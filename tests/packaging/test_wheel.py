@@ -1,5 +1,6 @@
 """The wheel, installed beside a project that has packages of the same names as our folders."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,8 @@ from tests.pictures import textured
 
 ROOT = Path(__file__).parents[2]
 SHADOWS = ("jobs", "pipeline", "schemas")
+# Without the path to this checkout that tests may run with.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +31,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     before = set(site.iterdir())
     [wheel] = (folder / "dist").iterdir()
     pip = [folder / "venv/bin/python", "-m", "pip", "install", "--no-deps", "--no-index", wheel]
-    subprocess.run(pip, check=True, capture_output=True)
+    subprocess.run(pip, check=True, capture_output=True, env=ENVIRONMENT)
     added = {path.name for path in set(site.iterdir()) - before}
     # Of the environment that runs the tests, only installed packages count: its own .pth files,
     # among them the one that leads to this checkout, are not read.
@@ -64,7 +67,9 @@ def test_it_archives_verifies_and_restores_beside_packages_of_the_same_names(
 
     def seec(*arguments: str) -> str:
         command = [str(environment / "venv/bin/seec"), *arguments]
-        done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, cwd=project, capture_output=True, text=True, check=False, env=ENVIRONMENT
+        )
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -78,6 +83,8 @@ def test_it_archives_verifies_and_restores_beside_packages_of_the_same_names(
     where = "import seec; print(seec.__file__, list(seec.open('kept').paths()))"
     # -P: a program of the project has its folder first on the path, where packages of it may lie.
     command = [str(environment / "venv/bin/python"), "-c", where]
-    done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        command, cwd=project, capture_output=True, text=True, check=True, env=ENVIRONMENT
+    )
     assert str(environment) in done.stdout
     assert "['0.png', '1.png', '2.png']" in done.stdout
