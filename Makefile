@@ -20,8 +20,9 @@ help:
 	@echo "make bench     rate and speed next to the peers; BENCH_FOLDERS='a b' for your images"
 	@echo "make clean     remove what these targets made"
 
-$(INSTALLED): pyproject.toml setup.py constraints.txt pipeline/codec/_kernels.c \
-		pipeline/codec/_screen.c pipeline/codec/_colours.c $(wildcard pipeline/codec/kernels_c/*.[ch] pipeline/codec/screen_c/*.h)
+$(INSTALLED): pyproject.toml setup.py constraints.txt pipeline/codec/native/_kernels.c \
+		pipeline/codec/screen/_screen.c pipeline/codec/colours/_colours.c \
+		$(wildcard pipeline/codec/native/kernels_c/*.[ch] pipeline/codec/screen/screen_c/*.h)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "SEEC needs Python 3.11 or later")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
@@ -56,4 +57,4 @@ demo-output/photos: | $(INSTALLED)
 	$(BIN)/python -m seec.jobs.demo
 
 clean:
-	rm -rf .venv build dist demo-output bench.png *.egg-info pipeline/codec/*.so
+	rm -rf .venv build dist demo-output bench.png *.egg-info pipeline/codec/*/*.so

@@ -5,12 +5,12 @@ from pathlib import Path
 
 from setuptools import Extension, setup
 
-LEVELS = Path("pipeline/codec/kernels_c")
+LEVELS = Path("pipeline/codec/native/kernels_c")
 FLAGS = [] if sys.platform == "win32" else ["-O3", "-std=gnu11"]
 # Without a compiler the install goes on, and torch and Python give the same bits, slowly.
 KERNELS = Extension(
-    "seec.pipeline.codec._kernels",
-    ["pipeline/codec/_kernels.c", *map(str, sorted(LEVELS.glob("*.c")))],
+    "seec.pipeline.codec.native._kernels",
+    ["pipeline/codec/native/_kernels.c", *map(str, sorted(LEVELS.glob("*.c")))],
     depends=[str(p) for p in LEVELS.glob("*.h")],
     extra_compile_args=FLAGS,
     py_limited_api=True,
@@ -18,10 +18,10 @@ KERNELS = Extension(
 )
 
 SCREEN = Extension(
-    "seec.pipeline.codec._screen",
-    ["pipeline/codec/_screen.c"],
+    "seec.pipeline.codec.screen._screen",
+    ["pipeline/codec/screen/_screen.c"],
     depends=[
-        *map(str, Path("pipeline/codec/screen_c").glob("*.h")),
+        *map(str, Path("pipeline/codec/screen/screen_c").glob("*.h")),
         str(LEVELS / "inline.h"),
         str(LEVELS / "range_coder.h"),
     ],
@@ -31,8 +31,8 @@ SCREEN = Extension(
 )
 
 COLOURS = Extension(
-    "seec.pipeline.codec._colours",
-    ["pipeline/codec/_colours.c"],
+    "seec.pipeline.codec.colours._colours",
+    ["pipeline/codec/colours/_colours.c"],
     extra_compile_args=FLAGS,
     py_limited_api=True,
     optional=True,

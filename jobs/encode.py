@@ -19,9 +19,9 @@ from seec.jobs.options import (
     segmentation_option,
 )
 from seec.pipeline.codec import Background, encode
+from seec.pipeline.codec.coding.labels import map_from_blocks
 from seec.pipeline.codec.encoder import BLOCK_SHIFT
-from seec.pipeline.codec.image_job import ColourSetChoice
-from seec.pipeline.codec.labels import map_from_blocks
+from seec.pipeline.codec.search.image_job import ColourSetChoice
 from seec.pipeline.images.mask import read_mask
 from seec.pipeline.images.picture import Pixels, read_picture
 from seec.pipeline.routes.loss import stated_loss

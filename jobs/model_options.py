@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import click
 
 from seec.pipeline.codec import Model, load_model, packaged_model, packaged_profiles
-from seec.pipeline.codec.models import DEFAULT_PROFILE
+from seec.pipeline.codec.model.packaged import DEFAULT_PROFILE
 from seec.schemas.errors import ModelError
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -10,7 +10,7 @@ import click
 from seec.jobs.interface import ExitCode, command, progress
 from seec.jobs.options import ray_options, store_options
 from seec.pipeline.archive.archive import Archive
-from seec.pipeline.codec.models import find_packaged
+from seec.pipeline.codec.model.packaged import find_packaged
 from seec.pipeline.repair.damage import damaged_shards
 from seec.pipeline.repair.records import put_back_records
 from seec.pipeline.stages.cluster import Placement, cluster

@@ -16,8 +16,8 @@ from seec.jobs import files
 from seec.jobs.interface import ExitCode, command, figures, progress
 from seec.jobs.options import access_option, segmentation_option
 from seec.pipeline.codec import default_model
+from seec.pipeline.codec.coding.labels import map_from_blocks
 from seec.pipeline.codec.encoder import BLOCK_SHIFT
-from seec.pipeline.codec.labels import map_from_blocks
 from seec.pipeline.images.picture import read_picture
 from seec.pipeline.lab.benchmark.label_maps import chosen_blocks
 from seec.pipeline.segmentation import (

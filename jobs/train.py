@@ -13,8 +13,8 @@ import torch
 from seec.jobs.interface import ExitCode, command, figures, progress
 from seec.jobs.model_options import read_model
 from seec.pipeline.codec import Model, load_model, packaged_model, packaged_profiles
-from seec.pipeline.codec.export import export_model
-from seec.pipeline.codec.profile import LITE, PROFILES, Profile
+from seec.pipeline.codec.model.profile import LITE, PROFILES, Profile
+from seec.pipeline.codec.training.export import export_model
 from seec.pipeline.lab.training.adaptive import load_data
 from seec.pipeline.lab.training.loop import Progress, Trainer, TrainingSettings
 from seec.pipeline.segmentation import make_segmenter

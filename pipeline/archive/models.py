@@ -2,7 +2,7 @@
 
 from functools import lru_cache
 
-from seec.pipeline.codec.weights import Model, load_model
+from seec.pipeline.codec.model.weights import Model, load_model
 from seec.pipeline.storage import Store
 from seec.schemas.archive import model_name
 

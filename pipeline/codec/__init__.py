@@ -7,16 +7,16 @@
 True
 """
 
-from seec.pipeline.codec.background import Background
+from seec.pipeline.codec.coding.background import Background
 from seec.pipeline.codec.decoder import Info, Region, decode, decode_region, inspect
 from seec.pipeline.codec.encoder import Encoder, encode
-from seec.pipeline.codec.models import (
+from seec.pipeline.codec.model.packaged import (
     default_model,
     packaged_model,
     packaged_name,
     packaged_profiles,
 )
-from seec.pipeline.codec.weights import Model, load_model
+from seec.pipeline.codec.model.weights import Model, load_model
 
 __all__ = [
     "Background",

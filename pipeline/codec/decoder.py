@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from seec.pipeline.codec.background import decode_error, decode_widths
+from seec.pipeline.codec.coding.background import decode_error, decode_widths
+from seec.pipeline.codec.coding.entropy import decode_labels
+from seec.pipeline.codec.coding.threads import run_all
+from seec.pipeline.codec.coding.tiles import BlockMaps, GroupCanvas, Tile, empty_canvas, tile_groups
 from seec.pipeline.codec.colours import (
     ColourSet,
     Exceptions,
@@ -16,13 +19,10 @@ from seec.pipeline.codec.colours import (
     parse_colour_set,
     take_exceptions,
 )
-from seec.pipeline.codec.entropy import decode_labels
 from seec.pipeline.codec.kernels import make_kernels, open_side_coder
-from seec.pipeline.codec.models import find_packaged
+from seec.pipeline.codec.model.packaged import find_packaged
+from seec.pipeline.codec.model.weights import Model
 from seec.pipeline.codec.screen import decode_screen
-from seec.pipeline.codec.threads import run_all
-from seec.pipeline.codec.tiles import BlockMaps, GroupCanvas, Tile, empty_canvas, tile_groups
-from seec.pipeline.codec.weights import Model
 from seec.pipeline.images.digest import pixel_digest
 from seec.schemas.container import (
     DIGEST_BYTES,
@@ -41,7 +41,7 @@ from seec.schemas.container import (
 from seec.schemas.errors import SectionCorrupt, UnknownModel
 
 if TYPE_CHECKING:
-    from seec.pipeline.codec.side import Latents, SideCoder
+    from seec.pipeline.codec.sic.latents import Latents, SideCoder
 
 Pixels = NDArray[np.uint8]
 Value = TypeVar("Value", bound=np.generic)

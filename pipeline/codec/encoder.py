@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from seec.pipeline.codec.background import Background
-from seec.pipeline.codec.image_job import ColourSetChoice, ImageJob, Pixels, Plan
+from seec.pipeline.codec.coding.background import Background
+from seec.pipeline.codec.coding.threads import run_all
 from seec.pipeline.codec.kernels import make_kernels, open_side_coder
-from seec.pipeline.codec.models import default_model
-from seec.pipeline.codec.threads import run_all
-from seec.pipeline.codec.weights import Model
+from seec.pipeline.codec.model.packaged import default_model
+from seec.pipeline.codec.model.weights import Model
+from seec.pipeline.codec.search.image_job import ColourSetChoice, ImageJob, Pixels, Plan
 from seec.schemas.container import check_tiling
 from seec.schemas.errors import LimitExceeded
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from seec.pipeline.codec.coding.labels import map_from_blocks
+from seec.pipeline.codec.coding.tiles import tile_groups
 from seec.pipeline.codec.decoder import decode, find_model, open_group, read_front, upright
 from seec.pipeline.codec.kernels import make_kernels
-from seec.pipeline.codec.labels import map_from_blocks
-from seec.pipeline.codec.tiles import tile_groups
-from seec.pipeline.codec.torch_kernels import TorchKernels
-from seec.pipeline.codec.weights import Model
+from seec.pipeline.codec.model.weights import Model
+from seec.pipeline.codec.network.torch_kernels import TorchKernels
 from seec.schemas.container import Coding, SectionKind, parse, read_index, reader
 
 

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from seec.pipeline.codec.tiles import GroupCanvas
-from seec.pipeline.codec.weights import Model
+from seec.pipeline.codec.coding.tiles import GroupCanvas
+from seec.pipeline.codec.model.weights import Model
 
 if TYPE_CHECKING:
-    from seec.pipeline.codec.side import SideCoder
+    from seec.pipeline.codec.sic.latents import SideCoder
 
 
 class Kernels(Protocol):
@@ -50,7 +50,7 @@ class Kernels(Protocol):
 def native_available() -> bool:
     """Whether the C extension was built."""
     try:
-        from seec.pipeline.codec import _kernels  # noqa: F401  # pyright: ignore[reportMissingImports, reportAttributeAccessIssue, reportUnusedImport, reportUnknownVariableType]
+        from seec.pipeline.codec.native import _kernels  # noqa: F401  # pyright: ignore[reportMissingImports, reportAttributeAccessIssue, reportUnusedImport, reportUnknownVariableType]
     except ImportError:
         return False
     return True
@@ -64,7 +64,7 @@ def make_kernels(model: Model, device: str = "cpu") -> Kernels:
     are kept, because packing weights takes longer than a small image.
     """
     if device == "cpu" and native_available():
-        from seec.pipeline.codec.native import NativeKernels
+        from seec.pipeline.codec.native.kernels import NativeKernels
 
         return NativeKernels(model)
     if device == "cpu":
@@ -74,7 +74,7 @@ def make_kernels(model: Model, device: str = "cpu") -> Kernels:
             RuntimeWarning,
             stacklevel=2,
         )
-    from seec.pipeline.codec.torch_kernels import TorchKernels
+    from seec.pipeline.codec.network.torch_kernels import TorchKernels
 
     return TorchKernels(model, device.removeprefix("torch:"))
 
@@ -84,6 +84,6 @@ def open_side_coder(model: Model, device: str = "cpu") -> "SideCoder | None":
     """The coder of SIC's latents, or None for a model without SIC; device as above."""
     if not model.profile.latents:
         return None
-    from seec.pipeline.codec.side import SideCoder
+    from seec.pipeline.codec.sic.latents import SideCoder
 
     return SideCoder(model, device.removeprefix("torch:"))

@@ -1,6 +1,6 @@
 """What a `.seec` file says it has lost."""
 
-from seec.pipeline.codec.background import decode_error
+from seec.pipeline.codec.coding.background import decode_error
 from seec.schemas.container import Read, SectionKind, read_index
 from seec.schemas.loss import SKIP
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seec.pipeline.codec.decoder import decode
-from seec.pipeline.codec.weights import Model
+from seec.pipeline.codec.model.weights import Model
 from seec.pipeline.images import planes as images
 from seec.pipeline.images.raster import Raster
 from seec.pipeline.routes.loss import stated_loss

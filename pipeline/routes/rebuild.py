@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping
 
 from seec.pipeline.codec.decoder import decode
-from seec.pipeline.codec.weights import Model
+from seec.pipeline.codec.model.weights import Model
 from seec.pipeline.images.composite import Composite, is_exact, read_composite, write_composite
 from seec.pipeline.images.digest import pixel_digest
 from seec.pipeline.images.picture import Picture, Pixels, read_picture, with_note, write_picture

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from seec.pipeline.archive.archive import Archive
 from seec.pipeline.archive.history import Retained
 from seec.pipeline.archive.state import State
-from seec.pipeline.codec.weights import load_model
+from seec.pipeline.codec.model.weights import load_model
 from seec.pipeline.storage import Store
 from seec.schemas.archive import ARCHIVE_JSON, COMMITS, FORMAT_MD, ArchiveHeader, commit_name
 from seec.schemas.commit import FIRST, Changes, Commit, ObjectRecord, ShardRecord

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from seec.pipeline.archive.patterns import in_range
 from seec.pipeline.archive.shard import payloads
-from seec.pipeline.codec.weights import Model
+from seec.pipeline.codec.model.weights import Model
 from seec.pipeline.routes.rebuild import check_payload, prove
 from seec.pipeline.storage import Store
 from seec.pipeline.verify.records import check_object, copy_back, mend

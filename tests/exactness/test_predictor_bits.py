@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from seec.pipeline.codec import Model, load_model
-from seec.pipeline.codec.native import NativeKernels, NativePredictors, levels
-from seec.pipeline.codec.predictor import follow
-from seec.pipeline.codec.profile import Tuning
-from seec.pipeline.codec.tiles import GroupCanvas
-from seec.pipeline.codec.torch_kernels import TorchKernels
-from seec.pipeline.codec.weights import PredictorStart, save_model
+from seec.pipeline.codec.coding.tiles import GroupCanvas
+from seec.pipeline.codec.model.profile import Tuning
+from seec.pipeline.codec.model.weights import PredictorStart, save_model
+from seec.pipeline.codec.native.kernels import NativeKernels, NativePredictors, levels
+from seec.pipeline.codec.network.predictors import follow
+from seec.pipeline.codec.network.torch_kernels import TorchKernels
 from tests.pictures import gray, textured
 from tests.unit.test_adaptive import canvases, emptied
 from tests.vectors.drawn import FOLDER, LEARNING, STORED, draw_model

@@ -15,13 +15,14 @@ import numpy as np
 import pytest
 import torch
 
-from seec.pipeline.codec import Encoder, Model, decode, default_model, load_model, native
-from seec.pipeline.codec.integer import ContextNetwork
+from seec.pipeline.codec import Encoder, Model, decode, default_model, load_model
 from seec.pipeline.codec.kernels import native_available
-from seec.pipeline.codec.networks import SeecNetwork
-from seec.pipeline.codec.profile import OUTPUT_BITS, Profile
-from seec.pipeline.codec.tables import build_tables
-from seec.pipeline.codec.torch_kernels import TorchKernels
+from seec.pipeline.codec.model.profile import OUTPUT_BITS, Profile
+from seec.pipeline.codec.model.tables import build_tables
+from seec.pipeline.codec.native import kernels as native
+from seec.pipeline.codec.network.integer import ContextNetwork
+from seec.pipeline.codec.network.torch_kernels import TorchKernels
+from seec.pipeline.codec.training.networks import SeecNetwork
 from seec.pipeline.lab.training.data import make_batch
 from tests.pictures import gray, textured
 from tests.vectors.drawn import draw_model
@@ -205,8 +206,8 @@ def test_a_gpu_writes_and_reads_the_same_bytes(expected):
 
 def test_the_network_that_is_trained_is_the_network_that_runs():
     """The float network's outputs are the integer kernels' outputs, to the last bit."""
-    from seec.pipeline.codec.export import export_model
-    from seec.pipeline.codec.weights import load_model
+    from seec.pipeline.codec.model.weights import load_model
+    from seec.pipeline.codec.training.export import export_model
 
     torch.manual_seed(0)
     network = SeecNetwork(Profile(width=32, fused=32, expert_hidden=16, experts=2, mixtures=3))

@@ -8,7 +8,7 @@ import pytest
 import safetensors.numpy
 
 from seec.pipeline.codec import Model, load_model
-from seec.pipeline.codec.weights import save_model
+from seec.pipeline.codec.model.weights import save_model
 from seec.schemas.errors import InexactWeights, ModelError
 from tests.vectors.drawn import FOLDER
 

@@ -7,9 +7,7 @@ import pytest
 import torch
 
 from seec.pipeline.codec import Background, Encoder, Model, decode, load_model
-from seec.pipeline.codec.integer import Part
-from seec.pipeline.codec.predictor import Planes, follow, solve
-from seec.pipeline.codec.tiles import (
+from seec.pipeline.codec.coding.tiles import (
     MARGIN,
     BlockMaps,
     GroupCanvas,
@@ -20,7 +18,9 @@ from seec.pipeline.codec.tiles import (
     tile_groups,
     wavefront,
 )
-from seec.pipeline.codec.torch_kernels import TorchKernels
+from seec.pipeline.codec.network.integer import Part
+from seec.pipeline.codec.network.predictors import Planes, follow, solve
+from seec.pipeline.codec.network.torch_kernels import TorchKernels
 from tests.pictures import gray, textured
 from tests.vectors.drawn import FOLDER
 

@@ -9,13 +9,13 @@ import torch
 from PIL import Image
 
 from seec.pipeline.codec import load_model
+from seec.pipeline.codec.coding.tiles import canvas_of
 from seec.pipeline.codec.encoder import BLOCK_SHIFT
-from seec.pipeline.codec.export import export_model
-from seec.pipeline.codec.networks import AdaptiveNetwork
-from seec.pipeline.codec.profile import Predictor, Profile
-from seec.pipeline.codec.tables import build_tables, log_error_table
-from seec.pipeline.codec.tiles import canvas_of
-from seec.pipeline.codec.torch_kernels import TorchKernels
+from seec.pipeline.codec.model.profile import Predictor, Profile
+from seec.pipeline.codec.model.tables import build_tables, log_error_table
+from seec.pipeline.codec.network.torch_kernels import TorchKernels
+from seec.pipeline.codec.training.export import export_model
+from seec.pipeline.codec.training.networks import AdaptiveNetwork
 from seec.pipeline.images.split import is_validation
 from seec.pipeline.lab.training.adaptive import (
     AdaptiveBatch,

@@ -16,7 +16,7 @@ from seec.pipeline.codec import (
     kernels,
     load_model,
 )
-from seec.pipeline.codec.labels import DEEP_RELUCTANCE, choose_labels
+from seec.pipeline.codec.coding.labels import DEEP_RELUCTANCE, choose_labels
 from seec.pipeline.images.digest import pixel_digest
 from seec.schemas import container
 from seec.schemas.container import SectionKind, parse, reader

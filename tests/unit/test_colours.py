@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from seec.pipeline.codec import Background, decode, default_model, encode, inspect
+from seec.pipeline.codec.coding.tiles import tile_groups
 from seec.pipeline.codec.colours import (
     Levels,
     Planes,
@@ -29,7 +30,6 @@ from seec.pipeline.codec.colours.presets import JFIF, PRESETS
 from seec.pipeline.codec.decoder import Region, decode_region
 from seec.pipeline.codec.encoder import Encoder
 from seec.pipeline.codec.insight import explain
-from seec.pipeline.codec.tiles import tile_groups
 from seec.schemas.container import reader
 from seec.schemas.errors import SectionCorrupt
 from tests.pictures import Cut, gray, made_of_planes, textured

@@ -10,7 +10,7 @@ from PIL import Image
 
 from seec.jobs import evaluate
 from seec.pipeline.codec import Encoder, default_model, load_model
-from seec.pipeline.codec.profile import LITE_1, LITE_SIC, PAPER
+from seec.pipeline.codec.model.profile import LITE_1, LITE_SIC, PAPER
 from seec.pipeline.images.split import is_validation
 from seec.pipeline.lab.benchmark.ablation import ablation_lines, codings
 from seec.pipeline.lab.benchmark.codecs import CODEC_NAMES

@@ -7,13 +7,19 @@ import pytest
 import torch
 
 from seec.pipeline.codec import Encoder, Model, decode, load_model
-from seec.pipeline.codec.integer import CarriedLayer, leak, make_mixture
-from seec.pipeline.codec.learning import CHANGE_LIMIT, LearnedLayer, Learning, gradients_of, runs_of
-from seec.pipeline.codec.mixture import mixture_bits
-from seec.pipeline.codec.profile import Tuning
-from seec.pipeline.codec.tables import build_tables, log_error_table
-from seec.pipeline.codec.tuning import slopes_of
-from seec.pipeline.codec.weights import DEEP_TILE, TILE, save_model
+from seec.pipeline.codec.model.profile import Tuning
+from seec.pipeline.codec.model.tables import build_tables, log_error_table
+from seec.pipeline.codec.model.weights import DEEP_TILE, TILE, save_model
+from seec.pipeline.codec.network.hidden_adaptation import (
+    CHANGE_LIMIT,
+    LearnedLayer,
+    Learning,
+    gradients_of,
+    runs_of,
+)
+from seec.pipeline.codec.network.integer import CarriedLayer, leak, make_mixture
+from seec.pipeline.codec.network.output_adaptation import slopes_of
+from seec.pipeline.codec.training.mixture import mixture_bits
 from seec.schemas.container import parse, serialise
 from seec.schemas.errors import LimitExceeded, ModelError, SectionCorrupt
 from tests.pictures import textured

@@ -10,14 +10,17 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from seec.jobs import archive, encode, explain, info
-from seec.pipeline.codec import Background, Model, decode, inspect, models, packaged_model
+from seec.pipeline.codec import Background, Model, decode, inspect, packaged_model
 from seec.pipeline.codec import encode as encode_pixels
-from seec.pipeline.codec.models import find_packaged, packaged_name, packaged_profiles
+from seec.pipeline.codec.model import packaged as models
+from seec.pipeline.codec.model.packaged import find_packaged, packaged_name, packaged_profiles
 from seec.pipeline.storage import Store
 from seec.schemas.errors import UnknownModel
 from tests.pictures import textured
 
-LITE_1 = (resources.files("seec.pipeline.codec") / "models" / "lite-1.safetensors").read_bytes()
+LITE_1 = (
+    resources.files("seec.pipeline.codec.model") / "models" / "lite-1.safetensors"
+).read_bytes()
 
 
 @pytest.fixture
@@ -52,7 +55,7 @@ def run(command: object, *arguments: object, **environment: str) -> Result:
 
 
 def test_the_card_beside_packaged_weights_tells_the_truth() -> None:
-    folder = resources.files("seec.pipeline.codec") / "models"
+    folder = resources.files("seec.pipeline.codec.model") / "models"
     names = [f.name.removesuffix(".safetensors") for f in folder.iterdir() if "safe" in f.name]
     for name in names:
         payload = (folder / f"{name}.safetensors").read_bytes()

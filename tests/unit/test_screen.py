@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from seec.pipeline.codec import Encoder, decode, default_model, encode, load_model, screen
+from seec.pipeline.codec.coding.tiles import Tile, tile_groups
 from seec.pipeline.codec.screen import decode_screen, encode_screen, looks_drawn, widest_tile
-from seec.pipeline.codec.tiles import Tile, tile_groups
 from seec.schemas import container
 from seec.schemas.container import Coding, SectionKind, parse
 from seec.schemas.errors import FormatError, ModelError, SectionCorrupt
@@ -99,7 +99,7 @@ def test_very_long_drawings_are_coded_in_groups_that_a_file_can_list(monkeypatch
 
 def test_a_network_that_saves_less_than_its_label_map_takes_is_left_out():
     image = screenshot(9, 60)[4:5]
-    packaged = resources.files("seec.pipeline.codec") / "models" / "lite-1.safetensors"
+    packaged = resources.files("seec.pipeline.codec.model") / "models" / "lite-1.safetensors"
     model = load_model(packaged.read_bytes())
     (without,) = Encoder(model, screen=False).encode_batch([image], [None])
     assert [s.kind for s in parse(without).sections] == [SectionKind.LABELS, SectionKind.TILE_GROUP]

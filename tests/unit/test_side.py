@@ -9,11 +9,11 @@ import torch
 from PIL import Image
 
 from seec.pipeline.codec import Encoder, Region, decode, decode_region, inspect, load_model
-from seec.pipeline.codec.export import export_model
-from seec.pipeline.codec.networks import SeecNetwork
-from seec.pipeline.codec.profile import PAPER, Profile
-from seec.pipeline.codec.side import SideCoder
-from seec.pipeline.codec.tiles import Tile
+from seec.pipeline.codec.coding.tiles import Tile
+from seec.pipeline.codec.model.profile import PAPER, Profile
+from seec.pipeline.codec.sic.latents import SideCoder
+from seec.pipeline.codec.training.export import export_model
+from seec.pipeline.codec.training.networks import SeecNetwork
 from seec.pipeline.lab.training.data import TrainingData
 from seec.pipeline.lab.training.loop import Trainer, TrainingSettings
 from seec.pipeline.segmentation import make_segmenter

@@ -10,10 +10,10 @@ import torch
 from PIL import Image
 
 from seec.pipeline.codec import Encoder, inspect, load_model
-from seec.pipeline.codec.export import export_model
-from seec.pipeline.codec.networks import SeecNetwork
-from seec.pipeline.codec.profile import Profile
-from seec.pipeline.codec.tables import build_tables
+from seec.pipeline.codec.model.profile import Profile
+from seec.pipeline.codec.model.tables import build_tables
+from seec.pipeline.codec.training.export import export_model
+from seec.pipeline.codec.training.networks import SeecNetwork
 from seec.pipeline.images.split import is_validation
 from seec.pipeline.lab.training.data import Batch, Pixels, TrainingData, block_labels, make_batch
 from seec.pipeline.lab.training.experts import (

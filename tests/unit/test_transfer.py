@@ -15,10 +15,10 @@ from PIL import Image
 from seec.jobs import train
 from seec.jobs.interface import ExitCode
 from seec.pipeline.codec import Model, load_model, packaged_model
-from seec.pipeline.codec.export import export_model
-from seec.pipeline.codec.networks import AdaptiveNetwork, SeecNetwork
-from seec.pipeline.codec.profile import LITE_1, LITE_SIC, Predictor, Profile
-from seec.pipeline.codec.weights import Layer
+from seec.pipeline.codec.model.profile import LITE_1, LITE_SIC, Predictor, Profile
+from seec.pipeline.codec.model.weights import Layer
+from seec.pipeline.codec.training.export import export_model
+from seec.pipeline.codec.training.networks import AdaptiveNetwork, SeecNetwork
 from seec.pipeline.lab.training.adaptive import AdaptiveData
 from seec.pipeline.lab.training.experts import Network
 from seec.pipeline.lab.training.loop import Trainer, TrainingSettings

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from seec.pipeline.codec import Background, Encoder, decode, default_model
 from seec.pipeline.codec.kernels import make_kernels
 from seec.pipeline.codec.screen import looks_drawn
-from seec.pipeline.codec.trials import SPOT, screen_may_win, spots
+from seec.pipeline.codec.search.trials import SPOT, screen_may_win, spots
 from seec.schemas.container import Coding, parse
 from tests.pictures import made_of_planes, screenshot
 

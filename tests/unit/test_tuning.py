@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from seec.pipeline.codec import Encoder, Model, decode, load_model
-from seec.pipeline.codec.distribution import Mixture
-from seec.pipeline.codec.integer import make_mixture
-from seec.pipeline.codec.native import NativeKernels
-from seec.pipeline.codec.profile import Profile, Tuning
-from seec.pipeline.codec.tables import build_tables
-from seec.pipeline.codec.tuning import Tuner, slopes_of
-from seec.pipeline.codec.weights import save_model
+from seec.pipeline.codec.coding.distribution import Mixture
+from seec.pipeline.codec.model.profile import Profile, Tuning
+from seec.pipeline.codec.model.tables import build_tables
+from seec.pipeline.codec.model.weights import save_model
+from seec.pipeline.codec.native.kernels import NativeKernels
+from seec.pipeline.codec.network.integer import make_mixture
+from seec.pipeline.codec.network.output_adaptation import Tuner, slopes_of
 from seec.schemas.errors import ModelError
 from tests.pictures import textured
 from tests.unit.test_adaptive import canvases

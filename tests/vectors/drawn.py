@@ -13,10 +13,10 @@ import safetensors.numpy
 from numpy.typing import NDArray
 
 from seec.pipeline.codec import Model, load_model
-from seec.pipeline.codec.profile import CHANNELS, LITE_SIC, PAPER, Predictor, Profile, Tuning
-from seec.pipeline.codec.tables import log_error_table, normal_table
-from seec.pipeline.codec.transforms import shapes
-from seec.pipeline.codec.weights import Layer, PredictorStart, layer_shapes, save_model
+from seec.pipeline.codec.model.profile import CHANNELS, LITE_SIC, PAPER, Predictor, Profile, Tuning
+from seec.pipeline.codec.model.tables import log_error_table, normal_table
+from seec.pipeline.codec.model.transforms import shapes
+from seec.pipeline.codec.model.weights import Layer, PredictorStart, layer_shapes, save_model
 
 FOLDER = Path(__file__).parent
 _SMALL = Profile(width=16, fused=16, expert_hidden=16, mixtures=2)

@@ -8,7 +8,7 @@ import pytest
 
 from seec.pipeline.codec import Background, Encoder, decode, load_model
 from seec.pipeline.codec.colours.chroma import Chroma
-from seec.pipeline.codec.profile import Tuning
+from seec.pipeline.codec.model.profile import Tuning
 from seec.schemas.container import Coding, SectionKind, parse
 from tests.pictures import made_of_planes, textured
 from tests.vectors import plain_decoder

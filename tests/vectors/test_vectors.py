@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from seec.pipeline.codec import Model, decode, image_job, load_model
-from seec.pipeline.codec.models import find_packaged
+from seec.pipeline.codec import Model, decode, load_model
+from seec.pipeline.codec.model.packaged import find_packaged
+from seec.pipeline.codec.search import image_job
 from seec.pipeline.images.digest import pixel_digest
 from tests.vectors.drawn import UNSTORED, unstored_model
 from tests.vectors.make import encoded

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from seec.pipeline.codec.coding.tiles import Tile
 from seec.pipeline.codec.colours.chroma import Chroma
 from seec.pipeline.codec.colours.family import Family, parse_family
 from seec.pipeline.codec.colours.sheet import Sheet
-from seec.pipeline.codec.tiles import Tile
 from seec.schemas.errors import SectionCorrupt
 
 Pixels = NDArray[np.uint8]

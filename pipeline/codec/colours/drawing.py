@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from seec.pipeline.codec.coding.tiles import Tile
 from seec.pipeline.codec.colours.colour_set import ColourSet
 from seec.pipeline.codec.colours.detect import find_colour_set
 from seec.pipeline.codec.colours.sheet import Sheet
-from seec.pipeline.codec.tiles import Tile
 
 Pixels = NDArray[np.uint8]
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from seec.pipeline.codec.entropy import Frequencies, SymbolDecoder, SymbolEncoder
+from seec.pipeline.codec.coding.entropy import Frequencies, SymbolDecoder, SymbolEncoder
 from seec.schemas.errors import SectionCorrupt
 
 Pixels = NDArray[np.uint8]

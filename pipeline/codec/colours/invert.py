@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from seec.pipeline.codec.colours.family import ONE, Family
 
 try:
-    from seec.pipeline.codec import _colours as native  # pyright: ignore[reportAttributeAccessIssue]
+    from seec.pipeline.codec.colours import _colours as native  # pyright: ignore[reportAttributeAccessIssue]
 except ImportError:  # built without a compiler
     native = None
 

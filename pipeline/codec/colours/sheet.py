@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from seec.pipeline.codec.coding.tiles import Tile, tile_groups
 from seec.pipeline.codec.colours.chroma import Chroma
-from seec.pipeline.codec.tiles import Tile, tile_groups
 
 Pixels = NDArray[np.uint8]
 Figures = NDArray[np.float32]

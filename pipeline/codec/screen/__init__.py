@@ -10,14 +10,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from seec.pipeline.codec.coding.tiles import Tile
 from seec.pipeline.codec.screen.coder import BitDecoder, BitEncoder
 from seec.pipeline.codec.screen.tile import ScreenCoder
-from seec.pipeline.codec.tiles import Tile
 from seec.schemas.container import MAX_TILE, MIN_TILE
 from seec.schemas.errors import SectionCorrupt
 
 try:
-    from seec.pipeline.codec import _screen as native  # pyright: ignore[reportAttributeAccessIssue]
+    from seec.pipeline.codec.screen import _screen as native  # pyright: ignore[reportAttributeAccessIssue]
 except ImportError:  # built without a compiler
     native = None
 

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 from seec.pipeline.codec import Model
-from seec.pipeline.codec.profile import INPUTS, Profile
-from seec.pipeline.codec.transforms import (
+from seec.pipeline.codec.model.profile import INPUTS, Profile
+from seec.pipeline.codec.model.transforms import (
     HYPER_STRIDE,
     LATENT_STRIDE,
     Shapes,

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seec.pipeline.codec import Model, Region, decode, decode_region, default_model, encode
-from seec.pipeline.codec.weights import TILE
+from seec.pipeline.codec.model.weights import TILE
 from seec.schemas.container import reader
 
 Pixels = NDArray[np.uint8]

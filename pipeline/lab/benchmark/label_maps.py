@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seec.pipeline.codec import Encoder, Model, default_model
+from seec.pipeline.codec.coding.entropy import encode_labels
+from seec.pipeline.codec.coding.labels import blocks_from_map
 from seec.pipeline.codec.decoder import read_front
 from seec.pipeline.codec.encoder import BLOCK_SHIFT
-from seec.pipeline.codec.entropy import encode_labels
-from seec.pipeline.codec.labels import blocks_from_map
 from seec.pipeline.segmentation import LabelMap, Segmenter
 from seec.pipeline.segmentation.protocol import Pixels
 from seec.schemas.container import parse, read_index, reader

@@ -11,10 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from seec.pipeline.codec import Model, _kernels, packaged_model
-from seec.pipeline.codec.models import DEFAULT_PROFILE
-from seec.pipeline.codec.native import NativeKernels, levels
-from seec.pipeline.codec.tiles import (
+from seec.pipeline.codec import Model, packaged_model
+from seec.pipeline.codec.coding.tiles import (
     BlockMaps,
     GroupCanvas,
     Tile,
@@ -22,6 +20,8 @@ from seec.pipeline.codec.tiles import (
     empty_canvas,
     fill_canvas,
 )
+from seec.pipeline.codec.model.packaged import DEFAULT_PROFILE
+from seec.pipeline.codec.native.kernels import NativeKernels, _kernels, levels
 from seec.pipeline.images.picture import Pixels, read_picture
 
 EDGE = 512

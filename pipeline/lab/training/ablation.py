@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from seec.pipeline.codec import Model, load_model
-from seec.pipeline.codec.export import export_model
-from seec.pipeline.codec.profile import LITE_1, LITE_SIC, Profile
+from seec.pipeline.codec.model.profile import LITE_1, LITE_SIC, Profile
+from seec.pipeline.codec.training.export import export_model
 from seec.pipeline.lab.training.data import TrainingData
 from seec.pipeline.lab.training.loop import Trainer, TrainingSettings
 from seec.pipeline.lab.training.rounds import train_in_rounds

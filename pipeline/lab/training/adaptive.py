@@ -11,14 +11,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seec.pipeline.codec.integer import Tables, normalised_taps
-from seec.pipeline.codec.mixture import adaptive_code_length
-from seec.pipeline.codec.networks import AdaptiveNetwork
-from seec.pipeline.codec.predictor import error_of
-from seec.pipeline.codec.profile import ACTIVITY_TAPS, CHANNELS, INPUT_BITS, TAPS, Profile
-from seec.pipeline.codec.sight import Sight, head_inputs, network_inputs
-from seec.pipeline.codec.tables import build_tables, log_error_table
-from seec.pipeline.codec.tiles import MARGIN
+from seec.pipeline.codec.coding.tiles import MARGIN
+from seec.pipeline.codec.model.profile import ACTIVITY_TAPS, CHANNELS, INPUT_BITS, TAPS, Profile
+from seec.pipeline.codec.model.tables import build_tables, log_error_table
+from seec.pipeline.codec.network.inputs import Sight, head_inputs, network_inputs
+from seec.pipeline.codec.network.integer import Tables, normalised_taps
+from seec.pipeline.codec.network.predictors import error_of
+from seec.pipeline.codec.training.mixture import adaptive_code_length
+from seec.pipeline.codec.training.networks import AdaptiveNetwork
 from seec.pipeline.lab.training.data import (
     PATCH,
     Data,

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seec.pipeline.codec.networks import AdaptiveNetwork, SeecNetwork
+from seec.pipeline.codec.training.networks import AdaptiveNetwork, SeecNetwork
 from seec.pipeline.lab.training.data import BLOCK, PixelBatch
 
 Network = SeecNetwork | AdaptiveNetwork

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seec.pipeline.codec.networks import AdaptiveNetwork
-from seec.pipeline.codec.profile import Profile
-from seec.pipeline.codec.weights import Model
+from seec.pipeline.codec.model.profile import Profile
+from seec.pipeline.codec.model.weights import Model
+from seec.pipeline.codec.training.networks import AdaptiveNetwork
 from seec.pipeline.lab.training.compiled import compiled
 from seec.pipeline.lab.training.data import PATCH, SIDE_PATCH, Data, PixelBatch, Sample, to_blocks
 from seec.pipeline.lab.training.experts import (

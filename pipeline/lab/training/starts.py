@@ -9,18 +9,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from seec.pipeline.codec.coding.tiles import MARGIN, canvas_of
 from seec.pipeline.codec.encoder import BLOCK_SHIFT
-from seec.pipeline.codec.integer import in_units, normalised_taps
-from seec.pipeline.codec.profile import (
+from seec.pipeline.codec.model.profile import (
     CHANNELS,
     PREDICTOR_BITS,
     PREDICTOR_LIMIT,
     TAPS,
     Predictor,
 )
-from seec.pipeline.codec.tables import build_tables
-from seec.pipeline.codec.tiles import MARGIN, canvas_of
-from seec.pipeline.codec.weights import PredictorStart
+from seec.pipeline.codec.model.tables import build_tables
+from seec.pipeline.codec.model.weights import PredictorStart
+from seec.pipeline.codec.network.integer import in_units, normalised_taps
 from seec.pipeline.lab.training.data import Pixels, neighbours, shifted
 
 _CROPS, _CROP_EDGE = 26, 384

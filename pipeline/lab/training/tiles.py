@@ -14,13 +14,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from seec.pipeline.codec.coding.tiles import MARGIN, GroupCanvas, Pixels, canvas_of
 from seec.pipeline.codec.encoder import BLOCK_SHIFT
 from seec.pipeline.codec.kernels import native_available
-from seec.pipeline.codec.predictor import follow
-from seec.pipeline.codec.profile import CHANNELS, Predictor
-from seec.pipeline.codec.tables import build_tables
-from seec.pipeline.codec.tiles import MARGIN, GroupCanvas, Pixels, canvas_of
-from seec.pipeline.codec.weights import PredictorStart
+from seec.pipeline.codec.model.profile import CHANNELS, Predictor
+from seec.pipeline.codec.model.tables import build_tables
+from seec.pipeline.codec.model.weights import PredictorStart
+from seec.pipeline.codec.network.predictors import follow
 
 Records = NDArray[np.void]
 Follower = Callable[[GroupCanvas], tuple[NDArray[Any], NDArray[Any], NDArray[Any]]]
@@ -31,7 +31,7 @@ def make_follower(
 ) -> Follower:
     """What gives base, ls and full of a full canvas, as in Planes; in C or, slowly, in torch."""
     if native:
-        from seec.pipeline.codec.native import NativePredictors
+        from seec.pipeline.codec.native.kernels import NativePredictors
 
         return NativePredictors(predictors, starts).follow
     tables = {"reciprocal": torch.from_numpy(build_tables()["reciprocal"])}

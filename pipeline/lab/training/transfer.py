@@ -8,8 +8,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from seec.pipeline.codec.quantised import IntegerLinear
-from seec.pipeline.codec.weights import Layer, Model
+from seec.pipeline.codec.model.weights import Layer, Model
+from seec.pipeline.codec.training.quantised import IntegerLinear
 from seec.pipeline.lab.training.experts import Network
 from seec.schemas.errors import ModelError
 
@@ -56,7 +56,7 @@ def _copy(layer: IntegerLinear, known: Layer, fused: int | None) -> None:
 
 
 def _floats(layer: IntegerLinear, known: Layer) -> tuple[Tensor, Tensor]:
-    """Weight and bias as training has them; the other way is in `seec.pipeline.codec.export`."""
+    """Weight and bias as training has them; `codec.training.export` goes the other way."""
     bits = torch.from_numpy(known.shift).to(torch.float32) - layer.in_bits + layer.out_bits
     weight = torch.from_numpy(known.weight).to(torch.float32) * 2 ** -bits[..., None]
     bias = torch.from_numpy(known.bias).to(torch.float32) * 2 ** -(bits + layer.in_bits)

@@ -1,0 +1,1 @@
+"""How pixels become symbols: tiles, label maps, bins, integer frequencies, range coding."""

@@ -1,0 +1,1 @@
+"""Model files: sizes, integer weights and tables, and the bounds that make them exact."""

@@ -1,0 +1,1 @@
+"""The network in C, for CPUs: the same bits as the torch reference, faster."""

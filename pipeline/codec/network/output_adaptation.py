@@ -1,0 +1,115 @@
+"""Output layers that learn while a tile is decoded.
+
+A tile has corrections of its own, which all experts share: one for each weight and bias that make
+pi, mu and sigma of a channel. They start at zero. Coded pixels say which way each of them would
+have made the code shorter; once there are enough of them, it takes a small step that way, always of
+the same size (sign descent). All numbers are integers below 2^31: exact anywhere.
+"""
+
+# torch's and numpy's stubs leave parts of some types unknown.
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import pad
+
+from seec.pipeline.codec.coding.distribution import Mixture
+from seec.pipeline.codec.model.profile import (
+    CHANNELS,
+    HIDDEN_BITS,
+    HIDDEN_LIMIT,
+    OUTPUT_BITS,
+    TUNING_BITS,
+    TUNING_LIMIT,
+    Profile,
+    Tuning,
+)
+
+SLOPE_LIMIT = 127
+_SHIFT = TUNING_BITS + HIDDEN_BITS - OUTPUT_BITS
+
+
+class Tuner:
+    """The corrections of the tiles of a group on their way through it, step by step."""
+
+    def __init__(self, profile: Profile, tuning: Tuning, tiles: int, device: str):
+        shape = (CHANNELS, tiles, profile.tuned_outputs, profile.expert_hidden + 1)
+        self._tuning = tuning
+        # Doubles carry these integers, and sums of their products, exactly.
+        self._weights = torch.zeros(shape, dtype=torch.float64, device=device)
+        self._slopes = torch.zeros_like(self._weights)
+        self._pixels = np.zeros(tiles, np.int64)  # since the last update
+
+    def correct(
+        self, channel: int, tile: NDArray[np.int64], hidden: Tensor, said: Tensor
+    ) -> Tensor:
+        """What output layers say of pixels of these tiles, [n, outputs] int32, corrected.
+
+        tile: [n]. hidden: [n, hidden features], what the layers see. said: what they say.
+        """
+        own = self._weights[channel, torch.from_numpy(tile).to(hidden.device)]
+        sums = (own @ _with_bias(hidden)[:, :, None])[:, :, 0].to(torch.int32)
+        change = ((sums + (1 << (_SHIFT - 1))) >> _SHIFT).clamp(-HIDDEN_LIMIT, HIDDEN_LIMIT)
+        tuned = said.clone()
+        tuned[:, : change.shape[1]] += change
+        return tuned.clamp(-HIDDEN_LIMIT, HIDDEN_LIMIT)
+
+    def note(self, channel: int, tile: NDArray[np.int64], hidden: Tensor, slopes: Tensor) -> None:
+        """Take note of what pixels of these tiles say; slopes: [n, 3 K] int32."""
+        products = slopes.to(torch.float64)[:, :, None] * _with_bias(hidden)[:, None]
+        self._slopes[channel].index_add_(0, torch.from_numpy(tile).to(hidden.device), products)
+
+    def end_step(self, tile: NDArray[np.int64]) -> Tensor:
+        """A step had pixels of these tiles, [n]; those that have coded enough learn.
+
+        Returns which those are.
+        """
+        self._pixels += np.bincount(tile, minlength=len(self._pixels))
+        due = np.flatnonzero(self._pixels >= self._tuning.every)
+        tiles = torch.from_numpy(due).to(self._weights.device)
+        if not len(due):
+            return tiles
+        self._pixels[due] = 0
+        moved = self._weights[:, tiles] - self._tuning.rate * self._slopes[:, tiles].sign()
+        self._weights[:, tiles] = moved.clamp(-TUNING_LIMIT, TUNING_LIMIT)
+        self._slopes[:, tiles] = 0
+        return tiles
+
+
+def _with_bias(hidden: Tensor) -> Tensor:
+    """Hidden features and behind them a one, [n, hidden features + 1] float64."""
+    return pad(hidden.to(torch.float64), (0, 1), value=1 << HIDDEN_BITS)
+
+
+def slopes_of(m: Mixture, value: Tensor) -> Tensor:
+    """How the code length of values [n] rises with pi, mu and sigma, [n, 3 K] int32.
+
+    Each of the three in a unit of its own, within +-127. That of mu is the slope with the mean in
+    units of the scale. Where bins are wider than a value, 0.
+    """
+    bounds = torch.stack([value, value + 1], 1)
+    away, share = m.shares(bounds)
+    below = torch.where(value[:, None] == 0, 0, share[:, 0])
+    above = torch.where(value[:, None] == 255, 1 << 15, share[:, 1])
+
+    mass = (m.weight * (above - below)) >> 5
+    spread = (m.weight * (_slant(away[:, 1], above) - _slant(away[:, 0], below))) >> 5
+    total = mass.sum(-1, keepdim=True, dtype=torch.int32) + 1
+    prior = _share_of(m.weight, m.weight.sum(-1, keepdim=True, dtype=torch.int32))
+    own = _share_of(mass, total)
+    pi = (prior - own + 4) >> 3
+    mu = (own * ((1 << 15) - below - above) + (1 << 17)) >> 18
+    sigma = (_share_of(spread, total) + 16) >> 5
+    slopes = torch.cat([pi, mu, sigma], 1).clamp(-SLOPE_LIMIT, SLOPE_LIMIT)
+    return torch.where(m.width[:, None] == 1, slopes, 0)
+
+
+def _slant(away: Tensor, share: Tensor) -> Tensor:
+    """How the share below a bound falls with the logarithm of the scale, in 2^-15."""
+    return (away * ((share * ((1 << 15) - share)) >> 15)) >> 11
+
+
+def _share_of(part: Tensor, whole: Tensor) -> Tensor:
+    return torch.div(part << 10, whole, rounding_mode="floor")

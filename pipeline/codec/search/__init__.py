@@ -1,0 +1,1 @@
+"""Which way of coding an image takes least: what the encoder tries before and while it codes."""

@@ -1,0 +1,1 @@
+"""Float networks that hold the decoder's integers, for training; nobody decodes with them."""
