@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from seec.jobs.gathering import CHOICES, SOURCE, gathered
+from seec.jobs.gathering import gathered
 from seec.jobs.interface import ExitCode, command, progress
 from seec.jobs.model_options import chosen_model, model_options
 from seec.jobs.options import (
@@ -33,7 +33,6 @@ from seec.pipeline.archive.runs import missing_shards, open_run, remove_paths
 from seec.pipeline.codec import Model, load_model
 from seec.pipeline.routes.region import check_region_source
 from seec.pipeline.segmentation import check_labels, make_segmenter
-from seec.pipeline.stages.apart import DEFAULT_MAX_SECONDS
 from seec.pipeline.stages.archiving import ArchivingRun
 from seec.pipeline.stages.cluster import cluster
 from seec.pipeline.storage import Limits, Source, Store
@@ -41,11 +40,10 @@ from seec.schemas.archive import format_md
 from seec.schemas.commit import RunRecord
 from seec.schemas.container import MAX_PIXELS
 from seec.schemas.errors import StorageError
-from seec.schemas.plan import DEDUPE_PIXELS, KEEP_FILE, PlanSettings, SourceFile
+from seec.schemas.plan import DEDUPES, KEEP_FILE, KEEPS, PlanSettings, SourceFile
 from seec.schemas.report import Timing, serialise_timings
 from seec.schemas.tables import MAX_GROUP_ROWS
 
-PIXELS = "pixels"
 _DEFAULTS = PlanSettings(model_id="")
 
 
@@ -56,8 +54,7 @@ class Settings:
     profile: of packaged weights; model: a file of weights. At most one; None is the default.
     roi, background_error: a segmentation source that finds regions of interest, and what may be
     lost outside of them, as in `seec.schemas.loss`; only with allow_lossy_background.
-    keep: PIXELS, with their metadata, or KEEP_FILE, every byte.
-    dedupe: what is brought together to be stored once, of CHOICES.
+    keep, max_seconds, dedupe: as in `seec.schemas.plan.PlanSettings`.
     """
 
     source: str
@@ -68,15 +65,15 @@ class Settings:
     roi: str | None = None
     background_error: int | None = None
     allow_lossy_background: bool = False
-    keep: str = PIXELS
+    keep: str = _DEFAULTS.keep
     max_pixels: int = _DEFAULTS.max_pixels
     max_file_size_bytes: int = _DEFAULTS.max_file_size_bytes
-    max_seconds: int = DEFAULT_MAX_SECONDS
+    max_seconds: int = _DEFAULTS.max_seconds
     shard_files: int = _DEFAULTS.shard_files
     shard_size_bytes: int = _DEFAULTS.shard_size_bytes
     retry_quarantine: bool = False
     check_content: bool = False
-    dedupe: str = SOURCE
+    dedupe: str = _DEFAULTS.dedupe
     prune_missing: bool = False
     new_plan: bool = False
     ray_address: str | None = None
@@ -261,16 +258,15 @@ def _plan(
         shard_size_bytes=settings.shard_size_bytes,
         region_source=settings.roi,
         background_error=settings.background_error,
-        keep=KEEP_FILE if settings.keep == KEEP_FILE else None,
-        max_seconds=None if settings.max_seconds == DEFAULT_MAX_SECONDS else settings.max_seconds,
-        dedupe=DEDUPE_PIXELS if settings.dedupe == DEDUPE_PIXELS else None,
+        keep=settings.keep,
+        max_seconds=settings.max_seconds,
+        dedupe=settings.dedupe,
     )
     _check_segmentation(plan, model)
     files = gathered(
         source,
         files,
         plan,
-        settings.dedupe,
         lambda: held.enter_context(cluster(settings.ray_address, settings.cpus)),
     )
     return open_run(archive, source.url, files, plan, model.payload, vanished)
@@ -341,8 +337,8 @@ def _carry_out(
 )
 @click.option(
     "--keep",
-    type=click.Choice([PIXELS, KEEP_FILE]),
-    default=PIXELS,
+    type=click.Choice(KEEPS),
+    default=_DEFAULTS.keep,
     help="What restored files share with their sources: pixels and metadata, or every byte. PNG "
     "comes back byte for byte if zlib can be made to compress it the same way again; what cannot "
     "come back so is stored as it is.",
@@ -362,7 +358,7 @@ def _carry_out(
 @click.option(
     "--max-seconds",
     type=click.IntRange(min=1),
-    default=DEFAULT_MAX_SECONDS,
+    default=_DEFAULTS.max_seconds,
     help="Files that take longer to decode or to transcode are stored byte for byte.",
 )
 @click.option(
@@ -379,8 +375,8 @@ def _carry_out(
 )
 @click.option(
     "--dedupe",
-    type=click.Choice(CHOICES),
-    default=SOURCE,
+    type=click.Choice(DEDUPES),
+    default=_DEFAULTS.dedupe,
     help="What is stored once. source: equal files anywhere in SOURCE; those as large as another "
     "one and with the same first and last 4 KiB go into one shard. pixels: images of the same "
     "pixels, too, whatever their formats; all that are as wide and as high as another one are "

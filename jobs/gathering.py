@@ -7,26 +7,22 @@ from seec.pipeline.archive import duplicates
 from seec.pipeline.stages.cluster import Placement
 from seec.pipeline.stages.comparing import pixel_signs
 from seec.pipeline.storage import Source
-from seec.schemas.plan import DEDUPE_PIXELS, PlanSettings, SourceFile
-
-SOURCE, SHARD = "source", "shard"
-CHOICES = (SOURCE, DEDUPE_PIXELS, SHARD)
+from seec.schemas.plan import DEDUPE_SHARD, DEDUPE_SOURCE, PlanSettings, SourceFile
 
 
 def gathered(
     source: Source,
     files: list[SourceFile],
     settings: PlanSettings,
-    dedupe: str,
     start_cluster: Callable[[], Placement],
 ) -> list[SourceFile]:
     """The files, with probable copies side by side.
 
-    dedupe: one of CHOICES. start_cluster: called where images have to be decoded.
+    start_cluster: called where images have to be decoded.
     """
-    if dedupe == SHARD:
+    if settings.dedupe == DEDUPE_SHARD:
         return files
-    if dedupe == SOURCE:
+    if settings.dedupe == DEDUPE_SOURCE:
         return duplicates.gathered(files, _content_signs(source, files))
     signs = _pixel_signs(source, files, settings, start_cluster)
     # Pixels say more than a look at both ends of a file does.

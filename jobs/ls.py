@@ -16,9 +16,9 @@ from seec.pipeline.archive.patterns import Patterns
 from seec.pipeline.storage import Limits, Store
 from seec.schemas.kinds import DIRECTORY, FILE, KINDS, LINK
 from seec.schemas.loss import describe
-from seec.schemas.manifest import CODECS, QuarantineRow, Row
+from seec.schemas.manifest import ROUTES, QuarantineRow, Row, to_record
 
-_CODEC_WIDTH = max(len(codec) for codec in CODECS)
+_ROUTE_WIDTH = max(map(len, ROUTES))
 _OTHERS = ((LINK, "links"), (DIRECTORY, "directories"))
 
 
@@ -39,13 +39,13 @@ class Settings:
 class Totals:
     """What listed rows add up to.
 
-    codecs: how many files each codec has; kinds: how many rows each kind has. length: bytes in the
+    routes: how many files took each route; kinds: how many rows each kind has. length: bytes in the
     archive's blobs; those that files share count once. lossy: files with a lossy background.
     """
 
     def __init__(self, rows: Iterable[Row] = ()) -> None:
         self.source_size_bytes = self.length = self.lossy = 0
-        self._codecs: Counter[str] = Counter()
+        self._routes: Counter[str] = Counter()
         self._kinds: Counter[str] = Counter()
         self._offsets: dict[str, set[int]] = {}
         for row in rows:
@@ -56,16 +56,16 @@ class Totals:
         self.source_size_bytes += row.source_size_bytes
         self.lossy += row.background_error is not None
         self._kinds[row.kind] += 1
-        self._codecs[row.codec] += row.kind == FILE
+        self._routes[row.route] += row.kind == FILE
         offsets = self._offsets.setdefault(row.shard, set())
         if row.length and row.offset not in offsets:
             offsets.add(row.offset)
             self.length += row.length
 
     @property
-    def codecs(self) -> dict[str, int]:
+    def routes(self) -> dict[str, int]:
         """In the order of `seec.schemas.manifest`."""
-        return {codec: self._codecs[codec] for codec in CODECS if self._codecs[codec]}
+        return {route: self._routes[route] for route in ROUTES if self._routes[route]}
 
     @property
     def kinds(self) -> dict[str, int]:
@@ -76,12 +76,12 @@ class Totals:
         """For people."""
         share = 100 * self.length / max(1, self.source_size_bytes)
         sizes = f"{self.source_size_bytes:,} -> {self.length:,} bytes ({share:.1f} %)"
-        codecs = ", ".join(f"{count} {codec}" for codec, count in self.codecs.items())
+        routes = ", ".join(f"{count} {route}" for route, count in self.routes.items())
         others = "".join(
             f", {self.kinds[kind]} {name}" for kind, name in _OTHERS if kind in self.kinds
         )
         files = f"{self.kinds.get(FILE, 0)} files"
-        return f"{files}{codecs and f' ({codecs})'}{others}, {sizes}"
+        return f"{files}{routes and f' ({routes})'}{others}, {sizes}"
 
 
 @dataclass(frozen=True)
@@ -109,15 +109,15 @@ class Listing:
             "quarantine": [dict(row.__dict__) for row in self.failed],
             "source_size_bytes": totals.source_size_bytes,
             "length": totals.length,
-            "codecs": totals.codecs,
+            "routes": totals.routes,
             "kinds": totals.kinds,
             "lossy": totals.lossy,
         }
 
     def lines(self) -> Iterator[str]:
-        """For people: codec or kind, rate, bytes in the archive, bytes of the source, path.
+        """For people: route or kind, rate, bytes in the archive, bytes of the source, path.
 
-        A tilde behind the codec marks a lossy background, a slash behind the path a directory.
+        A tilde behind the route marks a lossy background, a slash behind the path a directory.
         """
         totals = Totals()
         for row in self.rows:
@@ -224,17 +224,17 @@ def run_commits(settings: Settings) -> Commits:
 def _line(row: Row) -> str:
     rate = "" if row.rate_bpsp is None else f"{row.rate_bpsp:.3f}"
     sizes = f"{row.length:>12,} {row.source_size_bytes:>12,}"
-    codec = row.codec if row.kind == FILE else row.kind
-    codec += "~" * (row.background_error is not None)
+    route = row.route if row.kind == FILE else row.kind
+    route += "~" * (row.background_error is not None)
     loss = "" if row.background_error is None else f" ({describe(row.background_error)})"
     path = _printable(row.path) + _mark(row)
-    return f"{codec:<{_CODEC_WIDTH}} {rate:>6} {sizes} {path}{loss}"
+    return f"{route:<{_ROUTE_WIDTH}} {rate:>6} {sizes} {path}{loss}"
 
 
 def _row_as_dict(row: Row) -> dict[str, Any]:
     """JSON values: digests in hexadecimal, the envelope as its size."""
-    values = dict(row.__dict__)
-    values["envelope"] = None if row.envelope is None else len(row.envelope)
+    values = {**to_record(row), "rate_bpsp": row.rate_bpsp}
+    values["envelope"] = None if row.samples is None else len(row.samples.envelope)
     return {k: v.hex() if isinstance(v, bytes) else v for k, v in values.items()}
 
 
@@ -266,7 +266,7 @@ def _printable(path: str) -> str:
 @click.option("--commits", is_flag=True, help="List commits and what each changed.")
 @store_options
 def main(commits: bool, **options: Any) -> Listing | Commits:
-    """List the files of ARCHIVE: codec, bits per sub-pixel, bytes there and before, path."""
+    """List the files of ARCHIVE: route, bits per sub-pixel, bytes there and before, path."""
     settings = Settings(**options)
     if not commits:
         return listing(settings)

@@ -8,23 +8,23 @@ from dataclasses import asdict, dataclass, field
 from seec.schemas import tables
 from seec.schemas.errors import SectionCorrupt
 from seec.schemas.kinds import FILE
-from seec.schemas.tables import Column
+from seec.schemas.tables import Column, Table
 
-PLAN_COLUMNS = (
-    Column("path", "string"),
-    Column("size_bytes", "int64"),
-    Column("mtime_ns", "int64", nullable=True),
-    Column("problem", "string", nullable=True),
+PLAN = Table(
+    "plan",
+    1,
+    (
+        Column("path", "string"),
+        Column("kind", "string"),
+        Column("permissions", "int16", nullable=True),
+        Column("same_file", "string", nullable=True),
+        Column("size_bytes", "int64"),
+        Column("mtime_ns", "int64", nullable=True),
+        Column("problem", "string", nullable=True),
+    ),
 )
-# Only in plans that need them: others stay, byte for byte, as earlier releases have them.
-TREE_PLAN_COLUMNS = (
-    *PLAN_COLUMNS,
-    Column("kind", "string"),
-    Column("permissions", "int16", nullable=True),
-    Column("same_file", "string", nullable=True),
-)
-KEEP_FILE = "file"
-DEDUPE_PIXELS = "pixels"
+KEEP_PIXELS, KEEP_FILE = KEEPS = ("pixels", "file")
+DEDUPE_SOURCE, DEDUPE_PIXELS, DEDUPE_SHARD = DEDUPES = ("source", "pixels", "shard")
 _SETTINGS_KEY = b"seec.settings"
 
 
@@ -51,11 +51,6 @@ class SourceFile:
     checksum: str | None = field(default=None, compare=False)
     copy_of: str | None = field(default=None, compare=False)
 
-    @property
-    def plain(self) -> bool:
-        """Whether there is no more to it than in a plan of `PLAN_COLUMNS`."""
-        return self.kind == FILE and self.permissions is None and self.same_file is None
-
 
 @dataclass(frozen=True)
 class PlanSettings:
@@ -66,12 +61,12 @@ class PlanSettings:
     reached.
     region_source, background_error: where regions of interest come from, and how much may be lost
     outside of them, as in `seec.schemas.loss`; both None where nothing may.
-    keep: KEEP_FILE if every file is to come back byte for byte; None if the same pixels and
+    keep: KEEP_FILE if every file is to come back byte for byte, KEEP_PIXELS if the same pixels and
     metadata are enough.
-    max_seconds: looking into a file may take; what takes longer is stored. None for the default of
-    the program that runs the plan.
-    dedupe: DEDUPE_PIXELS if images of one shard with equal pixels share a code, whatever labels a
-    segmentation source gives each; None if only equal payloads are shared.
+    max_seconds: looking into a file may take; what takes longer is stored.
+    dedupe: what was brought together in one shard: DEDUPE_SOURCE, files that are probably equal;
+    DEDUPE_SHARD, nothing; DEDUPE_PIXELS, images with equal pixels, too, which share a code then,
+    whatever labels a segmentation source gives each.
     """
 
     model_id: str
@@ -82,9 +77,9 @@ class PlanSettings:
     shard_size_bytes: int = 64 << 20
     region_source: str | None = None
     background_error: int | None = None
-    keep: str | None = None
-    max_seconds: int | None = None
-    dedupe: str | None = None
+    keep: str = KEEP_PIXELS
+    max_seconds: int = 600
+    dedupe: str = DEDUPE_SOURCE
 
 
 @dataclass(frozen=True)
@@ -115,20 +110,14 @@ class Plan:
 
 def serialise_plan(shards: Iterable[Sequence[SourceFile]], settings: PlanSettings) -> bytes:
     """The bytes of a plan. The same files and settings give the same bytes."""
-    shards = list(shards)
-    plain = all(file.plain for files in shards for file in files)
-    columns = PLAN_COLUMNS if plain else TREE_PLAN_COLUMNS
     groups = ([asdict(file) for file in files] for files in shards)
-    # What is None is left out: releases that do not know of it read all plans but lossy ones.
-    known = {name: value for name, value in asdict(settings).items() if value is not None}
-    metadata = {_SETTINGS_KEY: json.dumps(known, sort_keys=True).encode()}
-    return tables.serialise_groups(columns, groups, metadata)
+    metadata = {_SETTINGS_KEY: json.dumps(asdict(settings), sort_keys=True).encode()}
+    return tables.serialise_groups(PLAN, groups, metadata)
 
 
 def parse_plan(name: str, data: bytes) -> Plan:
-    """Open the bytes of a plan; SectionCorrupt if they are none."""
-    plain = "kind" not in tables.column_names(name, data)
-    groups = tables.Groups(name, data, PLAN_COLUMNS if plain else TREE_PLAN_COLUMNS)
+    """Open the bytes of a plan; SectionCorrupt or UnsupportedVersion if they are none."""
+    groups = tables.Groups(name, data, PLAN)
     try:
         settings = PlanSettings(**json.loads(groups.metadata[_SETTINGS_KEY]))
     except (KeyError, ValueError, TypeError):

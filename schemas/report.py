@@ -4,30 +4,38 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
 from seec.schemas import tables
-from seec.schemas.tables import Column, Record
+from seec.schemas.tables import Column, Record, Table
 
-FINDING_COLUMNS = (
-    Column("object", "string"),
-    Column("finding", "string", nullable=True),
-    Column("detail", "string"),
-    Column("paths", "strings"),
-    Column("next_command", "string"),
-    Column("images_checked", "int64"),
-    Column("images_decoded", "int64"),
-    Column("images_lossy", "int64"),
-    Column("files_lost", "int64"),
+FINDINGS = Table(
+    "findings",
+    1,
+    (
+        Column("object", "string"),
+        Column("finding", "string", nullable=True),
+        Column("detail", "string"),
+        Column("paths", "strings"),
+        Column("next_command", "string"),
+        Column("images_checked", "int64"),
+        Column("images_decoded", "int64"),
+        Column("images_lossy", "int64"),
+        Column("files_lost", "int64"),
+    ),
 )
 
-TIMING_COLUMNS = (
-    Column("shard", "string"),
-    Column("files", "int64"),
-    Column("quarantined", "int64"),
-    Column("source_size_bytes", "int64"),
-    Column("blob_size_bytes", "int64"),
-    Column("read_s", "float64"),
-    Column("segment_s", "float64"),
-    Column("encode_s", "float64"),
-    Column("write_s", "float64"),
+TIMINGS = Table(
+    "timings",
+    1,
+    (
+        Column("shard", "string"),
+        Column("files", "int64"),
+        Column("quarantined", "int64"),
+        Column("source_size_bytes", "int64"),
+        Column("blob_size_bytes", "int64"),
+        Column("read_s", "float64"),
+        Column("segment_s", "float64"),
+        Column("encode_s", "float64"),
+        Column("write_s", "float64"),
+    ),
 )
 
 
@@ -113,13 +121,13 @@ def serialise_findings(checked: Sequence[Checked]) -> bytes:
             }
             for found in item.findings
         ]
-    return tables.serialise(FINDING_COLUMNS, rows)
+    return tables.serialise(FINDINGS, rows)
 
 
 def parse_findings(name: str, data: bytes) -> list[Checked]:
     """What a verification report says of each object; SectionCorrupt if it is none."""
     checked: dict[str, Checked] = {}
-    for row in tables.parse(name, data, FINDING_COLUMNS):
+    for row in tables.parse(name, data, FINDINGS):
         name_of = row["object"]
         so_far = checked.get(name_of) or Checked(
             name_of,
@@ -138,4 +146,4 @@ def parse_findings(name: str, data: bytes) -> list[Checked]:
 
 def serialise_timings(timings: Sequence[Timing]) -> bytes:
     """A run's timings: one row per shard."""
-    return tables.serialise(TIMING_COLUMNS, [asdict(timing) for timing in timings])
+    return tables.serialise(TIMINGS, [asdict(timing) for timing in timings])

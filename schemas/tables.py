@@ -4,18 +4,19 @@
 The only module that speaks to pyarrow, which ships no types.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from seec.schemas.errors import LimitExceeded, SectionCorrupt
+from seec.schemas.errors import LimitExceeded, SectionCorrupt, UnsupportedVersion
 
 ROW_GROUP_ROWS = 1024
 MAX_GROUP_ROWS, MAX_GROUP_BYTES = 1 << 20, 1 << 30  # that a reader takes
 COMPRESSION_LEVEL = 9
+_TABLE_KEY = b"seec.table"
 
 Record = dict[str, Any]
 
@@ -30,6 +31,10 @@ _TYPES = {
     "digest": pa.binary(32),
 }
 
+# Values of other types are nearly all different, or their order says nothing.
+_REPETITIVE = ("string", "int16", "binary")
+_ORDERED = ("string", "int16", "int32", "int64", "float64")
+
 
 class Column(NamedTuple):
     """A column: its name, its type (a key of `_TYPES`), whether it may be null."""
@@ -39,22 +44,27 @@ class Column(NamedTuple):
     nullable: bool = False
 
 
-Columns = tuple[Column, ...]
+class Table(NamedTuple):
+    """A kind of table: what it is called in its file's metadata, its version, its columns."""
+
+    kind: str
+    version: int
+    columns: tuple[Column, ...]
+
+    @property
+    def label(self) -> str:
+        """The value of `seec.table` in the key-value metadata of the file."""
+        return f"{self.kind} {self.version}"
 
 
 class Groups:
     """A table read one row group at a time."""
 
-    def __init__(self, name: str, data: bytes, columns: Columns) -> None:
-        """name: for messages. SectionCorrupt if the bytes are not a table with these columns."""
-        self._name, self._columns = name, columns
-        try:
-            self._file = pq.ParquetFile(pa.BufferReader(data))
-        except _NOT_A_TABLE as error:
-            raise _corrupt(name, error) from None
-        _check_rows(name, self._file)
-        if self._file.schema_arrow.names != [column.name for column in columns]:
-            raise SectionCorrupt(f"{name}: other columns than a table of this kind has")
+    def __init__(self, name: str, data: bytes, table: Table) -> None:
+        """name: for messages. SectionCorrupt or UnsupportedVersion if it is no such table."""
+        self._name = name
+        self._schema = _schema(table.columns)
+        self._file = _open(name, data, table)
         self.metadata: Mapping[bytes, bytes] = self._file.metadata.metadata or {}
 
     def __len__(self) -> int:
@@ -74,27 +84,27 @@ class Groups:
         try:
             # On Arrow's own threads a buffer might be released while the process ends.
             group = self._file.read_row_group(index, use_threads=False)
-            return group.cast(_schema(self._columns)).to_pylist()
+            return group.cast(self._schema).to_pylist()
         except _NOT_A_TABLE as error:
             raise _corrupt(self._name, error) from None
 
 
-def serialise(columns: Columns, rows: Sequence[Record]) -> bytes:
+def serialise(table: Table, rows: Sequence[Record]) -> bytes:
     """The bytes of a table with these rows, in this order, in row groups of 1024."""
     starts = range(0, max(1, len(rows)), ROW_GROUP_ROWS)
-    return serialise_groups(columns, (rows[i : i + ROW_GROUP_ROWS] for i in starts))
+    return serialise_groups(table, (rows[i : i + ROW_GROUP_ROWS] for i in starts))
 
 
 def serialise_groups(
-    columns: Columns,
+    table: Table,
     groups: Iterable[Sequence[Record]],
     metadata: Mapping[bytes, bytes] | None = None,
 ) -> bytes:
     """The bytes of a table, one row group for each group of rows.
 
-    metadata: key-value metadata of the file. No writer setting is left to a default.
+    metadata: further key-value metadata of the file. No writer setting is left to a default.
     """
-    schema = _schema(columns)
+    schema = _schema(table.columns)
     sink = pa.BufferOutputStream()
     with pq.ParquetWriter(
         sink,
@@ -103,42 +113,31 @@ def serialise_groups(
         data_page_version="1.0",
         compression="zstd",
         compression_level=COMPRESSION_LEVEL,
-        use_dictionary=True,
-        write_statistics=True,
+        use_dictionary=_names(table, _REPETITIVE),
+        write_statistics=_names(table, _ORDERED),
         store_schema=False,
     ) as writer:
-        if metadata:
-            writer.add_key_value_metadata(dict(metadata))
+        writer.add_key_value_metadata({_TABLE_KEY: table.label.encode(), **(metadata or {})})
         for rows in groups:
-            table = pa.Table.from_pylist(list(rows), schema=schema)
-            writer.write_table(table, row_group_size=max(1, len(rows)))
+            group = pa.Table.from_pylist(list(rows), schema=schema)
+            writer.write_table(group, row_group_size=max(1, len(rows)))
     return sink.getvalue().to_pybytes()
 
 
-def column_names(name: str, data: bytes) -> list[str]:
-    """The columns that a table has; SectionCorrupt if the bytes are none."""
-    try:
-        return pq.read_schema(pa.BufferReader(data)).names
-    except _NOT_A_TABLE as error:
-        raise _corrupt(name, error) from None
-
-
-def parse(name: str, data: bytes, columns: Columns) -> list[Record]:
-    """All rows of a table; SectionCorrupt if the bytes are not a table with these columns."""
-    groups = Groups(name, data, columns)
+def parse(name: str, data: bytes, table: Table) -> list[Record]:
+    """All rows of a table; SectionCorrupt or UnsupportedVersion if it is no such table."""
+    groups = Groups(name, data, table)
     return [row for index in range(len(groups)) for row in groups.read(index)]
 
 
-def read_columns(name: str, data: bytes, wanted: Sequence[str]) -> list[list[Any]]:
+def read_columns(name: str, data: bytes, table: Table, wanted: Sequence[str]) -> list[list[Any]]:
     """The values of some columns of a table, a list for each; much faster than all rows.
 
-    SectionCorrupt if the bytes are not a table that has them.
+    SectionCorrupt or UnsupportedVersion if it is no such table.
     """
     try:
-        file = pq.ParquetFile(pa.BufferReader(data))
-        _check_rows(name, file)
-        table = file.read(list(wanted), use_threads=False)
-        return [table.column(column).to_pylist() for column in wanted]
+        found = _open(name, data, table).read(list(wanted), use_threads=False)
+        return [found.column(column).to_pylist() for column in wanted]
     except _NOT_A_TABLE as error:
         raise _corrupt(name, error) from None
 
@@ -146,28 +145,21 @@ def read_columns(name: str, data: bytes, wanted: Sequence[str]) -> list[list[Any
 class Excerpt:
     """A table of which few values and rows are wanted, and the others never made."""
 
-    def __init__(self, name: str, data: bytes) -> None:
-        """name: for messages. SectionCorrupt if the bytes are not a table."""
+    def __init__(self, name: str, data: bytes, table: Table) -> None:
+        """name: for messages. SectionCorrupt or UnsupportedVersion if it is no such table."""
         self._name = name
-        try:
-            self._file = pq.ParquetFile(pa.BufferReader(data))
-        except _NOT_A_TABLE as error:
-            raise _corrupt(name, error) from None
-        _check_rows(name, self._file)
-        self.column_names: list[str] = self._file.schema_arrow.names
+        self._schema = _schema(table.columns)
+        self._file = _open(name, data, table)
 
     def column(self, name: str) -> list[Any]:
-        """All values of a column; SectionCorrupt if there is none or it is damaged."""
+        """All values of a column; SectionCorrupt if it is damaged."""
         try:
             return self._file.read([name], use_threads=False).column(name).to_pylist()
         except _NOT_A_TABLE as error:
             raise _corrupt(self._name, error) from None
 
-    def rows(self, columns: Columns, indices: Sequence[int]) -> list[Record]:
+    def rows(self, indices: Sequence[int]) -> list[Record]:
         """The rows of these numbers, which rise; row groups without any are not read."""
-        schema = _schema(columns)
-        if self.column_names != [column.name for column in columns]:
-            raise SectionCorrupt(f"{self._name}: other columns than a table of this kind has")
         found: list[Record] = []
         start = 0
         try:
@@ -175,13 +167,32 @@ class Excerpt:
                 end = start + self._file.metadata.row_group(group).num_rows
                 some = [i - start for i in indices if start <= i < end]
                 if some:
-                    table = self._file.read_row_group(group, use_threads=False).take(some)
-                    table = table if table.schema.equals(schema) else table.cast(schema)
-                    found += table.to_pylist()
+                    rows = self._file.read_row_group(group, use_threads=False).take(some)
+                    rows = rows if rows.schema.equals(self._schema) else rows.cast(self._schema)
+                    found += rows.to_pylist()
                 start = end
         except _NOT_A_TABLE as error:
             raise _corrupt(self._name, error) from None
         return found
+
+
+def _open(name: str, data: bytes, table: Table) -> pq.ParquetFile:
+    try:
+        file = pq.ParquetFile(pa.BufferReader(data))
+    except _NOT_A_TABLE as error:
+        raise _corrupt(name, error) from None
+    found = (file.metadata.metadata or {}).get(_TABLE_KEY, b"").decode("ascii", "replace")
+    if found != table.label:
+        kind, _, version = found.partition(" ")
+        if kind != table.kind:
+            raise SectionCorrupt(f"{name}: not a {table.kind} table of SEEC")
+        raise UnsupportedVersion(
+            f"{name}: a {kind} table of version {version}; this release reads {table.version}"
+        )
+    _check_rows(name, file)
+    if file.schema_arrow.names != [column.name for column in table.columns]:
+        raise SectionCorrupt(f"{name}: other columns than a {table.kind} table has")
+    return file
 
 
 def _check_rows(name: str, file: pq.ParquetFile) -> None:
@@ -196,8 +207,12 @@ def _check_rows(name: str, file: pq.ParquetFile) -> None:
 _NOT_A_TABLE = (pa.ArrowException, OSError, KeyError, ValueError)
 
 
+def _names(table: Table, types: Collection[str]) -> Any:
+    return [column.name for column in table.columns if column.type in types]
+
+
 @lru_cache
-def _schema(columns: Columns) -> pa.Schema:
+def _schema(columns: tuple[Column, ...]) -> pa.Schema:
     return pa.schema([pa.field(c.name, _TYPES[c.type], nullable=c.nullable) for c in columns])
 
 

@@ -24,9 +24,9 @@ from seec.schemas.commit import RunRecord, ShardRecord
 from seec.schemas.errors import ArchiveLocked, DigestMismatch
 from seec.schemas.manifest import Entry, QuarantineRow, Row
 from seec.schemas.plan import run_id
-from seec.schemas.tables import Column
+from seec.schemas.tables import Column, Table
 
-_PLAN_COLUMNS = (Column("shard", "string"),)
+_PLAN = Table("compaction-plan", 1, (Column("shard", "string"),))
 
 
 def small_shards(
@@ -84,7 +84,7 @@ def open_compaction(archive: Archive, groups: list[list[ShardRecord]]) -> RunRec
             "archive again first, or wait for it"
         )
     plan = tables.serialise_groups(
-        _PLAN_COLUMNS, ([{"shard": shard.shard} for shard in group] for group in groups)
+        _PLAN, ([{"shard": shard.shard} for shard in group] for group in groups)
     )
     identity = run_id(len(state.runs) + 1, plan)
     name = plan_name(identity)
@@ -109,7 +109,7 @@ def compact(archive: Archive, run: RunRecord) -> Iterator[tuple[ShardRecord, int
     damaged. Memory grows with one shard, and with the paths of the archive.
     """
     missing = missing_shards(archive, run)
-    plan = tables.Groups(run.plan.name, archive.read(run.plan), _PLAN_COLUMNS)
+    plan = tables.Groups(run.plan.name, archive.read(run.plan), _PLAN)
     groups = {index: [row["shard"] for row in plan.read(index)] for index in missing}
     wanted = {name for names in groups.values() for name in names}
     rows = {s.shard: part for s, part in current_rows(archive) if s.shard in wanted}

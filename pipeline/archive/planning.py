@@ -36,8 +36,8 @@ def seen_files(archive: Archive, digests: bool = False) -> dict[str, Seen]:
     for run, shards in archive.state.by_run():
         for shard, part in archive.parts(shards):
             identities = parse_identities(shard.manifest.name, part)
-            for path, size_bytes, mtime_ns, digest, codec, kind, permissions in identities:
-                if codec == LOST:  # no size is like it: it is archived again where it still is
+            for path, size_bytes, mtime_ns, digest, route, kind, permissions in identities:
+                if route == LOST:  # no size is like it: it is archived again where it still is
                     seen[path] = Seen(-1, None, run.source)
                     continue
                 seen[path] = Seen(

@@ -13,7 +13,6 @@ from seec.schemas.manifest import (
     QuarantineRow,
     Row,
     is_same_file,
-    schema_version,
     serialise_manifest,
     serialise_quarantine,
 )
@@ -74,7 +73,7 @@ def name_again(
 
 
 def share_codes(entries: Iterable[Entry]) -> list[Entry]:
-    """The entries, in any order; those of codec `seec` with the same pixels have the same code.
+    """The entries, in any order; those of route `seec` with the same pixels have the same code.
 
     It is the smallest of theirs, or of several the first by path: no entry becomes larger, and the
     order of the entries does not count.
@@ -82,11 +81,11 @@ def share_codes(entries: Iterable[Entry]) -> list[Entry]:
     entries = list(entries)
     best: dict[Shown, Entry] = {}
     for entry in entries:
-        if entry.row.codec == SEEC:
+        if entry.row.route == SEEC:
             one = best.setdefault(shown(entry.row), entry)
             best[shown(entry.row)] = min(one, entry, key=lambda e: (e.row.length, e.row.path))
     return [
-        with_code(entry.row, best[shown(entry.row)]) if entry.row.codec == SEEC else entry
+        with_code(entry.row, best[shown(entry.row)]) if entry.row.route == SEEC else entry
         for entry in entries
     ]
 
@@ -96,12 +95,12 @@ Shown = tuple[str, bytes | None, int | None]
 
 def shown(row: Row) -> Shown:
     """What rows of an image codec have in common that one payload can serve."""
-    return row.codec, row.pixel_digest, row.background_error
+    return row.route, row.samples and row.samples.digest, row.background_error
 
 
 def with_code(row: Row, other: Entry) -> Entry:
     """The entry of a row with the payload of another one that has the same `shown`."""
-    same = ("length", "blob_digest", "model_id", "rate_bpsp")
+    same = ("length", "blob_digest", "model_id")
     row = replace(row, **{name: getattr(other.row, name) for name in same})
     return Entry(row, other.payload)
 
@@ -111,7 +110,6 @@ def _place(entries: Iterable[Entry], shard: str) -> tuple[list[Row], list[bytes 
 
     Further names of a file that is not among the entries name the first of them that is.
     """
-    run_id = shard.rpartition("/")[0]
     rows: list[Row] = []
     kept: list[bytes | memoryview] = []
     by_path: dict[str, Row] = {}
@@ -121,14 +119,13 @@ def _place(entries: Iterable[Entry], shard: str) -> tuple[list[Row], list[bytes 
     for entry in entries:
         size = len(entry.payload)
         offset = offsets.get((size, entry.row.blob_digest), end)
-        row = replace(entry.row, shard=shard, offset=offset, run_id=run_id)
+        row = replace(entry.row, shard=shard, offset=offset)
         if row.same_file is not None:
             first = by_path.get(heirs.get(row.same_file, row.same_file))
             if first is None or not is_same_file(first, row):
                 first = None
                 heirs[row.same_file] = row.path
             row = replace(row, same_file=first and first.path)
-        row = replace(row, schema_version=schema_version(row, shares=offset < end))
         by_path[row.path] = row
         rows.append(row)
         if size and offset == end:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from seec.schemas.errors import UnreadableImage
 
+FORMAT = "JPEG"
 _START = b"\xff\xd8"
 # Markers that libjxl knows; it skips all else between two segments, and so do we.
 _MARKER = re.compile(rb"\xff[\xc0-\xc2\xc4\xd0-\xdb\xdd\xe0-\xef\xfe]")

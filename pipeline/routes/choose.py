@@ -18,7 +18,16 @@ from seec.pipeline.routes.loss import stated_loss
 from seec.pipeline.routes.transcode import transcode
 from seec.schemas.container import reader
 from seec.schemas.errors import UnreadableImage
-from seec.schemas.manifest import JPEGXL_JPEG, SEEC, SEEC_PLANES, STORE, Entry, Row
+from seec.schemas.manifest import (
+    JPEGXL_JPEG,
+    SEEC,
+    SEEC_PLANES,
+    STORE,
+    Entry,
+    ImageFacts,
+    Row,
+    SampleFacts,
+)
 from seec.schemas.plan import SourceFile
 from seec.schemas.planes import Shape
 
@@ -27,10 +36,9 @@ from seec.schemas.planes import Shape
 class Draft:
     """A file on its way: the row it gets if it is kept byte for byte, and if SEEC codes it.
 
-    Place in the shard, run and codec results are still open in both. payload: of stored, whose
-    codec is `store` or, for JPEG that this makes smaller, `jpegxl-jpeg`. coded is None where SEEC
-    cannot take the file; for codec `store`, stored.reason says why. cut: where coded has codec
-    `seec-planes`.
+    Place in the shard and model are still open in both. payload: of stored, whose route is `store`
+    or, for JPEG that this makes smaller, `jpegxl-jpeg`. coded is None where SEEC cannot take the
+    file; for route `store`, stored.reason says why. cut: where coded has route `seec-planes`.
     """
 
     stored: Row
@@ -46,7 +54,8 @@ class Draft:
     @property
     def picture_digest(self) -> bytes | None:
         """The pixel digest of that picture; None where there is none."""
-        return self.coded.pixel_digest if self.coded and self.is_picture else None
+        samples = self.coded.samples if self.coded and self.is_picture else None
+        return samples and samples.digest
 
 
 def pixels_in(data: bytes) -> int:
@@ -107,14 +116,15 @@ def draft(
     stored = draft_stored(file, data, "smaller than its SEEC code")
     coded = replace(
         stored.stored,
-        codec=SEEC,
+        route=SEEC,
         reason=None,
-        pixel_digest=pixel_digest(picture.pixels),
-        width=header.width,
-        height=header.height,
-        mode="L" if picture.pixels.ndim == 2 else "RGB",
-        format=picture.format,
-        envelope=picture.envelope,
+        image=ImageFacts(
+            header.width,
+            header.height,
+            "L" if picture.pixels.ndim == 2 else "RGB",
+            picture.format,
+        ),
+        samples=SampleFacts(pixel_digest(picture.pixels), picture.pixels.size, picture.envelope),
     )
     return replace(stored, coded=coded), picture.pixels
 
@@ -131,15 +141,16 @@ def _draft_planes(file: SourceFile, data: bytes, max_pixels: int, keep_file: boo
     first = cut.shapes[0]
     coded = replace(
         stored.stored,
-        codec=SEEC_PLANES,
+        route=SEEC_PLANES,
         reason=None,
-        pixel_digest=raster_digest(composite.rasters),
-        width=first.width,
-        height=first.height,
-        mode=f"{first.samples}x{first.depth}",
-        format=composite.format,
-        envelope=composite.envelope,
-        sample_bytes=sum(shape.size_bytes for shape in cut.shapes),
+        image=ImageFacts(
+            first.width, first.height, f"{first.samples}x{first.depth}", composite.format
+        ),
+        samples=SampleFacts(
+            raster_digest(composite.rasters),
+            sum(shape.size_bytes for shape in cut.shapes),
+            composite.envelope,
+        ),
     )
     return replace(stored, coded=coded, cut=cut)
 
@@ -163,11 +174,14 @@ def _draft_jpeg(file: SourceFile, data: bytes, max_pixels: int) -> Draft:
         return stored
     row = replace(
         stored.stored,
-        codec=JPEGXL_JPEG,
+        route=JPEGXL_JPEG,
         reason=None,
-        width=frame.width,
-        height=frame.height,
-        mode={1: "L", 3: "RGB"}.get(frame.components),
+        image=ImageFacts(
+            frame.width,
+            frame.height,
+            {1: "L", 3: "RGB"}.get(frame.components, f"{frame.components}x8"),
+            jpeg.FORMAT,
+        ),
     )
     return Draft(row, code)
 
@@ -188,13 +202,8 @@ def draft_stored(file: SourceFile, data: bytes, reason: str | None) -> Draft:
         source_size_bytes=len(data),
         source_mtime_ns=file.mtime_ns,
         source_digest=hashlib.sha256(data).digest(),
-        codec=STORE,
+        route=STORE,
         reason=reason,
-        shard="",
-        offset=0,
-        length=0,
-        blob_digest=b"",
-        run_id="",
         kind=file.kind,
         permissions=file.permissions,
     )
@@ -207,27 +216,24 @@ def admit_loss(draft: Draft, code: bytes, model: Model) -> Draft:
     Its pixel digest becomes that of what decoding gives: that is what can be proved later.
     """
     loss = stated_loss(reader(code))
-    if draft.coded is None or loss is None:
+    if draft.coded is None or draft.coded.samples is None or loss is None:
         return draft
     digest = pixel_digest(decode(code, models={model.id: model}))
-    return replace(draft, coded=replace(draft.coded, pixel_digest=digest, background_error=loss))
+    samples = replace(draft.coded.samples, digest=digest, background_error=loss)
+    return replace(draft, coded=replace(draft.coded, samples=samples))
 
 
 def settle(draft: Draft, code: bytes | None, model_id: str) -> Entry:
     """Keep the smaller of code and stored file; None if there is no code.
 
-    code: the payload of draft.coded, for codec `seec-planes` as `planes.pack` makes it.
+    code: the payload of draft.coded, for route `seec-planes` as `planes.pack` makes it.
     """
     row = draft.coded
-    if row is None or code is None:
+    if row is None or row.samples is None or code is None:
         return _place(draft.stored, draft.payload)
-    if len(code) + len(row.envelope or b"") >= len(draft.payload):
+    if len(code) + len(row.samples.envelope) >= len(draft.payload):
         return _place(draft.stored, draft.payload)
-    sub_pixels = row.sample_bytes or (row.width or 0) * (row.height or 0) * (
-        1 if row.mode == "L" else 3
-    )
-    rate_bpsp = 8 * len(code) / sub_pixels
-    return _place(replace(row, model_id=model_id, rate_bpsp=rate_bpsp), code)
+    return _place(replace(row, model_id=model_id), code)
 
 
 def _place(row: Row, payload: bytes) -> Entry:

@@ -15,7 +15,7 @@ from seec.schemas import loss
 from seec.schemas.container import reader
 from seec.schemas.errors import DigestMismatch, Lost, SectionCorrupt, UnknownModel, UnreadableImage
 from seec.schemas.kinds import LINK
-from seec.schemas.manifest import JPEGXL_JPEG, LOST, SEEC, SEEC_PLANES, Row
+from seec.schemas.manifest import JPEGXL_JPEG, LOST, SEEC, SEEC_PLANES, ImageFacts, Row, SampleFacts
 
 Models = Mapping[str, Model]
 
@@ -31,57 +31,71 @@ def prove(row: Row, payload: bytes, models: Models) -> None:
 
     Raises DigestMismatch, FormatError or ModelError.
     """
-    if row.codec == SEEC:
+    if row.route == SEEC:
         _pixels(row, payload, models)
-    elif row.codec == SEEC_PLANES:
+    elif row.route == SEEC_PLANES:
         rasters = _rasters(row, payload, models)
-        if is_exact(row.envelope or b""):
+        if is_exact(_samples(row).envelope):
             _write_planes(row, rasters)
     else:
         _whole(row, payload)
 
 
 def rebuild(row: Row, payload: bytes, models: Models) -> bytes:
-    """The file: the same samples and envelope for codec seec, seec-planes; else byte for byte.
+    """The file: the same samples and envelope for routes seec, seec-planes; else byte for byte.
 
     Of a link, where it points to.
 
     A row with a lossy background gives the decoded pixels, and a PNG file says so in a comment.
     Raises SectionCorrupt, DigestMismatch, FormatError, ModelError or UnreadableImage.
     """
-    if row.codec == SEEC_PLANES:
+    if row.route == SEEC_PLANES:
         return _write_planes(row, _rasters(row, payload, models))
-    if row.codec != SEEC:
+    if row.route != SEEC:
         return _whole(row, payload)
     pixels = _pixels(row, payload, models)
-    data = write_picture(Picture(row.format or "", pixels, row.envelope or b""))
-    if pixel_digest(read_picture(data).pixels) != row.pixel_digest:
-        raise DigestMismatch(f"{row.path}: the {row.format} file written back has other pixels")
-    if row.background_error is None:
+    image, samples = _image(row), _samples(row)
+    data = write_picture(Picture(image.format, pixels, samples.envelope))
+    if pixel_digest(read_picture(data).pixels) != samples.digest:
+        raise DigestMismatch(f"{row.path}: the {image.format} file written back has other pixels")
+    if samples.background_error is None:
         return data
-    return with_note(data, loss.note(row.background_error))
+    return with_note(data, loss.note(samples.background_error))
+
+
+def _image(row: Row) -> ImageFacts:
+    if row.image is None:
+        raise SectionCorrupt(f"{row.path}: its row says nothing of an image")
+    return row.image
+
+
+def _samples(row: Row) -> SampleFacts:
+    if row.samples is None:
+        raise SectionCorrupt(f"{row.path}: its row says nothing of samples")
+    return row.samples
 
 
 def _write_planes(row: Row, rasters: list[Raster]) -> bytes:
-    envelope = row.envelope or b""
+    image, samples = _image(row), _samples(row)
     try:
-        data = write_composite(Composite(row.format or "", rasters, envelope))
-        if is_exact(envelope):
+        data = write_composite(Composite(image.format, rasters, samples.envelope))
+        if is_exact(samples.envelope):
             same = hashlib.sha256(data).digest() == row.source_digest
         else:
-            same = raster_digest(read_composite(data).rasters) == row.pixel_digest
+            same = raster_digest(read_composite(data).rasters) == samples.digest
     except UnreadableImage as error:
         raise SectionCorrupt(f"{row.path}: {error}") from None
     if not same:
-        raise DigestMismatch(f"{row.path}: the {row.format} file written back is another one")
+        raise DigestMismatch(f"{row.path}: the {image.format} file written back is another one")
     return data
 
 
 def _rasters(row: Row, payload: bytes, models: Models) -> list[Raster]:
     check_payload(row, payload)
     model = _model(row, models)
-    rasters = planes.unpack(payload, row.sample_bytes or 0, {model.id: model})
-    if raster_digest(rasters) != row.pixel_digest:
+    samples = _samples(row)
+    rasters = planes.unpack(payload, samples.size_bytes, {model.id: model})
+    if raster_digest(rasters) != samples.digest:
         raise DigestMismatch(f"{row.path}: decodes to samples that differ from their digest")
     return rasters
 
@@ -95,25 +109,23 @@ def _model(row: Row, models: Models) -> Model:
 
 def _pixels(row: Row, payload: bytes, models: Models) -> Pixels:
     check_payload(row, payload)
-    model = _model(row, models)
-    if stated_loss(reader(payload)) != row.background_error:
+    model, samples = _model(row, models), _samples(row)
+    if stated_loss(reader(payload)) != samples.background_error:
         raise SectionCorrupt(f"{row.path}: row and .seec file disagree on what was lost")
-    pixels = decode(
-        payload, models={model.id: model}, max_pixels=(row.width or 0) * (row.height or 0)
-    )
-    if pixel_digest(pixels) != row.pixel_digest:
+    pixels = decode(payload, models={model.id: model}, max_pixels=_image(row).pixels)
+    if pixel_digest(pixels) != samples.digest:
         raise DigestMismatch(f"{row.path}: decodes to pixels that differ from their digest")
     return pixels
 
 
 def _whole(row: Row, payload: bytes) -> bytes:
     """The file byte for byte, out of a row that keeps it so."""
-    if row.codec == LOST:
+    if row.route == LOST:
         raise Lost(f"{row.path}: is lost: {row.reason}; seec repair --from or --source may find it")
     check_payload(row, payload)
-    if row.codec == JPEGXL_JPEG:
-        size = row.width or 0, row.height or 0
-        data = jpegxl.unpack(payload, row.source_size_bytes, *size)
+    if row.route == JPEGXL_JPEG:
+        image = _image(row)
+        data = jpegxl.unpack(payload, row.source_size_bytes, image.width, image.height)
     else:
         data = store.unpack(payload, row.source_size_bytes)
     if hashlib.sha256(data).digest() != row.source_digest:

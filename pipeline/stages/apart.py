@@ -18,14 +18,8 @@ from seec.pipeline.images.picture import Pixels
 from seec.pipeline.routes.choose import Draft, draft, draft_stored
 from seec.schemas.plan import KEEP_FILE, PlanSettings, SourceFile
 
-DEFAULT_MAX_SECONDS = 600
 _START_S = 60  # a process takes to begin, at most
 _SPAWN = multiprocessing.get_context("spawn")
-
-
-def seconds_of(settings: PlanSettings) -> int:
-    """How long a look into a file may take."""
-    return DEFAULT_MAX_SECONDS if settings.max_seconds is None else settings.max_seconds
 
 
 @contextmanager
@@ -50,7 +44,7 @@ def draft_apart(
     file: SourceFile, data: bytes, settings: PlanSettings
 ) -> tuple[Draft, Pixels | None]:
     """As `pipeline.routes.choose.draft`; a file that its decoder does not survive is stored."""
-    limit, start = seconds_of(settings), time.monotonic()
+    limit, start = settings.max_seconds, time.monotonic()
     here, there = _SPAWN.Pipe(duplex=False)
     process = _SPAWN.Process(target=_look, args=(there, file, data, settings))
     result: Any = None
@@ -81,7 +75,7 @@ def draft_apart(
 def _look(answer: Connection, file: SourceFile, data: bytes, settings: PlanSettings) -> None:
     """The process of `draft_apart`. Sends a draft and pixels, or what was raised."""
     result: Any
-    with hurried(seconds_of(settings)):
+    with hurried(settings.max_seconds):
         try:
             result = draft_as_planned(file, data, settings)
         except Exception as error:  # noqa: BLE001, whatever it is, the file is at fault

@@ -8,7 +8,7 @@ import ray
 from ray.exceptions import RayError
 
 from seec.pipeline.routes.choose import pixels_in, samples_digest
-from seec.pipeline.stages.apart import hurried, seconds_of
+from seec.pipeline.stages.apart import hurried
 from seec.pipeline.stages.archiving import BUDGET_BYTES
 from seec.pipeline.stages.batch import Batch, cut_batches
 from seec.pipeline.stages.cluster import cause_of
@@ -85,7 +85,7 @@ def digests(
             raise
         except SeecError:
             continue
-        with hurried(seconds_of(settings)):
+        with hurried(settings.max_seconds):
             pixels = pixels_in(data)
             if batch.pixels < pixels <= settings.max_pixels:
                 larger.append((file, pixels))

@@ -160,7 +160,7 @@ class Repair:
         data = {item.name: self._archive.store.get(item.name) for item in record.objects}
         self._archive.commit(repaired=(record,))
         put_back_after_commit(self._archive, data)
-        lost = {row.path for row in self._archive.rows(record) if row.codec == LOST}
+        lost = {row.path for row in self._archive.rows(record) if row.route == LOST}
         self.outcome.shards.append(record.shard)
         self.outcome.files_mended += len(case.bad - lost)
         self.outcome.lost += sorted(lost - case.lost_before)

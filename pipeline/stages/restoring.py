@@ -278,7 +278,7 @@ def _restored(row: Row, size_bytes: int) -> Restored:
         outcome=RESTORED,
         size_bytes=size_bytes,
         background_error=row.background_error,
-        noted=lossy and row.format == png.FORMAT,
+        noted=lossy and row.image is not None and row.image.format == png.FORMAT,
         kind=row.kind,
     )
 

@@ -22,7 +22,7 @@ from seec.pipeline.routes.choose import (
 )
 from seec.pipeline.routes.region import background_of
 from seec.pipeline.segmentation import LabelMap, RateSegmenter, label_image, make_segmenter
-from seec.pipeline.stages.apart import draft_apart, draft_as_planned, hurried, seconds_of
+from seec.pipeline.stages.apart import draft_apart, draft_as_planned, hurried
 from seec.pipeline.stages.batch import MAX_JPEG_PIXELS, Batch
 from seec.pipeline.stages.cluster import TASK_CPUS
 from seec.pipeline.storage import Source, Store
@@ -114,7 +114,7 @@ def read_batch(
         if batch.suspect:
             made, image = draft_apart(file, data, settings)
         else:
-            with hurried(seconds_of(settings)):
+            with hurried(settings.max_seconds):
                 pixels, jpeg_pixels = pixels_in(data), jpeg_pixels_in(data)
                 over = used + min(pixels, settings.max_pixels) > batch.pixels
                 if len(batch.files) > 1 and (over or jpeg_pixels > MAX_JPEG_PIXELS):
@@ -238,9 +238,9 @@ class EncodeActor:
         self, drafts: Sequence[Draft], images: Sequence[Pixels], others: Iterable[list[Entry]]
     ) -> list[bytes]:
         """Codes of pictures; those of the same pixels are encoded once."""
-        digests = [made.picture_digest for made in drafts if made.is_picture]
-        found = (entry for part in others for entry in part if entry.row.codec == SEEC)
-        codes = {entry.row.pixel_digest: bytes(entry.payload) for entry in found}
+        digests = [digest for made in drafts if (digest := made.picture_digest) is not None]
+        found = (entry for part in others for entry in part if entry.row.route == SEEC)
+        codes = {e.row.samples.digest: bytes(e.payload) for e in found if e.row.samples}
         new = dict(zip(digests, images, strict=True))
         new = {digest: image for digest, image in new.items() if digest not in codes}
         made = self._encoder.encode_batch(list(new.values()), [None] * len(new))

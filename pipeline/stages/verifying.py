@@ -129,7 +129,8 @@ def group_rows(rows: Iterable[Row]) -> Iterator[list[Row]]:
     group: list[Row] = []
     pixels = 0
     for row in rows:
-        size = max((row.width or 0) * (row.height or 0), (row.sample_bytes or 0) // 3)
+        image, samples = row.image, row.samples
+        size = max(image.pixels if image else 0, samples.size_bytes // 3 if samples else 0)
         if group and (len(group) == _MAX_ROWS or pixels + size > _MAX_PIXELS):
             yield group
             group, pixels = [], 0

@@ -9,13 +9,14 @@ from seec.schemas.manifest import Row
 
 
 def sample(rows: Sequence[Row], fraction: float, seed: int) -> list[Row]:
-    """A share of the rows of every stratum (codec, format, mode), at least one of each.
+    """A share of the rows of every stratum (route, format, mode), at least one of each.
 
     fraction: 0 to 1. The choice depends on seed and path alone. In the order of `rows`.
     """
     strata: defaultdict[tuple[str, str | None, str | None], list[Row]] = defaultdict(list)
     for row in rows:
-        strata[row.codec, row.format, row.mode].append(row)
+        kind = (row.image.format, row.image.mode) if row.image else (None, None)
+        strata[row.route, *kind].append(row)
     chosen: set[str] = set()
     for members in strata.values():
         ranked = sorted(members, key=lambda row: _rank(row.path, seed))

@@ -149,6 +149,6 @@ def _check_blob(
         detail = "the blob is sound, but rows of its manifest part describe other bytes"
         findings = (Finding("manifest-damaged", shard.manifest.name, detail, next_step, affected),)
     lossy = sum(row.background_error is not None for row in rows or ())
-    lost = sum(row.codec == LOST for row in rows or ())
+    lost = sum(row.route == LOST for row in rows or ())
     checked = Checked(name, len(paths) - lost, findings=findings, lossy=lossy, lost=lost)
-    return checked, [row for row in sound if row.codec != LOST]
+    return checked, [row for row in sound if row.route != LOST]

@@ -136,7 +136,7 @@ def path_bytes(text: str) -> bytes:
 def restored(root: Path, decode: Decode, at: int | None = None) -> Iterator[tuple[bytes, bytes]]:
     """Name and bytes of every file; a later run's comes after an earlier one's."""
     for row, data in rows(root, decode, at):
-        if row.get("kind", "file") == "file":
+        if row["kind"] == "file":
             yield path_bytes(row["path"]), data
 
 
@@ -152,27 +152,16 @@ def rows(
         blob = (root / shard["blob"]["name"]).read_bytes()
         assert sha256(blob) == shard["blob"]["sha256"]
         end = 0
-        for row in pq.read_table(manifest).to_pylist():
-            assert row["schema_version"] == version_of(row, end)
+        table = pq.read_table(manifest)
+        assert table.schema.metadata[b"seec.table"] == b"manifest 1"
+        for row in table.to_pylist():
             end = max(end, row["offset"] + row["length"])
             if row["path"] in vanished:
                 continue
             payload = blob[row["offset"] : row["offset"] + row["length"]]
             assert hashlib.sha256(payload).digest() == row["blob_digest"]
-            yield row, RESTORE[row["codec"]](root, row, payload, decode)
+            yield row, RESTORE[row["route"]](root, row, payload, decode)
         assert end == len(blob)
-
-
-def version_of(row: dict[str, Any], end: int) -> int:
-    """The schema version that a row must have."""
-    if row["codec"] in ("seec-planes", "lost"):
-        return 7 if row["format"] == "GIF" else {"seec-planes": 5, "lost": 6}[row["codec"]]
-    tree = row.get("kind", "file") != "file" or row.get("permissions") is not None
-    if tree or row.get("same_file") is not None or row["offset"] != end:
-        return 4
-    if row["codec"] == "jpegxl-jpeg":
-        return 3
-    return 1 if row.get("background_error") is None else 2
 
 
 def restore_lost(_: Path, row: dict[str, Any], payload: bytes, __: Decode) -> bytes:
@@ -285,7 +274,7 @@ def filtered_row(row: bytes, above: bytes, pixel_bytes: int, kind: int) -> bytes
 def planes(
     payload: bytes, decode: Callable[[bytes], NDArray[np.uint8]]
 ) -> tuple[list[NDArray[Any]], list[int]]:
-    """Samples [H, W, samples] and bits of each raster of a payload of codec seec-planes."""
+    """Samples [H, W, samples] and bits of each raster of a payload of route seec-planes."""
     magic, version, count, plane_count = struct.unpack_from("<4sBII", payload)
     assert (magic, version) == (b"\x8aSEP", 1)
     position = 13

@@ -136,7 +136,7 @@ def test_what_is_repaired_is_so_for_earlier_commits_too(root: Path, source: Path
     assert texts(root) == FILES | {"a": "one, later"}
     archived = opened(root, 2)
     rows = {row.path: row for shard in archived.state.in_order() for row in archived.rows(shard)}
-    assert (rows["a.txt"].codec, rows["b.txt"].codec) == (LOST, "store")
+    assert (rows["a.txt"].route, rows["b.txt"].route) == (LOST, "store")
     assert State(root, 2).shards[first.shard] == State(root).shards[first.shard]
     assert digest(root) == opened(root).digest()
 

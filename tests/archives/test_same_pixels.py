@@ -18,7 +18,7 @@ from seec.pipeline.codec import load_model
 from seec.pipeline.routes.choose import draft, samples_digest
 from seec.pipeline.stages import tasks
 from seec.pipeline.storage import Source, Store
-from seec.schemas.manifest import SEEC, STORE, Entry, Row
+from seec.schemas.manifest import SEEC, STORE, Entry, ImageFacts, Row, SampleFacts
 from seec.schemas.plan import PlanSettings, SourceFile
 from tests.archives.life import archive, findings, held, opened
 from tests.archives.test_repair import mend
@@ -89,25 +89,27 @@ def test_a_digest_of_samples_is_that_of_the_row():
     for data in (*COPIES.values(), image_bytes(textured(20, 20)[..., :2].copy(), "PNG", mode="LA")):
         made, _ = draft(SourceFile("", len(data), 0), data, 2000)
         assert made.coded is not None
-        assert samples_digest(data, 2000) == made.coded.pixel_digest
+        assert made.coded.samples is not None
+        assert samples_digest(data, 2000) == made.coded.samples.digest
         assert samples_digest(data, 100) is None
     assert samples_digest(b"no image", 100) is None
 
 
 def entry(path: str, code: bytes, **fields: Any) -> Entry:
     digest, source_digest = hashlib.sha256(code).digest(), hashlib.sha256(path.encode()).digest()
-    row = Row(path, 99, 0, source_digest, SEEC, "", 0, len(code), digest, "", b"pixels")
+    row = Row(path, 99, 0, source_digest, SEEC, length=len(code), blob_digest=digest)
+    row = replace(row, image=ImageFacts(2, 4, "L", "PNG"), samples=SampleFacts(b"pixels", 8))
     return Entry(replace(row, **fields), code)
 
 
 def test_the_smallest_code_is_kept_whatever_the_order():
     entries = [
-        entry("a", b"longer", rate_bpsp=6.0),
-        entry("b", b"codes", rate_bpsp=5.0),
-        entry("c", b"CODES", rate_bpsp=5.0),
-        entry("lossy", b"odd", background_error=2),
-        entry("other", b"pix", pixel_digest=b"others"),
-        entry("stored", b"it", codec=STORE),
+        entry("a", b"longer"),
+        entry("b", b"codes"),
+        entry("c", b"CODES"),
+        entry("lossy", b"odd", samples=SampleFacts(b"pixels", 8, background_error=2)),
+        entry("other", b"pix", samples=SampleFacts(b"others", 8)),
+        entry("stored", b"it", route=STORE),
     ]
     for some in permutations(entries):
         shared = {one.row.path: one for one in share_codes(some)}
@@ -144,7 +146,7 @@ def test_a_picture_is_encoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     alone = [actor.encode([one], [picture], None)[0][0] for one, picture in looks]
     assert together == alone
     assert again == alone[1:]
-    assert [one.row.codec for one in alone] == [SEEC, SEEC, SEEC, STORE]  # that one is smaller
+    assert [one.row.route for one in alone] == [SEEC, SEEC, SEEC, STORE]  # that one is smaller
     assert len({one.payload for one in alone}) == 2
 
 

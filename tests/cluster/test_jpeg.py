@@ -16,6 +16,7 @@ from seec.schemas.commit import Commit, ObjectRecord, ShardRecord
 from seec.schemas.manifest import JPEGXL_JPEG, Row, serialise_manifest
 from seec.schemas.report import Finding
 from tests.jpegs import held, jpeg, refused
+from tests.rows import with_image
 from tests.sources import files_below, write_tiny_source
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
@@ -47,7 +48,7 @@ def test_a_tree_with_jpeg_goes_in_is_proved_and_comes_back(tmp_path: Path):
     again = archive.run(archive.Settings(str(source), str(tmp_path / "again")))
     assert (first.exit_code, first.files_added) == (ExitCode.OK, 3 + len(HELD) + len(REFUSED))
     assert again.digest == first.digest
-    assert ls.Totals(ls.run(ls.Settings(str(root), ("*.jpg",))).rows).codecs == {
+    assert ls.Totals(ls.run(ls.Settings(str(root), ("*.jpg",))).rows).routes == {
         JPEGXL_JPEG: len(HELD),
         "store": len(REFUSED),
     }
@@ -111,7 +112,11 @@ def test_a_forged_row_is_found_when_it_is_decoded_and_not_restored(tmp_path: Pat
             (row, b"\xff\x0a" + bytes(300), "image-undecodable"),
             (row, payload[:-9], "image-undecodable"),
             (row, payload[:200] + b"\0" * 99 + payload[299:], "image-undecodable"),
-            (replace(row, width=row.width + 1 if row.width else 1), payload, "image-undecodable"),
+            (
+                with_image(row, width=row.image.width + 1 if row.image else 1),
+                payload,
+                "image-undecodable",
+            ),
             (replace(row, source_digest=other.source_digest), payload, "pixels-differ"),
         )
     ):

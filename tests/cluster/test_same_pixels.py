@@ -88,8 +88,8 @@ def test_they_are_stored_once_and_each_comes_back(made: Path, tmp_path: Path):
     root, out = made / "archive", tmp_path / "out"
     rows = rows_of(root)
     assert len({row.shard for row in rows.values()}) > 3
-    assert {rows[path].codec for path in CODED} == {SEEC}
-    assert {rows[path].codec for path in PLANES} == {SEEC_PLANES}
+    assert {rows[path].route for path in CODED} == {SEEC}
+    assert {rows[path].route for path in PLANES} == {SEEC_PLANES}
     assert len(places(root, CODED)) == len(places(root, PLANES)) == 1
     assert len({rows[path].source_digest for path in CODED}) == len(CODED) - 1  # f/renamed
     assert len(places(root, ALONE)) == len(ALONE)

@@ -67,7 +67,7 @@ def archiving(folder: Path) -> Job:
     write_source(source)
 
     def check(root: Path) -> None:
-        assert Counter(row.codec for row in _rows(root)) == {SEEC: 3, JPEGXL_JPEG: 1, STORE: 5}
+        assert Counter(row.route for row in _rows(root)) == {SEEC: 3, JPEGXL_JPEG: 1, STORE: 5}
         assert _opened(root).state.sequence > points.CHECKPOINT_EVERY
 
     def run(root: Path, kill_at: int | None) -> tuple[int, list[str]]:
@@ -107,7 +107,7 @@ def repairing(folder: Path) -> Job:
     (source / "5.png").unlink()
 
     def check(root: Path) -> None:
-        assert [row.path for row in _rows(root) if row.codec == LOST] == ["5.png"]
+        assert [row.path for row in _rows(root) if row.route == LOST] == ["5.png"]
         now = _opened(root).state.in_order()
         assert [new == old for new, old in zip(now, shards, strict=True)] == [False] * 3 + [
             True

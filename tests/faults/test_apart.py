@@ -45,7 +45,7 @@ def test_a_file_that_its_decoder_does_not_survive_is_stored(how: str):
     with poisoned(how, hashlib.sha256(data).hexdigest()):
         made, image = draft_apart(file, data, settings)
     assert (made.coded, image) == (None, None)
-    assert (made.stored.codec, made.stored.reason) == (STORE, REASONS[how])
+    assert (made.stored.route, made.stored.reason) == (STORE, REASONS[how])
 
 
 def _hang() -> None:
@@ -83,6 +83,6 @@ def test_the_run_goes_on_and_all_other_files_are_coded(
     summary = archive.run(archive.Settings(str(source), str(root), max_seconds=3))
     assert (summary.exit_code, summary.files_added) == (ExitCode.OK, 5)
     rows = {row.path: row for row in ls.run(ls.Settings(str(root))).rows}
-    assert (rows["2.jpg"].codec, rows["2.jpg"].reason) == (STORE, REASONS[how])
-    assert [rows[name].codec for name in files if name != "2.jpg"] == [JPEGXL_JPEG] * 3
+    assert (rows["2.jpg"].route, rows["2.jpg"].reason) == (STORE, REASONS[how])
+    assert [rows[name].route for name in files if name != "2.jpg"] == [JPEGXL_JPEG] * 3
     assert verify.run(verify.Settings(str(root))).exit_code == ExitCode.OK

@@ -144,7 +144,7 @@ def test_a_file_that_kills_its_encoder_is_stored_and_the_others_are_coded(
     opened = Archive.open(Store(str(tmp_path / "archive")))
     rows = {row.path: row for _, part in current_rows(opened) for row in part}
     assert rows["003.png"].reason == "could not be encoded"
-    assert [row.codec for path, row in rows.items() if path != "003.png"] == ["seec"] * 5
+    assert [row.route for path, row in rows.items() if path != "003.png"] == ["seec"] * 5
     assert verify.run(verify.Settings(str(tmp_path / "archive"))).exit_code == ExitCode.OK
 
 
@@ -176,7 +176,7 @@ def test_a_file_that_fails_its_reader_each_time_is_quarantined_alone_and_after_s
     ((_, (failed,)),) = current_quarantine(opened)
     reason = {"dies": "took its worker down", "out of memory": "failed with ObjectStoreFullError"}
     assert (failed.path, failed.reason) == ("003.png", f"{reason[how]} on every attempt")
-    rows = {row.path: row.codec for _, part in current_rows(opened) for row in part}
+    rows = {row.path: row.route for _, part in current_rows(opened) for row in part}
     assert set(rows.values()) == {"seec"}
     together, *alone = tries.read_text().splitlines()
     assert together.count(".png") == 2, "a part of the batch, which is the last of the run"

@@ -39,8 +39,8 @@ def test_any_file_comes_back_byte_for_byte(data: bytes, changes: list[tuple[floa
     data = altered(data, changes)
     made, _ = draft(SourceFile("a", len(data), 0), data, 10**6)
     entry = settle(made, None, "no model")
-    assert entry.row.codec in (JPEGXL_JPEG, STORE)
-    assert (entry.row.codec == STORE) == bool(entry.row.reason)
+    assert entry.row.route in (JPEGXL_JPEG, STORE)
+    assert (entry.row.route == STORE) == bool(entry.row.reason)
     assert len(entry.payload) <= len(data)
     prove(entry.row, bytes(entry.payload), {})
     assert rebuild(entry.row, bytes(entry.payload), {}) == data

@@ -12,6 +12,7 @@ from seec.pipeline.routes.choose import draft, settle
 from seec.pipeline.routes.rebuild import prove, rebuild
 from seec.schemas.manifest import SEEC, SEEC_PLANES, STORE, Entry
 from seec.schemas.plan import SourceFile
+from tests.rows import envelope_of
 from tests.sources import coded_files, jpeg_files, plane_files, stored_files
 
 FILES = coded_files() | plane_files() | jpeg_files() | stored_files()
@@ -56,13 +57,13 @@ def archive(data: bytes, model: Model) -> Entry:
 def check(data: bytes, model: Model) -> None:
     entry = archive(data, model)
     row, models = entry.row, {model.id: model}
-    assert len(entry.payload) + len(row.envelope or b"") <= len(data) + MOST_BYTES_MORE
-    assert (row.codec == STORE) == bool(row.reason)
+    assert len(entry.payload) + len(envelope_of(row)) <= len(data) + MOST_BYTES_MORE
+    assert (row.route == STORE) == bool(row.reason)
     prove(row, bytes(entry.payload), models)
     back = rebuild(row, bytes(entry.payload), models)
-    if row.codec == SEEC_PLANES:
-        assert raster_digest(read_composite(back).rasters) == row.pixel_digest
-    elif row.codec != SEEC:
+    if row.route == SEEC_PLANES:
+        assert raster_digest(read_composite(back).rasters) == (row.samples and row.samples.digest)
+    elif row.route != SEEC:
         assert back == data
 
 

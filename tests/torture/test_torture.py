@@ -16,6 +16,7 @@ from seec.pipeline.images.composite import is_exact
 from seec.schemas.kinds import FILE
 from seec.schemas.manifest import JPEGXL_JPEG, SEEC, SEEC_PLANES, STORE, Row
 from seec.schemas.names import unescape
+from tests.rows import envelope_of, format_of
 from tests.sources import files_below, same_image
 from tests.torture import tree
 from tests.torture.drawn import everything
@@ -60,29 +61,29 @@ def test_every_file_is_accounted_for_and_comes_back(tmp_path: Path, keep: str):
 
 def check_routes(rows: dict[bytes, Row], keep: str) -> None:
     """Whether files went the ways that their content tells."""
-    counts = Counter(row.codec for row in rows.values())
+    counts = Counter(row.route for row in rows.values())
     assert all(counts[codec] >= 20 for codec in (SEEC_PLANES, JPEGXL_JPEG, STORE))
     assert counts[SEEC] >= 10
     for name, row in rows.items():
-        assert (row.codec == STORE) == bool(row.reason), name
-        assert row.length + len(row.envelope or b"") <= row.source_size_bytes + 64, name
+        assert (row.route == STORE) == bool(row.reason), name
+        assert row.length + len(envelope_of(row)) <= row.source_size_bytes + 64, name
         if name.startswith((b"bomb/", b"magic/")):
-            assert row.codec == STORE, name
+            assert row.route == STORE, name
     # Large enough to be worth it.
     worth = ("qoi/", "pnm/rgb-6", "bmp/RGB", "tiff/RGB" if keep == "pixels" else "tiff/RGB-plain")
     for name in everything():
         if "64x80" in name and name.startswith(worth):
-            assert rows[name.encode()].codec in (SEEC, SEEC_PLANES), name
+            assert rows[name.encode()].route in (SEEC, SEEC_PLANES), name
 
 
 def came_back(row: Row, before: bytes, after: bytes, keep: str) -> bool:
     """Whether a file is what its route promises, as other programs see it."""
     if before == after:
         return True
-    exact = is_exact(row.envelope or b"") if row.codec == SEEC_PLANES else row.format in EXACT
-    if keep == "file" or exact or row.codec in (STORE, JPEGXL_JPEG):
+    exact = is_exact(envelope_of(row)) if row.route == SEEC_PLANES else format_of(row) in EXACT
+    if keep == "file" or exact or row.route in (STORE, JPEGXL_JPEG):
         return False
-    if row.mode in ("2x16", "3x16", "4x16"):
+    if row.image and row.image.mode in ("2x16", "3x16", "4x16"):
         with warnings.catch_warnings(action="ignore"):
             one, other = imagecodecs.png_decode(before), imagecodecs.png_decode(after)
         if not np.array_equal(one, other):

@@ -23,7 +23,7 @@ from seec.schemas.errors import (
     SectionCorrupt,
     UnreadableImage,
 )
-from seec.schemas.manifest import JPEGXL_JPEG, STORE, Entry, schema_version
+from seec.schemas.manifest import JPEGXL_JPEG, STORE, Entry, ImageFacts
 from seec.schemas.plan import PlanSettings, SourceFile
 from tests.jpegs import HEIGHT, WIDTH, held, refused
 from tests.jpegs import jpeg as jpeg_file
@@ -42,12 +42,11 @@ def archive(data: bytes, name: str = "a", max_pixels: int = 10**6) -> Entry:
 def test_what_jpeg_xl_holds_is_smaller_and_comes_back_byte_for_byte(kind: str):
     data = HELD[kind]
     row, payload = (entry := archive(data)).row, bytes(entry.payload)
-    assert (row.codec, row.reason, schema_version(row)) == (JPEGXL_JPEG, None, 3)
+    assert (row.route, row.reason) == (JPEGXL_JPEG, None)
     assert len(payload) < len(data)
-    assert (row.pixel_digest, row.format, row.envelope, row.model_id) == (None,) * 4
+    assert (row.samples, row.model_id) == (None, None)
     expected = (179, 141) if kind == "odd size" else (WIDTH, HEIGHT)
-    assert (row.width, row.height) == expected
-    assert row.mode == ("L" if kind == "gray" else "RGB")
+    assert row.image == ImageFacts(*expected, "L" if kind == "gray" else "RGB", "JPEG")
     prove(row, payload, {})
     assert rebuild(row, payload, {}) == data
 
@@ -56,7 +55,7 @@ def test_what_jpeg_xl_holds_is_smaller_and_comes_back_byte_for_byte(kind: str):
 def test_what_jpeg_xl_does_not_hold_is_stored_with_a_reason(kind: str):
     data = REFUSED[kind]
     row, payload = (entry := archive(data)).row, bytes(entry.payload)
-    assert (row.codec, schema_version(row), row.width) == (STORE, 1, None)
+    assert (row.route, row.image) == (STORE, None)
     assert row.reason
     assert "JPEG" in row.reason or row.reason == "no pixels"
     assert rebuild(row, payload, {}) == data
@@ -66,24 +65,24 @@ def test_what_jpeg_xl_does_not_hold_is_stored_with_a_reason(kind: str):
 def test_what_does_not_begin_as_jpeg_is_none(data: bytes):
     assert not jpeg.matches(data)
     row = archive(data).row
-    assert row.codec == STORE
+    assert row.route == STORE
     assert "JPEG" not in (row.reason or "")
 
 
 def test_the_name_decides_nothing():
-    assert archive(jpeg_file(), "a.png").row.codec == JPEGXL_JPEG
-    assert archive(b"text", "a.jpg").row.codec == STORE
+    assert archive(jpeg_file(), "a.png").row.route == JPEGXL_JPEG
+    assert archive(b"text", "a.jpg").row.route == STORE
 
 
 def test_what_jpeg_xl_makes_larger_is_stored():
     row = archive(jpeg_file(textured(8, 8), quality=75)).row
-    assert (row.codec, row.reason) == (STORE, "smaller than as JPEG XL")
+    assert (row.route, row.reason) == (STORE, "smaller than as JPEG XL")
 
 
 def test_jpeg_over_the_limit_is_stored_and_not_transcoded(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delattr(imagecodecs, "jpegxl_encode_jpeg")
     row = archive(jpeg_file(), max_pixels=WIDTH * HEIGHT - 1).row
-    assert row.codec == STORE
+    assert row.route == STORE
     assert "over the limit" in (row.reason or "")
 
 
@@ -93,7 +92,7 @@ def test_jpeg_that_does_not_come_back_the_same_is_stored(monkeypatch: pytest.Mon
         imagecodecs, "jpegxl_decode_jpeg", lambda *a, **o: decode(*a, **o)[:-1] + b"x"
     )
     row = archive(jpeg_file()).row
-    assert (row.codec, row.reason) == (STORE, "JPEG that JPEG XL does not give back byte for byte")
+    assert (row.route, row.reason) == (STORE, "JPEG that JPEG XL does not give back byte for byte")
 
 
 def test_the_same_file_gives_the_same_bytes_on_one_thread(monkeypatch: pytest.MonkeyPatch):
@@ -140,7 +139,7 @@ def test_large_jpeg_waits_for_a_batch_of_its_own(tmp_path: Path, monkeypatch: py
     report, drafts, _, _ = read._function(source, Batch(files), "run", PlanSettings(""))
     assert (report.deferred, drafts) == ([(file, WIDTH * HEIGHT) for file in files], [])
     report, drafts, _, _ = read._function(source, Batch(files[:1]), "run", PlanSettings(""))
-    assert [made.stored.codec for made in drafts] == [JPEGXL_JPEG]
+    assert [made.stored.route for made in drafts] == [JPEGXL_JPEG]
 
 
 def test_rows_that_lie_are_found():
@@ -148,7 +147,7 @@ def test_rows_that_lie_are_found():
     for changes, error in (
         ({"source_digest": b"x" * 32}, DigestMismatch),
         ({"blob_digest": b"x" * 32}, DigestMismatch),
-        ({"width": WIDTH + 1}, SectionCorrupt),
+        ({"image": ImageFacts(WIDTH + 1, HEIGHT, "RGB", "JPEG")}, SectionCorrupt),
         ({"source_size_bytes": entry.row.source_size_bytes - 1}, SectionCorrupt),
         ({"source_size_bytes": entry.row.source_size_bytes + 1}, SectionCorrupt),
         ({"source_size_bytes": 0}, SectionCorrupt),

@@ -28,6 +28,7 @@ from seec.schemas.errors import DigestMismatch, SeecError, UnreadableImage
 from seec.schemas.manifest import SEEC, SEEC_PLANES, STORE, Entry
 from seec.schemas.plan import SourceFile
 from tests.pictures import gray, textured
+from tests.rows import envelope_of
 from tests.sources import coded_files, image_bytes, jpeg_files, plane_files, stored_files
 
 MODEL = default_model()
@@ -117,7 +118,7 @@ def test_what_cannot_come_back_is_refused_and_stored(golden_model: Model):
     with pytest.raises(UnreadableImage, match="reproduced"):
         read_composite(unusual(), keep_file=True)
     entry = archive(unusual(), golden_model)
-    assert (entry.row.codec, entry.row.reason) == (
+    assert (entry.row.route, entry.row.reason) == (
         STORE,
         "PNG whose compression cannot be reproduced",
     )
@@ -130,8 +131,8 @@ def test_every_file_that_is_to_be_kept_comes_back_byte_for_byte(golden_model: Mo
     models = {golden_model.id: golden_model}
     prove(entry.row, bytes(entry.payload), models)
     assert rebuild(entry.row, bytes(entry.payload), models) == data
-    assert len(entry.payload) + len(entry.row.envelope or b"") <= len(data)
-    if entry.row.codec == SEEC:
+    assert len(entry.payload) + len(envelope_of(entry.row)) <= len(data)
+    if entry.row.route == SEEC:
         assert name.endswith(("bmp", "ppm", "pgm", "tiff"))
 
 
@@ -139,7 +140,7 @@ def test_a_file_of_another_zlib_is_a_mismatch_and_never_written(
     monkeypatch: pytest.MonkeyPatch,
 ):
     entry = archive(image_bytes(RGB, "PNG"), MODEL)
-    assert entry.row.codec == SEEC_PLANES
+    assert entry.row.route == SEEC_PLANES
 
     class OtherSettings(png_stream._Settings):
         def compressor(self):
@@ -184,9 +185,9 @@ def test_recipes_that_ask_for_much_are_refused():
 def test_a_row_whose_file_is_another_one_is_a_mismatch():
     one, other = (archive(image_bytes(RGB, "PNG", compress_level=n), MODEL) for n in (5, 7))
     assert one.payload == other.payload
-    lie = replace(one.row, envelope=other.row.envelope)
+    lie = replace(one.row, samples=other.row.samples)
     with pytest.raises(DigestMismatch):
         prove(lie, bytes(one.payload), {MODEL.id: MODEL})
     assert png_exact.put_together(
-        list(read_composite(image_bytes(RGB, "PNG")).rasters), (one.row.envelope or b"")[1:]
+        list(read_composite(image_bytes(RGB, "PNG")).rasters), envelope_of(one.row)[1:]
     ).startswith(SIGNATURE)

@@ -4,9 +4,12 @@ import contextlib
 from dataclasses import replace
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from seec.pipeline.archive.state import State
+from seec.schemas import tables
 from seec.schemas.archive import (
     ArchiveHeader,
     blob_name,
@@ -20,7 +23,21 @@ from seec.schemas.archive import (
 )
 from seec.schemas.commit import Changes, Commit, ObjectRecord, Recap, RunRecord, ShardRecord
 from seec.schemas.errors import FixityError, FormatError, SectionCorrupt, UnsupportedVersion
-from seec.schemas.manifest import Row, parse_manifest, serialise_manifest
+from seec.schemas.manifest import (
+    JPEGXL_JPEG,
+    LOST,
+    MANIFEST,
+    QUARANTINE,
+    SEEC,
+    SEEC_PLANES,
+    STORE,
+    ImageFacts,
+    Row,
+    SampleFacts,
+    lost_row,
+    parse_manifest,
+    serialise_manifest,
+)
 from seec.schemas.plan import PlanSettings, SourceFile, parse_plan, run_id, serialise_plan
 from seec.schemas.sealed import seal, unseal
 
@@ -138,36 +155,55 @@ def test_a_checkpoint_stands_alone():
 
 def a_row(path: str, offset: int = 0) -> Row:
     digest = b"d" * 32
-    return Row(path, 10, 1, digest, "store", "s", offset, 4, digest, RUN)
+    return Row(path, 10, 1, digest, STORE, f"{RUN}/000000", offset, 4, digest)
 
 
-def a_lossy_row(**changes: Any) -> Row:
-    digest = b"p" * 32
-    lossy: dict[str, Any] = {"codec": "seec", "pixel_digest": digest, "format": "PNG"}
-    lossy |= {"model_id": "m", "background_error": 8, "schema_version": 2}
-    return replace(a_row("a"), **lossy | changes)
+def a_coded_row(path: str = "a", offset: int = 0, **samples: Any) -> Row:
+    facts = SampleFacts(b"p" * 32, 18, b"envelope")
+    image = ImageFacts(3, 2, "RGB", "PNG")
+    row = replace(a_row(path, offset), route=SEEC, image=image, model_id="m")
+    return replace(row, samples=replace(facts, **samples))
 
 
-def test_lossy_rows_come_back_and_leave_other_parts_as_version_1_has_them():
-    rows = [a_lossy_row(), a_row("b", 4)]
+def a_jpeg_row(**image: Any) -> Row:
+    facts = ImageFacts(3, 2, "RGB", "JPEG")
+    return replace(a_row("a"), route=JPEGXL_JPEG, image=replace(facts, **image))
+
+
+def test_rows_of_all_routes_come_back_side_by_side():
+    planes = replace(a_coded_row("c", 8), route=SEEC_PLANES)
+    gone = lost_row("f", 1, None, b"d" * 32, "nowhere")
+    rows = [
+        a_jpeg_row(),
+        a_row("b", 4),
+        planes,
+        a_coded_row("d", 12, background_error=0),
+        replace(a_row("e", 4), kind="link", permissions=None, source_mtime_ns=None),
+        replace(gone, shard=f"{RUN}/000000", offset=16),
+    ]
     assert parse_manifest("m", serialise_manifest(rows)) == rows
-    assert b"background_error" in serialise_manifest(rows)
-    assert b"background_error" not in serialise_manifest([a_row("b")])
+    assert [row.rate_bpsp for row in rows] == [None, None, 8 * 4 / 18, 8 * 4 / 18, None, None]
+    assert {row.run_id for row in rows} == {RUN}
 
 
-def a_jpeg_row(**changes: Any) -> Row:
-    jpeg: dict[str, Any] = {"codec": "jpegxl-jpeg", "width": 3, "height": 2, "schema_version": 3}
-    return replace(a_row("a"), **jpeg | changes)
+def test_a_table_of_another_version_is_refused_as_such():
+    newer = MANIFEST._replace(version=2)
+    data = tables.serialise(newer, [])
+    with pytest.raises(UnsupportedVersion, match=r"m: a manifest table of version 2; .* reads 1"):
+        parse_manifest("m", data)
+    for other in (QUARANTINE, MANIFEST._replace(kind="")):
+        with pytest.raises(SectionCorrupt, match="m: not a manifest table"):
+            parse_manifest("m", tables.serialise(other, []))
 
 
-def test_jpeg_rows_come_back_beside_lossy_ones():
-    rows = [a_jpeg_row(mode="RGB"), a_row("b", 4), replace(a_lossy_row(), path="c", offset=8)]
-    for part in (rows[:2], rows):
-        assert parse_manifest("m", serialise_manifest(part)) == part
+def test_columns_can_be_queried_by_name():
+    table = pq.read_table(pa.BufferReader(serialise_manifest([a_coded_row()])))
+    assert table.column_names == [column.name for column in MANIFEST.columns]
+    found = table.select(["route", "width", "mode", "sample_bytes"]).to_pylist()
+    assert found == [{"route": "seec", "width": 3, "mode": "RGB", "sample_bytes": 18}]
 
 
-def test_plans_of_lossless_runs_do_not_speak_of_loss():
-    assert b"background_error" not in serialise_plan([], PlanSettings("model"))
+def test_settings_of_a_plan_come_back():
     settings = PlanSettings("model", region_source="salient", background_error=0)
     assert parse_plan("p", serialise_plan([[]], settings)).settings == settings
 
@@ -186,18 +222,25 @@ def test_manifest_parts_are_reproducible_and_come_back():
         [a_row("a"), a_row("a", 4)],
         [a_row("a"), a_row("b", 5)],
         [a_row("a", 1)],
-        [replace(a_row("a"), codec="other")],
-        [replace(a_row("a"), codec="seec")],
-        [replace(a_row("a"), schema_version=2)],
-        [a_lossy_row(schema_version=1)],
-        [a_lossy_row(codec="store")],
-        [a_lossy_row(background_error=128)],
-        [a_lossy_row(background_error=-1)],
-        [a_jpeg_row(schema_version=1)],
-        [a_jpeg_row(schema_version=2, background_error=8)],
+        [replace(a_row("a"), route="other")],
+        [replace(a_row("a"), route=SEEC)],
+        [replace(a_row("a"), model_id="m")],
+        [replace(a_coded_row(), route=STORE)],
+        [replace(a_coded_row(), image=None)],
+        [replace(a_coded_row(), samples=None)],
+        [replace(a_coded_row(), model_id=None)],
+        [replace(a_coded_row(background_error=8), route=SEEC_PLANES)],
+        [a_coded_row(background_error=128)],
+        [a_coded_row(background_error=-1)],
+        [a_coded_row(digest=None)],
+        [a_coded_row(envelope=None)],
+        [a_coded_row(size_bytes=0)],
+        [replace(a_jpeg_row(), image=None)],
+        [replace(a_jpeg_row(), samples=a_coded_row().samples)],
         [a_jpeg_row(width=None)],
+        [a_jpeg_row(mode=None)],
         [a_jpeg_row(height=0)],
-        [replace(a_row("a"), schema_version=3)],
+        [replace(a_row("a"), route=LOST)],
     ],
 )
 def test_manifest_parts_that_break_a_rule_are_corrupt(rows: list[Row]):

@@ -12,6 +12,7 @@ from seec.schemas.errors import DigestMismatch, SectionCorrupt, SeecError, Unkno
 from seec.schemas.manifest import SEEC, SEEC_PLANES, STORE, Entry
 from seec.schemas.plan import SourceFile
 from tests.pictures import textured
+from tests.rows import envelope_of, with_samples
 from tests.sources import coded_files, image_bytes, jpeg_files, plane_files, stored_files
 
 MODEL = default_model()
@@ -31,27 +32,27 @@ def archive(name: str, data: bytes, max_pixels: int = 10**6) -> Entry:
 @pytest.mark.parametrize("name", CODED)
 def test_lossless_images_are_coded_or_were_smaller_as_they_are(name: str):
     entry = archive(name, CODED[name])
-    assert entry.row.codec == SEEC or entry.row.reason == "smaller than its SEEC code"
+    assert entry.row.route == SEEC or entry.row.reason == "smaller than its SEEC code"
     assert len(rebuild(entry.row, bytes(entry.payload), MODELS)) > 0
 
 
 @pytest.mark.parametrize("name", PLANES)
 def test_what_is_no_single_picture_is_coded_as_planes(name: str):
     entry = archive(name, PLANES[name])
-    assert entry.row.codec == SEEC_PLANES or entry.row.reason == "smaller than its SEEC code"
+    assert entry.row.route == SEEC_PLANES or entry.row.reason == "smaller than its SEEC code"
     prove(entry.row, bytes(entry.payload), MODELS)
     assert len(rebuild(entry.row, bytes(entry.payload), MODELS)) > 0
 
 
 def test_most_of_what_is_no_single_picture_gets_smaller_as_planes():
-    codecs = [archive(name, data).row.codec for name, data in PLANES.items()]
+    codecs = [archive(name, data).row.route for name, data in PLANES.items()]
     assert codecs.count(SEEC_PLANES) > 0.8 * len(codecs)
 
 
 @pytest.mark.parametrize("name", STORED)
 def test_all_else_is_stored_byte_for_byte(name: str):
     entry = archive(name, STORED[name])
-    assert entry.row.codec == STORE
+    assert entry.row.route == STORE
     assert entry.row.reason
     assert rebuild(entry.row, bytes(entry.payload), MODELS) == STORED[name]
 
@@ -60,7 +61,7 @@ def test_all_else_is_stored_byte_for_byte(name: str):
 def test_no_file_grows(name: str):
     data = (CODED | PLANES | JPEG | STORED)[name]
     entry = archive(name, data)
-    assert len(entry.payload) + len(entry.row.envelope or b"") <= len(data)
+    assert len(entry.payload) + len(envelope_of(entry.row)) <= len(data)
 
 
 def test_reasons_name_what_a_file_is():
@@ -79,14 +80,14 @@ def test_reasons_name_what_a_file_is():
 @pytest.mark.parametrize("name", ["alpha.png", "pages.tiff", "sixteen-rgba.png", "floats.pfm"])
 def test_planes_over_the_limit_are_stored_and_say_so(name: str):
     entry = archive(name, PLANES[name], max_pixels=48 * 72 - 1)
-    assert entry.row.codec == STORE
+    assert entry.row.route == STORE
     assert "over the limit" in (entry.row.reason or "")
     assert rebuild(entry.row, bytes(entry.payload), MODELS) == PLANES[name]
 
 
 def test_an_image_over_the_limit_is_stored_and_says_so():
     entry = archive("rgb.png", CODED["rgb.png"], max_pixels=24 * 36 - 1)
-    assert entry.row.codec == STORE
+    assert entry.row.route == STORE
     assert "over the limit" in (entry.row.reason or "")
 
 
@@ -98,7 +99,7 @@ def test_flat_screens_that_zstd_packs_better_are_stored():
 
 def test_a_coded_payload_decodes_alone():
     entry = archive("big.png", image_bytes(textured(60, 60), "PNG"))
-    assert entry.row.codec == SEEC
+    assert entry.row.route == SEEC
     assert (decode(bytes(entry.payload)) == textured(60, 60)).all()
 
 
@@ -114,7 +115,7 @@ def test_other_bytes_than_recorded_are_a_mismatch():
 def test_a_row_that_lies_about_its_digests_is_found():
     entry = archive("a.png", image_bytes(textured(60, 60), "PNG"))
     with pytest.raises(DigestMismatch):
-        prove(replace(entry.row, pixel_digest=b"x" * 32), bytes(entry.payload), MODELS)
+        prove(with_samples(entry.row, digest=b"x" * 32), bytes(entry.payload), MODELS)
     with pytest.raises(UnknownModel):
         prove(entry.row, bytes(entry.payload), {})
     stored = archive("t", b"text " * 100)
@@ -124,9 +125,9 @@ def test_a_row_that_lies_about_its_digests_is_found():
 
 def test_an_envelope_that_does_not_fit_is_an_error():
     entry = archive("a.bmp", image_bytes(textured(60, 60), "BMP"))
-    for envelope in (b"", b"\0", (entry.row.envelope or b"")[:20]):
+    for envelope in (b"", b"\0", envelope_of(entry.row)[:20]):
         with pytest.raises(SeecError):
-            rebuild(replace(entry.row, envelope=envelope), bytes(entry.payload), MODELS)
+            rebuild(with_samples(entry.row, envelope=envelope), bytes(entry.payload), MODELS)
 
 
 def test_a_frame_that_announces_another_size_is_not_unpacked():
@@ -141,5 +142,5 @@ def test_a_draft_that_is_not_decoded_is_stored():
     data = CODED["rgb.png"]
     made = draft_stored(SourceFile("a", len(data), 0), data, "why")
     entry = settle(made, None, MODEL.id)
-    assert (entry.row.codec, entry.row.reason) == (STORE, "why")
+    assert (entry.row.route, entry.row.reason) == (STORE, "why")
     assert rebuild(entry.row, bytes(entry.payload), {}) == data

@@ -18,10 +18,9 @@ from numpy.typing import NDArray
 from seec.pipeline.images.formats import gif_lzw
 from seec.pipeline.images.raster import Raster
 from seec.schemas.errors import UnreadableImage
-from seec.schemas.manifest import GIF
 from seec.schemas.planes import DEPTHS, MAX_RASTERS, Shape
 
-FORMAT = GIF
+FORMAT = "GIF"
 _MAGICS = (b"GIF87a", b"GIF89a")
 _SCREEN_BYTES, _IMAGE_BYTES = 13, 10  # with what they begin
 _COLOURS, _INTERLACED = 0x80, 0x40  # flags
