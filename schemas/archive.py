@@ -109,12 +109,12 @@ def has_suffix(name: str) -> bool:
 class ArchiveHeader:
     """What `archive.json` says; written once, before everything else counts.
 
-    format_md_sha256: hex digest of FORMAT.md. checkpoint_every: a commit whose sequence number is a
-    multiple of this, at least 2, has a recap, or is a checkpoint of an earlier release.
+    format_md_sha256: hex digest of FORMAT.md. recap_every: a commit whose sequence number is a
+    multiple of this, at least 2, has a recap.
     """
 
     format_md_sha256: str
-    checkpoint_every: int
+    recap_every: int
 
     def serialise(self) -> bytes:
         """The bytes of archive.json."""
@@ -122,7 +122,7 @@ class ArchiveHeader:
             KIND,
             VERSION,
             {
-                "checkpoint_every": self.checkpoint_every,
+                "recap_every": self.recap_every,
                 "format_md_sha256": self.format_md_sha256,
             },
         )
@@ -130,8 +130,8 @@ class ArchiveHeader:
     @classmethod
     def parse(cls, data: bytes) -> "ArchiveHeader":
         """FormatError or DigestMismatch if the bytes are not a sound archive.json."""
-        _, body = unseal(ARCHIVE_JSON, data, KIND, VERSION)
+        body = unseal(ARCHIVE_JSON, data, KIND, VERSION)
         return cls(
             format_md_sha256=member(ARCHIVE_JSON, body, "format_md_sha256", str),
-            checkpoint_every=max(2, member(ARCHIVE_JSON, body, "checkpoint_every", int)),
+            recap_every=max(2, member(ARCHIVE_JSON, body, "recap_every", int)),
         )

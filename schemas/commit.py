@@ -4,7 +4,7 @@ Commits are numbered from 1 without gaps. Each names what it changes. Some also 
 a number of commits before them changed together, so that opening an archive reads few of them.
 """
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from seec.schemas.archive import (
@@ -20,11 +20,7 @@ from seec.schemas.archive import (
 from seec.schemas.errors import SectionCorrupt
 from seec.schemas.sealed import member, members, objects, seal, strings, unseal
 
-# Commits are of version 1 unless they do more than add, or have a recap: then they say so, and
-# releases that would misread them refuse them.
 VERSION = 1
-CHANGING_VERSION = 2
-RECAP_VERSION = 3
 KIND = "seec-commit"
 FIRST = 1
 
@@ -82,15 +78,12 @@ class RunRecord:
             shards=member(where, body, "shards", int),
             files=member(where, body, "files", int),
             model=ObjectRecord.parse(where, members(where, body, "model"), MODEL),
-            compaction="compaction" in body and member(where, body, "compaction", bool),
+            compaction=member(where, body, "compaction", bool),
         )
 
     def members(self) -> dict[str, Any]:
         """As JSON values."""
-        body = asdict(self)
-        if not self.compaction:
-            del body["compaction"]
-        return body
+        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -120,8 +113,7 @@ class ShardRecord:
 
     shard: <run>/<shard>. files and quarantined count its rows in manifest and quarantine part.
     source_size_bytes: sum over its files. quarantine is None where no file failed. path_range: the
-    first and the last path of the manifest part; None where it has no rows, or an earlier release
-    wrote it, which is why it is no difference between records.
+    first and the last path of the manifest part; None where it has no rows.
     """
 
     shard: str
@@ -131,7 +123,7 @@ class ShardRecord:
     blob: ObjectRecord
     manifest: ObjectRecord
     quarantine: ObjectRecord | None
-    path_range: tuple[str, str] | None = field(default=None, compare=False)
+    path_range: tuple[str, str] | None
 
     @property
     def run_id(self) -> str:
@@ -157,23 +149,21 @@ class ShardRecord:
                 raise SectionCorrupt(f"{where}: {record.name!r} is of another shard than {shard!r}")
             return record
 
+        files = member(where, body, "files", int)
         return cls(
             shard=shard,
-            files=member(where, body, "files", int),
+            files=files,
             quarantined=member(where, body, "quarantined", int),
             source_size_bytes=member(where, body, "source_size_bytes", int),
             blob=part(BLOB),
             manifest=part(MANIFEST),
             quarantine=None if body.get("quarantine") is None else part(QUARANTINE),
-            path_range=_path_range(where, body) if "path_range" in body else None,
+            path_range=_path_range(where, body) if files else None,
         )
 
     def members(self) -> dict[str, Any]:
         """As JSON values."""
-        body = asdict(self)
-        if self.path_range is None:
-            del body["path_range"]
-        return body
+        return asdict(self)
 
 
 def _path_range(where: str, body: dict[str, Any]) -> tuple[str, str]:
@@ -202,12 +192,6 @@ class Changes:
     def __bool__(self) -> bool:
         return self != Changes()
 
-    @property
-    def only_adds(self) -> bool:
-        """Whether version 1 can say it."""
-        others = self.removed or self.dropped or self.repaired or self.oldest is not None
-        return not others and not any(run.compaction for run in self.runs)
-
     def then(self, later: "Changes") -> "Changes":
         """Both together: what a state that was changed by the one, then by the other, differs in.
 
@@ -232,29 +216,23 @@ class Changes:
             oldest=self.oldest if later.oldest is None else later.oldest,
         )
 
-    def members(self, version: int) -> dict[str, Any]:
-        """As JSON values, those that commits of a version have."""
-        body: dict[str, Any] = {
+    def members(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {
             "runs": [run.members() for run in self.runs],
             "shards": [shard.members() for shard in self.shards],
+            "removed": [asdict(removal) for removal in self.removed],
+            "dropped": list(self.dropped),
+            "repaired": [shard.members() for shard in self.repaired],
+            "oldest": self.oldest,
         }
-        if version != VERSION:
-            body["removed"] = [asdict(removal) for removal in self.removed]
-            body["dropped"] = list(self.dropped)
-            body["repaired"] = [shard.members() for shard in self.repaired]
-            body["oldest"] = self.oldest
-        return body
 
     @classmethod
-    def parse(cls, where: str, body: dict[str, Any], version: int) -> "Changes":
+    def parse(cls, where: str, body: dict[str, Any]) -> "Changes":
         """From parsed JSON; where: the commit's name, for messages. SectionCorrupt if malformed."""
-        runs = tuple(RunRecord.parse(where, r) for r in objects(where, body, "runs"))
-        shards = tuple(ShardRecord.parse(where, s) for s in objects(where, body, "shards"))
-        if version == VERSION:
-            return cls(runs, shards)
         return cls(
-            runs,
-            shards,
+            tuple(RunRecord.parse(where, r) for r in objects(where, body, "runs")),
+            tuple(ShardRecord.parse(where, s) for s in objects(where, body, "shards")),
             tuple(RemovalRecord.parse(where, r) for r in objects(where, body, "removed")),
             tuple(strings(where, body, "dropped")),
             tuple(ShardRecord.parse(where, s) for s in objects(where, body, "repaired")),
@@ -277,33 +255,25 @@ class Recap:
     def parse(cls, where: str, body: dict[str, Any]) -> "Recap":
         """From parsed JSON; where: the commit's name, for messages. SectionCorrupt if malformed."""
         since, sha256 = member(where, body, "since", int), member(where, body, "sha256", str)
-        return cls(since, sha256, Changes.parse(where, body, RECAP_VERSION))
+        return cls(since, sha256, Changes.parse(where, body))
 
     def members(self) -> dict[str, Any]:
         """As JSON values."""
-        changes = self.changes.members(RECAP_VERSION)
-        return {"since": self.since, "sha256": self.sha256, **changes}
+        return {"since": self.since, "sha256": self.sha256, **self.changes.members()}
 
 
 @dataclass(frozen=True)
 class Commit:
-    """One commit. previous: hex SHA-256 of the bytes of the commit before, '' for the first.
-
-    checkpoint: its runs, shards and removals are all there are, and not only what it adds. Such
-    commits have no recap; only earlier releases wrote them.
-    """
+    """One commit. previous: hex SHA-256 of the bytes of the commit before, '' for the first."""
 
     sequence: int
     previous: str
     changes: Changes
     recap: Recap | None = None
-    checkpoint: bool = False
 
     @property
     def base(self) -> int:
         """The commit whose state this one, alone, leads on from; 0 is an archive without any."""
-        if self.checkpoint:
-            return 0
         return self.sequence - 1 if self.recap is None else self.recap.since
 
     @property
@@ -311,44 +281,31 @@ class Commit:
         """What leads from there to the state after this commit."""
         return self.changes if self.recap is None else self.recap.changes.then(self.changes)
 
-    @property
-    def version(self) -> int:
-        """The lowest version that has all that this commit says."""
-        if self.recap is not None:
-            return RECAP_VERSION
-        return VERSION if self.changes.only_adds else CHANGING_VERSION
-
     def serialise(self) -> bytes:
         """The bytes of commits/<sequence>.json."""
         body: dict[str, Any] = {
             "sequence": self.sequence,
             "previous": self.previous,
-            "checkpoint": self.checkpoint,
-            **self.changes.members(self.version),
+            "recap": None if self.recap is None else self.recap.members(),
+            **self.changes.members(),
         }
-        if self.recap is not None:
-            body["recap"] = self.recap.members()
-        return seal(KIND, self.version, body)
+        return seal(KIND, VERSION, body)
 
     @classmethod
     def parse(cls, sequence: int, data: bytes) -> "Commit":
         """FormatError or DigestMismatch if the bytes are not a sound commit `sequence`."""
         where = commit_name(sequence)
-        version, body = unseal(where, data, KIND, VERSION, CHANGING_VERSION, RECAP_VERSION)
+        body = unseal(where, data, KIND, VERSION)
         if member(where, body, "sequence", int) != sequence:
             raise SectionCorrupt(f"{where}: says it is commit {body['sequence']}")
         recap = None
-        if version == RECAP_VERSION:
+        if body.get("recap") is not None:
             recap = Recap.parse(where, members(where, body, "recap"))
-        commit = cls(
+            if not 0 <= recap.since < sequence - 1:
+                raise SectionCorrupt(f"{where}: a recap of what it cannot recapitulate")
+        return cls(
             sequence=sequence,
             previous=member(where, body, "previous", str),
-            changes=Changes.parse(where, body, version),
+            changes=Changes.parse(where, body),
             recap=recap,
-            checkpoint=member(where, body, "checkpoint", bool),
         )
-        if commit.version != version:
-            raise SectionCorrupt(f"{where}: version {version} says nothing that needs it")
-        if recap is not None and (commit.checkpoint or not 0 <= recap.since < sequence - 1):
-            raise SectionCorrupt(f"{where}: a recap of what it cannot recapitulate")
-        return commit

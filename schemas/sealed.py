@@ -21,8 +21,8 @@ def seal(kind: str, version: int, body: Mapping[str, Any]) -> bytes:
     return _canonical({**body, "sha256": hashlib.sha256(_canonical(body)).hexdigest()})
 
 
-def unseal(name: str, data: bytes, kind: str, *versions: int) -> tuple[int, dict[str, Any]]:
-    """The version of a sealed object, one of `versions`, and its members.
+def unseal(name: str, data: bytes, kind: str, version: int) -> dict[str, Any]:
+    """The members of a sealed object of a version.
 
     name: the object's name, for messages. Raises SectionCorrupt (not canonical JSON, or of another
     kind), DigestMismatch, or UnsupportedVersion.
@@ -39,10 +39,9 @@ def unseal(name: str, data: bytes, kind: str, *versions: int) -> tuple[int, dict
     if body.pop("format", None) != kind:
         raise SectionCorrupt(f"{name}: not a {kind}")
     found = body.pop("version", None)
-    if type(found) is not int or found not in versions:
-        known = " and ".join(map(str, versions))
-        raise UnsupportedVersion(f"{name}: version {found}; this build reads {known}")
-    return found, body
+    if type(found) is not int or found != version:
+        raise UnsupportedVersion(f"{name}: version {found}; this release reads {version}")
+    return body
 
 
 def member(name: str, body: Mapping[str, Any], key: str, kind: type[T]) -> T:

@@ -48,7 +48,7 @@ from seec.schemas.manifest import (
 from seec.schemas.plan import Plan, parse_plan
 from seec.schemas.removal import parse_removed
 
-CHECKPOINT_EVERY = 16
+RECAP_EVERY = 16
 
 
 class Archive:
@@ -88,7 +88,7 @@ class Archive:
         if not store.put_same(FORMAT_MD, format_md):
             raise StorageError(f"{store.url}: holds another FORMAT.md; give an empty or new place")
         digest = hashlib.sha256(format_md).hexdigest()
-        header = ArchiveHeader(digest, CHECKPOINT_EVERY).serialise()
+        header = ArchiveHeader(digest, RECAP_EVERY).serialise()
         store.put_same(ARCHIVE_JSON, header)
         return cls.open(store)
 
@@ -114,7 +114,7 @@ class Archive:
             yield archive
 
     def refresh(self) -> None:
-        """Read commits that were added since: for each power of `checkpoint_every`, few."""
+        """Read commits that were added since: for each power of `recap_every`, few."""
         last = max(self.sequences(), default=0)
         if last > self.state.sequence:
             self.state = self._state_after(last, self.state)
@@ -167,7 +167,7 @@ class Archive:
             last = todo.runs[-1] if todo.runs else before.last_run
             if any(last is None or shard.run_id != last.run_id for shard in todo.shards):
                 raise self._locked()
-            commit = commit_after(before, todo, self.header.checkpoint_every)
+            commit = commit_after(before, todo, self.header.recap_every)
             data = commit.serialise()
             try:
                 self._put_commit(commit_name(commit.sequence), data)

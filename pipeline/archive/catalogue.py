@@ -9,7 +9,7 @@ from seec.pipeline.archive.archive import Archive
 from seec.pipeline.archive.patterns import Patterns, in_range
 from seec.schemas.commit import ShardRecord
 from seec.schemas.errors import FixityError, FormatError, SectionCorrupt, SeecError
-from seec.schemas.manifest import QuarantineRow, Row, parse_manifest, parse_matching, parse_paths
+from seec.schemas.manifest import QuarantineRow, Row, parse_manifest, parse_matching
 
 
 def current_rows(
@@ -74,10 +74,7 @@ def sorted_rows(archive: Archive, include: Sequence[str] = ()) -> Iterator[Row]:
 def _merged(archive: Archive, wanted: Patterns, runs: dict[str, int]) -> Iterator[Row]:
     """All rows by path; of one path, that of the latest run first."""
     shards = list(filter(wanted.may_be_in, archive.state.in_order()))
-    unknown = [shard for shard in shards if shard.path_range is None]
     starts = {shard.shard: shard.path_range[0] for shard in shards if shard.path_range}
-    for shard, part in archive.parts(unknown):
-        starts[shard.shard] = min(parse_paths(shard.manifest.name, part), default="")
     shards.sort(key=lambda shard: starts[shard.shard])
     waiting: list[tuple[str, int, int, Row]] = []
     tie = count()

@@ -39,8 +39,7 @@ def commit_after(state: State, changes: Changes, every: int) -> Commit:
     sequence, span = state.sequence + 1, 1
     while sequence % (span * every) == 0:
         span *= every
-    since = next(base for base in state.bases() if base >= sequence - span)
-    recap = state.recap(since) if since < state.sequence else None
+    recap = state.recap(sequence - span) if span > 1 else None
     return Commit(sequence, state.last_commit_sha256, changes, recap)
 
 

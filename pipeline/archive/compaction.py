@@ -130,7 +130,7 @@ def _copy(
 ) -> ShardRecord:
     entries: list[Entry] = []
     for shard in old:
-        kept = _alone(rows[shard.shard])
+        kept = _alone(rows.get(shard.shard, []))
         for row, payload in payloads(archive.store, shard.blob.name, kept):
             if hashlib.sha256(payload).digest() != row.blob_digest:
                 raise DigestMismatch(f"{shard.blob.name}: is damaged; run seec repair first")

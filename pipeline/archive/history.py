@@ -10,7 +10,7 @@ from seec.schemas.commit import FIRST, Changes, Commit, RemovalRecord, RunRecord
 
 @dataclass(frozen=True)
 class Step:
-    """What one commit changed, whether it is a checkpoint or not."""
+    """What one commit changed."""
 
     sequence: int
     runs: tuple[RunRecord, ...]
@@ -31,9 +31,9 @@ class Step:
         changes = commit.changes
         return cls(
             sequence=commit.sequence,
-            runs=tuple(run for run in changes.runs if run.run_id not in before.runs),
-            shards=tuple(s for s in changes.shards if s.shard not in before.shards),
-            removed=tuple(r for r in changes.removed if r not in before.removals),
+            runs=changes.runs,
+            shards=changes.shards,
+            removed=changes.removed,
             dropped=changes.dropped,
             repaired=changes.repaired,
             oldest=before.oldest if changes.oldest is None else changes.oldest,

@@ -34,8 +34,10 @@ class Patterns:
 
     def may_be_in(self, shard: ShardRecord) -> bool:
         """Whether a path that matches may be among those of a shard, by what its record says."""
-        if self._pattern is None or shard.path_range is None:
-            return self._pattern is None or shard.files > 0
+        if shard.path_range is None:
+            return False
+        if self._pattern is None:
+            return True
         first, last = shard.path_range
         return any(
             last >= prefix and (first <= prefix or first.startswith(prefix))
@@ -45,4 +47,4 @@ class Patterns:
 
 def in_range(paths: Sequence[str], shard: ShardRecord) -> bool:
     """Whether the record of a shard says the truth of its paths, which are sorted."""
-    return shard.path_range is None or (bool(paths) and shard.path_range == (paths[0], paths[-1]))
+    return shard.path_range == ((paths[0], paths[-1]) if paths else None)

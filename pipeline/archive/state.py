@@ -22,14 +22,12 @@ from seec.schemas.errors import SectionCorrupt
 class Link:
     """A commit that has to be read to open an archive, and what changed with it.
 
-    changes: from the state of the link before, or from nothing. whole: a checkpoint, which has no
-    link before it, however many commits there are.
+    changes: from the state of the link before, or from nothing.
     """
 
     sequence: int
     sha256: str
     changes: Changes
-    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,8 +50,8 @@ class State:
     def apply(self, commit: Commit, data: bytes) -> "State":
         """The state after `commit`, whose bytes are `data`.
 
-        A checkpoint needs no state before it, and one with a recap that of its base or that of the
-        commit before it. SectionCorrupt if the commit does not follow, or contradicts it.
+        This must be the state after the commit before it, or, if it has a recap, after the one that
+        the recap begins with. SectionCorrupt if the commit does not follow, or contradicts it.
         """
         where = f"commit {commit.sequence}"
         changes, recap = commit.changes, commit.recap
@@ -63,10 +61,9 @@ class State:
                 raise SectionCorrupt(f"{where}: its recap is not what the commits before it say")
         elif recap is not None and (recap.since, recap.sha256) == here:
             changes = commit.changes_since_base
-        elif not commit.checkpoint or self.sequence:
+        else:
             raise SectionCorrupt(f"{where}: does not follow commit {self.sequence}")
-        base = State() if commit.checkpoint else self
-        runs = base.runs | {run.run_id: run for run in changes.runs}
+        runs = self.runs | {run.run_id: run for run in changes.runs}
         for removal in changes.removed:
             if removal.up_to not in runs:
                 raise SectionCorrupt(f"{where}: removes paths of {removal.up_to}, which is no run")
@@ -75,9 +72,9 @@ class State:
             commit.sequence,
             sha256,
             runs,
-            _shards_after(where, base, changes, runs, commit.checkpoint),
-            (*base.removals, *changes.removed),
-            base.oldest if changes.oldest is None else changes.oldest,
+            _shards_after(where, self.shards, changes, runs),
+            (*self.removals, *changes.removed),
+            self.oldest if changes.oldest is None else changes.oldest,
             self.links_after(commit, sha256),
         )
 
@@ -85,12 +82,11 @@ class State:
         """The links of the state after a commit, of whose bytes this is the digest."""
         before = (link for link in self.links if link.sequence <= commit.base)
         changes = commit.changes_since_base
-        return (*before, Link(commit.sequence, sha256, changes, commit.checkpoint))
+        return (*before, Link(commit.sequence, sha256, changes))
 
     def bases(self) -> Iterator[int]:
         """The commits since which `recap` can tell the changes, from the first."""
-        if not self.links or not self.links[0].whole:
-            yield 0
+        yield 0
         yield from (link.sequence for link in self.links)
 
     def recap(self, since: int) -> Recap | None:
@@ -149,10 +145,10 @@ class State:
 
 
 def _shards_after(
-    where: str, base: State, changes: Changes, runs: dict[str, RunRecord], checkpoint: bool
+    where: str, before: dict[str, ShardRecord], changes: Changes, runs: dict[str, RunRecord]
 ) -> dict[str, ShardRecord]:
-    shards = dict(base.shards)
-    for name in () if checkpoint else changes.dropped:
+    shards = dict(before)
+    for name in changes.dropped:
         if shards.pop(name, None) is None:
             raise SectionCorrupt(f"{where}: drops shard {name}, which does not count")
     for shard in changes.shards:

@@ -152,13 +152,13 @@ def _after(before: State, commit: Commit, digest: str) -> State:
     recap = None if commit.recap is None else commit.recap.changes
     changes = commit.changes if recap is None else recap.then(commit.changes)
     shards = _expected(changes, before) | {shard.shard: shard for shard in changes.shards}
-    kept = () if commit.checkpoint else before.removals
+    known = before.removals
     return State(
         commit.sequence,
         digest,
         before.runs | {run.run_id: run for run in changes.runs},
         shards,
-        (*kept, *(removal for removal in changes.removed if removal not in kept)),
+        (*known, *(removal for removal in changes.removed if removal not in known)),
         max(before.oldest, changes.oldest or FIRST),
         before.links_after(commit, digest),
     )
@@ -186,16 +186,4 @@ def _told_wrong(commit: Commit, before: State) -> str | None:
     """What a commit says wrongly of the commits before it, all of which are sound."""
     if commit.recap is not None and commit.recap != before.recap(commit.recap.since):
         return "its recap is not what the commits before it say"
-    return _left_out(commit, before) if commit.checkpoint else None
-
-
-def _left_out(commit: Commit, before: State) -> str | None:
-    """What a checkpoint does not repeat of the commits before it."""
-    changes = commit.changes
-    if _expected(changes, before).keys() - {shard.shard for shard in changes.shards}:
-        return "a checkpoint that leaves out shards of earlier commits"
-    if set(before.removals) - set(changes.removed):
-        return "a checkpoint that leaves out removals of earlier commits"
-    if (changes.oldest or FIRST) < before.oldest:
-        return "keeps states that an earlier commit gave up"
     return None

@@ -32,13 +32,13 @@ def canonical(value: Any) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":")).encode("ascii")
 
 
-def unsealed(data: bytes, kind: str, *versions: int) -> dict[str, Any]:
+def unsealed(data: bytes, kind: str) -> dict[str, Any]:
     value = json.loads(data)
     assert canonical(value) == data
     seal = value.pop("sha256")
     assert seal == sha256(canonical(value))
     assert value["format"] == kind
-    assert value["version"] in versions
+    assert value["version"] == 1
     return value
 
 
@@ -46,7 +46,7 @@ class State:
     """What counts after a commit: run ids in order, shards by name, removals."""
 
     def __init__(self, root: Path, at: int | None = None) -> None:
-        header = unsealed((root / "archive.json").read_bytes(), "seec-archive", 1)
+        header = unsealed((root / "archive.json").read_bytes(), "seec-archive")
         assert header["format_md_sha256"] == sha256((root / "FORMAT.md").read_bytes())
         last = max(int(path.stem) for path in (root / "commits").iterdir())
         at = last if at is None else at
@@ -58,38 +58,33 @@ class State:
         while base:
             commit, digest = self._read(root, base)
             way.append((commit, digest))
-            if commit["checkpoint"]:
-                base = 0
-            else:
-                base = commit["recap"]["since"] if "recap" in commit else base - 1
+            base = commit["recap"]["since"] if commit["recap"] else base - 1
         before = ""
         for commit, digest in reversed(way):
-            recap = commit.get("recap")
-            follows = recap["sha256"] if recap else commit["previous"]
-            assert commit["checkpoint"] or follows == before
+            recap = commit["recap"]
+            assert before == (recap["sha256"] if recap else commit["previous"])
             for changes in (recap, commit) if recap else (commit,):
-                self._apply(changes, commit["checkpoint"])
+                self._apply(changes)
             before = digest
         for sequence in range(at + 1, last + 1):
             self._repair(self._read(root, sequence)[0])
 
     def _read(self, root: Path, sequence: int) -> tuple[dict[str, Any], str]:
         data = (root / f"commits/{sequence:010d}.json").read_bytes()
-        commit = unsealed(data, "seec-commit", 1, 2, 3)
+        commit = unsealed(data, "seec-commit")
         assert commit["sequence"] == sequence
         return commit, sha256(data)
 
-    def _apply(self, changes: dict[str, Any], checkpoint: bool) -> None:
-        if not checkpoint:
-            for name in changes.get("dropped", []):
-                del self.shards[name]
+    def _apply(self, changes: dict[str, Any]) -> None:
+        for name in changes["dropped"]:
+            del self.shards[name]
         self.runs += [run["run_id"] for run in changes["runs"]]
         self.shards |= {shard["shard"]: shard for shard in changes["shards"]}
-        self.removed += changes.get("removed", [])
+        self.removed += changes["removed"]
         self._repair(changes)
 
     def _repair(self, changes: dict[str, Any]) -> None:
-        for shard in changes.get("repaired", []):
+        for shard in changes["repaired"]:
             if shard["shard"] in self.shards:
                 self.shards[shard["shard"]] = shard
 

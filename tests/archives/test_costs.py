@@ -29,7 +29,7 @@ def run(number: int) -> RunRecord:
 
 
 def test_to_open_an_archive_takes_few_requests_and_its_commits_few_bytes(tmp_path: Path):
-    with patch("seec.pipeline.archive.archive.CHECKPOINT_EVERY", 3):
+    with patch("seec.pipeline.archive.archive.RECAP_EVERY", 3):
         archive = Archive.open_or_create(Store(str(tmp_path / "archive")), FORMAT)
     for number in range(1, 3**4):
         archive.commit(runs=(run(number),))

@@ -131,7 +131,7 @@ def collect(store: Store, older_than_s: float = 0) -> set[str]:
 
 
 def test_an_archive_that_was_made_undisturbed_has_no_garbage(store: Store):
-    whole(store, 50)  # more commits than there are from one checkpoint to the next
+    whole(store, 50)  # more commits than there are from one recap to the next
     found = survey(store, 0)
     assert found == gc.Survey()
     assert remove(store, found.garbage) == []

@@ -97,7 +97,9 @@ def forge(root: Path, row: Row, payload: bytes) -> None:
         records.append(replace(record, size_bytes=len(data), sha256=sha256))
     last = max((root / "commits").iterdir())
     commit = Commit.parse(opened.state.sequence, last.read_bytes())
-    forged = replace(shard, files=1, path_range=None, blob=records[0], manifest=records[1])
+    forged = replace(
+        shard, files=1, path_range=(row.path, row.path), blob=records[0], manifest=records[1]
+    )
     changes = replace(commit.changes, shards=(forged,))
     last.write_bytes(replace(commit, changes=changes).serialise())
 

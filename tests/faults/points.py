@@ -38,7 +38,7 @@ from seec.schemas.manifest import Entry, QuarantineRow
 from seec.schemas.plan import Plan
 from seec.schemas.report import Checked, Timing
 
-CHECKPOINT_EVERY = 4
+RECAP_EVERY = 4
 MODEL = Path(__file__).parents[1] / "vectors" / "tiny.safetensors"
 _PARTIAL = f"{local.PARTIAL_PREFIX}*"
 _SPAWN = multiprocessing.get_context("forkserver")
@@ -226,11 +226,11 @@ def gc(
 
 
 def archive_in_process(settings: archive_job.Settings) -> archive_job.ArchiveSummary:
-    """`seec archive` without Ray; archives that it creates have a checkpoint every few commits."""
+    """`seec archive` without Ray; archives that it creates have a recap every few commits."""
     with (
         patch.object(archive_job, "ArchivingRun", InProcess),
         patch.object(archive_job, "cluster", _NoCluster),
-        patch("seec.pipeline.archive.archive.CHECKPOINT_EVERY", CHECKPOINT_EVERY),
+        patch("seec.pipeline.archive.archive.RECAP_EVERY", RECAP_EVERY),
     ):
         return archive_job.run(settings)
 

@@ -68,7 +68,7 @@ def archiving(folder: Path) -> Job:
 
     def check(root: Path) -> None:
         assert Counter(row.route for row in _rows(root)) == {SEEC: 3, JPEGXL_JPEG: 1, STORE: 5}
-        assert _opened(root).state.sequence > points.CHECKPOINT_EVERY
+        assert _opened(root).state.sequence > points.RECAP_EVERY
 
     def run(root: Path, kill_at: int | None) -> tuple[int, list[str]]:
         return points.archive(source, root, kill_at)

@@ -74,7 +74,7 @@ def test_a_removal_elsewhere_is_refused():
     "told", [[], ["a"], ["b", "a"], ["a", "b", "c"], ["a", 1], "ab", None, {"a": "b"}]
 )
 def test_a_range_of_paths_that_is_none_is_refused(told: Any):
-    body = {"sequence": 1, "previous": "", "checkpoint": False, "runs": []}
+    body = {"sequence": 1, "previous": "", "recap": None, **Changes().members()}
     shards = [{**a_shard(0).members(), "path_range": told}]
     with pytest.raises(SectionCorrupt, match=r"commits/0000000001\.json"):
         Commit.parse(1, seal("seec-commit", 1, {**body, "shards": shards}))
@@ -100,12 +100,6 @@ def test_a_range_of_paths_that_is_a_lie_is_found(tmp_path: Path):
 def test_a_recap_that_goes_nowhere_is_refused(since: int):
     with pytest.raises(SectionCorrupt, match=r"commits/0000000004\.json: a recap"):
         Commit.parse(4, Commit(4, "", Changes(), Recap(since, "", Changes())).serialise())
-
-
-def test_a_recap_in_a_checkpoint_is_refused():
-    commit = Commit(4, "", Changes(), Recap(0, "", Changes()), checkpoint=True)
-    with pytest.raises(SectionCorrupt):
-        Commit.parse(4, commit.serialise())
 
 
 def test_a_recap_may_not_name_what_is_not_its_own_either():

@@ -1,14 +1,12 @@
 """The life of an archive against a plain dictionary: what must be had back at each commit.
 
 Without Ray, with files of a few bytes. A run, a compaction or a repair may be killed at any write.
-An earlier release, which had other commits, may have begun it.
 """
 
 import fnmatch
 import os
 import shutil
 import tempfile
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +25,6 @@ from hypothesis.stateful import (
 from seec.jobs import compact, gc, repair
 from seec.pipeline.archive.catalogue import sorted_rows
 from seec.pipeline.storage import Store
-from tests.archives import earlier
 from tests.archives.life import archive, findings, opened, texts
 from tests.faults.points import repair_in_process
 
@@ -57,26 +54,18 @@ class Life(RuleBasedStateMachine):
         self.clock = 1
         self.damaged = ""
         self.texts: set[str] = set()
-        self.releases = ExitStack()
 
     def teardown(self) -> None:
-        self.releases.close()
         shutil.rmtree(self.folder)
 
-    @initialize(by_an_earlier_release=st.booleans())
-    def begin(self, by_an_earlier_release: bool) -> None:
-        if by_an_earlier_release:
-            self.releases.enter_context(earlier.release())
+    @initialize()
+    def begin(self) -> None:
         self.source.mkdir()
         for name in "abcde":
             self.change(name, "x")
         archive(self.source, self.root)
         self.current = dict(self.files)
         self.note()
-
-    @rule()
-    def upgrade(self) -> None:
-        self.releases.close()
 
     def change(self, name: str, text: str | None) -> None:
         """Write a file, or take it away; never the last one."""
