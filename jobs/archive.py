@@ -21,6 +21,7 @@ from seec.jobs.options import (
 )
 from seec.pipeline.archive.archive import Archive
 from seec.pipeline.archive.contents import comparable, same_contents
+from seec.pipeline.archive.gc import remove_unneeded_model
 from seec.pipeline.archive.planning import (
     Seen,
     displaced_files,
@@ -160,7 +161,7 @@ def _archive(
     # A compaction that was interrupted has done its part: what is left of it can be given up.
     if interrupted and not interrupted.compaction and not settings.new_plan:
         _check_source(interrupted, source)
-        recorded = load_model(archive.read(interrupted.model))
+        recorded = load_model(archive.read(interrupted.encodes_with()))
         _check_segmentation(archive.plan(interrupted).settings, recorded)
         timings += _carry_out(archive, source, interrupted, settings)
         runs.append(interrupted.run_id)
@@ -309,6 +310,7 @@ def _carry_out(
         for shard, timing in work.shards(missing):
             archive.commit(shards=(shard,))
             timings.append(timing)
+    remove_unneeded_model(archive, record)
     report = f"reports/{record.run_id}/timing-{first:010d}.parquet"
     archive.store.put_same(report, serialise_timings(timings))
     return timings

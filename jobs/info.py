@@ -13,6 +13,7 @@ from seec.jobs.options import access_option
 from seec.pipeline.archive.archive import Archive
 from seec.pipeline.codec import Info, inspect, packaged_name
 from seec.pipeline.storage import Store
+from seec.schemas.archive import model_name
 from seec.schemas.errors import FormatError
 from seec.schemas.loss import SKIP, describe
 
@@ -144,7 +145,7 @@ def _describe_archive(target: str) -> ArchiveSummary:
         files_quarantined=sum(shard.quarantined for shard in shards),
         source_size_bytes=sum(shard.source_size_bytes for shard in shards),
         blob_size_bytes=sum(shard.blob.size_bytes for shard in shards),
-        models=tuple(sorted(state.models)),
+        models=tuple(model_name(model_id) for model_id in sorted(state.models)),
     )
 
 

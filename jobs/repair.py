@@ -134,9 +134,9 @@ def _summary(store: Store, digest: str, outcome: Outcome, start: float) -> Repai
 
 
 def _packaged(store: Store) -> list[bytes]:
-    """The weights that this release has of those that the archive names."""
-    ids = (name.rpartition("/")[2][:16] for name in check_records(store).state.models)
-    packaged = (find_packaged(bytes.fromhex(short_id)) for short_id in ids)
+    """The weights that this release has of those that the archive needs."""
+    ids = {model_id for shard in check_records(store).shards for model_id in shard.models}
+    packaged = (find_packaged(bytes.fromhex(model_id[:16])) for model_id in sorted(ids))
     return [model.payload for model in packaged if model is not None]
 
 

@@ -1,5 +1,6 @@
 """`archive.json` and the names of all objects of an archive."""
 
+import gzip
 import re
 from dataclasses import dataclass
 from importlib import resources
@@ -9,7 +10,7 @@ from seec.schemas.sealed import member, seal, unseal
 VERSION = 1
 KIND = "seec-archive"
 ARCHIVE_JSON = "archive.json"
-FORMAT_MD = "FORMAT.md"
+FORMAT_MD = "FORMAT.md.gz"
 MODELS = "models"
 COMMITS = "commits"
 REPORTS = "reports"
@@ -32,8 +33,9 @@ _NAMES = {
 
 
 def format_md() -> bytes:
-    """FORMAT.md as archives get it from this release."""
-    return (resources.files("seec.schemas") / FORMAT_MD).read_bytes()
+    """FORMAT.md.gz as archives get it from this release: a third of the text's size."""
+    text = (resources.files("seec.schemas") / "FORMAT.md").read_bytes()
+    return gzip.compress(text, mtime=0)
 
 
 def model_name(model_id: str) -> str:
@@ -109,11 +111,11 @@ def has_suffix(name: str) -> bool:
 class ArchiveHeader:
     """What `archive.json` says; written once, before everything else counts.
 
-    format_md_sha256: hex digest of FORMAT.md. recap_every: a commit whose sequence number is a
+    format_sha256: hex digest of FORMAT.md.gz. recap_every: a commit whose sequence number is a
     multiple of this, at least 2, has a recap.
     """
 
-    format_md_sha256: str
+    format_sha256: str
     recap_every: int
 
     def serialise(self) -> bytes:
@@ -123,7 +125,7 @@ class ArchiveHeader:
             VERSION,
             {
                 "recap_every": self.recap_every,
-                "format_md_sha256": self.format_md_sha256,
+                "format_sha256": self.format_sha256,
             },
         )
 
@@ -132,6 +134,6 @@ class ArchiveHeader:
         """FormatError or DigestMismatch if the bytes are not a sound archive.json."""
         body = unseal(ARCHIVE_JSON, data, KIND, VERSION)
         return cls(
-            format_md_sha256=member(ARCHIVE_JSON, body, "format_md_sha256", str),
+            format_sha256=member(ARCHIVE_JSON, body, "format_sha256", str),
             recap_every=max(2, member(ARCHIVE_JSON, body, "recap_every", int)),
         )

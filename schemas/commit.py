@@ -15,6 +15,7 @@ from seec.schemas.archive import (
     QUARANTINE,
     REMOVED,
     commit_name,
+    model_name,
     parse_name,
 )
 from seec.schemas.errors import SectionCorrupt
@@ -52,11 +53,18 @@ class ObjectRecord:
         )
 
 
+def model_record(model_id: str) -> ObjectRecord:
+    """The record of a model, which its id is enough for; its size is not known, -1."""
+    return ObjectRecord(model_name(model_id), -1, model_id)
+
+
 @dataclass(frozen=True)
 class RunRecord:
-    """A run: its id, its plan, the URL it reads, how many shards and files it plans, its model.
+    """A run: its id, its plan, the URL it reads, how many shards and files it plans.
 
-    compaction: it copies rows of earlier runs into larger shards, and reads no source.
+    model: the weights that it encodes with, which are in the archive while it is not complete.
+    None for a compaction, which copies rows of earlier runs into larger shards, and reads no
+    source.
     """
 
     run_id: str
@@ -64,21 +72,32 @@ class RunRecord:
     source: str
     shards: int
     files: int
-    model: ObjectRecord
-    compaction: bool = False
+    model: ObjectRecord | None
+
+    @property
+    def compaction(self) -> bool:
+        """Whether it copies rows of earlier runs."""
+        return self.model is None
+
+    def encodes_with(self) -> ObjectRecord:
+        """Its model. ValueError for a compaction."""
+        if self.model is None:
+            raise ValueError(f"run {self.run_id} is a compaction, which encodes nothing")
+        return self.model
 
     @classmethod
     def parse(cls, where: str, body: dict[str, Any]) -> "RunRecord":
         """From parsed JSON; where: the commit's name, for messages. SectionCorrupt if malformed."""
-        run_id = member(where, body, "run_id", str)
+        run_id, model = member(where, body, "run_id", str), None
+        if body.get("model") is not None:
+            model = ObjectRecord.parse(where, members(where, body, "model"), MODEL)
         return cls(
             run_id=run_id,
             plan=ObjectRecord.parse(where, members(where, body, "plan"), PLAN, run_id),
             source=member(where, body, "source", str),
             shards=member(where, body, "shards", int),
             files=member(where, body, "files", int),
-            model=ObjectRecord.parse(where, members(where, body, "model"), MODEL),
-            compaction=member(where, body, "compaction", bool),
+            model=model,
         )
 
     def members(self) -> dict[str, Any]:
@@ -113,7 +132,8 @@ class ShardRecord:
 
     shard: <run>/<shard>. files and quarantined count its rows in manifest and quarantine part.
     source_size_bytes: sum over its files. quarantine is None where no file failed. path_range: the
-    first and the last path of the manifest part; None where it has no rows.
+    first and the last path of the manifest part; None where it has no rows. models: ids of those
+    that its rows need, sorted.
     """
 
     shard: str
@@ -124,6 +144,7 @@ class ShardRecord:
     manifest: ObjectRecord
     quarantine: ObjectRecord | None
     path_range: tuple[str, str] | None
+    models: tuple[str, ...]
 
     @property
     def run_id(self) -> str:
@@ -159,6 +180,7 @@ class ShardRecord:
             manifest=part(MANIFEST),
             quarantine=None if body.get("quarantine") is None else part(QUARANTINE),
             path_range=_path_range(where, body) if files else None,
+            models=_models(where, body),
         )
 
     def members(self) -> dict[str, Any]:
@@ -171,6 +193,14 @@ def _path_range(where: str, body: dict[str, Any]) -> tuple[str, str]:
     if body["path_range"] != [first, last] or last < first:
         raise SectionCorrupt(f"{where}: {body['path_range']!r} is no range of paths")
     return first, last
+
+
+def _models(where: str, body: dict[str, Any]) -> tuple[str, ...]:
+    ids = strings(where, body, "models")
+    named = (parse_name(model_name(model_id)) == (MODEL, None) for model_id in ids)
+    if ids != sorted(set(ids)) or not all(named):
+        raise SectionCorrupt(f"{where}: {ids!r} are no ids of models, sorted")
+    return tuple(ids)
 
 
 @dataclass(frozen=True)

@@ -78,15 +78,17 @@ class Archive:
     def open_or_create(cls, store: Store, format_md: bytes) -> "Archive":
         """Open, or make an empty archive in an empty place.
 
-        format_md: the bytes of FORMAT.md, which the archive carries from then on. StorageError if
-        other things lie there already.
+        format_md: the bytes of FORMAT.md.gz, which the archive carries from then on. StorageError
+        if other things lie there already.
         """
         try:
             return cls.open(store)
         except NotAnArchive:
             _refuse_strangers(store)
         if not store.put_same(FORMAT_MD, format_md):
-            raise StorageError(f"{store.url}: holds another FORMAT.md; give an empty or new place")
+            raise StorageError(
+                f"{store.url}: holds another {FORMAT_MD}; give an empty or new place"
+            )
         digest = hashlib.sha256(format_md).hexdigest()
         header = ArchiveHeader(digest, RECAP_EVERY).serialise()
         store.put_same(ARCHIVE_JSON, header)

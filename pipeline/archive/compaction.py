@@ -94,8 +94,7 @@ def open_compaction(archive: Archive, groups: list[list[ShardRecord]]) -> RunRec
         source=state.runs[groups[0][0].run_id].source,
         shards=len(groups),
         files=sum(shard.files for group in groups for shard in group),
-        model=last.model,
-        compaction=True,
+        model=None,
     )
     archive.commit(runs=(run,))
     put_back(archive, {name: plan})

@@ -9,6 +9,8 @@ No lock is taken: readers and a writer may be at work. Why what counts is never 
   after the commit that opens their run, and commits add shards to the last run only. So those of
   the last run, while it is unfinished, stay: a rerun finds them and goes on. Those of a run that is
   complete, or that another run followed, cannot be named by any commit to come.
+- *Models* count while a shard of a state that is kept has rows that need them, and while the run
+  that may still need them is not complete.
 - *Models, plans and lists of removed paths* that do not count may be taken up at any time by a
   writer that finds the same bytes there and names them. So may what a repair puts beside a damaged
   object, under a name with a suffix. Both sides look again: we remove such an object, then read the
@@ -46,7 +48,7 @@ from seec.schemas.archive import (
     has_suffix,
     parse_name,
 )
-from seec.schemas.commit import FIRST
+from seec.schemas.commit import FIRST, RunRecord
 from seec.schemas.errors import (
     BlobMissing,
     ObjectMissing,
@@ -192,6 +194,18 @@ def _remove_unless_named(store: Store, history: History, name: str) -> bool:
         store.put_same(name, data)
         return False
     return True
+
+
+def remove_unneeded_model(archive: Archive, run: RunRecord) -> None:
+    """After a run: remove its model if no row needs it. A store that refuses leaves it to gc."""
+    if run.model is None or run.model.sha256 in archive.state.models:
+        return
+    try:
+        _remove_unless_named(archive.store, History(archive), run.model.name)
+    except (StoreUnavailable, TransientStorageError):
+        raise
+    except StorageError:
+        return
 
 
 def _uploads(store: Store, found: Survey) -> list[Upload]:

@@ -5,7 +5,16 @@ from dataclasses import dataclass
 
 from seec.pipeline.archive.archive import Archive
 from seec.pipeline.archive.state import State
-from seec.schemas.commit import FIRST, Changes, Commit, RemovalRecord, RunRecord, ShardRecord
+from seec.schemas.commit import (
+    FIRST,
+    Changes,
+    Commit,
+    ObjectRecord,
+    RemovalRecord,
+    RunRecord,
+    ShardRecord,
+    model_record,
+)
 
 
 @dataclass(frozen=True)
@@ -74,9 +83,21 @@ class Retained:
 
     def names(self) -> set[str]:
         """Names of all objects that these states need."""
-        runs = {name for run in self.runs.values() for name in (run.plan.name, run.model.name)}
+        plans = {run.plan.name for run in self.runs.values()}
+        models = {record.name for record in self.models()}
         parts = {record.name for shard in self.shards() for record in shard.objects}
-        return runs | parts | self.removals.keys()
+        return plans | models | parts | self.removals.keys()
+
+    def models(self) -> list[ObjectRecord]:
+        """The models that rows of these shards need, or the last run while it is not complete."""
+        ids = {model_id for shard in self.shards() for model_id in shard.models}
+        found = {model_id: model_record(model_id) for model_id in sorted(ids)}
+        last = next(reversed(self.runs.values()), None)
+        if last is not None and last.model is not None:
+            written = sum(record.run_id == last.run_id for record in self._records.values())
+            if written < last.shards:
+                found[last.model.sha256] = last.model
+        return list(found.values())
 
 
 class History:

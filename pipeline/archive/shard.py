@@ -48,7 +48,13 @@ def write_shard(
         manifest=manifest,
         quarantine=quarantine,
         path_range=(rows[0].path, rows[-1].path) if rows else None,
+        models=models_of(rows),
     )
+
+
+def models_of(rows: Iterable[Row]) -> tuple[str, ...]:
+    """Ids of the models that rows need, sorted."""
+    return tuple(sorted({row.model_id for row in rows if row.model_id is not None}))
 
 
 def name_again(

@@ -9,7 +9,6 @@ from seec.schemas.commit import (
     FIRST,
     Changes,
     Commit,
-    ObjectRecord,
     Recap,
     RemovalRecord,
     RunRecord,
@@ -126,9 +125,9 @@ class State:
         return (self.shards[name] for name in sorted(self.shards))
 
     @property
-    def models(self) -> dict[str, ObjectRecord]:
-        """Models that any blob may need, by object name."""
-        return {run.model.name: run.model for run in self.runs.values()}
+    def models(self) -> frozenset[str]:
+        """Ids of the models that rows of any shard need."""
+        return frozenset(model_id for shard in self.shards.values() for model_id in shard.models)
 
     def digest(self) -> str:
         """The archive digest: hex SHA-256 over all shards and the digests of their objects.

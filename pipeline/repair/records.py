@@ -18,8 +18,8 @@ def put_back_records(
 ) -> Iterator[str]:
     """Names of the objects that were damaged or gone, and are whole again.
 
-    All but blobs, manifest parts and quarantine parts. format_md: the description that this
-    release has; models: weights that are at hand: both serve where their digests are right.
+    All but blobs, manifest parts and quarantine parts. format_md: the description as this
+    release packs it; models: weights that are at hand: both serve where their digests are right.
     """
     if _put_back_header(store, copies):
         yield ARCHIVE_JSON
@@ -89,11 +89,9 @@ def _records(store: Store) -> list[ObjectRecord]:
         if commit is not None:
             retained.note(commit)
     header = _header(_get(store, ARCHIVE_JSON) or b"")
-    found = (
-        {} if header is None else {FORMAT_MD: ObjectRecord(FORMAT_MD, -1, header.format_md_sha256)}
-    )
-    for run in retained.runs.values():
-        found |= {run.plan.name: run.plan, run.model.name: run.model}
+    found = {} if header is None else {FORMAT_MD: ObjectRecord(FORMAT_MD, -1, header.format_sha256)}
+    found |= {run.plan.name: run.plan for run in retained.runs.values()}
+    found |= {record.name: record for record in retained.models()}
     return [*found.values(), *(removal.paths for removal in retained.removals.values())]
 
 

@@ -9,7 +9,7 @@ from seec.pipeline.repair.copies import Found, fetch
 from seec.pipeline.repair.damage import Damaged
 from seec.pipeline.routes.rebuild import check_payload
 from seec.pipeline.storage import Store
-from seec.schemas.commit import RunRecord, ShardRecord
+from seec.schemas.commit import ShardRecord
 from seec.schemas.errors import DigestMismatch, FixityError, FormatError, ObjectMissing
 from seec.schemas.manifest import (
     LOST,
@@ -157,11 +157,6 @@ def _planned(archive: Archive, shard: ShardRecord) -> list[SourceFile] | None:
 def index_of(shard: ShardRecord) -> int:
     """The place of a shard in the plan of its run."""
     return int(shard.shard.rpartition("/")[2])
-
-
-def model_ids(runs: Iterable[RunRecord]) -> set[str]:
-    """Ids of the models of these runs."""
-    return {run.model.name.rpartition("/")[2].partition(".")[0] for run in runs}
 
 
 def _unknown(file: SourceFile) -> Row:

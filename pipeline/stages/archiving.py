@@ -128,7 +128,9 @@ class ArchivingRun:
         options, count = placement.encoder_options, placement.encoders
         self._encoders = Pool(
             count,
-            lambda: EncodeActor.options(**options).remote(self._store, run.model, placement.device),
+            lambda: EncodeActor.options(**options).remote(
+                self._store, run.encodes_with(), placement.device
+            ),
         )
         self._segmenters = self._start_segmenters() if needs_segmenter(plan.settings) else None
         self._budget_bytes = BUDGET_BYTES * count
@@ -142,7 +144,7 @@ class ArchivingRun:
         self._shard_attempts: dict[int, int] = {}
 
     def _start_segmenters(self) -> Pool:
-        model = load_model(read_recorded(self._store, self._run.model))
+        model = load_model(read_recorded(self._store, self._run.encodes_with()))
         settings, placement = self._plan.settings, self._placement
         return Pool(
             placement.segmenters,

@@ -6,15 +6,19 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from seec.pipeline.archive.archive import Archive
+from seec.pipeline.archive.gc import remove_unneeded_model
+from seec.pipeline.archive.runs import put
 from seec.pipeline.archive.runs import put_back as put_back_after_commit
+from seec.pipeline.codec import default_model
 from seec.pipeline.repair.copies import same_files
 from seec.pipeline.repair.damage import Damaged
 from seec.pipeline.repair.records import put_back
-from seec.pipeline.repair.shards import Case, Mender, examine, index_of, model_ids
+from seec.pipeline.repair.shards import Case, Mender, examine, index_of
 from seec.pipeline.stages.archiving import ArchivingRun
 from seec.pipeline.stages.cluster import Placement
 from seec.pipeline.storage import Limits, Source, Store
-from seec.schemas.commit import RunRecord, ShardRecord
+from seec.schemas.archive import model_name
+from seec.schemas.commit import ObjectRecord, RunRecord, ShardRecord, model_record
 from seec.schemas.errors import FixityError, FormatError, StorageError, StoreUnavailable
 from seec.schemas.manifest import LOST
 from seec.schemas.plan import KEEP_FILE, PlanSettings, SourceFile
@@ -110,7 +114,7 @@ class Repair:
         wanted = {row.source_digest for case in cases for row in case.missing()}
         if not self._spares.copies or not wanted:
             return cases
-        models = model_ids(self._archive.state.runs.values())
+        models = self._archive.state.models
         # From here on copies are read by all processes.
         copies = [copy.shared_by(self._placement.cpus) for copy in self._spares.copies]
         found = same_files(copies, wanted, models)
@@ -139,10 +143,12 @@ class Repair:
             source = self._spares.source_of(run)
             files = _files(source, members)
             if source is not None and files:
+                run = replace(run, model=self._model(run, members))
                 plan: Any = _Files(self._plan_settings(run), files)
                 work = ArchivingRun(store, source, run, plan, self._placement, finish=mender)
                 for record, _ in work.shards(sorted(files)):
                     yield record, by_name[record.shard]
+                remove_unneeded_model(self._archive, run)
             for case in members:
                 if index_of(case.record) not in files:
                     yield mender(store, case.record.shard, [], []), case
@@ -153,11 +159,22 @@ class Repair:
                 return self._archive.plan(run).settings
         except (FixityError, FormatError):
             pass
-        (model_id,) = model_ids([run])
-        return PlanSettings(model_id, keep=KEEP_FILE)  # of both ways the one that loses nothing
+        # Of both ways the one that loses nothing.
+        return PlanSettings(run.model.sha256 if run.model else "", keep=KEEP_FILE)
+
+    def _model(self, run: RunRecord, cases: list[Case]) -> ObjectRecord:
+        """A model to encode files with: one that their rows, or their run, had if it is there."""
+        store = self._archive.store
+        known = (model_record(name) for case in cases for name in case.record.models)
+        for record in (*known, run.model):
+            if record is not None and store.exists(record.name):
+                return record
+        return put(self._archive, model_name(default_model().id), default_model().payload)
 
     def _commit(self, record: ShardRecord, case: Case) -> None:
-        data = {item.name: self._archive.store.get(item.name) for item in record.objects}
+        models = (model_name(model_id) for model_id in record.models)
+        names = (*models, *(item.name for item in record.objects))
+        data = {name: self._archive.store.get(name) for name in names}
         self._archive.commit(repaired=(record,))
         put_back_after_commit(self._archive, data)
         lost = {row.path for row in self._archive.rows(record) if row.route == LOST}

@@ -1,4 +1,4 @@
-"""Check what an archive says of itself: archive.json, FORMAT.md, commits, plans, models."""
+"""Check what an archive says of itself: archive.json, FORMAT.md.gz, commits, plans, models."""
 
 import hashlib
 import shlex
@@ -51,12 +51,12 @@ def check_records(store: Store) -> Records:
         raise NotAnArchive(f"{store.url}: no {ARCHIVE_JSON} there; is this an archive?")
     checked += commits
     if header is not None:
-        record = ObjectRecord(FORMAT_MD, -1, header.format_md_sha256)
+        record = ObjectRecord(FORMAT_MD, -1, header.format_sha256)
         checked.append(check_object(store, record, "format-md")[0])
     checked += [check_object(store, run.plan, "plan")[0] for run in state.runs.values()]
     checked += [_check_removed(store, r.paths) for r in retained.removals.values()]
     models: set[str] = set()
-    for record in state.models.values():
+    for record in retained.models():
         result, data = check_object(store, record, "model")
         if data is not None and not result.findings:
             try:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from seec.pipeline.archive.patterns import in_range
-from seec.pipeline.archive.shard import payloads
+from seec.pipeline.archive.shard import models_of, payloads
 from seec.pipeline.codec.model.weights import Model
 from seec.pipeline.routes.rebuild import check_payload, prove
 from seec.pipeline.storage import Store
@@ -94,6 +94,8 @@ def _contradiction(shard: ShardRecord, rows: list[Row]) -> str | None:
         return "holds rows of another shard"
     if not in_range([row.path for row in rows], shard):
         return "holds other paths than the commit says"
+    if models_of(rows) != shard.models:
+        return "needs other models than the commit says"
     if blob_size(rows) != shard.blob.size_bytes:
         return "its rows do not fill the blob"
     return None

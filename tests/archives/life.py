@@ -12,6 +12,7 @@ from seec.pipeline.routes.rebuild import rebuild
 from seec.pipeline.storage import Store
 from seec.pipeline.verify.records import check_records
 from seec.pipeline.verify.shards import check_shard
+from seec.schemas.archive import model_name
 from seec.schemas.report import Finding
 from tests.faults import points
 
@@ -39,7 +40,7 @@ def held(root: Path, at: int | None = None) -> dict[str, bytes]:
     """Every file that can be restored, by path, as of a commit."""
     archived = opened(root, at)
     store = archived.store
-    models = {m.id: m for m in (load_model(store.get(name)) for name in archived.state.models)}
+    models = {i: load_model(store.get(model_name(i))) for i in archived.state.models}
     return {
         row.path: rebuild(row, payload, models)
         for shard, rows in current_rows(archived)

@@ -47,7 +47,7 @@ class State:
 
     def __init__(self, root: Path, at: int | None = None) -> None:
         header = unsealed((root / "archive.json").read_bytes(), "seec-archive")
-        assert header["format_md_sha256"] == sha256((root / "FORMAT.md").read_bytes())
+        assert header["format_sha256"] == sha256((root / "FORMAT.md.gz").read_bytes())
         last = max(int(path.stem) for path in (root / "commits").iterdir())
         at = last if at is None else at
         self.runs: list[str] = []

@@ -80,11 +80,11 @@ def test_creating_twice_is_opening(store: Store):
     archive, _ = begin(store, 4)
     again = Archive.open_or_create(store, b"a newer description")
     assert again.state == archive.state
-    assert store.get("FORMAT.md") == FORMAT
+    assert store.get("FORMAT.md.gz") == FORMAT
 
 
 def test_a_creation_that_was_interrupted_is_finished(store: Store):
-    store.put_new("FORMAT.md", FORMAT)
+    store.put_new("FORMAT.md.gz", FORMAT)
     assert Archive.open_or_create(store, FORMAT).state.sequence == 0
 
 

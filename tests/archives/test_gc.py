@@ -6,6 +6,7 @@ import os
 import time
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from seec.pipeline.routes.choose import draft_stored, settle
 from seec.pipeline.storage import Store
 from seec.pipeline.verify.records import check_records
 from seec.schemas.archive import (
+    FORMAT_MD,
     blob_name,
     commit_name,
     manifest_name,
@@ -39,7 +41,7 @@ from seec.schemas.errors import (
     NotAnArchive,
     SectionCorrupt,
 )
-from seec.schemas.manifest import Entry, QuarantineRow
+from seec.schemas.manifest import SEEC, Entry, ImageFacts, QuarantineRow, SampleFacts
 from seec.schemas.plan import PlanSettings, SourceFile
 
 WEIGHTS = b"weights"
@@ -70,8 +72,11 @@ def later(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def entries(planned: list[SourceFile]) -> list[Entry]:
-    drafts = [draft_stored(file, bytes(file.size_bytes), "test") for file in planned]
-    return [settle(draft, None, "") for draft in drafts]
+    """Of images, as far as rows tell: they need the model."""
+    coded = [settle(draft_stored(f, bytes(f.size_bytes), None), None, "") for f in planned]
+    image, samples = ImageFacts(1, 1, "L", "PNG"), SampleFacts(bytes(32), 1)
+    facts: dict[str, Any] = {"route": SEEC, "image": image, "samples": samples}
+    return [replace(e, row=replace(e.row, **facts, model_id=SETTINGS.model_id)) for e in coded]
 
 
 def begin(store: Store, count: int) -> tuple[Archive, RunRecord]:
@@ -277,7 +282,7 @@ def test_a_run_that_is_made_just_before_the_listing_stays(
 def assert_all_there(store: Store) -> None:
     opened = Archive.open(store)
     for run in opened.state.runs.values():
-        assert opened.read(run.model) == WEIGHTS
+        assert opened.read(run.encodes_with()) == WEIGHTS
         assert opened.plan(run).shards == run.shards
     for shard in opened.state.in_order():
         assert len(opened.rows(shard)) == shard.files
@@ -414,7 +419,7 @@ def test_every_name_of_an_archive_is_told_from_others():
     assert parse_name(f"blobs/{shard}-0123456789abcdef.blob") == ("blob", run)
     assert parse_name(plan_name("12345-0123456789abcdef")) == ("plan", "12345-0123456789abcdef")
     assert parse_name(model_name(SETTINGS.model_id)) == ("model", None)
-    for name in ("archive.json", "FORMAT.md", commit_name(1), "reports/x.parquet", f"x/{shard}"):
+    for name in ("archive.json", FORMAT_MD, commit_name(1), "reports/x.parquet", f"x/{shard}"):
         assert parse_name(name) is None
 
 

@@ -128,7 +128,7 @@ def test_a_picture_is_encoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     archived = Archive.open_or_create(Store(str(tmp_path)), b"how to read this")
     run = open_run(archived, "nowhere", files(a=1), PlanSettings(model.id), model.payload)
     kind: Any = tasks.EncodeActor
-    actor = kind.__ray_metadata__.modified_class(archived.store, run.model, "cpu")
+    actor = kind.__ray_metadata__.modified_class(archived.store, run.encodes_with(), "cpu")
     pixels: list[int] = []
     encode_batch = actor._encoder.encode_batch
 

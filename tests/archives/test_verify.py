@@ -20,9 +20,8 @@ from tests.archives.life import archive, opened, put_files
 from tests.faults.points import verify_in_process
 
 RECORD = ObjectRecord("name", 0, "")
-SHARDS = [
-    ShardRecord(f"0001-x/{i:06d}", 1, 0, 1, RECORD, RECORD, None, ("a", "a")) for i in range(1000)
-]
+ONE = ShardRecord("", 1, 0, 1, RECORD, RECORD, None, ("a", "a"), ())
+SHARDS = [replace(ONE, shard=f"0001-x/{i:06d}") for i in range(1000)]
 
 
 @pytest.fixture(scope="module")

@@ -142,11 +142,11 @@ class InProcess:
     ) -> None:
         self._finish = finish
         self._store, self._source, self._run, self._plan = store, source, run, plan
-        experts = load_model(read_recorded(store, run.model)).profile.experts
+        experts = load_model(read_recorded(store, run.encodes_with())).profile.experts
         segmenter: Any = tasks.SegmentActor
         encoder: Any = tasks.EncodeActor
         self._segmenter = segmenter.__ray_metadata__.modified_class(plan.settings, experts, "cpu")
-        self._encoder = encoder.__ray_metadata__.modified_class(store, run.model, "cpu")
+        self._encoder = encoder.__ray_metadata__.modified_class(store, run.encodes_with(), "cpu")
 
     def shards(self, indices: list[int]) -> Iterator[tuple[ShardRecord, Timing]]:
         for index in indices:

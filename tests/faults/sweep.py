@@ -28,6 +28,7 @@ from seec.pipeline.codec import load_model
 from seec.pipeline.storage import Store
 from seec.pipeline.verify.records import check_records
 from seec.pipeline.verify.shards import check_images, check_shard
+from seec.schemas.archive import model_name
 from seec.schemas.errors import FixityError, FormatError, NotAnArchive
 from tests.faults import points
 from tests.faults.swept import JOBS, Job
@@ -89,9 +90,9 @@ def findings(root: Path | str) -> list[str]:
     """What `seec verify` would find, every image decoded, without Ray."""
     store = Store(str(root))
     records = check_records(store)
-    names = (run.model.name for run in records.state.runs.values())
-    models = {name: store.get(name) for name in names if store.exists(name)}
-    loaded = {model.id: model for model in map(load_model, models.values())}
+    names = map(model_name, {name for shard in records.shards for name in shard.models})
+    models = [store.get(name) for name in names if store.exists(name)]
+    loaded = {model.id: model for model in map(load_model, models)}
     checked = list(records.checked)
     for shard in records.shards:
         check = check_shard(store, shard)

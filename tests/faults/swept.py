@@ -102,7 +102,7 @@ def repairing(folder: Path) -> Job:
     # The copy has what is damaged from here on. The rest the source has, except one file.
     assert shards[3].quarantine is not None
     spoilt = [run.plan, shards[3].quarantine, shards[4].blob, shards[4].manifest]
-    gone = [FORMAT_MD, run.model, commit_name(3)]
+    gone = [FORMAT_MD, run.encodes_with(), commit_name(3)]
     here = _damage(start, [ARCHIVE_JSON, commit_name(2), *spoilt], gone)
     (source / "5.png").unlink()
 

@@ -131,7 +131,7 @@ LIES = {
 @pytest.mark.parametrize("lie", LIES)
 def test_a_recap_that_lies_is_found(lie: str, tmp_path: Path):
     store = Store(str(tmp_path))
-    store.put_new("FORMAT.md", b"")
+    store.put_new("FORMAT.md.gz", b"")
     store.put_new("archive.json", ArchiveHeader(hashlib.sha256(b"").hexdigest(), 4).serialise())
     before = ""
     for sequence, commit in enumerate(

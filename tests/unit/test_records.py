@@ -57,7 +57,7 @@ def a_run(run: str = RUN, shards: int = 3) -> RunRecord:
 def a_shard(index: int, run: str = RUN) -> ShardRecord:
     name = shard_name(run, index)
     parts = an_object(blob_name(name)), an_object(manifest_name(name))
-    return ShardRecord(name, 3, 0, 100, *parts, None, ("a", "z"))
+    return ShardRecord(name, 3, 0, 100, *parts, None, ("a", "z"), ("cd" * 32,))
 
 
 def commits(*batches: tuple[ShardRecord, ...]) -> State:
@@ -76,8 +76,8 @@ def test_a_commit_comes_back():
     assert Commit.parse(7, commit.serialise()) == commit
     told = replace(commit, recap=Recap(4, "ef" * 32, Changes((a_run(),), dropped=("x",), oldest=2)))
     assert Commit.parse(7, told.serialise()) == told
-    empty = replace(a_shard(2), files=0, path_range=None)
-    changes = Changes((replace(a_run(), compaction=True),), (empty,), repaired=(a_shard(0),))
+    empty = replace(a_shard(2), files=0, path_range=None, models=())
+    changes = Changes((replace(a_run(), model=None),), (empty,), repaired=(a_shard(0),))
     told = replace(commit, changes=changes)
     assert Commit.parse(7, told.serialise()) == told
 
