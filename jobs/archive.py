@@ -303,7 +303,7 @@ def _carry_out(
     timings: list[Timing] = []
     first = archive.state.sequence + 1
     with (
-        progress("archive", sum(plan.shard_files(i) for i in missing), "files") as shown,
+        progress("archive", sum(plan.counts[i] for i in missing), "files") as shown,
         cluster(settings.ray_address, settings.cpus) as placement,
     ):
         work = ArchivingRun(archive.store, source, record, plan, placement, on_files=shown.advance)

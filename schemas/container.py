@@ -174,7 +174,7 @@ def serialise(container: Container) -> bytes:
 
 
 @dataclass(frozen=True)
-class Entry:
+class SectionEntry:
     """Where a section lies: offset from the start of the file, size, CRC-32C."""
 
     kind: SectionKind
@@ -189,7 +189,7 @@ class Index:
     """The header and section table of a file, checked; `facts` has no sections yet."""
 
     facts: Container
-    entries: tuple[Entry, ...]
+    entries: tuple[SectionEntry, ...]
 
     @property
     def size_bytes(self) -> int:
@@ -277,12 +277,12 @@ def check_end(index: Index, size_bytes: int) -> None:
         raise FormatError(f"{size_bytes - index.size_bytes} bytes follow the last section")
 
 
-def _entries(table: bytes, offset: int) -> tuple[Entry, ...]:
-    entries: list[Entry] = []
+def _entries(table: bytes, offset: int) -> tuple[SectionEntry, ...]:
+    entries: list[SectionEntry] = []
     for number, (kind, coding, size, crc) in enumerate(_ENTRY.iter_unpack(table)):
         if kind not in _KINDS or coding not in _CODINGS:
             raise UnsupportedVersion(f"section {number}: unknown kind {kind} or coding {coding}")
-        entries.append(Entry(SectionKind(kind), Coding(coding), offset, size, crc))
+        entries.append(SectionEntry(SectionKind(kind), Coding(coding), offset, size, crc))
         offset += size
     return tuple(entries)
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 from seec.schemas import tables
@@ -84,28 +84,29 @@ class PlanSettings:
 
 @dataclass(frozen=True)
 class Plan:
-    """An opened plan; shards are read one at a time."""
+    """Which files go in which shard; shards are read one at a time.
+
+    counts: how many files each shard holds, by index. shard: gives the files of one, sorted by path.
+    """
 
     settings: PlanSettings
-    _groups: tables.Groups
+    counts: Mapping[int, int]
+    shard: Callable[[int], list[SourceFile]]
+
+    @classmethod
+    def of(cls, settings: PlanSettings, files: Mapping[int, list[SourceFile]]) -> "Plan":
+        """A plan of shards that are in memory."""
+        return cls(settings, {i: len(shard) for i, shard in files.items()}, files.__getitem__)
 
     @property
     def shards(self) -> int:
         """How many shards it plans."""
-        return len(self._groups)
+        return len(self.counts)
 
     @property
     def files(self) -> int:
         """How many files it plans."""
-        return self._groups.rows
-
-    def shard(self, index: int) -> list[SourceFile]:
-        """The files of one shard, sorted by path."""
-        return [SourceFile(**row) for row in self._groups.read(index)]
-
-    def shard_files(self, index: int) -> int:
-        """How many files one shard holds."""
-        return self._groups.size(index)
+        return sum(self.counts.values())
 
 
 def serialise_plan(shards: Iterable[Sequence[SourceFile]], settings: PlanSettings) -> bytes:
@@ -122,7 +123,8 @@ def parse_plan(name: str, data: bytes) -> Plan:
         settings = PlanSettings(**json.loads(groups.metadata[_SETTINGS_KEY]))
     except (KeyError, ValueError, TypeError):
         raise SectionCorrupt(f"{name}: a plan without its settings") from None
-    return Plan(settings, groups)
+    counts = {index: groups.size(index) for index in range(len(groups))}
+    return Plan(settings, counts, lambda index: [SourceFile(**row) for row in groups.read(index)])
 
 
 def run_id(ordinal: int, plan: bytes) -> str:

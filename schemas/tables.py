@@ -70,11 +70,6 @@ class Groups:
     def __len__(self) -> int:
         return self._file.num_row_groups
 
-    @property
-    def rows(self) -> int:
-        """How many rows all groups hold together."""
-        return self._file.metadata.num_rows
-
     def size(self, index: int) -> int:
         """How many rows one group holds."""
         return self._file.metadata.row_group(index).num_rows

@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from seec.pipeline.archive.archive import Archive
 from seec.pipeline.archive.gc import remove_unneeded_model
@@ -21,7 +20,7 @@ from seec.schemas.archive import model_name
 from seec.schemas.commit import ObjectRecord, RunRecord, ShardRecord, model_record
 from seec.schemas.errors import FixityError, FormatError, StorageError, StoreUnavailable
 from seec.schemas.manifest import LOST
-from seec.schemas.plan import KEEP_FILE, PlanSettings, SourceFile
+from seec.schemas.plan import KEEP_FILE, Plan, PlanSettings, SourceFile
 from seec.schemas.report import Finding
 
 
@@ -61,17 +60,6 @@ class Spares:
             raise
         except StorageError:
             return None
-
-
-@dataclass(frozen=True)
-class _Files:
-    """Some files of some shards of a plan, as `ArchivingRun` reads a plan."""
-
-    settings: PlanSettings
-    files: dict[int, list[SourceFile]]
-
-    def shard(self, index: int) -> list[SourceFile]:
-        return self.files[index]
 
 
 class Repair:
@@ -144,7 +132,7 @@ class Repair:
             files = _files(source, members)
             if source is not None and files:
                 run = replace(run, model=self._model(run, members))
-                plan: Any = _Files(self._plan_settings(run), files)
+                plan = Plan.of(self._plan_settings(run), files)
                 work = ArchivingRun(store, source, run, plan, self._placement, finish=mender)
                 for record, _ in work.shards(sorted(files)):
                     yield record, by_name[record.shard]

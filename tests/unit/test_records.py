@@ -260,7 +260,7 @@ def test_a_plan_is_reproducible_and_read_shard_by_shard():
     plan = parse_plan("p", data)
     assert (plan.settings, plan.shards, plan.files) == (settings, 2, 3)
     assert [plan.shard(i) for i in range(2)] == shards
-    assert [plan.shard_files(i) for i in range(2)] == [2, 1]
+    assert [plan.counts[i] for i in range(2)] == [2, 1]
     assert run_id(1, data).startswith("0001-")
     assert run_id(2, data) != run_id(1, data)
 
