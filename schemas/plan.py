@@ -86,7 +86,8 @@ class PlanSettings:
 class Plan:
     """Which files go in which shard; shards are read one at a time.
 
-    counts: how many files each shard holds, by index. shard: gives the files of one, sorted by path.
+    counts: how many files each shard holds, by index. shard: gives the files of one by its index,
+    sorted by path.
     """
 
     settings: PlanSettings

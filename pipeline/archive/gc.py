@@ -48,7 +48,7 @@ from seec.schemas.archive import (
     has_suffix,
     parse_name,
 )
-from seec.schemas.commit import FIRST, RunRecord
+from seec.schemas.commit import FIRST, ObjectRecord, RunRecord
 from seec.schemas.errors import (
     BlobMissing,
     ObjectMissing,
@@ -197,15 +197,33 @@ def _remove_unless_named(store: Store, history: History, name: str) -> bool:
 
 
 def remove_unneeded_model(archive: Archive, run: RunRecord) -> None:
-    """After a run: remove its model if no row needs it. A store that refuses leaves it to gc."""
-    if run.model is None or run.model.sha256 in archive.state.models:
+    """After a run: remove its model if no row needs it.
+
+    Reads no history. So it leaves to gc what shards may need that a compaction replaced, and what a
+    store refuses to remove.
+    """
+    model, store = run.model, archive.store
+    archive.refresh()
+    if model is None or _may_be_needed(archive, model):
         return
     try:
-        _remove_unless_named(archive.store, History(archive), run.model.name)
+        data = store.get(model.name)
+        store.remove(model.name)
     except (StoreUnavailable, TransientStorageError):
         raise
     except StorageError:
         return
+    archive.refresh()
+    if _may_be_needed(archive, model):
+        store.put_same(model.name, data)
+
+
+def _may_be_needed(archive: Archive, model: ObjectRecord) -> bool:
+    state = archive.state
+    if any(run.compaction for run in state.runs.values()):
+        return True
+    unfinished = state.open_run
+    return model.sha256 in state.models or (unfinished is not None and unfinished.model == model)
 
 
 def _uploads(store: Store, found: Survey) -> list[Upload]:
