@@ -29,17 +29,17 @@ from seec.schemas.report import Finding
 class FileInfo:
     """What an archive says of one file, without decoding it.
 
-    size_bytes, mtime_ns, sha256 (hex): of the file that was archived. codec: how the archive holds
-    the file, stored_bytes: in how many bytes. width, height: of the first picture in pixels, None
-    where the archive does not know them. lossless: False where a background was coded with loss on
-    request.
+    size_bytes, mtime_ns, sha256 (hex): of the file that was archived. route: how the archive holds
+    the file (`seec`, `store` ...). stored_bytes: in how many bytes. width, height: of the first
+    picture in pixels, None where the archive does not know them. lossless: False where a background
+    was coded with loss on request.
     """
 
     path: str
     size_bytes: int
     mtime_ns: int | None
     sha256: str
-    codec: str
+    route: str
     stored_bytes: int
     width: int | None
     height: int | None
@@ -110,10 +110,10 @@ class OpenedArchive:
             size_bytes=row.source_size_bytes,
             mtime_ns=row.source_mtime_ns,
             sha256=row.source_digest.hex(),
-            codec=row.codec,
+            route=row.route,
             stored_bytes=row.length,
-            width=row.width,
-            height=row.height,
+            width=None if row.image is None else row.image.width,
+            height=None if row.image is None else row.image.height,
             lossless=row.background_error is None,
         )
 
