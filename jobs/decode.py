@@ -14,8 +14,8 @@ from seec.jobs.interface import ExitCode, command, warn
 from seec.jobs.model_options import read_model
 from seec.jobs.options import access_option
 from seec.pipeline.codec import Region, decode, decode_region
-from seec.pipeline.images.formats import pillow
-from seec.pipeline.images.picture import with_note
+from seec.pipeline.images import pillow
+from seec.pipeline.images.files import with_comment
 from seec.pipeline.routes.loss import stated_loss
 from seec.schemas.container import MAX_PIXELS
 from seec.schemas.errors import FormatError, UnknownModel
@@ -93,7 +93,7 @@ def run(settings: Settings) -> Summary:
         raise type(error)(f"{settings.source}: {error}") from None
     data = pillow.encode(pixels, target_format)
     if lost is not None:
-        noted = with_note(data, note(lost))
+        noted = with_comment(data, note(lost))
         if noted == data:
             warn(f"{settings.target}: {describe(lost)}, and a {target_format} file cannot say so")
         data = noted

@@ -22,8 +22,9 @@ from seec.pipeline.codec import Background, encode
 from seec.pipeline.codec.coding.labels import map_from_blocks
 from seec.pipeline.codec.encoder import BLOCK_SHIFT
 from seec.pipeline.codec.search.image_job import ColourSetChoice
+from seec.pipeline.images.files import read_pixels
 from seec.pipeline.images.mask import read_mask
-from seec.pipeline.images.picture import Pixels, read_picture
+from seec.pipeline.images.raster import Pixels
 from seec.pipeline.routes.loss import stated_loss
 from seec.pipeline.routes.region import background_of, check_region_source, make_background
 from seec.pipeline.segmentation import check_labels, label_image, make_segmenter
@@ -106,7 +107,7 @@ def run(settings: Settings) -> Summary:
         files.refuse_to_replace(settings.target)
     source = files.read(settings.source)
     try:
-        pixels = read_picture(source).pixels
+        pixels = read_pixels(source)
     except UnreadableImage as error:
         raise UnreadableImage(
             f"{settings.source}: {error}; `seec archive` keeps such a file byte for byte"

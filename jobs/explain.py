@@ -20,7 +20,7 @@ from seec.jobs.options import access_option
 from seec.pipeline.codec import Info, encode, inspect
 from seec.pipeline.codec.decoder import find_model, read_front, upright
 from seec.pipeline.codec.insight import Insight, explain
-from seec.pipeline.images.picture import read_picture
+from seec.pipeline.images.files import read_pixels
 from seec.pipeline.lab.benchmark.codecs import make_codecs
 from seec.pipeline.routes.loss import stated_loss
 from seec.schemas.container import MAGIC, parse, read_index, reader
@@ -75,7 +75,7 @@ def run(settings: Settings) -> Summary:
     if not settings.force:
         files.refuse_to_replace(settings.target)
     data = files.read(settings.source)
-    blob = data if data.startswith(MAGIC) else encode(read_picture(data).pixels)
+    blob = data if data.startswith(MAGIC) else encode(read_pixels(data))
     insight = explain(blob)
     peers = {codec.name: len(codec.encode(insight.pixels)) for codec in make_codecs(_PEERS)}
     info = inspect(blob)

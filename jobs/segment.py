@@ -18,7 +18,7 @@ from seec.jobs.options import access_option, segmentation_option
 from seec.pipeline.codec import default_model
 from seec.pipeline.codec.coding.labels import map_from_blocks
 from seec.pipeline.codec.encoder import BLOCK_SHIFT
-from seec.pipeline.images.picture import read_picture
+from seec.pipeline.images.files import read_pixels
 from seec.pipeline.lab.benchmark.label_maps import chosen_blocks
 from seec.pipeline.segmentation import (
     LabelMap,
@@ -114,7 +114,7 @@ def _read(source: Source, file: SourceFile) -> bytes:
 
 def _labels(segmenter: Segmenter, path: str, read: Read) -> LabelMap:
     """The labels that an encoder would use for an image."""
-    pixels, model = read_picture(read()).pixels, default_model()
+    pixels, model = read_pixels(read()), default_model()
     labels = label_image(segmenter, pixels, path, model.profile.experts)
     if labels is not None and not segmenter.proposes:
         return labels

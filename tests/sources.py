@@ -39,6 +39,9 @@ def coded_files() -> dict[str, bytes]:
     text.add_itxt("Author", "zoë")
     exif = Image.Exif()
     exif[0x010E] = "described"
+    directories = Image.Exif()
+    directories[0x010E] = "described"
+    directories.get_ifd(0x8769)[0x9003] = "2020:01:01 00:00:00"
     rgb = textured(24, 36)
     return {
         "rgb.png": image_bytes(rgb, "PNG"),
@@ -55,6 +58,10 @@ def coded_files() -> dict[str, bytes]:
         "gray.pgm": b"P5\n# a comment\n20 30\n255\n" + gray(30, 20).tobytes(),
         "rgb.tiff": image_bytes(rgb, "TIFF", dpi=(72, 72), description="words"),
         "gray.tiff": image_bytes(gray(30, 20), "TIFF"),
+        "lzw.tiff": image_bytes(
+            rgb, "TIFF", compression="tiff_lzw", exif=directories, dpi=(72, 72)
+        ),
+        "rgb.qoi": bytes(imagecodecs.qoi_encode(rgb)),
         "misnamed.txt": image_bytes(rgb, "PNG"),
     }
 
@@ -90,7 +97,7 @@ def plane_files() -> dict[str, bytes]:
         "alpha.png": image_bytes(rgba, "PNG", dpi=(300, 300), icc_profile=b"profile"),
         "gray-alpha.png": image_bytes(np.ascontiguousarray(rgba[..., [1, 0]]), "PNG"),
         "transparent.png": image_bytes(rgb, "PNG", transparency=(1, 2, 3)),
-        "palette.png": image_bytes(palette, "PNG", bits=8, transparency=3),
+        "palette.png": image_bytes(Image.fromarray(rgb).quantize(200), "PNG", transparency=3),
         "palette-4.png": image_bytes(palette, "PNG"),
         "palette-2.png": image_bytes(Image.fromarray(rgb).quantize(4), "PNG"),
         "bits.png": image_bytes(bits, "PNG"),
@@ -107,7 +114,6 @@ def plane_files() -> dict[str, bytes]:
         "sixteen.tiff": image_bytes(deep, "TIFF"),
         "floats.tiff": image_bytes(deep.astype(np.float32) / 7, "TIFF"),
         "pages.tiff": image_bytes(Image.fromarray(rgb), "TIFF", **pages),
-        "lzw.tiff": image_bytes(rgb, "TIFF", compression="tiff_lzw", exif=exif, dpi=(72, 72)),
         "deflate.tiff": image_bytes(deep, "TIFF", compression="tiff_adobe_deflate"),
         "packbits.tiff": image_bytes(rgba, "TIFF", compression="packbits", description="words"),
         "bits.pbm": image_bytes(bits, "PPM"),
@@ -120,7 +126,6 @@ def plane_files() -> dict[str, bytes]:
         "gray.bmp": image_bytes(one, "BMP"),
         "bits.bmp": image_bytes(bits, "BMP"),
         "animated.gif": animated_gif(),
-        "rgb.qoi": bytes(imagecodecs.qoi_encode(rgb)),
         "alpha.qoi": bytes(imagecodecs.qoi_encode(rgba)),
     }
 
@@ -184,6 +189,16 @@ def write_tiny_source(root: Path, count: int) -> None:
 
 # What files say of how they hold their samples.
 _HOW = ("compression", "interlace")
+# Where samples lie and how they are compressed may change; all else that TIFF says may not.
+_TIFF_MAY_CHANGE = {259, 273, 278, 279, 317, 34665}
+
+
+def metadata(image: Image.Image) -> tuple[dict[Any, Any], dict[int, Any], dict[int, Any]]:
+    """What the current page of an image says beside its samples and how it holds them."""
+    info = {key: value for key, value in image.info.items() if key != "compression"}
+    exif = image.getexif()
+    plain = {tag: value for tag, value in exif.items() if tag not in _TIFF_MAY_CHANGE}
+    return info, plain, dict(exif.get_ifd(0x8769))
 
 
 def same_image(one: bytes, other: bytes) -> bool:

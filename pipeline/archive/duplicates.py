@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from seec.pipeline.archive.ahead import each_ahead
-from seec.pipeline.images.extent import read_extent
+from seec.pipeline.images.files import read_extent
 from seec.pipeline.storage import Source
 from seec.schemas.errors import SeecError
 from seec.schemas.kinds import FILE

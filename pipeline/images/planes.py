@@ -3,13 +3,10 @@
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from seec.pipeline.images.raster import Raster, Samples, default_groups
+from seec.pipeline.images.raster import Pixels, Raster, Samples
 from seec.schemas.errors import SectionCorrupt
 from seec.schemas.planes import Plane, Shape
-
-Pixels = NDArray[np.uint8]
 
 
 def split(rasters: Sequence[Raster]) -> Iterator[tuple[Plane, Pixels | None]]:
@@ -27,7 +24,7 @@ def split(rasters: Sequence[Raster]) -> Iterator[tuple[Plane, Pixels | None]]:
             difference = above is not None and bool((values == above).all())
             if difference:
                 values = np.zeros_like(values)
-            for group in raster.groups:
+            for group in _groups(raster.shape.samples):
                 yield from _planes(number, group, byte, difference, values)
 
 
@@ -64,6 +61,13 @@ def _planes(
         yield Plane(number, group, byte, difference), pixels
 
 
+def _groups(samples: int) -> tuple[tuple[int, ...], ...]:
+    """Which samples of a pixel share a plane: the first three, as red, green and blue."""
+    if samples < 3:
+        return tuple((i,) for i in range(samples))
+    return ((0, 1, 2), *((i,) for i in range(3, samples)))
+
+
 def _values(pixels: Pixels | None, place: int, plane: Plane, expected: tuple[int, int]) -> Pixels:
     if pixels is None:
         return np.full(expected, plane.value, np.uint8)
@@ -77,4 +81,4 @@ def _byte(samples: Samples, byte: int) -> Pixels:
 def _blank(shape: Shape) -> Raster:
     dtype = {1: np.uint8, 2: np.uint16, 4: np.uint32}[shape.sample_bytes]
     samples = np.zeros((shape.height, shape.width, shape.samples), dtype)
-    return Raster(samples, shape.depth, default_groups(shape.samples))
+    return Raster(samples, shape.depth)

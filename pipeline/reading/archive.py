@@ -14,7 +14,7 @@ from seec.pipeline.archive.catalogue import sorted_rows
 from seec.pipeline.archive.models import archived_model
 from seec.pipeline.archive.shard import payloads
 from seec.pipeline.reading.lookup import Lookup
-from seec.pipeline.routes.rebuild import rebuild
+from seec.pipeline.routes.reading import restore
 from seec.pipeline.storage import Store
 from seec.pipeline.verify.records import check_records
 from seec.pipeline.verify.shards import check_images, check_shard, without_model
@@ -89,7 +89,7 @@ class OpenedArchive:
         [(_, payload)] = payloads(self._archive.store, shard.blob.name, [row])
         store = self._archive.store
         models = {row.model_id: archived_model(store, row.model_id)} if row.model_id else {}
-        return rebuild(row, payload, models)
+        return restore(row, payload, models)
 
     def pixels(self, path: str) -> NDArray[Any]:
         """The pixels of an image: [H, W] or [H, W, C], in the depth that Pillow decodes to.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from seec.pipeline.archive.archive import Archive
 from seec.pipeline.archive.history import History
 from seec.pipeline.archive.shard import payloads
-from seec.pipeline.routes.rebuild import check_payload
+from seec.pipeline.routes.reading import check_payload
 from seec.pipeline.storage import Store
 from seec.schemas.commit import ObjectRecord
 from seec.schemas.errors import FixityError, FormatError, ObjectMissing, StorageError

@@ -7,7 +7,7 @@ from seec.pipeline.archive.archive import Archive
 from seec.pipeline.archive.shard import payloads, shown, with_code, write_shard
 from seec.pipeline.repair.copies import Found, fetch
 from seec.pipeline.repair.damage import Damaged
-from seec.pipeline.routes.rebuild import check_payload
+from seec.pipeline.routes.reading import check_payload
 from seec.pipeline.storage import Store
 from seec.schemas.commit import ShardRecord
 from seec.schemas.errors import DigestMismatch, FixityError, FormatError, ObjectMissing

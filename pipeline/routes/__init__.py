@@ -1,1 +1,4 @@
-"""Which way a file takes into the archive (`choose`), and the way back (`rebuild`)."""
+"""The routes into the archive and back: `reading` has one module a route, `writing` another.
+
+The halves are apart so that what verifies an archive cannot reach what encodes.
+"""

@@ -14,8 +14,7 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import Any
 
-from seec.pipeline.images.picture import Pixels
-from seec.pipeline.routes.choose import Draft, draft, draft_stored
+from seec.pipeline.routes.writing import Draft, draft, draft_stored
 from seec.schemas.plan import KEEP_FILE, PlanSettings, SourceFile
 
 _START_S = 60  # a process takes to begin, at most
@@ -33,17 +32,13 @@ def hurried(seconds: float) -> Generator[None]:
         faulthandler.cancel_dump_traceback_later()
 
 
-def draft_as_planned(
-    file: SourceFile, data: bytes, settings: PlanSettings
-) -> tuple[Draft, Pixels | None]:
-    """As `seec.pipeline.routes.choose.draft`, with what the plan says of it."""
+def draft_as_planned(file: SourceFile, data: bytes, settings: PlanSettings) -> Draft:
+    """As `pipeline.routes.writing.draft`, with what the plan says of it."""
     return draft(file, data, settings.max_pixels, keep_file=settings.keep == KEEP_FILE)
 
 
-def draft_apart(
-    file: SourceFile, data: bytes, settings: PlanSettings
-) -> tuple[Draft, Pixels | None]:
-    """As `pipeline.routes.choose.draft`; a file that its decoder does not survive is stored."""
+def draft_apart(file: SourceFile, data: bytes, settings: PlanSettings) -> Draft:
+    """As `draft_as_planned`; a file that its decoder does not survive is stored."""
     limit, start = settings.max_seconds, time.monotonic()
     here, there = _SPAWN.Pipe(duplex=False)
     process = _SPAWN.Process(target=_look, args=(there, file, data, settings))
@@ -59,7 +54,7 @@ def draft_apart(
         process.kill()
         process.join()
         here.close()
-    if isinstance(result, tuple):
+    if isinstance(result, Draft):
         return result
     if isinstance(result, ImportError):
         raise result  # this machine's fault
@@ -69,11 +64,11 @@ def draft_apart(
         reason = f"looking into it takes longer than the limit of {limit} seconds"
     else:
         reason = "looking into it crashes"
-    return draft_stored(file, data, reason), None
+    return draft_stored(file, data, reason)
 
 
 def _look(answer: Connection, file: SourceFile, data: bytes, settings: PlanSettings) -> None:
-    """The process of `draft_apart`. Sends a draft and pixels, or what was raised."""
+    """The process of `draft_apart`. Sends a draft, or what was raised."""
     result: Any
     with hurried(settings.max_seconds):
         try:

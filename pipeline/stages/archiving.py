@@ -71,8 +71,6 @@ class _Reading:
     batch: Batch
     shard: _Shard
     drafts: Any
-    paths: Any
-    images: Any
 
 
 @dataclass(frozen=True)
@@ -237,8 +235,8 @@ class ArchivingRun:
     def _send(self, shard: _Shard, batch: Batch) -> None:
         """Have a batch read."""
         refs: Any = read_batch.remote(self._source, batch, self._run.run_id, self._plan.settings)
-        report, drafts, paths, images = refs
-        self._readings[report] = _Reading(batch, shard, drafts, paths, images)
+        report, drafts = refs
+        self._readings[report] = _Reading(batch, shard, drafts)
         shard.running += 1
 
     def _take_in(self, reading: _Reading, ref: Any) -> None:
@@ -273,14 +271,10 @@ class ArchivingRun:
     ) -> None:
         labelling = None
         if segmenter is not None:
-            labelling = _Labelling(
-                segmenter, *segmenter.segment.remote(reading.paths, reading.images)
-            )
+            labelling = _Labelling(segmenter, *segmenter.segment.remote(reading.drafts))
         segmented = labelling and labelling.segmented
         others = () if labelling else _others(reading, report)
-        entries, encode_s = encoder.encode.remote(
-            reading.drafts, reading.images, segmented, *others
-        )
+        entries, encode_s = encoder.encode.remote(reading.drafts, segmented, *others)
         for digest in report.digests:
             reading.shard.pictures.setdefault(digest, entries)
         self._encodings[encode_s] = _Encoding(

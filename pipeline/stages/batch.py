@@ -9,8 +9,8 @@ from seec.schemas.plan import SourceFile
 MAX_FILES = 32
 MAX_SOURCE_BYTES = 2 << 20
 MAX_PIXELS = 2_000_000
-# JPEG with more pixels is alone: it keeps none of them, but transcoding takes 36 bytes for each.
-MAX_JPEG_PIXELS = 16_000_000
+# A file that needs more pixels for a moment is alone: JPEG takes 36 bytes for each to transcode.
+MAX_PASSING_PIXELS = 16_000_000
 MAX_ATTEMPTS = 3
 _PARTS = 4  # of each of the last batches of a run
 

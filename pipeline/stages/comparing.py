@@ -7,7 +7,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 
-from seec.pipeline.routes.choose import pixels_in, samples_digest
+from seec.pipeline.routes.writing import samples_digest, work_of
 from seec.pipeline.stages.apart import hurried
 from seec.pipeline.stages.archiving import BUDGET_BYTES
 from seec.pipeline.stages.batch import Batch, cut_batches
@@ -86,7 +86,7 @@ def digests(
         except SeecError:
             continue
         with hurried(settings.max_seconds):
-            pixels = pixels_in(data)
+            pixels = work_of(data).pixels
             if batch.pixels < pixels <= settings.max_pixels:
                 larger.append((file, pixels))
                 continue

@@ -10,8 +10,8 @@ import ray
 
 from seec.pipeline.archive.models import archived_model
 from seec.pipeline.archive.shard import payloads
-from seec.pipeline.images.formats import png
-from seec.pipeline.routes.rebuild import rebuild
+from seec.pipeline.images.files import has_comments
+from seec.pipeline.routes.reading import restore
 from seec.pipeline.stages.cluster import CRASHES, fetch
 from seec.pipeline.stages.verifying import group_rows
 from seec.pipeline.storage import Store, Target
@@ -253,7 +253,7 @@ def _with_content(
     row: Row, store: Store, payload: bytes, target: Target, overwrite: bool
 ) -> Restored:
     models = {row.model_id: archived_model(store, row.model_id)} if row.model_id else {}
-    data, mtime_ns = rebuild(row, payload, models), row.source_mtime_ns
+    data, mtime_ns = restore(row, payload, models), row.source_mtime_ns
     if row.kind == LINK:
         target.write_link(row.path, data, mtime_ns=mtime_ns, overwrite=overwrite)
     else:
@@ -278,7 +278,7 @@ def _restored(row: Row, size_bytes: int) -> Restored:
         outcome=RESTORED,
         size_bytes=size_bytes,
         background_error=row.background_error,
-        noted=lossy and row.image is not None and row.image.format == png.FORMAT,
+        noted=lossy and row.image is not None and has_comments(row.image.format),
         kind=row.kind,
     )
 

@@ -2,7 +2,7 @@
 
 import ctypes
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import ray
@@ -10,20 +10,12 @@ import ray
 from seec.pipeline.archive.archive import read_recorded
 from seec.pipeline.archive.shard import name_again, share_codes
 from seec.pipeline.codec import Background, Encoder, load_model
-from seec.pipeline.images.picture import Pixels
-from seec.pipeline.routes import planes
-from seec.pipeline.routes.choose import (
-    Draft,
-    admit_loss,
-    draft_stored,
-    jpeg_pixels_in,
-    pixels_in,
-    settle,
-)
+from seec.pipeline.images.raster import Pixels
 from seec.pipeline.routes.region import background_of
+from seec.pipeline.routes.writing import Draft, draft_stored, settle, work_of
 from seec.pipeline.segmentation import LabelMap, RateSegmenter, label_image, make_segmenter
 from seec.pipeline.stages.apart import draft_apart, draft_as_planned, hurried
-from seec.pipeline.stages.batch import MAX_JPEG_PIXELS, Batch
+from seec.pipeline.stages.batch import MAX_PASSING_PIXELS, Batch
 from seec.pipeline.stages.cluster import TASK_CPUS
 from seec.pipeline.storage import Source, Store
 from seec.schemas.commit import ObjectRecord, ShardRecord
@@ -57,9 +49,9 @@ class ReadReport:
 
 @dataclass(frozen=True)
 class Segmented:
-    """Label maps of a batch's images, or why there is none.
+    """Label maps of a batch's labelled drafts, in their order, or why there is none.
 
-    backgrounds: what may be lost of each image. proposes: labels name regions, and the encoder
+    backgrounds: what may be lost of each. proposes: labels name regions, and the encoder
     picks the entropy model of each.
     """
 
@@ -82,20 +74,14 @@ def quarantined(file: SourceFile, run_id: str, error: SeecError) -> QuarantineRo
     )
 
 
-@ray.remote(num_cpus=TASK_CPUS, max_retries=0, num_returns=4)
+@ray.remote(num_cpus=TASK_CPUS, max_retries=0, num_returns=2)
 def read_batch(
     source: Source, batch: Batch, run_id: str, settings: PlanSettings
-) -> tuple[ReadReport, list[Draft], list[str], list[Pixels]]:
-    """Read files, decode those that SEEC may take, and transcode JPEG.
-
-    Returns the report, a draft per file read, and paths and pixels of the drafts that are one
-    picture. Pictures of other drafts travel in those.
-    """
+) -> tuple[ReadReport, list[Draft]]:
+    """Read files and look into them. Returns the report, and a draft per file read."""
     start = time.perf_counter()
     report = ReadReport()
     drafts: list[Draft] = []
-    paths: list[str] = []
-    images: list[Pixels] = []
     used = 0
     for file in batch.files:
         try:
@@ -112,23 +98,20 @@ def read_batch(
             drafts.append(draft_stored(file, data, "could not be encoded"))
             continue
         if batch.suspect:
-            made, image = draft_apart(file, data, settings)
+            made = draft_apart(file, data, settings)
         else:
             with hurried(settings.max_seconds):
-                pixels, jpeg_pixels = pixels_in(data), jpeg_pixels_in(data)
+                pixels, passing_pixels = work_of(data)
                 over = used + min(pixels, settings.max_pixels) > batch.pixels
-                if len(batch.files) > 1 and (over or jpeg_pixels > MAX_JPEG_PIXELS):
-                    report.deferred.append((file, pixels or jpeg_pixels))
+                if len(batch.files) > 1 and (over or passing_pixels > MAX_PASSING_PIXELS):
+                    report.deferred.append((file, pixels or passing_pixels))
                     continue
-                made, image = draft_as_planned(file, data, settings)
+                made = draft_as_planned(file, data, settings)
             used += pixels if made.coded is not None else 0
         drafts.append(made)
-        if image is not None:
-            paths.append(file.path)
-            images.append(image)
     report.digests = [made.picture_digest for made in drafts if made.picture_digest]
     report.read_s = time.perf_counter() - start
-    return report, drafts, paths, images
+    return report, drafts
 
 
 def _read(source: Source, file: SourceFile, settings: PlanSettings) -> bytes:
@@ -155,14 +138,17 @@ class SegmentActor:
 
     @ray.method(num_returns=3)
     def segment(
-        self, paths: Sequence[str], images: Sequence[Pixels]
+        self, drafts: Sequence[Draft]
     ) -> tuple[Segmented, dict[str, UnreadableMask], float]:
-        """Label maps, which paths have none and why, and seconds taken."""
+        """Label maps of labelled drafts, which paths have none and why, and seconds taken."""
         start = time.perf_counter()
         labels: list[LabelMap | UnreadableMask | None] = []
         backgrounds: list[Background | None] = []
         refused: dict[str, UnreadableMask] = {}
-        for path, image in zip(paths, images, strict=True):
+        for made in drafts:
+            if not made.labelled:
+                continue
+            path, (image,) = made.row.path, made.pictures
             try:
                 background = self._background(image, path)
                 labels.append(label_image(self._segmenter, image, path, self._experts))
@@ -197,70 +183,73 @@ class EncodeActor:
     def encode(
         self,
         drafts: Sequence[Draft],
-        images: Sequence[Pixels],
         segmented: Segmented | None,
         *others: list[Entry],
     ) -> tuple[list[Entry], float]:
         """Entries in the order of the drafts, and seconds taken; none where there is no label map.
 
-        images, segmented: of the drafts that are one picture, in their order; None where
-        `needs_segmenter` says no. Then a code follows from pixels alone, and what others, entries
-        of this shard, have of these pictures is not encoded again.
+        segmented: of the labelled drafts; None where `needs_segmenter` says no. Then a code
+        follows from pixels alone, and what others, entries of this shard, have of these pictures is
+        not encoded again.
         """
         start = time.perf_counter()
-        kept = drafts
-        if segmented is None:
-            codes = self._codes_once(drafts, images, others)
-        else:
-            codes = self._codes(images, segmented)
-            labels = iter(segmented.labels)
-            kept = [
-                made
-                for made in drafts
-                if not made.is_picture or not isinstance(next(labels), UnreadableMask)
-            ]
-        following = iter(codes)
-        entries = [self._settle(made, following) for made in kept]
+        wanted = list(_with_pictures(drafts, segmented))
+        pictures = [picture for _, part in wanted for picture in part]
+        known = {} if segmented else _known_codes(others)
+        regions = segmented is not None and segmented.proposes
+        codes = iter(self._codes(pictures, known, regions))
+        entries = [settle(made, [next(codes) for _ in part], self._model) for made, part in wanted]
         return entries, time.perf_counter() - start
 
-    def _settle(self, made: Draft, codes: Iterator[bytes]) -> Entry:
-        """The entry of a draft. codes: of the pictures that are still to come."""
-        if made.cut is not None:
-            # Alpha, indices, single bits: no segmentation source knows them, and nothing is lost.
-            parts = self._encoder.encode_batch(made.cut.pictures, [None] * len(made.cut.pictures))
-            return settle(made, planes.pack(made.cut, parts), self._model.id)
-        if made.coded is None:
-            return settle(made, None, self._model.id)
-        code = next(codes)
-        return settle(admit_loss(made, code, self._model), code, self._model.id)
-
-    def _codes_once(
-        self, drafts: Sequence[Draft], images: Sequence[Pixels], others: Iterable[list[Entry]]
+    def _codes(
+        self, pictures: Sequence["_Picture"], known: Mapping[bytes, bytes], regions: bool
     ) -> list[bytes]:
-        """Codes of pictures; those of the same pixels are encoded once."""
-        digests = [digest for made in drafts if (digest := made.picture_digest) is not None]
-        found = (entry for part in others for entry in part if entry.row.route == SEEC)
-        codes = {e.row.samples.digest: bytes(e.payload) for e in found if e.row.samples}
-        new = dict(zip(digests, images, strict=True))
-        new = {digest: image for digest, image in new.items() if digest not in codes}
-        made = self._encoder.encode_batch(list(new.values()), [None] * len(new))
-        codes |= zip(new, made, strict=True)
-        return [codes[digest] for digest in digests]
-
-    def _codes(self, images: Sequence[Pixels], segmented: Segmented) -> list[bytes]:
-        wanted = [
-            (image, labels, background)
-            for image, labels, background in zip(
-                images, segmented.labels, segmented.backgrounds, strict=True
-            )
-            if not isinstance(labels, UnreadableMask)
-        ]
-        return self._encoder.encode_batch(
-            [image for image, _, _ in wanted],
-            [labels for _, labels, _ in wanted],
-            [background for _, _, background in wanted],
-            regions=segmented.proposes,
+        """Codes of pictures; those of the same pixels, known or not, are encoded once."""
+        new: dict[bytes | int, _Picture] = {}
+        keys = [picture.digest or index for index, picture in enumerate(pictures)]
+        for key, picture in zip(keys, pictures, strict=True):
+            if key not in known:
+                new.setdefault(key, picture)
+        made = self._encoder.encode_batch(
+            [picture.pixels for picture in new.values()],
+            [picture.labels for picture in new.values()],
+            [picture.background for picture in new.values()],
+            regions=regions,
         )
+        codes = {**known, **dict(zip(new, made, strict=True))}
+        return [codes[key] for key in keys]
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """What is encoded by itself. digest: of its pixels, where its code follows from them alone."""
+
+    pixels: Pixels
+    labels: LabelMap | None = None
+    background: Background | None = None
+    digest: bytes | None = None
+
+
+def _with_pictures(
+    drafts: Iterable[Draft], segmented: Segmented | None
+) -> Iterator[tuple[Draft, list[_Picture]]]:
+    """Drafts with their pictures, but for those that there is no label map of."""
+    labelling = iter(zip(segmented.labels, segmented.backgrounds, strict=True) if segmented else ())
+    for made in drafts:
+        if not made.labelled:
+            yield made, [_Picture(pixels) for pixels in made.pictures]
+        elif segmented is None:
+            yield made, [_Picture(pixels, digest=made.picture_digest) for pixels in made.pictures]
+        else:
+            labels, background = next(labelling)
+            if not isinstance(labels, UnreadableMask):
+                yield made, [_Picture(pixels, labels, background) for pixels in made.pictures]
+
+
+def _known_codes(others: Iterable[list[Entry]]) -> dict[bytes, bytes]:
+    """By pixel digest, the payloads of entries that are the code of one picture."""
+    found = (entry for part in others for entry in part if entry.row.route == SEEC)
+    return {e.row.samples.digest: bytes(e.payload) for e in found if e.row.samples}
 
 
 @ray.remote(num_cpus=TASK_CPUS, max_retries=3, num_returns=2)

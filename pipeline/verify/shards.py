@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from seec.pipeline.archive.patterns import in_range
 from seec.pipeline.archive.shard import models_of, payloads
 from seec.pipeline.codec.model.weights import Model
-from seec.pipeline.routes.rebuild import check_payload, prove
+from seec.pipeline.routes.reading import check, check_payload
 from seec.pipeline.storage import Store
 from seec.pipeline.verify.records import check_object, copy_back, mend
 from seec.schemas.commit import ShardRecord
@@ -47,7 +47,7 @@ def check_images(
     findings: list[Finding] = []
     for row, payload in payloads(store, blob, rows):
         try:
-            prove(row, payload, models)
+            check(row, payload, models)
         except DigestMismatch as error:
             findings.append(image_finding(store, blob, row, "pixels-differ", str(error)))
         except (FormatError, ModelError) as error:

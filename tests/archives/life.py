@@ -8,7 +8,7 @@ from seec.pipeline.archive import Archive
 from seec.pipeline.archive.catalogue import current_rows
 from seec.pipeline.archive.shard import payloads
 from seec.pipeline.codec import load_model
-from seec.pipeline.routes.rebuild import rebuild
+from seec.pipeline.routes.reading import restore
 from seec.pipeline.storage import Store
 from seec.pipeline.verify.records import check_records
 from seec.pipeline.verify.shards import check_shard
@@ -42,7 +42,7 @@ def held(root: Path, at: int | None = None) -> dict[str, bytes]:
     store = archived.store
     models = {i: load_model(store.get(model_name(i))) for i in archived.state.models}
     return {
-        row.path: rebuild(row, payload, models)
+        row.path: restore(row, payload, models)
         for shard, rows in current_rows(archived)
         for row, payload in payloads(store, shard.blob.name, rows)
     }

@@ -12,7 +12,7 @@ from seec.pipeline.archive import Archive, State
 from seec.pipeline.archive.planning import Seen, cut_shards, new_files
 from seec.pipeline.archive.runs import missing_shards, open_run
 from seec.pipeline.archive.shard import payloads, write_shard
-from seec.pipeline.routes.choose import draft_stored, settle
+from seec.pipeline.routes.writing import stored_entry
 from seec.pipeline.storage import Store
 from seec.schemas.archive import ARCHIVE_JSON, commit_name
 from seec.schemas.commit import ObjectRecord, RunRecord, ShardRecord
@@ -43,7 +43,7 @@ def files(count: int) -> list[SourceFile]:
 
 def entries(planned: list[SourceFile]) -> list[Entry]:
     data = {file.path: bytes([len(file.path)]) * file.size_bytes for file in planned}
-    return [settle(draft_stored(file, data[file.path], "test"), None, "") for file in planned]
+    return [stored_entry(file, data[file.path], "test") for file in planned]
 
 
 def begin(store: Store, count: int) -> tuple[Archive, RunRecord]:

@@ -20,7 +20,7 @@ from seec.pipeline.archive import Archive, gc
 from seec.pipeline.archive.gc import remove, survey
 from seec.pipeline.archive.runs import open_run
 from seec.pipeline.archive.shard import write_shard
-from seec.pipeline.routes.choose import draft_stored, settle
+from seec.pipeline.routes.writing import stored_entry
 from seec.pipeline.storage import Store
 from seec.pipeline.verify.records import check_records
 from seec.schemas.archive import (
@@ -73,7 +73,7 @@ def later(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def entries(planned: list[SourceFile]) -> list[Entry]:
     """Of images, as far as rows tell: they need the model."""
-    coded = [settle(draft_stored(f, bytes(f.size_bytes), None), None, "") for f in planned]
+    coded = [stored_entry(file, bytes(file.size_bytes), None) for file in planned]
     image, samples = ImageFacts(1, 1, "L", "PNG"), SampleFacts(bytes(32), 1)
     facts: dict[str, Any] = {"route": SEEC, "image": image, "samples": samples}
     return [replace(e, row=replace(e.row, **facts, model_id=SETTINGS.model_id)) for e in coded]

@@ -11,7 +11,7 @@ from typing import Any
 import fsspec
 import numpy as np
 
-from seec.pipeline.images.picture import read_picture
+from seec.pipeline.images.files import read_pixels
 from seec.pipeline.storage import Store
 from tests.sources import write_tiny_source
 
@@ -55,4 +55,4 @@ def test_archive_verify_and_restore_from_bucket_to_bucket(tmp_path: Path, s3_url
 
 
 def _pixels(data: bytes) -> np.ndarray:
-    return read_picture(data).pixels
+    return read_pixels(data)

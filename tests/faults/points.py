@@ -164,12 +164,10 @@ class InProcess:
         batches = deque(cut_batches((file, None) for file in files if file.same_file is None))
         while batches:
             batch, settings = batches.popleft(), self._plan.settings
-            report, drafts, paths, images = read._function(
-                self._source, batch, self._run.run_id, settings
-            )
-            segmented, refused, _ = self._segmenter.segment(paths, images)
+            report, drafts = read._function(self._source, batch, self._run.run_id, settings)
+            segmented, refused, _ = self._segmenter.segment(drafts)
             assert not refused
-            entries += self._encoder.encode(drafts, images, segmented)[0]
+            entries += self._encoder.encode(drafts, segmented)[0]
             failed += report.failed
             batches.extend(cut_batches(report.deferred))
         names = (file for file in files if file.same_file is not None)

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 from unittest.mock import patch
 
-from seec.pipeline.routes import choose
+from seec.pipeline.routes.writing import jpegxl_jpeg
 from seec.pipeline.stages import apart
 
 CRASH, HANG, RAISE = "crash", "hang", "raise"
@@ -19,14 +19,14 @@ CRASH, HANG, RAISE = "crash", "hang", "raise"
 @contextlib.contextmanager
 def poisoned(how: str, digest: str) -> Iterator[None]:
     """In this process, and in those that look into files apart, JPEG of this digest is poison."""
-    deadly = _deadly(choose.transcode, how, digest)
+    deadly = _deadly(jpegxl_jpeg.transcode, how, digest)
     look = partial(_look_poisoned, how, digest)
-    with patch.object(choose, "transcode", deadly), patch.object(apart, "_look", look):
+    with patch.object(jpegxl_jpeg, "transcode", deadly), patch.object(apart, "_look", look):
         yield
 
 
 def _look_poisoned(how: str, digest: str, *arguments: Any) -> None:
-    with patch.object(choose, "transcode", _deadly(choose.transcode, how, digest)):
+    with patch.object(jpegxl_jpeg, "transcode", _deadly(jpegxl_jpeg.transcode, how, digest)):
         apart._look(*arguments)
 
 

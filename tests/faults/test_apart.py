@@ -12,7 +12,7 @@ import ray
 from seec.jobs import archive, ls, verify
 from seec.jobs.interface import ExitCode
 from seec.pipeline.stages import archiving, tasks
-from seec.pipeline.stages.apart import draft_apart, hurried
+from seec.pipeline.stages.apart import draft_apart, draft_as_planned, hurried
 from seec.schemas.manifest import JPEGXL_JPEG, STORE
 from seec.schemas.plan import PlanSettings, SourceFile
 from tests.faults.poisoned import CRASH, HANG, RAISE, poisoned
@@ -31,11 +31,11 @@ def test_a_look_apart_finds_what_any_look_finds():
     settings = PlanSettings("")
     for data in (jpeg(detailed(1)), image_bytes(textured(20, 30), "PNG"), b"text"):
         file = SourceFile("a", len(data), 0)
-        made, image = draft_apart(file, data, settings)
-        expected, pixels = tasks.draft_as_planned(file, data, settings)
-        assert made == expected
-        assert (image is None) == (pixels is None)
-        assert image is None or pixels is None or (image == pixels).all()
+        made, expected = (how(file, data, settings) for how in (draft_apart, draft_as_planned))
+        assert (made.row, made.payload) == (expected.row, expected.payload)
+        assert (made.coded is None) == (expected.coded is None)
+        for one, other in zip(made.pictures, expected.pictures, strict=True):
+            assert (one == other).all()
 
 
 @pytest.mark.parametrize("how", REASONS)
@@ -43,9 +43,9 @@ def test_a_file_that_its_decoder_does_not_survive_is_stored(how: str):
     data = jpeg(detailed(2))
     settings, file = PlanSettings("", max_seconds=3), SourceFile("a", len(data), 0)
     with poisoned(how, hashlib.sha256(data).hexdigest()):
-        made, image = draft_apart(file, data, settings)
-    assert (made.coded, image) == (None, None)
-    assert (made.stored.route, made.stored.reason) == (STORE, REASONS[how])
+        made = draft_apart(file, data, settings)
+    assert made.coded is None
+    assert (made.row.route, made.row.reason) == (STORE, REASONS[how])
 
 
 def _hang() -> None:

@@ -16,7 +16,7 @@ from seec.jobs import archive, gc, restore, verify
 from seec.jobs.interface import ExitCode
 from seec.pipeline.archive import Archive
 from seec.pipeline.archive.catalogue import current_quarantine, current_rows
-from seec.pipeline.routes import jpegxl
+from seec.pipeline.routes.reading import jpegxl_jpeg as jpegxl
 from seec.pipeline.stages import archiving, batch, restoring, tasks, verifying
 from seec.pipeline.stages.batch import MAX_ATTEMPTS
 from seec.pipeline.storage import Store
@@ -124,10 +124,10 @@ class PoisonedEncoder(_ENCODER.__ray_metadata__.modified_class):
     """The real encoder, but one size of image kills its process."""
 
     @ray.method(num_returns=2)
-    def encode(self, drafts: Any, images: Any, *others: Any) -> Any:
-        if any(image.shape[:2] == (13, 17) for image in images):
+    def encode(self, drafts: Any, *others: Any) -> Any:
+        if any(picture.shape[:2] == (13, 17) for made in drafts for picture in made.pictures):
             os.kill(os.getpid(), signal.SIGKILL)
-        return super().encode(drafts, images, *others)
+        return super().encode(drafts, *others)
 
 
 @pytest.mark.slow

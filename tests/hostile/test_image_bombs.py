@@ -5,9 +5,8 @@ import time
 
 import pytest
 
-from seec.pipeline.images.composite import read_composite, read_shapes
+from seec.pipeline.images.files import read_image, read_shapes
 from seec.pipeline.images.formats.png_file import SIGNATURE, chunk
-from seec.pipeline.images.picture import read_header
 from seec.schemas.errors import UnreadableImage
 
 SOON_S = 20.0  # on a machine with other things to do; what is mended here took minutes, or for ever
@@ -63,12 +62,11 @@ BOMBS = {
 @pytest.mark.parametrize("name", BOMBS)
 def test_a_small_file_that_asks_for_much_is_refused_soon(name: str):
     start = time.process_time()
-    for read in (read_header, read_all):
-        with pytest.raises(UnreadableImage, match=r"\w"):
-            read(BOMBS[name])
+    with pytest.raises(UnreadableImage, match=r"\w"):
+        read_all(BOMBS[name])
     assert time.process_time() - start < SOON_S
 
 
 def read_all(data: bytes) -> None:
     read_shapes(data)
-    read_composite(data)
+    read_image(data)

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from seec.pipeline.codec import Model, encode
-from seec.pipeline.images.composite import read_composite
+from seec.pipeline.images.files import read_image
+from seec.pipeline.images.planes import split
 from seec.pipeline.images.raster import raster_digest
-from seec.pipeline.routes import planes
+from seec.pipeline.routes.reading import seec_planes
 from seec.schemas.container import crc32c
 from seec.schemas.errors import (
     FormatError,
@@ -24,17 +25,19 @@ from tests.pictures import textured
 from tests.sources import image_bytes
 
 RGBA = np.dstack([textured(24, 20), textured(24, 20, 1)[..., 0]])
-COMPOSITE = read_composite(image_bytes(RGBA, "PNG"))
+COMPOSITE = read_image(image_bytes(RGBA, "PNG"))
 
 
 @pytest.fixture(scope="module")
 def payload(golden_model: Model) -> bytes:
-    cut = planes.cut(COMPOSITE.rasters)
-    return planes.pack(cut, [encode(p, model=golden_model) for p in cut.pictures])
+    shapes = tuple(raster.shape for raster in COMPOSITE.rasters)
+    planes = list(split(COMPOSITE.rasters))
+    codes = tuple(b"" if p is None else encode(p, model=golden_model) for _, p in planes)
+    return serialise(Payload(shapes, tuple(plane for plane, _ in planes), codes))
 
 
 def unpack(data: bytes, model: Model, sample_bytes: int = RGBA.size):
-    return planes.unpack(data, sample_bytes, {model.id: model})
+    return seec_planes.unpack(data, sample_bytes, {model.id: model})
 
 
 def sealed(data: bytes, directory_bytes: int) -> bytes:

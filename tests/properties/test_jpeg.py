@@ -4,11 +4,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from seec.pipeline.codec import default_model
 from seec.pipeline.images.jpeg import read_frame
-from seec.pipeline.routes import jpegxl
-from seec.pipeline.routes.choose import draft, settle
-from seec.pipeline.routes.rebuild import prove, rebuild
-from seec.pipeline.routes.transcode import transcode
+from seec.pipeline.routes.reading import check, restore
+from seec.pipeline.routes.reading import jpegxl_jpeg as jpegxl
+from seec.pipeline.routes.writing import draft, settle
+from seec.pipeline.routes.writing.jpegxl_jpeg import transcode
 from seec.schemas.errors import FormatError
 from seec.schemas.manifest import JPEGXL_JPEG, STORE
 from seec.schemas.plan import SourceFile
@@ -37,13 +38,13 @@ def altered(data: bytes, changes: list[tuple[float, int, bytes]]) -> bytes:
 @example(data=FILES[0], changes=[(1.0, 0, b"behind")])
 def test_any_file_comes_back_byte_for_byte(data: bytes, changes: list[tuple[float, int, bytes]]):
     data = altered(data, changes)
-    made, _ = draft(SourceFile("a", len(data), 0), data, 10**6)
-    entry = settle(made, None, "no model")
+    made = draft(SourceFile("a", len(data), 0), data, 10**6)
+    entry = settle(made, (), default_model())
     assert entry.row.route in (JPEGXL_JPEG, STORE)
     assert (entry.row.route == STORE) == bool(entry.row.reason)
     assert len(entry.payload) <= len(data)
-    prove(entry.row, bytes(entry.payload), {})
-    assert rebuild(entry.row, bytes(entry.payload), {}) == data
+    check(entry.row, bytes(entry.payload), {})
+    assert restore(entry.row, bytes(entry.payload), {}) == data
 
 
 @settings(max_examples=300, deadline=None)

@@ -5,11 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seec.pipeline.codec import Model, encode
-from seec.pipeline.images.composite import read_composite
+from seec.pipeline.images.files import read_image
 from seec.pipeline.images.raster import raster_digest
-from seec.pipeline.routes import planes
-from seec.pipeline.routes.choose import draft, settle
-from seec.pipeline.routes.rebuild import prove, rebuild
+from seec.pipeline.routes import reading
+from seec.pipeline.routes.writing import draft, settle
 from seec.schemas.manifest import SEEC, SEEC_PLANES, STORE, Entry
 from seec.schemas.plan import SourceFile
 from tests.rows import envelope_of
@@ -47,11 +46,8 @@ def changed(data: bytes, edits: list[tuple[str, float, bytes]]) -> bytes:
 
 
 def archive(data: bytes, model: Model) -> Entry:
-    made, image = draft(SourceFile("a", len(data), 0), data, MAX_PIXELS)
-    code = None if image is None else encode(image, model=model)
-    if made.cut is not None:
-        code = planes.pack(made.cut, [encode(p, model=model) for p in made.cut.pictures])
-    return settle(made, code, model.id)
+    made = draft(SourceFile("a", len(data), 0), data, MAX_PIXELS)
+    return settle(made, [encode(picture, model=model) for picture in made.pictures], model)
 
 
 def check(data: bytes, model: Model) -> None:
@@ -59,10 +55,10 @@ def check(data: bytes, model: Model) -> None:
     row, models = entry.row, {model.id: model}
     assert len(entry.payload) + len(envelope_of(row)) <= len(data) + MOST_BYTES_MORE
     assert (row.route == STORE) == bool(row.reason)
-    prove(row, bytes(entry.payload), models)
-    back = rebuild(row, bytes(entry.payload), models)
+    reading.check(row, bytes(entry.payload), models)
+    back = reading.restore(row, bytes(entry.payload), models)
     if row.route == SEEC_PLANES:
-        assert raster_digest(read_composite(back).rasters) == (row.samples and row.samples.digest)
+        assert raster_digest(read_image(back).rasters) == (row.samples and row.samples.digest)
     elif row.route != SEEC:
         assert back == data
 

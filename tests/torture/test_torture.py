@@ -12,18 +12,16 @@ from PIL import Image
 
 from seec.jobs import archive, ls, restore, verify
 from seec.jobs.interface import ExitCode
-from seec.pipeline.images.composite import is_exact
+from seec.pipeline.images.files import is_exact
 from seec.schemas.kinds import FILE
 from seec.schemas.manifest import JPEGXL_JPEG, SEEC, SEEC_PLANES, STORE, Row
 from seec.schemas.names import unescape
-from tests.rows import envelope_of, format_of
+from tests.rows import envelope_of
 from tests.sources import files_below, same_image
 from tests.torture import tree
 from tests.torture.drawn import everything
 
 pytestmark = [pytest.mark.usefixtures("ray_cluster"), pytest.mark.slow]
-
-EXACT = ("NETPBM", "BMP", "TIFF")
 
 
 def test_the_tree_is_large_and_the_same_every_time():
@@ -80,7 +78,7 @@ def came_back(row: Row, before: bytes, after: bytes, keep: str) -> bool:
     """Whether a file is what its route promises, as other programs see it."""
     if before == after:
         return True
-    exact = is_exact(envelope_of(row)) if row.route == SEEC_PLANES else format_of(row) in EXACT
+    exact = is_exact(envelope_of(row))
     if keep == "file" or exact or row.route in (STORE, JPEGXL_JPEG):
         return False
     if row.image and row.image.mode in ("2x16", "3x16", "4x16"):

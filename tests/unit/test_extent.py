@@ -4,10 +4,7 @@ import random
 
 import pytest
 
-from seec.pipeline.images.composite import read_shapes
-from seec.pipeline.images.extent import read_extent
-from seec.pipeline.images.picture import read_header
-from seec.schemas.errors import UnreadableImage
+from seec.pipeline.images.files import read_extent, read_shapes
 from tests.jpegs import detailed
 from tests.pictures import textured
 from tests.sources import coded_files, image_bytes, jpeg_files, plane_files
@@ -20,12 +17,8 @@ def extent(data: bytes) -> tuple[int, int] | None:
 
 
 def size(data: bytes) -> tuple[int, int]:
-    try:
-        header = read_header(data)
-    except UnreadableImage:
-        first = read_shapes(data)[0]
-        return first.width, first.height
-    return header.width, header.height
+    first = read_shapes(data)[0]
+    return first.width, first.height
 
 
 @pytest.mark.parametrize("name", FILES)

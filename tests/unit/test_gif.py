@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from seec.pipeline.images.composite import is_exact, read_composite, write_composite
+from seec.pipeline.images.files import is_exact, read_image, write_image
 from seec.pipeline.images.formats import gif_lzw
 from seec.schemas.errors import UnreadableImage
 from tests.pictures import gray, screenshot, textured
@@ -73,10 +73,10 @@ def frames_of(image: Image.Image) -> list[NDArray[np.uint8]]:
 
 def test_an_animation_comes_back_byte_for_byte():
     data = animated_gif()
-    composite = read_composite(data, keep_file=True)
+    composite = read_image(data, keep_file=True)
     assert len(composite.rasters) == 4
     assert is_exact(composite.envelope)
-    assert write_composite(composite) == data
+    assert write_image(composite) == data
 
 
 @pytest.mark.parametrize("interlaced", [False, True])
@@ -84,28 +84,28 @@ def test_rasters_are_what_others_show(interlaced: bool):
     for height, width in ((1, 1), (3, 5), (7, 2), (30, 41), (64, 64)):
         picture = Image.fromarray(gray(height, width) >> 2 << 2)
         data = image_bytes(picture, "GIF", interlace=interlaced)
-        (raster,) = read_composite(data).rasters
+        (raster,) = read_image(data).rasters
         image = Image.open(io.BytesIO(data))
         palette = np.array(image.getpalette(), np.uint8).reshape(-1, 3)
         assert np.array_equal(palette[raster.samples[..., 0]], np.asarray(image.convert("RGB")))
-        assert write_composite(read_composite(data)) == data
+        assert write_image(read_image(data)) == data
 
 
 def test_what_was_written_another_way_has_the_same_frames():
     # The shortest strings: a clear code before every index.
     indices = noise(12, 2)
     data = gif(codes([(n, 3) for index in indices for n in (4, index)] + [(5, 3)]), 4, 3)
-    assert is_exact(read_composite(data).envelope)
+    assert is_exact(read_image(data).envelope)
     # The same without clear codes: one string for each index.
     sizes = [3] * 3 + [4] * 8 + [5]
     unusual = gif(codes([(4, 3), *zip([1] * 12, sizes, strict=True), (5, 5)]), 4, 3)
-    composite = read_composite(unusual)
+    composite = read_image(unusual)
     assert not is_exact(composite.envelope)
-    written = write_composite(composite)
+    written = write_image(composite)
     assert same_image(unusual, written)
-    assert is_exact(read_composite(written).envelope)
-    with pytest.raises(UnreadableImage, match="another one"):
-        read_composite(unusual, keep_file=True)
+    assert is_exact(read_image(written).envelope)
+    with pytest.raises(UnreadableImage, match="reproduced"):
+        read_image(unusual, keep_file=True)
 
 
 def test_blocks_of_any_size_and_bytes_behind_the_indices_are_kept():
@@ -117,14 +117,14 @@ def test_blocks_of_any_size_and_bytes_behind_the_indices_are_kept():
         gif(stream, 40, 30)[:-1],
         gif(stream, 40, 30) + b"behind the end",
     ):
-        composite = read_composite(data, keep_file=True)
-        assert write_composite(composite) == data
+        composite = read_image(data, keep_file=True)
+        assert write_image(composite) == data
 
 
 def test_damaged_files_are_refused_with_a_reason():
     stream = gif_lzw.write_anew(noise(1200, 2), 2)
     sound = gif(stream, 40, 30)
-    assert len(read_composite(sound).rasters) == 1
+    assert len(read_image(sound).rasters) == 1
     wrong = {
         "cut short": (sound[:9], sound[:40], sound[:-2], gif(stream[:-9], 40, 30)),
         "more image data": (gif(codes([(4, 3), (0, 3), (6, 3), (6, 3)]), 4, 1),),
@@ -136,11 +136,11 @@ def test_damaged_files_are_refused_with_a_reason():
     for reason, files in wrong.items():
         for data in files:
             with pytest.raises(UnreadableImage, match=reason):
-                read_composite(data)
+                read_image(data)
 
 
 def test_an_envelope_that_does_not_fit_is_an_error():
-    composite = read_composite(image_bytes(textured(9, 9)[..., 0], "GIF"))
+    composite = read_image(image_bytes(textured(9, 9)[..., 0], "GIF"))
     for envelope in (b"\1", composite.envelope[:20], b"\1" + bytes(30)):
         with pytest.raises(UnreadableImage):
-            write_composite(type(composite)("GIF", composite.rasters, envelope))
+            write_image(type(composite)("GIF", composite.rasters, envelope))

@@ -9,10 +9,11 @@ import imagecodecs
 import numpy as np
 import pytest
 
+from seec.pipeline.codec import default_model
 from seec.pipeline.images import jpeg
-from seec.pipeline.routes import jpegxl
-from seec.pipeline.routes.choose import draft, jpeg_pixels_in, settle
-from seec.pipeline.routes.rebuild import prove, rebuild
+from seec.pipeline.routes.reading import check, restore
+from seec.pipeline.routes.reading import jpegxl_jpeg as jpegxl
+from seec.pipeline.routes.writing import Work, draft, settle, work_of
 from seec.pipeline.stages import tasks
 from seec.pipeline.stages.batch import Batch
 from seec.pipeline.storage import Source
@@ -33,9 +34,9 @@ HELD, REFUSED = held(), refused()
 
 
 def archive(data: bytes, name: str = "a", max_pixels: int = 10**6) -> Entry:
-    made, image = draft(SourceFile(name, len(data), 0), data, max_pixels)
-    assert image is None
-    return settle(made, None, "no model")
+    made = draft(SourceFile(name, len(data), 0), data, max_pixels)
+    assert made.coded is None
+    return settle(made, (), default_model())
 
 
 @pytest.mark.parametrize("kind", HELD)
@@ -47,8 +48,8 @@ def test_what_jpeg_xl_holds_is_smaller_and_comes_back_byte_for_byte(kind: str):
     assert (row.samples, row.model_id) == (None, None)
     expected = (179, 141) if kind == "odd size" else (WIDTH, HEIGHT)
     assert row.image == ImageFacts(*expected, "L" if kind == "gray" else "RGB", "JPEG")
-    prove(row, payload, {})
-    assert rebuild(row, payload, {}) == data
+    check(row, payload, {})
+    assert restore(row, payload, {}) == data
 
 
 @pytest.mark.parametrize("kind", REFUSED)
@@ -58,7 +59,7 @@ def test_what_jpeg_xl_does_not_hold_is_stored_with_a_reason(kind: str):
     assert (row.route, row.image) == (STORE, None)
     assert row.reason
     assert "JPEG" in row.reason or row.reason == "no pixels"
-    assert rebuild(row, payload, {}) == data
+    assert restore(row, payload, {}) == data
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff", b"no JPEG", b"junk before" + jpeg_file()])
@@ -116,7 +117,7 @@ def test_sizes_are_read_from_file_and_payload_alike(width: int, height: int):
     frame = jpeg.read_frame(data)
     code = bytes(imagecodecs.jpegxl_encode_jpeg(data, numthreads=1))
     assert jpegxl.read_size(code) == (frame.width, frame.height) == (width, height)
-    assert jpeg_pixels_in(data) == width * height
+    assert work_of(data) == Work(passing_pixels=width * height)
 
 
 def test_a_frame_header_behind_the_scan_does_not_count():
@@ -132,14 +133,14 @@ def test_a_frame_header_behind_the_scan_does_not_count():
 def test_large_jpeg_waits_for_a_batch_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     for name in ("a.jpg", "b.jpg"):
         (tmp_path / name).write_bytes(jpeg_file())
-    monkeypatch.setattr(tasks, "MAX_JPEG_PIXELS", WIDTH * HEIGHT - 1)
+    monkeypatch.setattr(tasks, "MAX_PASSING_PIXELS", WIDTH * HEIGHT - 1)
     source = Source(str(tmp_path))
     files = tuple(source.files())
     read: Any = tasks.read_batch
-    report, drafts, _, _ = read._function(source, Batch(files), "run", PlanSettings(""))
+    report, drafts = read._function(source, Batch(files), "run", PlanSettings(""))
     assert (report.deferred, drafts) == ([(file, WIDTH * HEIGHT) for file in files], [])
-    report, drafts, _, _ = read._function(source, Batch(files[:1]), "run", PlanSettings(""))
-    assert [made.stored.route for made in drafts] == [JPEGXL_JPEG]
+    report, drafts = read._function(source, Batch(files[:1]), "run", PlanSettings(""))
+    assert [made.row.route for made in drafts] == [JPEGXL_JPEG]
 
 
 def test_rows_that_lie_are_found():
@@ -154,7 +155,7 @@ def test_rows_that_lie_are_found():
         ({"source_size_bytes": 1 << 62}, SectionCorrupt),
     ):
         with pytest.raises(error):
-            prove(replace(entry.row, **changes), bytes(entry.payload), {})
+            check(replace(entry.row, **changes), bytes(entry.payload), {})
 
 
 def boxes(*contents: tuple[bytes, bytes]) -> bytes:

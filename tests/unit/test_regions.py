@@ -12,11 +12,12 @@ from PIL import Image
 from seec.jobs import archive, decode, encode, explain, info
 from seec.pipeline.codec import Background, default_model
 from seec.pipeline.codec import encode as encode_pixels
+from seec.pipeline.images.digest import pixel_digest
 from seec.pipeline.images.mask import read_mask
 from seec.pipeline.lab.benchmark.regions import measure
-from seec.pipeline.routes.choose import admit_loss, draft, settle
-from seec.pipeline.routes.rebuild import prove, rebuild
+from seec.pipeline.routes.reading import check, restore
 from seec.pipeline.routes.region import check_region_source, make_background
+from seec.pipeline.routes.writing import draft, settle
 from seec.schemas.errors import DigestMismatch, SectionCorrupt, UnreadableMask
 from seec.schemas.loss import SKIP
 from seec.schemas.manifest import Entry
@@ -159,18 +160,19 @@ def test_sources_without_regions_are_refused() -> None:
 
 def lossy_entry(format_name: str) -> Entry:
     data = image_bytes(textured(*SHAPE), format_name)
-    made, image = draft(SourceFile("a", len(data), 0), data, 10**6)
-    assert image is not None
-    code = encode_pixels(image, background=Background(region(), 8))
-    return settle(admit_loss(made, code, MODEL), code, MODEL.id)
+    made = draft(SourceFile("a", len(data), 0), data, 10**6)
+    (picture,) = made.pictures
+    assert made.labelled
+    code = encode_pixels(picture, background=Background(region(), 8))
+    return settle(made, [code], MODEL)
 
 
 @pytest.mark.parametrize("format_name", ["PNG", "BMP"])
 def test_a_lossy_row_proves_and_rebuilds_what_decoding_gives(format_name: str) -> None:
     entry = lossy_entry(format_name)
     assert entry.row.background_error == 8
-    prove(entry.row, bytes(entry.payload), MODELS)
-    back = Image.open(io.BytesIO(rebuild(entry.row, bytes(entry.payload), MODELS)))
+    check(entry.row, bytes(entry.payload), MODELS)
+    back = Image.open(io.BytesIO(restore(entry.row, bytes(entry.payload), MODELS)))
     away = np.abs(np.asarray(back).astype(int) - textured(*SHAPE))
     assert away[region()].max() == 0
     assert 0 < away.max() <= 8
@@ -181,19 +183,16 @@ def test_a_row_that_hides_a_loss_or_invents_one_is_found() -> None:
     entry = lossy_entry("PNG")
     for stated in (None, SKIP, 7):
         with pytest.raises(SectionCorrupt, match="disagree"):
-            prove(with_samples(entry.row, background_error=stated), bytes(entry.payload), MODELS)
+            check(with_samples(entry.row, background_error=stated), bytes(entry.payload), MODELS)
 
 
-def test_a_loss_that_is_not_admitted_does_not_pass_as_the_source() -> None:
-    data = image_bytes(textured(*SHAPE), "PNG")
-    made, image = draft(SourceFile("a", len(data), 0), data, 10**6)
-    assert image is not None
-    code = encode_pixels(image, background=Background(region(), 8))
-    entry = settle(made, code, MODEL.id)
-    with pytest.raises(SectionCorrupt):
-        prove(entry.row, bytes(entry.payload), MODELS)
+def test_what_decoding_gives_does_not_pass_as_the_source() -> None:
+    entry = lossy_entry("PNG")
+    source = pixel_digest(textured(*SHAPE))
+    assert entry.row.samples is not None
+    assert entry.row.samples.digest != source
     with pytest.raises(DigestMismatch):
-        prove(with_samples(entry.row, background_error=8), bytes(entry.payload), MODELS)
+        check(with_samples(entry.row, digest=source), bytes(entry.payload), MODELS)
 
 
 def test_figures_keep_the_promise() -> None:

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from seec.pipeline.codec import decode, default_model, encode
-from seec.pipeline.routes import planes, store
-from seec.pipeline.routes.choose import draft, draft_stored, settle
-from seec.pipeline.routes.rebuild import prove, rebuild
+from seec.pipeline.routes.reading import check, restore, store
+from seec.pipeline.routes.writing import draft, draft_stored, settle
+from seec.pipeline.routes.writing.draft import compressed
 from seec.schemas.errors import DigestMismatch, SectionCorrupt, SeecError, UnknownModel
 from seec.schemas.manifest import SEEC, SEEC_PLANES, STORE, Entry
 from seec.schemas.plan import SourceFile
@@ -22,26 +22,23 @@ JPEG, STORED = jpeg_files(), stored_files()
 
 
 def archive(name: str, data: bytes, max_pixels: int = 10**6) -> Entry:
-    made, image = draft(SourceFile(name, len(data), 0), data, max_pixels)
-    code = None if image is None else encode(image)
-    if made.cut is not None:
-        code = planes.pack(made.cut, [encode(picture) for picture in made.cut.pictures])
-    return settle(made, code, MODEL.id)
+    made = draft(SourceFile(name, len(data), 0), data, max_pixels)
+    return settle(made, [encode(picture) for picture in made.pictures], MODEL)
 
 
 @pytest.mark.parametrize("name", CODED)
 def test_lossless_images_are_coded_or_were_smaller_as_they_are(name: str):
     entry = archive(name, CODED[name])
     assert entry.row.route == SEEC or entry.row.reason == "smaller than its SEEC code"
-    assert len(rebuild(entry.row, bytes(entry.payload), MODELS)) > 0
+    assert len(restore(entry.row, bytes(entry.payload), MODELS)) > 0
 
 
 @pytest.mark.parametrize("name", PLANES)
 def test_what_is_no_single_picture_is_coded_as_planes(name: str):
     entry = archive(name, PLANES[name])
     assert entry.row.route == SEEC_PLANES or entry.row.reason == "smaller than its SEEC code"
-    prove(entry.row, bytes(entry.payload), MODELS)
-    assert len(rebuild(entry.row, bytes(entry.payload), MODELS)) > 0
+    check(entry.row, bytes(entry.payload), MODELS)
+    assert len(restore(entry.row, bytes(entry.payload), MODELS)) > 0
 
 
 def test_most_of_what_is_no_single_picture_gets_smaller_as_planes():
@@ -54,7 +51,7 @@ def test_all_else_is_stored_byte_for_byte(name: str):
     entry = archive(name, STORED[name])
     assert entry.row.route == STORE
     assert entry.row.reason
-    assert rebuild(entry.row, bytes(entry.payload), MODELS) == STORED[name]
+    assert restore(entry.row, bytes(entry.payload), MODELS) == STORED[name]
 
 
 @pytest.mark.parametrize("name", [*CODED, *PLANES, *JPEG, *STORED])
@@ -82,7 +79,7 @@ def test_planes_over_the_limit_are_stored_and_say_so(name: str):
     entry = archive(name, PLANES[name], max_pixels=48 * 72 - 1)
     assert entry.row.route == STORE
     assert "over the limit" in (entry.row.reason or "")
-    assert rebuild(entry.row, bytes(entry.payload), MODELS) == PLANES[name]
+    assert restore(entry.row, bytes(entry.payload), MODELS) == PLANES[name]
 
 
 def test_an_image_over_the_limit_is_stored_and_says_so():
@@ -109,29 +106,29 @@ def test_other_bytes_than_recorded_are_a_mismatch():
         damaged = bytearray(entry.payload)
         damaged[position] ^= 1
         with pytest.raises(DigestMismatch):
-            prove(entry.row, bytes(damaged), MODELS)
+            check(entry.row, bytes(damaged), MODELS)
 
 
 def test_a_row_that_lies_about_its_digests_is_found():
     entry = archive("a.png", image_bytes(textured(60, 60), "PNG"))
     with pytest.raises(DigestMismatch):
-        prove(with_samples(entry.row, digest=b"x" * 32), bytes(entry.payload), MODELS)
+        check(with_samples(entry.row, digest=b"x" * 32), bytes(entry.payload), MODELS)
     with pytest.raises(UnknownModel):
-        prove(entry.row, bytes(entry.payload), {})
+        check(entry.row, bytes(entry.payload), {})
     stored = archive("t", b"text " * 100)
     with pytest.raises(DigestMismatch):
-        prove(replace(stored.row, source_digest=b"x" * 32), bytes(stored.payload), MODELS)
+        check(replace(stored.row, source_digest=b"x" * 32), bytes(stored.payload), MODELS)
 
 
 def test_an_envelope_that_does_not_fit_is_an_error():
     entry = archive("a.bmp", image_bytes(textured(60, 60), "BMP"))
     for envelope in (b"", b"\0", envelope_of(entry.row)[:20]):
         with pytest.raises(SeecError):
-            rebuild(with_samples(entry.row, envelope=envelope), bytes(entry.payload), MODELS)
+            restore(with_samples(entry.row, envelope=envelope), bytes(entry.payload), MODELS)
 
 
 def test_a_frame_that_announces_another_size_is_not_unpacked():
-    frame = store.pack(bytes(1 << 20))
+    frame = compressed(bytes(1 << 20))
     with pytest.raises(SectionCorrupt):
         store.unpack(frame, 1 << 10)
     with pytest.raises(SectionCorrupt):
@@ -141,6 +138,6 @@ def test_a_frame_that_announces_another_size_is_not_unpacked():
 def test_a_draft_that_is_not_decoded_is_stored():
     data = CODED["rgb.png"]
     made = draft_stored(SourceFile("a", len(data), 0), data, "why")
-    entry = settle(made, None, MODEL.id)
+    entry = settle(made, (), MODEL)
     assert (entry.row.route, entry.row.reason) == (STORE, "why")
-    assert rebuild(entry.row, bytes(entry.payload), {}) == data
+    assert restore(entry.row, bytes(entry.payload), {}) == data

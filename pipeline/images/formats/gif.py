@@ -8,7 +8,7 @@ last image data. Recipe: a zlib stream of, for each frame, how its image data wa
 
 import struct
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seec.pipeline.images.formats import gif_lzw
-from seec.pipeline.images.raster import Raster
+from seec.pipeline.images.formats.format import Content, Format, ReadAt
+from seec.pipeline.images.raster import Meaning, Raster
 from seec.schemas.errors import UnreadableImage
 from seec.schemas.planes import DEPTHS, MAX_RASTERS, Shape
 
-FORMAT = "GIF"
 _MAGICS = (b"GIF87a", b"GIF89a")
 _SCREEN_BYTES, _IMAGE_BYTES = 13, 10  # with what they begin
 _COLOURS, _INTERLACED = 0x80, 0x40  # flags
@@ -50,48 +50,58 @@ class _Frame:
         return Shape(self.width, self.height, 1, min(d for d in DEPTHS if d >= self.bits))
 
 
-def matches(data: bytes) -> bool:
-    """Whether the bytes begin as a GIF file does."""
-    return data[:6] in _MAGICS
+class Gif(Format):
+    """GIF, still or animated."""
+
+    name = "GIF"
+
+    def matches(self, data: bytes) -> bool:
+        """As `Format.matches`."""
+        return data[:6] in _MAGICS
+
+    def shapes(self, data: bytes) -> list[Shape]:
+        """As `Format.shapes`: of all frames."""
+        return [frame.shape for frame in _frames(data)]
+
+    def read(self, data: bytes, *, keep_file: bool) -> Iterator[Content]:
+        """As `Format.read`: with a recipe, or without one where it would not be followed."""
+        rasters: list[Raster] = []
+        recipe, heads, around = bytearray(), bytearray(), bytearray()
+        last = 0
+        for frame in _frames(data):
+            blocks = list(_blocks(data, frame.start))
+            stream = gif_lzw.read(b"".join(blocks), frame.bits, frame.width * frame.height)
+            recipe += _described(stream, [len(block) for block in blocks])
+            rows = np.frombuffer(stream.indices, np.uint8).reshape(frame.height, frame.width)
+            samples = np.empty_like(rows)
+            samples[_order(frame.height, frame.interlaced)] = rows
+            rasters.append(Raster(samples[:, :, None], frame.shape.depth, Meaning.INDICES))
+            heads += _FRAME.pack(frame.start - last, frame.interlaced)
+            around += data[last : frame.start]
+            last = frame.end
+        head, around = _COUNT.pack(len(rasters)) + bytes(heads), around + data[last:]
+        packed = zlib.compress(recipe, 9)
+        yield Content(rasters, head + _COUNT.pack(len(packed)) + packed + around, exact=True)
+        if not keep_file:
+            yield Content(rasters, head + _COUNT.pack(0) + around, exact=False)
+        raise UnreadableImage("GIF whose compression cannot be reproduced")
+
+    def write(self, rasters: Sequence[Raster], envelope: bytes, *, exact: bool) -> bytes:
+        """As `Format.write`; an envelope without a recipe gives a file with the same frames."""
+        del exact
+        try:
+            return b"".join(_parts(rasters, envelope))
+        except (struct.error, zlib.error, IndexError, ValueError):
+            raise UnreadableImage("envelope of a GIF file does not fit its pictures") from None
+
+    def extent(self, head: bytes, read_at: ReadAt) -> tuple[int, int]:
+        """As `Format.extent`: of the screen on which the frames are shown."""
+        del read_at
+        width, height = struct.unpack_from("<HH", head, 6)
+        return width, height
 
 
-def shapes(data: bytes) -> list[Shape]:
-    """Of all frames."""
-    return [frame.shape for frame in _frames(data)]
-
-
-def take_apart(data: bytes) -> tuple[list[Raster], bytes, bool]:
-    """Rasters, envelope, and whether the file comes back byte for byte."""
-    rasters: list[Raster] = []
-    recipe, heads, said = bytearray(), bytearray(), bytearray()
-    last, exact = 0, True
-    for frame in _frames(data):
-        blocks = list(_blocks(data, frame.start))
-        written = b"".join(blocks)
-        stream = gif_lzw.read(written, frame.bits, frame.width * frame.height)
-        exact = exact and gif_lzw.write(stream, frame.bits) == written
-        recipe += _described(stream, [len(block) for block in blocks])
-        rows = np.frombuffer(stream.indices, np.uint8).reshape(frame.height, frame.width)
-        samples = np.empty_like(rows)
-        samples[_order(frame.height, frame.interlaced)] = rows
-        rasters.append(Raster(samples[:, :, None], frame.shape.depth, ((0,),)))
-        heads += _FRAME.pack(frame.start - last, frame.interlaced)
-        said += data[last : frame.start]
-        last = frame.end
-    packed = zlib.compress(recipe, 9) if exact else b""
-    parts = (_COUNT.pack(len(rasters)), heads, _COUNT.pack(len(packed)), packed, said, data[last:])
-    return rasters, b"".join(parts), exact
-
-
-def put_together(rasters: list[Raster], envelope: bytes) -> bytes:
-    """The file, or one with the same frames where the envelope has no recipe."""
-    try:
-        return b"".join(_parts(rasters, envelope))
-    except (struct.error, zlib.error, IndexError, ValueError):
-        raise UnreadableImage("envelope of a GIF file does not fit its pictures") from None
-
-
-def _parts(rasters: list[Raster], envelope: bytes) -> Iterator[bytes]:
+def _parts(rasters: Sequence[Raster], envelope: bytes) -> Iterator[bytes]:
     (count,) = _COUNT.unpack_from(envelope)
     heads = [_FRAME.unpack_from(envelope, _COUNT.size + i * _FRAME.size) for i in range(count)]
     at = _COUNT.size + count * _FRAME.size
@@ -106,7 +116,7 @@ def _parts(rasters: list[Raster], envelope: bytes) -> Iterator[bytes]:
         if not 2 <= bits <= 8 or samples.shape[2] != 1 or samples.max() >> bits:
             raise ValueError("indices of more bits than that")
         rows = samples[_order(len(samples), interlaced)]
-        yield recipe.cook(rows.tobytes(), bits) if recipe else _anew(rows.tobytes(), bits)
+        yield recipe.image_data(rows.tobytes(), bits) if recipe else _anew(rows.tobytes(), bits)
     yield envelope[at:]
 
 
@@ -132,7 +142,7 @@ class _Recipe:
     def __init__(self, packed: bytes) -> None:
         self._data, self._at = zlib.decompress(packed), 0
 
-    def cook(self, indices: bytes, bits: int) -> bytes:
+    def image_data(self, indices: bytes, bits: int) -> bytes:
         """The image data of the next frame."""
         (count,) = self._numbers(1)
         clears = self._numbers(count)

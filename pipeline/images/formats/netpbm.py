@@ -2,12 +2,12 @@
 
 import re
 
-from seec.pipeline.images.formats.spliced import Place
-from seec.pipeline.images.raster import Packing
+from seec.pipeline.images.formats.format import ReadAt
+from seec.pipeline.images.formats.spliced import Place, SplicedFormat
+from seec.pipeline.images.raster import Meaning, Packing
 from seec.schemas.errors import UnreadableImage
 from seec.schemas.planes import MAX_SAMPLES, Shape
 
-FORMAT = "NETPBM"
 _MAGIC = (b"P4", b"P5", b"P6", b"P7", b"PF", b"Pf")
 _SPACE = rb"(?:\s|#[^\n]*\n)+"
 _NUMBER = rb"(\d{1,9})"
@@ -19,35 +19,48 @@ _FIELD = re.compile(rb"^(WIDTH|HEIGHT|DEPTH|MAXVAL)\s+(\d{1,9})\s*$", re.MULTILI
 _MAX_HEADER_BYTES = 4096
 
 
-def matches(data: bytes) -> bool:
-    """Whether the bytes begin as such a file does."""
-    return data.startswith(_MAGIC) and data[2:3].isspace()
+class Netpbm(SplicedFormat):
+    """The binary formats of Netpbm. What follows the first picture is kept as it is."""
+
+    name = "NETPBM"
+
+    def matches(self, data: bytes) -> bool:
+        """As `Format.matches`."""
+        return data.startswith(_MAGIC) and data[2:3].isspace()
+
+    def places(self, data: bytes) -> list[Place]:
+        """As `SplicedFormat.places`."""
+        head = data[:_MAX_HEADER_BYTES]
+        if found := _BITMAP.match(head):
+            return [_place(found, Shape(int(found[1]), int(found[2]), 1, 1))]
+        if found := _MAP.match(head):
+            samples, maximum = 3 if found[1] == b"6" else 1, int(found[4])
+            shape = Shape(int(found[2]), int(found[3]), samples, _depth(maximum))
+            full = maximum + 1 == 1 << shape.depth
+            return [_place(found, shape, Meaning.COLOUR if full else Meaning.OTHER)]
+        if found := _FLOATS.match(head):
+            shape = Shape(int(found[2]), int(found[3]), 3 if found[1] == b"F" else 1, 32)
+            return [_place(found, shape, little=found[4] == b"-")]
+        if found := _ANY.match(head):
+            fields = {name: int(value) for name, value in _FIELD.findall(found[0])}
+            if len(fields) == 4 and 1 <= fields[b"DEPTH"] <= MAX_SAMPLES:
+                size = fields[b"WIDTH"], fields[b"HEIGHT"]
+                shape = Shape(*size, fields[b"DEPTH"], _depth(fields[b"MAXVAL"]))
+                return [_place(found, shape)]
+        raise UnreadableImage("NETPBM file with a header that we do not know")
+
+    def extent(self, head: bytes, read_at: ReadAt) -> tuple[int, int]:
+        """As `Format.extent`."""
+        del read_at
+        (place,) = self.places(head)
+        return place.shape.width, place.shape.height
 
 
-def places(data: bytes) -> list[Place]:
-    """Where the samples of the first picture lie; what follows it is kept as it is."""
-    head = data[:_MAX_HEADER_BYTES]
-    if found := _BITMAP.match(head):
-        shape = Shape(int(found[1]), int(found[2]), 1, 1)
-        return [_place(found, shape, Packing())]
-    if found := _MAP.match(head):
-        samples = 3 if found[1] == b"6" else 1
-        shape = Shape(int(found[2]), int(found[3]), samples, _depth(int(found[4])))
-        return [_place(found, shape, Packing())]
-    if found := _FLOATS.match(head):
-        shape = Shape(int(found[2]), int(found[3]), 3 if found[1] == b"F" else 1, 32)
-        return [_place(found, shape, Packing(little=found[4] == b"-"))]
-    if found := _ANY.match(head):
-        fields = {name: int(value) for name, value in _FIELD.findall(found[0])}
-        if len(fields) == 4 and 1 <= fields[b"DEPTH"] <= MAX_SAMPLES:
-            size = fields[b"WIDTH"], fields[b"HEIGHT"]
-            shape = Shape(*size, fields[b"DEPTH"], _depth(fields[b"MAXVAL"]))
-            return [_place(found, shape, Packing())]
-    raise UnreadableImage("NETPBM file with a header that we do not know")
-
-
-def _place(header: re.Match[bytes], shape: Shape, packing: Packing) -> Place:
-    return Place(shape, packing, ((header.end(), packing.size_bytes(shape)),))
+def _place(
+    header: re.Match[bytes], shape: Shape, meaning: Meaning = Meaning.OTHER, *, little: bool = False
+) -> Place:
+    packing = Packing(little=little)
+    return Place(shape, packing, ((header.end(), packing.size_bytes(shape)),), meaning)
 
 
 def _depth(maximum: int) -> int:

@@ -184,7 +184,16 @@ def stream_parts(image_data: bytes) -> Iterator[bytes]:
 
 def chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
     """Kind, start and end of each chunk, up to IEND. UnreadableImage if they are too many."""
-    start, count = len(SIGNATURE), 0
+    for kind, start, stop in chunks_of(data, len(SIGNATURE)):
+        yield kind, start, stop
+        if kind == b"IEND":
+            return
+    raise UnreadableImage("damaged PNG file: cut short")
+
+
+def chunks_of(data: bytes, start: int = 0) -> Iterator[tuple[bytes, int, int]]:
+    """Kind, start and end of each whole chunk from `start` on. UnreadableImage if too many."""
+    count = 0
     while start + 12 <= len(data):
         count += 1
         if count > _MAX_CHUNKS:
@@ -192,9 +201,6 @@ def chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
         (length,) = struct.unpack_from(">I", data, start)
         kind, stop = data[start + 4 : start + 8], start + 12 + length
         if stop > len(data):
-            break
-        yield kind, start, stop
-        if kind == b"IEND":
             return
+        yield kind, start, stop
         start = stop
-    raise UnreadableImage("damaged PNG file: cut short")

@@ -12,22 +12,6 @@ _BAND_BYTES = (
 )  # of rows that are filtered at a time: the arithmetic takes several times that
 
 
-def unfiltered(rows: Bytes) -> bytes:
-    """All rows with filter type 0. rows: [height, bytes]."""
-    return _with_types(np.zeros(len(rows), np.uint8), rows).tobytes()
-
-
-def choose(rows: Bytes, pixel_bytes: int) -> bytes:
-    """Each row with the filter that leaves the least sum of absolute differences."""
-    parts: list[bytes] = []
-    for above, band in _bands(rows):
-        ways = np.stack([_filter(band, above, pixel_bytes, kind) for kind in range(5)])
-        costs = np.abs(ways.view(np.int8).astype(np.int16)).sum(-1, dtype=np.int64)
-        types = costs.argmin(0).astype(np.uint8)
-        parts.append(_with_types(types, ways[types, np.arange(len(band))]).tobytes())
-    return b"".join(parts)
-
-
 def apply_types(rows: Bytes, pixel_bytes: int, types: Bytes) -> bytes:
     """Each row with the filter of the given type, 0 to 4. types: [height]."""
     parts: list[bytes] = []

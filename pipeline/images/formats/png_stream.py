@@ -74,7 +74,7 @@ def find_recipe(header: Header, image_data: bytes) -> bytes:
     return zlib.compress(head + sizes + types, 9)
 
 
-def cook(header: Header, rows: NDArray[np.uint8], recipe: bytes) -> bytes:
+def recompress(header: Header, rows: NDArray[np.uint8], recipe: bytes) -> bytes:
     """The IDAT chunks. rows: [height, bytes], unfiltered. UnreadableImage if they do not fit."""
     settings, stream_header, sizes, types = _parse(header, recipe)
     if not (types <= png_filters.PAETH).all():

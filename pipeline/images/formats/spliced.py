@@ -1,17 +1,20 @@
 """Formats that hold samples as they are: a file is what surrounds them, and they are put between.
 
-Envelope: uint32 little-endian number of rasters, for each of them two bytes of packing (1 if the
-lowest byte of a sample comes first; rows begin at multiples of so many bytes), uint32 number of
-gaps, for each of them two uint32 (how many bytes stand before it, how many bytes of samples fill
-it), then all bytes that are no samples.
+Envelope: uint32 little-endian number of rasters, for each of them two bytes of packing (flags: 1 if
+the lowest byte of a sample comes first, 2 if the last row comes first, 4 if the first three samples
+are in reverse order; rows begin at multiples of so many bytes), uint32 number of gaps, for each of
+them two uint32 (how many bytes stand before it, how many bytes of samples fill it), then all bytes
+that are no samples.
 """
 
 import struct
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
-from seec.pipeline.images.raster import Packing, Raster, default_groups, pack, unpack
+from seec.pipeline.images.formats.format import Content, Format
+from seec.pipeline.images.raster import Meaning, Packing, Raster, pack, unpack
 from seec.schemas.errors import UnreadableImage
 from seec.schemas.planes import MAX_RASTERS, Shape
 
@@ -19,6 +22,7 @@ _COUNT = struct.Struct("<I")
 _PACKING = struct.Struct("<BB")
 _GAP = struct.Struct("<II")
 _ALIGNMENTS = (1, 2, 4)
+_LITTLE, _BOTTOM_UP, _BGR = 1, 2, 4
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,7 @@ class Place:
     shape: Shape
     packing: Packing
     pieces: tuple[tuple[int, int], ...]
-    groups: tuple[tuple[int, ...], ...] = field(default=())
+    meaning: Meaning = Meaning.OTHER
 
     @property
     def start(self) -> int:
@@ -57,17 +61,40 @@ def check_places(places: Sequence[Place], size_bytes: int) -> list[Place]:
     return ordered
 
 
-def take_apart(data: bytes, places: Sequence[Place]) -> tuple[list[Raster], bytes]:
-    """Rasters and envelope. places: checked. UnreadableImage if it would not come back the same."""
+class SplicedFormat(Format):
+    """A format whose files hold nothing but plain samples and what surrounds them."""
+
+    @abstractmethod
+    def places(self, data: bytes) -> list[Place]:
+        """Where the samples of all rasters lie."""
+
+    def shapes(self, data: bytes) -> list[Shape]:
+        """As `Format.shapes`."""
+        return [place.shape for place in check_places(self.places(data), len(data))]
+
+    def read(self, data: bytes, *, keep_file: bool) -> Iterator[Content]:
+        """As `Format.read`: exact, or not at all."""
+        del keep_file
+        places = check_places(self.places(data), len(data))
+        yield Content(*cut_out(data, places), exact=True)
+        raise UnreadableImage("rows that are filled up with something else than zero")
+
+    def write(self, rasters: Sequence[Raster], envelope: bytes, *, exact: bool) -> bytes:
+        """As `Format.write`."""
+        del exact
+        return splice(rasters, envelope)
+
+
+def cut_out(data: bytes, places: Sequence[Place]) -> tuple[list[Raster], bytes]:
+    """Rasters and envelope. places: as `check_places` gives them."""
     rasters: list[Raster] = []
     for place in places:
         stored = b"".join(data[start : start + size] for start, size in place.pieces)
-        groups = place.groups or default_groups(place.shape.samples)
         samples = unpack(stored, place.shape, place.packing)
-        rasters.append(Raster(samples, place.shape.depth, groups))
+        rasters.append(Raster(samples, place.shape.depth, place.meaning))
     envelope = _COUNT.pack(len(places))
     for place in places:
-        envelope += _PACKING.pack(place.packing.little, place.packing.align)
+        envelope += _PACKING.pack(_flags(place.packing), place.packing.align)
     gaps: list[tuple[int, int]] = []
     kept: list[bytes] = []
     end = 0
@@ -79,20 +106,19 @@ def take_apart(data: bytes, places: Sequence[Place]) -> tuple[list[Raster], byte
             kept.append(data[end:start])
         end = start + size
     envelope += _COUNT.pack(len(gaps)) + b"".join(_GAP.pack(*gap) for gap in gaps)
-    envelope += b"".join(kept) + data[end:]
-    if put_together(rasters, envelope) != data:
-        raise UnreadableImage("rows that are filled up with something else than zero")
-    return rasters, envelope
+    return rasters, envelope + b"".join(kept) + data[end:]
 
 
-def put_together(rasters: Sequence[Raster], envelope: bytes) -> bytes:
-    """The file that was taken apart; UnreadableImage if the envelope does not fit."""
+def splice(rasters: Sequence[Raster], envelope: bytes) -> bytes:
+    """The file whose samples were cut out; UnreadableImage if the envelope does not fit."""
     try:
         packings, gaps, rest = _parse(envelope)
     except struct.error:
         raise UnreadableImage("envelope is cut short") from None
     if len(packings) != len(rasters):
         raise UnreadableImage("envelope of a file with more or fewer pictures")
+    if any(p.bgr and r.shape.samples < 3 for p, r in zip(packings, rasters, strict=True)):
+        raise UnreadableImage("envelope of a file with more samples in a pixel")
     stored = b"".join(
         pack(raster.samples, raster.shape, packing)
         for raster, packing in zip(rasters, packings, strict=True)
@@ -108,6 +134,10 @@ def put_together(rasters: Sequence[Raster], envelope: bytes) -> bytes:
     return b"".join(parts) + rest[position:]
 
 
+def _flags(packing: Packing) -> int:
+    return _LITTLE * packing.little | _BOTTOM_UP * packing.bottom_up | _BGR * packing.bgr
+
+
 def _parse(envelope: bytes) -> tuple[list[Packing], list[tuple[int, int]], bytes]:
     (count,) = _COUNT.unpack_from(envelope)
     position = _COUNT.size
@@ -115,10 +145,11 @@ def _parse(envelope: bytes) -> tuple[list[Packing], list[tuple[int, int]], bytes
         raise UnreadableImage("envelope of too many pictures")
     packings: list[Packing] = []
     for _ in range(count):
-        little, align = _PACKING.unpack_from(envelope, position)
-        if little > 1 or align not in _ALIGNMENTS:
+        flags, align = _PACKING.unpack_from(envelope, position)
+        if flags & ~(_LITTLE | _BOTTOM_UP | _BGR) or align not in _ALIGNMENTS:
             raise UnreadableImage("envelope with a packing that cannot be")
-        packings.append(Packing(bool(little), align))
+        order = (bool(flags & flag) for flag in (_BOTTOM_UP, _BGR))
+        packings.append(Packing(bool(flags & _LITTLE), align, *order))
         position += _PACKING.size
     (count,) = _COUNT.unpack_from(envelope, position)
     position += _COUNT.size

@@ -1,186 +1,71 @@
-"""TIFF: directories read, samples found; what is compressed is written anew without compression.
+"""TIFF with strips or tiles, one or several pictures.
 
-A file whose samples are as they are comes back byte for byte. Of any other, an equal file is made
-first: the same directories and values, samples decompressed; that file comes back.
+A file whose samples are as they are comes back byte for byte. Of any other, an equal file without
+compression is made first: the same directories and values, samples decompressed. That file comes
+back. Envelope: as `spliced` has it.
 """
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from seec.pipeline.images.formats.spliced import Place
-from seec.pipeline.images.raster import Packing
-from seec.schemas.errors import UnreadableImage
-from seec.schemas.planes import DEPTHS, MAX_RASTERS, MAX_SAMPLES, Shape
-
-FORMAT = "TIFF"
-ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
-# Bytes of a value by type: BYTE ASCII SHORT LONG RATIONAL, the same with sign, FLOAT DOUBLE IFD.
-_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
-_CODES = {1: "B", 3: "H", 4: "I"}
-WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 256, 257, 258, 259, 262
-FILL_ORDER, STRIPS, SAMPLES, ROWS, STRIP_BYTES, PLANAR, PREDICTOR = (
-    266,
-    273,
-    277,
-    278,
-    279,
-    284,
-    317,
+from seec.pipeline.images.formats.format import Content, ReadAt
+from seec.pipeline.images.formats.spliced import (
+    Place,
+    SplicedFormat,
+    check_places,
+    cut_out,
+    splice,
 )
-TILE_WIDTH, TILE_HEIGHT, TILES, TILE_BYTES = 322, 323, 324, 325
-RAW = 1
-# Directories may overlap, and lists be shared: a small file may ask for a lot of work.
-_MAX_ENTRIES, _MAX_PIECES = 1 << 17, 1 << 20
+from seec.pipeline.images.formats.tiff_directories import HEIGHT, ORDERS, RAW, WIDTH, Page, pages
+from seec.pipeline.images.formats.tiff_rewritten import rewrite
+from seec.schemas.errors import UnreadableImage
+from seec.schemas.planes import Shape
+
+_EXTENT_TYPES = {3: "H", 4: "I"}  # SHORT, LONG
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One tag of a directory: its type, number of values, where they begin."""
+class Tiff(SplicedFormat):
+    """TIFF of version 42; BigTIFF is another format."""
 
-    kind: int
-    count: int
-    at: int
+    name = "TIFF"
 
-    @property
-    def size_bytes(self) -> int:
-        """Of all values."""
-        return _SIZES[self.kind] * self.count
+    def matches(self, data: bytes) -> bool:
+        """As `Format.matches`."""
+        return data[:4] in ORDERS
 
+    def shapes(self, data: bytes) -> list[Shape]:
+        """As `Format.shapes`: by directory; a raster for each sample where those are apart."""
+        return [page.shape for page in pages(data) for _ in range(page.rasters)]
 
-@dataclass(frozen=True)
-class Directory:
-    """One directory: where it begins, and its tags in the order of the file."""
+    def places(self, data: bytes) -> list[Place]:
+        """As `SplicedFormat.places`."""
+        return [place for page in pages(data) for place in _places(page)]
 
-    data: bytes
-    order: str
-    at: int
-    entries: dict[int, Entry]
+    def read(self, data: bytes, *, keep_file: bool) -> Iterator[Content]:
+        """As `Format.read`: exact where nothing is compressed."""
+        found = pages(data)
+        if all(page.compression == RAW for page in found):
+            yield from super().read(data, keep_file=keep_file)
+        if keep_file:
+            raise UnreadableImage("TIFF whose compression is not reproduced")
+        plain = rewrite(data, found)
+        rasters, envelope = cut_out(plain, check_places(self.places(plain), len(plain)))
+        if splice(rasters, envelope) != plain:
+            raise UnreadableImage("rows that are filled up with something else than zero")
+        yield Content(rasters, envelope, exact=False)
 
-    @property
-    def size_bytes(self) -> int:
-        """Of the directory itself, without values that lie elsewhere."""
-        return 2 + 12 * len(self.entries) + 4
-
-    def values(self, tag: int, default: tuple[int, ...] | None = None) -> tuple[int, ...]:
-        """Whole numbers; `default`, or UnreadableImage without one, if they are not there."""
-        entry = self.entries.get(tag)
-        if entry is None and default is not None:
-            return default
-        usable = entry is not None and entry.kind in _CODES and 1 <= entry.count <= _MAX_PIECES
-        if entry is None or not usable:
-            raise UnreadableImage(f"TIFF without a usable tag {tag}")
-        return struct.unpack_from(
-            f"{self.order}{entry.count}{_CODES[entry.kind]}", self.data, entry.at
-        )
-
-    def value(self, tag: int, default: int | None = None) -> int:
-        """The only value of a tag."""
-        return self.values(tag, None if default is None else (default,))[0]
-
-
-@dataclass(frozen=True)
-class Page:
-    """How one directory's samples are kept, as `Directory` says it.
-
-    shape: of each raster; of tiles, all in one column. rasters: 1, or one for each sample.
-    rows: of a strip or tile. pieces: offset and size of each strip or tile.
-    """
-
-    directory: Directory
-    shape: Shape
-    rasters: int
-    rows: int
-    pieces: tuple[tuple[int, int], ...]
-    compression: int
-
-    @property
-    def packing(self) -> Packing:
-        """Of its rasters where they are not compressed."""
-        return Packing(little=self.directory.order == "<")
-
-
-def matches(data: bytes) -> bool:
-    """Whether the bytes begin as a TIFF file does; BigTIFF is another format."""
-    return data[:4] in ORDERS
-
-
-def directories(data: bytes) -> list[Directory]:
-    """All directories of the chain."""
-    order = ORDERS[data[:4]]
-    found: list[Directory] = []
-    entries = 0
-    try:
-        (at,) = struct.unpack_from(order + "I", data, 4)
-        while at:
-            if len(found) == MAX_RASTERS or any(at == one.at for one in found):
-                raise UnreadableImage(f"TIFF with a loop, or more than {MAX_RASTERS} pictures")
-            directory, at = read_directory(data, order, at)
-            found.append(directory)
-            entries += len(directory.entries)
-            if entries > _MAX_ENTRIES:
-                raise UnreadableImage(f"TIFF with more than {_MAX_ENTRIES} tags")
-    except struct.error:
-        raise UnreadableImage("damaged TIFF file: cut short") from None
-    if not found:
-        raise UnreadableImage("TIFF without a picture")
-    return found
-
-
-def read_directory(data: bytes, order: str, at: int) -> tuple[Directory, int]:
-    """A directory and the offset of the next; struct.error if it is cut short."""
-    (count,) = struct.unpack_from(order + "H", data, at)
-    entries: dict[int, Entry] = {}
-    for i in range(count):
-        here = at + 2 + 12 * i
-        tag, kind, n = struct.unpack_from(order + "HHI", data, here)
-        if kind not in _SIZES or tag in entries:
-            raise UnreadableImage(f"TIFF with tag {tag} twice, or of unknown type {kind}")
-        where = here + 8
-        if _SIZES[kind] * n > 4:
-            (where,) = struct.unpack_from(order + "I", data, here + 8)
-        if where + _SIZES[kind] * n > len(data):
-            raise UnreadableImage("damaged TIFF file: cut short")
-        entries[tag] = Entry(kind, n, where)
-    (following,) = struct.unpack_from(order + "I", data, at + 2 + 12 * count)
-    return Directory(data, order, at, entries), following
-
-
-def page_of(directory: Directory) -> Page:
-    """How its samples are kept; UnreadableImage for what is not samples in rows."""
-    samples, depth = directory.value(SAMPLES, 1), _depth(directory)
-    if directory.value(FILL_ORDER, 1) != 1 or not 1 <= samples <= MAX_SAMPLES:
-        raise UnreadableImage("TIFF with bits in reverse order, or too many samples")
-    width, height = directory.value(WIDTH), directory.value(HEIGHT)
-    tiled = TILES in directory.entries
-    where, sizes = (TILES, TILE_BYTES) if tiled else (STRIPS, STRIP_BYTES)
-    pieces = tuple(zip(directory.values(where), directory.values(sizes), strict=False))
-    rasters = samples if directory.value(PLANAR, 1) == 2 else 1
-    if len(pieces) != len(directory.values(where)) or len(pieces) % rasters:
-        raise UnreadableImage("TIFF with offsets and sizes that do not match")
-    rows = min(directory.value(ROWS, height) or height, height)
-    if tiled:
-        width, rows = directory.value(TILE_WIDTH), directory.value(TILE_HEIGHT)
-        height = rows * (len(pieces) // rasters)
-    shape = Shape(width, height, samples // rasters, depth)
-    return Page(directory, shape, rasters, rows, pieces, directory.value(COMPRESSION, RAW))
-
-
-def pages(data: bytes) -> list[Page]:
-    """How the samples of all pictures of a file are kept."""
-    found: list[Page] = []
-    pieces = 0
-    for directory in directories(data):
-        found.append(page_of(directory))
-        pieces += len(found[-1].pieces)
-        if pieces > _MAX_PIECES:
-            raise UnreadableImage(f"TIFF with more than {_MAX_PIECES} strips and tiles")
-    return found
-
-
-def places(data: bytes) -> list[Place]:
-    """Where the samples of all pictures lie, of a file without compression."""
-    return [place for page in pages(data) for place in _places(page)]
+    def extent(self, head: bytes, read_at: ReadAt) -> tuple[int, int]:
+        """As `Format.extent`: of the first directory, which may lie anywhere."""
+        order = ORDERS[head[:4]]
+        (at,) = struct.unpack_from(order + "I", head, 4)
+        (count,) = struct.unpack(order + "H", read_at(at, 2))
+        entries = read_at(at + 2, 12 * count)
+        found = {WIDTH: 0, HEIGHT: 0}
+        for place in range(0, 12 * count, 12):
+            tag, kind = struct.unpack_from(order + "HH", entries, place)
+            if tag in found and kind in _EXTENT_TYPES:
+                (found[tag],) = struct.unpack_from(order + _EXTENT_TYPES[kind], entries, place + 8)
+        return found[WIDTH], found[HEIGHT]
 
 
 def _places(page: Page) -> Iterator[Place]:
@@ -188,12 +73,5 @@ def _places(page: Page) -> Iterator[Place]:
         raise UnreadableImage(f"TIFF with compression {page.compression}")
     each = len(page.pieces) // page.rasters
     for i in range(page.rasters):
-        yield Place(page.shape, page.packing, page.pieces[i * each : (i + 1) * each])
-
-
-def _depth(directory: Directory) -> int:
-    depths = set(directory.values(BITS, (1,)))
-    depth = depths.pop()
-    if depths or depth not in DEPTHS:
-        raise UnreadableImage(f"TIFF with {depth} bits in a sample")
-    return depth
+        pieces = page.pieces[i * each : (i + 1) * each]
+        yield Place(page.shape, page.packing, pieces, page.meaning)

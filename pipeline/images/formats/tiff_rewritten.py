@@ -8,8 +8,8 @@ from itertools import accumulate
 import imagecodecs
 import numpy as np
 
-from seec.pipeline.images.formats import tiff
-from seec.pipeline.images.formats.tiff import Directory, Entry, Page
+from seec.pipeline.images.formats import tiff_directories as tiff
+from seec.pipeline.images.formats.tiff_directories import Directory, Entry, Page
 from seec.pipeline.images.raster import Packing, Samples, pack, unpack
 from seec.schemas.errors import UnreadableImage
 from seec.schemas.planes import Shape

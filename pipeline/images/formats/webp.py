@@ -1,65 +1,97 @@
 """Lossless WebP. Envelope: the chunks ICCP, EXIF and XMP, byte for byte.
 
-Layout: the chunks one after the other as they stand in the file, padding included.
+Layout: the chunks one after the other as they stand in the file, padding included. A file whose
+alpha is full everywhere is read, and comes back, without alpha: libwebp writes it so.
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seec.pipeline.images.formats import pillow
+from seec.pipeline.images import pillow
+from seec.pipeline.images.formats.format import Content, Format, ReadAt
+from seec.pipeline.images.raster import Meaning, Raster
 from seec.schemas.errors import UnreadableImage
+from seec.schemas.planes import Shape
 
-FORMAT = "WEBP"
 _BEFORE = (b"ICCP",)
 _AFTER = (b"EXIF", b"XMP ")
 _FLAGS = {b"ICCP": 0x20, b"EXIF": 0x08, b"XMP ": 0x04}
 _ALPHA_FLAG = 0x10
+_ALPHA_BIT = 1 << 28  # of the VP8L header
 _MAX_CHUNKS = 1 << 16
 
 
-def matches(data: bytes) -> bool:
-    """Whether the bytes begin as a WebP file does."""
-    return data[:4] == b"RIFF" and data[8:12] == b"WEBP"
+class WebP(Format):
+    """Lossless WebP with one picture."""
+
+    name = "WEBP"
+
+    def matches(self, data: bytes) -> bool:
+        """As `Format.matches`."""
+        return data[:4] == b"RIFF" and data[8:12] == b"WEBP"
+
+    def shapes(self, data: bytes) -> list[Shape]:
+        """As `Format.shapes`."""
+        kinds = {kind: data[start:end] for kind, start, end in _chunks(data)}
+        unknown = set(kinds) - {b"VP8X", b"VP8L", *_BEFORE, *_AFTER}
+        if b"VP8L" not in kinds or unknown:
+            raise UnreadableImage("WebP that is lossy, animated, or has chunks we do not know")
+        body = kinds[b"VP8L"][8:]
+        if len(body) < 5 or body[0] != 0x2F:
+            raise UnreadableImage("damaged WebP file: no header")
+        bits = int.from_bytes(body[1:5], "little")
+        return [Shape(*_size(bits), 4 if bits & _ALPHA_BIT else 3, 8)]
+
+    def read(self, data: bytes, *, keep_file: bool) -> Iterator[Content]:
+        """As `Format.read`: never exact."""
+        if keep_file:
+            raise UnreadableImage("WebP, whose compression is not reproduced")
+        chunks = list(_chunks(data))
+        if len({kind for kind, _, _ in chunks}) != len(chunks):
+            raise UnreadableImage("WebP with a chunk twice")
+        if 8 + struct.unpack_from("<I", data, 4)[0] != len(data):
+            raise UnreadableImage("WebP with bytes after its end")
+        kept = [data[start:end] for kind, start, end in chunks if kind in _FLAGS]
+        yield Content([_raster(pillow.decode(data, self.name))], b"".join(kept), exact=False)
+
+    def write(self, rasters: Sequence[Raster], envelope: bytes, *, exact: bool) -> bytes:
+        """As `Format.write`: with these samples, those under no alpha too, and these chunks."""
+        if exact or [r.shape.samples in (3, 4) and r.depth == 8 for r in rasters] != [True]:
+            raise UnreadableImage("envelope of a WebP file does not fit its picture")
+        pixels = np.ascontiguousarray(rasters[0].samples)
+        plain = pillow.encode(pixels, self.name, lossless=True, quality=80, method=4, exact=True)
+        return _with_chunks(plain, envelope, pixels) if envelope else plain
+
+    def extent(self, head: bytes, read_at: ReadAt) -> tuple[int, int]:
+        """As `Format.extent`."""
+        del read_at
+        if head[12:16] == b"VP8X":
+            width, height = head[24:27], head[27:30]
+            return int.from_bytes(width, "little") + 1, int.from_bytes(height, "little") + 1
+        if head[12:16] != b"VP8L":
+            raise UnreadableImage("WebP that is lossy")
+        return _size(*struct.unpack_from("<I", head, 21))
 
 
-def size(data: bytes) -> tuple[int, int]:
-    """Width and height; UnreadableImage unless lossless, without alpha, one picture."""
-    kinds = {kind: data[start:end] for kind, start, end in _chunks(data)}
-    unknown = set(kinds) - {b"VP8X", b"VP8L", *_BEFORE, *_AFTER}
-    if b"VP8L" not in kinds or unknown:
-        raise UnreadableImage("WebP that is lossy, animated, or has chunks we do not know")
-    body = kinds[b"VP8L"][8:]
-    if len(body) < 5 or body[0] != 0x2F:
-        raise UnreadableImage("damaged WebP file: no header")
-    bits = int.from_bytes(body[1:5], "little")
+def _size(bits: int) -> tuple[int, int]:
+    """Width and height, out of the first 32 bits of a VP8L header."""
     return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
 
 
-def take_apart(
-    data: bytes, modes: tuple[str, ...] = ("L", "RGB")
-) -> tuple[NDArray[np.uint8], bytes]:
-    """Pixels and envelope. modes: those that are taken, as Pillow names them."""
-    chunks = list(_chunks(data))
-    if len({kind for kind, _, _ in chunks}) != len(chunks):
-        raise UnreadableImage("WebP with a chunk twice")
-    if 8 + struct.unpack_from("<I", data, 4)[0] != len(data):
-        raise UnreadableImage("WebP with bytes after its end")
-    kept = [data[start:end] for kind, start, end in chunks if kind in _FLAGS]
-    return pillow.decode(data, FORMAT, modes), b"".join(kept)
+def _raster(pixels: NDArray[np.uint8]) -> Raster:
+    if pixels.shape[2] == 4 and not (pixels[:, :, 3] == 255).all():
+        return Raster(pixels, 8)
+    return Raster(np.ascontiguousarray(pixels[:, :, :3]), 8, Meaning.COLOUR)
 
 
-def put_together(pixels: NDArray[np.uint8], envelope: bytes) -> bytes:
-    """A lossless WebP file with these pixels and the chunks of the envelope."""
-    rgb = pixels if pixels.ndim == 3 else np.repeat(pixels[:, :, None], 3, axis=2)
-    plain = pillow.encode(rgb, FORMAT, lossless=True, quality=80, method=4, exact=True)
-    if not envelope:
-        return plain
+def _with_chunks(plain: bytes, envelope: bytes, pixels: NDArray[np.uint8]) -> bytes:
+    """A file with the chunks of an envelope. plain: one without, with these pixels."""
     extra = {k: envelope[start:end] for k, start, end in _chunks(envelope, 0)}
     image = next(plain[start:end] for k, start, end in _chunks(plain) if k == b"VP8L")
-    flags = sum(_FLAGS.get(kind, 0) for kind in extra) | _ALPHA_FLAG * (rgb.shape[2] == 4)
+    flags = sum(_FLAGS.get(kind, 0) for kind in extra) | _ALPHA_FLAG * (pixels.shape[2] == 4)
     height, width = pixels.shape[:2]
     canvas = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
     parts = [b"VP8X" + struct.pack("<II", 10, flags) + canvas]

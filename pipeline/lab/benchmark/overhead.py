@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 
 from seec.pipeline.codec import Encoder, default_model
-from seec.pipeline.images.formats import pillow
-from seec.pipeline.images.picture import Pixels, read_picture
+from seec.pipeline.images import files, pillow
+from seec.pipeline.images.raster import Pixels
 from seec.pipeline.lab.benchmark.markdown import table
 from seec.pipeline.lab.benchmark.measure import read_pixels
 from seec.pipeline.lab.benchmark.process import size_bytes, status
@@ -52,7 +52,7 @@ def crops(photographs: Path, edge: int, count: int) -> Iterator[Pixels]:
 def codec_alone(paths: list[Path], processors: int) -> float:
     """Images per second of the encoder, the files read before."""
     encoder = Encoder(default_model())
-    images = [read_picture(path.read_bytes()).pixels for path in paths]
+    images = [files.read_pixels(path.read_bytes()) for path in paths]
     start = time.perf_counter()
     with ThreadPoolExecutor(processors) as pool:
         list(pool.map(lambda image: encoder.encode_batch([image], [None]), images))

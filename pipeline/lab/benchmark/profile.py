@@ -22,7 +22,8 @@ from seec.pipeline.codec.coding.tiles import (
 )
 from seec.pipeline.codec.model.packaged import DEFAULT_PROFILE
 from seec.pipeline.codec.native.kernels import NativeKernels, _kernels, levels
-from seec.pipeline.images.picture import Pixels, read_picture
+from seec.pipeline.images.files import read_pixels
+from seec.pipeline.images.raster import Pixels
 
 EDGE = 512
 RUNS = 5
@@ -92,7 +93,7 @@ def profile_lines(found: dict[str, dict[str, float]]) -> list[str]:
 def main(arguments: Sequence[str]) -> None:
     """Print a table for each profile (the default one if none is named) and level."""
     image, *profiles = arguments
-    pixels = np.ascontiguousarray(read_picture(Path(image).read_bytes()).pixels)
+    pixels = np.ascontiguousarray(read_pixels(Path(image).read_bytes()))
     if pixels.ndim == 2:
         pixels = np.repeat(pixels[..., None], 3, -1)
     for name in profiles or [DEFAULT_PROFILE]:

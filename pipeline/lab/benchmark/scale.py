@@ -20,7 +20,7 @@ from seec.pipeline.archive.shard import write_shard
 from seec.pipeline.codec import default_model
 from seec.pipeline.lab.benchmark.markdown import table
 from seec.pipeline.lab.benchmark.process import size_bytes, status
-from seec.pipeline.routes.choose import draft_stored, settle
+from seec.pipeline.routes.writing import stored_entry
 from seec.pipeline.storage import Store
 from seec.schemas.archive import shard_name
 from seec.schemas.commit import RunRecord
@@ -44,7 +44,7 @@ def make_archive(store: Store, rows: int) -> None:
     plan = archive.plan(run)
     for index in missing_shards(archive, run):
         entries = [
-            settle(draft_stored(file, f"{file.path[-16:]:>16}".encode(), "synthetic"), None, "")
+            stored_entry(file, f"{file.path[-16:]:>16}".encode(), "synthetic")
             for file in plan.shard(index)
         ]
         archive.commit(shards=(write_shard(store, shard_name(run.run_id, index), entries, ()),))

@@ -1,21 +1,34 @@
-"""The `jpegxl-jpeg` route, the way back: from JPEG XL to the JPEG file that it holds.
+"""Route `jpegxl-jpeg`: a JPEG XL file that holds a JPEG file.
 
 The payload is a JPEG XL file with JPEG bitstream reconstruction data (ISO/IEC 18181-2, box
-`jbrd`). `transcode` is the way there.
+`jbrd`).
 """
 
 from collections.abc import Iterator
 
 import imagecodecs
 
+from seec.pipeline.routes.reading.reader import WholeFileReader, image_of
 from seec.schemas.container import MAX_PIXELS
 from seec.schemas.errors import LimitExceeded, SectionCorrupt, Truncated
+from seec.schemas.manifest import JPEGXL_JPEG, Row
 
 _SIGNATURE = b"\0\0\0\x0cJXL \r\n\x87\n"
 _CODESTREAM = b"\xff\x0a"
 # The codestream's signature, and a size header at its longest: 1 + 2 * (2 + 30) + 3 bits.
 _HEADER_SIZE_BYTES = 2 + 9
 _RATIOS = {1: (1, 1), 2: (6, 5), 3: (4, 3), 4: (3, 2), 5: (16, 9), 6: (5, 4), 7: (2, 1)}
+
+
+class JpegXlReader(WholeFileReader):
+    """libjxl writes the JPEG file again."""
+
+    name = JPEGXL_JPEG
+
+    def unpack(self, row: Row, payload: bytes) -> bytes:
+        """As `WholeFileReader.unpack`."""
+        image = image_of(row)
+        return unpack(payload, row.source_size_bytes, image.width, image.height)
 
 
 def unpack(payload: bytes, size_bytes: int, width: int, height: int) -> bytes:

@@ -27,24 +27,22 @@ _DAMAGE = (
     struct.error,
     zlib.error,
 )
+_MODES = ("RGB", "RGBA")
 _unlimited = threading.Lock()
 
 
-def decode(
-    data: bytes, format_name: str, modes: tuple[str, ...] = ("L", "RGB")
-) -> NDArray[np.uint8]:
-    """Pixels [H, W] or [H, W, samples] uint8; UnreadableImage for any other mode or for damage.
+def decode(data: bytes, format_name: str) -> NDArray[np.uint8]:
+    """Pixels [H, W, 3] RGB or [H, W, 4] RGBA, uint8.
 
-    modes: those wanted, of L, LA, RGB, RGBA.
-
-    The caller has compared width and height with its own limit.
+    UnreadableImage for any other mode, for several pictures, or for damage. The caller has compared
+    width and height with its own limit.
     """
     try:
         with _without_size_limit(), Image.open(io.BytesIO(data), formats=(format_name,)) as image:
             if getattr(image, "n_frames", 1) != 1:
                 raise UnreadableImage("more than one picture in the file")
-            if image.mode not in modes:
-                raise UnreadableImage(f"mode {image.mode}, not one of {', '.join(modes)}")
+            if image.mode not in _MODES:
+                raise UnreadableImage(f"mode {image.mode}, not one of {', '.join(_MODES)}")
             image.load()
             return np.asarray(image)
     except _DAMAGE as error:

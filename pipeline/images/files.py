@@ -1,0 +1,167 @@
+"""Image files as rasters and an envelope, and back, by the registry of formats.
+
+The envelope holds all that the file says beside its samples: a byte, 1 if the file comes back byte
+for byte, 0 if another file with the same samples and metadata does; then what its format lays down.
+"""
+
+import struct
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from seec.pipeline.images.formats import FORMATS, Format
+from seec.pipeline.images.raster import Pixels, Raster
+from seec.schemas.errors import FormatError, UnreadableImage
+from seec.schemas.planes import Shape, check_shapes
+
+_HEAD_BYTES = 4096
+# What users may ask about, and how it begins.
+_OTHERS = (
+    (b"II+\0", "BigTIFF"),
+    (b"MM\0+", "BigTIFF"),
+    (b"P1", "Netpbm in text"),
+    (b"P2", "Netpbm in text"),
+    (b"P3", "Netpbm in text"),
+    (b"8BPS", "Photoshop"),
+    (b"\0\0\1\0", "icon"),
+    (b"\xff\x0a", "JPEG XL"),
+    (b"\0\0\0\x0cJXL ", "JPEG XL"),
+    (b"\0\0\0\x0cjP  ", "JPEG 2000"),
+    (b"v/1\1", "OpenEXR"),
+)
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """An image file taken apart. format: a name of the registry."""
+
+    format: str
+    rasters: Sequence[Raster]
+    envelope: bytes
+
+    @property
+    def pixels(self) -> Pixels | None:
+        """[H, W] or [H, W, 3] uint8 if the file is one picture of 8-bit gray or RGB; else None."""
+        return self.rasters[0].pixels if len(self.rasters) == 1 else None
+
+
+def is_exact(envelope: bytes) -> bool:
+    """Whether a file with this envelope comes back byte for byte."""
+    return envelope.startswith(b"\1")
+
+
+def read_shapes(data: bytes) -> list[Shape]:
+    """What the file holds, by content, without decoding.
+
+    UnreadableImage, with the reason, if it is not a file that `read_image` takes.
+    """
+    shapes = _format_of(data).shapes(data)
+    try:
+        check_shapes(shapes)
+    except FormatError as error:
+        raise UnreadableImage(str(error)) from None
+    return shapes
+
+
+def pixels_of(shapes: Sequence[Shape]) -> int:
+    """Pixels of all rasters, or how many of RGB take as much memory, if those are more."""
+    pixels = sum(shape.width * shape.height for shape in shapes)
+    return max(pixels, -(-sum(shape.size_bytes for shape in shapes) // 3))
+
+
+def read_image(data: bytes, *, keep_file: bool = False) -> ImageFile:
+    """Take a file apart; decodes, so hold `read_shapes` against a limit first.
+
+    keep_file: only if it comes back byte for byte.
+
+    UnreadableImage, with the reason, if it is damaged, not losslessly stored, or says something
+    that could not be put back.
+    """
+    form, promised = _format_of(data), read_shapes(data)
+    for content in form.read(data, keep_file=keep_file):
+        if not _within([raster.shape for raster in content.rasters], promised):
+            raise UnreadableImage("decodes to another size than its header says")
+        exact = content.exact
+        if exact and form.write(content.rasters, content.envelope, exact=True) != data:
+            continue
+        if exact or not keep_file:
+            return ImageFile(form.name, content.rasters, bytes([exact]) + content.envelope)
+    raise UnreadableImage(f"{form.name} file that would come back as another one")
+
+
+def read_pixels(data: bytes) -> Pixels:
+    """The pixels, [H, W] or [H, W, 3] uint8, of a file that is one picture of 8-bit gray or RGB.
+
+    UnreadableImage, with the reason, for any other.
+    """
+    pixels = read_image(data).pixels
+    if pixels is None:
+        raise UnreadableImage("not one picture of 8-bit gray or RGB without transparency")
+    return pixels
+
+
+def write_image(image: ImageFile) -> bytes:
+    """The bytes of an image file; UnreadableImage if the envelope does not fit the rasters."""
+    form, exact = FORMATS.get(image.format), image.envelope[:1]
+    if form is None or exact not in (b"\0", b"\1"):
+        raise UnreadableImage(f"no way to write format {image.format!r} with this envelope")
+    return form.write(image.rasters, image.envelope[1:], exact=exact == b"\1")
+
+
+def read_extent(read_at: Callable[[int, int], bytes]) -> tuple[int, int] | None:
+    """Width and height in pixels, from the few bytes of a file that say so.
+
+    None if the file is none of a format of the registry, or does not say. For a first guess about
+    files that nobody has read: nothing is decoded, and little is checked.
+
+    read_at: a part of the file, by offset and length in bytes; fewer bytes where the file ends.
+    """
+    head = read_at(0, _HEAD_BYTES)
+    try:
+        width, height = _format_of(head).extent(head, read_at)
+    except (UnreadableImage, struct.error):
+        return None
+    return (width, height) if width > 0 and height > 0 else None
+
+
+def has_comments(format_name: str | None) -> bool:
+    """Whether `with_comment` adds a comment to files of a format."""
+    return format_name in FORMATS and FORMATS[format_name].has_comments
+
+
+def with_comment(data: bytes, text: str) -> bytes:
+    """An image file with a comment, ASCII; unchanged where its format has none."""
+    try:
+        return _format_of(data).with_comment(data, text)
+    except UnreadableImage:
+        return data
+
+
+def _format_of(data: bytes) -> Format:
+    if not data:
+        raise UnreadableImage("empty file")
+    for form in FORMATS.values():
+        if form.matches(data):
+            return form
+    for magic, name in _OTHERS:
+        if data[: len(magic)] == magic:
+            raise UnreadableImage(f"{name}, a format that is kept as it is")
+    raise UnreadableImage("not a losslessly stored image of a known format")
+
+
+def _within(found: Sequence[Shape], promised: Sequence[Shape]) -> bool:
+    """Whether rasters have the sizes that were promised; pixels may have fewer samples.
+
+    TIFF may be taken apart in the order of its samples, not of its directories.
+    """
+    if len(found) != len(promised):
+        return False
+    pairs = zip(sorted(found, key=_key), sorted(promised, key=_key), strict=True)
+    return all(
+        (one.width, one.height, one.depth) == (other.width, other.height, other.depth)
+        and one.samples <= other.samples
+        for one, other in pairs
+    )
+
+
+def _key(shape: Shape) -> tuple[int, int, int, int]:
+    return shape.width, shape.height, shape.depth, shape.samples

@@ -1,0 +1,16 @@
+"""Route `lost`: a repair found the file nowhere."""
+
+from seec.pipeline.routes.reading.reader import WholeFileReader
+from seec.schemas.errors import Lost
+from seec.schemas.manifest import LOST, Row
+
+
+class LostReader(WholeFileReader):
+    """There is no payload and no file."""
+
+    name = LOST
+
+    def unpack(self, row: Row, payload: bytes) -> bytes:
+        """Raises Lost."""
+        del payload
+        raise Lost(f"{row.path}: is lost: {row.reason}; seec repair --from or --source may find it")

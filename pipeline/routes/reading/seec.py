@@ -1,0 +1,29 @@
+"""Route `seec`: one picture of 8-bit gray or RGB, as a `.seec` file."""
+
+from collections.abc import Sequence
+
+from seec.pipeline.codec.decoder import decode
+from seec.pipeline.images.digest import pixel_digest
+from seec.pipeline.images.raster import Raster, pixel_raster
+from seec.pipeline.routes.loss import stated_loss
+from seec.pipeline.routes.reading.reader import Models, image_of
+from seec.pipeline.routes.reading.samples import SamplesReader, model_of, samples_of
+from seec.schemas.container import reader
+from seec.schemas.errors import DigestMismatch, SectionCorrupt
+from seec.schemas.manifest import SEEC, Row
+
+
+class SeecReader(SamplesReader):
+    """A `.seec` file decodes to the pixels of the row."""
+
+    name = SEEC
+
+    def rasters(self, row: Row, payload: bytes, models: Models) -> Sequence[Raster]:
+        """As `SamplesReader.rasters`."""
+        model = model_of(row, models)
+        if stated_loss(reader(payload)) != row.background_error:
+            raise SectionCorrupt(f"{row.path}: row and .seec file disagree on what was lost")
+        pixels = decode(payload, models={model.id: model}, max_pixels=image_of(row).pixels)
+        if pixel_digest(pixels) != samples_of(row).digest:
+            raise DigestMismatch(f"{row.path}: decodes to pixels that differ from their digest")
+        return [pixel_raster(pixels)]

@@ -1,0 +1,30 @@
+"""Route `store`: a file byte for byte, as one zstd frame where that is smaller."""
+
+import zstandard
+
+from seec.pipeline.routes.reading.reader import WholeFileReader
+from seec.schemas.errors import SectionCorrupt
+from seec.schemas.manifest import STORE, Row
+
+
+class StoreReader(WholeFileReader):
+    """A payload as long as the file is the file; any other is one zstd frame of it."""
+
+    name = STORE
+
+    def unpack(self, row: Row, payload: bytes) -> bytes:
+        """As `WholeFileReader.unpack`."""
+        return unpack(payload, row.source_size_bytes)
+
+
+def unpack(payload: bytes, size_bytes: int) -> bytes:
+    """The file of `size_bytes` bytes; SectionCorrupt if the payload does not hold it."""
+    if len(payload) == size_bytes:
+        return payload
+    try:
+        # The frame's own claim decides how much is allocated: compare before decompressing.
+        if zstandard.frame_content_size(payload) != size_bytes:
+            raise SectionCorrupt("stored file: its frame announces another size")
+        return zstandard.ZstdDecompressor().decompress(payload, max_output_size=size_bytes)
+    except zstandard.ZstdError as error:
+        raise SectionCorrupt(f"stored file: {error}") from None

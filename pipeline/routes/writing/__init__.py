@@ -1,0 +1,110 @@
+"""The way into the archive: which route a file takes, and the entry that it ends up with.
+
+`draft` looks into a file and finds the route; `settle` compares what an encoder made of it with the
+stored file and keeps the smaller. `WRITERS` is the table of routes: a route is one module and one
+line here. Route `store` takes whatever is left, and has no writer.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from seec.pipeline.codec import Model
+from seec.pipeline.routes.writing.draft import Candidate, Coded, Draft, draft_stored, entry
+from seec.pipeline.routes.writing.jpegxl_jpeg import JpegXlWriter
+from seec.pipeline.routes.writing.seec import SeecWriter
+from seec.pipeline.routes.writing.seec_planes import SeecPlanesWriter
+from seec.pipeline.routes.writing.writer import Work, Writer
+from seec.schemas.errors import UnreadableImage
+from seec.schemas.manifest import Entry
+from seec.schemas.plan import SourceFile
+
+# By name, as manifests have them; the first that takes a file gets it.
+WRITERS: dict[str, Writer] = {
+    one.name: one
+    for one in (
+        JpegXlWriter(),
+        SeecWriter(),
+        SeecPlanesWriter(),
+    )
+}
+
+__all__ = [
+    "WRITERS",
+    "Candidate",
+    "Coded",
+    "Draft",
+    "Work",
+    "Writer",
+    "draft",
+    "draft_stored",
+    "samples_digest",
+    "settle",
+    "stored_entry",
+    "work_of",
+]
+
+
+def work_of(data: bytes) -> Work:
+    """What `draft` of this file takes, by its headers: nothing is decoded."""
+    for writer in WRITERS.values():
+        try:
+            return writer.work(data)
+        except UnreadableImage:
+            continue
+    return Work()
+
+
+def samples_digest(data: bytes, max_pixels: int) -> bytes | None:
+    """The same for files of which the same samples are encoded; None for all others.
+
+    Decodes. `draft` may store the file all the same.
+    """
+    candidate = Candidate(SourceFile("", len(data), None), data, max_pixels)
+    try:
+        return next(filter(None, (one.digest(candidate) for one in WRITERS.values())), None)
+    except UnreadableImage:
+        return None
+
+
+def draft(file: SourceFile, data: bytes, max_pixels: int, *, keep_file: bool = False) -> Draft:
+    """Look into a file: decode it if its samples are to be encoded, transcode it if that is JPEG.
+
+    max_pixels: a file with more is stored. keep_file: no samples are encoded of a file that would
+    not come back byte for byte.
+    """
+    candidate = Candidate(file, data, max_pixels, keep_file)
+    try:
+        coded = next(_drafts(candidate))
+    except StopIteration:
+        return draft_stored(file, data, "of no kind that a route takes")
+    except UnreadableImage as error:
+        return draft_stored(file, data, str(error))
+    stored = draft_stored(file, data, WRITERS[coded.row.route].reason)
+    if coded.payload is None:
+        return replace(stored, coded=coded)
+    if len(coded.payload) >= len(stored.payload):
+        return stored
+    return Draft(coded.row, coded.payload)
+
+
+def settle(draft: Draft, codes: Sequence[bytes], model: Model) -> Entry:
+    """The entry of a draft: the smaller of what is made of codes and of the file as it is.
+
+    codes: a `.seec` file of each picture of the draft, in their order. model: that made them.
+    """
+    if draft.coded is not None:
+        row, payload = WRITERS[draft.coded.row.route].pack(draft.coded, codes, model)
+        envelope = row.samples.envelope if row.samples else b""
+        if len(payload) + len(envelope) < len(draft.payload):
+            return entry(replace(row, model_id=model.id), payload)
+    return entry(draft.row, draft.payload)
+
+
+def stored_entry(file: SourceFile, data: bytes, reason: str | None) -> Entry:
+    """The entry of a file by route `store`."""
+    stored = draft_stored(file, data, reason)
+    return entry(stored.row, stored.payload)
+
+
+def _drafts(candidate: Candidate) -> Iterator[Coded]:
+    return filter(None, (writer.draft(candidate) for writer in WRITERS.values()))

@@ -1,0 +1,125 @@
+"""A file on its way into the archive, between the stages that read it and that encode it."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import zstandard
+
+from seec.pipeline.images.files import ImageFile, pixels_of, read_image, read_shapes
+from seec.pipeline.images.raster import Pixels
+from seec.schemas.errors import UnreadableImage
+from seec.schemas.manifest import STORE, Entry, Row
+from seec.schemas.plan import SourceFile
+
+# Level 9: several times faster than the codec that runs beside it, and near what zstd can do.
+_LEVEL = 9
+
+
+@dataclass(frozen=True)
+class Coded:
+    """How a route would keep a file.
+
+    row: place in the shard and payload are open. payload: None where it is to be made of codes.
+    pictures: those codes are wanted of, [H, W] or [H, W, 3] each. labelled: whether that is one
+    picture as people see it, so that its regions may be labelled and its background be lossy.
+    layout: what the route has to know besides codes.
+    """
+
+    row: Row
+    payload: bytes | None = None
+    pictures: tuple[Pixels, ...] = ()
+    labelled: bool = False
+    layout: Any = None
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A file as it is kept if nothing better comes, and what an encoder may make of it.
+
+    row: its place in the shard is open. coded: None where there is nothing to encode.
+    """
+
+    row: Row
+    payload: bytes
+    coded: Coded | None = None
+
+    @property
+    def pictures(self) -> Sequence[Pixels]:
+        """What is to be encoded, each by itself."""
+        return self.coded.pictures if self.coded else ()
+
+    @property
+    def labelled(self) -> bool:
+        """As in `Coded`."""
+        return self.coded is not None and self.coded.labelled
+
+    @property
+    def picture_digest(self) -> bytes | None:
+        """The pixel digest of the picture of a labelled draft; None of others."""
+        samples = self.coded.row.samples if self.coded and self.labelled else None
+        return samples and samples.digest
+
+
+@dataclass
+class Candidate:
+    """A file that is looked into. max_pixels: more are not decoded.
+
+    keep_file: whether it is to come back byte for byte, whatever that takes.
+    """
+
+    file: SourceFile
+    data: bytes = field(repr=False)
+    max_pixels: int
+    keep_file: bool = False
+
+    @cached_property
+    def image(self) -> ImageFile:
+        """The file taken apart; decodes. UnreadableImage, with the reason, if that cannot be."""
+        self.check_limit(pixels_of(read_shapes(self.data)))
+        return read_image(self.data, keep_file=self.keep_file)
+
+    def check_limit(self, pixels: int) -> None:
+        """UnreadableImage if these are more than are decoded."""
+        if pixels > self.max_pixels:
+            raise UnreadableImage(f"{pixels} pixels, over the limit of {self.max_pixels}")
+
+    def row(self, route: str, **facts: Any) -> Row:
+        """A row of the file by a route; its payload is open."""
+        return Row(
+            path=self.file.path,
+            source_size_bytes=len(self.data),
+            source_mtime_ns=self.file.mtime_ns,
+            source_digest=self._digest,
+            route=route,
+            kind=self.file.kind,
+            permissions=self.file.permissions,
+            **facts,
+        )
+
+    @cached_property
+    def _digest(self) -> bytes:
+        return hashlib.sha256(self.data).digest()
+
+
+def draft_stored(file: SourceFile, data: bytes, reason: str | None) -> Draft:
+    """A draft for route `store`: nothing is decoded.
+
+    data: of a link, where it points to; of a directory, nothing. reason: why it is stored.
+    """
+    row = Candidate(file, data, 0).row(STORE, reason=reason)
+    return Draft(row, compressed(data))
+
+
+def compressed(data: bytes) -> bytes:
+    """The payload of a stored file: one zstd frame with its size, or `data` if no larger."""
+    frame = zstandard.ZstdCompressor(level=_LEVEL, write_content_size=True).compress(data)
+    return frame if len(frame) < len(data) else data
+
+
+def entry(row: Row, payload: bytes) -> Entry:
+    """A row with its payload."""
+    digest = hashlib.sha256(payload).digest()
+    return Entry(replace(row, length=len(payload), blob_digest=digest), payload)

@@ -1,0 +1,57 @@
+"""Route `jpegxl-jpeg`: a JPEG file as JPEG XL that gives it back byte for byte."""
+
+import imagecodecs
+
+from seec.pipeline.images import jpeg
+from seec.pipeline.images.jpeg import Frame
+from seec.pipeline.routes.reading.jpegxl_jpeg import unpack
+from seec.pipeline.routes.writing.draft import Candidate, Coded
+from seec.pipeline.routes.writing.writer import Work, Writer
+from seec.schemas.errors import FormatError, UnreadableImage
+from seec.schemas.manifest import JPEGXL_JPEG, ImageFacts
+
+
+class JpegXlWriter(Writer):
+    """libjxl transcodes the file; no pixels are decoded."""
+
+    name = JPEGXL_JPEG
+    reason = "smaller than as JPEG XL"
+
+    def work(self, data: bytes) -> Work:
+        """As `Writer.work`."""
+        if not jpeg.matches(data):
+            raise UnreadableImage("not a JPEG file")
+        return Work(passing_pixels=jpeg.read_frame(data).pixels)
+
+    def draft(self, candidate: Candidate) -> Coded | None:
+        """As `Writer.draft`."""
+        if not jpeg.matches(candidate.data):
+            return None
+        frame = jpeg.read_frame(candidate.data)
+        candidate.check_limit(frame.pixels)
+        payload = transcode(candidate.data, frame)
+        mode = {1: "L", 3: "RGB"}.get(frame.components, f"{frame.components}x8")
+        image = ImageFacts(frame.width, frame.height, mode, jpeg.FORMAT)
+        return Coded(candidate.row(JPEGXL_JPEG, image=image), payload)
+
+
+def transcode(data: bytes, frame: Frame) -> bytes:
+    """The payload for a JPEG file, of which it was tried that it gives the same bytes.
+
+    frame: the file's own. One thread, and up to 36 bytes of memory for each pixel: compare its
+    pixels with a limit first. UnreadableImage, with the reason, if JPEG XL cannot hold the file.
+    """
+    try:
+        code = bytes(imagecodecs.jpegxl_encode_jpeg(data, numthreads=1))
+    except RuntimeError:
+        # Its message names a call of libjxl and nothing that would help.
+        if frame.components == 4:
+            raise UnreadableImage("JPEG in CMYK or YCCK, which JPEG XL does not hold") from None
+        raise UnreadableImage("JPEG that is damaged or of a kind JPEG XL does not hold") from None
+    try:
+        back = unpack(code, len(data), frame.width, frame.height)
+    except FormatError:
+        back = None
+    if back != data:
+        raise UnreadableImage("JPEG that JPEG XL does not give back byte for byte")
+    return code

@@ -1,0 +1,56 @@
+"""Route `seec`: one picture of 8-bit gray or RGB, as a `.seec` file."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from seec.pipeline.codec import Model, decode
+from seec.pipeline.images.digest import pixel_digest
+from seec.pipeline.images.files import pixels_of, read_shapes
+from seec.pipeline.routes.loss import stated_loss
+from seec.pipeline.routes.writing.draft import Candidate, Coded
+from seec.pipeline.routes.writing.writer import Work, Writer
+from seec.schemas.container import reader
+from seec.schemas.manifest import SEEC, ImageFacts, Row, SampleFacts
+
+
+class SeecWriter(Writer):
+    """The encoder's own file is the payload."""
+
+    name = SEEC
+    reason = "smaller than its SEEC code"
+
+    def work(self, data: bytes) -> Work:
+        """As `Writer.work`."""
+        return Work(pixels_of(read_shapes(data)))
+
+    def draft(self, candidate: Candidate) -> Coded | None:
+        """As `Writer.draft`."""
+        image = candidate.image
+        pixels = image.pixels
+        if pixels is None:
+            return None
+        height, width = pixels.shape[:2]
+        row = candidate.row(
+            SEEC,
+            image=ImageFacts(width, height, "L" if pixels.ndim == 2 else "RGB", image.format),
+            samples=SampleFacts(pixel_digest(pixels), pixels.size, image.envelope),
+        )
+        return Coded(row, pictures=(pixels,), labelled=True)
+
+    def digest(self, candidate: Candidate) -> bytes | None:
+        """As `Writer.digest`."""
+        pixels = candidate.image.pixels
+        return None if pixels is None else pixel_digest(pixels)
+
+    def pack(self, coded: Coded, codes: Sequence[bytes], model: Model) -> tuple[Row, bytes]:
+        """As `Writer.pack`; the row of a code that has lost something says so.
+
+        Its pixel digest becomes that of what decoding gives: that is what can be proved later.
+        """
+        (code,) = codes
+        loss = stated_loss(reader(code))
+        if loss is None or coded.row.samples is None:
+            return coded.row, code
+        digest = pixel_digest(decode(code, models={model.id: model}))
+        samples = replace(coded.row.samples, digest=digest, background_error=loss)
+        return replace(coded.row, samples=samples), code

@@ -1,0 +1,58 @@
+"""What the writing half of a route answers."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar, NamedTuple
+
+from seec.pipeline.codec import Model
+from seec.pipeline.routes.writing.draft import Candidate, Coded
+from seec.schemas.manifest import Row
+
+
+class Work(NamedTuple):
+    """What looking into a file takes, by its headers.
+
+    pixels: that are decoded, and stay in memory until they are encoded. passing_pixels: that take
+    memory, about 36 bytes each, only while the file is looked into.
+    """
+
+    pixels: int = 0
+    passing_pixels: int = 0
+
+
+class Writer(ABC):
+    """The way of a file into the archive. Instances hold no state.
+
+    name: of the route in manifests. reason: why a file is stored that this route would keep in as
+    many bytes or more.
+    """
+
+    name: ClassVar[str]
+    reason: ClassVar[str]
+
+    @abstractmethod
+    def work(self, data: bytes) -> Work:
+        """What `draft` would take; nothing is decoded. UnreadableImage if it takes no such file."""
+
+    @abstractmethod
+    def draft(self, candidate: Candidate) -> Coded | None:
+        """How this route would keep the file; None if files of its kind are for other routes.
+
+        UnreadableImage, with the reason, if the file is of its kind and cannot be taken. Makes the
+        payload where that takes neither a model nor an encoder.
+        """
+
+    def digest(self, candidate: Candidate) -> bytes | None:
+        """The same for files that `draft` gives the same pictures of; None where none are wanted.
+
+        Raises UnreadableImage as `draft`.
+        """
+        del candidate
+        return None
+
+    def pack(self, coded: Coded, codes: Sequence[bytes], model: Model) -> tuple[Row, bytes]:
+        """The row and the payload. coded: of `draft`, without a payload.
+
+        codes: a `.seec` file for each of its pictures, in their order. model: that made them.
+        """
+        raise NotImplementedError(f"route {self.name} wants no codes ({coded.row.path})")
