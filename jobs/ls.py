@@ -16,7 +16,8 @@ from seec.pipeline.archive.patterns import Patterns
 from seec.pipeline.storage import Limits, Store
 from seec.schemas.kinds import DIRECTORY, FILE, KINDS, LINK
 from seec.schemas.loss import describe
-from seec.schemas.manifest import ROUTES, QuarantineRow, Row, to_record
+from seec.schemas.manifest import QuarantineRow, Row, to_record
+from seec.schemas.routes import ROUTES
 
 _ROUTE_WIDTH = max(map(len, ROUTES))
 _OTHERS = ((LINK, "links"), (DIRECTORY, "directories"))

@@ -10,14 +10,9 @@ from seec.schemas import tables
 from seec.schemas.errors import SectionCorrupt
 from seec.schemas.kinds import DIRECTORY, FILE, KINDS, PERMISSION_BITS
 from seec.schemas.loss import MAX_BACKGROUND_ERROR
+from seec.schemas.routes import LOST, ROUTES, RouteRules, is_lost
 from seec.schemas.tables import Column, Record, Table
 
-SEEC = "seec"
-SEEC_PLANES = "seec-planes"
-STORE = "store"
-JPEGXL_JPEG = "jpegxl-jpeg"
-LOST = "lost"
-ROUTES = (SEEC, SEEC_PLANES, JPEGXL_JPEG, STORE, LOST)
 UNKNOWN_DIGEST = bytes(32)  # of a lost file of which not even the digest is known
 
 _IMAGE_COLUMNS = (
@@ -143,6 +138,11 @@ class Row:
     def run_id(self) -> str:
         """The run that wrote the shard."""
         return self.shard.rpartition("/")[0]
+
+    @property
+    def lost(self) -> bool:
+        """Whether there is no file to restore any more."""
+        return is_lost(self.route)
 
     @property
     def background_error(self) -> int | None:
@@ -325,35 +325,34 @@ def _check_places(name: str, rows: Sequence[Row]) -> None:
 def _check_fields(name: str, row: Row) -> None:
     """SectionCorrupt unless a row keeps the rules that have nothing to do with other rows."""
     where = f"{name}: {row.path}"
-    if row.route not in ROUTES:
+    rules = ROUTES.get(row.route)
+    if rules is None:
         raise SectionCorrupt(f"{where}: route {row.route!r} is unknown")
     if min(row.offset, row.length, row.source_size_bytes) < 0:
         raise SectionCorrupt(f"{where}: a negative size or offset")
     samples, image = row.samples, row.image
-    if (image is None) == (row.route in (SEEC, SEEC_PLANES, JPEGXL_JPEG)):
+    if (image is not None) != rules.image:
         raise SectionCorrupt(f"{where}: width, height, mode and format do not go with {row.route}")
-    coded = row.route in (SEEC, SEEC_PLANES)
-    if (samples is not None) != coded or (row.model_id is not None) != coded:
+    if {samples is not None, row.model_id is not None} != {rules.samples}:
         raise SectionCorrupt(f"{where}: facts of samples, or a model, do not go with {row.route}")
     if image is not None and min(image.width, image.height) < 1:
         raise SectionCorrupt(f"{where}: an image of {image.width} x {image.height} pixels")
     if samples is not None and samples.size_bytes < 1:
         raise SectionCorrupt(f"{where}: an image of {samples.size_bytes} bytes of samples")
-    if row.route == LOST and row.length:
+    if rules.lost and row.length:
         raise SectionCorrupt(f"{where}: is lost, and has a payload")
-    if row.background_error is not None and not _may_lose(row.route, row.background_error):
+    if row.background_error is not None and not (
+        rules.lossy and 0 <= row.background_error <= MAX_BACKGROUND_ERROR
+    ):
         raise SectionCorrupt(f"{where}: a background error that cannot be")
-    _check_kind(where, row)
+    _check_kind(where, row, rules)
 
 
-def _may_lose(route: str, background_error: int) -> bool:
-    return route == SEEC and 0 <= background_error <= MAX_BACKGROUND_ERROR
-
-
-def _check_kind(where: str, row: Row) -> None:
+def _check_kind(where: str, row: Row, rules: RouteRules) -> None:
     if row.permissions is not None and not 0 <= row.permissions <= PERMISSION_BITS:
         raise SectionCorrupt(f"{where}: permissions that cannot be")
-    if row.kind not in KINDS or (row.kind != FILE and (row.route, row.same_file) != (STORE, None)):
+    as_file = row.kind == FILE or (rules.any_kind and row.same_file is None)
+    if row.kind not in KINDS or not as_file:
         raise SectionCorrupt(f"{where}: a kind that is unknown or stored otherwise")
     if row.kind == DIRECTORY and row.source_size_bytes:
         raise SectionCorrupt(f"{where}: a directory with content")

@@ -7,8 +7,9 @@ from typing import NamedTuple
 from seec.pipeline.archive.archive import Archive
 from seec.pipeline.archive.catalogue import current_quarantine, vanished_after
 from seec.schemas.kinds import DIRECTORY, FILE
-from seec.schemas.manifest import LOST, parse_identities
+from seec.schemas.manifest import parse_identities
 from seec.schemas.plan import PlanSettings, SourceFile
+from seec.schemas.routes import is_lost
 
 
 class Seen(NamedTuple):
@@ -37,7 +38,7 @@ def seen_files(archive: Archive, digests: bool = False) -> dict[str, Seen]:
         for shard, part in archive.parts(shards):
             identities = parse_identities(shard.manifest.name, part)
             for path, size_bytes, mtime_ns, digest, route, kind, permissions in identities:
-                if route == LOST:  # no size is like it: it is archived again where it still is
+                if is_lost(route):  # no size is like it: it is archived again where it still is
                     seen[path] = Seen(-1, None, run.source)
                     continue
                 seen[path] = Seen(

@@ -8,7 +8,6 @@ from seec.pipeline.storage import Store
 from seec.schemas.archive import blob_name, manifest_name, quarantine_name
 from seec.schemas.commit import ObjectRecord, ShardRecord
 from seec.schemas.manifest import (
-    SEEC,
     Entry,
     QuarantineRow,
     Row,
@@ -79,7 +78,7 @@ def name_again(
 
 
 def share_codes(entries: Iterable[Entry]) -> list[Entry]:
-    """The entries, in any order; those of route `seec` with the same pixels have the same code.
+    """The entries, in any order; those of a route with the same samples have the same code.
 
     It is the smallest of theirs, or of several the first by path: no entry becomes larger, and the
     order of the entries does not count.
@@ -87,11 +86,11 @@ def share_codes(entries: Iterable[Entry]) -> list[Entry]:
     entries = list(entries)
     best: dict[Shown, Entry] = {}
     for entry in entries:
-        if entry.row.route == SEEC:
+        if entry.row.samples is not None:
             one = best.setdefault(shown(entry.row), entry)
             best[shown(entry.row)] = min(one, entry, key=lambda e: (e.row.length, e.row.path))
     return [
-        with_code(entry.row, best[shown(entry.row)]) if entry.row.route == SEEC else entry
+        with_code(entry.row, best[shown(entry.row)]) if entry.row.samples is not None else entry
         for entry in entries
     ]
 

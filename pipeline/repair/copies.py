@@ -11,7 +11,7 @@ from seec.pipeline.routes.reading import check_payload
 from seec.pipeline.storage import Store
 from seec.schemas.commit import ObjectRecord
 from seec.schemas.errors import FixityError, FormatError, ObjectMissing, StorageError
-from seec.schemas.manifest import LOST, Entry, Row
+from seec.schemas.manifest import Entry, Row
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def same_files(
         for blob, row in _rows(copy):
             wanted = row.source_digest in digests and row.source_digest not in found
             at_hand = row.model_id is None or row.model_id in models
-            exact = row.route != LOST and row.background_error is None
+            exact = not row.lost and row.background_error is None
             if wanted and at_hand and exact and fetch(Found(copy, blob, row)) is not None:
                 found[row.source_digest] = Found(copy, blob, row)
     return found

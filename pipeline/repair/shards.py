@@ -11,16 +11,7 @@ from seec.pipeline.routes.reading import check_payload
 from seec.pipeline.storage import Store
 from seec.schemas.commit import ShardRecord
 from seec.schemas.errors import DigestMismatch, FixityError, FormatError, ObjectMissing
-from seec.schemas.manifest import (
-    LOST,
-    SEEC,
-    SEEC_PLANES,
-    UNKNOWN_DIGEST,
-    Entry,
-    QuarantineRow,
-    Row,
-    lost_row,
-)
+from seec.schemas.manifest import UNKNOWN_DIGEST, Entry, QuarantineRow, Row, lost_row
 from seec.schemas.plan import SourceFile
 
 LOST_REASON = "its bytes in the archive were damaged, and found nowhere else"
@@ -70,7 +61,7 @@ def examine(archive: Archive, damaged: Damaged) -> Case | None:
     if not known:
         failures = {row.path for row in failed}
         rows = [row for row in rows if row.path not in failures]
-    lost = frozenset(row.path for row in rows if row.route == LOST)
+    lost = frozenset(row.path for row in rows if row.lost)
     bad = lost | _damaged(archive, shard, rows) | damaged.undecodable
     lost_before = lost if known else frozenset[str]()
     return Case(shard, not damaged.findings, tuple(rows), bad, lost_before, tuple(failed))
@@ -98,7 +89,7 @@ class Mender:
             self._mend(case, row, fresh, by_path) for row in case.rows if row.path in case.bad
         ]
         mended = _with_same_pixels(case, mended)
-        if case.whole and all(entry.row.route == LOST for entry in mended):
+        if case.whole and all(entry.row.lost for entry in mended):
             return case.record
         sound = [row for row in case.rows if row.path not in case.bad]
         kept = [Entry(*item) for item in payloads(store, case.record.blob.name, sound)]
@@ -135,10 +126,10 @@ def _with_same_pixels(case: Case, mended: Sequence[Entry]) -> list[Entry]:
     Its row says what else its file holds.
     """
     rows = {row.path: row for row in case.rows}
-    codes = {shown(entry.row): entry for entry in mended if entry.row.route in (SEEC, SEEC_PLANES)}
+    codes = {shown(entry.row): entry for entry in mended if entry.row.samples}
     return [
         with_code(rows[entry.row.path], codes[shown(rows[entry.row.path])])
-        if entry.row.route == LOST and shown(rows[entry.row.path]) in codes
+        if entry.row.lost and shown(rows[entry.row.path]) in codes
         else entry
         for entry in mended
     ]
@@ -169,7 +160,7 @@ def _failed(file: SourceFile, run_id: str) -> QuarantineRow:
 
 
 def _damaged(archive: Archive, shard: ShardRecord, rows: Sequence[Row]) -> set[str]:
-    held = [row for row in rows if row.route != LOST]
+    held = [row for row in rows if not row.lost]
     return {row.path for row in held} - set(_sound(archive, shard, held))
 
 

@@ -19,7 +19,6 @@ from seec.pipeline.storage import Limits, Source, Store
 from seec.schemas.archive import model_name
 from seec.schemas.commit import ObjectRecord, RunRecord, ShardRecord, model_record
 from seec.schemas.errors import FixityError, FormatError, StorageError, StoreUnavailable
-from seec.schemas.manifest import LOST
 from seec.schemas.plan import KEEP_FILE, Plan, PlanSettings, SourceFile
 from seec.schemas.report import Finding
 
@@ -165,7 +164,7 @@ class Repair:
         data = {name: self._archive.store.get(name) for name in names}
         self._archive.commit(repaired=(record,))
         put_back_after_commit(self._archive, data)
-        lost = {row.path for row in self._archive.rows(record) if row.route == LOST}
+        lost = {row.path for row in self._archive.rows(record) if row.lost}
         self.outcome.shards.append(record.shard)
         self.outcome.files_mended += len(case.bad - lost)
         self.outcome.lost += sorted(lost - case.lost_before)

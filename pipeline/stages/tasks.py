@@ -27,7 +27,7 @@ from seec.schemas.errors import (
     UnreadableMask,
 )
 from seec.schemas.kinds import FILE
-from seec.schemas.manifest import SEEC, Entry, QuarantineRow
+from seec.schemas.manifest import Entry, QuarantineRow
 from seec.schemas.plan import DEDUPE_PIXELS, PlanSettings, SourceFile
 
 Finish = Callable[[Store, str, list[Entry], Sequence[QuarantineRow]], ShardRecord]
@@ -247,9 +247,9 @@ def _with_pictures(
 
 
 def _known_codes(others: Iterable[list[Entry]]) -> dict[bytes, bytes]:
-    """By pixel digest, the payloads of entries that are the code of one picture."""
-    found = (entry for part in others for entry in part if entry.row.route == SEEC)
-    return {e.row.samples.digest: bytes(e.payload) for e in found if e.row.samples}
+    """By pixel digest, the payloads of entries whose samples are coded."""
+    entries = (entry for part in others for entry in part)
+    return {e.row.samples.digest: bytes(e.payload) for e in entries if e.row.samples}
 
 
 @ray.remote(num_cpus=TASK_CPUS, max_retries=3, num_returns=2)

@@ -13,7 +13,7 @@ from seec.pipeline.storage import Store
 from seec.pipeline.verify.records import check_object, copy_back, mend
 from seec.schemas.commit import ShardRecord
 from seec.schemas.errors import DigestMismatch, FormatError, ModelError, ObjectMissing
-from seec.schemas.manifest import LOST, Row, blob_size, parse_manifest, parse_quarantine
+from seec.schemas.manifest import Row, blob_size, parse_manifest, parse_quarantine
 from seec.schemas.report import Checked, Finding
 
 _READ_SIZE_BYTES = 8 << 20
@@ -151,6 +151,6 @@ def _check_blob(
         detail = "the blob is sound, but rows of its manifest part describe other bytes"
         findings = (Finding("manifest-damaged", shard.manifest.name, detail, next_step, affected),)
     lossy = sum(row.background_error is not None for row in rows or ())
-    lost = sum(row.route == LOST for row in rows or ())
+    lost = sum(row.lost for row in rows or ())
     checked = Checked(name, len(paths) - lost, findings=findings, lossy=lossy, lost=lost)
-    return checked, [row for row in sound if row.route != LOST]
+    return checked, [row for row in sound if not row.lost]

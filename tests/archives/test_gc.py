@@ -41,8 +41,9 @@ from seec.schemas.errors import (
     NotAnArchive,
     SectionCorrupt,
 )
-from seec.schemas.manifest import SEEC, Entry, ImageFacts, QuarantineRow, SampleFacts
+from seec.schemas.manifest import Entry, ImageFacts, QuarantineRow, SampleFacts
 from seec.schemas.plan import PlanSettings, SourceFile
+from seec.schemas.routes import SEEC
 
 WEIGHTS = b"weights"
 SETTINGS = PlanSettings(hashlib.sha256(WEIGHTS).hexdigest(), shard_files=2)

@@ -11,7 +11,7 @@ from seec.jobs.interface import ExitCode
 from seec.pipeline.storage import Store
 from seec.schemas.commit import ShardRecord
 from seec.schemas.errors import Lost
-from seec.schemas.manifest import LOST
+from seec.schemas.routes import LOST
 from tests.archives import plain_reader
 from tests.archives.life import archive, findings, held, opened, put_files, texts
 from tests.archives.plain_reader import State, digest, restored

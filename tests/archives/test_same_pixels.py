@@ -18,8 +18,9 @@ from seec.pipeline.codec import load_model
 from seec.pipeline.routes.writing import draft, samples_digest
 from seec.pipeline.stages import tasks
 from seec.pipeline.storage import Source, Store
-from seec.schemas.manifest import SEEC, STORE, Entry, ImageFacts, Row, SampleFacts
+from seec.schemas.manifest import Entry, ImageFacts, Row, SampleFacts
 from seec.schemas.plan import PlanSettings, SourceFile
+from seec.schemas.routes import SEEC, STORE
 from tests.archives.life import archive, findings, held, opened
 from tests.archives.test_repair import mend
 from tests.faults import points

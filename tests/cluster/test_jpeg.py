@@ -13,8 +13,9 @@ from seec.jobs.interface import ExitCode
 from seec.pipeline.archive import Archive
 from seec.pipeline.storage import Store
 from seec.schemas.commit import Commit, ObjectRecord, ShardRecord
-from seec.schemas.manifest import JPEGXL_JPEG, Row, serialise_manifest
+from seec.schemas.manifest import Row, serialise_manifest
 from seec.schemas.report import Finding
+from seec.schemas.routes import JPEGXL_JPEG
 from tests.jpegs import held, jpeg, refused
 from tests.rows import with_image
 from tests.sources import files_below, write_tiny_source

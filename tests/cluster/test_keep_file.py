@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from seec.jobs import archive, ls, restore, verify
 from seec.jobs.interface import ExitCode
-from seec.schemas.manifest import SEEC_PLANES
+from seec.schemas.routes import SEEC_PLANES
 from tests.archives import plain_reader
 from tests.archives.test_format import decode_with
 from tests.jpegs import detailed

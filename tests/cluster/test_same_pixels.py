@@ -17,8 +17,9 @@ from seec.jobs.interface import ExitCode
 from seec.pipeline.archive import Archive
 from seec.pipeline.stages import comparing
 from seec.pipeline.storage import Source, Store
-from seec.schemas.manifest import SEEC, SEEC_PLANES, Row
+from seec.schemas.manifest import Row
 from seec.schemas.plan import DEDUPE_PIXELS, PlanSettings
+from seec.schemas.routes import SEEC, SEEC_PLANES
 from tests.archives import plain_reader
 from tests.archives.test_format import decode_with
 from tests.pictures import textured

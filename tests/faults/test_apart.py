@@ -13,8 +13,8 @@ from seec.jobs import archive, ls, verify
 from seec.jobs.interface import ExitCode
 from seec.pipeline.stages import archiving, tasks
 from seec.pipeline.stages.apart import draft_apart, draft_as_planned, hurried
-from seec.schemas.manifest import JPEGXL_JPEG, STORE
 from seec.schemas.plan import PlanSettings, SourceFile
+from seec.schemas.routes import JPEGXL_JPEG, STORE
 from tests.faults.poisoned import CRASH, HANG, RAISE, poisoned
 from tests.jpegs import detailed, jpeg
 from tests.pictures import textured

@@ -16,8 +16,9 @@ from seec.pipeline.storage import Store
 from seec.schemas.archive import shard_name
 from seec.schemas.errors import SectionCorrupt
 from seec.schemas.kinds import DIRECTORY, FILE, LINK
-from seec.schemas.manifest import STORE, Entry, Row, parse_manifest, serialise_manifest
+from seec.schemas.manifest import Entry, Row, parse_manifest, serialise_manifest
 from seec.schemas.plan import PlanSettings, SourceFile
+from seec.schemas.routes import STORE
 from tests.trees import nodes
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")

@@ -11,8 +11,8 @@ from seec.pipeline.routes.reading import jpegxl_jpeg as jpegxl
 from seec.pipeline.routes.writing import draft, settle
 from seec.pipeline.routes.writing.jpegxl_jpeg import transcode
 from seec.schemas.errors import FormatError
-from seec.schemas.manifest import JPEGXL_JPEG, STORE
 from seec.schemas.plan import SourceFile
+from seec.schemas.routes import JPEGXL_JPEG, STORE
 from tests.jpegs import held
 
 FILES = list(held().values())

@@ -14,8 +14,9 @@ from seec.jobs import archive, ls, restore, verify
 from seec.jobs.interface import ExitCode
 from seec.pipeline.images.files import is_exact
 from seec.schemas.kinds import FILE
-from seec.schemas.manifest import JPEGXL_JPEG, SEEC, SEEC_PLANES, STORE, Row
+from seec.schemas.manifest import Row
 from seec.schemas.names import unescape
+from seec.schemas.routes import JPEGXL_JPEG, SEEC, SEEC_PLANES, STORE
 from tests.rows import envelope_of
 from tests.sources import files_below, same_image
 from tests.torture import tree

@@ -24,8 +24,9 @@ from seec.schemas.errors import (
     SectionCorrupt,
     UnreadableImage,
 )
-from seec.schemas.manifest import JPEGXL_JPEG, STORE, Entry, ImageFacts
+from seec.schemas.manifest import Entry, ImageFacts
 from seec.schemas.plan import PlanSettings, SourceFile
+from seec.schemas.routes import JPEGXL_JPEG, STORE
 from tests.jpegs import HEIGHT, WIDTH, held, refused
 from tests.jpegs import jpeg as jpeg_file
 from tests.pictures import textured

@@ -25,8 +25,9 @@ from seec.pipeline.images.raster import pixel_raster
 from seec.pipeline.routes import reading
 from seec.pipeline.routes.writing import draft, settle
 from seec.schemas.errors import DigestMismatch, SeecError, UnreadableImage
-from seec.schemas.manifest import SEEC, STORE, Entry
+from seec.schemas.manifest import Entry
 from seec.schemas.plan import SourceFile
+from seec.schemas.routes import SEEC, STORE
 from tests.pictures import gray, textured
 from tests.rows import envelope_of
 from tests.sources import coded_files, image_bytes, jpeg_files, plane_files, stored_files

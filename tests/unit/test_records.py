@@ -24,13 +24,8 @@ from seec.schemas.archive import (
 from seec.schemas.commit import Changes, Commit, ObjectRecord, Recap, RunRecord, ShardRecord
 from seec.schemas.errors import FixityError, FormatError, SectionCorrupt, UnsupportedVersion
 from seec.schemas.manifest import (
-    JPEGXL_JPEG,
-    LOST,
     MANIFEST,
     QUARANTINE,
-    SEEC,
-    SEEC_PLANES,
-    STORE,
     ImageFacts,
     Row,
     SampleFacts,
@@ -39,6 +34,7 @@ from seec.schemas.manifest import (
     serialise_manifest,
 )
 from seec.schemas.plan import PlanSettings, SourceFile, parse_plan, run_id, serialise_plan
+from seec.schemas.routes import JPEGXL_JPEG, LOST, SEEC, SEEC_PLANES, STORE
 from seec.schemas.sealed import seal, unseal
 
 

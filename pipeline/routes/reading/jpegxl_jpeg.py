@@ -11,7 +11,8 @@ import imagecodecs
 from seec.pipeline.routes.reading.reader import WholeFileReader, image_of
 from seec.schemas.container import MAX_PIXELS
 from seec.schemas.errors import LimitExceeded, SectionCorrupt, Truncated
-from seec.schemas.manifest import JPEGXL_JPEG, Row
+from seec.schemas.manifest import Row
+from seec.schemas.routes import JPEGXL_JPEG
 
 _SIGNATURE = b"\0\0\0\x0cJXL \r\n\x87\n"
 _CODESTREAM = b"\xff\x0a"

@@ -2,7 +2,8 @@
 
 from seec.pipeline.routes.reading.reader import WholeFileReader
 from seec.schemas.errors import Lost
-from seec.schemas.manifest import LOST, Row
+from seec.schemas.manifest import Row
+from seec.schemas.routes import LOST
 
 
 class LostReader(WholeFileReader):

@@ -10,7 +10,8 @@ from seec.pipeline.routes.reading.reader import Models, image_of
 from seec.pipeline.routes.reading.samples import SamplesReader, model_of, samples_of
 from seec.schemas.container import reader
 from seec.schemas.errors import DigestMismatch, SectionCorrupt
-from seec.schemas.manifest import SEEC, Row
+from seec.schemas.manifest import Row
+from seec.schemas.routes import SEEC
 
 
 class SeecReader(SamplesReader):

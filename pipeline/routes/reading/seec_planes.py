@@ -10,8 +10,9 @@ from seec.pipeline.routes.reading.reader import Models
 from seec.pipeline.routes.reading.samples import SamplesReader, model_of, samples_of
 from seec.schemas.container import reader
 from seec.schemas.errors import DigestMismatch, SectionCorrupt
-from seec.schemas.manifest import SEEC_PLANES, Row
+from seec.schemas.manifest import Row
 from seec.schemas.planes import Plane, Shape, parse
+from seec.schemas.routes import SEEC_PLANES
 
 
 class SeecPlanesReader(SamplesReader):

@@ -4,7 +4,8 @@ import zstandard
 
 from seec.pipeline.routes.reading.reader import WholeFileReader
 from seec.schemas.errors import SectionCorrupt
-from seec.schemas.manifest import STORE, Row
+from seec.schemas.manifest import Row
+from seec.schemas.routes import STORE
 
 
 class StoreReader(WholeFileReader):

@@ -5,7 +5,8 @@ stored file and keeps the smaller. `WRITERS` is the table of routes: a route is 
 line here. Route `store` takes whatever is left, and has no writer.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from seec.pipeline.codec import Model
@@ -47,10 +48,8 @@ __all__ = [
 def work_of(data: bytes) -> Work:
     """What `draft` of this file takes, by its headers: nothing is decoded."""
     for writer in WRITERS.values():
-        try:
+        with suppress(UnreadableImage):
             return writer.work(data)
-        except UnreadableImage:
-            continue
     return Work()
 
 
@@ -60,10 +59,12 @@ def samples_digest(data: bytes, max_pixels: int) -> bytes | None:
     Decodes. `draft` may store the file all the same.
     """
     candidate = Candidate(SourceFile("", len(data), None), data, max_pixels)
-    try:
-        return next(filter(None, (one.digest(candidate) for one in WRITERS.values())), None)
-    except UnreadableImage:
-        return None
+    for writer in WRITERS.values():
+        with suppress(UnreadableImage):
+            digest = writer.digest(candidate)
+            if digest is not None:
+                return digest
+    return None
 
 
 def draft(file: SourceFile, data: bytes, max_pixels: int, *, keep_file: bool = False) -> Draft:
@@ -73,12 +74,9 @@ def draft(file: SourceFile, data: bytes, max_pixels: int, *, keep_file: bool = F
     not come back byte for byte.
     """
     candidate = Candidate(file, data, max_pixels, keep_file)
-    try:
-        coded = next(_drafts(candidate))
-    except StopIteration:
-        return draft_stored(file, data, "of no kind that a route takes")
-    except UnreadableImage as error:
-        return draft_stored(file, data, str(error))
+    coded, reason = _first(candidate)
+    if coded is None:
+        return draft_stored(file, data, reason)
     stored = draft_stored(file, data, WRITERS[coded.row.route].reason)
     if coded.payload is None:
         return replace(stored, coded=coded)
@@ -106,5 +104,15 @@ def stored_entry(file: SourceFile, data: bytes, reason: str | None) -> Entry:
     return entry(stored.row, stored.payload)
 
 
-def _drafts(candidate: Candidate) -> Iterator[Coded]:
-    return filter(None, (writer.draft(candidate) for writer in WRITERS.values()))
+def _first(candidate: Candidate) -> tuple[Coded | None, str]:
+    """What the first route makes of a file that takes it; why the first that refused did."""
+    reasons: list[str] = []
+    for writer in WRITERS.values():
+        try:
+            coded = writer.draft(candidate)
+        except UnreadableImage as error:
+            reasons.append(str(error))
+            continue
+        if coded is not None:
+            return coded, ""
+    return None, reasons[0] if reasons else "of no kind that a route takes"

@@ -11,8 +11,9 @@ import zstandard
 from seec.pipeline.images.files import ImageFile, pixels_of, read_image, read_shapes
 from seec.pipeline.images.raster import Pixels
 from seec.schemas.errors import UnreadableImage
-from seec.schemas.manifest import STORE, Entry, Row
+from seec.schemas.manifest import Entry, Row
 from seec.schemas.plan import SourceFile
+from seec.schemas.routes import STORE
 
 # Level 9: several times faster than the codec that runs beside it, and near what zstd can do.
 _LEVEL = 9
@@ -75,11 +76,20 @@ class Candidate:
     max_pixels: int
     keep_file: bool = False
 
-    @cached_property
+    @property
     def image(self) -> ImageFile:
-        """The file taken apart; decodes. UnreadableImage, with the reason, if that cannot be."""
-        self.check_limit(pixels_of(read_shapes(self.data)))
-        return read_image(self.data, keep_file=self.keep_file)
+        """The file taken apart; decodes once. UnreadableImage, with the reason, if it cannot be."""
+        if isinstance(self._image, UnreadableImage):
+            raise self._image
+        return self._image
+
+    @cached_property
+    def _image(self) -> ImageFile | UnreadableImage:
+        try:
+            self.check_limit(pixels_of(read_shapes(self.data)))
+            return read_image(self.data, keep_file=self.keep_file)
+        except UnreadableImage as error:
+            return error
 
     def check_limit(self, pixels: int) -> None:
         """UnreadableImage if these are more than are decoded."""

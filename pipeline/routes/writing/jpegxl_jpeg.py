@@ -8,7 +8,8 @@ from seec.pipeline.routes.reading.jpegxl_jpeg import unpack
 from seec.pipeline.routes.writing.draft import Candidate, Coded
 from seec.pipeline.routes.writing.writer import Work, Writer
 from seec.schemas.errors import FormatError, UnreadableImage
-from seec.schemas.manifest import JPEGXL_JPEG, ImageFacts
+from seec.schemas.manifest import ImageFacts
+from seec.schemas.routes import JPEGXL_JPEG
 
 
 class JpegXlWriter(Writer):

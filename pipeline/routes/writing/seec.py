@@ -10,7 +10,8 @@ from seec.pipeline.routes.loss import stated_loss
 from seec.pipeline.routes.writing.draft import Candidate, Coded
 from seec.pipeline.routes.writing.writer import Work, Writer
 from seec.schemas.container import reader
-from seec.schemas.manifest import SEEC, ImageFacts, Row, SampleFacts
+from seec.schemas.manifest import ImageFacts, Row, SampleFacts
+from seec.schemas.routes import SEEC
 
 
 class SeecWriter(Writer):

@@ -8,8 +8,9 @@ from seec.pipeline.images.planes import split
 from seec.pipeline.images.raster import raster_digest
 from seec.pipeline.routes.writing.draft import Candidate, Coded
 from seec.pipeline.routes.writing.writer import Work, Writer
-from seec.schemas.manifest import SEEC_PLANES, ImageFacts, Row, SampleFacts
+from seec.schemas.manifest import ImageFacts, Row, SampleFacts
 from seec.schemas.planes import Payload, serialise
+from seec.schemas.routes import SEEC_PLANES
 
 
 class SeecPlanesWriter(Writer):

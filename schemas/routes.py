@@ -1,0 +1,40 @@
+"""The routes of files into an archive: their names in manifests, and what rows of each hold."""
+
+from dataclasses import dataclass
+
+SEEC = "seec"
+SEEC_PLANES = "seec-planes"
+JPEGXL_JPEG = "jpegxl-jpeg"
+STORE = "store"
+LOST = "lost"
+
+
+@dataclass(frozen=True)
+class RouteRules:
+    """What a manifest row of a route holds.
+
+    image: facts of an image. samples: facts of its samples, and the model that decodes them. lossy:
+    perhaps a background error. any_kind: perhaps a link or a directory. lost: no payload, since
+    there is no file any more.
+    """
+
+    image: bool = False
+    samples: bool = False
+    lossy: bool = False
+    any_kind: bool = False
+    lost: bool = False
+
+
+# By name, in the order in which users see them.
+ROUTES: dict[str, RouteRules] = {
+    SEEC: RouteRules(image=True, samples=True, lossy=True),
+    SEEC_PLANES: RouteRules(image=True, samples=True),
+    JPEGXL_JPEG: RouteRules(image=True),
+    STORE: RouteRules(any_kind=True),
+    LOST: RouteRules(lost=True),
+}
+
+
+def is_lost(route: str) -> bool:
+    """Whether a row of this route says that its file is lost; False for unknown routes."""
+    return route in ROUTES and ROUTES[route].lost
