@@ -229,7 +229,7 @@ def _check_source(interrupted: RunRecord, source: Source) -> None:
 
 def _check_segmentation(plan: PlanSettings, model: Model) -> None:
     """ModelError before anything is written if its sources cannot label images here."""
-    check_labels(make_segmenter(plan.segmentation), model.profile.experts)
+    check_labels(make_segmenter(plan.segmentation), model.profile.entropy_models)
     if plan.region_source is not None:
         make_segmenter(plan.region_source)
 

@@ -112,14 +112,14 @@ def run(settings: Settings) -> Summary:
         raise UnreadableImage(
             f"{settings.source}: {error}; `seec archive` keeps such a file byte for byte"
         ) from None
-    experts = model.profile.experts
+    entropy_models = model.profile.entropy_models
     segmenter = make_segmenter(settings.segmentation)
-    check_labels(segmenter, experts)
+    check_labels(segmenter, entropy_models)
     name = escape(os.fsencode(settings.source.rpartition("/")[2]))
     background = _background(settings, pixels, name)
     blob = encode(
         pixels,
-        labels=label_image(segmenter, pixels, name, experts),
+        labels=label_image(segmenter, pixels, name, entropy_models),
         regions=segmenter.proposes,
         background=background,
         model=model,

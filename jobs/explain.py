@@ -27,8 +27,8 @@ from seec.schemas.container import MAGIC, parse, read_index, reader
 from seec.schemas.loss import describe
 
 _PEERS = ("png", "webp", "jpegxl-e7")
-# Distinct for people with any colour vision (Okabe and Ito), one for each expert.
-_EXPERT_COLOURS = (
+# Distinct for people with any colour vision (Okabe and Ito), one for each entropy model.
+_LABEL_COLOURS = (
     (230, 159, 0),
     (86, 180, 233),
     (0, 158, 115),
@@ -57,7 +57,7 @@ class Summary:
     target: str
     size_bytes: int
     rate_bpsp: float
-    expert_shares: tuple[float, ...]
+    label_shares: tuple[float, ...]
     peers_size_bytes: dict[str, int]
     exit_code: int = ExitCode.OK
 
@@ -81,7 +81,8 @@ def run(settings: Settings) -> Summary:
     info = inspect(blob)
     page = _page(settings.source, info, insight, peers, _loss_figure(blob, insight))
     files.write(settings.target, page.encode(), force=settings.force)
-    shares = np.bincount(insight.labels.ravel(), minlength=insight.experts) / insight.labels.size
+    counts = np.bincount(insight.labels.ravel(), minlength=insight.entropy_models)
+    shares = counts / insight.labels.size
     return Summary(settings.target, info.size_bytes, info.rate_bpsp, tuple(shares.tolist()), peers)
 
 
@@ -132,9 +133,9 @@ def _page(name: str, info: Info, insight: Insight, peers: dict[str, int], loss: 
 
 
 def _colour_labels(insight: Insight) -> NDArray[np.uint8]:
-    """The image in gray under the colours of its experts."""
+    """The image in gray under the colours of its entropy models."""
     gray = insight.pixels if insight.pixels.ndim == 2 else insight.pixels.mean(-1)
-    palette = np.array(_EXPERT_COLOURS)[np.arange(insight.experts) % len(_EXPERT_COLOURS)]
+    palette = np.array(_LABEL_COLOURS)[np.arange(insight.entropy_models) % len(_LABEL_COLOURS)]
     mixed = 0.55 * palette[insight.labels] + 0.45 * gray[..., None]
     return mixed.astype(np.uint8)
 
@@ -147,15 +148,15 @@ def _colour_heat(share: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 def _legend(insight: Insight) -> str:
-    """Each expert with its colour, its share of the pixels and what they cost."""
+    """Each entropy model with its colour, its share of the pixels and what they cost."""
     channels = 1 if insight.pixels.ndim == 2 else 3
     items: list[str] = []
-    for expert in range(insight.experts):
-        mine = insight.labels == expert
-        colour = _EXPERT_COLOURS[expert % len(_EXPERT_COLOURS)]
+    for label in range(insight.entropy_models):
+        mine = insight.labels == label
+        colour = _LABEL_COLOURS[label % len(_LABEL_COLOURS)]
         rate = insight.code_length[mine].mean() / channels if mine.any() else 0.0
         items.append(
-            f'<li><i style="background:rgb{colour}"></i>expert {expert}: '
+            f'<li><i style="background:rgb{colour}"></i>entropy model {label}: '
             f"{mine.mean():.0%} of the pixels, {rate:.2f} bpsp</li>"
         )
     return "".join(items)

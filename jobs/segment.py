@@ -77,7 +77,7 @@ class Summary:
 def run(settings: Settings) -> Summary:
     """Label all images. Raises ModelError, StorageError; files that fail are in the summary."""
     segmenter = make_segmenter(settings.segmentation)
-    check_labels(segmenter, default_model().profile.experts)
+    check_labels(segmenter, default_model().profile.entropy_models)
     found = [entry for url in settings.sources for entry in _images(url)]
     counts = np.zeros(256, np.int64)
     failed: list[str] = []
@@ -115,7 +115,7 @@ def _read(source: Source, file: SourceFile) -> bytes:
 def _labels(segmenter: Segmenter, path: str, read: Read) -> LabelMap:
     """The labels that an encoder would use for an image."""
     pixels, model = read_pixels(read()), default_model()
-    labels = label_image(segmenter, pixels, path, model.profile.experts)
+    labels = label_image(segmenter, pixels, path, model.profile.entropy_models)
     if labels is not None and not segmenter.proposes:
         return labels
     blocks = chosen_blocks(pixels, labels, model, regions=segmenter.proposes)

@@ -117,10 +117,10 @@ def _known_model(name: str) -> Model:
 
 
 def _line(seen: Progress) -> str:
-    shares = " ".join(f"{s:.2f}" for s in seen.expert_shares)
+    shares = " ".join(f"{s:.2f}" for s in seen.label_shares)
     return (
         f"step {seen.step}: code length {seen.training_bpsp:.4f} training, "
-        f"{seen.validation_bpsp:.4f} validation bpsp; experts {shares}; {seen.seconds:.0f} s"
+        f"{seen.validation_bpsp:.4f} validation bpsp; entropy models {shares}; {seen.seconds:.0f} s"
     )
 
 
@@ -187,7 +187,7 @@ def _write_curve(path: Path, history: Sequence[Progress]) -> None:
     "--segmentation",
     default="rate",
     show_default=True,
-    help="Where labels come from; `rate` lets experts specialise by code length.",
+    help="Where labels come from; `rate` lets entropy models specialise by code length.",
 )
 @click.option("--device", default="cpu", show_default=True, help="cpu, or a torch device.")
 @click.option(

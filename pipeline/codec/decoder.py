@@ -284,11 +284,11 @@ def read_front(
     sheet = Sheet(*shape, facts.tile_size, facts.block_shift, chroma)
     maps = BlockMaps.blank(*sheet.shape[:2], facts.block_shift)
     if SectionKind.LABELS in coded:
-        experts = model.profile.experts
-        if experts < 2:
-            raise SectionCorrupt("a label map, and a model of one expert")
+        entropy_models = model.profile.entropy_models
+        if entropy_models < 2:
+            raise SectionCorrupt("a label map, and a model of one entropy model")
         rows, columns = maps.labels.shape
-        maps.labels[:] = decode_labels(coded[SectionKind.LABELS], rows, columns, experts)
+        maps.labels[:] = decode_labels(coded[SectionKind.LABELS], rows, columns, entropy_models)
     if SectionKind.BACKGROUND in coded:
         maps.widths[:] = decode_widths(coded[SectionKind.BACKGROUND], *maps.widths.shape)
     side = open_side_coder(model, device)

@@ -48,7 +48,7 @@ class Encoder:
     colour_set as in `encode`. screen: whether what looks drawn may be screen coded; where most of
     an image is, larger tiles may take the place of those asked for. turned: whether images are
     coded turned by a quarter; None: those that seem to take less then, with models of several
-    experts. With labels, a background, a colour set or SIC they never are.
+    entropy models. With labels, a background, a colour set or SIC they never are.
     """
 
     def __init__(

@@ -19,15 +19,15 @@ from seec.schemas.container import Coding, SectionKind, parse, read_index, reade
 class Insight:
     """An image and where its bits go.
 
-    pixels: [H, W] or [H, W, 3] uint8. labels: [H, W] uint8, which expert speaks.
+    pixels: [H, W] or [H, W, 3] uint8. labels: [H, W] uint8, which entropy model speaks.
     code_length: [H, W] float32, ideal bits per pixel over all channels; raw and screen coded
-    tile groups have their mean everywhere. experts: how many the model has.
+    tile groups have their mean everywhere. entropy_models: how many the model has.
     """
 
     pixels: NDArray[np.uint8]
     labels: NDArray[np.uint8]
     code_length: NDArray[np.float32]
-    experts: int
+    entropy_models: int
 
 
 def explain(blob: bytes, *, models: Mapping[str, Model] | None = None) -> Insight:
@@ -57,4 +57,4 @@ def explain(blob: bytes, *, models: Mapping[str, Model] | None = None) -> Insigh
             lengths[tile.rows, tile.columns] = part
     labels = map_from_blocks(front.maps.labels, container.block_shift, *lengths.shape)
     labels, lengths = upright(labels, container), upright(lengths, container)
-    return Insight(pixels, labels, lengths, model.profile.experts)
+    return Insight(pixels, labels, lengths, model.profile.entropy_models)

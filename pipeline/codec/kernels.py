@@ -39,10 +39,10 @@ class Kernels(Protocol):
         ...
 
     def measure(self, group: GroupCanvas) -> NDArray[np.int64]:
-        """Code length of each block under each expert, in 1/256 bit.
+        """Code length of each block under each entropy model, in 1/256 bit.
 
-        Counts the even rows of each tile only: they tell enough to choose an expert by,
-        in half the time (0.05 % larger files). Returns [tiles, B, B, experts].
+        Counts the even rows of each tile only: they tell enough to choose an entropy model by,
+        in half the time (0.05 % larger files). Returns [tiles, B, B, entropy models].
         """
         ...
 

@@ -147,7 +147,7 @@ class ArchivingRun:
         return Pool(
             placement.segmenters,
             lambda: SegmentActor.options(**placement.segmenter_options).remote(
-                settings, model.profile.experts, placement.device
+                settings, model.profile.entropy_models, placement.device
             ),
         )
 

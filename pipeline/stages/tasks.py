@@ -126,8 +126,11 @@ def _read(source: Source, file: SourceFile, settings: PlanSettings) -> bytes:
 class SegmentActor:
     """Labels images, and finds what is of interest in them; the sources are made once."""
 
-    def __init__(self, settings: PlanSettings, experts: int, device: str) -> None:
-        self._segmenter, self._experts = make_segmenter(settings.segmentation, device), experts
+    def __init__(self, settings: PlanSettings, entropy_models: int, device: str) -> None:
+        self._segmenter, self._entropy_models = (
+            make_segmenter(settings.segmentation, device),
+            entropy_models,
+        )
         source = settings.region_source
         self._finder = None if source is None else make_segmenter(source, device)
         self._background_error = settings.background_error
@@ -151,7 +154,7 @@ class SegmentActor:
             path, (image,) = made.row.path, made.pictures
             try:
                 background = self._background(image, path)
-                labels.append(label_image(self._segmenter, image, path, self._experts))
+                labels.append(label_image(self._segmenter, image, path, self._entropy_models))
             except UnreadableMask as error:
                 refused[path] = error
                 background = None

@@ -11,7 +11,7 @@ import torch
 
 from seec.pipeline.codec import Model, load_model
 from seec.pipeline.codec.coding.tiles import GroupCanvas
-from seec.pipeline.codec.model.profile import Tuning
+from seec.pipeline.codec.model.profile import Adaptation
 from seec.pipeline.codec.model.weights import PredictorStart, save_model
 from seec.pipeline.codec.native.kernels import NativeKernels, NativePredictors, levels
 from seec.pipeline.codec.network.predictors import follow
@@ -38,18 +38,18 @@ def loud() -> Model:
 
 def hasty() -> Model:
     """Output layers that learn all that they can from the first pixels on, and forget it again."""
-    return tuned(stored("drawn-tuning"), Tuning(every=1, rate=255))
+    return tuned(stored("drawn-adaptation"), Adaptation(every=1, rate=255))
 
 
 def wide() -> Model:
     """As many components as there can be, and hidden features that do not fit the vectors."""
-    sizes = {"name": "wide", "expert_hidden": 48, "mixtures": 8, "tuning": Tuning(37, 20)}
+    sizes = {"name": "wide", "hidden": 48, "mixtures": 8, "adaptation": Adaptation(37, 20)}
     return load_model(draw_model(replace(STORED["drawn-predictors"], **sizes)))
 
 
 def abrupt() -> Model:
     """Components that lie below no value or below all: slopes leave every range."""
-    model = stored("drawn-tuning")
+    model = stored("drawn-adaptation")
     steps = np.full(513, 16384, np.int32)
     steps[-1] = 32768
     tables = {**model.tables, "logistic": steps}
@@ -58,8 +58,8 @@ def abrupt() -> Model:
     )
 
 
-def tuned(model: Model, tuning: Tuning) -> Model:
-    profile = replace(model.profile, tuning=tuning)
+def tuned(model: Model, adaptation: Adaptation) -> Model:
+    profile = replace(model.profile, adaptation=adaptation)
     return load_model(save_model(profile, {}, model.layers, model.tables, model.starts))
 
 
@@ -70,7 +70,7 @@ def learning(**sizes) -> Model:
 
 def deep_and_loud() -> Model:
     """Gradients so large that they, too, are clamped wherever they can be."""
-    model = learning(tuning=Tuning(every=10, rate=100, hidden=100, fusion=100))
+    model = learning(adaptation=Adaptation(every=10, rate=100, hidden_rate=100, fusion_rate=100))
     less = {"hidden": 2, "output": 3}
     layers = {
         name: replace(layer, shift=layer.shift - less.get(name[:6], 0))
@@ -79,10 +79,10 @@ def deep_and_loud() -> Model:
     return load_model(save_model(model.profile, {}, layers, model.tables, model.starts))
 
 
-def labelled(groups: list[GroupCanvas], experts: int) -> list[GroupCanvas]:
-    """The same, with an expert for each block."""
+def labelled(groups: list[GroupCanvas], entropy_models: int) -> list[GroupCanvas]:
+    """The same, with an entropy model for each block."""
     for group in groups:
-        group.labels[:] = np.arange(group.labels.size).reshape(group.labels.shape) % experts
+        group.labels[:] = np.arange(group.labels.size).reshape(group.labels.shape) % entropy_models
     return groups
 
 
@@ -99,21 +99,25 @@ MODELS = {
     "two": lambda: stored("drawn-predictors"),
     "loud": loud,
 }
-TUNED = {
-    "drawn": lambda: stored("drawn-tuning"),
-    "loud": lambda: tuned(loud(), Tuning(every=10, rate=100)),
+ADAPTED = {
+    "drawn": lambda: stored("drawn-adaptation"),
+    "loud": lambda: tuned(loud(), Adaptation(every=10, rate=100)),
     "hasty": hasty,
     "wide": wide,
     "abrupt": abrupt,
     "deep": learning,
-    "deep and hasty": lambda: learning(tuning=Tuning(1, 255, hidden=255, fusion=255)),
+    "deep and hasty": lambda: learning(
+        adaptation=Adaptation(1, 255, hidden_rate=255, fusion_rate=255)
+    ),
     "deep and loud": deep_and_loud,
     "deep and wide": lambda: learning(
-        width=48, fused=32, expert_hidden=48, mixtures=8, predictors=LEARNING.predictors[:3]
+        width=48, fused=32, hidden=48, mixtures=8, predictors=LEARNING.predictors[:3]
     ),
-    "deep in part": lambda: learning(experts=1, tuning=Tuning(30, 20, hidden=9)),
+    "deep in part": lambda: learning(
+        entropy_models=1, adaptation=Adaptation(30, 20, hidden_rate=9)
+    ),
     "deep with memory": lambda: learning(
-        tuning=Tuning(7, 9, hidden=40, fusion=30, means=1, memory=1)
+        adaptation=Adaptation(7, 9, hidden_rate=40, fusion_rate=30, means=1, memory=1)
     ),
 }
 IMAGES = {
@@ -156,22 +160,22 @@ def test_kernels_write_read_and_measure_the_same(model, groups):
 
 CASES = [
     (name, image)
-    for name in TUNED
+    for name in ADAPTED
     for image in ("column", "gray", "colour" if name.startswith("deep") else "edges")
 ]
 
 
 @pytest.mark.parametrize(("name", "image"), CASES)
 def test_layers_learn_the_same(name, image):
-    model = TUNED[name]()
-    check_kernels(model, labelled(canvases(IMAGES[image], 32, 2), model.profile.experts))
+    model = ADAPTED[name]()
+    check_kernels(model, labelled(canvases(IMAGES[image], 32, 2), model.profile.entropy_models))
 
 
 @pytest.mark.parametrize("carrier", [torch.float32, torch.float64])
 def test_layers_learn_from_their_own_tile_only(carrier):
     """Groups that are decoded together, in any order, come out as each was written alone."""
     model = learning()
-    groups = labelled(canvases(textured(12, 24), 8, 2), LEARNING.experts)
+    groups = labelled(canvases(textured(12, 24), 8, 2), LEARNING.entropy_models)
     words = [NativeKernels(model).encode(group) for group in groups]
     kernels = TorchKernels(model, "cpu", carrier)
     assert kernels.encode(groups[0]) == words[0]
@@ -185,9 +189,9 @@ def test_layers_learn_from_their_own_tile_only(carrier):
 
 def test_each_kind_of_layer_that_learns_changes_bytes():
     """The models above differ by what learns in them, and by nothing else."""
-    (group,) = labelled(canvases(textured(19, 26), 32), LEARNING.experts)
+    (group,) = labelled(canvases(textured(19, 26), 32), LEARNING.entropy_models)
     rates = [{}, {"hidden": 9}, {"fusion": 9}, {"hidden": 9, "fusion": 9}]
-    models = [learning(tuning=Tuning(30, 20, **rate)) for rate in rates]
+    models = [learning(adaptation=Adaptation(30, 20, **rate)) for rate in rates]
     assert len({NativeKernels(model).encode(group) for model in models}) == len(models)
 
 
@@ -213,7 +217,7 @@ def test_lossy_backgrounds_end_as_the_same_pixels(model, width):
 @pytest.mark.parametrize("width", [0, 9])
 @pytest.mark.parametrize("name", ["drawn", "deep"])
 def test_layers_learn_nothing_from_backgrounds(name, width):
-    check_background(TUNED[name](), width)
+    check_background(ADAPTED[name](), width)
 
 
 def check_background(model: Model, width: int) -> None:

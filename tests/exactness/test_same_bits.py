@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -148,16 +147,16 @@ def test_a_processor_has_the_portable_level_and_no_unknown_one():
 
 
 _SIZES = [
-    Profile(width=16, fused=48, expert_hidden=16, experts=3, mixtures=1),
-    Profile(width=32, fused=32, expert_hidden=32, experts=1, mixtures=3),
-    Profile(width=80, fused=16, expert_hidden=112, experts=2, mixtures=4),
-    Profile(width=512, fused=512, expert_hidden=512, experts=1, mixtures=7),
+    Profile(name="drawn", width=16, fused=48, hidden=16, entropy_models=3, mixtures=1),
+    Profile(name="drawn", width=32, fused=32, hidden=32, entropy_models=1, mixtures=3),
+    Profile(name="drawn", width=80, fused=16, hidden=112, entropy_models=2, mixtures=4),
+    Profile(name="drawn", width=512, fused=512, hidden=512, entropy_models=1, mixtures=7),
 ]
 
 
 @pytest.mark.parametrize("profile", _SIZES, ids=lambda p: f"{p.width}-{p.mixtures}")
 def test_networks_of_all_sizes_give_the_bytes_of_torch(profile, monkeypatch):
-    model = load_model(draw_model(replace(profile, name="drawn")))
+    model = load_model(draw_model(profile))
     images = [textured(37, 53, 4), gray(7, 9, 5)]
 
     def written() -> list[bytes]:
@@ -210,13 +209,15 @@ def test_the_network_that_is_trained_is_the_network_that_runs():
     from seec.pipeline.codec.training.export import export_model
 
     torch.manual_seed(0)
-    network = SeecNetwork(Profile(width=32, fused=32, expert_hidden=16, experts=2, mixtures=3))
+    network = SeecNetwork(
+        Profile(name="drawn", width=32, fused=32, hidden=16, entropy_models=2, mixtures=3)
+    )
     model = load_model(export_model(network, {"name": "random"}))
     integer = ContextNetwork(model, "cpu", torch.float32)
     patches = np.stack([textured(35, 38, seed) for seed in range(3)])
     batch = make_batch(patches, np.zeros(3, bool), build_tables())
     with torch.no_grad():
-        floats = network.expert(network.features(batch.inputs), 1) * 2**OUTPUT_BITS
+        floats = network.mixture_params(network.features(batch.inputs), 1) * 2**OUTPUT_BITS
     inputs = batch.inputs * 32
     integers = integer.speak(1, integer.fuse(inputs, inputs[:, :0]))
     assert torch.equal(floats.to(torch.int32), integers)

@@ -142,10 +142,12 @@ class InProcess:
     ) -> None:
         self._finish = finish
         self._store, self._source, self._run, self._plan = store, source, run, plan
-        experts = load_model(read_recorded(store, run.encodes_with())).profile.experts
+        model = load_model(read_recorded(store, run.encodes_with()))
         segmenter: Any = tasks.SegmentActor
         encoder: Any = tasks.EncodeActor
-        self._segmenter = segmenter.__ray_metadata__.modified_class(plan.settings, experts, "cpu")
+        self._segmenter = segmenter.__ray_metadata__.modified_class(
+            plan.settings, model.profile.entropy_models, "cpu"
+        )
         self._encoder = encoder.__ray_metadata__.modified_class(store, run.encodes_with(), "cpu")
 
     def shards(self, indices: list[int]) -> Iterator[tuple[ShardRecord, Timing]]:

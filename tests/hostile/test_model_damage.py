@@ -74,26 +74,39 @@ def test_tables_that_could_overflow_are_refused(golden_model, table, index, valu
     [
         {},
         [],
-        {"profile": {"name": "x", "width": "wide"}},
-        {"profile": {"name": "x", "width": 16.0}},
-        {"profile": {"name": "x", "depth": 3}},
-        {"profile": {"name": "x", "width": 1 << 40}},
-        {"profile": {"name": "x", "experts": 0}},
-        {"profile": {"name": "x", "mixtures": -1}},
         {"profile": "lite"},
-        {"profile": {"name": "x", "predictors": 2}},
-        {"profile": {"name": "x", "predictors": [{"taps": 2.5}]}},
-        {"profile": {"name": "x", "predictors": [{"reach": 3}]}},
-        {"profile": {"name": "x", "predictors": [{"taps": 2}]}},
-        {"profile": {"name": "x", "predictors": [{"taps": 23}]}},
-        {"profile": {"name": "x", "predictors": [{"taps": 12, "every": 0}]}},
-        {"profile": {"name": "x", "predictors": [{"taps": 12, "sweeps": 1 << 20}]}},
-        {"profile": {"name": "x", "predictors": [{"taps": 12, "forget": 31}]}},
-        {"profile": {"name": "x", "predictors": 3 * [{"taps": 12}]}},
+        {"profile": {"name": "x", "width": 16}},
     ],
 )
 def test_cards_that_make_no_sense_are_refused(golden_model, card):
     tensors = safetensors.numpy.load(golden_model.payload)
+    with pytest.raises(ModelError):
+        load_model(safetensors.numpy.save(tensors, {"card": json.dumps(card)}))
+
+
+@pytest.mark.parametrize(
+    ("size", "value"),
+    [
+        ("width", "wide"),
+        ("width", 16.0),
+        ("width", 1 << 40),
+        ("depth", 3),
+        ("entropy_models", 0),
+        ("mixtures", -1),
+        ("predictors", 2),
+        ("predictors", [{"taps": 2.5}]),
+        ("predictors", [{"reach": 3}]),
+        ("predictors", [{"taps": 2}]),
+        ("predictors", [{"taps": 23}]),
+        ("predictors", [{"taps": 12, "every": 0}]),
+        ("predictors", [{"taps": 12, "sweeps": 1 << 20}]),
+        ("predictors", [{"taps": 12, "forget": 31}]),
+        ("predictors", 3 * [{"taps": 12}]),
+    ],
+)
+def test_sizes_out_of_range_are_refused(golden_model, size, value):
+    tensors = safetensors.numpy.load(golden_model.payload)
+    card = {"profile": golden_model.card["profile"] | {size: value}}
     with pytest.raises(ModelError):
         load_model(safetensors.numpy.save(tensors, {"card": json.dumps(card)}))
 

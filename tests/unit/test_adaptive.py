@@ -25,7 +25,7 @@ from tests.pictures import gray, textured
 from tests.vectors.drawn import FOLDER
 
 DEVICE = "torch:cpu"
-NAMES = ["drawn-predictor", "drawn-predictors", "drawn-tuning"]
+NAMES = ["drawn-predictor", "drawn-predictors", "drawn-adaptation"]
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -107,7 +107,7 @@ def test_steps_and_planes_say_the_same(model):
     But for what output layers learn: of a full canvas nobody knows that.
     """
     (group,) = canvases(textured(18, 21), 32)
-    fixed = replace(model, profile=replace(model.profile, tuning=None))
+    fixed = replace(model, profile=replace(model.profile, adaptation=None))
     network = TorchKernels(fixed)._network
     order, flat = wavefront(group), torch.from_numpy(group.canvas).view(-1)
     following, recalling = network.follow(group), network.recall(group)
@@ -146,7 +146,7 @@ def test_a_lossy_background_decodes_to_what_the_encoder_saw(model, error):
         assert np.abs(decoded.astype(int) - image).max() <= error
 
 
-def test_labels_change_what_experts_say_and_nothing_else():
+def test_labels_change_what_entropy_models_say_and_nothing_else():
     model = load_model((FOLDER / "drawn-predictors.safetensors").read_bytes())
     kernels = TorchKernels(model)
     (group,) = canvases(textured(24, 24), 32)

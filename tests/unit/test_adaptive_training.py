@@ -23,7 +23,7 @@ from seec.pipeline.lab.training.adaptive import (
     PatchPlanes,
     adaptive_batch,
 )
-from seec.pipeline.lab.training.experts import coded_bits
+from seec.pipeline.lab.training.entropy_models import coded_bits
 from seec.pipeline.lab.training.loop import Trainer, TrainingSettings
 from seec.pipeline.lab.training.starts import learn_starts
 from seec.pipeline.lab.training.tiles import TileFile, TileMaker
@@ -34,8 +34,8 @@ SMALL = Profile(
     name="small",
     width=16,
     fused=16,
-    expert_hidden=16,
-    experts=2,
+    hidden=16,
+    entropy_models=2,
     mixtures=2,
     predictors=(Predictor(5, rows=8), Predictor(6, rows=16, every=4, sweeps=1)),
 )
@@ -74,8 +74,8 @@ def batch_of(maker: TileMaker, image: np.ndarray, gray: bool = False) -> Adaptiv
     )
 
 
-@pytest.mark.parametrize("expert", [0, 1])
-def test_the_loss_is_the_code_length_of_the_exported_integers(expert):
+@pytest.mark.parametrize("label", [0, 1])
+def test_the_loss_is_the_code_length_of_the_exported_integers(label):
     image = textured(32, 32, 4)
     starts = learn_starts(SMALL.predictors, [image])
     torch.manual_seed(3)
@@ -85,11 +85,11 @@ def test_the_loss_is_the_code_length_of_the_exported_integers(expert):
             parameter.add_(torch.randn_like(parameter) * 0.05)
     batch = batch_of(TileMaker(SMALL.predictors, starts), image)
     with torch.no_grad():
-        ours = coded_bits(network.expert(network.features(batch.inputs), expert), batch)
+        ours = coded_bits(network.mixture_params(network.features(batch.inputs), label), batch)
 
     model = load_model(export_model(network, {}))
     group = canvas_of([image], BLOCK_SHIFT)
-    group.labels[:] = expert
+    group.labels[:] = label
     lengths = torch.from_numpy(TorchKernels(model).code_lengths(group)) / 256
     theirs = lengths[0].unflatten(0, (2, 16)).unflatten(2, (2, 16)).transpose(1, 2).flatten()
     assert float(ours.sum()) == pytest.approx(float(theirs.sum()), rel=0.005)
@@ -142,7 +142,7 @@ def test_a_run_learns(data: AdaptiveData):
     trainer = Trainer(QUICK, settings, data)
     seen = trainer.advance(1e9)
     assert seen[-1].validation_bpsp < seen[0].validation_bpsp
-    assert not torch.equal(*trainer.network.expert_layers()[0].weight)
+    assert not torch.equal(*trainer.network.entropy_layers()[0].weight)
     assert load_model(export_model(trainer.average, {})).profile == QUICK
 
 

@@ -96,7 +96,7 @@ def test_header_and_sections_must_agree_on_loss():
         decode(serialise(replace(parse(encode(textured(20, 20))), lossy=True)))
 
 
-def test_regions_get_the_expert_under_which_they_cost_least():
+def test_regions_get_the_entropy_model_under_which_they_cost_least():
     image = textured(64, 96)
     halves = np.zeros((64, 96), np.uint8)
     halves[:, 48:] = 13

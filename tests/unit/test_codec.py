@@ -79,10 +79,10 @@ def test_labels_given_by_the_caller_are_used():
     assert blob != other
 
 
-def test_choosing_labels_by_code_length_is_no_larger_than_one_expert():
+def test_choosing_labels_by_code_length_is_no_larger_than_one_entropy_model():
     image = textured(128, 128)
     fixed = [len(encode(image, labels=np.full((128, 128), e, np.uint8))) for e in range(4)]
-    # What output layers learn with one expert, nobody knows when labels are chosen.
+    # What output layers learn with one entropy model, nobody knows when labels are chosen.
     assert len(encode(image)) <= 1.005 * min(fixed)
 
 
@@ -133,7 +133,7 @@ def test_labels_of_the_wrong_size_or_value_are_refused():
     image = textured(16, 16)
     with pytest.raises(ValueError, match="labels"):
         encode(image, labels=np.zeros((8, 8), np.uint8))
-    with pytest.raises(ValueError, match="experts"):
+    with pytest.raises(ValueError, match="entropy_models"):
         encode(image, labels=np.full((16, 16), 9, np.uint8))
 
 

@@ -71,7 +71,7 @@ def test_the_page_holds_everything_itself(tmp_path: Path) -> None:
     result = CliRunner().invoke(explain.main, [str(source), str(page), "--json"])
     assert result.exit_code == 0, result.stderr
     figures = json.loads(result.stdout)
-    assert sum(figures["expert_shares"]) == pytest.approx(1)
+    assert sum(figures["label_shares"]) == pytest.approx(1)
     text = page.read_text(encoding="utf-8")
     assert "a&lt;b&gt;.png" in text
     assert text.count("data:image/png;base64,") == 3

@@ -12,34 +12,36 @@ from PIL import Image
 from seec.jobs import archive, encode, explain, info
 from seec.pipeline.codec import Background, Model, decode, inspect, packaged_model
 from seec.pipeline.codec import encode as encode_pixels
-from seec.pipeline.codec.model import packaged as models
+from seec.pipeline.codec.model import packaged
 from seec.pipeline.codec.model.packaged import find_packaged, packaged_name, packaged_profiles
+from seec.pipeline.codec.model.profile import PROFILES
 from seec.pipeline.storage import Store
 from seec.schemas.errors import UnknownModel
 from tests.pictures import textured
 
-LITE_1 = (
-    resources.files("seec.pipeline.codec.model") / "models" / "lite-1.safetensors"
-).read_bytes()
+FOLDER = resources.files("seec.pipeline.codec.model") / "models"
+FAST = (FOLDER / "fast.safetensors").read_bytes()
 
 
 @pytest.fixture
 def packages(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, golden_model: Model
 ) -> Iterator[Path]:
-    """An installation with the weights lite-2, which is lite-1, and lite-10, a tiny model."""
+    """An installation with the weights fast and, as lite, a tiny model."""
     folder = tmp_path / "models"
     folder.mkdir()
-    for name, payload in (("lite-2", LITE_1), ("lite-10", golden_model.payload)):
+    for name, payload in (("fast", FAST), ("lite", golden_model.payload)):
         (folder / f"{name}.safetensors").write_bytes(payload)
         digest = hashlib.sha256(payload).hexdigest()
         (folder / f"{name}.json").write_text(json.dumps({"id": digest}))
-    monkeypatch.setattr(models, "_FOLDER", folder)
-    caches = (models._load, models._names_by_id)  # pyright: ignore[reportPrivateUsage]
-    for cached in caches:
-        cached.cache_clear()
+    monkeypatch.setattr(packaged, "_FOLDER", folder)
+    forget()
     yield folder
-    for cached in caches:
+    forget()
+
+
+def forget() -> None:
+    for cached in (packaged_profiles, packaged_model, packaged._profiles_by_id):  # pyright: ignore[reportPrivateUsage]
         cached.cache_clear()
 
 
@@ -54,43 +56,38 @@ def run(command: object, *arguments: object, **environment: str) -> Result:
     return CliRunner().invoke(command, [str(a) for a in arguments], env=environment)  # pyright: ignore[reportArgumentType]
 
 
-def test_the_card_beside_packaged_weights_tells_the_truth() -> None:
-    folder = resources.files("seec.pipeline.codec.model") / "models"
-    names = [f.name.removesuffix(".safetensors") for f in folder.iterdir() if "safe" in f.name]
-    for name in names:
-        payload = (folder / f"{name}.safetensors").read_bytes()
-        card = json.loads((folder / f"{name}.json").read_text("utf-8"))
+def test_each_profile_on_offer_has_weights_and_a_card_that_tells_the_truth() -> None:
+    assert packaged_profiles() == ("fast", "lite", "max")
+    for profile in packaged_profiles():
+        payload = (FOLDER / f"{profile}.safetensors").read_bytes()
+        card = json.loads((FOLDER / f"{profile}.json").read_text("utf-8"))
         model = find_packaged(bytes.fromhex(card["id"])[:8])
         assert model is not None
         assert hashlib.sha256(payload).hexdigest() == card["id"] == model.id
-        assert card["name"] == name == packaged_name(model.short_id)
-        assert model.profile.name == card["profile"]["name"] == name.rpartition("-")[0]
+        assert {"id": model.id, **model.card} == card
+        assert card["name"] == profile == packaged_name(model.short_id)
+        assert model.profile == PROFILES[profile]
 
 
-def test_the_largest_number_of_a_profile_encodes(packages: Path, golden_model: Model) -> None:
-    assert packaged_profiles() == ("lite",)
-    assert packaged_model("lite").id == packaged_model().id == golden_model.id
-
-
-def test_older_weights_are_found_without_loading_others(packages: Path) -> None:
-    (packages / "lite-10.safetensors").write_bytes(b"no model")
-    short_id = hashlib.sha256(LITE_1).digest()[:8]
-    assert packaged_name(short_id) == "lite-2"
+def test_weights_are_found_by_id_without_loading_others(packages: Path) -> None:
+    (packages / "lite.safetensors").write_bytes(b"no model")
+    short_id = hashlib.sha256(FAST).digest()[:8]
+    assert packaged_name(short_id) == "fast"
     found = find_packaged(short_id)
     assert found is not None
-    assert found.payload == LITE_1
+    assert found.payload == FAST
     assert packaged_name(bytes(8)) is find_packaged(bytes(8)) is None
 
 
 def test_a_profile_without_weights_is_refused_with_those_there_are(
     packages: Path, picture: Path
 ) -> None:
-    with pytest.raises(UnknownModel, match=r"'huge'.* there are lite"):
+    with pytest.raises(UnknownModel, match=r"'huge'.* there are fast, lite"):
         packaged_model("huge")
     for job, target in ((encode, "out.seec"), (archive, "archive")):
         result = run(job.main, picture.parent, picture.parent / target, "--profile", "huge")
         assert result.exit_code == 2
-        assert "no weights of huge are packaged; there are lite" in result.stderr
+        assert "no weights of huge are packaged; there are fast, lite" in result.stderr
 
 
 def test_a_profile_comes_from_all_places_that_options_come_from(
@@ -131,10 +128,10 @@ def test_info_names_packaged_weights_and_only_those(
 ) -> None:
     target = tmp_path / "out.seec"
     run(encode.main, picture, target)
-    assert "lite-10 (" in run(info.main, target).stdout
-    assert json.loads(run(info.main, target, "--json").stdout)["model"] == "lite-10"
-    (packages / "lite-10.safetensors").unlink()
-    models._names_by_id.cache_clear()  # pyright: ignore[reportPrivateUsage]
+    assert "lite (" in run(info.main, target).stdout
+    assert json.loads(run(info.main, target, "--json").stdout)["model"] == "lite"
+    (packages / "lite.safetensors").unlink()
+    forget()
     assert "not packaged (" in run(info.main, target).stdout
     assert json.loads(run(info.main, target, "--json").stdout)["model"] is None
 
@@ -143,8 +140,9 @@ def test_a_lossy_file_of_a_profile_that_is_not_the_default_is_explained(
     packages: Path, tmp_path: Path
 ) -> None:
     payload = (Path(__file__).parent.parent / "vectors" / "drawn-sic.safetensors").read_bytes()
-    (packages / "sic-1.safetensors").write_bytes(payload)
-    (packages / "sic-1.json").write_text(json.dumps({"id": hashlib.sha256(payload).hexdigest()}))
+    (packages / "sic.safetensors").write_bytes(payload)
+    (packages / "sic.json").write_text(json.dumps({"id": hashlib.sha256(payload).hexdigest()}))
+    forget()
     image = textured(20, 30)
     nowhere = Background(np.zeros(image.shape[:2], bool), 4)
     coded, page = tmp_path / "a.seec", tmp_path / "a.html"

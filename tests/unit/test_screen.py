@@ -2,13 +2,12 @@
 
 import io
 from contextlib import suppress
-from importlib import resources
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from seec.pipeline.codec import Encoder, decode, default_model, encode, load_model, screen
+from seec.pipeline.codec import Encoder, decode, default_model, encode, packaged_model, screen
 from seec.pipeline.codec.coding.tiles import Tile, tile_groups
 from seec.pipeline.codec.screen import decode_screen, encode_screen, looks_drawn, widest_tile
 from seec.schemas import container
@@ -99,8 +98,7 @@ def test_very_long_drawings_are_coded_in_groups_that_a_file_can_list(monkeypatch
 
 def test_a_network_that_saves_less_than_its_label_map_takes_is_left_out():
     image = screenshot(9, 60)[4:5]
-    packaged = resources.files("seec.pipeline.codec.model") / "models" / "lite-1.safetensors"
-    model = load_model(packaged.read_bytes())
+    model = packaged_model("max")
     (without,) = Encoder(model, screen=False).encode_batch([image], [None])
     assert [s.kind for s in parse(without).sections] == [SectionKind.LABELS, SectionKind.TILE_GROUP]
     blob = encode(image, model=model)

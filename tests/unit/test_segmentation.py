@@ -37,11 +37,11 @@ def test_a_source_whose_files_are_missing_says_so(name: str, tmp_path: Path):
         make_segmenter(f"{kind}:{tmp_path / path}")
 
 
-def test_more_labels_than_experts_are_refused_before_any_image():
-    with pytest.raises(ModelError, match=r"2 labels and the model 1 experts; salient\+rate"):
-        check_labels(make_segmenter("salient"), experts=1)
-    check_labels(make_segmenter("salient+rate"), experts=1)
-    check_labels(make_segmenter("salient"), experts=2)
+def test_more_labels_than_entropy_models_are_refused_before_any_image():
+    with pytest.raises(ModelError, match=r"2 labels and the model 1 entropy models; salient\+rate"):
+        check_labels(make_segmenter("salient"), entropy_models=1)
+    check_labels(make_segmenter("salient+rate"), entropy_models=1)
+    check_labels(make_segmenter("salient"), entropy_models=2)
 
 
 def test_a_bright_object_on_a_dark_ground_is_salient():
@@ -126,11 +126,15 @@ class TestMasks:
         assert labels is not None
         assert (labels == 2).all()
 
-    def test_a_label_without_expert_is_an_error_unless_it_only_proposes(self, tmp_path: Path):
+    def test_a_label_without_entropy_model_is_an_error_unless_it_only_proposes(
+        self, tmp_path: Path
+    ):
         write_mask(tmp_path, "a.png", np.full((20, 30), 7, np.uint8))
-        with pytest.raises(UnreadableMask, match=r"a.png: label 7 and a model of 4 experts"):
-            label_image(make_segmenter(f"masks:{tmp_path}"), IMAGE, "a.png", experts=4)
-        proposed = label_image(make_segmenter(f"masks:{tmp_path}+rate"), IMAGE, "a.png", experts=4)
+        with pytest.raises(UnreadableMask, match=r"a.png: label 7 and a model of 4 entropy models"):
+            label_image(make_segmenter(f"masks:{tmp_path}"), IMAGE, "a.png", entropy_models=4)
+        proposed = label_image(
+            make_segmenter(f"masks:{tmp_path}+rate"), IMAGE, "a.png", entropy_models=4
+        )
         assert proposed is not None
         assert (proposed == 7).all()
 

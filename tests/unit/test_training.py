@@ -1,4 +1,4 @@
-"""What training promises: the right loss, experts that share, budgets, runs that resume."""
+"""What training promises: the right loss, entropy models that share, budgets, runs that resume."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,11 +16,11 @@ from seec.pipeline.codec.training.export import export_model
 from seec.pipeline.codec.training.networks import SeecNetwork
 from seec.pipeline.images.split import is_validation
 from seec.pipeline.lab.training.data import Batch, Pixels, TrainingData, block_labels, make_batch
-from seec.pipeline.lab.training.experts import (
+from seec.pipeline.lab.training.entropy_models import (
     assign,
+    code_lengths_by_label,
     coded_bits,
-    copy_first_expert,
-    expert_code_lengths,
+    copy_first_entropy_model,
     labelled_bits,
     sampled_rates,
 )
@@ -30,7 +30,7 @@ from seec.pipeline.segmentation import LabelMap
 from seec.pipeline.segmentation.rate import RateSegmenter
 from tests.pictures import textured
 
-SMALL = Profile(name="small", width=16, fused=16, expert_hidden=16, experts=3, mixtures=2)
+SMALL = Profile(name="small", width=16, fused=16, hidden=16, entropy_models=3, mixtures=2)
 
 
 class HalvesSegmenter:
@@ -75,10 +75,10 @@ def network() -> SeecNetwork:
     return SeecNetwork(SMALL)
 
 
-def test_each_block_pays_what_its_expert_would_charge(network, batch):
+def test_each_block_pays_what_its_entropy_model_would_charge(network, batch):
     features = network.features(batch.inputs)
-    labels = torch.arange(batch.blocks) * 2 % SMALL.experts
-    lengths = expert_code_lengths(network, features, batch)
+    labels = torch.arange(batch.blocks) * 2 % SMALL.entropy_models
+    lengths = code_lengths_by_label(network, features, batch)
     expected = lengths.gather(1, labels[:, None]).sum()
     got = labelled_bits(network, features, batch, labels)
     torch.testing.assert_close(got, expected)
@@ -88,9 +88,9 @@ def test_each_block_pays_what_its_expert_would_charge(network, batch):
         torch.testing.assert_close(ours, plain, rtol=1e-3, atol=1e-2)
 
 
-def test_a_quarter_of_the_pixels_tells_the_experts_apart(network, batch):
+def test_a_quarter_of_the_pixels_tells_the_entropy_models_apart(network, batch):
     features = network.features(batch.inputs)
-    whole = expert_code_lengths(network, features, batch).argmin(-1)
+    whole = code_lengths_by_label(network, features, batch).argmin(-1)
     assert (sampled_rates(network, features, batch).argmin(-1) == whole).float().mean() > 0.9
 
 
@@ -102,7 +102,7 @@ def test_the_loss_is_the_coded_size_of_the_exported_integers(network):
         build_tables(),
     )
     with torch.no_grad():
-        bits = coded_bits(network.expert(network.features(batch.inputs), 0), batch).sum()
+        bits = coded_bits(network.mixture_params(network.features(batch.inputs), 0), batch).sum()
     model = load_model(export_model(network, {"name": "small"}))
     labels = np.zeros((64, 64), np.uint8)
     (blob,) = Encoder(model, screen=False).encode_batch([image], [labels])
@@ -112,7 +112,7 @@ def test_the_loss_is_the_coded_size_of_the_exported_integers(network):
 def test_the_gradient_is_the_slope_of_the_loss(network, batch):
     """Biases of the last layer are on a fine grid: finite differences see through rounding."""
     labels = torch.zeros(batch.blocks, dtype=torch.int64)
-    bias = network.expert_output.bias
+    bias = network.output.bias
     features = network.features(batch.inputs)
     labelled_bits(network, features, batch, labels).backward()
     assert bias.grad is not None
@@ -139,18 +139,20 @@ def test_a_temperature_of_zero_takes_the_best_and_a_high_one_takes_all():
     torch.testing.assert_close(warm, torch.softmax(-rates[0] / 0.1, 0), atol=0.04, rtol=0)
 
 
-def test_copies_of_the_first_expert_are_equal_and_their_own(network, batch):
+def test_copies_of_the_first_entropy_model_are_equal_and_their_own(network, batch):
     optimiser = torch.optim.Adam(network.parameters())
     labels = torch.zeros(batch.blocks, dtype=torch.int64)
     labelled_bits(network, network.features(batch.inputs), batch, labels).backward()
     optimiser.step()
-    copy_first_expert(network, optimiser)
+    copy_first_entropy_model(network, optimiser)
     features = network.features(batch.inputs)
     for other in (1, 2):
-        torch.testing.assert_close(network.expert(features, other), network.expert(features, 0))
+        torch.testing.assert_close(
+            network.mixture_params(features, other), network.mixture_params(features, 0)
+        )
     with torch.no_grad():
-        network.expert_hidden.weight[1] += 1
-    assert not torch.equal(network.expert(features, 1), network.expert(features, 0))
+        network.hidden.weight[1] += 1
+    assert not torch.equal(network.mixture_params(features, 1), network.mixture_params(features, 0))
 
 
 def test_block_labels_are_the_majority_in_the_order_of_the_pixels(batch):
@@ -178,12 +180,12 @@ def test_without_coefficients_beta_stays_zero(data: TrainingData):
     first = 9 * SMALL.mixtures
     for network in (trainer.network, trainer.average):
         assert isinstance(network, SeecNetwork)
-        layer = network.expert_output
+        layer = network.output
         assert not layer.weight[:, first:].any()
         assert not layer.bias[:, first:].any()
         assert layer.weight[:, :first].any()
     model = load_model(export_model(trainer.average, {}))
-    assert not model.layers["expert_output"].weight[:, first:].any()
+    assert not model.layers["output"].weight[:, first:].any()
 
 
 def test_a_budget_ends_the_run_and_cools_the_learning_rate(data: TrainingData):

@@ -15,12 +15,12 @@ from PIL import Image
 from seec.jobs import train
 from seec.jobs.interface import ExitCode
 from seec.pipeline.codec import Model, load_model, packaged_model
-from seec.pipeline.codec.model.profile import LITE_1, LITE_SIC, Predictor, Profile
+from seec.pipeline.codec.model.profile import LITE_SIC, Predictor, Profile
 from seec.pipeline.codec.model.weights import Layer
 from seec.pipeline.codec.training.export import export_model
 from seec.pipeline.codec.training.networks import AdaptiveNetwork, SeecNetwork
 from seec.pipeline.lab.training.adaptive import AdaptiveData
-from seec.pipeline.lab.training.experts import Network
+from seec.pipeline.lab.training.entropy_models import Network
 from seec.pipeline.lab.training.loop import Trainer, TrainingSettings
 from seec.pipeline.lab.training.transfer import take_over
 from seec.pipeline.segmentation.rate import RateSegmenter
@@ -28,7 +28,9 @@ from seec.schemas.errors import ModelError
 from tests.pictures import textured
 from tests.vectors.drawn import draw_model
 
-WITHOUT_PREDICTORS = replace(LITE_1, width=16, fused=32, expert_hidden=16, experts=2, mixtures=2)
+WITHOUT_PREDICTORS = Profile(
+    name="small", width=16, fused=32, hidden=16, entropy_models=2, mixtures=2
+)
 ADAPTIVE = replace(WITHOUT_PREDICTORS, predictors=(Predictor(4), Predictor(3, rows=8)))
 
 # The reference that follows predictors is slow: one that hardly moves does for runs.
@@ -61,7 +63,7 @@ def test_the_weights_of_a_model_come_back_from_a_network_that_took_them(name: st
 
 @pytest.mark.parametrize("profile", [WITHOUT_PREDICTORS, ADAPTIVE])
 @pytest.mark.parametrize(
-    "wider", [{}, {"width": 32}, {"fused": 64}, {"expert_hidden": 32}, {"width": 48, "fused": 48}]
+    "wider", [{}, {"width": 32}, {"fused": 64}, {"hidden": 32}, {"width": 48, "fused": 48}]
 )
 @torch.no_grad()
 def test_a_wider_network_says_what_the_model_says(profile: Profile, wider: dict[str, Any]):
@@ -73,8 +75,10 @@ def test_a_wider_network_says_what_the_model_says(profile: Profile, wider: dict[
     inputs = torch.randint(-127, 128, (50, profile.inputs + sum(profile.head_inputs))) / 32
     if not profile.predictors:
         inputs = inputs[:, : profile.inputs]
-    for expert in range(profile.experts):
-        said = [network.expert(network.features(inputs), expert) for network in (narrow, wide)]
+    for label in range(profile.entropy_models):
+        said = [
+            network.mixture_params(network.features(inputs), label) for network in (narrow, wide)
+        ]
         assert said[0].abs().max() > 0
         assert torch.equal(*said)
 
@@ -82,7 +86,7 @@ def test_a_wider_network_says_what_the_model_says(profile: Profile, wider: dict[
 @pytest.mark.parametrize(
     "other",
     [
-        {"experts": 3},
+        {"entropy_models": 3},
         {"mixtures": 3},
         {"fused": 16},
         {"predictors": (Predictor(4),)},
@@ -129,7 +133,7 @@ def test_a_run_begins_with_a_model_and_remembers_it(photographs: Path):
     assert load_model(made.read_bytes()).card["continues"] == packaged_model("fast").id
 
 
-def test_blocks_go_to_the_best_of_the_experts_that_a_run_began_with(photographs: Path):
+def test_blocks_go_to_the_best_of_the_entropy_models_that_a_run_began_with(photographs: Path):
     """In whatever order they stand: a run that begins at random teaches the first alone so far."""
     model = load_model(draw_model(QUICK))
     data = AdaptiveData(photographs, RateSegmenter(), QUICK, photographs.parent / "tiles")
@@ -137,7 +141,7 @@ def test_blocks_go_to_the_best_of_the_experts_that_a_run_began_with(photographs:
     for order in ([0, 1], [1, 0]):
         trainer = Trainer(QUICK, TrainingSettings(steps=3, batch=4, shared=1.0), data)
         trainer.begin_with(model)
-        hidden, *_ = layers = trainer.network.expert_layers()
+        hidden, *_ = layers = trainer.network.entropy_layers()
         with torch.no_grad():
             for layer in layers:
                 layer.weight[:], layer.bias[:] = layer.weight[order], layer.bias[order]

@@ -13,27 +13,32 @@ import safetensors.numpy
 from numpy.typing import NDArray
 
 from seec.pipeline.codec import Model, load_model
-from seec.pipeline.codec.model.profile import CHANNELS, LITE_SIC, PAPER, Predictor, Profile, Tuning
+from seec.pipeline.codec.model.profile import (
+    CHANNELS,
+    PAPER,
+    Adaptation,
+    Predictor,
+    Profile,
+)
 from seec.pipeline.codec.model.tables import log_error_table, normal_table
 from seec.pipeline.codec.model.transforms import shapes
 from seec.pipeline.codec.model.weights import Layer, PredictorStart, layer_shapes, save_model
 
 FOLDER = Path(__file__).parent
-_SMALL = Profile(width=16, fused=16, expert_hidden=16, mixtures=2)
+_SMALL = Profile(name="", width=16, fused=16, hidden=16, entropy_models=4, mixtures=2)
 
-# Stored beside their golden files: every number of classes, SIC with and without attention, and
-# predictors: one and two, of few and of all taps, that learn at every step and rarely; output
-# layers that learn, fast enough for small pictures.
+# Stored beside their golden files: many entropy models, SIC with and without attention, predictors
+# that learn at every step and rarely, and output layers that adapt fast enough for small pictures.
 STORED = {
     f"drawn-{p.name}": p
     for p in (
-        *(replace(_SMALL, name=f"experts-{n}", experts=n) for n in (1, 2, 8, 16)),
-        replace(_SMALL, name="one-component", experts=4, mixtures=1),
-        replace(_SMALL, name="sic", experts=2, latents=2, features=4, transform=6),
+        replace(_SMALL, name="16", entropy_models=16),
+        replace(_SMALL, name="one-component", mixtures=1),
+        replace(_SMALL, name="sic", entropy_models=2, latents=2, features=4, transform=6),
         replace(
             _SMALL,
             name="sic-attention",
-            experts=2,
+            entropy_models=2,
             latents=2,
             features=4,
             transform=6,
@@ -42,14 +47,14 @@ STORED = {
         replace(
             _SMALL,
             name="predictor",
-            experts=1,
+            entropy_models=1,
             mixtures=3,
             predictors=(Predictor(taps=3, rows=5, every=1, sweeps=1, forget=2),),
         ),
         replace(
             _SMALL,
             name="predictors",
-            experts=3,
+            entropy_models=3,
             mixtures=1,
             predictors=(
                 Predictor(taps=12, rows=8, every=2),
@@ -58,11 +63,11 @@ STORED = {
         ),
         replace(
             _SMALL,
-            name="tuning",
-            experts=2,
+            name="adaptation",
+            entropy_models=2,
             mixtures=3,
             predictors=(Predictor(taps=4, rows=8),),
-            tuning=Tuning(every=20, rate=40),
+            adaptation=Adaptation(every=20, rate=40),
         ),
     )
 }
@@ -70,16 +75,16 @@ STORED = {
 LEARNING = replace(
     _SMALL,
     name="learning",
-    experts=3,
+    entropy_models=3,
     predictors=(
         Predictor(taps=4, rows=8),
         Predictor(taps=6, rows=16, every=4),
         Predictor(taps=3, rows=4, every=1, sweeps=1),
         Predictor(taps=3, rows=4, every=1, forget=2),
     ),
-    tuning=Tuning(every=20, rate=10, hidden=12, fusion=7, means=1),
+    adaptation=Adaptation(every=20, rate=10, hidden_rate=12, fusion_rate=7, means=1),
 )
-_LAST_LAYERS = {"expert_output", "output_r", "output_g", "output_b"}
+_LAST_LAYERS = {"output", "output_r", "output_g", "output_b"}
 
 
 def draw_model(profile: Profile) -> bytes:
@@ -102,7 +107,7 @@ def draw_model(profile: Profile) -> bytes:
 
 
 # Too large to be stored: drawn again for each test.
-UNSTORED = {p.name: p for p in (LITE_SIC, PAPER)}
+UNSTORED = {PAPER.name: PAPER}
 
 
 def unstored_model(name: str, model_id: str | None = None) -> Model:

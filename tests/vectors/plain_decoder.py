@@ -105,14 +105,14 @@ class RangeDecoder:
         assert not self.words or len(self.words) <= self.position <= len(self.words) + 1
 
 
-def decode_labels(payload, rows, columns, experts):
+def decode_labels(payload, rows, columns, entropy_models):
     coder, counts, labels = RangeDecoder(payload), {}, []
     for y in range(rows):
         labels.append([])
         for x in range(columns):
-            west = labels[y][x - 1] if x else experts
-            north = labels[y - 1][x] if y else experts
-            own = counts.setdefault((west, north), [1] * experts)
+            west = labels[y][x - 1] if x else entropy_models
+            north = labels[y - 1][x] if y else entropy_models
+            own = counts.setdefault((west, north), [1] * entropy_models)
             label = coder.symbol(own)
             own[label] += 8
             if own[label] > 4096:
@@ -398,9 +398,7 @@ class GroupDecoder:
         label = tile.labels(y, x)
         joined = leak(model.layer("context", 0, inputs)) + tile.side(y, x)
         features = leak(model.layer("fusion", 0, joined))
-        params = model.layer(
-            "expert_output", label, leak(model.layer("expert_hidden", label, features))
-        )
+        params = model.layer("output", label, leak(model.layer("hidden", label, features)))
         return med, activity, params
 
     def mixture(self, state, known, c):
@@ -587,7 +585,7 @@ def decode(blob, model_file):
     rows, columns = (-(-n >> b) for n in sheet)
     labels = [[0] * columns for _ in range(rows)]
     if sections[0][0] == 2:
-        labels = decode_labels(sections.pop(0)[2], rows, columns, model.profile["experts"])
+        labels = decode_labels(sections.pop(0)[2], rows, columns, model.profile["entropy_models"])
     widths = [[1] * columns for _ in range(rows)]
     if flags & 1:
         assert sections[0][0] == 6

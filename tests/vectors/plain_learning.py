@@ -44,12 +44,12 @@ class Corrections:
 
 
 class Layer:
-    """A layer that learns, of one tile; group: of an expert, or 0."""
+    """A layer that learns, of one tile; group: of an entropy model, or 0."""
 
-    def __init__(self, model, name, rate, tuning):
+    def __init__(self, model, name, rate, adaptation):
         (_, self.rows, self.columns), self.flat = model.tensors[f"{name}.weight"]
         self.bias, self.shift = model.tensors[f"{name}.bias"][1], model.tensors[f"{name}.shift"][1]
-        least, memory = 64 * tuning["every"], tuning.get("memory", 0)
+        least, memory = 64 * adaptation["every"], adaptation.get("memory", 0)
         self.changes = Corrections(self.rows, self.columns + 1, rate, 1023, least, memory)
 
     def weight(self, group, o):
@@ -94,14 +94,14 @@ class Learner:
     """What a tile has learnt; layers: those that learn beside the output layers, by name."""
 
     def __init__(self, model):
-        p, tuning = model.profile, model.profile["tuning"]
-        self.model, self.every, self.count = model, tuning["every"], 0
-        self.means = tuning.get("means", 0)
-        size = 3 * p["mixtures"], p["expert_hidden"] + 1
-        self.corrections = [Corrections(*size, tuning["rate"], 2047) for _ in range(3)]
-        rates = {"fusion": tuning.get("fusion", 0)}
-        rates |= {f"hidden_{c}": tuning.get("hidden", 0) for c in "rgb"}
-        self.layers = {n: Layer(model, n, rate, tuning) for n, rate in rates.items()}
+        p, adaptation = model.profile, model.profile["adaptation"]
+        self.model, self.every, self.count = model, adaptation["every"], 0
+        self.means = adaptation.get("means", 0)
+        size = 3 * p["mixtures"], p["hidden"] + 1
+        self.corrections = [Corrections(*size, adaptation["rate"], 2047) for _ in range(3)]
+        rates = {"fusion": adaptation.get("fusion_rate", 0)}
+        rates |= {f"hidden_{c}": adaptation.get("hidden_rate", 0) for c in "rgb"}
+        self.layers = {n: Layer(model, n, rate, adaptation) for n, rate in rates.items()}
         if not any(rates.values()):
             self.layers = {}
 

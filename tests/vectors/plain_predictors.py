@@ -154,7 +154,7 @@ class Network:
         self.predictors = {
             tile: [Predictor(model, number, taps, tile) for number in numbers] for tile in tiles
         }
-        tuned = tiles if "tuning" in model.profile else []
+        tuned = tiles if "adaptation" in model.profile else []
         self.learners = {tile: Learner(model) for tile in tuned}
         self.begin(0)
 

@@ -1,54 +1,36 @@
-"""Golden files decode to their stored digests, for ever and with every kernel."""
+"""Golden files decode to their stored digests with every kernel."""
 
 import hashlib
 import json
-from pathlib import Path
 
 import pytest
 
-from seec.pipeline.codec import Model, decode, load_model
-from seec.pipeline.codec.model.packaged import find_packaged
-from seec.pipeline.codec.search import image_job
+from seec.pipeline.codec import decode
 from seec.pipeline.images.digest import pixel_digest
-from tests.vectors.drawn import UNSTORED, unstored_model
-from tests.vectors.make import encoded
+from tests.vectors.make import FOLDER, LISTING, golden_files, golden_model
 
-FOLDER = Path(__file__).parent
-MODELS = {
-    model.id: model
-    for model in (load_model(p.read_bytes()) for p in sorted(FOLDER.glob("*.safetensors")))
-}
-VECTORS = json.loads((FOLDER / "vectors.json").read_text())
-# Of weights with which the encoder changed labels as readily as with any others.
-READILY = tuple(f"v1-max-{number}-" for number in (2, 3, 4, 5))
-
-
-@pytest.fixture(scope="module")
-def models() -> dict[str, Model]:
-    ids = {name: VECTORS[f"v1-{name}.seec"]["model_id"] for name in UNSTORED}
-    return MODELS | {id_: unstored_model(name, id_) for name, id_ in ids.items()}
+VECTORS = json.loads(LISTING.read_text())
 
 
 def test_every_golden_file_is_listed():
     assert sorted(VECTORS) == sorted(p.name for p in FOLDER.glob("*.seec"))
+    assert {name: VECTORS[name]["holds"] for name in VECTORS} == {
+        name: golden.holds for name, (_, golden) in golden_files().items()
+    }
 
 
 @pytest.mark.parametrize("device", ["cpu", "torch:cpu"])
 @pytest.mark.parametrize("name", sorted(VECTORS))
-def test_golden_files_decode_to_their_digests(name, device, models):
+def test_golden_files_decode_to_their_digests(name, device):
     blob = (FOLDER / name).read_bytes()
     assert hashlib.sha256(blob).hexdigest() == VECTORS[name]["blob_digest"]
-    pixels = decode(blob, models=models, device=device)
+    model = golden_model(VECTORS[name]["model"])
+    pixels = decode(blob, models={model.id: model}, device=device)
     assert pixel_digest(pixels).hex() == VECTORS[name]["pixel_digest"]
 
 
 @pytest.mark.parametrize("name", sorted(VECTORS))
-def test_the_encoder_still_writes_the_golden_bytes(name, models, monkeypatch):
+def test_the_encoder_still_writes_the_golden_bytes(name):
     """A change here is a change of the encoder: intended, or a bug."""
-    if name.startswith(READILY):
-        monkeypatch.setattr(image_job, "DEEP_RELUCTANCE", 1)
-    id_ = VECTORS[name]["model_id"]
-    model = models.get(id_) or find_packaged(bytes.fromhex(id_)[:8])
-    if model is None:
-        pytest.skip("written with the weights of an earlier release")
-    assert encoded(VECTORS[name]["case"], model) == (FOLDER / name).read_bytes()
+    model, golden = golden_files()[name]
+    assert golden.encoded(golden_model(model)) == (FOLDER / name).read_bytes()

@@ -56,13 +56,13 @@ class SymbolDecoder:
 class _LabelModel:
     """Adaptive counts of a label, given its west and north neighbours."""
 
-    def __init__(self, experts: int, columns: int):
-        self._experts = experts
-        self._counts = np.ones((experts + 1, experts + 1, experts), np.float32)
-        self._north = np.full(columns, experts)
+    def __init__(self, entropy_models: int, columns: int):
+        self._entropy_models = entropy_models
+        self._counts = np.ones((entropy_models + 1, entropy_models + 1, entropy_models), np.float32)
+        self._north = np.full(columns, entropy_models)
 
     def row(self, column: int, west: int) -> Frequencies:
-        """The counts for one block, a view [experts]."""
+        """The counts for one block, a view [entropy models]."""
         return self._counts[west, self._north[column]]
 
     def learn(self, column: int, west: int, label: int) -> None:
@@ -74,12 +74,12 @@ class _LabelModel:
         self._north[column] = label
 
 
-def encode_labels(labels: NDArray[np.uint8], experts: int) -> bytes:
-    """Code a label map [rows, columns] with values below `experts`."""
+def encode_labels(labels: NDArray[np.uint8], entropy_models: int) -> bytes:
+    """Code a label map [rows, columns] with values below `entropy models`."""
     coder = SymbolEncoder()
-    model = _LabelModel(experts, labels.shape[1])
+    model = _LabelModel(entropy_models, labels.shape[1])
     for row in labels.tolist():
-        west = experts
+        west = entropy_models
         for column, label in enumerate(row):
             coder.put(np.array([label], np.int32), model.row(column, west)[None])
             model.learn(column, west, label)
@@ -87,13 +87,15 @@ def encode_labels(labels: NDArray[np.uint8], experts: int) -> bytes:
     return coder.finish()
 
 
-def decode_labels(payload: bytes, rows: int, columns: int, experts: int) -> NDArray[np.uint8]:
+def decode_labels(
+    payload: bytes, rows: int, columns: int, entropy_models: int
+) -> NDArray[np.uint8]:
     """Inverse of encode_labels; raises SectionCorrupt."""
     coder = SymbolDecoder(payload)
-    model = _LabelModel(experts, columns)
+    model = _LabelModel(entropy_models, columns)
     labels = np.empty((rows, columns), np.uint8)
     for y in range(rows):
-        west = experts
+        west = entropy_models
         for column in range(columns):
             label = int(coder.take(model.row(column, west)[None])[0])
             model.learn(column, west, label)

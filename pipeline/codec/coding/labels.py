@@ -14,22 +14,22 @@ Value = TypeVar("Value", bound=np.generic)
 # What a label costs beside its pixels, in 1/256 bit: little where it repeats both
 # neighbours, more where it starts something new. Close to what the adaptive model spends.
 _SAME, _HALF, _NEW = 60, 300, 700
-# Where hidden layers learn, a tile comes to suit whichever expert it has, and learns less of each
-# of several: labels that change must promise so many times what they cost.
+# Hidden-layer adaptation suits a tile to whichever entropy model it has, and learns less with
+# several of them: a change of label must save this many times its own cost.
 DEEP_RELUCTANCE = 8
 
 
-def blocks_from_map(label_map: Labels, shift: int, experts: int) -> Labels:
+def blocks_from_map(label_map: Labels, shift: int, entropy_models: int) -> Labels:
     """The most frequent label of each block of 2^shift pixels.
 
-    label_map: [H, W] uint8; labels beyond the last expert are an error (ValueError).
+    label_map: [H, W] uint8; labels beyond the last entropy model are an error (ValueError).
     Returns [ceil(H / 2^shift), ceil(W / 2^shift)] uint8.
     """
-    if label_map.max() >= experts:
-        raise ValueError(f"label {label_map.max()} with a model of {experts} experts")
+    if label_map.max() >= entropy_models:
+        raise ValueError(f"label {label_map.max()} with a model of {entropy_models} entropy models")
     edge = 1 << shift
     counts = []
-    for label in range(experts):
+    for label in range(entropy_models):
         hits = (label_map == label).astype(np.int32)
         rows = np.add.reduceat(hits, np.arange(0, hits.shape[0], edge), 0)
         counts.append(np.add.reduceat(rows, np.arange(0, hits.shape[1], edge), 1))
@@ -46,9 +46,9 @@ def map_from_blocks(blocks: NDArray[Value], shift: int, height: int, width: int)
 
 
 def assign_regions(costs: NDArray[np.int64], regions: Labels) -> Labels:
-    """For each region the expert under which all of it costs least.
+    """For each region the entropy model under which all of it costs least.
 
-    costs: [rows, columns, experts]. regions: [rows, columns] uint8, any numbers.
+    costs: [rows, columns, entropy models]. regions: [rows, columns] uint8, any numbers.
     Returns [rows, columns] uint8.
     """
     labels = np.zeros_like(regions)
@@ -61,23 +61,23 @@ def assign_regions(costs: NDArray[np.int64], regions: Labels) -> Labels:
 def choose_labels(costs: NDArray[np.int64], reluctance: int = 1) -> Labels:
     """The labels of least code length, their own cost estimated from their neighbours.
 
-    costs: [rows, columns, experts] in 1/256 bit. reluctance: how many times a label's own cost
-    counts. Integers only, so that the bytes of a file do not depend on the machine that wrote it.
+    costs: [rows, columns, entropy models] in 1/256 bit. reluctance: how many times the cost of a
+    label counts. Integers only, so that the bytes of a file are the same on every machine.
     Returns [rows, columns] uint8.
     """
-    rows, columns, experts = costs.shape
-    if experts == 1:
+    rows, columns, entropy_models = costs.shape
+    if entropy_models == 1:
         return np.zeros((rows, columns), np.uint8)
-    surprise = np.full((experts + 1, experts + 1, experts), _NEW)
-    for label in range(experts):
+    surprise = np.full((entropy_models + 1, entropy_models + 1, entropy_models), _NEW)
+    for label in range(entropy_models):
         surprise[label, :, label] = surprise[:, label, label] = _HALF
         surprise[label, label, label] = _SAME
-    surprise[experts, experts] = _HALF
+    surprise[entropy_models, entropy_models] = _HALF
     surprise *= reluctance
     labels = np.empty((rows, columns), np.uint8)
-    north = [experts] * columns
+    north = [entropy_models] * columns
     for y in range(rows):
-        west = experts
+        west = entropy_models
         for x in range(columns):
             west = int((costs[y, x] + surprise[west, north[x]]).argmin())
             north[x] = labels[y, x] = west

@@ -41,8 +41,8 @@ SCALE_BIAS = 48  # index = (output >> 2) + log-activity + SCALE_BIAS
 PREDICTOR_BITS = 12  # fractional bits of a predictor's weights
 PREDICTOR_LIMIT = 32767
 RIDGE = 2000  # keeps the divisors of the least-squares solution positive
-TUNING_BITS = 11  # fractional bits of what output layers learn
-TUNING_LIMIT = 2047
+ADAPTATION_BITS = 11  # fractional bits of what output layers learn
+ADAPTATION_LIMIT = 2047
 
 
 @dataclass(frozen=True)
@@ -72,27 +72,27 @@ class Predictor:
 
 
 @dataclass(frozen=True)
-class Tuning:
-    """How output layers learn while a tile is decoded.
+class Adaptation:
+    """How layers learn while a tile is decoded.
 
-    every: pixels of a tile after which its corrections change. rate: by how much each of those of
-    output layers moves then, in 2^-11. hidden, fusion: by how much the weights of the hidden layers
-    of entropy models and of the fusion move, in 1/32 of the last bit of a weight; both 0: only
-    output layers learn. means: 1 if those also hear what pixels say of gamma and beta, and not
-    only of pi, mu and sigma, else 0. memory: 1 if they keep half of what they heard before, else 0.
+    every: pixels of a tile between two steps. rate: step of the output layers, in 2^-11 of a
+    weight. hidden_rate, fusion_rate: steps of the hidden layers of the entropy models and of the
+    fusion, in 1/32 of the last bit of a weight; if both are 0, only output layers learn. means: 1
+    if the hidden layers also learn from gamma and beta, and not only from pi, mu and sigma, else
+    0. memory: 1 if half of a gradient sum stays after a step, else 0.
     """
 
-    every: int = 512
-    rate: int = 8
-    hidden: int = 0
-    fusion: int = 0
+    every: int
+    rate: int
+    hidden_rate: int = 0
+    fusion_rate: int = 0
     means: int = 0
     memory: int = 0
 
     @property
     def deep(self) -> bool:
-        """Whether more than output layers learns."""
-        return self.hidden > 0 or self.fusion > 0
+        """Whether layers before the output layers learn, too."""
+        return self.hidden_rate > 0 or self.fusion_rate > 0
 
 
 def _distance(tap: int) -> tuple[int, int]:
@@ -106,30 +106,29 @@ class Profile:
 
     width: features after the masked context convolution.
     fused: features after the 1 x 1 fusion.
-    expert_hidden: hidden features of each entropy model (SMEM expert); with predictors, of
-    each of its channels.
-    experts: number of entropy models, 1..16; one label each.
+    hidden: hidden features of each entropy model (SMEM); with predictors, of each channel.
+    entropy_models: number of entropy models, 1..16; one label each.
     mixtures: logistic components per channel (MCDLM, K in the paper).
     latents: channels of y and of z (SIC); 0 is a network without SIC, as are the other three.
     features: numbers per pixel that g_s gives to the fusion.
     transform: width of g_a and g_s.
     heads: of their Swin attention; 0 is none.
     predictors: none, or one to four; what they say goes into the network, which has no SIC then.
-    tuning: how output layers learn, if they do; of networks with predictors.
+    adaptation: how layers learn while a tile is decoded, if they do; only with predictors.
     """
 
-    name: str = "lite"
-    width: int = 96
-    fused: int = 96
-    expert_hidden: int = 64
-    experts: int = 4
-    mixtures: int = 5
+    name: str
+    width: int
+    fused: int
+    hidden: int
+    entropy_models: int
+    mixtures: int
     latents: int = 0
     features: int = 0
     transform: int = 0
     heads: int = 0
     predictors: tuple[Predictor, ...] = ()
-    tuning: Tuning | None = None
+    adaptation: Adaptation | None = None
 
     @property
     def inputs(self) -> int:
@@ -156,10 +155,10 @@ class Profile:
     @property
     def learns_deeply(self) -> bool:
         """Whether more than output layers learns."""
-        return self.tuning is not None and self.tuning.deep
+        return self.adaptation is not None and self.adaptation.deep
 
     @property
-    def tuned_outputs(self) -> int:
+    def adapted_outputs(self) -> int:
         """The first outputs of each channel, which can learn: pi, mu and sigma."""
         return 3 * self.mixtures
 
@@ -169,13 +168,15 @@ class Profile:
         return sum(self.channel_outputs) if self.predictors else 4 * CHANNELS * self.mixtures
 
     def as_dict(self) -> dict[str, Any]:
-        """The sizes by name, as a model card holds them: without predictors and tuning if none."""
+        """The sizes by name, as a card holds them: without predictors and adaptation if none."""
         sizes = asdict(self)
         sizes["predictors"] = [asdict(p) for p in self.predictors]
-        if self.tuning:
-            tuning = asdict(self.tuning)
-            sizes["tuning"] = {k: v for k, v in tuning.items() if v or k in ("every", "rate")}
-        return {k: v for k, v in sizes.items() if v or k not in ("predictors", "tuning")}
+        if self.adaptation:
+            adaptation = asdict(self.adaptation)
+            sizes["adaptation"] = {
+                k: v for k, v in adaptation.items() if v or k in ("every", "rate")
+            }
+        return {k: v for k, v in sizes.items() if v or k not in ("predictors", "adaptation")}
 
 
 _NEAR = Predictor(taps=12)
@@ -187,36 +188,54 @@ FAST = Profile(
     name="fast",
     width=32,
     fused=32,
-    expert_hidden=16,
-    experts=1,
+    hidden=16,
+    entropy_models=1,
     mixtures=3,
     predictors=(_NEAR,),
 )
-LITE = Profile(expert_hidden=32, mixtures=4, predictors=(_NEAR, _FAR), tuning=Tuning())
+LITE = Profile(
+    name="lite",
+    width=96,
+    fused=96,
+    hidden=32,
+    entropy_models=4,
+    mixtures=4,
+    predictors=(_NEAR, _FAR),
+    adaptation=Adaptation(every=512, rate=8),
+)
 MAX = Profile(
     name="max",
     width=320,
     fused=320,
-    expert_hidden=64,
+    hidden=64,
+    entropy_models=4,
     mixtures=4,
     predictors=(_NEAR, _FAR, _CLOSE, _TOUCHING),
-    tuning=Tuning(every=64, rate=1, hidden=1, fusion=1, means=1, memory=1),
+    adaptation=Adaptation(every=64, rate=1, hidden_rate=1, fusion_rate=1, means=1, memory=1),
 )
-# The first network, without predictors. The card of the weights `lite-1` calls it `lite`.
-LITE_1 = Profile(name="lite-1")
-# `lite-1` with SIC at a size that suits it.
-LITE_SIC = Profile(name="lite-sic", latents=8, features=16, transform=16)
-# The sizes of the paper. Nothing shipped depends on it: it wants a GPU and days.
+# SIC at a size for CPUs. No weights are packaged.
+LITE_SIC = Profile(
+    name="lite-sic",
+    width=96,
+    fused=96,
+    hidden=64,
+    entropy_models=4,
+    mixtures=5,
+    latents=8,
+    features=16,
+    transform=16,
+)
+# The sizes of the paper. No weights are packaged: training takes a GPU and days.
 PAPER = Profile(
     name="paper",
     width=256,
     fused=256,
-    expert_hidden=256,
-    experts=2,
+    hidden=256,
+    entropy_models=2,
     mixtures=5,
     latents=192,
     features=256,
     transform=192,
     heads=8,
 )
-PROFILES = {p.name: p for p in (FAST, LITE, MAX, LITE_1, LITE_SIC, PAPER)}
+PROFILES = {p.name: p for p in (FAST, LITE, MAX, LITE_SIC, PAPER)}

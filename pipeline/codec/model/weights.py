@@ -31,9 +31,9 @@ from seec.pipeline.codec.model.profile import (
     CHANNELS,
     SCALE_COUNT,
     TAPS,
+    Adaptation,
     Predictor,
     Profile,
-    Tuning,
 )
 from seec.pipeline.codec.model.tables import (
     ACTIVITY_MAX,
@@ -45,12 +45,12 @@ from seec.pipeline.codec.model.tables import (
 from seec.schemas.container import MAX_TILE
 from seec.schemas.errors import ModelError
 
-MAX_EXPERTS, MAX_MIXTURES, MAX_WIDTH, MAX_PREDICTORS = 16, 8, 512, 4
-LAYERS = ("context", "fusion", "expert_hidden", "expert_output")
+MAX_ENTROPY_MODELS, MAX_MIXTURES, MAX_WIDTH, MAX_PREDICTORS = 16, 8, 512, 4
+LAYERS = ("context", "fusion", "hidden", "output")
 Z_LIMIT = 31  # hyper-latents lie in [-31, 31]; their table has an entry more, which is not used
 _LEAST_TAPS, _MAX_STRIDE, _MAX_SWEEPS, _MAX_FORGET = 3, 64, 16, 15
 # Slopes of so many pixels and those of a step of the largest tile add up to less than 2^31.
-MAX_TUNING_EVERY, _MAX_RATE = 4096, 255
+MAX_ADAPTATION_EVERY, _MAX_RATE = 4096, 255
 TILE, DEEP_TILE = 512, 1024
 # Where hidden layers learn, 511 x 2047 for each of them.
 MAX_DEEP_EVERY, MAX_DEEP_TILE = 1024, 2048  # half of both with memory
@@ -112,8 +112,8 @@ class Model:
     @property
     def largest_tile(self) -> int:
         """Edge of the largest tiles that it codes: what a step of them teaches stays in 2^31."""
-        tuning = self.profile.tuning
-        return MAX_DEEP_TILE >> tuning.memory if tuning and tuning.deep else MAX_TILE
+        adaptation = self.profile.adaptation
+        return MAX_DEEP_TILE >> adaptation.memory if adaptation and adaptation.deep else MAX_TILE
 
     @cached_property
     def short_id(self) -> bytes:
@@ -183,24 +183,26 @@ def _profile(fields: Any) -> Profile:
     """ValueError, KeyError or TypeError unless these are the sizes of a profile."""
     fields = dict(fields)
     name, predictors = fields.pop("name"), fields.pop("predictors", [])
-    tuning = fields.pop("tuning", None)
-    parts = predictors if tuning is None else [*predictors, tuning]
+    adaptation = fields.pop("adaptation", None)
+    parts = predictors if adaptation is None else [*predictors, adaptation]
     if not all(type(n) is int for sizes in (fields, *parts) for n in dict(sizes).values()):
         raise ValueError("the sizes of a profile are whole numbers")
     return Profile(
         name=str(name),
         predictors=tuple(Predictor(**p) for p in predictors),
-        tuning=None if tuning is None else Tuning(**tuning),
+        adaptation=None if adaptation is None else Adaptation(**adaptation),
         **fields,
     )
 
 
 def _check_sizes(p: Profile) -> None:
-    widths = (p.width, p.fused, p.expert_hidden)
+    widths = (p.width, p.fused, p.hidden)
     if any(w % _WIDTH_UNIT or not _WIDTH_UNIT <= w <= MAX_WIDTH for w in widths):
         raise ModelError(f"layer widths {widths}: multiples of {_WIDTH_UNIT} up to {MAX_WIDTH}")
-    if not (1 <= p.experts <= MAX_EXPERTS and 1 <= p.mixtures <= MAX_MIXTURES):
-        raise ModelError(f"{p.experts} experts and {p.mixtures} mixtures are out of range")
+    if not (1 <= p.entropy_models <= MAX_ENTROPY_MODELS and 1 <= p.mixtures <= MAX_MIXTURES):
+        raise ModelError(
+            f"{p.entropy_models} entropy models and {p.mixtures} mixtures are out of range"
+        )
     side = (p.latents, p.features, p.transform)
     if not (all(1 <= n <= MAX_WIDTH // 2 for n in side) or (not any(side) and not p.heads)):
         raise ModelError(f"latents, features and width {side} of SIC are out of range")
@@ -210,8 +212,8 @@ def _check_sizes(p: Profile) -> None:
         raise ModelError(f"{len(p.predictors)} predictors with {p.latents} latents")
     for predictor in p.predictors:
         _check_predictor_sizes(predictor)
-    if p.tuning:
-        _check_tuning(p, p.tuning)
+    if p.adaptation:
+        _check_adaptation(p, p.adaptation)
 
 
 def _check_predictor_sizes(p: Predictor) -> None:
@@ -223,21 +225,24 @@ def _check_predictor_sizes(p: Predictor) -> None:
         raise ModelError(f"{p} is out of range")
 
 
-def _check_tuning(p: Profile, tuning: Tuning) -> None:
-    if not (1 <= tuning.every <= MAX_TUNING_EVERY and 1 <= tuning.rate <= _MAX_RATE):
-        raise ModelError(f"{tuning} is out of range")
-    rates, switches = (tuning.hidden, tuning.fusion), (tuning.means, tuning.memory)
+def _check_adaptation(p: Profile, adaptation: Adaptation) -> None:
+    if not (1 <= adaptation.every <= MAX_ADAPTATION_EVERY and 1 <= adaptation.rate <= _MAX_RATE):
+        raise ModelError(f"{adaptation} is out of range")
+    rates, switches = (
+        (adaptation.hidden_rate, adaptation.fusion_rate),
+        (adaptation.means, adaptation.memory),
+    )
     if any(not 0 <= rate <= _MAX_RATE for rate in rates):
-        raise ModelError(f"{tuning} is out of range")
-    if any(not 0 <= switch <= tuning.deep for switch in switches):
-        raise ModelError(f"{tuning} is out of range")
-    if tuning.deep and tuning.every > MAX_DEEP_EVERY >> tuning.memory:
-        raise ModelError(f"{tuning} is out of range where hidden layers learn")
-    learnt = p.fused * (p.width + CHANNELS * p.expert_hidden * p.experts)
-    if tuning.deep and learnt > _MAX_LEARNT:
+        raise ModelError(f"{adaptation} is out of range")
+    if any(not 0 <= switch <= adaptation.deep for switch in switches):
+        raise ModelError(f"{adaptation} is out of range")
+    if adaptation.deep and adaptation.every > MAX_DEEP_EVERY >> adaptation.memory:
+        raise ModelError(f"{adaptation} is out of range where hidden layers learn")
+    learnt = p.fused * (p.width + CHANNELS * p.hidden * p.entropy_models)
+    if adaptation.deep and learnt > _MAX_LEARNT:
         raise ModelError(f"{learnt} weights learn in each tile, more than {_MAX_LEARNT}")
     if not p.predictors:
-        raise ModelError("tuning of a network without predictors")
+        raise ModelError("adaptation of a network without predictors")
 
 
 def layer_shapes(p: Profile) -> dict[str, tuple[int, int, int]]:
@@ -248,12 +253,12 @@ def layer_shapes(p: Profile) -> dict[str, tuple[int, int, int]]:
     }
     if not p.predictors:
         return shapes | {
-            "expert_hidden": (p.experts, p.expert_hidden, p.fused),
-            "expert_output": (p.experts, p.outputs, p.expert_hidden),
+            "hidden": (p.entropy_models, p.hidden, p.fused),
+            "output": (p.entropy_models, p.outputs, p.hidden),
         }
     for name, heads, outputs in zip("rgb", p.head_inputs, p.channel_outputs, strict=True):
-        shapes[f"hidden_{name}"] = (p.experts, p.expert_hidden, p.fused + heads)
-        shapes[f"output_{name}"] = (p.experts, outputs, p.expert_hidden)
+        shapes[f"hidden_{name}"] = (p.entropy_models, p.hidden, p.fused + heads)
+        shapes[f"output_{name}"] = (p.entropy_models, outputs, p.hidden)
     return shapes
 
 

@@ -40,13 +40,13 @@ def _make_network(
     buffers += [a for start in starts for a in (start.prior, start.start)]
     s = sizes
     widths = (
-        (s.width, s.fused, s.expert_hidden, s.experts, s.mixtures, s.features)
+        (s.width, s.fused, s.hidden, s.entropy_models, s.mixtures, s.features)
         if s
         else (0, 0, 0, 1, 0, 0)
     )
-    tuning = astuple(s.tuning) if s and s.tuning else ()
+    adaptation = astuple(s.adaptation) if s and s.adaptation else ()
     return _kernels.make_network(
-        level, *widths, np.array(numbers, np.int32), seen, buffers, *tuning
+        level, *widths, np.array(numbers, np.int32), seen, buffers, *adaptation
     )
 
 
@@ -78,7 +78,7 @@ class NativeKernels:
         profile = model.profile
         layers = [model.layers[name] for name in layer_shapes(profile)]
         buffers: list[NDArray[Any]] = [a for x in layers for a in (x.weight, x.bias, x.shift)]
-        self._experts = profile.experts
+        self._entropy_models = profile.entropy_models
         self._log2 = log2_table()
         self._network = _make_network(
             level, profile, profile.predictors, model.starts, model.tables, buffers
@@ -96,9 +96,9 @@ class NativeKernels:
                 raise SectionCorrupt("coded words that no encoder writes")
 
     def measure(self, group: GroupCanvas) -> NDArray[np.int64]:
-        """Code length of the even rows of each block, [tiles, B, B, experts], 1/256 bit."""
+        """Code length of the even rows of each block, [tiles, B, B, entropy models], 1/256 bit."""
         costs = _kernels.measure(*_arguments(self._network, group), self._log2)
-        return np.frombuffer(costs, np.int64).reshape(*group.labels.shape, self._experts)
+        return np.frombuffer(costs, np.int64).reshape(*group.labels.shape, self._entropy_models)
 
 
 class NativePredictors:

@@ -27,7 +27,7 @@ from seec.pipeline.codec.network.adaptive_views import (
     Step,
     TunedView,
 )
-from seec.pipeline.codec.network.hidden_adaptation import Learning
+from seec.pipeline.codec.network.hidden_adaptation import HiddenAdapter
 from seec.pipeline.codec.network.inputs import Sight, network_inputs
 from seec.pipeline.codec.network.integer import (
     Context,
@@ -39,7 +39,7 @@ from seec.pipeline.codec.network.integer import (
     leak,
     normalised_taps,
 )
-from seec.pipeline.codec.network.output_adaptation import Tuner
+from seec.pipeline.codec.network.output_adaptation import OutputAdapter
 from seec.pipeline.codec.network.predictors import (
     Learner,
     Planes,
@@ -59,21 +59,21 @@ class AdaptiveNetwork:
         self.profile, self.tables = model.profile, layers.tables
         self._model, self._device, self.carrier = model, device, carrier
         self._context, self._fusion = layers.single("context"), layers.single("fusion")
-        self._hidden = [layers.experts(f"hidden_{name}") for name in "rgb"]
-        self._output = [layers.experts(f"output_{name}") for name in "rgb"]
+        self._hidden = [layers.entropy_models(f"hidden_{name}") for name in "rgb"]
+        self._output = [layers.entropy_models(f"output_{name}") for name in "rgb"]
 
     def follow(self, group: GroupCanvas) -> Reader:
         """See IntegerNetwork."""
         p = self.profile
         tiles, starts = len(group.sizes), self._model.starts
         learner = Learner(p.predictors, starts, group, self._device)
-        if p.tuning is None:
+        if p.adaptation is None:
             return _Following(self, learner, None, None)
-        tuner = Tuner(p, p.tuning, tiles, self._device)
-        if not p.tuning.deep:
-            return _Following(self, learner, tuner, None)
-        learning = Learning(self._model, p.tuning, tiles, self._device)
-        return _Following(self, learner, tuner, learning)
+        output_adapter = OutputAdapter(p, p.adaptation, tiles, self._device)
+        if not p.adaptation.deep:
+            return _Following(self, learner, output_adapter, None)
+        learning = HiddenAdapter(self._model, p.adaptation, tiles, self._device)
+        return _Following(self, learner, output_adapter, learning)
 
     def recall(self, group: GroupCanvas) -> Reader:
         """See IntegerNetwork. What output layers would learn it does not know."""
@@ -91,20 +91,20 @@ class AdaptiveNetwork:
         inputs = network_inputs(sight, self.tables).to(self.carrier)
         return leak(self._context(inputs), self.carrier)
 
-    def speak(self, channel: int, expert: int, seen: Tensor) -> Tensor:
+    def speak(self, channel: int, label: int, seen: Tensor) -> Tensor:
         """Mixture parameters of a channel, [n, 3 K + P + c] int32.
 
         seen: [n, fused + head inputs], as hidden features.
         """
-        return self.conclude(channel, expert, self.think(channel, expert, seen))
+        return self.conclude(channel, label, self.think(channel, label, seen))
 
-    def think(self, channel: int, expert: int, seen: Tensor) -> Tensor:
+    def think(self, channel: int, label: int, seen: Tensor) -> Tensor:
         """Hidden features of a channel, [n, hidden] int32."""
-        return leak(self._hidden[channel][expert](seen), torch.int32)
+        return leak(self._hidden[channel][label](seen), torch.int32)
 
-    def conclude(self, channel: int, expert: int, hidden: Tensor) -> Tensor:
+    def conclude(self, channel: int, label: int, hidden: Tensor) -> Tensor:
         """Mixture parameters from hidden features."""
-        return self._output[channel][expert](hidden.to(self.carrier))
+        return self._output[channel][label](hidden.to(self.carrier))
 
 
 @dataclass(frozen=True)
@@ -113,19 +113,19 @@ class _Following:
 
     network: AdaptiveNetwork
     learner: Learner
-    tuner: Tuner | None
-    learning: Learning | None
+    output_adapter: OutputAdapter | None
+    learning: HiddenAdapter | None
 
     def look(self, part: Part) -> View:
         context, scaled, scale = _taps(part, self.network.tables)
         live = self.learner.ask(part, context, scaled, scale)
         sight = Sight(context, scaled, scale, _around(part, self.learner.error), live.ls)
         step = Step(self.network, part, sight, live)
-        if self.tuner is None:
+        if self.output_adapter is None:
             return FollowingView(step, live)
         if self.learning is None:
-            return TunedView(step, live, self.tuner)
-        return LearningView(step, live, self.tuner, self.learning)
+            return TunedView(step, live, self.output_adapter)
+        return LearningView(step, live, self.output_adapter, self.learning)
 
 
 @dataclass(frozen=True)

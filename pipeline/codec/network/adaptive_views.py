@@ -15,10 +15,10 @@ from torch import Tensor
 
 from seec.pipeline.codec.coding.distribution import Mixture
 from seec.pipeline.codec.model.profile import BETA_LIMIT, HIDDEN_BITS, INPUT_BITS
-from seec.pipeline.codec.network.hidden_adaptation import Learning, gradients_of, runs_of
+from seec.pipeline.codec.network.hidden_adaptation import HiddenAdapter, gradients_of, runs_of
 from seec.pipeline.codec.network.inputs import Sight, head_inputs
 from seec.pipeline.codec.network.integer import Part, Voice, by_label, make_mixture
-from seec.pipeline.codec.network.output_adaptation import Tuner, slopes_of
+from seec.pipeline.codec.network.output_adaptation import OutputAdapter, slopes_of
 from seec.pipeline.codec.network.predictors import Live, Said, error_of
 
 if TYPE_CHECKING:
@@ -48,9 +48,9 @@ class AdaptiveView:
         """Fused features [n, fused]."""
         return self.network.features(self.sight)
 
-    def speak(self, expert: int | None = None) -> Voice:
+    def speak(self, label: int | None = None) -> Voice:
         """See View."""
-        return _AdaptiveVoice(self, expert)
+        return _AdaptiveVoice(self, label)
 
     def learn(self, pixel: Tensor) -> None:
         """Nothing: the planes hold what predictors say when they have learnt."""
@@ -71,35 +71,35 @@ class FollowingView(AdaptiveView):
 class TunedView(FollowingView):
     """The same, and output layers learn from them, too."""
 
-    def __init__(self, step: Step, live: Live, tuner: Tuner):
+    def __init__(self, step: Step, live: Live, output_adapter: OutputAdapter):
         super().__init__(step, live)
-        self.tuner, self.tile = tuner, step.part.tiles
+        self.output_adapter, self.tile = output_adapter, step.part.tiles
         self.hidden: dict[int, Tensor] = {}  # of the channels that spoke, for their labels
         self.mixtures: dict[int, Mixture] = {}
         self.levers: dict[int, Tensor] = {}  # what gamma and beta are in units of: gradients_of
 
-    def speak(self, expert: int | None = None) -> Voice:
+    def speak(self, label: int | None = None) -> Voice:
         """See View. Only what they say of pixels with their own labels teaches."""
-        return _AdaptiveVoice(self, expert) if expert is not None else _TunedVoice(self, None)
+        return _AdaptiveVoice(self, label) if label is not None else _TunedVoice(self, None)
 
     def learn(self, pixel: Tensor) -> None:
         """See View."""
         for channel, mixture in self.mixtures.items():
             slopes = slopes_of(mixture, pixel[:, channel])
-            self.tuner.note(channel, self.tile, self.hidden[channel], slopes)
+            self.output_adapter.note(channel, self.tile, self.hidden[channel], slopes)
             self.teach(channel, slopes)
         self.end_step()
         super().learn(pixel)
 
     def think(self, channel: int, seen: Tensor) -> Tensor:
         """Hidden features of a channel, [n, hidden] int32; seen: [n, fused + head inputs]."""
-        outputs = self.network.profile.expert_hidden
+        outputs = self.network.profile.hidden
         return by_label(
             self.labels,
             None,
             seen,
             outputs,
-            lambda expert, own: self.network.think(channel, expert, own),
+            lambda label, own: self.network.think(channel, label, own),
         )
 
     def teach(self, channel: int, slopes: Tensor) -> None:
@@ -107,19 +107,21 @@ class TunedView(FollowingView):
 
     def end_step(self) -> Tensor:
         """Layers learn, in tiles that have coded enough; returns which those are."""
-        return self.tuner.end_step(self.tile)
+        return self.output_adapter.end_step(self.tile)
 
 
 class LearningView(TunedView):
     """The same, and the fusion and hidden layers learn, too."""
 
-    def __init__(self, step: Step, live: Live, tuner: Tuner, learning: Learning):
+    def __init__(
+        self, step: Step, live: Live, output_adapter: OutputAdapter, learning: HiddenAdapter
+    ):
         self.learning = learning
         self.runs = runs_of(step.part.tiles, step.part.labels, step.sight.scale.device)
         self.context = step.network.context(step.sight)
         self.seen: dict[int, Tensor] = {}
         self.back: Tensor | None = None
-        super().__init__(step, live, tuner)
+        super().__init__(step, live, output_adapter)
 
     def fuse(self) -> Tensor:
         """See AdaptiveView."""
@@ -152,7 +154,7 @@ class LearningView(TunedView):
 @dataclass(frozen=True)
 class _AdaptiveVoice:
     view: AdaptiveView
-    expert: int | None
+    label: int | None
 
     def mixture(self, channel: int, pixel: Tensor, width: Tensor | None = None) -> Mixture:
         """See Voice."""
@@ -179,10 +181,10 @@ class _AdaptiveVoice:
         view, network = self.view, self.view.network
         return by_label(
             view.labels,
-            self.expert,
+            self.label,
             self._seen(heads),
             network.profile.channel_outputs[channel],
-            lambda expert, seen: network.speak(channel, expert, seen),
+            lambda label, seen: network.speak(channel, label, seen),
         )
 
     def _seen(self, heads: Tensor) -> Tensor:
@@ -220,10 +222,10 @@ class _TunedVoice(_AdaptiveVoice):
         hidden = view.think(channel, self._seen(heads))
         said = by_label(
             view.labels,
-            self.expert,
+            self.label,
             hidden,
             p.channel_outputs[channel],
-            lambda expert, own: network.conclude(channel, expert, own),
+            lambda label, own: network.conclude(channel, label, own),
         )
         view.hidden[channel] = hidden
-        return view.tuner.correct(channel, view.tile, hidden, said)
+        return view.output_adapter.correct(channel, view.tile, hidden, said)

@@ -1,10 +1,10 @@
 """Hidden layers that learn while a tile is decoded.
 
 A tile has weights of its own for the fusion and the hidden layers of entropy models: those of the
-model in finer steps, and changes that all experts share. What coded pixels say of the mixture
-parameters (tuning.py) goes back through the network, in integers below 2^31: output layer, hidden
-layer, fusion. Once there are enough pixels, each weight takes a step, always of the same size,
-against the sum of its slopes.
+model in finer steps, and changes that all entropy models share. The gradients of the mixture
+parameters (output_adaptation.py) are propagated back through the network in integers below 2^31:
+output layer, hidden layer, fusion. After enough pixels each weight takes a step of a fixed size
+against the sum of its gradients.
 """
 
 # torch's and numpy's stubs leave parts of some types unknown.
@@ -25,7 +25,7 @@ from seec.pipeline.codec.model.profile import (
     LEAK_SHIFT,
     OUTPUT_BITS,
     WEIGHT_LIMIT,
-    Tuning,
+    Adaptation,
 )
 from seec.pipeline.codec.model.weights import Layer, Model
 
@@ -53,14 +53,14 @@ def runs_of(tile: NDArray[np.int64], labels: NDArray[np.uint8], device: torch.de
 
 
 class LearnedLayer:
-    """A layer of a model, one for each expert or for all, in the tiles of a group.
+    """A layer of a model, one for each entropy model or for all, in the tiles of a group.
 
     changes: [tiles, out, in + 1], in 1/32 of a weight; the last is the bias, in inputs of one.
     """
 
-    def __init__(self, model: Layer, tiles: int, rate: int, tuning: Tuning, device: str):
-        self._rate, self._least = rate, LEAST_SLOPE * tuning.every
-        self._memory = tuning.memory
+    def __init__(self, model: Layer, tiles: int, rate: int, adaptation: Adaptation, device: str):
+        self._rate, self._least = rate, LEAST_SLOPE * adaptation.every
+        self._memory = adaptation.memory
         # Doubles carry these integers, and sums of their products, exactly.
         weight = np.concatenate([model.weight, np.zeros_like(model.weight[..., :1])], -1)
         fine = weight.astype(np.float64) * (1 << FINE_BITS)
@@ -100,15 +100,19 @@ class LearnedLayer:
         self._slopes[tiles] = (slopes / 2).floor() if self._memory else 0
 
 
-class Learning:
+class HiddenAdapter:
     """The fusion and the hidden layers of a group's tiles on their way through it."""
 
-    def __init__(self, model: Model, tuning: Tuning, tiles: int, device: str):
+    def __init__(self, model: Model, adaptation: Adaptation, tiles: int, device: str):
         layers, p = model.layers, model.profile
-        self._fused, self.means = p.fused, bool(tuning.means)
-        self._fusion = LearnedLayer(layers["fusion"], tiles, tuning.fusion, tuning, device)
+        self._fused, self.means = p.fused, bool(adaptation.means)
+        self._fusion = LearnedLayer(
+            layers["fusion"], tiles, adaptation.fusion_rate, adaptation, device
+        )
         self._hidden = [
-            LearnedLayer(layers[f"hidden_{name}"], tiles, tuning.hidden, tuning, device)
+            LearnedLayer(
+                layers[f"hidden_{name}"], tiles, adaptation.hidden_rate, adaptation, device
+            )
             for name in "rgb"
         ]
         coarse = HIDDEN_BITS - OUTPUT_BITS
@@ -186,7 +190,7 @@ def _back_weights(layer: Layer, coarse: int) -> Tensor:
 
 
 def _through(gradient: Tensor, weight: Tensor, shift: int, runs: Runs) -> Tensor:
-    """Gradients [n, out] as those of a layer's inputs; weight: [experts, out, in]."""
+    """Gradients [n, out] as those of a layer's inputs; weight: [entropy models, out, in]."""
     shape = (len(gradient), weight.shape[2])
     found = torch.empty(shape, dtype=torch.int32, device=gradient.device)
     wide = gradient.to(torch.float64)

@@ -112,7 +112,7 @@ class Part:
 
     @property
     def labels(self) -> Pixels:
-        """Which expert speaks for each pixel, [n] uint8."""
+        """Which entropy model speaks for each pixel, [n] uint8."""
         return self.order.label[self.rows]
 
     @property
@@ -153,7 +153,7 @@ class Voice(Protocol):
 class View(Protocol):
     """What a network makes of the surroundings of n pixels."""
 
-    def speak(self, expert: int | None = None) -> Voice:
+    def speak(self, label: int | None = None) -> Voice:
         """What an entropy model makes of it; None asks for each pixel the one of its label."""
         ...
 
@@ -191,13 +191,13 @@ class Layers:
         self.tables: Tables = {k: torch.from_numpy(v).to(device) for k, v in model.tables.items()}
 
     def single(self, name: str) -> CarriedLayer:
-        """A layer that all experts share."""
+        """A layer that all entropy models share."""
         return self._carried(self._layers[name], 0)
 
-    def experts(self, name: str) -> list[CarriedLayer]:
-        """A layer that each expert has for itself."""
+    def entropy_models(self, name: str) -> list[CarriedLayer]:
+        """A layer that each entropy model has for itself."""
         layer = self._layers[name]
-        return [self._carried(layer, expert) for expert in range(self.profile.experts)]
+        return [self._carried(layer, label) for label in range(self.profile.entropy_models)]
 
     def _carried(self, layer: Layer, group: int) -> CarriedLayer:
         return CarriedLayer(layer, group, self.device, self.carrier)
@@ -210,17 +210,17 @@ def leak(y: Tensor, carrier: torch.dtype) -> Tensor:
 
 def by_label(
     labels: Pixels,
-    expert: int | None,
+    label: int | None,
     features: Tensor,
     outputs: int,
     ask: Callable[[int, Tensor], Tensor],
 ) -> Tensor:
-    """What `ask` (expert, features) says of each row of features [n, ...], [n, outputs] int32.
+    """`ask` (label, features) of each row of features [n, ...]: [n, outputs] int32.
 
-    expert: of all rows; None takes that of each row's label.
+    label: of all rows; None takes that of each row's label.
     """
-    if expert is not None:
-        return ask(expert, features)
+    if label is not None:
+        return ask(label, features)
     said = torch.empty((len(labels), outputs), dtype=torch.int32, device=features.device)
     for e in np.unique(labels).tolist():
         own = torch.from_numpy(np.flatnonzero(labels == e)).to(features.device)
@@ -270,8 +270,8 @@ class ContextNetwork:
         self.outputs = model.profile.outputs
         self._context, self._fusion = layers.single("context"), layers.single("fusion")
         self._hidden, self._output = (
-            layers.experts("expert_hidden"),
-            layers.experts("expert_output"),
+            layers.entropy_models("hidden"),
+            layers.entropy_models("output"),
         )
 
     def follow(self, group: GroupCanvas) -> Reader:
@@ -297,9 +297,9 @@ class ContextNetwork:
         context = leak(self._context(inputs), self._carrier)
         return leak(self._fusion(torch.cat([context, side], -1)), self._carrier)
 
-    def speak(self, expert: int, features: Tensor) -> Tensor:
-        """Mixture parameters [n, 12 K] int32 of an expert."""
-        return self._output[expert](leak(self._hidden[expert](features), self._carrier))
+    def speak(self, label: int, features: Tensor) -> Tensor:
+        """Mixture parameters [n, 12 K] int32 of an entropy model."""
+        return self._output[label](leak(self._hidden[label](features), self._carrier))
 
 
 @dataclass(frozen=True)
@@ -309,9 +309,9 @@ class _ContextView:
     features: Tensor
     labels: Pixels
 
-    def speak(self, expert: int | None = None) -> Voice:
+    def speak(self, label: int | None = None) -> Voice:
         network = self.network
-        params = by_label(self.labels, expert, self.features, network.outputs, network.speak)
+        params = by_label(self.labels, label, self.features, network.outputs, network.speak)
         return _ContextVoice(self.network.tables, self.context, params.unflatten(-1, (12, -1)))
 
     def learn(self, pixel: Tensor) -> None:

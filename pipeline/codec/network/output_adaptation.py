@@ -1,9 +1,9 @@
 """Output layers that learn while a tile is decoded.
 
-A tile has corrections of its own, which all experts share: one for each weight and bias that make
-pi, mu and sigma of a channel. They start at zero. Coded pixels say which way each of them would
-have made the code shorter; once there are enough of them, it takes a small step that way, always of
-the same size (sign descent). All numbers are integers below 2^31: exact anywhere.
+A tile has corrections of its own, shared by all entropy models: one for each weight and bias that
+give pi, mu and sigma of a channel. They start at zero. Each coded pixel adds the gradient of its
+code length; after enough pixels each correction takes a step of a fixed size against the sign of
+the sum (sign descent). All numbers are integers below 2^31: exact anywhere.
 """
 
 # torch's and numpy's stubs leave parts of some types unknown.
@@ -17,26 +17,26 @@ from torch.nn.functional import pad
 
 from seec.pipeline.codec.coding.distribution import Mixture
 from seec.pipeline.codec.model.profile import (
+    ADAPTATION_BITS,
+    ADAPTATION_LIMIT,
     CHANNELS,
     HIDDEN_BITS,
     HIDDEN_LIMIT,
     OUTPUT_BITS,
-    TUNING_BITS,
-    TUNING_LIMIT,
+    Adaptation,
     Profile,
-    Tuning,
 )
 
 SLOPE_LIMIT = 127
-_SHIFT = TUNING_BITS + HIDDEN_BITS - OUTPUT_BITS
+_SHIFT = ADAPTATION_BITS + HIDDEN_BITS - OUTPUT_BITS
 
 
-class Tuner:
+class OutputAdapter:
     """The corrections of the tiles of a group on their way through it, step by step."""
 
-    def __init__(self, profile: Profile, tuning: Tuning, tiles: int, device: str):
-        shape = (CHANNELS, tiles, profile.tuned_outputs, profile.expert_hidden + 1)
-        self._tuning = tuning
+    def __init__(self, profile: Profile, adaptation: Adaptation, tiles: int, device: str):
+        shape = (CHANNELS, tiles, profile.adapted_outputs, profile.hidden + 1)
+        self._adaptation = adaptation
         # Doubles carry these integers, and sums of their products, exactly.
         self._weights = torch.zeros(shape, dtype=torch.float64, device=device)
         self._slopes = torch.zeros_like(self._weights)
@@ -67,13 +67,13 @@ class Tuner:
         Returns which those are.
         """
         self._pixels += np.bincount(tile, minlength=len(self._pixels))
-        due = np.flatnonzero(self._pixels >= self._tuning.every)
+        due = np.flatnonzero(self._pixels >= self._adaptation.every)
         tiles = torch.from_numpy(due).to(self._weights.device)
         if not len(due):
             return tiles
         self._pixels[due] = 0
-        moved = self._weights[:, tiles] - self._tuning.rate * self._slopes[:, tiles].sign()
-        self._weights[:, tiles] = moved.clamp(-TUNING_LIMIT, TUNING_LIMIT)
+        moved = self._weights[:, tiles] - self._adaptation.rate * self._slopes[:, tiles].sign()
+        self._weights[:, tiles] = moved.clamp(-ADAPTATION_LIMIT, ADAPTATION_LIMIT)
         self._slopes[:, tiles] = 0
         return tiles
 

@@ -280,7 +280,7 @@ def follow(
     group: GroupCanvas,
     device: str = "cpu",
 ) -> Planes:
-    """What predictors say of each pixel of a full canvas; labels and experts do not matter.
+    """What predictors say of each pixel of a full canvas; labels and entropy models do not matter.
 
     tables: `reciprocal`, int32 on the device.
     """

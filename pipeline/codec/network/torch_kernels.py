@@ -82,17 +82,17 @@ class TorchKernels:
     at_once = 64
 
     def __init__(self, model: Model, device: str = "cpu", carrier: torch.dtype = torch.float32):
-        self._device, self._experts = device, model.profile.experts
+        self._device, self._entropy_models = device, model.profile.entropy_models
         network = AdaptiveNetwork if model.profile.predictors else ContextNetwork
         self._network: IntegerNetwork = network(model, device, carrier)
-        self._tuned = model.profile.tuning is not None
+        self._adapted = model.profile.adaptation is not None
         self._log2 = torch.from_numpy(log2_table()).to(device)
 
     def encode(self, group: GroupCanvas) -> bytes:
         """The coded words of a full canvas; see Kernels."""
         order, flat = wavefront(group), self._flat(group)
         coder = SymbolEncoder()
-        if self._tuned or not group.lossless:
+        if self._adapted or not group.lossless:
             self._encode_steps(flat, order, group, coder)
             return coder.finish()
         reader = self._network.recall(group)
@@ -147,29 +147,29 @@ class TorchKernels:
             group.canvas[:] = filled
 
     def measure(self, group: GroupCanvas) -> NDArray[np.int64]:
-        """Code length of the even rows of each block, [tiles, B, B, experts], 1/256 bit."""
+        """Code length of the even rows of each block, [tiles, B, B, entropy models], 1/256 bit."""
         order, flat = even_rows(wavefront(group)), self._flat(group)
         reader = self._network.recall(group)
         blocks = group.labels.shape[1]
         shift = group.block_shift
         block = (order.tile * blocks + (order.y >> shift)) * blocks + (order.x >> shift)
-        costs = torch.zeros((group.labels.size, self._experts), dtype=torch.int64)
+        costs = torch.zeros((group.labels.size, self._entropy_models), dtype=torch.int64)
         for first, last in _chunks(order.starts):
             part = Part.of_steps(group, order, flat, first, last)
             view, pixel = reader.look(part), part.pixels()
             where = torch.from_numpy(block[part.rows])
-            for e in range(self._experts):
+            for e in range(self._entropy_models):
                 voice = view.speak(e)
                 for channel in range(group.channels):
                     bits = self._bits(voice.mixture(channel, pixel), pixel[:, channel])
                     costs[:, e].index_add_(0, where, bits.cpu())
-        return costs.numpy().reshape(*group.labels.shape, self._experts)
+        return costs.numpy().reshape(*group.labels.shape, self._entropy_models)
 
     def code_lengths(self, group: GroupCanvas) -> NDArray[np.int64]:
-        """Code length of each pixel under its own expert, [tiles, edge, edge], 1/256 bit."""
+        """Code length of each pixel under its own entropy model, [tiles, edge, edge], 1/256 bit."""
         order, flat = wavefront(group), self._flat(group)
-        chunks = pairwise(range(len(order.starts))) if self._tuned else _chunks(order.starts)
-        reader = (self._network.follow if self._tuned else self._network.recall)(group)
+        chunks = pairwise(range(len(order.starts))) if self._adapted else _chunks(order.starts)
+        reader = (self._network.follow if self._adapted else self._network.recall)(group)
         lengths = np.zeros((len(group.sizes), group.edge, group.edge), np.int64)
         for first, last in chunks:
             part = Part.of_steps(group, order, flat, first, last)

@@ -98,7 +98,7 @@ class ImageJob:
         self._plan = plan
         self._given = image
         self._shift = plan.block_shift
-        self._experts = plan.model.profile.experts
+        self._entropy_models = plan.model.profile.entropy_models
         self._turned = False
         plain = background is None and plan.side is None
         self._lay_out(
@@ -107,13 +107,13 @@ class ImageJob:
         )
         self._regions: Pixels | None = None
         if label_map is not None:
-            classes = _MAX_REGIONS if regions else self._experts
+            classes = _MAX_REGIONS if regions else self._entropy_models
             blocks = blocks_from_map(self._drawing.labels(label_map), self._shift, classes)
             if regions:
                 self._regions = blocks
             else:
                 self._maps.labels[:] = blocks
-        self._measured = self._experts > 1 and (label_map is None or regions)
+        self._measured = self._entropy_models > 1 and (label_map is None or regions)
         if background is not None:
             self._maps.widths[:] = background.widths(self._shift)
         self._may_turn = plain and label_map is None and self._drawing.colours is None
@@ -149,7 +149,7 @@ class ImageJob:
         return Group(tiles, coded, border_colours(self._drawing.samples, coded))
 
     def analyse(self, group: Group) -> None:
-        """Screen codes what looks drawn; latents and features (SIC); what experts cost each block.
+        """Screen codes drawn groups; latents and features (SIC); code lengths by label.
 
         Code lengths are measured only if they are to decide the labels.
         """
@@ -165,7 +165,7 @@ class ImageJob:
         """Fix the label map."""
         if not self._measured:
             return
-        costs = np.zeros((*self._maps.labels.shape, self._experts), np.int64)
+        costs = np.zeros((*self._maps.labels.shape, self._entropy_models), np.int64)
         for group in self.groups:
             if group.costs is None:
                 continue
@@ -277,7 +277,7 @@ class ImageJob:
             payload = self._drawing.colours.serialise()
             sections.append(Section(SectionKind.COLOUR_SET, Coding.RAW, payload))
         if self._maps.labels.any():
-            payload = encode_labels(self._maps.labels, self._experts)
+            payload = encode_labels(self._maps.labels, self._entropy_models)
             sections.append(Section(SectionKind.LABELS, Coding.RANGE, payload))
         if any(g.seen is not None for g in self.groups):
             payload = encode_widths(self._maps.widths)

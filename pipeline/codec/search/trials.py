@@ -74,7 +74,7 @@ def _spread(room: int, count: int) -> list[int]:
 def _half_lengths(kernels: Kernels, pictures: list[Pixels], block_shift: int) -> list[int]:
     """Code length of the even rows of each of some pictures of one shape, in 1/256 bit.
 
-    Each block is under its best expert.
+    Each block is under its best entropy model.
     """
     costs = kernels.measure(canvas_of(pictures, block_shift))
     return costs.min(-1).sum((1, 2)).tolist()

@@ -39,7 +39,7 @@ class IntegerArithmetic:
         self._layers = {
             name: CarriedLayer(layer, 0, device, carrier)
             for name, layer in model.layers.items()
-            if name not in ("expert_hidden", "expert_output")
+            if name not in ("hidden", "output")
         }
         self._tables = {k: torch.from_numpy(v).to(device) for k, v in model.tables.items()}
 

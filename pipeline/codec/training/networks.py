@@ -34,12 +34,8 @@ class SeecNetwork(nn.Module):
         p = profile
         self.context = IntegerLinear(INPUTS, p.width, INPUT_BITS, HIDDEN_BITS, 1)
         self.fusion = IntegerLinear(p.width + p.features, p.fused, HIDDEN_BITS, HIDDEN_BITS, 1)
-        self.expert_hidden = IntegerLinear(
-            p.fused, p.expert_hidden, HIDDEN_BITS, HIDDEN_BITS, p.experts
-        )
-        self.expert_output = IntegerLinear(
-            p.expert_hidden, p.outputs, HIDDEN_BITS, OUTPUT_BITS, p.experts
-        )
+        self.hidden = IntegerLinear(p.fused, p.hidden, HIDDEN_BITS, HIDDEN_BITS, p.entropy_models)
+        self.output = IntegerLinear(p.hidden, p.outputs, HIDDEN_BITS, OUTPUT_BITS, p.entropy_models)
         self.side = SideNetwork(p) if p.latents else None
         self._spread_components()
 
@@ -47,8 +43,8 @@ class SeecNetwork(nn.Module):
         """Start with a sensible mixture: means spread around the prediction."""
         k = self.profile.mixtures
         with torch.no_grad():
-            self.expert_output.weight.mul_(0.3)
-            bias = self.expert_output.bias.view(-1, 12, k)
+            self.output.weight.mul_(0.3)
+            bias = self.output.bias.view(-1, 12, k)
             bias[:, 3:6] = torch.linspace(-0.3, 0.3, k)
             bias[:, 6:9] = -0.25
 
@@ -60,21 +56,21 @@ class SeecNetwork(nn.Module):
         context = leaky(self.context(inputs))
         return leaky(self.fusion(context if side is None else torch.cat([context, side], -1)))
 
-    def expert(self, features: Tensor, label: int | Tensor) -> Tensor:
+    def mixture_params(self, features: Tensor, label: int | Tensor) -> Tensor:
         """Mixture parameters [pixels, 12 K].
 
         label: the entropy model of all pixels; or [runs] int64, where each is that of so many
         equal runs of pixels.
         """
-        return self.expert_output(leaky(self.expert_hidden(features, label)), label)
+        return self.output(leaky(self.hidden(features, label)), label)
 
-    def expert_layers(self) -> list[IntegerLinear]:
+    def entropy_layers(self) -> list[IntegerLinear]:
         """The layers that every entropy model has for itself."""
-        return [self.expert_hidden, self.expert_output]
+        return [self.hidden, self.output]
 
     def beta_rows(self) -> list[tuple[IntegerLinear, int]]:
         """Layers that give beta, and the row from which on they do."""
-        return [(self.expert_output, 3 * CHANNELS * self.profile.mixtures)]
+        return [(self.output, 3 * CHANNELS * self.profile.mixtures)]
 
 
 class AdaptiveNetwork(nn.Module):
@@ -94,11 +90,11 @@ class AdaptiveNetwork(nn.Module):
         self.context = IntegerLinear(p.inputs, p.width, INPUT_BITS, HIDDEN_BITS, 1)
         self.fusion = IntegerLinear(p.width, p.fused, HIDDEN_BITS, HIDDEN_BITS, 1)
         self.hidden_r, self.hidden_g, self.hidden_b = (
-            IntegerLinear(p.fused + heads, p.expert_hidden, HIDDEN_BITS, HIDDEN_BITS, p.experts)
+            IntegerLinear(p.fused + heads, p.hidden, HIDDEN_BITS, HIDDEN_BITS, p.entropy_models)
             for heads in p.head_inputs
         )
         self.output_r, self.output_g, self.output_b = (
-            IntegerLinear(p.expert_hidden, outputs, HIDDEN_BITS, OUTPUT_BITS, p.experts)
+            IntegerLinear(p.hidden, outputs, HIDDEN_BITS, OUTPUT_BITS, p.entropy_models)
             for outputs in p.channel_outputs
         )
         for number, start in enumerate(starts):
@@ -142,7 +138,7 @@ class AdaptiveNetwork(nn.Module):
         seen, heads = inputs.split([self.profile.inputs, sum(self.profile.head_inputs)], -1)
         return torch.cat([leaky(self.fusion(leaky(self.context(seen)))), heads], -1)
 
-    def expert(self, features: Tensor, label: int | Tensor) -> Tensor:
+    def mixture_params(self, features: Tensor, label: int | Tensor) -> Tensor:
         """Mixture parameters [pixels, outputs], channel by channel; label as in SeecNetwork."""
         fused, *heads = features.split([self.profile.fused, *self.profile.head_inputs], -1)
         channels = zip(self._channels(), heads, strict=True)
@@ -152,7 +148,7 @@ class AdaptiveNetwork(nn.Module):
         ]
         return torch.cat(params, -1)
 
-    def expert_layers(self) -> list[IntegerLinear]:
+    def entropy_layers(self) -> list[IntegerLinear]:
         """The layers that every entropy model has for itself."""
         return [layer for pair in self._channels() for layer in pair]
 

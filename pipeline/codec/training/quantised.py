@@ -63,7 +63,7 @@ class _Snap(torch.autograd.Function):
 class IntegerLinear(nn.Module):
     """A 1 x 1 layer: int8 weights, integer inputs, a rounding shift, a clamp.
 
-    groups > 1 stacks that many independent layers (one per expert).
+    groups > 1 stacks that many independent layers (one per entropy model).
     """
 
     def __init__(self, inputs: int, outputs: int, in_bits: int, out_bits: int, groups: int):

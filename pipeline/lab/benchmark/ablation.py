@@ -64,7 +64,7 @@ def make_codec(coding: Coding) -> Codec:
 def ablation_lines(
     lines: Sequence[Coding], bpsp: Mapping[str, Mapping[str, float]]
 ) -> list[dict[str, Any]]:
-    """The table as JSON values, with what each line changes against one expert.
+    """The table as JSON values, with what each line changes against one entropy model.
 
     bpsp: bits per sub-pixel by the name of the coding, then by image set.
     """

@@ -20,12 +20,12 @@ def parameters(model: Model) -> int:
 
 
 def multiplications(profile: Profile) -> int:
-    """Multiplications of the decoder's layers for one pixel, for which one expert speaks."""
+    """Multiplications of the decoder's layers for one pixel, under one entropy model."""
     p = profile
     context = INPUTS * p.width
     fusion = (p.width + p.features) * p.fused
-    expert = p.fused * p.expert_hidden + p.expert_hidden * p.outputs
-    return context + fusion + expert + _side_multiplications(p)
+    entropy_model = p.fused * p.hidden + p.hidden * p.outputs
+    return context + fusion + entropy_model + _side_multiplications(p)
 
 
 def _side_multiplications(p: Profile) -> int:

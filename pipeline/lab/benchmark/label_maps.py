@@ -40,10 +40,10 @@ def measure(
     """Code the label maps that a source gives these images both ways.
 
     images: each [H, W] or [H, W, 3] uint8. model: whose encoder picks labels where the source
-    leaves that to it, and whose number of experts counts; default the packaged one.
+    leaves that to it, and whose number of entropy models counts; default the packaged one.
     """
     model = model or default_model()
-    experts = model.profile.experts
+    entropy_models = model.profile.entropy_models
     maps = [
         chosen_blocks(image, labels, model, regions=segmenter.proposes)
         for image in images
@@ -52,7 +52,7 @@ def measure(
     return LabelMapFigures(
         maps=len(maps),
         blocks=sum(blocks.size for blocks in maps),
-        size_bytes=sum(len(encode_labels(blocks, experts)) for blocks in maps),
+        size_bytes=sum(len(encode_labels(blocks, entropy_models)) for blocks in maps),
         jpegxl_size_bytes=sum(_jpegxl_size_bytes(blocks) for blocks in maps),
     )
 
@@ -65,7 +65,7 @@ def chosen_blocks(
     image, labels, regions: as `pipeline.codec.encode` takes them. Returns [rows, columns] uint8.
     """
     if labels is not None and not regions:
-        return blocks_from_map(labels, BLOCK_SHIFT, model.profile.experts)
+        return blocks_from_map(labels, BLOCK_SHIFT, model.profile.entropy_models)
     encoder = Encoder(model, colour_set="none", screen=False, turned=False)
     (blob,) = encoder.encode_batch([image], [labels], regions=regions)
     sections = parse(blob).sections

@@ -77,7 +77,7 @@ def plot_ablation(lines: Sequence[Mapping[str, Any]], target: Path) -> None:
     axes.axvline(0, color="black", linewidth=0.8)
     axes.set_xscale("symlog", linthresh=2)  # one part may bring thirty times what another does
     axes.margins(x=0.2)
-    axes.set_xlabel("bits per sub-pixel against one expert, % (less is better)")
+    axes.set_xlabel("bits per sub-pixel against one entropy model, % (less is better)")
     axes.legend(frameon=False)
     with rc_context(_SVG):
         figure.savefig(target, dpi=120)

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from seec.pipeline.codec import Model, load_model
-from seec.pipeline.codec.model.profile import LITE_1, LITE_SIC, Profile
+from seec.pipeline.codec.model.profile import LITE_SIC, Profile
 from seec.pipeline.codec.training.export import export_model
 from seec.pipeline.lab.training.data import TrainingData
 from seec.pipeline.lab.training.loop import Trainer, TrainingSettings
@@ -13,7 +13,9 @@ from seec.pipeline.lab.training.rounds import train_in_rounds
 from seec.pipeline.segmentation import make_segmenter
 
 BUDGET_S = 1200.0
-_ONE = replace(LITE_1, experts=1)
+# Without SIC and predictors: the context model, fusion, SMEM and MCDLM of the paper.
+_PLAIN = replace(LITE_SIC, name="plain", latents=0, features=0, transform=0)
+_ONE = replace(_PLAIN, entropy_models=1)
 _NO_LIMIT = 10**9  # steps: the budget ends a run
 
 
@@ -35,13 +37,20 @@ class AblationRow:
 ROWS = {
     row.name: row
     for row in (
-        AblationRow("one", "one expert", _ONE),
-        AblationRow("rate4", "4 experts by code length", LITE_1),
-        AblationRow("rate8", "8 experts by code length", replace(LITE_1, experts=8)),
-        AblationRow("mask2", "2 experts by salient object", replace(LITE_1, experts=2), "salient"),
-        AblationRow("sic", "one expert with SIC", replace(LITE_SIC, experts=1)),
-        AblationRow("nocoef", "one expert, no channel coefficients", _ONE, coefficients=False),
-        AblationRow("k2", "one expert, 2 mixture components", replace(_ONE, mixtures=2)),
+        AblationRow("one", "one entropy model", _ONE),
+        AblationRow("rate4", "4 entropy models by code length", _PLAIN),
+        AblationRow("rate8", "8 entropy models by code length", replace(_PLAIN, entropy_models=8)),
+        AblationRow(
+            "mask2",
+            "2 entropy models by salient object",
+            replace(_PLAIN, entropy_models=2),
+            "salient",
+        ),
+        AblationRow("sic", "one entropy model with SIC", replace(LITE_SIC, entropy_models=1)),
+        AblationRow(
+            "nocoef", "one entropy model, no channel coefficients", _ONE, coefficients=False
+        ),
+        AblationRow("k2", "one entropy model, 2 mixture components", replace(_ONE, mixtures=2)),
     )
 }
 
@@ -97,7 +106,7 @@ def _export(row: AblationRow, trainer: Trainer) -> bytes:
         "steps": last.step,
         "seconds": round(last.seconds),
         "validation_bpsp": round(last.validation_bpsp, 4),
-        "expert_shares": [round(share, 3) for share in last.expert_shares],
+        "label_shares": [round(share, 3) for share in last.label_shares],
         "training": asdict(trainer.settings),
     }
     return export_model(trainer.average, card)

@@ -25,7 +25,7 @@ from seec.pipeline.segmentation import LabelMap, Segmenter
 PATCH = 32
 SIDE_PATCH = 64  # SIC needs room for its latents; as in arXiv 2509.07704
 BLOCK_SHIFT = 4
-BLOCK = 1 << BLOCK_SHIFT  # the unit for which an expert is chosen
+BLOCK = 1 << BLOCK_SHIFT  # the unit for which an entropy model is chosen
 _INPUT_UNIT = 2.0**-INPUT_BITS
 
 LUMA = np.array([0.299, 0.587, 0.114])

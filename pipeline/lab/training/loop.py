@@ -1,4 +1,4 @@
-"""The training loop: experts that specialise, weights averaged, resumable, within a budget."""
+"""The training loop: specialising entropy models, averaged weights, resumable, within a budget."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -15,11 +15,11 @@ from seec.pipeline.codec.model.weights import Model
 from seec.pipeline.codec.training.networks import AdaptiveNetwork
 from seec.pipeline.lab.training.compiled import compiled
 from seec.pipeline.lab.training.data import PATCH, SIDE_PATCH, Data, PixelBatch, Sample, to_blocks
-from seec.pipeline.lab.training.experts import (
+from seec.pipeline.lab.training.entropy_models import (
     Network,
     assign,
-    copy_first_expert,
-    expert_code_lengths,
+    code_lengths_by_label,
+    copy_first_entropy_model,
     labelled_bits,
     sampled_rates,
 )
@@ -36,10 +36,11 @@ _WIDE = 128  # from this width on, networks learn better at a lower rate
 class TrainingSettings(Schedule):
     """How a run goes; its seconds are CPU time of the training thread.
 
-    shared: share of the run in which one expert learns for all; soften: share of the run after
-    it in which the temperature of the assignment falls from `temperature` (bits per sub-pixel)
-    to zero. coefficients: whether beta feeds decoded channels into the next ones (MCDLM).
-    compiled: whether torch compiles a step first, if it can; results differ in the last digits.
+    shared: share of the run in which one entropy model learns for all; soften: share of the run
+    after it in which the temperature of the assignment falls from `temperature`, in bits per
+    sub-pixel, to zero. coefficients: whether beta feeds decoded channels into the next ones
+    (MCDLM). compiled: whether torch compiles a step first, if it can; results differ in the last
+    digits.
     """
 
     steps: int = 20_000
@@ -72,7 +73,7 @@ class Progress:
     step: int
     training_bpsp: float
     validation_bpsp: float
-    expert_shares: tuple[float, ...]
+    label_shares: tuple[float, ...]
     seconds: float
 
 
@@ -100,14 +101,15 @@ class Trainer(RunState[Network]):
         super().__init__(network, optimiser, settings, settings.seed)
         self.history: list[Progress] = []
         self.continues: str | None = None
-        self._split = profile.experts == 1  # whether the experts learn for themselves yet
+        # Whether each entropy model learns for itself yet.
+        self._split = profile.entropy_models == 1
         self._recent: list[float] = []
         faster = compiled if settings.compiled else _as_it_is
         self._features, self._bits = faster(fused_features), faster(labelled_bits)
-        self._rates, self._lengths = faster(sampled_rates), faster(expert_code_lengths)
+        self._rates, self._lengths = faster(sampled_rates), faster(code_lengths_by_label)
 
     def begin_with(self, model: Model) -> None:
-        """Begin with what a model has learnt, each of its experts going on for itself.
+        """Begin with what a model has learnt, each of its entropy models going on for itself.
 
         ModelError if its sizes do not fit; see `take_over`.
         """
@@ -149,7 +151,7 @@ class Trainer(RunState[Network]):
         return self.data.draw(self.rng, count, size)
 
     def _loss(self, sample: Sample) -> Tensor:
-        """Mean bits per coded sub-pixel, each block under its label or the expert it draws."""
+        """Mean bits per coded sub-pixel, each block under its label or one drawn for it."""
         batch, labels = sample.batch, sample.labels
         features, side_bits = self._features(self.network, sample)
         if labels is None:
@@ -160,10 +162,10 @@ class Trainer(RunState[Network]):
     def _assigned(self, features: Tensor, batch: PixelBatch) -> Tensor | int:
         s = self.settings
         begun = self.continues is not None
-        if self.profile.experts == 1 or (self.progress < s.shared and not begun):
+        if self.profile.entropy_models == 1 or (self.progress < s.shared and not begun):
             return 0
         if not self._split:
-            copy_first_expert(self.network, self.optimiser)
+            copy_first_entropy_model(self.network, self.optimiser)
             self._split = True
         left = 0 if begun else 1 - (self.progress - s.shared) / s.soften
         rates = self._rates(self.network, features, batch)
@@ -211,7 +213,7 @@ def _without_rows(first: int) -> Callable[[Tensor], Tensor]:
 
 
 def fused_features(network: Network, sample: Sample) -> tuple[Tensor, Tensor]:
-    """What experts see, [pixels, F], and the bits of y and z (SIC), 0 without."""
+    """What entropy models see, [pixels, F], and the bits of y and z (SIC), 0 without."""
     if isinstance(network, AdaptiveNetwork) or network.side is None:
         return network.features(sample.batch.inputs), torch.zeros(())
     side, bits = network.side(sample.pixels)
@@ -222,15 +224,15 @@ def fused_features(network: Network, sample: Sample) -> tuple[Tensor, Tensor]:
 def evaluate(
     network: Network,
     samples: Iterable[Sample],
-    lengths_of: Callable[[Network, Tensor, PixelBatch], Tensor] = expert_code_lengths,
+    lengths_of: Callable[[Network, Tensor, PixelBatch], Tensor] = code_lengths_by_label,
 ) -> tuple[float, tuple[float, ...]]:
-    """Mean over images of bits per sub-pixel, and the share of blocks of each expert.
+    """Mean over images of bits per sub-pixel, and the share of blocks of each entropy model.
 
-    Where a sample has no labels each block counts under its best expert. lengths_of: a faster
-    way, if there is one, to the code lengths.
+    Where a sample has no labels each block counts under its best entropy model. lengths_of: the
+    code lengths, for which there may be a faster way.
     """
     bpsp: list[float] = []
-    counts = torch.zeros(network.profile.experts)
+    counts = torch.zeros(network.profile.entropy_models)
     for sample in samples:
         batch, given = sample.batch, sample.labels
         features, side_bits = fused_features(network, sample)

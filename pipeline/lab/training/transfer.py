@@ -10,7 +10,7 @@ from torch import Tensor
 
 from seec.pipeline.codec.model.weights import Layer, Model
 from seec.pipeline.codec.training.quantised import IntegerLinear
-from seec.pipeline.lab.training.experts import Network
+from seec.pipeline.lab.training.entropy_models import Network
 from seec.schemas.errors import ModelError
 
 
@@ -24,19 +24,19 @@ def take_over(network: Network, model: Model) -> None:
     """
     _check_sizes(network, model)
     for name, layer in model.layers.items():
-        fused = model.profile.fused if name.startswith(("hidden", "expert_hidden")) else None
+        fused = model.profile.fused if name.startswith("hidden") else None
         _copy(getattr(network, name), layer, fused)
 
 
 def _check_sizes(network: Network, model: Model) -> None:
     own, other = network.profile, model.profile
-    widths = {"width", "fused", "expert_hidden"}
+    widths = {"width", "fused", "hidden"}
     grown = {name: getattr(own, name) for name in widths}
-    alike = replace(other, name=own.name, tuning=own.tuning, **grown) == own
+    alike = replace(other, name=own.name, adaptation=own.adaptation, **grown) == own
     if not alike or own.latents or any(getattr(other, name) > grown[name] for name in widths):
         raise ModelError(
             f"a network of profile {own.name} cannot begin with these weights: all but width, "
-            "fused and expert_hidden has to be alike, none of those larger, and neither with SIC"
+            "fused and hidden has to be alike, none of those larger, and neither with SIC"
         )
 
 
