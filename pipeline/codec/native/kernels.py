@@ -1,7 +1,7 @@
 """The C kernels: see _kernels.c."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import astuple
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 from seec.pipeline.codec.coding.tiles import GroupCanvas
 from seec.pipeline.codec.model.profile import TAPS, Predictor, Profile
 from seec.pipeline.codec.model.tables import ERROR_MAX, build_tables, log2_table
-from seec.pipeline.codec.model.weights import Model, PredictorStart, layer_shapes
+from seec.pipeline.codec.model.weights import Layer, Model, PredictorStart, layer_shapes
 from seec.pipeline.codec.native import _kernels
 from seec.schemas.errors import SectionCorrupt
 
-_TABLES = ("reciprocal", "log_activity", "exp", "logistic", "inverse_scale", "reach")
+# Of a profile, what the kernels have no use for; and what they hold in another way.
+_FLOAT_ONLY = {"name", "latents", "transform", "heads"}
+_APART = {"predictors", "tuning"}
 _NO_ERRORS = np.zeros(ERROR_MAX + 1, np.int32)  # the table that networks without predictors lack
 
 
@@ -23,46 +25,89 @@ def levels() -> tuple[str, ...]:
     return _kernels.levels()
 
 
+def _struct(name: str) -> np.dtype[Any]:
+    """A struct of the kernels as a numpy dtype, as the kernels describe it."""
+    size, fields = _kernels.layouts()[name]
+    bases = [_struct(f) if f in _kernels.layouts() else f for _, f, _, _ in fields]
+    counts = [count for _, _, _, count in fields]
+    return np.dtype(
+        {
+            "names": [field for field, _, _, _ in fields],
+            "formats": [(b, (n,)) if n > 1 else b for b, n in zip(bases, counts, strict=True)],
+            "offsets": [offset for _, _, offset, _ in fields],
+            "itemsize": size,
+        }
+    )
+
+
+def _fill(record: Any, values: Mapping[str, Any]) -> None:
+    """Set all fields of a struct by name.
+
+    Raises RuntimeError if the struct has other fields than there are values.
+    """
+    if differing := set(record.dtype.names) ^ set(values):
+        raise RuntimeError(
+            f"the C kernels and the codec differ in {', '.join(sorted(differing))}: "
+            "build the kernels again (`pip install` or `setup.py build_ext --inplace`)"
+        )
+    for name, value in values.items():
+        record[name] = value
+
+
+def _fields(values: Any, left_out: Iterable[str] = ()) -> dict[str, Any]:
+    return {f.name: getattr(values, f.name) for f in fields(values) if f.name not in left_out}
+
+
+def pack_sizes(profile: Profile | None, predictors: Sequence[Predictor]) -> bytes:
+    """The sizes of a network as the kernels' struct; without a profile it has predictors only.
+
+    Raises RuntimeError if the kernels were built for other fields.
+    """
+    record = np.zeros((), _struct("sizes"))
+    for row, predictor in zip(record["predictor"], predictors, strict=False):
+        seen = np.isin(np.arange(len(TAPS)), predictor.nearest)
+        _fill(row, _fields(predictor) | {"seen": seen})
+    if profile and profile.tuning:
+        _fill(record["tuning"], _fields(profile.tuning))
+    sizes = _fields(profile or Profile(), _FLOAT_ONLY | _APART)
+    if not profile:
+        sizes = dict.fromkeys(sizes, 0) | {"experts": 1}
+    apart = {"predictor": record["predictor"].copy(), "tuning": record["tuning"].copy()}
+    _fill(record, sizes | apart | {"predictors": len(predictors)})
+    return record.tobytes()
+
+
 def _make_network(
     level: str,
-    sizes: Profile | None,
+    profile: Profile | None,
     predictors: Sequence[Predictor],
     starts: Sequence[PredictorStart],
     tables: Mapping[str, NDArray[np.int32]],
-    layers: Sequence[NDArray[Any]],
+    layers: Mapping[str, Layer],
 ) -> Any:
-    """A packed network; without sizes it has no layers, only predictors."""
-    numbers = [(p.taps, p.rows, p.every, p.sweeps, p.forget) for p in predictors]
-    seen = np.zeros((len(predictors), len(TAPS)), np.uint8)
-    for row, predictor in zip(seen, predictors, strict=True):
-        row[list(predictor.nearest)] = 1
-    buffers = [*layers, *(tables[name] for name in _TABLES), tables.get("log_error", _NO_ERRORS)]
-    buffers += [a for start in starts for a in (start.prior, start.start)]
-    s = sizes
-    widths = (
-        (s.width, s.fused, s.hidden, s.entropy_models, s.mixtures, s.features)
-        if s
-        else (0, 0, 0, 1, 0, 0)
-    )
-    adaptation = astuple(s.adaptation) if s and s.adaptation else ()
-    return _kernels.make_network(
-        level, *widths, np.array(numbers, np.int32), seen, buffers, *adaptation
-    )
+    """A packed network; without a profile it has no layers, only predictors."""
+    sizes = pack_sizes(profile, predictors)
+    named = {f"{name}.{p}": a for name, layer in layers.items() for p, a in _fields(layer).items()}
+    for number, start in enumerate(starts):
+        named |= {f"predictor_{number}_{part}": array for part, array in _fields(start).items()}
+    if unused := set(named) - set(_kernels.buffer_names(sizes)):
+        raise RuntimeError(f"the C kernels have no use for {', '.join(sorted(unused))}")
+    named |= {"table.log_error": _NO_ERRORS} | {f"table.{n}": t for n, t in tables.items()}
+    return _kernels.make_network(level, sizes, named)
 
 
-def _arguments(network: Any, group: GroupCanvas) -> tuple[Any, ...]:
-    return (
-        network,
-        group.canvas,
-        group.sizes,
-        group.labels,
-        group.widths,
-        group.side,
-        group.edge,
-        int(group.labels.shape[1]),
-        group.block_shift,
-        group.channels,
-    )
+def _arguments(group: GroupCanvas) -> dict[str, Any]:
+    return {
+        "canvas": group.canvas,
+        "sizes": group.sizes,
+        "labels": group.labels,
+        "widths": group.widths,
+        "side": group.side,
+        "edge": group.edge,
+        "label_edge": int(group.labels.shape[1]),
+        "block_shift": group.block_shift,
+        "channels": group.channels,
+    }
 
 
 class NativeKernels:
@@ -76,28 +121,27 @@ class NativeKernels:
 
     def __init__(self, model: Model, level: str = ""):
         profile = model.profile
-        layers = [model.layers[name] for name in layer_shapes(profile)]
-        buffers: list[NDArray[Any]] = [a for x in layers for a in (x.weight, x.bias, x.shift)]
+        layers = {name: model.layers[name] for name in layer_shapes(profile)}
         self._entropy_models = profile.entropy_models
         self._log2 = log2_table()
         self._network = _make_network(
-            level, profile, profile.predictors, model.starts, model.tables, buffers
+            level, profile, profile.predictors, model.starts, model.tables, layers
         )
 
     def encode(self, group: GroupCanvas) -> bytes:
         """The coded words of a full canvas; see Kernels."""
-        return _kernels.encode(*_arguments(self._network, group), b"")
+        return _kernels.encode(self._network, b"", **_arguments(group))
 
     def decode(self, groups: Sequence[GroupCanvas], words: Sequence[bytes]) -> None:
         """Fill each canvas from its coded words; raises SectionCorrupt."""
         for group, coded in zip(groups, words, strict=True):
-            arguments = _arguments(self._network, group)
-            if len(coded) % 4 or not _kernels.decode(*arguments, coded):
+            arguments = _arguments(group)
+            if len(coded) % 4 or not _kernels.decode(self._network, coded, **arguments):
                 raise SectionCorrupt("coded words that no encoder writes")
 
     def measure(self, group: GroupCanvas) -> NDArray[np.int64]:
         """Code length of the even rows of each block, [tiles, B, B, entropy models], 1/256 bit."""
-        costs = _kernels.measure(*_arguments(self._network, group), self._log2)
+        costs = _kernels.measure(self._network, self._log2, **_arguments(group))
         return np.frombuffer(costs, np.int64).reshape(*group.labels.shape, self._entropy_models)
 
 
@@ -108,13 +152,13 @@ class NativePredictors:
         self, predictors: Sequence[Predictor], starts: Sequence[PredictorStart], level: str = ""
     ):
         self._count = len(predictors)
-        self._network = _make_network(level, None, predictors, starts, build_tables(), [])
+        self._network = _make_network(level, None, predictors, starts, build_tables(), {})
 
     def follow(
         self, group: GroupCanvas
     ) -> tuple[NDArray[np.int16], NDArray[np.int8], NDArray[np.int8]]:
         """Base, ls and full of a full canvas as in Planes, [P, tiles, edge + 3, edge + 6, 3]."""
-        base, ls, full = _kernels.follow(*_arguments(self._network, group), b"")
+        base, ls, full = _kernels.follow(self._network, b"", **_arguments(group))
         shape = (self._count, *group.canvas.shape)
         return (
             np.frombuffer(base, np.int16).reshape(shape),

@@ -50,7 +50,7 @@ static void predict_channel(const Group *g, Step *s, int n, int channel) {
     } else if (channel)
         return;
     const Tuner *t = &s->tuner;
-    const int stride = t->weight ? t->stride : net->sizes.hidden;
+    const int stride = t->weight ? t->stride : net->sizes.expert_hidden;
     for (int e = 0, first = 0; first < n; first = s->end[e++])
         if (t->deep.learns)
             speak_deep(g, s, channel, e, first, s->end[e]);

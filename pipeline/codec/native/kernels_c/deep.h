@@ -106,7 +106,7 @@ static void go_back(const Group *g, Step *s, int channel) {
     const Network *net = g->net;
     const Tuner *t = &s->tuner;
     const Deep *d = &t->deep;
-    const int hidden = net->sizes.hidden, fused = net->sizes.fused;
+    const int hidden = net->sizes.expert_hidden, fused = net->sizes.fused;
     for (int e = 0, first = 0; e < net->sizes.experts; first = s->end[e++])
         for (int i = first; i < s->end[e]; i += CHUNK) {
             const int count = s->end[e] - i < CHUNK ? s->end[e] - i : CHUNK;
@@ -127,7 +127,7 @@ static void go_back(const Group *g, Step *s, int channel) {
 /* Hidden layers take note of what a channel of the n pixels of a step was. */
 static void teach_deep(const Group *g, Step *s, int channel, int n) {
     const Deep *d = deep_of(s);
-    const int fused = g->net->sizes.fused, hidden = g->net->sizes.hidden;
+    const int fused = g->net->sizes.fused, hidden = g->net->sizes.expert_hidden;
     if (!channel) memset(d->sum, 0, (size_t)n * fused * sizeof *d->sum);
     for (int i = 0; i < n; i += VECTOR) {
         const vec pull = find_gradients(s, channel, i, n);

@@ -83,7 +83,7 @@ static void measure_row(const Group *g, Step *s, const int32_t *log2_table, int 
     fuse_step(g, s, n);
     find_residuals(g, s, n);
     for (int e = 0; e < g->net->sizes.experts; e++) {
-        speak(g->net, 0, e, s->fused, n, s->scratch, NULL, g->net->sizes.hidden,
+        speak(g->net, 0, e, s->fused, n, s->scratch, NULL, g->net->sizes.expert_hidden,
                   s->params);
         spend(g, s, LAYERS_PART);
         for (int c = 0; c < g->channels; c++) add_costs(g, s, log2_table, e, c, n, cost);
@@ -105,7 +105,7 @@ static void measure_step(const Group *g, Step *s, const int32_t *log2_table, int
         consult(g->net, &s->adaptive, &s->contexts, all, c);
         prepare_heads(g, s, n, c);
         for (int e = 0; e < g->net->sizes.experts; e++) {
-            speak(g->net, c, e, s->fused, n, s->scratch, NULL, g->net->sizes.hidden,
+            speak(g->net, c, e, s->fused, n, s->scratch, NULL, g->net->sizes.expert_hidden,
                   s->params);
             spend(g, s, LAYERS_PART);
             add_costs(g, s, log2_table, e, c, n, cost);

@@ -74,8 +74,8 @@ static int pack_back_layers(Network *net) {
     int ok = net->back_hidden && net->back_output;
     for (int i = 0; ok && i < speakers(net); i++)
         ok = pack_back(net->back_output + i, net->output + i, heard_outputs(s, i / s->experts),
-                       s->hidden, 1, BACK_BITS - 1) &&
-             pack_back(net->back_hidden + i, net->hidden + i, s->hidden, s->fused, 0, BACK_BITS);
+                       s->expert_hidden, 1, BACK_BITS - 1) &&
+             pack_back(net->back_hidden + i, net->hidden + i, s->expert_hidden, s->fused, 0, BACK_BITS);
     return ok;
 }
 
@@ -92,8 +92,8 @@ static int pack_layers(Network *net, const void *const *b) {
     for (int i = 0; ok && i < speakers(net); i++) {
         const int head = i / s->experts, e = i % s->experts;
         const void *const *own = b + 6 + 6 * head;
-        ok = pack_group(net->hidden + i, own, e, s->fused + head_inputs(s, head), s->hidden) &&
-             pack_group(net->output + i, own + 3, e, s->hidden, outputs_of(s, head));
+        ok = pack_group(net->hidden + i, own, e, s->fused + head_inputs(s, head), s->expert_hidden) &&
+             pack_group(net->output + i, own + 3, e, s->expert_hidden, outputs_of(s, head));
     }
     return ok && (!learns_deeply(s) || pack_back_layers(net));
 }

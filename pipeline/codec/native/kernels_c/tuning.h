@@ -54,7 +54,7 @@ static int make_deep(Deep *d, const Network *net, int tiles, size_t capacity) {
                           &s->tuning, s->tuning.hidden);
     d->context = aligned_room(capacity * d->context_stride * sizeof *d->context);
     d->gradient = aligned_room(capacity * GRADIENT_STRIDE * sizeof *d->gradient);
-    d->back = aligned_room(capacity * s->hidden * sizeof *d->back);
+    d->back = aligned_room(capacity * s->expert_hidden * sizeof *d->back);
     d->sum = aligned_room(capacity * s->fused * sizeof *d->sum);
     return ok && d->context && d->gradient && d->back && d->sum;
 }
@@ -87,7 +87,7 @@ INLINE int32_t *bias_slopes(const Tuner *t, int tile, int channel) {
 static int make_tuner(Tuner *t, const Network *net, int tiles, size_t pixels) {
     const Sizes *s = &net->sizes;
     t->size = 3 * s->mixtures, t->room = round_up(t->size, VECTOR);
-    t->features = s->hidden, t->stride = s->hidden + PANEL, t->steps = s->hidden / 2 + 1;
+    t->features = s->expert_hidden, t->stride = s->expert_hidden + PANEL, t->steps = s->expert_hidden / 2 + 1;
     t->every = s->tuning.every, t->rate = s->tuning.rate;
     t->capacity = round_up((int)pixels + ROWS, LANES);
     const size_t each = 3 * (size_t)tiles, capacity = (size_t)t->capacity;
@@ -99,7 +99,7 @@ static int make_tuner(Tuner *t, const Network *net, int tiles, size_t pixels) {
     t->slope = aligned_room(capacity * rows_each(t) * sizeof *t->slope);
     t->pairs = aligned_room((size_t)JOINED * t->features * sizeof *t->pairs);
     for (size_t i = 0; t->hidden && i < capacity; i++)
-        t->hidden[i * t->stride + s->hidden] = HIDDEN_ONE;
+        t->hidden[i * t->stride + s->expert_hidden] = HIDDEN_ONE;
     return t->weight && t->sum && t->bias && t->count && t->hidden && t->slope && t->pairs &&
            (!learns_deeply(s) || make_deep(&t->deep, net, tiles, capacity));
 }
