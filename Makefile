@@ -8,7 +8,13 @@ BENCH_FOLDERS ?= demo-output/photos
 # Small matrix products only get slower when OpenBLAS and OpenMP share them out.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help demo test test-all sweep faults check bench clean
+# What reads or writes where nothing is, or leaves the C standard, ends the tests at once.
+SANITIZERS := address,undefined,float-cast-overflow,float-divide-by-zero
+# Golden files, every instruction set, every kind of network, screen and colours, damaged files.
+SANITIZED_TESTS := tests/vectors/test_vectors.py tests/exactness tests/unit/test_native_structs.py \
+	tests/unit/test_screen.py tests/unit/test_colours.py tests/hostile/test_seec_damage.py
+
+.PHONY: help demo test test-all sweep faults sanitize check bench clean
 
 help:
 	@echo "make demo      archive, verify and restore photographs; sizes against PNG, WebP, JPEG XL"
@@ -16,6 +22,7 @@ help:
 	@echo "make test-all  all tests"
 	@echo "make sweep     kill jobs at each of their write points, and finish them"
 	@echo "make faults    let each request of whole jobs fail in each way that it can"
+	@echo "make sanitize  test C extensions that report undefined behaviour and bad accesses (gcc)"
 	@echo "make check     ruff, pyright, import rules"
 	@echo "make bench     rate and speed next to the peers; BENCH_FOLDERS='a b' for your images"
 	@echo "make clean     remove what these targets made"
@@ -43,6 +50,14 @@ sweep: $(INSTALLED)
 
 faults: $(INSTALLED)
 	$(BIN)/python -m tests.faults.fault_sweep
+
+sanitize: $(INSTALLED)
+	CFLAGS="-O1 -g -fno-omit-frame-pointer -fsanitize=$(SANITIZERS) -fno-sanitize-recover=all" \
+		$(BIN)/python setup.py -q build_ext --build-lib build/sanitize \
+		--build-temp build/sanitize-objects
+	LD_PRELOAD=$$(gcc -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0 \
+		UBSAN_OPTIONS=print_stacktrace=1 $(BIN)/python -m pytest -p tests.sanitised \
+		-k "not torch:cpu and not compiled" $(SANITIZED_TESTS)
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -1,12 +1,15 @@
 """The C extensions; everything else is in pyproject.toml."""
 
+import os
 import sys
 from pathlib import Path
 
 from setuptools import Extension, setup
 
 LEVELS = Path("pipeline/codec/native/kernels_c")
-FLAGS = [] if sys.platform == "win32" else ["-O3", "-std=gnu11"]
+FLAGS = [] if sys.platform == "win32" else ["-std=gnu11"]
+if FLAGS and "-O" not in os.environ.get("CFLAGS", ""):
+    FLAGS.append("-O3")
 # Without a compiler the install goes on, and torch and Python give the same bits, slowly.
 KERNELS = Extension(
     "seec.pipeline.codec.native._kernels",
@@ -24,6 +27,7 @@ SCREEN = Extension(
         *map(str, Path("pipeline/codec/screen/screen_c").glob("*.h")),
         str(LEVELS / "inline.h"),
         str(LEVELS / "range_coder.h"),
+        str(LEVELS / "words.h"),
     ],
     extra_compile_args=FLAGS,
     py_limited_api=True,

@@ -54,6 +54,8 @@ MAX_ADAPTATION_EVERY, _MAX_RATE = 4096, 255
 TILE, DEEP_TILE = 512, 1024
 # Where hidden layers learn, 511 x 2047 for each of them.
 MAX_DEEP_EVERY, MAX_DEEP_TILE = 1024, 2048  # half of both with memory
+# Gradients of so many hidden features, 511 x 127 for each, add up to less than 2^24.
+_MAX_DEEP_HIDDEN = 256
 _MAX_LEARNT = 1 << 19  # of which each tile of a group has its own
 _WIDTH_UNIT = 16
 _TABLE_SIZES = {
@@ -238,6 +240,8 @@ def _check_adaptation(p: Profile, adaptation: Adaptation) -> None:
         raise ModelError(f"{adaptation} is out of range")
     if adaptation.deep and adaptation.every > MAX_DEEP_EVERY >> adaptation.memory:
         raise ModelError(f"{adaptation} is out of range where hidden layers learn")
+    if adaptation.deep and p.hidden > _MAX_DEEP_HIDDEN:
+        raise ModelError(f"{p.hidden} hidden features where they learn, more than {_MAX_DEEP_HIDDEN}")
     learnt = p.fused * (p.width + CHANNELS * p.hidden * p.entropy_models)
     if adaptation.deep and learnt > _MAX_LEARNT:
         raise ModelError(f"{learnt} weights learn in each tile, more than {_MAX_LEARNT}")

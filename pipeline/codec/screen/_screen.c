@@ -6,6 +6,7 @@
 #define Py_LIMITED_API 0x030b0000
 #include <Python.h>
 
+#include "kernels_c/words.h"
 #include "screen_c/tile.h"
 
 enum { OK, NO_MEMORY, CORRUPT };
@@ -70,7 +71,7 @@ static PyObject *py_encode(PyObject *self, PyObject *args) {
     int channels, status = OK;
     Group g = {0};
     PyObject *result = NULL;
-    RangeEncoder coder = {0, UINT64_MAX, 0, 0, NULL, 0, 0, 0};
+    RangeEncoder coder = begin_encoder();
     if (!PyArg_ParseTuple(args, "y*y*i", &samples, &size, &channels)) return NULL;
     if (!measure_group(&g, &size, channels)) goto end;
     if ((size_t)samples.len != g.pixels * (size_t)channels) {
@@ -81,14 +82,9 @@ static PyObject *py_encode(PyObject *self, PyObject *args) {
     Py_BEGIN_ALLOW_THREADS
     status = code_group(&g, &coder, NULL);
     seal(&coder);
-    for (size_t i = 0; i < coder.count; i++) { /* words are little-endian in the file */
-        const uint32_t w = coder.words[i];
-        const uint8_t bytes[4] = {(uint8_t)w, (uint8_t)(w >> 8), (uint8_t)(w >> 16), (uint8_t)(w >> 24)};
-        memcpy(coder.words + i, bytes, 4);
-    }
-    Py_END_ALLOW_THREADS
-    if (status == OK && !coder.failed)
-        result = PyBytes_FromStringAndSize((char *)coder.words, (Py_ssize_t)(4 * coder.count));
+    order_bytes(coder.words, coder.count);
+    Py_END_ALLOW_THREADS if (status == OK && !coder.failed) result =
+        PyBytes_FromStringAndSize((char *)coder.words, (Py_ssize_t)(4 * coder.count));
     else
         PyErr_NoMemory();
 end:
@@ -111,12 +107,8 @@ static PyObject *py_decode(PyObject *self, PyObject *args) {
         goto end;
     }
     g.samples = samples.buf;
-    const uint8_t *start = words.buf;
-    RangeDecoder coder = {start, start + words.len, UINT64_MAX, 0, 0};
-    Py_BEGIN_ALLOW_THREADS
-    coder.ahead = (uint64_t)next_word(&coder) << 32;
-    coder.ahead |= next_word(&coder);
-    status = code_group(&g, NULL, &coder);
+    RangeDecoder coder = begin_decoder(words.buf, (size_t)words.len);
+    Py_BEGIN_ALLOW_THREADS status = code_group(&g, NULL, &coder);
     Py_END_ALLOW_THREADS
     result = status == NO_MEMORY ? PyErr_NoMemory() : PyBool_FromLong(status == OK);
 end:

@@ -14,6 +14,8 @@ typedef struct {
     int failed;
 } RangeEncoder;
 
+INLINE RangeEncoder begin_encoder(void) { return (RangeEncoder){.range = UINT64_MAX}; }
+
 static void emit(RangeEncoder *c, uint32_t word) {
     if (c->count == c->room) {
         size_t room = c->room ? 2 * c->room : 4096;
@@ -75,6 +77,14 @@ INLINE uint32_t next_word(RangeDecoder *c) {
                     (uint32_t)c->next[2] << 16 | (uint32_t)c->next[3] << 24;
     c->next += 4;
     return word;
+}
+
+/* Starts at the first of `size` bytes of little-endian words. */
+INLINE RangeDecoder begin_decoder(const uint8_t *words, size_t size) {
+    RangeDecoder c = {words, words + size, UINT64_MAX, 0, 0};
+    c.ahead = (uint64_t)next_word(&c) << 32;
+    c.ahead |= next_word(&c);
+    return c;
 }
 
 /* Where the coded point lies in 0..2^24 - 1; anything above shows that no encoder wrote it. */

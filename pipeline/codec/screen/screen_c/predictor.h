@@ -65,7 +65,7 @@ typedef struct {
     int bits;
 } Store;
 
-/* A decision about to be coded: what speaks for it, and which weights and correction apply. */
+/* A decision about to be coded: the slots and logits that predict it, and which weights and correction apply. */
 typedef struct {
     int slots, extras;
     uint32_t *slot[MOST_INPUTS];   /* 22 bits of probability, 10 of how often seen */
@@ -74,8 +74,10 @@ typedef struct {
 } Decision;
 
 static void begin_mixer(Mixer *m) {
-    int32_t *weight = &m->first[0][0][0];
-    for (size_t i = 0; i < 2 * sizeof m->first / sizeof *weight; i++) weight[i] = FIRST_WEIGHT;
+    for (int set = 0; set < SETS; set++)
+        for (int i = 0; i < MOST_INPUTS; i++)
+            for (int class = 0; class < SEEN_CLASSES; class ++)
+                m->first[set][i][class] = m->second[set][i][class] = FIRST_WEIGHT;
     for (int c = 0; c < CORRECTIONS; c++)
         for (int k = 0; k < KNOTS; k++)
             m->correction[c][k] = (uint16_t)squash(k * 4096 / KNOT_STEPS - 2048);
@@ -119,7 +121,7 @@ INLINE int code_bit(const Store *s, int bit, int32_t p) {
     return bit;
 }
 
-/* Codes or decodes a decision and lets all that spoke for it learn. */
+/* Codes or decodes a decision and adapts every slot and weight that took part. */
 INLINE int decide(const Store *s, Mixer *m, const Decision *d, int bit) {
     int32_t input[MOST_INPUTS], *first[MOST_INPUTS], *second[MOST_INPUTS];
     const int inputs = d->slots + d->extras;
