@@ -4,8 +4,9 @@
  * arrays that Python owns, checks them, and picks the best level that the processor has.
  */
 #include "kernels_c/pack.h"
+#include "kernels_c/words.h"
 
-/* Where the time of the calling thread goes, once somebody asks. */
+/* Where the time of the calling thread goes, while `profile` is on. */
 static _Thread_local int64_t spent_here[PARTS_OF_TIME];
 static int profiling;
 
@@ -45,8 +46,8 @@ static int consistent(const Call *c) {
 /* (network, extra, canvas=, sizes=, labels=, widths=, side=, edge=, label_edge=, block_shift=,
  * channels=): by name, so that nothing of the same type takes another's place. */
 static int parse_call(PyObject *args, PyObject *named, Call *c) {
-    static char *names[] = {"network", "extra",      "canvas",      "sizes",    "labels", "widths",
-                            "side",    "edge", "label_edge", "block_shift", "channels", NULL};
+    static char *names[] = {"network", "extra", "canvas",     "sizes",       "labels",   "widths",
+                            "side",    "edge",  "label_edge", "block_shift", "channels", NULL};
     PyObject *capsule;
     Group *g = &c->group;
     memset(c, 0, sizeof *c);
@@ -79,20 +80,11 @@ static PyObject *py_decode(PyObject *self, PyObject *args, PyObject *named) {
     Call c;
     int status;
     if (!parse_coding_call(args, named, &c)) return NULL;
-    Py_BEGIN_ALLOW_THREADS
-    status = c.model->level->decode(&c.group, c.extra.buf, (size_t)c.extra.len);
+    Py_BEGIN_ALLOW_THREADS status =
+        c.model->level->decode(&c.group, c.extra.buf, (size_t)c.extra.len);
     Py_END_ALLOW_THREADS
     release(&c);
     return status == -2 ? PyErr_NoMemory() : PyBool_FromLong(status == 0);
-}
-
-/* Words are little-endian in the file. */
-static void order_bytes(Words *coded) {
-    for (size_t i = 0; i < coded->count; i++) {
-        const uint32_t w = coded->words[i];
-        uint8_t bytes[4] = {(uint8_t)w, (uint8_t)(w >> 8), (uint8_t)(w >> 16), (uint8_t)(w >> 24)};
-        memcpy(coded->words + i, bytes, 4);
-    }
 }
 
 static PyObject *py_encode(PyObject *self, PyObject *args, PyObject *named) {
@@ -101,11 +93,9 @@ static PyObject *py_encode(PyObject *self, PyObject *args, PyObject *named) {
     Words coded = {NULL, 0};
     PyObject *result = NULL;
     if (!parse_coding_call(args, named, &c)) return NULL;
-    Py_BEGIN_ALLOW_THREADS
-    status = c.model->level->encode(&c.group, &coded);
-    order_bytes(&coded);
-    Py_END_ALLOW_THREADS
-    release(&c);
+    Py_BEGIN_ALLOW_THREADS status = c.model->level->encode(&c.group, &coded);
+    order_bytes(coded.words, coded.count);
+    Py_END_ALLOW_THREADS release(&c);
     if (status == 0)
         result = PyBytes_FromStringAndSize((char *)coded.words, (Py_ssize_t)(4 * coded.count));
     free(coded.words);
@@ -188,17 +178,18 @@ static PyObject *py_spent(PyObject *self, PyObject *none) {
 }
 
 static PyMethodDef METHODS[] = {
-    {"layouts", py_layouts, METH_NOARGS, "How the structs look that make_network takes."},
+    {"layouts", py_layouts, METH_NOARGS, "How the structs normalise_taps that make_network takes."},
     {"buffer_names", py_buffer_names, METH_VARARGS, "Names of the buffers of a network."},
-    {"make_network", py_make_network, METH_VARARGS, "Pack checked weights for the other functions."},
+    {"make_network", py_make_network, METH_VARARGS,
+     "Pack checked weights for the other functions."},
     {"decode", (PyCFunction)(void (*)(void))py_decode, METH_VARARGS | METH_KEYWORDS,
-      "Decode one tile group into its canvas; False if corrupt."},
+     "Decode one tile group into its canvas; False if corrupt."},
     {"encode", (PyCFunction)(void (*)(void))py_encode, METH_VARARGS | METH_KEYWORDS,
-      "Encode one tile group; returns its words."},
+     "Encode one tile group; returns its words."},
     {"measure", (PyCFunction)(void (*)(void))py_measure, METH_VARARGS | METH_KEYWORDS,
-      "Code length of each block under each expert."},
+     "Code length of each block under each entropy model."},
     {"follow", (PyCFunction)(void (*)(void))py_follow, METH_VARARGS | METH_KEYWORDS,
-      "What the predictors say of the pixels of a full canvas."},
+     "Outputs of the predictors for a full canvas."},
     {"levels", py_levels, METH_NOARGS, "Instruction sets to choose from, the slowest first."},
     {"profile", py_profile, METH_O, "Whether to book the time that the parts of coding take."},
     {"spent", py_spent, METH_NOARGS, "Nanoseconds of this thread by part since the last call."},

@@ -12,31 +12,31 @@ static int can_learn(const Group *g) {
     return 0;
 }
 
-/* A step for coding: output layers may learn. Returns as make_step. */
+/* A step for coding, with what output layers need to learn. Returns as make_step. */
 static int make_coding_step(Step *s, const Group *g) {
     if (!make_step(s, g)) return 0;
     return !can_learn(g) ||
-           make_tuner(&s->tuner, g->net, g->tiles, (size_t)g->tiles * g->edge);
+           make_output_adapter(&s->adapter, g->net, g->tiles, (size_t)g->tiles * g->edge);
 }
 
-/* What is known of the n pixels of a step before any of their channels is. */
+/* Fused features of the n pixels of a step, from the pixels before them. */
 static void predict_coding_step(const Group *g, Step *s, int n) {
-    if (!s->tuner.deep.learns) {
+    if (!s->adapter.deep.learns) {
         predict_step(g, s, n);
         return;
     }
     sort_step(g->net, s, n);
-    fuse_deep(g, s, n);
+    fuse_adapted(g, s, n);
 }
 
-/* The parameters of a channel of the n pixels of a step, as their tiles have learnt. */
+/* Adds the corrections of their tiles to the parameters of a channel of the n pixels of a step. */
 static void correct_channel(const Group *g, Step *s, int n, int channel) {
     for (int first = 0, end; first < n; first = end) {
         end = end_of_run(s, first, n);
-        correct_run(&s->tuner, s->tile[s->order[first]], channel, first, end - first, s->params,
+        correct_run(&s->adapter, s->tile[s->order[first]], channel, first, end - first, s->params,
                     params_stride(g->net));
     }
-    spend(g, s, TUNING_PART);
+    spend(g, s, ADAPTATION_PART);
 }
 
 /* Mixture parameters of a channel of the n pixels of a step; without predictors all come with the
@@ -44,60 +44,60 @@ static void correct_channel(const Group *g, Step *s, int n, int channel) {
 static void predict_channel(const Group *g, Step *s, int n, int channel) {
     const Network *net = g->net;
     if (net->sizes.predictors) {
-        consult(net, &s->adaptive, &s->contexts, n, channel);
+        complete_predictions(net, &s->adaptive, &s->contexts, n, channel);
         spend(g, s, PREDICTORS_PART);
         prepare_heads(g, s, n, channel);
     } else if (channel)
         return;
-    const Tuner *t = &s->tuner;
+    const OutputAdapter *t = &s->adapter;
     const int stride = t->weight ? t->stride : net->sizes.expert_hidden;
     for (int e = 0, first = 0; first < n; first = s->end[e++])
         if (t->deep.learns)
-            speak_deep(g, s, channel, e, first, s->end[e]);
+            adapted_mixture_params(g, s, channel, e, first, s->end[e]);
         else if (s->end[e] > first)
-            speak(net, channel, e, s->fused + (size_t)first * fused_stride(net),
-                  s->end[e] - first, s->scratch,
-                  t->weight ? t->hidden + (size_t)first * stride : NULL, stride,
-                  s->params + (size_t)first * params_stride(net));
+            mixture_params(net, channel, e, s->fused + (size_t)first * fused_stride(net),
+                           s->end[e] - first, s->scratch,
+                           t->weight ? t->hidden + (size_t)first * stride : NULL, stride,
+                           s->params + (size_t)first * params_stride(net));
     spend(g, s, LAYERS_PART);
     if (t->weight) correct_channel(g, s, n, channel);
 }
 
-/* Output layers take note of what a channel of the n pixels of a step was. */
-static void teach_channel(const Group *g, Step *s, int n, int channel) {
-    const Tuner *t = &s->tuner;
+/* Adds the slopes of a channel of the n coded pixels of a step to the sums of their tiles. */
+static void accumulate_channel(const Group *g, Step *s, int n, int channel) {
+    const OutputAdapter *t = &s->adapter;
     if (!t->weight) return;
     for (int i = 0; i < n; i += VECTOR)
         find_slopes(g->net, s->mixtures + i / LANES, i % LANES, load(s->value + i), t->capacity,
                     t->slope + i);
     for (int first = 0, end; first < n; first = end) {
         end = end_of_tile(s, first, n);
-        note_run(t, s->tile[first], channel, s->rank, first, end - first);
+        accumulate_run(t, s->tile[first], channel, s->rank, first, end - first);
     }
-    if (t->deep.learns) teach_deep(g, s, channel, n);
-    spend(g, s, TUNING_PART);
+    if (t->deep.learns) backprop_channel(g, s, channel, n);
+    spend(g, s, ADAPTATION_PART);
 }
 
-/* Output layers of the tiles that have coded enough learn. */
-static void tune_step(const Group *g, Step *s, int n) {
-    const Tuner *t = &s->tuner;
+/* Steps the weights of the tiles that have coded enough pixels since their last update. */
+static void step_tiles(const Group *g, Step *s, int n) {
+    const OutputAdapter *t = &s->adapter;
     if (!t->weight) return;
-    if (t->deep.learns) teach_fusion(g, s, n);
+    if (t->deep.learns) backprop_fusion(g, s, n);
     for (int i = 0; i < n; i++) t->count[s->tile[i]]++;
     for (int tile = 0; tile < g->tiles; tile++) {
         if (t->count[tile] < t->every) continue;
         t->count[tile] = 0;
         for (int c = 0; c < g->channels; c++) {
-            move_corrections(t, tile, c);
-            if (t->deep.learns) move_learned(&t->deep.hidden[c], tile);
+            step_corrections(t, tile, c);
+            if (t->deep.learns) step_adapted_layer(&t->deep.hidden[c], tile);
         }
-        if (t->deep.learns) move_learned(&t->deep.fusion, tile);
+        if (t->deep.learns) step_adapted_layer(&t->deep.fusion, tile);
     }
-    spend(g, s, TUNING_PART);
+    spend(g, s, ADAPTATION_PART);
 }
 
 /* The edges of the high nibble of pixel i, or of the low one once s->bin has the high one. */
-INLINE void look_ahead(const Group *g, Step *s, int i, int is_low, Edges *edges) {
+INLINE void next_edges(const Group *g, Step *s, int i, int is_low, Edges *edges) {
     if (!s->width[i]) return; /* s->bin may hold anything */
     const Mixtures *m = s->mixtures + i / LANES;
     int32_t *below = s->below + (size_t)i * LANES;
@@ -112,10 +112,10 @@ INLINE void look_ahead(const Group *g, Step *s, int i, int is_low, Edges *edges)
  * those of the next pixel in front, a processor finds them while it waits. */
 INLINE int take_nibbles(const Group *g, Step *s, RangeDecoder *coder, int n, int is_low) {
     int sound = 1;
-    RangeDecoder c = *coder; /* in registers: nobody else sees it */
+    RangeDecoder c = *coder; /* a copy that stays in registers */
     Edges edges[2];
     for (int next = 0; next <= n; next++) {
-        if (next < n) look_ahead(g, s, next, is_low, edges + next % 2);
+        if (next < n) next_edges(g, s, next, is_low, edges + next % 2);
         const int i = next - 1;
         if (i < 0 || !s->width[i]) continue;
         const int nibble = take(&c, edges + i % 2);
@@ -138,7 +138,7 @@ static int decode_channel(const Group *g, Step *s, RangeDecoder *coder, int n, i
                      s->width[i] ? bin_value(m, i % LANES, s->bin[i])
                                  : likeliest(g->net, m, i % LANES));
     }
-    teach_channel(g, s, n, channel);
+    accumulate_channel(g, s, n, channel);
     end_channel(g, s, n, channel);
     return sound;
 }
@@ -149,10 +149,8 @@ static int decode_group(const Group *g, const uint8_t *words, size_t size) {
         free_step(&s);
         return -2;
     }
-    /* Where everything is skipped there are no words, and both of the first two are missing. */
-    RangeDecoder coder = {words, words + size, UINT64_MAX, 0, size ? 0 : -1};
-    coder.ahead = (uint64_t)next_word(&coder) << 32;
-    coder.ahead |= next_word(&coder);
+    RangeDecoder coder = begin_decoder(words, size);
+    if (!size) coder.overrun--; /* where everything is skipped there are no words at all */
     const int steps = step_count(g);
     int sound = 1;
     for (int t = 0; t < steps && sound; t++) {
@@ -161,7 +159,7 @@ static int decode_group(const Group *g, const uint8_t *words, size_t size) {
         predict_coding_step(g, &s, n);
         for (int c = 0; c < g->channels; c++) sound &= decode_channel(g, &s, &coder, n, c);
         end_step(g, &s, t, n);
-        tune_step(g, &s, n);
+        step_tiles(g, &s, n);
         sound &= coder.overrun <= 1;
     }
     free_step(&s);
@@ -203,7 +201,7 @@ static void encode_nibbles(const Group *g, Step *s, RangeEncoder *coder, int n, 
 }
 
 static int encode_group(const Group *g, Words *result) {
-    RangeEncoder coder = {0, UINT64_MAX, 0, 0, NULL, 0, 0, 0};
+    RangeEncoder coder = begin_encoder();
     Step s;
     if (!make_coding_step(&s, g)) {
         free_step(&s);
@@ -219,11 +217,11 @@ static int encode_group(const Group *g, Words *result) {
             mix_step(g, &s, n, c);
             find_all_intervals(g, &s, n, c);
             encode_nibbles(g, &s, &coder, n, c);
-            teach_channel(g, &s, n, c);
+            accumulate_channel(g, &s, n, c);
             end_channel(g, &s, n, c);
         }
         end_step(g, &s, t, n);
-        tune_step(g, &s, n);
+        step_tiles(g, &s, n);
     }
     seal(&coder);
     free_step(&s);

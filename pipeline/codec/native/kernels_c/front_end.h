@@ -28,7 +28,7 @@ static void input_order(int16_t order[INPUTS]) {
 /* MED predictions and activities of a pixel, and the reciprocal behind its normalised taps. */
 typedef struct {
     int32_t med[4], activity[4], total, reciprocal;
-} View;
+} Neighbourhood;
 
 /* MED, and the sum of the differences of the six nearest pixels from it. */
 INLINE quad median_prediction(const uint8_t *at, ptrdiff_t stride, quad *activity) {
@@ -52,12 +52,12 @@ INLINE void normalise_row(const uint8_t *from, int count, quad med, vec reciproc
     }
 }
 
-/* Normalised taps of the pixel at `at`, [TAP_ROOM], the six inputs that tell of activity and
+/* Normalised taps of the pixel at `at`, [TAP_ROOM], the six inputs for activity and
  * brightness behind them. Looks at bytes of the canvas that are no taps: up to 7 behind the
  * pixel itself. */
-INLINE View look(const Tables *tables, const uint8_t *at, ptrdiff_t stride,
-                 int16_t *restrict input) {
-    View v;
+INLINE Neighbourhood normalise_taps(const Tables *tables, const uint8_t *at, ptrdiff_t stride,
+                                    int16_t *restrict input) {
+    Neighbourhood v;
     quad activity;
     const quad med = median_prediction(at, stride, &activity);
     store_quad(v.med, med), store_quad(v.activity, activity);
@@ -79,7 +79,7 @@ INLINE View look(const Tables *tables, const uint8_t *at, ptrdiff_t stride,
  * a network without predictors. */
 INLINE void gather(const Tables *tables, const uint8_t *at, ptrdiff_t stride,
                    int16_t *restrict input, const Contexts *contexts, size_t i) {
-    const View v = look(tables, at, stride, input);
+    const Neighbourhood v = normalise_taps(tables, at, stride, input);
     for (int c = 0; c < 3; c++) {
         contexts->med[c][i] = v.med[c];
         contexts->gain[c][i] = v.activity[c] + 3 > 6 ? v.activity[c] + 3 : 6;

@@ -9,7 +9,7 @@
 
 /* The pixels that are worked on together, of a wavefront step or of part of a row, in coding
  * order; all arrays have one number for each. Those of a network's features and parameters are
- * sorted by label, so that experts run in bulk. */
+ * sorted by label, so that each entropy model runs over many pixels at once. */
 typedef struct {
     Place *place, *sorted;
     uint8_t *label;
@@ -17,16 +17,16 @@ typedef struct {
     int32_t *width;  /* of their bins */
     uint32_t *order; /* of each sorted pixel: its number in coding order */
     int32_t *rank;   /* of each pixel: its number when sorted */
-    int end[MAX_EXPERTS]; /* where the sorted pixels of each expert stop */
-    int32_t *row;    /* where its parameters begin, in pairs */
+    int end[MAX_ENTROPY_MODELS]; /* where the sorted pixels of each entropy model end */
+    int32_t *row;                /* where its parameters begin, in pairs */
     Contexts contexts;
     int32_t *residual[2]; /* R and G against their predictions, once they are known */
     int32_t *bin;
     int32_t *value;       /* of the channel that was coded last */
     Adaptive adaptive;    /* networks with predictors */
-    Tuner tuner;          /* those whose output layers learn, while they code */
-    int16_t *fused;  /* [pixels][fused_stride] */
-    int16_t *params; /* [pixels][params_stride] */
+    OutputAdapter adapter; /* networks whose output layers learn, while they code */
+    int16_t *fused;        /* [pixels][fused_stride] */
+    int16_t *params;       /* [pixels][params_stride] */
     Mixtures *mixtures; /* [pixels / LANES] */
     Intervals *intervals; /* an encoder's, [pixels / LANES] */
     int32_t *below; /* a decoder's: cumulative frequencies below high nibbles, [pixels][LANES] */
@@ -35,59 +35,62 @@ typedef struct {
     int64_t since;
 } Step;
 
-/* Cuts `count` parts of `size` bytes from *next, or from nothing to learn how far it goes. */
-static void *cut(char **next, size_t count, size_t size) {
-    char *part = *next;
-    *next += (count * size + 63) & ~(size_t)63;
+/* Memory that arrays are cut from; without a start only to learn how much they need. */
+typedef struct {
+    char *start;
+    size_t used;
+} Room;
+
+/* Cuts `count` parts of `size` bytes, whole cache lines of them. */
+static void *cut(Room *room, size_t count, size_t size) {
+    char *part = room->start ? room->start + room->used : NULL;
+    room->used += (count * size + 63) & ~(size_t)63;
     return part;
 }
 
-static char *lay_out_adaptive(Adaptive *a, const Network *net, size_t all, char *next) {
-    a->reciprocal = cut(&next, all, sizeof(int32_t));
-    a->unit = cut(&next, all, sizeof(int32_t));
+static void lay_out_adaptive(Adaptive *a, const Network *net, size_t all, Room *room) {
+    a->reciprocal = cut(room, all, sizeof(int32_t));
+    a->unit = cut(room, all, sizeof(int32_t));
     for (int c = 0; c < 3; c++) {
-        a->known[c] = cut(&next, all, sizeof(int32_t));
-        a->residual[c] = cut(&next, all, sizeof(int32_t));
+        a->known[c] = cut(room, all, sizeof(int32_t));
+        a->residual[c] = cut(room, all, sizeof(int32_t));
     }
     for (int p = 0; p < net->sizes.predictors; p++) {
-        Said *said = a->said + p;
-        said->strip = cut(&next, all, sizeof(int32_t));
+        Predicted *predicted = a->predicted + p;
+        predicted->strip = cut(room, all, sizeof(int32_t));
         for (int c = 0; c < 3; c++) {
-            said->trunk[c] = cut(&next, all, sizeof(int32_t));
-            said->rest[c] = cut(&next, all, sizeof(int32_t));
-            said->base[c] = cut(&next, all, sizeof(int32_t));
+            predicted->from_taps[c] = cut(room, all, sizeof(int32_t));
+            predicted->from_channels[c] = cut(room, all, sizeof(int32_t));
+            predicted->base[c] = cut(room, all, sizeof(int32_t));
         }
-        said->full = cut(&next, all, sizeof(int32_t));
-        said->numbers = cut(&next, all, sizeof *said->numbers);
+        predicted->full = cut(room, all, sizeof(int32_t));
+        predicted->numbers = cut(room, all, sizeof *predicted->numbers);
     }
-    return next;
 }
 
-/* Lays out a step of up to n pixels from `room` on; returns the end. */
-static char *lay_out(Step *s, const Network *net, size_t n, char *room) {
+/* Lays out a step of up to n pixels. */
+static void lay_out(Step *s, const Network *net, size_t n, Room *room) {
     const size_t spare = n + ROWS, blocks = (n + LANES - 1) / LANES, all = blocks * LANES;
-    char *next = room;
-    s->place = cut(&next, n, sizeof *s->place);
-    s->sorted = cut(&next, n, sizeof *s->sorted);
-    s->label = cut(&next, n, 1);
-    s->order = cut(&next, n, sizeof *s->order);
-    int32_t **const lanes[] = {&s->width,       &s->tile,        &s->y,   &s->row,    &s->rank,
+    s->place = cut(room, n, sizeof *s->place);
+    s->sorted = cut(room, n, sizeof *s->sorted);
+    s->label = cut(room, n, 1);
+    s->order = cut(room, n, sizeof *s->order);
+    int32_t **const lanes[] = {&s->width,       &s->tile,        &s->y,   &s->row,  &s->rank,
                                &s->residual[0], &s->residual[1], &s->bin, &s->value};
     for (size_t i = 0; i < sizeof lanes / sizeof *lanes; i++)
-        *lanes[i] = cut(&next, all, sizeof(int32_t));
-    if (net->sizes.predictors) next = lay_out_adaptive(&s->adaptive, net, all, next);
+        *lanes[i] = cut(room, all, sizeof(int32_t));
+    if (net->sizes.predictors) lay_out_adaptive(&s->adaptive, net, all, room);
     for (int c = 0; c < 3; c++) {
-        s->contexts.med[c] = cut(&next, all, sizeof(int32_t));
-        s->contexts.gain[c] = cut(&next, all, sizeof(int32_t));
-        s->contexts.level[c] = cut(&next, all, sizeof(int32_t));
+        s->contexts.med[c] = cut(room, all, sizeof(int32_t));
+        s->contexts.gain[c] = cut(room, all, sizeof(int32_t));
+        s->contexts.level[c] = cut(room, all, sizeof(int32_t));
     }
-    s->fused = cut(&next, spare * fused_stride(net), sizeof *s->fused);
-    s->params = cut(&next, spare * params_stride(net), sizeof *s->params);
-    s->mixtures = cut(&next, blocks, sizeof *s->mixtures);
-    s->intervals = cut(&next, blocks, sizeof *s->intervals);
-    s->below = cut(&next, n * LANES, sizeof *s->below);
-    s->scratch = cut(&next, 1, sizeof *s->scratch);
-    return next;
+    s->fused = cut(room, spare * fused_stride(net), sizeof *s->fused);
+    s->params = cut(room, spare * params_stride(net), sizeof *s->params);
+    s->mixtures = cut(room, blocks, sizeof *s->mixtures);
+    s->intervals = cut(room, blocks, sizeof *s->intervals);
+    s->below = cut(room, n * LANES, sizeof *s->below);
+    s->scratch = cut(room, 1, sizeof *s->scratch);
 }
 
 /* Of the calling thread's own time, whatever else the machine does. */
@@ -99,7 +102,7 @@ static int64_t nanoseconds(void) {
 
 static void free_step(Step *s) {
     free_adaptive(&s->adaptive);
-    free_tuner(&s->tuner);
+    free_output_adapter(&s->adapter);
     free(s->room);
 }
 
@@ -121,9 +124,11 @@ INLINE size_t sample_count(const Group *g) {
 static int make_step(Step *s, const Group *g) {
     const size_t pixels = (size_t)g->tiles * g->edge;
     memset(s, 0, sizeof *s);
-    s->room = aligned_room((size_t)(lay_out(s, g->net, pixels, NULL) - (char *)NULL));
+    Room none = {NULL, 0};
+    lay_out(s, g->net, pixels, &none);
+    s->room = aligned_room(none.used);
     if (!s->room) return 0;
-    lay_out(s, g->net, pixels, s->room);
+    lay_out(s, g->net, pixels, &(Room){s->room, 0});
     if (g->spent) s->since = nanoseconds();
     return make_adaptive(&s->adaptive, g->net, g->tiles, highest(g), sample_count(g));
 }
@@ -185,9 +190,9 @@ static int step_count(const Group *g) {
 
 /* Sorts the n pixels of a step by label. */
 static void sort_step(const Network *net, Step *s, int n) {
-    int next[MAX_EXPERTS + 1] = {0};
+    int next[MAX_ENTROPY_MODELS + 1] = {0};
     for (int i = 0; i < n; i++) next[s->label[i] + 1]++;
-    for (int e = 0; e < MAX_EXPERTS; e++) s->end[e] = next[e + 1] += next[e];
+    for (int e = 0; e < MAX_ENTROPY_MODELS; e++) s->end[e] = next[e + 1] += next[e];
     for (int i = 0; i < n; i++) {
         const int at = next[s->label[i]]++;
         s->order[at] = (uint32_t)i;
@@ -206,15 +211,15 @@ static void gather_adaptive(const Group *g, const Step *s, const uint32_t *order
     int16_t *const inputs = s->scratch->input;
     for (int k = 0; k < n; k++) {
         const int i = (int)order[k];
-        look_around(net, a, g->canvas, s->place[i].at, i, stride, inputs + k * INPUT_ROOM,
+        gather_taps(net, a, g->canvas, s->place[i].at, i, stride, inputs + k * INPUT_ROOM,
                     &s->contexts);
     }
     for (int p = 0; p < net->sizes.predictors; p++) {
         for (int k = 0; k < n; k++) {
             const int i = (int)order[k];
-            tell(a->said + p, i, s->tile[i], s->y[i], inputs + k * INPUT_ROOM);
+            record_taps(a->predicted + p, i, s->tile[i], s->y[i], inputs + k * INPUT_ROOM);
         }
-        for (int k = 0; k < n; k++) ask(a->said + p, (int)order[k]);
+        for (int k = 0; k < n; k++) predict_from_taps(a->predicted + p, (int)order[k]);
     }
     for (int k = 0; k < n; k++) {
         const int i = (int)order[k];
@@ -263,8 +268,8 @@ INLINE int end_of_tile(const Step *s, int first, int n) {
     return end;
 }
 
-/* Predictors are asked of sorted pixels from `first` to before `last`, and nobody else is. */
-static void consult_only(const Group *g, Step *s, int first, int last) {
+/* Runs the predictors, but no network, for sorted pixels from `first` to before `last`. */
+static void run_predictors(const Group *g, Step *s, int first, int last) {
     for (; first < last; first += CHUNK)
         gather_chunk(g, s, s->order + first, last - first < CHUNK ? last - first : CHUNK);
 }
@@ -272,7 +277,7 @@ static void consult_only(const Group *g, Step *s, int first, int last) {
 /* Before step t. */
 static void begin_step(const Group *g, Step *s, int t) {
     for (int p = 0; p < g->net->sizes.predictors; p++)
-        begin_strips(&s->adaptive.said[p].learner, t);
+        begin_strips(&s->adaptive.predicted[p].learner, t);
 }
 
 /* What is known of the n pixels of a step before any of their channels is. */
@@ -339,19 +344,18 @@ INLINE void settle_value(const Group *g, Step *s, int i, int channel, int32_t va
 
 /* A channel of all n pixels of a step is known. */
 static void end_channel(const Group *g, Step *s, int n, int channel) {
-    if (g->net->sizes.predictors) note_values(&s->adaptive, &s->contexts, n, channel, s->value);
+    if (g->net->sizes.predictors) record_values(&s->adaptive, &s->contexts, n, channel, s->value);
 }
 
-/* Predictors learn what the n pixels of step t were. */
+/* Predictors learn from the n coded pixels of step t. */
 static void learn_step(const Group *g, Step *s, int t, int n) {
     for (int c = g->channels; c < 3; c++) { /* gray: all are the same */
-        consult(g->net, &s->adaptive, &s->contexts, n, c);
-        note_values(&s->adaptive, &s->contexts, n, c, s->value);
+        complete_predictions(g->net, &s->adaptive, &s->contexts, n, c);
+        record_values(&s->adaptive, &s->contexts, n, c, s->value);
     }
-    for (int i = 0; i < n; i++)
-        note_pixel(g->net, &s->adaptive, g->canvas, s->place[i].at, i);
+    for (int i = 0; i < n; i++) record_pixel(g->net, &s->adaptive, g->canvas, s->place[i].at, i);
     for (int p = 0; p < g->net->sizes.predictors; p++) {
-        const Learner *l = &s->adaptive.said[p].learner;
+        const Learner *l = &s->adaptive.predicted[p].learner;
         if ((t + 1) % l->p->sizes.every) continue;
         for (int tile = 0; tile < g->tiles; tile++) {
             const int height = g->size[2 * tile], width = g->size[2 * tile + 1];
@@ -362,7 +366,7 @@ static void learn_step(const Group *g, Step *s, int t, int n) {
     spend(g, s, PREDICTORS_PART);
 }
 
-/* After a step is decoded: repeat edge pixels into the margins that later steps look at. */
+/* After a step is decoded: repeat edge pixels into the margins that later steps read. */
 static void extend_margins(const Group *g, int t) {
     const ptrdiff_t stride = row_stride(g);
     for (int tile = 0; tile < g->tiles; tile++) {
@@ -380,7 +384,7 @@ static void extend_margins(const Group *g, int t) {
     }
 }
 
-/* What comes after a step: gray fills all channels, edge pixels the margins; predictors learn. */
+/* After a step: gray fills all channels, edge pixels fill the margins, predictors learn. */
 static void end_step(const Group *g, Step *s, int t, int n) {
     if (g->channels == 1)
         for (int i = 0; i < n; i++) {

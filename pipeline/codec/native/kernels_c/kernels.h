@@ -1,4 +1,4 @@
-/* What the Python module and the kernels of each level say to each other.
+/* The interface between the Python module and the kernels of each level.
  *
  * A level is the same source compiled for one instruction set: portable.c, avx2.c, avx512.c.
  * All levels give the same bits.
@@ -21,7 +21,7 @@ enum { MARGIN = 3 }; /* rows above and columns beside a tile in its canvas */
 
 typedef struct Network Network;
 
-/* What time is spent on. */
+/* Parts of coding whose time is booked. */
 enum {
     INPUTS_PART,
     PREDICTORS_PART,
@@ -29,7 +29,7 @@ enum {
     MIXTURES_PART,
     EDGES_PART,
     CODING_PART,
-    TUNING_PART,
+    ADAPTATION_PART,
     PARTS_OF_TIME,
 };
 
@@ -41,7 +41,7 @@ typedef struct {
     const uint8_t *widths; /* the same shape: how wide the bins of a block are */
     const int16_t *side;   /* [tiles][edge][edge][features] */
     int tiles, edge, label_edge, block_shift, channels;
-    int64_t *spent; /* [PARTS_OF_TIME], nanoseconds, or NULL: nobody asks */
+    int64_t *spent; /* [PARTS_OF_TIME], nanoseconds; NULL: time is not booked */
 } Group;
 
 /* The coded words of a group; free(words) is the caller's. */
@@ -50,9 +50,9 @@ typedef struct {
     size_t count;
 } Words;
 
-/* What predictors say of known pixels, [predictors][tiles][edge + 3][edge + 6][3]. */
+/* Outputs of predictors for known pixels, [predictors][tiles][edge + 3][edge + 6][3]. */
 typedef struct {
-    int16_t *base; /* predictions, 1/64 of a value */
+    int16_t *base;     /* predictions, 1/64 of a value */
     int8_t *ls, *full; /* network inputs, head numbers */
 } Planes;
 
@@ -66,10 +66,10 @@ typedef struct {
     int (*encode)(const Group *group, Words *result);
     /* Returns 0, or -1 for words that no encoder wrote, or -2 out of memory. */
     int (*decode)(const Group *group, const uint8_t *words, size_t size);
-    /* Adds code lengths in 1/256 bit to costs, [tiles][label_edge][label_edge][experts].
+    /* Adds code lengths in 1/256 bit to costs, [tiles][label_edge][label_edge][entropy models].
      * log2_table: [1024]. Returns 0, or -2 out of memory. */
     int (*measure)(const Group *group, const int32_t *log2_table, int64_t *costs);
-    /* What the predictors say of a full canvas. Returns 0, or -2 out of memory. */
+    /* Runs the predictors over a full canvas. Returns 0, or -2 out of memory. */
     int (*follow)(const Group *group, Planes *planes);
 } Level;
 

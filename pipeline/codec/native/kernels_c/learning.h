@@ -1,7 +1,17 @@
 /* Hidden layers that learn while a tile is decoded; see learning.py.
  *
- * A tile has weights of its own, in 1/32 of the model's, which all experts change alike. Sums of
- * products stay below 2^31 (see weights.py).
+ * A tile has weights of its own, in 1/32 of the model's. All entropy models share their changes.
+ *
+ * Bounds. A sum of the model's own products stays below 2^24 (bounds.py), and below 2^29 in finer
+ * steps. Changes lie in +-1023. A layer has at most 512 inputs in +-2047, a one of 128, and at most
+ * 10 inputs of a head in +-508: 1023 * (512 * 2047 + 128 + 10 * 508) < 2^30 + 2^22. Together that
+ * stays below 2^31. A weight, 127 * 32 + 1023, has 16 bits.
+ *
+ * A slope of a weight adds up gradients in +-511 times inputs in +-2047 over the pixels from one
+ * update to the next: at most every - 1, and those of the step that completes them, of which a tile
+ * has half its edge. weights.py allows every <= 1024 and tiles up to 2048 x 2048, so slopes stay
+ * below 2047 * 511 * 2047 < 2^31. With memory both limits are halved: a sum that starts at s / 2
+ * stays below twice what is added, which is the same.
  */
 #pragma once
 
@@ -20,78 +30,78 @@ enum {
 
 /* One layer in all tiles of a group. */
 typedef struct {
-    int in, out, steps, experts, rate;
-    int least;        /* what sums of slopes have to be beyond */
-    int memory;       /* whether half of them stays when weights have moved */
+    int in, out, steps, models, rate;
+    int least;        /* a weight whose slope is no larger stays */
+    int memory;       /* whether half of the slopes stays after a step */
     int in_room;      /* inputs, padded to whole vectors */
     int rows;         /* inputs, padded to whole blocks of sums */
     int16_t *change;  /* [tiles][out / VECTOR][steps][VECTOR][2], in 1/32 of a weight */
-    int16_t *weight;  /* [tiles][experts] of the same: the model's and the changes */
+    int16_t *weight;  /* [tiles][models] of the same: the model's and the changes */
     int32_t *bias;    /* [tiles][out], changes */
-    int32_t *start;   /* [tiles][experts][out] */
-    int32_t *shift;   /* [experts][out] */
+    int32_t *start;   /* [tiles][models][out] */
+    int32_t *shift;   /* [models][out] */
     int32_t *sum;     /* [tiles][rows + 1][out]: of inputs times gradients; a last row of ones */
     int32_t *inputs;  /* [JOINED][in_room]: of two pixels in each lane */
     int32_t *slopes;  /* [JOINED][out] */
-} Learned;
+} AdaptedLayer;
 
-static void free_learned(Learned *l) {
+static void free_adapted_layer(AdaptedLayer *l) {
     free(l->change), free(l->weight), free(l->bias), free(l->start), free(l->shift);
     free(l->sum), free(l->inputs), free(l->slopes);
 }
 
-INLINE size_t learned_size(const Learned *l) { return 2 * (size_t)l->steps * l->out; }
+INLINE size_t adapted_size(const AdaptedLayer *l) { return 2 * (size_t)l->steps * l->out; }
 
-INLINE int16_t *learned_weights(const Learned *l, int tile, int expert) {
-    return l->weight + ((size_t)tile * l->experts + expert) * learned_size(l);
+INLINE int16_t *adapted_weights(const AdaptedLayer *l, int tile, int label) {
+    return l->weight + ((size_t)tile * l->models + label) * adapted_size(l);
 }
 
-INLINE int32_t *learned_sums(const Learned *l, int tile) {
+INLINE int32_t *adapted_sums(const AdaptedLayer *l, int tile) {
     return l->sum + (size_t)tile * (l->rows + 1) * l->out;
 }
 
 /* Where the weight of input i for output o stands. */
-INLINE size_t learned_place(const Learned *l, int o, int i) {
+INLINE size_t adapted_place(const AdaptedLayer *l, int o, int i) {
     return (((size_t)(o / VECTOR) * l->steps + i / 2) * VECTOR + o % VECTOR) * 2 + i % 2;
 }
 
-/* Begins with the model's layers, one of each expert. Returns 0 out of memory. */
-static int make_learned(Learned *l, const Layer *model, int experts, int tiles,
-                        const TuningSizes *tuning, int rate) {
+/* Begins with the model's layers, one of each entropy model. Returns 0 out of memory. */
+static int make_adapted_layer(AdaptedLayer *l, const Layer *model, int models, int tiles,
+                              const TuningSizes *tuning, int rate) {
     l->in = model->in, l->out = model->out, l->steps = (model->in + 1) / 2;
-    l->experts = experts, l->rate = rate, l->least = LEAST_SLOPE * tuning->every;
+    l->models = models, l->rate = rate, l->least = LEAST_SLOPE * tuning->every;
     l->memory = tuning->memory;
     l->in_room = round_up(model->in, 16);
     l->rows = round_up(model->in, 4);
-    const size_t each = learned_size(l), out = (size_t)l->out;
+    const size_t each = adapted_size(l), out = (size_t)l->out;
     l->change = aligned_room(tiles * each * sizeof *l->change);
-    l->weight = aligned_room((size_t)tiles * experts * each * sizeof *l->weight);
+    l->weight = aligned_room((size_t)tiles * models * each * sizeof *l->weight);
     l->bias = aligned_room(tiles * out * sizeof *l->bias);
-    l->start = aligned_room((size_t)tiles * experts * out * sizeof *l->start);
-    l->shift = aligned_room(experts * out * sizeof *l->shift);
+    l->start = aligned_room((size_t)tiles * models * out * sizeof *l->start);
+    l->shift = aligned_room(models * out * sizeof *l->shift);
     l->sum = aligned_room(tiles * ((size_t)l->rows + 1) * out * sizeof *l->sum);
     l->inputs = aligned_room((size_t)JOINED * l->in_room * sizeof *l->inputs);
     l->slopes = aligned_room(JOINED * out * sizeof *l->slopes);
     if (!l->change || !l->weight || !l->bias || !l->start || !l->shift || !l->sum || !l->inputs ||
         !l->slopes)
         return 0;
-    for (int e = 0; e < experts; e++)
+    for (int e = 0; e < models; e++)
         for (int o = 0; o < l->out; o++) {
             l->shift[e * out + o] = model[e].shift[o] + FINE_BITS;
             l->start[e * out + o] = model[e].start[o] * (1 << FINE_BITS);
             for (int i = 0; i < l->in; i++)
-                learned_weights(l, 0, e)[learned_place(l, o, i)] =
+                adapted_weights(l, 0, e)[adapted_place(l, o, i)] =
                     (int16_t)(weight_of(model + e, o, i) * (1 << FINE_BITS));
         }
     for (int tile = 1; tile < tiles; tile++) {
-        memcpy(learned_weights(l, tile, 0), l->weight, experts * each * sizeof *l->weight);
-        memcpy(l->start + tile * experts * out, l->start, experts * out * sizeof *l->start);
+        memcpy(adapted_weights(l, tile, 0), l->weight, models * each * sizeof *l->weight);
+        memcpy(l->start + tile * models * out, l->start, models * out * sizeof *l->start);
     }
     return 1;
 }
 
 /* `columns` vectors of outputs from `first` on of up to ROWS pixels, `rows` of which are kept. */
-INLINE void learned_block(const Learned *l, const int16_t *weight, const int32_t *start,
+INLINE void adapted_block(const AdaptedLayer *l, const int16_t *weight, const int32_t *start,
                           const int32_t *shift, const int16_t *in, int in_stride, int first,
                           int columns, int rows, int16_t *out, int out_stride) {
     const size_t column = 2 * (size_t)l->steps * VECTOR;
@@ -121,11 +131,11 @@ INLINE void learned_block(const Learned *l, const int16_t *weight, const int32_t
 
 /* The layer on n pixels of a tile: in [n][in_stride], out [n][out_stride], ROWS rows of `in` to
  * spare. */
-INLINE void apply_learned(const Learned *l, int tile, int expert, const int16_t *in, int in_stride,
-                          int n, int16_t *out, int out_stride) {
-    const int16_t *weight = learned_weights(l, tile, expert);
-    const int32_t *start = l->start + ((size_t)tile * l->experts + expert) * l->out;
-    const int32_t *shift = l->shift + (size_t)expert * l->out;
+INLINE void apply_adapted_layer(const AdaptedLayer *l, int tile, int label, const int16_t *in,
+                                int in_stride, int n, int16_t *out, int out_stride) {
+    const int16_t *weight = adapted_weights(l, tile, label);
+    const int32_t *start = l->start + ((size_t)tile * l->models + label) * l->out;
+    const int32_t *shift = l->shift + (size_t)label * l->out;
     const int columns = l->out / VECTOR;
     for (int i = 0; i < n; i += ROWS) {
         const int rows = n - i < ROWS ? n - i : ROWS;
@@ -133,9 +143,9 @@ INLINE void apply_learned(const Learned *l, int tile, int expert, const int16_t 
         int16_t *to = out + (size_t)i * out_stride;
         int first = 0;
         for (; first + 2 <= columns; first += 2)
-            learned_block(l, weight, start, shift, from, in_stride, first, 2, rows, to, out_stride);
+            adapted_block(l, weight, start, shift, from, in_stride, first, 2, rows, to, out_stride);
         if (first < columns)
-            learned_block(l, weight, start, shift, from, in_stride, first, 1, rows, to, out_stride);
+            adapted_block(l, weight, start, shift, from, in_stride, first, 1, rows, to, out_stride);
     }
 }
 
@@ -153,11 +163,11 @@ INLINE void join_rows(const int16_t *from, int stride, int count, const int32_t 
     }
 }
 
-/* Takes note of the gradients of n pixels of a tile, whose rows `rank` lists; both arrays have
- * rows of whole vectors that may be read. */
-static void note_gradients(const Learned *l, int tile, const int16_t *in, int in_stride,
-                           const int16_t *gradient, int stride, const int32_t *rank, int n) {
-    int32_t *sums = learned_sums(l, tile), *bias = sums + (size_t)l->rows * l->out;
+/* Adds the gradients of n pixels of a tile times their inputs to its slopes. rank: the rows of the
+ * pixels. Both arrays have rows of whole vectors that may be read. */
+static void accumulate_gradients(const AdaptedLayer *l, int tile, const int16_t *in, int in_stride,
+                                 const int16_t *gradient, int stride, const int32_t *rank, int n) {
+    int32_t *sums = adapted_sums(l, tile), *bias = sums + (size_t)l->rows * l->out;
     for (int i = 0; i < n; i += 2 * JOINED) {
         const int some = n - i < 2 * JOINED ? n - i : 2 * JOINED, pairs = (some + 1) / 2;
         join_rows(in, in_stride, l->in_room, rank + i, some, l->inputs);
@@ -173,8 +183,8 @@ static void note_gradients(const Learned *l, int tile, const int16_t *in, int in
     }
 }
 
-/* A change of VECTOR weights against their slopes; returns by how much it moved. */
-INLINE vec move_change(const Learned *l, vec *change, vec slope) {
+/* Steps VECTOR changes against the slopes of their weights; returns by how much they moved. */
+INLINE vec step_change(const AdaptedLayer *l, vec *change, vec slope) {
     const vec old = *change;
     const vec way = (slope > l->least) - (slope < -l->least);
     *change = between(old + l->rate * way, -CHANGE_LIMIT, CHANGE_LIMIT);
@@ -183,23 +193,23 @@ INLINE vec move_change(const Learned *l, vec *change, vec slope) {
 
 INLINE vec join_halves(vec low, vec high) { return (low & 0xffff) | (high << 16); }
 
-/* Moves the weights of one step of inputs for VECTOR outputs. */
-INLINE void move_pair(const Learned *l, int tile, size_t place, vec first, vec second) {
-    int16_t *at = l->change + tile * learned_size(l) + place;
+/* Steps the weights of a pair of inputs for VECTOR outputs. */
+INLINE void step_pair(const AdaptedLayer *l, int tile, size_t place, vec first, vec second) {
+    int16_t *at = l->change + tile * adapted_size(l) + place;
     vec pair = load_pairs(at), low = (pair << 16) >> 16, high = pair >> 16;
-    const vec by_low = move_change(l, &low, first), by_high = move_change(l, &high, second);
+    const vec by_low = step_change(l, &low, first), by_high = step_change(l, &high, second);
     pair = join_halves(low, high);
     memcpy(at, &pair, sizeof pair);
-    for (int e = 0; e < l->experts; e++) {
-        int16_t *own = learned_weights(l, tile, e) + place;
+    for (int e = 0; e < l->models; e++) {
+        int16_t *own = adapted_weights(l, tile, e) + place;
         const vec weights = load_pairs(own);
         pair = join_halves(weights + by_low, (weights >> 16) + by_high);
         memcpy(own, &pair, sizeof pair);
     }
 }
 
-/* Forgets n sums of slopes, or half of each. */
-static void forget_slopes(const Learned *l, int32_t *sums, size_t n) {
+/* Clears n slopes, or with memory halves them, rounding down. */
+static void decay_slopes(const AdaptedLayer *l, int32_t *sums, size_t n) {
     if (!l->memory) {
         memset(sums, 0, n * sizeof *sums);
         return;
@@ -207,25 +217,25 @@ static void forget_slopes(const Learned *l, int32_t *sums, size_t n) {
     for (size_t i = 0; i < n; i++) sums[i] >>= 1;
 }
 
-/* Moves all weights of a tile against their slopes. */
-static void move_learned(const Learned *l, int tile) {
-    int32_t *sums = learned_sums(l, tile);
+/* Steps all weights of a tile against their slopes. */
+static void step_adapted_layer(const AdaptedLayer *l, int tile) {
+    int32_t *sums = adapted_sums(l, tile);
     for (int at = 0; at < l->out; at += VECTOR) {
         for (int i = 0; i < l->steps; i++) {
             const int32_t *sum = sums + 2 * (size_t)i * l->out + at;
             const vec second = 2 * i + 1 < l->in ? load(sum + l->out) : fill(0);
-            move_pair(l, tile, ((size_t)(at / VECTOR) * l->steps + i) * 2 * VECTOR, load(sum),
+            step_pair(l, tile, ((size_t)(at / VECTOR) * l->steps + i) * 2 * VECTOR, load(sum),
                       second);
         }
         int32_t *bias = l->bias + (size_t)tile * l->out + at;
         vec change = load(bias);
         const vec slopes = load(sums + (size_t)l->rows * l->out + at);
-        const vec by = move_change(l, &change, slopes);
+        const vec by = step_change(l, &change, slopes);
         store(bias, change);
-        for (int e = 0; e < l->experts; e++) {
-            int32_t *start = l->start + ((size_t)tile * l->experts + e) * l->out + at;
+        for (int e = 0; e < l->models; e++) {
+            int32_t *start = l->start + ((size_t)tile * l->models + e) * l->out + at;
             store(start, load(start) + by * HIDDEN_ONE);
         }
     }
-    forget_slopes(l, sums, ((size_t)l->rows + 1) * l->out);
+    decay_slopes(l, sums, ((size_t)l->rows + 1) * l->out);
 }

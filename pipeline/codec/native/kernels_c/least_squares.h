@@ -278,7 +278,7 @@ INLINE void follow_block(const Predictor *p, Solution *s, int start, int j, int 
     }
 }
 
-/* One sweep through the weights of `count` strips; after the last one nobody looks back. */
+/* One sweep through the weights of `count` strips; in the last one only later numbers follow. */
 static void sweep(const Predictor *p, Solution *s, int count, int is_last) {
     const int size = p->all - 1;
     for (int start = 0; start < size; start += HALF) {
@@ -321,6 +321,6 @@ static void update_tile(const Learner *l, int tile, int first, int last) {
         solve(l, strip, rest < SOLVED_AT_ONCE ? rest : SOLVED_AT_ONCE);
     }
     for (int strip = first; strip <= last; strip++) forget(l, strip);
-    /* What a strip learnt after its last update is of no use to anyone. */
+    /* No strip will use the pixels that another one has seen after its last update. */
     memset(l->count + (size_t)tile * l->strips, 0, (size_t)l->strips * sizeof *l->count);
 }

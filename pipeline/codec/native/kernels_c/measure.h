@@ -1,4 +1,4 @@
-/* What each expert would need for each block of a tile group. */
+/* The code length of each block of a tile group under each entropy model. */
 #pragma once
 
 #include "group.h"
@@ -27,16 +27,16 @@ INLINE void add_lengths(const Group *g, const Step *s, const int32_t *log2_table
     }
 }
 
-/* Adds what one head of an expert needs for a channel of the first n pixels. cost: [n], of the
- * block of each, [experts]. */
-static void add_costs(const Group *g, Step *s, const int32_t *log2_table, int expert, int channel,
+/* Adds the code lengths of a channel of the first n pixels under one entropy model. cost: [n], of
+ * the block of each pixel, [entropy models]. */
+static void add_costs(const Group *g, Step *s, const int32_t *log2_table, int label, int channel,
                       int n, int64_t *const *cost) {
     for (int first = 0; first < n; first += LANES) {
         const int count = n - first < LANES ? n - first : LANES;
         int32_t lengths[LANES] = {0}, value[LANES] = {0};
         for (int i = 0; i < count; i++) value[i] = g->canvas[s->place[first + i].at + channel];
         add_lengths(g, s, log2_table, first, channel, value, lengths);
-        for (int i = 0; i < count; i++) cost[first + i][expert] += lengths[i];
+        for (int i = 0; i < count; i++) cost[first + i][label] += lengths[i];
     }
     spend(g, s, MIXTURES_PART);
 }
@@ -83,8 +83,8 @@ static void measure_row(const Group *g, Step *s, const int32_t *log2_table, int 
     fuse_step(g, s, n);
     find_residuals(g, s, n);
     for (int e = 0; e < g->net->sizes.experts; e++) {
-        speak(g->net, 0, e, s->fused, n, s->scratch, NULL, g->net->sizes.expert_hidden,
-                  s->params);
+        mixture_params(g->net, 0, e, s->fused, n, s->scratch, NULL, g->net->sizes.expert_hidden,
+                       s->params);
         spend(g, s, LAYERS_PART);
         for (int c = 0; c < g->channels; c++) add_costs(g, s, log2_table, e, c, n, cost);
     }
@@ -94,19 +94,19 @@ static void take_values(const Group *g, Step *s, int n, int channel) {
     for (int i = 0; i < n; i++) s->value[i] = g->canvas[s->place[i].at + channel];
 }
 
-/* With predictors: the first n of all pixels of step t; the others teach. */
+/* With predictors: measures the first n of all pixels of step t. Predictors learn from all. */
 static void measure_step(const Group *g, Step *s, const int32_t *log2_table, int t, int n, int all,
                          int64_t *const *cost) {
     begin_step(g, s, t);
     keep_order(g, s, all);
     fuse_step(g, s, n);
-    consult_only(g, s, n, all);
+    run_predictors(g, s, n, all);
     for (int c = 0; c < g->channels; c++) {
-        consult(g->net, &s->adaptive, &s->contexts, all, c);
+        complete_predictions(g->net, &s->adaptive, &s->contexts, all, c);
         prepare_heads(g, s, n, c);
         for (int e = 0; e < g->net->sizes.experts; e++) {
-            speak(g->net, c, e, s->fused, n, s->scratch, NULL, g->net->sizes.expert_hidden,
-                  s->params);
+            mixture_params(g->net, c, e, s->fused, n, s->scratch, NULL, g->net->sizes.expert_hidden,
+                           s->params);
             spend(g, s, LAYERS_PART);
             add_costs(g, s, log2_table, e, c, n, cost);
         }
@@ -140,7 +140,7 @@ static void measure_steps(const Group *g, Step *s, const int32_t *log2_table, in
     }
 }
 
-/* Only even rows: half of them tell enough to choose. */
+/* Only even rows are measured: they are enough to choose an entropy model by. */
 static int measure_group(const Group *g, const int32_t *log2_table, int64_t *costs) {
     Step s;
     int64_t **cost = malloc((size_t)g->tiles * g->edge * sizeof *cost);
@@ -155,17 +155,17 @@ static int measure_group(const Group *g, const int32_t *log2_table, int64_t *cos
 static void keep_planes(const Network *net, const Step *s, int n, int channel, size_t samples,
                         Planes *planes) {
     for (int p = 0; p < net->sizes.predictors; p++) {
-        const Said *said = s->adaptive.said + p;
+        const Predicted *predicted = s->adaptive.predicted + p;
         for (int i = 0; i < n; i++) {
             const size_t at = p * samples + s->place[i].at + channel;
-            planes->base[at] = (int16_t)said->base[channel][i];
-            planes->ls[at] = (int8_t)sum_as_input(said->trunk[channel][i]);
-            planes->full[at] = (int8_t)sum_as_input(said->full[i]);
+            planes->base[at] = (int16_t)predicted->base[channel][i];
+            planes->ls[at] = (int8_t)sum_as_input(predicted->from_taps[channel][i]);
+            planes->full[at] = (int8_t)sum_as_input(predicted->full[i]);
         }
     }
 }
 
-/* What the predictors say of a full canvas. */
+/* Runs the predictors over a full canvas. */
 static int follow_group(const Group *g, Planes *planes) {
     Step s;
     const size_t samples = sample_count(g);
@@ -174,9 +174,9 @@ static int follow_group(const Group *g, Planes *planes) {
         const int n = list_step(g, t, &s);
         begin_step(g, &s, t);
         keep_order(g, &s, n);
-        consult_only(g, &s, 0, n);
+        run_predictors(g, &s, 0, n);
         for (int c = 0; c < 3; c++) {
-            consult(g->net, &s.adaptive, &s.contexts, n, c);
+            complete_predictions(g->net, &s.adaptive, &s.contexts, n, c);
             keep_planes(g->net, &s, n, c, samples, planes);
             take_values(g, &s, n, c);
             end_channel(g, &s, n, c);

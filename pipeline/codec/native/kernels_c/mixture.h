@@ -23,7 +23,7 @@ typedef struct {
 INLINE void read_params(const int16_t *params, vec rows, int base, int count,
                         vec values[MAX_MIXTURES]) {
     for (int k = 0; k < count; k += 2) {
-        vec pair = look_up((const int32_t *)(const void *)(params + base + k), rows);
+        vec pair = look_up(params + base + k, rows);
         values[k] = (pair << 16) >> 16;
         values[k + 1] = pair >> 16;
     }

@@ -10,21 +10,22 @@ enum { BACK_BITS = 6 }; /* fractional bits of weights that gradients go through 
 struct Network {
     Sizes sizes;
     Layer context, fusion;
-    Layer *hidden, *output; /* [heads][experts] */
-    Layer *back_hidden, *back_output; /* the same shape, for gradients; NULL if nobody needs them */
+    Layer *hidden, *output;           /* [heads][entropy models] */
+    Layer *back_hidden, *back_output; /* the same shape, for gradients; or NULL */
     Tables tables;
     Predictor predictor[MAX_PREDICTORS];
 };
 
-INLINE int speakers(const Network *net) { return heads_of(&net->sizes) * net->sizes.experts; }
+/* Heads of all entropy models. */
+INLINE int head_count(const Network *net) { return heads_of(&net->sizes) * net->sizes.experts; }
 
 static void free_network(Network *net) {
     free_layer(&net->context), free_layer(&net->fusion);
-    for (int i = 0; net->hidden && i < speakers(net); i++) free_layer(net->hidden + i);
-    for (int i = 0; net->output && i < speakers(net); i++) free_layer(net->output + i);
+    for (int i = 0; net->hidden && i < head_count(net); i++) free_layer(net->hidden + i);
+    for (int i = 0; net->output && i < head_count(net); i++) free_layer(net->output + i);
     for (int p = 0; p < net->sizes.predictors; p++) free_predictor(net->predictor + p);
-    for (int i = 0; net->back_hidden && i < speakers(net); i++) free_layer(net->back_hidden + i);
-    for (int i = 0; net->back_output && i < speakers(net); i++) free_layer(net->back_output + i);
+    for (int i = 0; net->back_hidden && i < head_count(net); i++) free_layer(net->back_hidden + i);
+    for (int i = 0; net->back_output && i < head_count(net); i++) free_layer(net->back_output + i);
     free(net->hidden), free(net->output), free(net->back_hidden), free(net->back_output);
     free(net);
 }
@@ -63,19 +64,20 @@ static int pack_back(Layer *l, const Layer *model, int from, int to, int coarse,
 }
 
 /* Outputs of a channel that gradients go back through. */
-INLINE int heard_outputs(const Sizes *s, int channel) {
+INLINE int backprop_outputs(const Sizes *s, int channel) {
     return s->tuning.means ? outputs_of(s, channel) : 3 * s->mixtures;
 }
 
 static int pack_back_layers(Network *net) {
     const Sizes *s = &net->sizes;
-    net->back_hidden = calloc((size_t)speakers(net), sizeof(Layer));
-    net->back_output = calloc((size_t)speakers(net), sizeof(Layer));
+    net->back_hidden = calloc((size_t)head_count(net), sizeof(Layer));
+    net->back_output = calloc((size_t)head_count(net), sizeof(Layer));
     int ok = net->back_hidden && net->back_output;
-    for (int i = 0; ok && i < speakers(net); i++)
-        ok = pack_back(net->back_output + i, net->output + i, heard_outputs(s, i / s->experts),
+    for (int i = 0; ok && i < head_count(net); i++)
+        ok = pack_back(net->back_output + i, net->output + i, backprop_outputs(s, i / s->experts),
                        s->expert_hidden, 1, BACK_BITS - 1) &&
-             pack_back(net->back_hidden + i, net->hidden + i, s->expert_hidden, s->fused, 0, BACK_BITS);
+             pack_back(net->back_hidden + i, net->hidden + i, s->expert_hidden, s->fused, 0,
+                       BACK_BITS);
     return ok;
 }
 
@@ -83,16 +85,17 @@ static int pack_layers(Network *net, const void *const *b) {
     const Sizes *s = &net->sizes;
     int16_t order[INPUTS];
     input_order(order); /* with predictors the model's own is that of memory */
-    net->hidden = calloc((size_t)speakers(net), sizeof(Layer));
-    net->output = calloc((size_t)speakers(net), sizeof(Layer));
+    net->hidden = calloc((size_t)head_count(net), sizeof(Layer));
+    net->output = calloc((size_t)head_count(net), sizeof(Layer));
     int ok = net->hidden && net->output &&
              pack(&net->context, b[0], b[1], b[2], inputs_of(s), s->width,
                   s->predictors ? NULL : order) &&
              pack_group(&net->fusion, b + 3, 0, s->width + s->features, s->fused);
-    for (int i = 0; ok && i < speakers(net); i++) {
+    for (int i = 0; ok && i < head_count(net); i++) {
         const int head = i / s->experts, e = i % s->experts;
         const void *const *own = b + 6 + 6 * head;
-        ok = pack_group(net->hidden + i, own, e, s->fused + head_inputs(s, head), s->expert_hidden) &&
+        ok = pack_group(net->hidden + i, own, e, s->fused + head_inputs(s, head),
+                        s->expert_hidden) &&
              pack_group(net->output + i, own + 3, e, s->expert_hidden, outputs_of(s, head));
     }
     return ok && (!learns_deeply(s) || pack_back_layers(net));
@@ -137,7 +140,7 @@ INLINE int fused_stride(const Network *net) {
 
 /* Numbers from one pixel's mixture parameters to the next's. */
 INLINE int params_stride(const Network *net) {
-    return net->output ? padded_out(&net->output[speakers(net) - 1]) : 0;
+    return net->output ? padded_out(&net->output[head_count(net) - 1]) : 0;
 }
 
 /* Inputs to fused features of n <= CHUNK pixels. side: the features of SIC, [pixels][features]. */
@@ -152,12 +155,13 @@ static void fuse(const Network *net, const int16_t *side, const Place *places, i
     layer(&net->fusion, s->feature, joined, n, 1, fused, fused_stride(net));
 }
 
-/* One head of an expert on n pixels: fused features to mixture parameters. kept: where its hidden
- * features stay, `stride` apart; NULL if nobody wants them, stride is how many there are then. */
-static void speak(const Network *net, int head, int expert, const int16_t *fused, int n,
-                  Scratch *s, int16_t *kept, int stride, int16_t *params) {
-    const int speaker = head * net->sizes.experts + expert;
-    const Layer *hidden = &net->hidden[speaker], *output = &net->output[speaker];
+/* Mixture parameters of n pixels from their fused features, by one head of an entropy model. kept:
+ * where its hidden features stay, `stride` apart; if NULL they are not kept, and stride is how many
+ * there are. */
+static void mixture_params(const Network *net, int head, int label, const int16_t *fused, int n,
+                           Scratch *s, int16_t *kept, int stride, int16_t *params) {
+    const int number = head * net->sizes.experts + label;
+    const Layer *hidden = &net->hidden[number], *output = &net->output[number];
     for (int first = 0; first < n; first += CHUNK) {
         const int count = n - first < CHUNK ? n - first : CHUNK;
         int16_t *own = kept ? kept + (size_t)first * stride : s->feature;

@@ -64,7 +64,7 @@ static int layers_fit(const Sizes *s) {
     const int widths[3] = {s->width, s->fused, s->expert_hidden};
     for (int i = 0; i < 3; i++)
         if (!in_range(widths[i], PANEL, WIDEST) || widths[i] % PANEL) return 0;
-    return in_range(s->experts, 1, MAX_EXPERTS) && in_range(s->mixtures, 1, MAX_MIXTURES) &&
+    return in_range(s->experts, 1, MAX_ENTROPY_MODELS) && in_range(s->mixtures, 1, MAX_MIXTURES) &&
            in_range(s->features, 0, WIDEST - s->width) && tuning_fits(s);
 }
 
@@ -127,12 +127,9 @@ static void want_buffers(const Sizes *s, Wanted want[MAX_BUFFERS]) {
         const char *name;
         int entries;
     } tables[TABLE_BUFFERS] = {
-        {"reciprocal", RECIPROCALS},
-        {"log_activity", ACTIVITIES},
-        {"exp", EXPONENTIALS},
-        {"logistic", LOGISTIC_PIECES + 1},
-        {"inverse_scale", SCALES},
-        {"reach", SCALES},
+        {"reciprocal", RECIPROCALS}, {"log_activity", ACTIVITIES},
+        {"exp", EXPONENTIALS},       {"logistic", LOGISTIC_PIECES + 1},
+        {"inverse_scale", SCALES},   {"reach", SCALES},
         {"log_error", ERRORS},
     };
     Wanted *next = s->width ? want_layers(want, s) : want;
@@ -189,13 +186,13 @@ typedef struct {
 #define SIZES_FIELD(name) INT_FIELD(Sizes, name)
 
 static const Field predictor_fields[] = {
-    PREDICTOR_FIELDS(PREDICTOR_FIELD) {"seen", "u1", offsetof(PredictorSizes, seen), TAPS},
+    PREDICTOR_FIELDS(PREDICTOR_FIELD){"seen", "u1", offsetof(PredictorSizes, seen), TAPS},
     {NULL, NULL, 0, 0},
 };
 static const Field tuning_fields[] = {TUNING_FIELDS(TUNING_FIELD){NULL, NULL, 0, 0}};
 static const Field sizes_fields[] = {
-    PROFILE_FIELDS(SIZES_FIELD) SIZES_FIELD(predictors)
-    {"predictor", "predictor", offsetof(Sizes, predictor), MAX_PREDICTORS},
+    PROFILE_FIELDS(SIZES_FIELD) SIZES_FIELD(predictors){"predictor", "predictor",
+                                                        offsetof(Sizes, predictor), MAX_PREDICTORS},
     {"tuning", "tuning", offsetof(Sizes, tuning), 1},
     {NULL, NULL, 0, 0},
 };

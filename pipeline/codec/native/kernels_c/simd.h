@@ -1,4 +1,4 @@
-/* Vectors of 32-bit lanes, as wide as the level has them, and what plain C cannot say of them. */
+/* Vectors of 32-bit lanes, as wide as the level has them, and operations that plain C lacks. */
 #pragma once
 
 #include "inline.h"
@@ -166,8 +166,8 @@ INLINE vec between(vec v, int32_t low, int32_t high) {
 
 INLINE vec choose(vec condition, vec yes, vec no) { return (yes & condition) | (no & ~condition); }
 
-/* table[index] of each lane. */
-INLINE vec look_up(const int32_t *table, vec index) {
+/* The number at table + 4 index of each lane; the table need not be aligned. */
+INLINE vec look_up(const void *table, vec index) {
 #if defined(LEVEL_AVX512)
     /* Gathers into zero: into an undefined register each one would wait for the last. */
     return (vec)_mm512_mask_i32gather_epi32(_mm512_setzero_si512(), 0xffff, (__m512i)index, table,
@@ -177,7 +177,8 @@ INLINE vec look_up(const int32_t *table, vec index) {
                                             _mm256_set1_epi32(-1), 4);
 #else
     vec found;
-    for (int i = 0; i < VECTOR; i++) memcpy((char *)&found + 4 * i, table + index[i], 4);
+    for (int i = 0; i < VECTOR; i++)
+        memcpy((char *)&found + 4 * i, (const char *)table + 4 * (ptrdiff_t)index[i], 4);
     return found;
 #endif
 }

@@ -12,7 +12,7 @@
 enum {
     WIDEST = 512,  /* features a layer may have; loading a model checks it */
     PANEL = 16,    /* widths of layers are multiples of this */
-    MAX_EXPERTS = 16,
+    MAX_ENTROPY_MODELS = 16,
     MAX_MIXTURES = 8,
     MAX_PREDICTORS = 4,
     MAX_HEADS = 3, /* networks that an entropy model has: one, or with predictors one a channel */

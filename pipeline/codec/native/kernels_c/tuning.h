@@ -1,4 +1,19 @@
-/* Output layers that learn while a tile is decoded; see tuning.py. */
+/* Output layers that learn while a tile is decoded; see tuning.py.
+ *
+ * A step below is a step of the weights; a wavefront step is always called one of pixels.
+ *
+ * Bounds. A correction adds up products of weights in +-2047 with at most 512 hidden features in
+ * +-2047 and a one of 128: 2047 * (512 * 2047 + 128) + 2^11 < 2^31.
+ *
+ * A slope of a weight adds up slopes in +-127 times hidden features in +-2047 over the pixels from
+ * one update to the next: at most every - 1 < 4096, and those of the step of pixels that completes
+ * them, of which a tile of 4096 x 4096 has 2048: 127 * 2047 * (4095 + 2048) < 2^31.
+ *
+ * The mass of a component is at most 255 * 2^15 / 2^5 < 2^18, its spread at most
+ * 255 * 2^18 / 2^5 < 2^21, because a slant lies in +-2^17: 2^15 * 2^13 / 2^11. The mass of eight
+ * stays below 2^21. So 1024 times a mass or a spread stays below 255 * 2^23 < 2^31 - 2^22. Floats
+ * guess a share with a relative error below 2^-22, so the product of guess and whole exceeds 1024
+ * times the part by less than 2^9, and stays below 2^31, too. */
 #pragma once
 
 #include "learning.h"
@@ -9,18 +24,18 @@ enum {
     SLOPE_LIMIT = 127,
 };
 
-/* What the fusion and the hidden layers of a channel need to learn; pixels are sorted. */
+/* What the fusion and the hidden layers of a step's channels need to learn; pixels are sorted. */
 typedef struct {
     int learns;
-    Learned fusion, hidden[3];
+    AdaptedLayer fusion, hidden[3];
     int context_stride;
     int16_t *context;  /* [capacity][context_stride]: features of the context layer */
     int16_t *gradient; /* [capacity][GRADIENT_STRIDE]: of the parameters of a channel */
     int16_t *back;     /* [capacity][hidden]: of its hidden features */
     int16_t *sum;      /* [capacity][fused]: of fused features, from all channels */
-} Deep;
+} HiddenAdapter;
 
-/* The corrections of the tiles of a group, and what its pixels say of them. */
+/* The corrections of the tiles of a group, and their slopes. */
 typedef struct {
     int size, room;    /* outputs of a channel that are corrected; padded to whole vectors */
     int features;      /* hidden ones of a pixel */
@@ -28,30 +43,30 @@ typedef struct {
     int steps;         /* pairs of what is not zero */
     int every, rate;
     int capacity;      /* pixels of a step, padded */
-    int16_t *weight;   /* [tiles][3][steps][room][2]; NULL if nobody learns */
+    int16_t *weight;   /* [tiles][3][steps][room][2]; NULL if no layer learns */
     int32_t *sum;      /* [tiles][3][padded size][features]: of slopes times hidden features */
     int32_t *bias;     /* [tiles][3][padded size]: of slopes */
     int32_t *count;    /* [tiles]: pixels since the last update */
     int16_t *hidden;   /* [capacity][stride]: of a channel of the sorted pixels of a step */
     int16_t *slope;    /* [padded size][capacity]: of a channel, in coding order */
     int32_t *pairs;    /* [JOINED][features] */
-    Deep deep;
-} Tuner;
+    HiddenAdapter deep;
+} OutputAdapter;
 
-static void free_deep(Deep *d) {
-    free_learned(&d->fusion);
-    for (int c = 0; c < 3; c++) free_learned(&d->hidden[c]);
+static void free_hidden_adapter(HiddenAdapter *d) {
+    free_adapted_layer(&d->fusion);
+    for (int c = 0; c < 3; c++) free_adapted_layer(&d->hidden[c]);
     free(d->context), free(d->gradient), free(d->back), free(d->sum);
 }
 
 /* capacity: pixels of a step. Returns 0 out of memory. */
-static int make_deep(Deep *d, const Network *net, int tiles, size_t capacity) {
+static int make_hidden_adapter(HiddenAdapter *d, const Network *net, int tiles, size_t capacity) {
     const Sizes *s = &net->sizes;
     d->learns = 1, d->context_stride = padded_out(&net->context);
-    int ok = make_learned(&d->fusion, &net->fusion, 1, tiles, &s->tuning, s->tuning.fusion);
+    int ok = make_adapted_layer(&d->fusion, &net->fusion, 1, tiles, &s->tuning, s->tuning.fusion);
     for (int c = 0; c < 3 && ok; c++)
-        ok = make_learned(&d->hidden[c], net->hidden + c * s->experts, s->experts, tiles,
-                          &s->tuning, s->tuning.hidden);
+        ok = make_adapted_layer(&d->hidden[c], net->hidden + c * s->experts, s->experts, tiles,
+                                &s->tuning, s->tuning.hidden);
     d->context = aligned_room(capacity * d->context_stride * sizeof *d->context);
     d->gradient = aligned_room(capacity * GRADIENT_STRIDE * sizeof *d->gradient);
     d->back = aligned_room(capacity * s->expert_hidden * sizeof *d->back);
@@ -59,35 +74,36 @@ static int make_deep(Deep *d, const Network *net, int tiles, size_t capacity) {
     return ok && d->context && d->gradient && d->back && d->sum;
 }
 
-static void free_tuner(Tuner *t) {
+static void free_output_adapter(OutputAdapter *t) {
     free(t->weight), free(t->sum), free(t->bias), free(t->count);
     free(t->hidden), free(t->slope), free(t->pairs);
-    free_deep(&t->deep);
+    free_hidden_adapter(&t->deep);
 }
 
-INLINE size_t weights_each(const Tuner *t) { return 2 * (size_t)t->steps * t->room; }
+INLINE size_t weights_each(const OutputAdapter *t) { return 2 * (size_t)t->steps * t->room; }
 
-INLINE size_t rows_each(const Tuner *t) { return (size_t)round_up(t->size, 4); }
+INLINE size_t rows_each(const OutputAdapter *t) { return (size_t)round_up(t->size, 4); }
 
-INLINE size_t sums_each(const Tuner *t) { return rows_each(t) * t->features; }
+INLINE size_t sums_each(const OutputAdapter *t) { return rows_each(t) * t->features; }
 
-INLINE int16_t *corrections(const Tuner *t, int tile, int channel) {
+INLINE int16_t *corrections(const OutputAdapter *t, int tile, int channel) {
     return t->weight + (3 * (size_t)tile + channel) * weights_each(t);
 }
 
-INLINE int32_t *sums_of_slopes(const Tuner *t, int tile, int channel) {
+INLINE int32_t *sums_of_slopes(const OutputAdapter *t, int tile, int channel) {
     return t->sum + (3 * (size_t)tile + channel) * sums_each(t);
 }
 
-INLINE int32_t *bias_slopes(const Tuner *t, int tile, int channel) {
+INLINE int32_t *bias_slopes(const OutputAdapter *t, int tile, int channel) {
     return t->bias + (3 * (size_t)tile + channel) * rows_each(t);
 }
 
 /* pixels: of the largest step. Returns 0 out of memory. */
-static int make_tuner(Tuner *t, const Network *net, int tiles, size_t pixels) {
+static int make_output_adapter(OutputAdapter *t, const Network *net, int tiles, size_t pixels) {
     const Sizes *s = &net->sizes;
     t->size = 3 * s->mixtures, t->room = round_up(t->size, VECTOR);
-    t->features = s->expert_hidden, t->stride = s->expert_hidden + PANEL, t->steps = s->expert_hidden / 2 + 1;
+    t->features = s->expert_hidden, t->stride = s->expert_hidden + PANEL,
+    t->steps = s->expert_hidden / 2 + 1;
     t->every = s->tuning.every, t->rate = s->tuning.rate;
     t->capacity = round_up((int)pixels + ROWS, LANES);
     const size_t each = 3 * (size_t)tiles, capacity = (size_t)t->capacity;
@@ -101,12 +117,12 @@ static int make_tuner(Tuner *t, const Network *net, int tiles, size_t pixels) {
     for (size_t i = 0; t->hidden && i < capacity; i++)
         t->hidden[i * t->stride + s->expert_hidden] = HIDDEN_ONE;
     return t->weight && t->sum && t->bias && t->count && t->hidden && t->slope && t->pairs &&
-           (!learns_deeply(s) || make_deep(&t->deep, net, tiles, capacity));
+           (!learns_deeply(s) || make_hidden_adapter(&t->deep, net, tiles, capacity));
 }
 
 /* Corrects VECTOR parameters from number `first` on of up to ROWS pixels of a tile. */
-INLINE void correct_block(const Tuner *t, const int16_t *weight, const int16_t *hidden, int rows,
-                          int first, int16_t *params, int params_stride) {
+INLINE void correct_block(const OutputAdapter *t, const int16_t *weight, const int16_t *hidden,
+                          int rows, int first, int16_t *params, int params_stride) {
     vec sum[ROWS];
 #pragma GCC unroll 8
     for (int r = 0; r < ROWS; r++) sum[r] = fill(1 << (TUNING_SHIFT - 1));
@@ -128,8 +144,8 @@ INLINE void correct_block(const Tuner *t, const int16_t *weight, const int16_t *
 }
 
 /* Corrects the parameters of a channel of n sorted pixels of a tile, the first of them `first`. */
-INLINE void correct_run(const Tuner *t, int tile, int channel, int first, int n, int16_t *params,
-                        int params_stride) {
+INLINE void correct_run(const OutputAdapter *t, int tile, int channel, int first, int n,
+                        int16_t *params, int params_stride) {
     const int16_t *weight = corrections(t, tile, channel);
     const int16_t *hidden = t->hidden + (size_t)first * t->stride;
     params += (size_t)first * params_stride;
@@ -141,11 +157,10 @@ INLINE void correct_run(const Tuner *t, int tile, int channel, int first, int n,
     }
 }
 
-/* 1024 part / whole, off by less than one from its floor unless that is beyond 2^22. */
+/* 1024 part / whole, off by less than one from its floor unless the share is beyond 2^22. */
 INLINE vec guess_share(vec part, vec whole) {
-    return __builtin_convertvector(__builtin_convertvector(part * 1024, reals) /
-                                       __builtin_convertvector(whole, reals),
-                                   vec);
+    return __builtin_convertvector(
+        __builtin_convertvector(part * 1024, reals) / __builtin_convertvector(whole, reals), vec);
 }
 
 /* floor(1024 part / whole), 0 < whole < 2^22. What is beyond 2^22 may be off, and is far beyond
@@ -175,7 +190,7 @@ INLINE vec slant(vec away, vec share) { return (away * ((share * (32768 - share)
 INLINE void find_slopes(const Network *net, const Mixtures *m, int at, vec value, int stride,
                         int16_t *slope) {
     const int count = net->sizes.mixtures;
-    const vec taught = load(m->width + at) == 1;
+    const vec exact = load(m->width + at) == 1;
     vec mass[MAX_MIXTURES], spread[MAX_MIXTURES], both[MAX_MIXTURES], all = fill(1), whole = {0};
     for (int k = 0; k < count; k++) {
         const vec weight = load(m->weight[k] + at);
@@ -197,13 +212,13 @@ INLINE void find_slopes(const Network *net, const Mixtures *m, int at, vec value
         };
         for (int i = 0; i < 3; i++)
             store_narrow(slope + (size_t)(i * count + k) * stride,
-                         between(slopes[i], -SLOPE_LIMIT, SLOPE_LIMIT) & taught);
+                         between(slopes[i], -SLOPE_LIMIT, SLOPE_LIMIT) & exact);
     }
 }
 
 /* Adds the products of four rows of slopes with `columns` vectors of hidden features. */
-INLINE void add_slopes(const Tuner *t, const int16_t *slope, int count, int column, int columns,
-                       int32_t *sums) {
+INLINE void add_slopes(const OutputAdapter *t, const int16_t *slope, int count, int column,
+                       int columns, int32_t *sums) {
     vec sum[4][2];
     for (int r = 0; r < 4; r++)
         for (int c = 0; c < columns; c++)
@@ -237,17 +252,17 @@ INLINE int32_t sum_shorts(const int16_t *from, int n) {
     return sum;
 }
 
-/* Takes note of the slopes of n pixels of a tile, the first of them number `first` in coding
- * order. */
-static void note_run(const Tuner *t, int tile, int channel, const int32_t *rank, int first,
-                     int n) {
+/* Adds the slopes of n pixels of a tile to the sums of the tile; the first pixel is number `first`
+ * in coding order. */
+static void accumulate_run(const OutputAdapter *t, int tile, int channel, const int32_t *rank,
+                           int first, int n) {
     int32_t *sums = sums_of_slopes(t, tile, channel), *bias = bias_slopes(t, tile, channel);
     for (int row = 0; row < t->size; row++)
         bias[row] += sum_shorts(t->slope + (size_t)row * t->capacity + first, n);
     for (int i = 0; i < n; i += 2 * JOINED) {
         const int some = n - i < 2 * JOINED ? n - i : 2 * JOINED;
         const int count = (some + 1) / 2;
-        /* A last pixel alone is joined with zeros: whose slopes stand behind its does not matter. */
+        /* A last pixel alone is joined with zeros: the slope behind its own then counts nothing. */
         join_rows(t->hidden, t->stride, t->features, rank + first + i, some, t->pairs);
         for (int row = 0; row < t->size; row += 4) {
             const int16_t *slope = t->slope + (size_t)row * t->capacity + first + i;
@@ -260,23 +275,23 @@ static void note_run(const Tuner *t, int tile, int channel, const int32_t *rank,
     }
 }
 
-INLINE void move_one(const Tuner *t, int16_t *weight, int32_t slope) {
+INLINE void step_weight(const OutputAdapter *t, int16_t *weight, int32_t slope) {
     const int moved = *weight - t->rate * ((slope > 0) - (slope < 0));
     *weight = (int16_t)(moved > TUNING_LIMIT    ? TUNING_LIMIT
                         : moved < -TUNING_LIMIT ? -TUNING_LIMIT
                                                 : moved);
 }
 
-/* Moves each correction of a channel against its slope, and forgets the slopes. */
-static void move_corrections(const Tuner *t, int tile, int channel) {
+/* Steps each correction of a channel against its slope, and clears the slopes. */
+static void step_corrections(const OutputAdapter *t, int tile, int channel) {
     int16_t *weight = corrections(t, tile, channel);
     int32_t *sums = sums_of_slopes(t, tile, channel), *bias = bias_slopes(t, tile, channel);
     for (int i = 0; i < t->features; i++)
         for (int o = 0; o < t->size; o++)
-            move_one(t, weight + 2 * ((size_t)(i / 2) * t->room + o) + i % 2,
-                     sums[(size_t)o * t->features + i]);
+            step_weight(t, weight + 2 * ((size_t)(i / 2) * t->room + o) + i % 2,
+                        sums[(size_t)o * t->features + i]);
     for (int o = 0; o < t->size; o++)
-        move_one(t, weight + 2 * ((size_t)(t->features / 2) * t->room + o), bias[o]);
+        step_weight(t, weight + 2 * ((size_t)(t->features / 2) * t->room + o), bias[o]);
     memset(sums, 0, sums_each(t) * sizeof *sums);
     memset(bias, 0, rows_each(t) * sizeof *bias);
 }

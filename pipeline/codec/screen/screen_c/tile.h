@@ -62,7 +62,7 @@ INLINE int bit_length(uint32_t v) {
 }
 INLINE int32_t channel(uint32_t colour, int c) { return colour >> 8 * c & 255; }
 
-static Neighbours look_around(const Window *window, int x) {
+static Neighbours neighbours_of(const Window *window, int x) {
     const uint32_t *r0 = window->row[0] + x, *r1 = window->row[1] + x, *r2 = window->row[2] + x,
                    *r3 = window->row[3] + x;
     const uint8_t *o0 = window->outcome[0] + x, *o1 = window->outcome[1] + x;
@@ -328,7 +328,7 @@ static int code_tile(Screen *s, uint32_t *pixels, int height, int width) {
         if (y) next_row(&window);
         for (int x = 0; x < width; x++) {
             const uint32_t at = (uint32_t)y * (uint32_t)width + (uint32_t)x;
-            Place p = {.near = look_around(&window, x)};
+            Place p = {.near = neighbours_of(&window, x)};
             find_match(&match, &s->places[p.near.far * 0x9E3779B1u >> shift], pixels, at,
                        (uint32_t)width);
             p.matched = match.length ? pixels[match.next] : 0;
