@@ -11,7 +11,10 @@ export OMP_NUM_THREADS ?= 1
 # What reads or writes where nothing is, or leaves the C standard, ends the tests at once.
 SANITIZERS := address,undefined,float-cast-overflow,float-divide-by-zero
 # Golden files, every instruction set, every kind of network, screen and colours, damaged files.
-SANITIZED_TESTS := tests/vectors/test_vectors.py tests/exactness tests/unit/test_native_structs.py \
+BITS := tests/exactness/test_same_bits.py::test
+SANITIZED_TESTS := tests/vectors/test_vectors.py tests/exactness/test_predictor_bits.py \
+	$(BITS)_every_instruction_set_writes_and_reads_the_same_bytes \
+	$(BITS)_networks_of_all_sizes_give_the_bytes_of_torch tests/unit/test_native_structs.py \
 	tests/unit/test_screen.py tests/unit/test_colours.py tests/hostile/test_seec_damage.py
 
 .PHONY: help demo test test-all sweep faults sanitize check bench clean
@@ -57,7 +60,7 @@ sanitize: $(INSTALLED)
 		--build-temp build/sanitize-objects
 	LD_PRELOAD=$$(gcc -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0 \
 		UBSAN_OPTIONS=print_stacktrace=1 $(BIN)/python -m pytest -p tests.sanitised \
-		-k "not torch:cpu and not compiled" $(SANITIZED_TESTS)
+		-k "not torch:cpu" $(SANITIZED_TESTS)
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .

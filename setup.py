@@ -7,6 +7,7 @@ from pathlib import Path
 from setuptools import Extension, setup
 
 LEVELS = Path("pipeline/codec/native/kernels_c")
+# Whoever sets CFLAGS may choose how much is optimised.
 FLAGS = [] if sys.platform == "win32" else ["-std=gnu11"]
 if FLAGS and "-O" not in os.environ.get("CFLAGS", ""):
     FLAGS.append("-O3")

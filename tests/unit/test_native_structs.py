@@ -7,11 +7,17 @@ import numpy as np
 import pytest
 
 from seec.pipeline.codec import default_model
+from seec.pipeline.codec.coding.tiles import (
+    BlockMaps,
+    Tile,
+    border_colours,
+    empty_canvas,
+    fill_canvas,
+)
+from seec.pipeline.codec.model.profile import LITE, MAX, Predictor, Profile, Tuning
 from seec.pipeline.codec.native import _kernels
 from seec.pipeline.codec.native import kernels as native
 from seec.pipeline.codec.native.kernels import NativeKernels, pack_sizes
-from seec.pipeline.codec.model.profile import LITE, MAX, Predictor, Profile, Tuning
-from seec.pipeline.codec.coding.tiles import BlockMaps, Tile, border_colours, empty_canvas, fill_canvas
 from tests.pictures import textured
 
 MODEL = default_model()

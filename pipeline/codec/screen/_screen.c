@@ -6,7 +6,7 @@
 #define Py_LIMITED_API 0x030b0000
 #include <Python.h>
 
-#include "kernels_c/words.h"
+#include "../native/kernels_c/words.h"
 #include "screen_c/tile.h"
 
 enum { OK, NO_MEMORY, CORRUPT };
