@@ -190,7 +190,7 @@ def test_layers_learn_from_their_own_tile_only(carrier):
 def test_each_kind_of_layer_that_learns_changes_bytes():
     """The models above differ by what learns in them, and by nothing else."""
     (group,) = labelled(canvases(textured(19, 26), 32), LEARNING.entropy_models)
-    rates = [{}, {"hidden": 9}, {"fusion": 9}, {"hidden": 9, "fusion": 9}]
+    rates = [{}, {"hidden_rate": 9}, {"fusion_rate": 9}, {"hidden_rate": 9, "fusion_rate": 9}]
     models = [learning(adaptation=Adaptation(30, 20, **rate)) for rate in rates]
     assert len({NativeKernels(model).encode(group) for model in models}) == len(models)
 

@@ -187,9 +187,9 @@ def test_tiles_may_not_learn_more_than_memory_holds(model):
 
 def test_gradients_of_hidden_features_may_not_leave_what_floats_hold():
     """The portable kernels carry them as floats: 512 x 511 x 127 is beyond 2^24."""
-    draw_model(replace(LEARNING, fused=16, width=16, expert_hidden=256))
+    draw_model(replace(LEARNING, fused=16, width=16, hidden=256))
     with pytest.raises(ModelError, match="272 hidden features"):
-        draw_model(replace(LEARNING, fused=16, width=16, expert_hidden=272))
+        draw_model(replace(LEARNING, fused=16, width=16, hidden=272))
 
 
 @pytest.mark.parametrize(

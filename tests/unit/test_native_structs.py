@@ -1,6 +1,6 @@
 """What Python hands to the C kernels is taken by name: a field cannot change its meaning."""
 
-from dataclasses import field, make_dataclass
+from dataclasses import field, make_dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from seec.pipeline.codec.coding.tiles import (
     empty_canvas,
     fill_canvas,
 )
-from seec.pipeline.codec.model.profile import LITE, MAX, Predictor, Profile, Tuning
+from seec.pipeline.codec.model.profile import LITE, MAX, Adaptation, Predictor
 from seec.pipeline.codec.native import _kernels
 from seec.pipeline.codec.native import kernels as native
 from seec.pipeline.codec.native.kernels import NativeKernels, pack_sizes
@@ -30,15 +30,15 @@ def unpacked(packed: bytes) -> np.ndarray:
 @pytest.mark.parametrize("profile", [LITE, MAX], ids=lambda p: p.name)
 def test_the_packed_struct_holds_each_size_under_its_name(profile):
     sizes = unpacked(pack_sizes(profile, profile.predictors))
-    for name in ("width", "fused", "expert_hidden", "experts", "mixtures", "features"):
+    for name in ("width", "fused", "hidden", "entropy_models", "mixtures", "features"):
         assert sizes[name] == getattr(profile, name)
     assert sizes["predictors"] == len(profile.predictors)
     for row, predictor in zip(sizes["predictor"], profile.predictors, strict=False):
         for name in ("taps", "rows", "every", "sweeps", "forget"):
             assert row[name] == getattr(predictor, name)
         assert tuple(np.flatnonzero(row["seen"])) == predictor.nearest
-    for name in ("every", "rate", "hidden", "fusion", "means", "memory"):
-        assert sizes["tuning"][name] == getattr(profile.tuning, name)
+    for name in ("every", "rate", "hidden_rate", "fusion_rate", "means", "memory"):
+        assert sizes["adaptation"][name] == getattr(profile.adaptation, name)
 
 
 def other_class(of: type, names: list[str]) -> type:
@@ -47,7 +47,7 @@ def other_class(of: type, names: list[str]) -> type:
     return make_dataclass(f"Other{of.__name__}", fields, namespace={"nearest": (0, 1, 2)})
 
 
-@pytest.mark.parametrize("changed", [Tuning, Predictor], ids=lambda c: c.__name__)
+@pytest.mark.parametrize("changed", [Adaptation, Predictor], ids=lambda c: c.__name__)
 def test_fields_in_another_order_mean_the_same(changed):
     names = list(changed.__dataclass_fields__)
     in_order = other_class(changed, names)()
@@ -55,7 +55,7 @@ def test_fields_in_another_order_mean_the_same(changed):
     assert packed_with(changed, in_order) == packed_with(changed, reordered)
 
 
-@pytest.mark.parametrize("changed", [Tuning, Predictor], ids=lambda c: c.__name__)
+@pytest.mark.parametrize("changed", [Adaptation, Predictor], ids=lambda c: c.__name__)
 def test_missing_renamed_and_additional_fields_are_refused(changed):
     names = list(changed.__dataclass_fields__)
     for others in (names[:-1], [*names[:-1], "renamed"], [*names, "additional"]):
@@ -66,8 +66,8 @@ def test_missing_renamed_and_additional_fields_are_refused(changed):
 def packed_with(replaced: type, part: Any) -> bytes:
     if replaced is Predictor:
         return pack_sizes(None, [part])
-    profile = Profile(predictors=LITE.predictors)
-    object.__setattr__(profile, "tuning", part)
+    profile = replace(LITE)
+    object.__setattr__(profile, "adaptation", part)
     return pack_sizes(profile, profile.predictors)
 
 

@@ -241,7 +241,9 @@ def _check_adaptation(p: Profile, adaptation: Adaptation) -> None:
     if adaptation.deep and adaptation.every > MAX_DEEP_EVERY >> adaptation.memory:
         raise ModelError(f"{adaptation} is out of range where hidden layers learn")
     if adaptation.deep and p.hidden > _MAX_DEEP_HIDDEN:
-        raise ModelError(f"{p.hidden} hidden features where they learn, more than {_MAX_DEEP_HIDDEN}")
+        raise ModelError(
+            f"{p.hidden} hidden features where they learn, more than {_MAX_DEEP_HIDDEN}"
+        )
     learnt = p.fused * (p.width + CHANNELS * p.hidden * p.entropy_models)
     if adaptation.deep and learnt > _MAX_LEARNT:
         raise ModelError(f"{learnt} weights learn in each tile, more than {_MAX_LEARNT}")

@@ -39,7 +39,7 @@ static int consistent(const Call *c) {
              c->widths.len == c->labels.len &&
              c->side.len == 2 * (Py_ssize_t)g->tiles * g->edge * g->edge * s->features;
     for (int i = 0; ok && i < 2 * g->tiles; i++) ok = g->size[i] >= 1 && g->size[i] <= g->edge;
-    for (Py_ssize_t i = 0; ok && i < c->labels.len; i++) ok = g->labels[i] < s->experts;
+    for (Py_ssize_t i = 0; ok && i < c->labels.len; i++) ok = g->labels[i] < s->entropy_models;
     return ok;
 }
 
@@ -102,13 +102,13 @@ static PyObject *py_encode(PyObject *self, PyObject *args, PyObject *named) {
     return status == 0 ? result : PyErr_NoMemory();
 }
 
-/* extra: the table of 1024 int32; returns int64 costs [tiles][label_edge][label_edge][experts]. */
+/* extra: the table of 1024 int32; returns int64 costs [tiles][label_edge][label_edge][models]. */
 static PyObject *py_measure(PyObject *self, PyObject *args, PyObject *named) {
     Call c;
     int status = -2;
     PyObject *result = NULL;
     if (!parse_coding_call(args, named, &c)) return NULL;
-    size_t count = (size_t)c.labels.len * c.model->sizes.experts;
+    size_t count = (size_t)c.labels.len * c.model->sizes.entropy_models;
     int64_t *costs = calloc(count ? count : 1, sizeof *costs);
     if (c.extra.len != 4096 || !is_aligned(c.extra.buf, sizeof(int32_t))) {
         free(costs);
@@ -166,7 +166,7 @@ static PyObject *py_profile(PyObject *self, PyObject *on) {
 static PyObject *py_spent(PyObject *self, PyObject *none) {
     static const char *const names[PARTS_OF_TIME] = {"inputs",   "predictors", "layers",
                                                      "mixtures", "edges",      "coding",
-                                                     "tuning"};
+                                                     "adaptation"};
     PyObject *result = PyDict_New();
     for (int i = 0; result && i < PARTS_OF_TIME; i++) {
         PyObject *time = PyLong_FromLongLong(spent_here[i]);

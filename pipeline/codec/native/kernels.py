@@ -16,7 +16,7 @@ from seec.schemas.errors import SectionCorrupt
 
 # Of a profile, what the kernels have no use for; and what they hold in another way.
 _FLOAT_ONLY = {"name", "latents", "transform", "heads"}
-_APART = {"predictors", "tuning"}
+_APART = {"predictors", "adaptation"}
 _NO_ERRORS = np.zeros(ERROR_MAX + 1, np.int32)  # the table that networks without predictors lack
 
 
@@ -67,12 +67,13 @@ def pack_sizes(profile: Profile | None, predictors: Sequence[Predictor]) -> byte
     for row, predictor in zip(record["predictor"], predictors, strict=False):
         seen = np.isin(np.arange(len(TAPS)), predictor.nearest)
         _fill(row, _fields(predictor) | {"seen": seen})
-    if profile and profile.tuning:
-        _fill(record["tuning"], _fields(profile.tuning))
-    sizes = _fields(profile or Profile(), _FLOAT_ONLY | _APART)
+    if profile and profile.adaptation:
+        _fill(record["adaptation"], _fields(profile.adaptation))
+    apart = {"predictor": record["predictor"].copy(), "adaptation": record["adaptation"].copy()}
+    names = {field.name for field in fields(Profile)} - _FLOAT_ONLY - _APART
+    sizes = {name: getattr(profile, name) if profile else 0 for name in names}
     if not profile:
-        sizes = dict.fromkeys(sizes, 0) | {"experts": 1}
-    apart = {"predictor": record["predictor"].copy(), "tuning": record["tuning"].copy()}
+        sizes["entropy_models"] = 1
     _fill(record, sizes | apart | {"predictors": len(predictors)})
     return record.tobytes()
 

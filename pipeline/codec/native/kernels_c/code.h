@@ -6,7 +6,7 @@
 
 /* Whether output layers learn, and any tile has enough pixels to make use of it. */
 static int can_learn(const Group *g) {
-    const int every = g->net->sizes.tuning.every;
+    const int every = g->net->sizes.adaptation.every;
     for (int tile = 0; every && tile < g->tiles; tile++)
         if ((int64_t)g->size[2 * tile] * g->size[2 * tile + 1] > every) return 1;
     return 0;
@@ -50,7 +50,7 @@ static void predict_channel(const Group *g, Step *s, int n, int channel) {
     } else if (channel)
         return;
     const OutputAdapter *t = &s->adapter;
-    const int stride = t->weight ? t->stride : net->sizes.expert_hidden;
+    const int stride = t->weight ? t->stride : net->sizes.hidden;
     for (int e = 0, first = 0; first < n; first = s->end[e++])
         if (t->deep.learns)
             adapted_mixture_params(g, s, channel, e, first, s->end[e]);

@@ -1,7 +1,7 @@
 /* Gradients of a coded step: of mixture parameters, and from there back to the hidden layers of the
  * entropy models and to the fusion; see learning.py.
  *
- * Bounds. The slopes of tuning.h lie in +-127, `narrow` in 0..32767 and a gain below 2^13: the
+ * Bounds. The slopes of adaptation.h lie in +-127, `narrow` in 0..32767 and a gain below 2^13: the
  * spread of six errors of at most 1020, and 12. So narrow * gain < 2^28, and the sum of
  * slope * narrow over eight components stays below 127 * 2^15 * 8 < 2^25. `pull` is clamped to
  * 2^16, an offset of a predictor from the MED prediction to 64 * 255 < 2^14: their product stays
@@ -43,7 +43,7 @@ static void adapted_mixture_params(const Group *g, Step *s, int channel, int lab
                                    int last) {
     const Network *net = g->net;
     const OutputAdapter *t = &s->adapter;
-    const Layer *output = &net->output[channel * net->sizes.experts + label];
+    const Layer *output = &net->output[channel * net->sizes.entropy_models + label];
     const int seen = fused_stride(net), stride = params_stride(net);
     for (int i = first, end; i < last; i = end) {
         end = end_of_run(s, i, last);
@@ -118,11 +118,11 @@ static void backprop_heads(const Group *g, Step *s, int channel) {
     const Network *net = g->net;
     const OutputAdapter *t = &s->adapter;
     const HiddenAdapter *d = &t->deep;
-    const int hidden = net->sizes.expert_hidden, fused = net->sizes.fused;
-    for (int e = 0, first = 0; e < net->sizes.experts; first = s->end[e++])
+    const int hidden = net->sizes.hidden, fused = net->sizes.fused;
+    for (int e = 0, first = 0; e < net->sizes.entropy_models; first = s->end[e++])
         for (int i = first; i < s->end[e]; i += CHUNK) {
             const int count = s->end[e] - i < CHUNK ? s->end[e] - i : CHUNK;
-            const int number = channel * net->sizes.experts + e;
+            const int number = channel * net->sizes.entropy_models + e;
             int16_t *own = d->back + (size_t)i * hidden, *more = s->scratch->feature;
             layer(&net->back_output[number], d->gradient + (size_t)i * GRADIENT_STRIDE,
                   GRADIENT_STRIDE, count, 0, own, hidden);
@@ -140,11 +140,11 @@ static void backprop_heads(const Group *g, Step *s, int channel) {
  * and those of the fused features to d->sum. */
 static void backprop_channel(const Group *g, Step *s, int channel, int n) {
     const HiddenAdapter *d = deep_of(s);
-    const int fused = g->net->sizes.fused, hidden = g->net->sizes.expert_hidden;
+    const int fused = g->net->sizes.fused, hidden = g->net->sizes.hidden;
     if (!channel) memset(d->sum, 0, (size_t)n * fused * sizeof *d->sum);
     for (int i = 0; i < n; i += VECTOR) {
         const vec pull = find_gradients(s, channel, i, n);
-        if (g->net->sizes.tuning.means)
+        if (g->net->sizes.adaptation.means)
             find_more_gradients(s, g->net->sizes.predictors, channel, pull, i, n);
     }
     backprop_heads(g, s, channel);

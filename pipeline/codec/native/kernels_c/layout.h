@@ -15,7 +15,7 @@ typedef struct {
 
 #define INT_FIELD(struct, name) {#name, "i4", offsetof(struct, name), 1},
 #define PREDICTOR_FIELD(name) INT_FIELD(PredictorSizes, name)
-#define TUNING_FIELD(name) INT_FIELD(TuningSizes, name)
+#define ADAPTATION_FIELD(name) INT_FIELD(AdaptationSizes, name)
 #define SIZES_FIELD(name) INT_FIELD(Sizes, name)
 
 /* clang-format off */
@@ -24,12 +24,12 @@ static const Field predictor_fields[] = {
     {"seen", "u1", offsetof(PredictorSizes, seen), TAPS},
     {NULL, NULL, 0, 0},
 };
-static const Field tuning_fields[] = {TUNING_FIELDS(TUNING_FIELD) {NULL, NULL, 0, 0}};
+static const Field adaptation_fields[] = {ADAPTATION_FIELDS(ADAPTATION_FIELD) {NULL, NULL, 0, 0}};
 static const Field sizes_fields[] = {
     PROFILE_FIELDS(SIZES_FIELD)
     SIZES_FIELD(predictors)
     {"predictor", "predictor", offsetof(Sizes, predictor), MAX_PREDICTORS},
-    {"tuning", "tuning", offsetof(Sizes, tuning), 1},
+    {"adaptation", "adaptation", offsetof(Sizes, adaptation), 1},
     {NULL, NULL, 0, 0},
 };
 /* clang-format on */
@@ -54,7 +54,7 @@ static int add_layout(PyObject *layouts, const char *name, size_t size, const Fi
 static PyObject *py_layouts(PyObject *self, PyObject *none) {
     PyObject *layouts = PyDict_New();
     if (layouts && add_layout(layouts, "predictor", sizeof(PredictorSizes), predictor_fields) &&
-        add_layout(layouts, "tuning", sizeof(TuningSizes), tuning_fields) &&
+        add_layout(layouts, "adaptation", sizeof(AdaptationSizes), adaptation_fields) &&
         add_layout(layouts, "sizes", sizeof(Sizes), sizes_fields))
         return layouts;
     Py_XDECREF(layouts);
@@ -63,21 +63,22 @@ static PyObject *py_layouts(PyObject *self, PyObject *none) {
 
 static int in_range(int value, int least, int most) { return value >= least && value <= most; }
 
-static int tuning_fits(const Sizes *s) {
-    const TuningSizes *t = &s->tuning;
+static int adaptation_fits(const Sizes *s) {
+    const AdaptationSizes *t = &s->adaptation;
     return !t->every ||
            (s->predictors && in_range(t->every, 1, 4096) && in_range(t->rate, 1, 255) &&
-            in_range(t->hidden, 0, 255) && in_range(t->fusion, 0, 255) &&
+            in_range(t->hidden_rate, 0, 255) && in_range(t->fusion_rate, 0, 255) &&
             in_range(t->means, 0, learns_deeply(s)) && in_range(t->memory, 0, learns_deeply(s)) &&
-            (!learns_deeply(s) || (t->every <= 1024 >> t->memory && s->expert_hidden <= 256)));
+            (!learns_deeply(s) || (t->every <= 1024 >> t->memory && s->hidden <= 256)));
 }
 
 static int layers_fit(const Sizes *s) {
-    const int widths[3] = {s->width, s->fused, s->expert_hidden};
+    const int widths[3] = {s->width, s->fused, s->hidden};
     for (int i = 0; i < 3; i++)
         if (!in_range(widths[i], PANEL, WIDEST) || widths[i] % PANEL) return 0;
-    return in_range(s->experts, 1, MAX_ENTROPY_MODELS) && in_range(s->mixtures, 1, MAX_MIXTURES) &&
-           in_range(s->features, 0, WIDEST - s->width) && tuning_fits(s);
+    return in_range(s->entropy_models, 1, MAX_ENTROPY_MODELS) &&
+           in_range(s->mixtures, 1, MAX_MIXTURES) && in_range(s->features, 0, WIDEST - s->width) &&
+           adaptation_fits(s);
 }
 
 static int predictors_fit(const Sizes *s) {

@@ -67,10 +67,10 @@ INLINE size_t adapted_place(const AdaptedLayer *l, int o, int i) {
 
 /* Begins with the model's layers, one of each entropy model. Returns 0 out of memory. */
 static int make_adapted_layer(AdaptedLayer *l, const Layer *model, int models, int tiles,
-                              const TuningSizes *tuning, int rate) {
+                              const AdaptationSizes *adaptation, int rate) {
     l->in = model->in, l->out = model->out, l->steps = (model->in + 1) / 2;
-    l->models = models, l->rate = rate, l->least = LEAST_SLOPE * tuning->every;
-    l->memory = tuning->memory;
+    l->models = models, l->rate = rate, l->least = LEAST_SLOPE * adaptation->every;
+    l->memory = adaptation->memory;
     l->in_room = round_up(model->in, 16);
     l->rows = round_up(model->in, 4);
     const size_t each = adapted_size(l), out = (size_t)l->out;

@@ -82,8 +82,8 @@ static void measure_row(const Group *g, Step *s, const int32_t *log2_table, int 
     keep_order(g, s, n);
     fuse_step(g, s, n);
     find_residuals(g, s, n);
-    for (int e = 0; e < g->net->sizes.experts; e++) {
-        mixture_params(g->net, 0, e, s->fused, n, s->scratch, NULL, g->net->sizes.expert_hidden,
+    for (int e = 0; e < g->net->sizes.entropy_models; e++) {
+        mixture_params(g->net, 0, e, s->fused, n, s->scratch, NULL, g->net->sizes.hidden,
                        s->params);
         spend(g, s, LAYERS_PART);
         for (int c = 0; c < g->channels; c++) add_costs(g, s, log2_table, e, c, n, cost);
@@ -104,8 +104,8 @@ static void measure_step(const Group *g, Step *s, const int32_t *log2_table, int
     for (int c = 0; c < g->channels; c++) {
         complete_predictions(g->net, &s->adaptive, &s->contexts, all, c);
         prepare_heads(g, s, n, c);
-        for (int e = 0; e < g->net->sizes.experts; e++) {
-            mixture_params(g->net, c, e, s->fused, n, s->scratch, NULL, g->net->sizes.expert_hidden,
+        for (int e = 0; e < g->net->sizes.entropy_models; e++) {
+            mixture_params(g->net, c, e, s->fused, n, s->scratch, NULL, g->net->sizes.hidden,
                            s->params);
             spend(g, s, LAYERS_PART);
             add_costs(g, s, log2_table, e, c, n, cost);
@@ -122,7 +122,7 @@ static void measure_rows(const Group *g, Step *s, const int32_t *log2_table, int
         for (int y = 0; y < g->size[2 * tile]; y += 2) {
             const int n = list_row(g, tile, y, s);
             for (int x = 0; x < n; x++)
-                cost[x] = costs + block_of(g, tile, y, x) * g->net->sizes.experts;
+                cost[x] = costs + block_of(g, tile, y, x) * g->net->sizes.entropy_models;
             measure_row(g, s, log2_table, n, cost);
         }
 }
@@ -135,7 +135,7 @@ static void measure_steps(const Group *g, Step *s, const int32_t *log2_table, in
         const int n = list_even_first(g, t, s, &all);
         for (int i = 0; i < n; i++)
             cost[i] = costs + block_of(g, s->tile[i], s->y[i], t - 2 * s->y[i]) *
-                                  g->net->sizes.experts;
+                                  g->net->sizes.entropy_models;
         measure_step(g, s, log2_table, t, n, all, cost);
     }
 }

@@ -17,7 +17,9 @@ struct Network {
 };
 
 /* Heads of all entropy models. */
-INLINE int head_count(const Network *net) { return heads_of(&net->sizes) * net->sizes.experts; }
+INLINE int head_count(const Network *net) {
+    return heads_of(&net->sizes) * net->sizes.entropy_models;
+}
 
 static void free_network(Network *net) {
     free_layer(&net->context), free_layer(&net->fusion);
@@ -65,7 +67,7 @@ static int pack_back(Layer *l, const Layer *model, int from, int to, int coarse,
 
 /* Outputs of a channel that gradients go back through. */
 INLINE int backprop_outputs(const Sizes *s, int channel) {
-    return s->tuning.means ? outputs_of(s, channel) : 3 * s->mixtures;
+    return s->adaptation.means ? outputs_of(s, channel) : 3 * s->mixtures;
 }
 
 static int pack_back_layers(Network *net) {
@@ -74,10 +76,9 @@ static int pack_back_layers(Network *net) {
     net->back_output = calloc((size_t)head_count(net), sizeof(Layer));
     int ok = net->back_hidden && net->back_output;
     for (int i = 0; ok && i < head_count(net); i++)
-        ok = pack_back(net->back_output + i, net->output + i, backprop_outputs(s, i / s->experts),
-                       s->expert_hidden, 1, BACK_BITS - 1) &&
-             pack_back(net->back_hidden + i, net->hidden + i, s->expert_hidden, s->fused, 0,
-                       BACK_BITS);
+        ok = pack_back(net->back_output + i, net->output + i,
+                       backprop_outputs(s, i / s->entropy_models), s->hidden, 1, BACK_BITS - 1) &&
+             pack_back(net->back_hidden + i, net->hidden + i, s->hidden, s->fused, 0, BACK_BITS);
     return ok;
 }
 
@@ -92,11 +93,11 @@ static int pack_layers(Network *net, const void *const *b) {
                   s->predictors ? NULL : order) &&
              pack_group(&net->fusion, b + 3, 0, s->width + s->features, s->fused);
     for (int i = 0; ok && i < head_count(net); i++) {
-        const int head = i / s->experts, e = i % s->experts;
+        const int head = i / s->entropy_models, e = i % s->entropy_models;
         const void *const *own = b + 6 + 6 * head;
         ok = pack_group(net->hidden + i, own, e, s->fused + head_inputs(s, head),
-                        s->expert_hidden) &&
-             pack_group(net->output + i, own + 3, e, s->expert_hidden, outputs_of(s, head));
+                        s->hidden) &&
+             pack_group(net->output + i, own + 3, e, s->hidden, outputs_of(s, head));
     }
     return ok && (!learns_deeply(s) || pack_back_layers(net));
 }
@@ -160,7 +161,7 @@ static void fuse(const Network *net, const int16_t *side, const Place *places, i
  * there are. */
 static void mixture_params(const Network *net, int head, int label, const int16_t *fused, int n,
                            Scratch *s, int16_t *kept, int stride, int16_t *params) {
-    const int number = head * net->sizes.experts + label;
+    const int number = head * net->sizes.entropy_models + label;
     const Layer *hidden = &net->hidden[number], *output = &net->output[number];
     for (int first = 0; first < n; first += CHUNK) {
         const int count = n - first < CHUNK ? n - first : CHUNK;

@@ -66,7 +66,7 @@ static Wanted *want_layer(Wanted *next, const char *name, Py_ssize_t groups, Py_
 }
 
 static Wanted *want_layers(Wanted *next, const Sizes *s) {
-    const char *const plain[2] = {"expert_hidden", "expert_output"};
+    const char *const plain[2] = {"hidden", "output"};
     const char *const heads[2 * MAX_HEADS] = {"hidden_r", "output_r", "hidden_g",
                                               "output_g", "hidden_b", "output_b"};
     const char *const *name = s->predictors ? heads : plain;
@@ -74,8 +74,8 @@ static Wanted *want_layers(Wanted *next, const Sizes *s) {
     next = want_layer(next, "fusion", 1, s->fused, s->width + s->features);
     for (int head = 0; head < heads_of(s); head++) {
         const int in = s->fused + head_inputs(s, head);
-        next = want_layer(next, *name++, s->experts, s->expert_hidden, in);
-        next = want_layer(next, *name++, s->experts, outputs_of(s, head), s->expert_hidden);
+        next = want_layer(next, *name++, s->entropy_models, s->hidden, in);
+        next = want_layer(next, *name++, s->entropy_models, outputs_of(s, head), s->hidden);
     }
     return next;
 }

@@ -41,25 +41,27 @@ typedef struct {
     uint8_t seen[TAPS]; /* 1 for each tap that it sees */
 } PredictorSizes;
 
-/* See Tuning in profile.py; every is 0 where nothing learns. */
-#define TUNING_FIELDS(FIELD) \
-    FIELD(every) FIELD(rate) FIELD(hidden) FIELD(fusion) FIELD(means) FIELD(memory)
+/* See Adaptation in profile.py; every is 0 where nothing learns. */
+#define ADAPTATION_FIELDS(FIELD) \
+    FIELD(every) FIELD(rate) FIELD(hidden_rate) FIELD(fusion_rate) FIELD(means) FIELD(memory)
 typedef struct {
-    TUNING_FIELDS(INT_MEMBER)
-} TuningSizes;
+    ADAPTATION_FIELDS(INT_MEMBER)
+} AdaptationSizes;
 
 /* See Profile in profile.py. features: per pixel from SIC, behind those of the context. */
 #define PROFILE_FIELDS(FIELD)                                                              \
-    FIELD(width) FIELD(fused) FIELD(expert_hidden) FIELD(experts) FIELD(mixtures) FIELD(features)
+    FIELD(width) FIELD(fused) FIELD(hidden) FIELD(entropy_models) FIELD(mixtures) FIELD(features)
 typedef struct {
     PROFILE_FIELDS(INT_MEMBER)
     int32_t predictors; /* 0 in networks without */
     PredictorSizes predictor[MAX_PREDICTORS];
-    TuningSizes tuning;
+    AdaptationSizes adaptation;
 } Sizes;
 
 /* Whether more than output layers learns. */
-static inline int learns_deeply(const Sizes *s) { return s->tuning.hidden || s->tuning.fusion; }
+static inline int learns_deeply(const Sizes *s) {
+    return s->adaptation.hidden_rate || s->adaptation.fusion_rate;
+}
 
 /* Networks that an entropy model has. */
 static inline int heads_of(const Sizes *s) { return s->predictors ? MAX_HEADS : 1; }

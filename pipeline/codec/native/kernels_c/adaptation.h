@@ -1,4 +1,4 @@
-/* Output layers that learn while a tile is decoded; see tuning.py.
+/* Output layers that learn while a tile is decoded; see adaptation.py.
  *
  * A step below is a step of the weights; a wavefront step is always called one of pixels.
  *
@@ -19,8 +19,8 @@
 #include "learning.h"
 
 enum {
-    TUNING_SHIFT = 12, /* from products of corrections to mixture parameters */
-    TUNING_LIMIT = 2047,
+    ADAPTATION_SHIFT = 12, /* from products of corrections to mixture parameters */
+    ADAPTATION_LIMIT = 2047,
     SLOPE_LIMIT = 127,
 };
 
@@ -63,13 +63,15 @@ static void free_hidden_adapter(HiddenAdapter *d) {
 static int make_hidden_adapter(HiddenAdapter *d, const Network *net, int tiles, size_t capacity) {
     const Sizes *s = &net->sizes;
     d->learns = 1, d->context_stride = padded_out(&net->context);
-    int ok = make_adapted_layer(&d->fusion, &net->fusion, 1, tiles, &s->tuning, s->tuning.fusion);
+    const AdaptationSizes *rates = &s->adaptation;
+    const int models = s->entropy_models;
+    int ok = make_adapted_layer(&d->fusion, &net->fusion, 1, tiles, rates, rates->fusion_rate);
     for (int c = 0; c < 3 && ok; c++)
-        ok = make_adapted_layer(&d->hidden[c], net->hidden + c * s->experts, s->experts, tiles,
-                                &s->tuning, s->tuning.hidden);
+        ok = make_adapted_layer(&d->hidden[c], net->hidden + c * models, models, tiles, rates,
+                                rates->hidden_rate);
     d->context = aligned_room(capacity * d->context_stride * sizeof *d->context);
     d->gradient = aligned_room(capacity * GRADIENT_STRIDE * sizeof *d->gradient);
-    d->back = aligned_room(capacity * s->expert_hidden * sizeof *d->back);
+    d->back = aligned_room(capacity * s->hidden * sizeof *d->back);
     d->sum = aligned_room(capacity * s->fused * sizeof *d->sum);
     return ok && d->context && d->gradient && d->back && d->sum;
 }
@@ -102,9 +104,9 @@ INLINE int32_t *bias_slopes(const OutputAdapter *t, int tile, int channel) {
 static int make_output_adapter(OutputAdapter *t, const Network *net, int tiles, size_t pixels) {
     const Sizes *s = &net->sizes;
     t->size = 3 * s->mixtures, t->room = round_up(t->size, VECTOR);
-    t->features = s->expert_hidden, t->stride = s->expert_hidden + PANEL,
-    t->steps = s->expert_hidden / 2 + 1;
-    t->every = s->tuning.every, t->rate = s->tuning.rate;
+    t->features = s->hidden, t->stride = s->hidden + PANEL,
+    t->steps = s->hidden / 2 + 1;
+    t->every = s->adaptation.every, t->rate = s->adaptation.rate;
     t->capacity = round_up((int)pixels + ROWS, LANES);
     const size_t each = 3 * (size_t)tiles, capacity = (size_t)t->capacity;
     t->weight = aligned_room(each * weights_each(t) * sizeof *t->weight);
@@ -115,7 +117,7 @@ static int make_output_adapter(OutputAdapter *t, const Network *net, int tiles, 
     t->slope = aligned_room(capacity * rows_each(t) * sizeof *t->slope);
     t->pairs = aligned_room((size_t)JOINED * t->features * sizeof *t->pairs);
     for (size_t i = 0; t->hidden && i < capacity; i++)
-        t->hidden[i * t->stride + s->expert_hidden] = HIDDEN_ONE;
+        t->hidden[i * t->stride + s->hidden] = HIDDEN_ONE;
     return t->weight && t->sum && t->bias && t->count && t->hidden && t->slope && t->pairs &&
            (!learns_deeply(s) || make_hidden_adapter(&t->deep, net, tiles, capacity));
 }
@@ -125,7 +127,7 @@ INLINE void correct_block(const OutputAdapter *t, const int16_t *weight, const i
                           int rows, int first, int16_t *params, int params_stride) {
     vec sum[ROWS];
 #pragma GCC unroll 8
-    for (int r = 0; r < ROWS; r++) sum[r] = fill(1 << (TUNING_SHIFT - 1));
+    for (int r = 0; r < ROWS; r++) sum[r] = fill(1 << (ADAPTATION_SHIFT - 1));
     weight += 2 * first;
     for (int i = 0; i < t->steps; i++, weight += 2 * t->room) {
         const vec own = load_pairs(weight);
@@ -138,7 +140,7 @@ INLINE void correct_block(const OutputAdapter *t, const int16_t *weight, const i
     }
     for (int r = 0; r < rows; r++) {
         int16_t *at = params + (size_t)r * params_stride + first;
-        const vec move = between(sum[r] >> TUNING_SHIFT, -LIMIT, LIMIT);
+        const vec move = between(sum[r] >> ADAPTATION_SHIFT, -LIMIT, LIMIT);
         store_narrow(at, between(load_wide(at) + move, -LIMIT, LIMIT));
     }
 }
@@ -277,8 +279,8 @@ static void accumulate_run(const OutputAdapter *t, int tile, int channel, const 
 
 INLINE void step_weight(const OutputAdapter *t, int16_t *weight, int32_t slope) {
     const int moved = *weight - t->rate * ((slope > 0) - (slope < 0));
-    *weight = (int16_t)(moved > TUNING_LIMIT    ? TUNING_LIMIT
-                        : moved < -TUNING_LIMIT ? -TUNING_LIMIT
+    *weight = (int16_t)(moved > ADAPTATION_LIMIT    ? ADAPTATION_LIMIT
+                        : moved < -ADAPTATION_LIMIT ? -ADAPTATION_LIMIT
                                                 : moved);
 }
 
