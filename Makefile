@@ -32,6 +32,7 @@ help:
 
 $(INSTALLED): pyproject.toml setup.py constraints.txt pipeline/codec/native/_kernels.c \
 		pipeline/codec/screen/_screen.c pipeline/codec/colours/_colours.c \
+		pipeline/dct/_jpeg.c $(wildcard pipeline/dct/jpeg_c/*.h) \
 		$(wildcard pipeline/codec/native/kernels_c/*.[ch] pipeline/codec/screen/screen_c/*.h)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "SEEC needs Python 3.11 or later")'
 	$(PYTHON) -m venv .venv
@@ -75,4 +76,4 @@ demo-output/photos: | $(INSTALLED)
 	$(BIN)/python -m seec.jobs.demo
 
 clean:
-	rm -rf .venv build dist demo-output bench.png *.egg-info pipeline/codec/*/*.so
+	rm -rf .venv build dist demo-output bench.png *.egg-info pipeline/codec/*/*.so pipeline/dct/*.so

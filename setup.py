@@ -43,4 +43,16 @@ COLOURS = Extension(
     optional=True,
 )
 
-setup(ext_modules=[KERNELS, SCREEN, COLOURS], options={"bdist_wheel": {"py_limited_api": "cp311"}})
+JPEG = Extension(
+    "seec.pipeline.dct._jpeg",
+    ["pipeline/dct/_jpeg.c"],
+    depends=[*map(str, Path("pipeline/dct/jpeg_c").glob("*.h"))],
+    extra_compile_args=FLAGS,
+    py_limited_api=True,
+    optional=True,
+)
+
+setup(
+    ext_modules=[KERNELS, SCREEN, COLOURS, JPEG],
+    options={"bdist_wheel": {"py_limited_api": "cp311"}},
+)

@@ -1,0 +1,1 @@
+"""JPEG files taken apart: quantised coefficients, and a recipe that gives the file back."""
