@@ -79,14 +79,16 @@ static PyObject *pairs_object(const Pairs *p) {
     return PyBytes_FromStringAndSize((const char *)p->at, (Py_ssize_t)(8 * p->count));
 }
 
-/* (data, start, numbers, tables, coefficients): coefficients are added to the arrays.
+/* (data, start, numbers, tables, coefficients, counts): coefficients are added to the arrays,
+ * symbols of each table to the counts, 8 x 256; those mean nothing if the scan is not whole.
  * Returns (end, MCUs, interval, padding, zero runs, (runs for each rule)). */
 static PyObject *py_read(PyObject *self, PyObject *args) {
-    Py_buffer data, numbers, tables;
+    Py_buffer data, numbers, tables, counts;
     Py_ssize_t start;
     PyObject *tuple, *result = NULL;
     Arrays arrays = {.count = 0};
-    if (!PyArg_ParseTuple(args, "y*ny*y*O", &data, &start, &numbers, &tables, &tuple)) return NULL;
+    if (!PyArg_ParseTuple(args, "y*ny*y*Ow*", &data, &start, &numbers, &tables, &tuple, &counts))
+        return NULL;
     Reader *r = calloc(1, sizeof *r);
     if (!r) {
         PyErr_NoMemory();
@@ -94,7 +96,7 @@ static PyObject *py_read(PyObject *self, PyObject *args) {
     }
     if (!hold(&arrays, tuple, PyBUF_WRITABLE)) goto end;
     if (!take_scan(&r->scan, &numbers, &arrays) || tables.len != TABLES * TABLE_BYTES ||
-        start < 0 || start > data.len) {
+        counts.len != TABLES * 256 * 4 || start < 0 || start > data.len) {
         PyErr_SetString(PyExc_ValueError, "inconsistent scan");
         goto end;
     }
@@ -104,6 +106,7 @@ static PyObject *py_read(PyObject *self, PyObject *args) {
         make_table(&r->table[i], (const uint8_t *)tables.buf + TABLE_BYTES * i);
     r->bits = (Bits){data.buf, start, data.len, start, 0, 0, 0};
     r->run.index = -1;
+    r->counts = counts.buf;
     mcus = read_scan(r);
     Py_END_ALLOW_THREADS
     PyObject *zero_runs = pairs_object(&r->zero_runs), *runs = PyTuple_New(RULES);
@@ -131,6 +134,7 @@ end:
     PyBuffer_Release(&data);
     PyBuffer_Release(&numbers);
     PyBuffer_Release(&tables);
+    PyBuffer_Release(&counts);
     return result;
 }
 

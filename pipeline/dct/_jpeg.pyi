@@ -8,6 +8,7 @@ def read(
     numbers: NDArray[np.int64],
     tables: bytes,
     coefficients: tuple[NDArray[np.int16], ...],
+    counts: NDArray[np.uint32],
 ) -> tuple[int, int, int, bytes, bytes | None, tuple[bytes | None, ...]]: ...
 def write(
     numbers: NDArray[np.int64],

@@ -63,12 +63,18 @@ class Frame:
         """Interleaved MCUs from top to bottom."""
         return -(-self.height // (8 * max(c.vertical for c in self.components)))
 
-    def shape(self, component: int) -> tuple[int, int]:
-        """Rows and columns of blocks of a component, those that fill the last MCUs included."""
+    @property
+    def shapes(self) -> list[tuple[int, int]]:
+        """Rows and columns of blocks of each component, those that fill the last MCUs included."""
         if len(self.components) == 1:
-            return self.visible(0)
-        c = self.components[component]
-        return c.vertical * self.mcu_rows, c.horizontal * self.mcu_columns
+            return [self.visible(0)]
+        rows, columns = self.mcu_rows, self.mcu_columns
+        return [(c.vertical * rows, c.horizontal * columns) for c in self.components]
+
+    @property
+    def identifiers(self) -> list[int]:
+        """Names of the components, in order."""
+        return [c.identifier for c in self.components]
 
     def visible(self, component: int) -> tuple[int, int]:
         """Rows and columns of blocks in which a component has samples."""
@@ -183,7 +189,7 @@ class Headers:
         """body: components, for each its identifier and tables, then start, end, high and low."""
         if self.frame is None or not body or len(body) != 4 + 2 * body[0]:
             return None
-        identifiers = [c.identifier for c in self.frame.components]
+        identifiers = self.frame.identifiers
         chosen = [(body[i], body[i + 1]) for i in range(1, len(body) - 3, 2)]
         if not chosen or len({c for c, _ in chosen}) < len(chosen):
             return None

@@ -1,14 +1,17 @@
 """JPEG files taken apart into quantised coefficients and a recipe, and put together again."""
 
+from copy import deepcopy
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seec.pipeline.dct import recipes, scans
+from seec.pipeline.dct.cut_headers import Cutter
+from seec.pipeline.dct.header_items import Expander
 from seec.pipeline.dct.headers import START, Frame, Headers, Scan
 from seec.pipeline.dct.recipes import Recipe
-from seec.pipeline.dct.scans import ScanRecord
+from seec.pipeline.dct.scans import Arrays, ReadScan, ScanRecord
 from seec.schemas.errors import SectionCorrupt, UnreadableImage
 
 # Of a coefficient that no scan has coded, and of one that a scan has coded for some blocks only.
@@ -71,56 +74,58 @@ def take_apart(data: bytes) -> Jpeg:
     """
     if not data.startswith(START):
         raise UnreadableImage("not a JPEG file")
-    headers = Headers()
-    stream: list[bytes] = []
+    headers, cutter = Headers(), Cutter()
     records: list[ScanRecord] = []
-    coefficients: tuple[NDArray[np.int16], ...] = ()
+    coefficients: Arrays = ()
     precision = np.full((4, 64), _NOTHING)
-    position = behind = 0
+    behind = 0
     while len(records) < _MAX_SCANS:
         position, scan = headers.read_to_scan(data, behind)
-        if scan is None or headers.frame is None:
+        frame = headers.frame
+        if scan is None or frame is None:
             break
         if not records:
-            coefficients = _allocate(headers.frame, len(data))
-        stream.append(data[behind:position])
-        record, behind = _read(headers.frame, scan, data, position, coefficients, precision)
-        records.append(record)
-    if headers.frame is None or not records:
+            coefficients = _allocate(frame, len(data))
+        found = _read(frame, scan, data, position, coefficients, precision)
+        cutter.add(data[behind:position], frame.identifiers, _best_tables(found))
+        records.append(found.record)
+        behind = found.end
+    frame = headers.frame
+    if frame is None or not records:
         raise UnreadableImage("JPEG without a scan")
     if all(record.mcus == 0 for record in records):
         raise UnreadableImage("JPEG of which no coefficient can be read")
-    stream.append(data[behind:])
-    frame = headers.frame
-    recipe = recipes.serialise(Recipe(b"".join(stream), frame.height, tuple(records)))
+    cutter.finish(data[behind:])
+    fill, kept = recipes.without_padding(records)
+    height = frame.height if headers.height else 0
+    recipe = Recipe(cutter.items, bytes(cutter.literals), kept, fill, height)
     components = tuple(
         Component(c.horizontal, c.vertical, _quantisation(headers, index), coefficients[index])
         for index, c in enumerate(frame.components)
     )
-    return Jpeg(frame.width, frame.height, components, recipe)
+    return Jpeg(frame.width, frame.height, components, recipes.serialise(recipe))
 
 
 def put_together(jpeg: Jpeg) -> bytes:
     """The file. SectionCorrupt or Truncated if recipe and coefficients do not belong together."""
     recipe = recipes.parse(jpeg.recipe)
     headers = Headers(height=recipe.height)
+    expander = Expander(recipe.items, recipe.literals)
     coefficients = tuple(c.coefficients for c in jpeg.components)
-    padding = recipes.paddings(recipe)
     parts: list[bytes] = []
-    behind = 0
     for record in recipe.records:
-        position, scan = _scan(headers, recipe.stream, behind)
-        parts.append(recipe.stream[behind:position])
-        behind = position
-        if record.mcus == 0:
-            continue
-        frame = headers.frame
-        if frame is None or [c.shape for c in coefficients] != [
-            (*frame.shape(i), 64) for i in range(len(frame.components))
-        ]:
+        draft = expander.to_scan_without_tables()
+        frame, scan = _next_scan(deepcopy(headers), draft)
+        if [c.shape for c in coefficients] != [(*shape, 64) for shape in frame.shapes]:
             raise SectionCorrupt("JPEG recipe: coefficients for another frame")
-        parts.append(scans.write(frame, scan, record, coefficients, *next(padding)))
-    parts.append(recipe.stream[behind:])
+        best = _BestTables(frame, scan, record, coefficients)
+        parts.append(expander.to_scan(best.table))
+        frame, scan = _next_scan(headers, parts[-1])
+        if record.mcus != 0:
+            parts.append(scans.write(frame, scan, record, coefficients, recipe.fill))
+    parts.append(expander.to_scan(lambda _: b""))
+    if not expander.is_used_up():
+        raise SectionCorrupt("JPEG recipe: bytes behind its end")
     return b"".join(parts)
 
 
@@ -128,35 +133,53 @@ def layout(recipe: bytes) -> Layout:
     """What a recipe says without coefficients; SectionCorrupt or Truncated if it is damaged."""
     parsed = recipes.parse(recipe)
     headers = Headers(height=parsed.height)
-    position = 0
+    expander = Expander(parsed.items, parsed.literals)
     for _ in parsed.records:
-        position, _ = _scan(headers, parsed.stream, position)
+        _next_scan(headers, expander.to_scan(lambda _: bytes(16)))
     frame = headers.frame
     if frame is None:
         raise SectionCorrupt("JPEG recipe: no frame")
     components = tuple(
-        ComponentLayout(c.horizontal, c.vertical, _quantisation(headers, i), *frame.shape(i))
+        ComponentLayout(c.horizontal, c.vertical, _quantisation(headers, i), *frame.shapes[i])
         for i, c in enumerate(frame.components)
     )
     return Layout(frame.width, frame.height, components)
 
 
-def _scan(headers: Headers, stream: bytes, behind: int) -> tuple[int, Scan]:
+class _BestTables:
+    """Huffman tables that libjpeg would make for a scan; counts symbols when it is first asked."""
+
+    def __init__(self, frame: Frame, scan: Scan, record: ScanRecord, coefficients: Arrays) -> None:
+        self._scan = frame, scan, record, coefficients
+        self._counts: NDArray[np.uint32] | None = None
+
+    def table(self, number: int) -> bytes:
+        if self._counts is None:
+            self._counts = scans.count(*self._scan)
+        return scans.best_table(self._counts[number])
+
+
+def _best_tables(found: ReadScan) -> dict[int, bytes]:
+    if found.counts is None:
+        return {}
+    return {n: scans.best_table(counts) for n, counts in enumerate(found.counts) if counts.any()}
+
+
+def _next_scan(headers: Headers, stream: bytes) -> tuple[Frame, Scan]:
     try:
-        position, scan = headers.read_to_scan(stream, behind)
+        position, scan = headers.read_to_scan(stream, 0)
     except UnreadableImage as error:
         raise SectionCorrupt(f"JPEG recipe: {error}") from None
-    if scan is None:
-        raise SectionCorrupt("JPEG recipe: a scan without a header")
-    return position, scan
+    if scan is None or headers.frame is None or position != len(stream):
+        raise SectionCorrupt("JPEG recipe: no scan where its header stands")
+    return headers.frame, scan
 
 
-def _allocate(frame: Frame, size_bytes: int) -> tuple[NDArray[np.int16], ...]:
-    shapes = [frame.shape(i) for i in range(len(frame.components))]
+def _allocate(frame: Frame, size_bytes: int) -> Arrays:
     # A block takes at least a bit, in which all of it is zero.
-    if sum(rows * columns for rows, columns in shapes) > 8 * size_bytes:
+    if sum(rows * columns for rows, columns in frame.shapes) > 8 * size_bytes:
         raise UnreadableImage("JPEG of which almost all is missing")
-    return tuple(np.zeros((*shape, 64), np.int16) for shape in shapes)
+    return tuple(np.zeros((*shape, 64), np.int16) for shape in frame.shapes)
 
 
 def _read(
@@ -164,19 +187,19 @@ def _read(
     scan: Scan,
     data: bytes,
     position: int,
-    coefficients: tuple[NDArray[np.int16], ...],
+    coefficients: Arrays,
     precision: NDArray[np.int_],
-) -> tuple[ScanRecord, int]:
+) -> ReadScan:
     """A scan that goes on where those before it ended, else as one without coefficients."""
     chosen = [index for index, _, _ in scan.components]
     before = scan.high if scan.high else _NOTHING
     band = np.ix_(chosen, range(scan.start, scan.end + 1))
     if not _is_legal(frame, scan) or np.any(precision[band] != before):
-        return ScanRecord(mcus=0), position
-    record, behind = scans.read(frame, scan, data, position, coefficients)
-    if record.mcus != 0:
-        precision[band] = scan.low if record.mcus is None else _DAMAGED
-    return record, behind
+        return ReadScan(ScanRecord(mcus=0), position, None)
+    found = scans.read(frame, scan, data, position, coefficients)
+    if found.record.mcus != 0:
+        precision[band] = scan.low if found.record.mcus is None else _DAMAGED
+    return found
 
 
 def _is_legal(frame: Frame, scan: Scan) -> bool:

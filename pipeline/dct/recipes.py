@@ -1,122 +1,153 @@
-"""Recipes as bytes."""
+"""Recipes as bytes: header stream and scan records, before and after compression."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
+import zstandard
 
-from seec.pipeline.dct.scans import ScanRecord
-from seec.schemas.errors import SectionCorrupt, Truncated
+from seec.pipeline.dct import templates
+from seec.pipeline.dct.header_items import SCAN, Item
+from seec.pipeline.dct.scans import RULES, ScanRecord
+from seec.pipeline.dct.varints import Reader, put
+from seec.schemas.errors import LimitExceeded, SectionCorrupt
 
-_PARTIAL, _NO_RESTARTS, _RULE_SHIFT, _RUNS, _ZERO_RUNS = 1, 2, 2, 16, 32
-_ONES, _ZEROS, _LISTED = range(3)
+# Of the whole recipe, from bit 0: whether records follow, how bytes are filled up, whether a
+# height follows.
+_RECORDS, _FILL_SHIFT, _HEIGHT = 1, 1, 8
+_FILLS = (1, 0, None)
+# Of a record; its rule stands from bit 4.
+_PARTIAL, _NO_RESTARTS, _RUNS, _ZERO_RUNS, _RULE_SHIFT = 1, 2, 4, 8, 4
+_STORED, _ZSTD = 0, 1
+_LEVEL = 19
+# A recipe is no larger than a file may be.
+MAX_BYTES = 1 << 31
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """stream: the file without what its scans account for. height: pixels. records: of scans."""
+    """What gives back a file beside coefficients.
 
-    stream: bytes
-    height: int
+    items, literals: of the header stream. records: of its scans. fill: the value of all padding
+    bits, None where records list them. height: pixels, where the frame header has 0, else 0.
+    """
+
+    items: list[Item]
+    literals: bytes
     records: tuple[ScanRecord, ...]
+    fill: int | None = 1
+    height: int = 0
 
 
-def paddings(recipe: Recipe) -> Iterator[tuple[int, bytes | None]]:
-    """For each scan with MCUs the value of its padding bits, or those of each byte."""
-    for record in recipe.records:
-        if record.mcus == 0:
-            continue
-        if all((p + 1) & p == 0 for p in record.padding):
-            yield 1, None
-        else:
-            yield 0, bytes(p & ~(1 << (p.bit_length() - 1)) for p in record.padding)
+def without_padding(records: Sequence[ScanRecord]) -> tuple[int | None, tuple[ScanRecord, ...]]:
+    """The value of all padding bits, None if they differ, and records with what that leaves.
+
+    padding of these records: for each byte that ends an interval, a 1 and then its bits.
+    """
+    padding = set(b"".join(record.padding for record in records))
+    if all(p & (p + 1) == 0 for p in padding):
+        return 1, tuple(replace(record, padding=b"") for record in records)
+    if all(p & (p - 1) == 0 for p in padding):
+        return 0, tuple(replace(record, padding=b"") for record in records)
+    bits = bytes(p - (1 << max(p.bit_length() - 1, 0)) if p else 0 for p in range(256))
+    return None, tuple(replace(r, padding=r.padding.translate(bits)) for r in records)
 
 
 def serialise(recipe: Recipe) -> bytes:
     """A recipe before compression."""
     out = bytearray()
-    _put(out, len(recipe.stream))
-    out += recipe.stream
-    _put(out, recipe.height)
-    _put(out, len(recipe.records))
-    for record in recipe.records:
-        flags = record.rule << _RULE_SHIFT
-        flags |= _PARTIAL if record.mcus is not None else 0
-        flags |= _NO_RESTARTS if not record.restarts else 0
-        flags |= (_RUNS if record.runs else 0) | (_ZERO_RUNS if record.zero_runs else 0)
-        out.append(flags)
-        if record.mcus is not None:
-            _put(out, record.mcus)
-        if record.runs:
-            _put_numbers(out, record.runs)
-        if record.zero_runs:
-            _put_numbers(out, record.zero_runs)
-        _put(out, len(record.padding))
-        out += record.padding
-    return bytes(out)
+    templates.write(recipe.items, out)
+    filled = _FILLS.index(recipe.fill)
+    records = [_record(record, recipe.fill is None) for record in recipe.records]
+    plain = all(record == b"\0" for record in records)
+    put(out, (not plain) * _RECORDS | filled << _FILL_SHIFT | (recipe.height > 0) * _HEIGHT)
+    if recipe.height:
+        put(out, recipe.height)
+    if not plain:
+        out += b"".join(records)
+    return bytes(out) + recipe.literals
 
 
 def parse(data: bytes) -> Recipe:
     """A recipe from its bytes; Truncated or SectionCorrupt if they are none."""
-    reader = _Reader(data)
-    stream = reader.take(reader.number())
-    height = reader.number()
-    records = tuple(_record(reader) for _ in range(reader.number()))
-    if reader.position != len(data):
-        raise SectionCorrupt("JPEG recipe: bytes behind its end")
-    return Recipe(stream, height, records)
+    reader = Reader(data)
+    items = templates.read(reader)
+    flags = reader.number()
+    filled = flags >> _FILL_SHIFT & 3
+    if flags >= 2 * _HEIGHT or filled >= len(_FILLS):
+        raise SectionCorrupt("JPEG recipe: unknown flags")
+    fill = _FILLS[filled]
+    height = reader.number() if flags & _HEIGHT else 0
+    records = [ScanRecord(mcus=None) for item in items if item[0] == SCAN]
+    if flags & _RECORDS:
+        records = [_parse_record(reader, fill is None) for _ in records]
+    return Recipe(items, reader.take(reader.left), tuple(records), fill, height)
 
 
-def _record(reader: "_Reader") -> ScanRecord:
-    flags = reader.take(1)[0]
+def compress(recipe: bytes) -> bytes:
+    """Shorter bytes of a serialised recipe: u8 0 and the recipe, or u8 1 and it in Zstandard."""
+    code = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=False).compress(recipe)
+    stored = len(code) >= len(recipe)
+    return bytes((_STORED,)) + recipe if stored else bytes((_ZSTD,)) + code
+
+
+def decompress(code: bytes, max_bytes: int = MAX_BYTES) -> bytes:
+    """What `compress` was given; LimitExceeded if that is larger than max_bytes."""
+    if not code or code[0] not in (_STORED, _ZSTD):
+        raise SectionCorrupt("JPEG recipe: unknown compression")
+    if code[0] == _STORED:
+        return code[1:]
+    try:
+        size = zstandard.frame_content_size(code[1:])
+        if not 0 <= size <= max_bytes:
+            raise LimitExceeded(f"JPEG recipe: {size} bytes, over the limit of {max_bytes}")
+        return zstandard.ZstdDecompressor().decompress(code[1:])
+    except zstandard.ZstdError as error:
+        raise SectionCorrupt(f"JPEG recipe: {error}") from None
+
+
+def _record(record: ScanRecord, lists_padding: bool) -> bytes:
+    out = bytearray()
+    flags = record.rule << _RULE_SHIFT
+    flags |= _PARTIAL if record.mcus is not None else 0
+    flags |= _NO_RESTARTS if not record.restarts else 0
+    flags |= (_RUNS if record.runs else 0) | (_ZERO_RUNS if record.zero_runs else 0)
+    put(out, flags)
+    if record.mcus is not None:
+        put(out, record.mcus)
+    for pairs in (record.runs, record.zero_runs):
+        if pairs:
+            _put_pairs(out, pairs)
+    if lists_padding:
+        put(out, len(record.padding))
+        out += record.padding
+    return bytes(out)
+
+
+def _parse_record(reader: Reader, lists_padding: bool) -> ScanRecord:
+    flags = reader.number()
+    rule = flags >> _RULE_SHIFT
+    if rule >= RULES:
+        raise SectionCorrupt("JPEG recipe: unknown flags")
     return ScanRecord(
         mcus=reader.number() if flags & _PARTIAL else None,
         restarts=not flags & _NO_RESTARTS,
-        rule=flags >> _RULE_SHIFT & 3,
-        runs=reader.numbers() if flags & _RUNS else b"",
-        zero_runs=reader.numbers() if flags & _ZERO_RUNS else b"",
-        padding=reader.take(reader.number()),
+        rule=rule,
+        runs=_pairs(reader) if flags & _RUNS else b"",
+        zero_runs=_pairs(reader) if flags & _ZERO_RUNS else b"",
+        padding=reader.take(reader.number()) if lists_padding else b"",
     )
 
 
-def _put(out: bytearray, number: int) -> None:
-    while number > 127:
-        out.append(number & 127 | 128)
-        number >>= 7
-    out.append(number)
-
-
-def _put_numbers(out: bytearray, packed: bytes) -> None:
-    numbers = np.frombuffer(packed, np.int32).tolist()
-    _put(out, len(numbers) // 2)
+def _put_pairs(out: bytearray, pairs: bytes) -> None:
+    numbers = np.frombuffer(pairs, np.int32).tolist()
+    put(out, len(numbers) // 2)
     for number in numbers:
-        _put(out, number)
+        put(out, number)
 
 
-class _Reader:
-    def __init__(self, data: bytes) -> None:
-        self._data, self.position = data, 0
-
-    def take(self, count: int) -> bytes:
-        part = self._data[self.position : self.position + count]
-        if len(part) < count:
-            raise Truncated("JPEG recipe: ends before its own lengths say")
-        self.position += count
-        return part
-
-    def number(self) -> int:
-        value = shift = 0
-        while True:
-            byte = self.take(1)[0]
-            value |= (byte & 127) << shift
-            shift += 7
-            if byte < 128:
-                return value
-            if shift > 28:
-                raise SectionCorrupt("JPEG recipe: a number over its limit")
-
-    def numbers(self) -> bytes:
-        count = 2 * self.number()
-        if count > len(self._data):
-            raise Truncated("JPEG recipe: ends before its own lengths say")
-        return np.array([self.number() for _ in range(count)], np.int64).astype(np.int32).tobytes()
+def _pairs(reader: Reader) -> bytes:
+    numbers = [reader.number() for _ in range(2 * reader.count())]
+    if max(numbers, default=0) >= 1 << 31:
+        raise SectionCorrupt("JPEG recipe: a number over its limit")
+    return np.array(numbers, np.int32).tobytes()

@@ -17,6 +17,7 @@ try:
 except ImportError:  # installed without a C compiler
     _jpeg = None
 
+RULES = 3
 Arrays = tuple[NDArray[np.int16], ...]
 
 
@@ -29,7 +30,7 @@ class ScanRecord:
     runs: pairs of int32, for each run with another length than its rule says: distance of its
     number from the one before (from 0), length. zero_runs: the same for blocks that code
     more runs of 16 zeros at their end than needed: distance, how many.
-    padding: for each byte that ends an interval and has bits left, a 1 and those bits.
+    padding: for each byte that ends an interval and has bits left, those bits.
     """
 
     mcus: int | None
@@ -45,51 +46,59 @@ def is_available() -> bool:
     return _jpeg is not None
 
 
-def read(
-    frame: Frame, scan: Scan, data: bytes, start: int, coefficients: Arrays
-) -> tuple[ScanRecord, int]:
-    """Add a scan's coefficients, as far as they are whole; also the position behind it.
+@dataclass(frozen=True)
+class ReadScan:
+    """A scan beside its coefficients.
+
+    record: its padding has a 1 before the bits of each byte. end: the position behind the scan.
+    counts: of each symbol, [8, 256], tables 4 for DC and 4 for AC; None if the scan is not whole.
+    """
+
+    record: ScanRecord
+    end: int
+    counts: NDArray[np.uint32] | None
+
+
+def read(frame: Frame, scan: Scan, data: bytes, start: int, coefficients: Arrays) -> ReadScan:
+    """Add a scan's coefficients, as far as they are whole.
 
     coefficients: of all components of the frame, each [rows, columns, 64], natural order.
     """
     numbers, arrays = _numbers(frame, scan, coefficients)
+    counts = np.zeros((TABLES, 256), np.uint32)
     end, mcus, interval, padding, zero_runs, runs = _extension().read(
-        data, start, numbers, scan.tables, arrays
+        data, start, numbers, scan.tables, arrays, counts
     )
     choices = [(len(pairs), rule) for rule, pairs in enumerate(runs) if pairs is not None]
     if zero_runs is None or not choices:
         raise UnreadableImage("JPEG with too many oddities in a scan")
     _, rule = min(choices)
     whole = mcus == numbers[6] * numbers[7]
-    return ScanRecord(
+    record = ScanRecord(
         mcus=None if whole else mcus,
         restarts=interval == scan.interval,
         rule=rule,
         runs=runs[rule] or b"",
         zero_runs=zero_runs,
         padding=padding,
-    ), end
+    )
+    return ReadScan(record, end, counts if whole else None)
 
 
 def write(
-    frame: Frame,
-    scan: Scan,
-    record: ScanRecord,
-    coefficients: Arrays,
-    fill: int,
-    padding: bytes | None,
+    frame: Frame, scan: Scan, record: ScanRecord, coefficients: Arrays, fill: int | None
 ) -> bytes:
-    """The entropy-coded bytes. padding: of each byte with bits left; None: bits of value fill.
+    """The entropy-coded bytes. fill: value of padding bits; None: those of the record.
 
     SectionCorrupt if they cannot be had from these coefficients.
     """
-    return _run(frame, scan, record, coefficients, scan.tables, fill, padding)
+    return _run(frame, scan, record, coefficients, scan.tables, fill)
 
 
 def count(frame: Frame, scan: Scan, record: ScanRecord, coefficients: Arrays) -> NDArray[np.uint32]:
     """How often the scan codes each symbol: [8, 256], tables 4 for DC and 4 for AC."""
     counts = np.zeros((TABLES, 256), np.uint32)
-    _run(frame, scan, record, coefficients, counts, 1, None)
+    _run(frame, scan, record, coefficients, counts, 1)
     return counts
 
 
@@ -104,16 +113,17 @@ def _run(
     record: ScanRecord,
     coefficients: Arrays,
     tables: bytes | NDArray[np.uint32],
-    fill: int,
-    padding: bytes | None,
+    fill: int | None,
 ) -> bytes:
     numbers, arrays = _numbers(frame, scan, coefficients)
     if not record.restarts:
         numbers[5] = 0
     mcus = int(numbers[6] * numbers[7]) if record.mcus is None else record.mcus
+    padding = record.padding if fill is None else None
+    runs, zero_runs = record.runs, record.zero_runs
     try:
         return _extension().write(
-            numbers, tables, arrays, mcus, record.rule, record.runs, record.zero_runs, fill, padding
+            numbers, tables, arrays, mcus, record.rule, runs, zero_runs, fill or 0, padding
         )
     except ValueError as error:
         raise SectionCorrupt(f"JPEG recipe: {error}") from None

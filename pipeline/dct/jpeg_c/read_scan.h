@@ -33,7 +33,8 @@ typedef struct {
     Table table[TABLES];
     Bits bits;
     Run run;
-    int64_t block; /* number of blocks read */
+    uint32_t (*counts)[256]; /* of the symbols of each table */
+    int64_t block;           /* number of blocks read */
     Pairs zero_runs, runs[RULES];
     uint8_t *padding; /* of each byte that ends an interval: a 1, then its bits */
     size_t paddings, padding_room;
@@ -91,14 +92,7 @@ static inline uint32_t take(Bits *b, int n) {
     return v;
 }
 
-/* The next symbol; -1 where no code is. At least 16 more bits are in the window afterwards. */
-static inline int symbol(Bits *b, const Table *t) {
-    if (b->bits < 32) refill(b);
-    const uint16_t found = t->fast[b->window >> (64 - FAST_BITS)];
-    if (found) {
-        skip(b, found >> 8);
-        return found & 255;
-    }
+static int long_symbol(Bits *b, const Table *t) {
     const int32_t code = (int32_t)(b->window >> 48);
     for (int size = 1; size <= 16; size++) {
         if (code >= t->end[size]) continue;
@@ -108,6 +102,21 @@ static inline int symbol(Bits *b, const Table *t) {
         return t->symbols[n];
     }
     return -1;
+}
+
+/* The next symbol; -1 where no code is. At least 16 more bits are in the window afterwards. */
+static inline int symbol(Reader *r, int table) {
+    Bits *b = &r->bits;
+    const Table *t = &r->table[table];
+    if (b->bits < 32) refill(b);
+    int found = t->fast[b->window >> (64 - FAST_BITS)];
+    if (found) {
+        skip(b, found >> 8);
+        found &= 255;
+    } else if ((found = long_symbol(b, t)) < 0)
+        return -1;
+    r->counts[table][found]++;
+    return found;
 }
 
 /* A number of `size` bits, 1 to 15, with its sign (table F.1). */
@@ -179,7 +188,7 @@ static void next_in_run(Reader *r, int bits) {
 }
 
 static int read_dc(Reader *r, ScanComponent *c, int16_t *block, int low) {
-    const int size = symbol(&r->bits, &r->table[c->dc]);
+    const int size = symbol(r, c->dc);
     if (size < 0 || size > 15) return 0;
     if (size) c->previous += number(&r->bits, size);
     if (c->previous < -(1 << (15 - low)) || c->previous >= 1 << (15 - low)) return 0;
@@ -189,10 +198,9 @@ static int read_dc(Reader *r, ScanComponent *c, int16_t *block, int low) {
 
 static int read_sequential(Reader *r, ScanComponent *c, int16_t *block) {
     if (!read_dc(r, c, block, 0)) return 0;
-    const Table *t = &r->table[c->ac];
     int zero_runs = 0;
     for (int k = 1; k < 64;) {
-        const int s = symbol(&r->bits, t);
+        const int s = symbol(r, c->ac);
         if (s <= 0) {
             if (s < 0) return 0;
             break;
@@ -217,11 +225,10 @@ static int read_ac_first(Reader *r, const ScanComponent *c, int16_t *block) {
         next_in_run(r, 0);
         return 1;
     }
-    const Table *t = &r->table[c->ac];
     const int low = r->scan.low, end = r->scan.end;
     int zero_runs = 0, first = 1;
     for (int k = r->scan.start; k <= end;) {
-        const int s = symbol(&r->bits, t);
+        const int s = symbol(r, c->ac);
         if (s < 0) return 0;
         const int run = s >> 4, size = s & 15;
         if (!size && run < 15) {
@@ -254,7 +261,7 @@ static int read_ac_refined(Reader *r, const ScanComponent *c, int16_t *block) {
     int k = r->scan.start, zero_runs = 0, first = 1, in_run = r->run.done < r->run.length;
     memcpy(r->saved, block, sizeof r->saved);
     while (k <= end && !in_run) {
-        const int s = symbol(&r->bits, &r->table[c->ac]);
+        const int s = symbol(r, c->ac);
         if (s < 0) return 0;
         int run = s >> 4;
         const int size = s & 15;
