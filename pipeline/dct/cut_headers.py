@@ -1,6 +1,6 @@
 """From the header stream of a JPEG file to items."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from seec.pipeline.dct import header_items as code
 from seec.pipeline.dct import standard_tables
@@ -9,6 +9,8 @@ from seec.pipeline.dct.header_items import Item
 _END = 0xD9
 _WITHOUT_LENGTH = (0x01, *range(0xD0, 0xDA))
 _RESTARTS = range(0xD0, 0xD8)
+
+BestTable = Callable[[int], bytes | None]
 
 
 class Cutter:
@@ -19,11 +21,11 @@ class Cutter:
         self.literals = bytearray()
         self._scale = 0
 
-    def add(self, part: bytes, identifiers: Sequence[int], best: Mapping[int, bytes]) -> None:
+    def add(self, part: bytes, identifiers: Sequence[int], best: BestTable) -> None:
         """Add a part that ends with a scan header.
 
-        identifiers: of the frame's components. best: tables 0 to 7, as in a DHT segment, that
-        libjpeg would make for that scan, as far as they are known.
+        identifiers: of the frame's components. best: gives tables 0 to 7, as in a DHT segment,
+        that libjpeg would make for that scan, as far as they are known.
         """
         header = part.rfind(b"\xff\xda")
         self._cut(part[:header], best)
@@ -31,9 +33,9 @@ class Cutter:
 
     def finish(self, rest: bytes) -> None:
         """Add what stands behind the last scan."""
-        self._cut(rest, {})
+        self._cut(rest, lambda _: None)
 
-    def _cut(self, part: bytes, best: Mapping[int, bytes]) -> None:
+    def _cut(self, part: bytes, best: BestTable) -> None:
         position = 0
         while position < len(part):
             size = _segment_size(part, position)
@@ -54,7 +56,7 @@ class Cutter:
         self.items.append(item)
         self.literals += content
 
-    def _segment(self, marker: int, body: bytes, best: Mapping[int, bytes]) -> None:
+    def _segment(self, marker: int, body: bytes, best: BestTable) -> None:
         item = _short(marker, body)
         if marker == code.DQT and (found := self._quantisation(body)):
             item, literals, self._scale = found
@@ -103,7 +105,7 @@ def _scaled(steps: bytes, scale: int) -> tuple[int, int]:
     return code.GIVEN_8, scale
 
 
-def _huffman(body: bytes, best: Mapping[int, bytes]) -> tuple[Item, bytes] | None:
+def _huffman(body: bytes, best: BestTable) -> tuple[Item, bytes] | None:
     """The item of a DHT segment and its literals; None if it is damaged."""
     numbers: list[int] = []
     literals = b""
@@ -116,7 +118,7 @@ def _huffman(body: bytes, best: Mapping[int, bytes]) -> tuple[Item, bytes] | Non
         number = 4 * table_class + identifier
         if standard_tables.HUFFMAN.get((table_class, identifier)) == table:
             numbers.append(code.STANDARD << 3 | number)
-        elif best.get(number) == table:
+        elif best(number) == table:
             numbers.append(code.BEST << 3 | number)
         else:
             numbers.append(code.GIVEN << 3 | number)

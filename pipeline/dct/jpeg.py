@@ -87,7 +87,7 @@ def take_apart(data: bytes) -> Jpeg:
         if not records:
             coefficients = _allocate(frame, len(data))
         found = _read(frame, scan, data, position, coefficients, precision)
-        cutter.add(data[behind:position], frame.identifiers, _best_tables(found))
+        cutter.add(data[behind:position], frame.identifiers, found.best_table)
         records.append(found.record)
         behind = found.end
     frame = headers.frame
@@ -157,12 +157,6 @@ class _BestTables:
         if self._counts is None:
             self._counts = scans.count(*self._scan)
         return scans.best_table(self._counts[number])
-
-
-def _best_tables(found: ReadScan) -> dict[int, bytes]:
-    if found.counts is None:
-        return {}
-    return {n: scans.best_table(counts) for n, counts in enumerate(found.counts) if counts.any()}
 
 
 def _next_scan(headers: Headers, stream: bytes) -> tuple[Frame, Scan]:

@@ -58,6 +58,10 @@ class ReadScan:
     end: int
     counts: NDArray[np.uint32] | None
 
+    def best_table(self, number: int) -> bytes | None:
+        """The Huffman table, 0 to 7, that libjpeg makes for this scan; None if it is not whole."""
+        return None if self.counts is None else best_table(self.counts[number])
+
 
 def read(frame: Frame, scan: Scan, data: bytes, start: int, coefficients: Arrays) -> ReadScan:
     """Add a scan's coefficients, as far as they are whole.

@@ -53,6 +53,7 @@ QUALITIES = 100
 _MAX_PERCENT = 150
 
 
+@cache
 def quantisation(table: int, scale: int) -> bytes | None:
     """A table of QUANTISATION as libjpeg scales it, as in a DQT segment; None without that scale.
 

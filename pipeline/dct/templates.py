@@ -93,6 +93,8 @@ TEMPLATES: tuple[tuple[Item, ...], ...] = tuple(
     )
 )
 
+_NUMBERS = {template: number for number, template in enumerate(TEMPLATES)}
+
 
 def _open(item: Item) -> tuple[Item, list[int]]:
     """An item without the numbers that a template leaves open, and those numbers."""
@@ -114,15 +116,19 @@ def _close(item: Item, reader: Reader) -> Item:
 
 def write(items: list[Item], out: bytearray) -> None:
     """Append items: the number of a template, what differs, what it leaves open."""
-    choices = [_written(items, 0)]
-    if len(items) <= _MOST_ITEMS:
-        choices += [_written(items, template) for template in range(1, len(TEMPLATES))]
+    opened = [_open(item) for item in items]
+    same = _NUMBERS.get(tuple(item for item, _ in opened))
+    if same is not None:
+        choices = [_written(items, opened, same)]
+    elif len(items) <= _MOST_ITEMS:
+        choices = [_written(items, opened, template) for template in range(len(TEMPLATES))]
+    else:
+        choices = [_written(items, opened, 0)]
     out += min(choices, key=len)
 
 
-def _written(items: list[Item], template: int) -> bytes:
+def _written(items: list[Item], opened: list[tuple[Item, list[int]]], template: int) -> bytes:
     """Differences are: items of the template kept before, items of it left out, items put in."""
-    opened = [_open(item) for item in items]
     keys = [item for item, _ in opened]
     matcher = SequenceMatcher(None, TEMPLATES[template], keys, autojunk=False)
     differences: list[tuple[int, int, list[Item]]] = []
