@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from seec.pipeline.dct import header_items as code
 from seec.pipeline.dct import standard_tables
 from seec.pipeline.dct.header_items import Item
+from seec.pipeline.dct.headers import Scan
 
 _END = 0xD9
 _WITHOUT_LENGTH = (0x01, *range(0xD0, 0xDA))
@@ -21,15 +22,15 @@ class Cutter:
         self.literals = bytearray()
         self._scale = 0
 
-    def add(self, part: bytes, identifiers: Sequence[int], best: BestTable) -> None:
-        """Add a part that ends with a scan header.
+    def add(self, part: bytes, scan: Scan, identifiers: Sequence[int], best: BestTable) -> None:
+        """Add a part that ends with the header of a scan.
 
         identifiers: of the frame's components. best: gives tables 0 to 7, as in a DHT segment,
         that libjpeg would make for that scan, as far as they are known.
         """
-        header = part.rfind(b"\xff\xda")
-        self._cut(part[:header], best)
-        self.items.append(_scan(part[header + 4 :], identifiers))
+        header_bytes = 8 + 2 * len(scan.components)
+        self._cut(part[:-header_bytes], best)
+        self.items.append(_scan(part[4 - header_bytes :], identifiers))
 
     def finish(self, rest: bytes) -> None:
         """Add what stands behind the last scan."""
@@ -58,10 +59,10 @@ class Cutter:
 
     def _segment(self, marker: int, body: bytes, best: BestTable) -> None:
         item = _short(marker, body)
-        if marker == code.DQT and (found := self._quantisation(body)):
+        if marker == code.DQT and body and (found := self._quantisation(body)):
             item, literals, self._scale = found
             self.literals += literals
-        elif marker == code.DHT and (found := _huffman(body, best)):
+        elif marker == code.DHT and body and (found := _huffman(body, best)):
             item, literals = found
             self.literals += literals
         if item is None:

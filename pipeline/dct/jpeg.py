@@ -87,7 +87,7 @@ def take_apart(data: bytes) -> Jpeg:
         if not records:
             coefficients = _allocate(frame, len(data))
         found = _read(frame, scan, data, position, coefficients, precision)
-        cutter.add(data[behind:position], frame.identifiers, found.best_table)
+        cutter.add(data[behind:position], scan, frame.identifiers, found.best_table)
         records.append(found.record)
         behind = found.end
     frame = headers.frame

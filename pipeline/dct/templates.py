@@ -100,7 +100,7 @@ def _open(item: Item) -> tuple[Item, list[int]]:
     """An item without the numbers that a template leaves open, and those numbers."""
     if item[0] == FRAME:
         return (*item[:2], 0, 0, 0), list(item[2:])
-    if item[0] == QUANTISATION and item[2] >> 2 == LUMA:
+    if item[0] == QUANTISATION and len(item) > 3 and item[2] >> 2 == LUMA:
         return (*item[:3], 0, *item[4:]), [item[3]]
     return item, []
 
@@ -109,7 +109,7 @@ def _close(item: Item, reader: Reader) -> Item:
     """The item with its open numbers from the reader."""
     if item[0] == FRAME:
         return (*item[:2], reader.number(), reader.number(), reader.number())
-    if item[0] == QUANTISATION and item[2] >> 2 == LUMA:
+    if item[0] == QUANTISATION and len(item) > 3 and item[2] >> 2 == LUMA:
         return (*item[:3], reader.number(), *item[4:])
     return item
 

@@ -18,13 +18,12 @@ typedef struct {
     int ends[RULES], listed[RULES];
 } Run;
 
-/* All that an MCU changes beside coefficients. */
+/* All that an MCU and a restart before it change beside coefficients. */
 typedef struct {
     Bits bits;
     Run run;
-    int32_t previous[MAX_COMPONENTS];
     int64_t block;
-    size_t zero_runs, runs[RULES];
+    size_t zero_runs, runs[RULES], paddings;
     int64_t last_zero_run, last_run[RULES];
 } Mark;
 
@@ -253,7 +252,8 @@ static int read_ac_first(Reader *r, const ScanComponent *c, int16_t *block) {
 }
 
 static void correct(Reader *r, int16_t *coefficient) {
-    if (take(&r->bits, 1)) *coefficient += (int16_t)((*coefficient > 0 ? 1 : -1) << r->scan.low);
+    const int step = 1 << r->scan.low;
+    if (take(&r->bits, 1)) *coefficient += (int16_t)(*coefficient > 0 ? step : -step);
 }
 
 static int read_ac_refined(Reader *r, const ScanComponent *c, int16_t *block) {
@@ -353,6 +353,7 @@ static void set_mark(const Reader *r, Mark *m) {
     m->bits = r->bits;
     m->run = r->run;
     m->block = r->block;
+    m->paddings = r->paddings;
     m->zero_runs = r->zero_runs.count;
     m->last_zero_run = r->zero_runs.last;
     for (int i = 0; i < RULES; i++) {
@@ -365,6 +366,7 @@ static void back_to(Reader *r, const Mark *m) {
     r->bits = m->bits;
     r->run = m->run;
     r->block = m->block;
+    r->paddings = m->paddings;
     r->zero_runs.count = m->zero_runs;
     r->zero_runs.last = m->last_zero_run;
     for (int i = 0; i < RULES; i++) {
@@ -375,13 +377,13 @@ static void back_to(Reader *r, const Mark *m) {
 
 /* The bytes that end an interval, and the marker behind them. 0: none is there. */
 static int read_restart(Reader *r, int64_t number) {
-    const Mark before = {.bits = r->bits};
+    const Bits before = r->bits;
     const size_t paddings = r->paddings;
     if (!align(r)) return 0;
     Bits *b = &r->bits;
     if (b->position + 2 > b->size || b->data[b->position] != 0xff ||
         b->data[b->position + 1] != 0xd0 + number % 8) {
-        r->bits = before.bits;
+        r->bits = before;
         r->paddings = paddings;
         return 0;
     }
@@ -400,12 +402,12 @@ static int64_t read_scan(Reader *r) {
     int64_t mcu = 0;
     Mark mark;
     for (; mcu < mcus; mcu++) {
+        set_mark(r, &mark);
         if (s->interval && mcu && mcu % s->interval == 0 &&
             !read_restart(r, mcu / s->interval - 1)) {
             if (mcu > s->interval) break;
             s->interval = 0;
         }
-        set_mark(r, &mark);
         if (!read_mcu(r, mcu)) {
             back_to(r, &mark);
             break;
