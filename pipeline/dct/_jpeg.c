@@ -242,4 +242,7 @@ static struct PyModuleDef MODULE = {
     PyModuleDef_HEAD_INIT, "_jpeg", "Scans of JPEG files.", -1, METHODS, NULL, NULL, NULL, NULL,
 };
 
-PyMODINIT_FUNC PyInit__jpeg(void) { return PyModule_Create(&MODULE); }
+PyMODINIT_FUNC PyInit__jpeg(void) {
+    make_zigzag();
+    return PyModule_Create(&MODULE);
+}

@@ -15,11 +15,6 @@ typedef struct {
     uint8_t symbols[256], second[256]; /* second: the symbol has a shorter or lower code too */
 } Table;
 
-static const uint8_t NATURAL[64] = {
-    0,  1,  8,  16, 9,  2,  3,  10, 17, 24, 32, 25, 18, 11, 4,  5,  12, 19, 26, 33, 40, 48,
-    41, 34, 27, 20, 13, 6,  7,  14, 21, 28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23,
-    30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63};
-
 /* No symbol has a code where the lengths are impossible. */
 static void make_table(Table *t, const uint8_t *wire) {
     memset(t, 0, sizeof *t);

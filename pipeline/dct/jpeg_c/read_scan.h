@@ -259,6 +259,7 @@ static void correct(Reader *r, int16_t *coefficient) {
 static int read_ac_refined(Reader *r, const ScanComponent *c, int16_t *block) {
     const int end = r->scan.end;
     int k = r->scan.start, zero_runs = 0, first = 1, in_run = r->run.done < r->run.length;
+    const uint64_t old = at_least(block, 1) & band(k, end);
     memcpy(r->saved, block, sizeof r->saved);
     while (k <= end && !in_run) {
         const int s = symbol(r, c->ac);
@@ -274,9 +275,8 @@ static int read_ac_refined(Reader *r, const ScanComponent *c, int16_t *block) {
         r->run.waiting = first = 0;
         const int sign = size ? (int)take(&r->bits, 1) : 0;
         for (; k <= end; k++) {
-            int16_t *at = &block[NATURAL[k]];
-            if (*at)
-                correct(r, at);
+            if (old >> k & 1)
+                correct(r, &block[NATURAL[k]]);
             else if (run-- == 0)
                 break;
         }
@@ -289,12 +289,10 @@ static int read_ac_refined(Reader *r, const ScanComponent *c, int16_t *block) {
         k++;
     }
     if (in_run) {
-        int bits = 0;
-        for (; k <= end; k++) {
-            int16_t *at = &block[NATURAL[k]];
-            if (*at) correct(r, at), bits++;
-        }
-        next_in_run(r, bits);
+        const uint64_t left = k > end ? 0 : old & band(k, end);
+        for (uint64_t rest = left; rest; rest &= rest - 1)
+            correct(r, &block[NATURAL[__builtin_ctzll(rest)]]);
+        next_in_run(r, __builtin_popcountll(left));
     }
     if (zero_runs) push(&r->zero_runs, r->block, zero_runs);
     return 1;

@@ -2,6 +2,7 @@
 #pragma once
 #include <stdlib.h>
 #include "huffman.h"
+#include "zigzag.h"
 
 enum { MAX_COMPONENTS = 4, MAX_RUN = 0x7fff, RULES = 3 };
 

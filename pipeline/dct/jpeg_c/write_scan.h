@@ -127,69 +127,79 @@ static int write_zeros(Writer *w, int table, int zeros, int listed) {
     return zeros > 16 * listed;
 }
 
+/* A coefficient after so many zeros. */
+static void write_coefficient(Writer *w, int table, int zeros, int32_t v) {
+    for (; zeros > 15; zeros -= 16) put_symbol(w, table, 0xf0);
+    const int size = bit_length((uint32_t)abs(v));
+    w->failed |= size > 15;
+    put_symbol(w, table, (zeros << 4 | size) & 255);
+    put_number(w, v, size);
+}
+
 static void write_sequential(Writer *w, ScanComponent *c, const int16_t *block) {
     write_dc(w, c, block, 0);
-    int zeros = 0;
-    for (int k = 1; k < 64; k++) {
-        const int32_t v = block[NATURAL[k]];
-        if (!v) {
-            zeros++;
-            continue;
-        }
-        for (; zeros > 15; zeros -= 16) put_symbol(w, c->ac, 0xf0);
-        const int size = bit_length((uint32_t)abs(v));
-        w->failed |= size > 15;
-        put_symbol(w, c->ac, (zeros << 4 | size) & 255);
-        put_number(w, v, size);
-        zeros = 0;
+    int last = 0;
+    for (uint64_t left = at_least(block, 1) & ~(uint64_t)1; left; left &= left - 1) {
+        const int k = __builtin_ctzll(left);
+        write_coefficient(w, c->ac, k - last - 1, block[NATURAL[k]]);
+        last = k;
     }
-    if (write_zeros(w, c->ac, zeros, value_at(&w->zero_runs, w->block))) put_symbol(w, c->ac, 0);
+    if (write_zeros(w, c->ac, 63 - last, value_at(&w->zero_runs, w->block)))
+        put_symbol(w, c->ac, 0);
 }
 
 static void write_ac_first(Writer *w, const ScanComponent *c, const int16_t *block) {
-    int zeros = 0;
-    for (int k = w->scan.start; k <= w->scan.end; k++) {
-        int32_t v = block[NATURAL[k]];
-        v = v < 0 ? -(-v >> w->scan.low) : v >> w->scan.low;
-        if (!v) {
-            zeros++;
-            continue;
-        }
+    const int low = w->scan.low, end = w->scan.end;
+    int last = w->scan.start - 1;
+    for (uint64_t left = at_least(block, 1 << low) & band(last + 1, end); left; left &= left - 1) {
+        const int k = __builtin_ctzll(left);
+        const int32_t v = block[NATURAL[k]];
         end_run(w, c->ac);
-        for (; zeros > 15; zeros -= 16) put_symbol(w, c->ac, 0xf0);
-        const int size = bit_length((uint32_t)abs(v));
-        w->failed |= size > 15;
-        put_symbol(w, c->ac, (zeros << 4 | size) & 255);
-        put_number(w, v, size);
-        zeros = 0;
+        write_coefficient(w, c->ac, k - last - 1, v < 0 ? -(-v >> low) : v >> low);
+        last = k;
     }
     const int listed = value_at(&w->zero_runs, w->block);
     if (listed) end_run(w, c->ac);
-    if (write_zeros(w, c->ac, zeros, listed)) join_run(w, c->ac, NULL, 0);
+    if (write_zeros(w, c->ac, end - last, listed)) join_run(w, c->ac, NULL, 0);
+}
+
+static int correction(const Writer *w, const int16_t *block, int k) {
+    return abs(block[NATURAL[k]]) >> w->scan.low & 1;
+}
+
+/* Zeros at a block's end that its encoder need not have coded as runs: returns where they end. */
+static int write_refined_zeros(Writer *w, int table, const int16_t *block, uint64_t old, int k) {
+    for (int i = value_at(&w->zero_runs, w->block); i > 0 && k <= w->scan.end; i--) {
+        end_run(w, table);
+        put_symbol(w, table, 0xf0);
+        for (int left = 16; k <= w->scan.end && left; k++)
+            if (old >> k & 1)
+                put(w, (uint32_t)correction(w, block, k), 1);
+            else
+                left--;
+    }
+    return k;
 }
 
 static void write_ac_refined(Writer *w, const ScanComponent *c, const int16_t *block) {
-    const int start = w->scan.start, end = w->scan.end;
+    const int start = w->scan.start, end = w->scan.end, low = w->scan.low;
+    const uint64_t in_band = band(start, end), all = at_least(block, 1 << low) & in_band;
+    const uint64_t old = at_least(block, 2 << low) & in_band, new = all & ~old;
     uint8_t bits[64];
-    int32_t magnitude[64];
-    int count = 0, zeros = 0, last = start - 1;
-    for (int k = start; k <= end; k++) {
-        magnitude[k] = abs(block[NATURAL[k]]) >> w->scan.low;
-        if (magnitude[k] == 1) last = k;
-    }
-    for (int k = start; k <= last; k++) {
-        if (!magnitude[k]) {
-            zeros++;
-            continue;
-        }
+    int count = 0, zeros = 0, before = start - 1;
+    const int last = new ? 63 - __builtin_clzll(new) : start - 1;
+    for (uint64_t left = last < start ? 0 : all & band(start, last); left; left &= left - 1) {
+        const int k = __builtin_ctzll(left);
+        zeros += k - before - 1;
+        before = k;
         for (; zeros > 15; zeros -= 16) {
             end_run(w, c->ac);
             put_symbol(w, c->ac, 0xf0);
             put_bits(w, bits, count);
             count = 0;
         }
-        if (magnitude[k] > 1) {
-            bits[count++] = magnitude[k] & 1;
+        if (old >> k & 1) {
+            bits[count++] = (uint8_t)correction(w, block, k);
             continue;
         }
         end_run(w, c->ac);
@@ -198,19 +208,10 @@ static void write_ac_refined(Writer *w, const ScanComponent *c, const int16_t *b
         put_bits(w, bits, count);
         zeros = count = 0;
     }
-    int k = last + 1;
-    for (int i = value_at(&w->zero_runs, w->block); i > 0 && k <= end; i--) {
-        end_run(w, c->ac);
-        put_symbol(w, c->ac, 0xf0);
-        for (int left = 16; k <= end && left; k++)
-            if (magnitude[k])
-                put(w, magnitude[k] & 1, 1);
-            else
-                left--;
-    }
+    const int k = write_refined_zeros(w, c->ac, block, old, last + 1);
     if (k > end) return;
-    for (; k <= end; k++)
-        if (magnitude[k]) bits[count++] = magnitude[k] & 1;
+    for (uint64_t left = old & band(k, end); left; left &= left - 1)
+        bits[count++] = (uint8_t)correction(w, block, __builtin_ctzll(left));
     join_run(w, c->ac, bits, count);
 }
 
