@@ -17,7 +17,7 @@ SANITIZED_TESTS := tests/vectors/test_vectors.py tests/exactness/test_predictor_
 	$(BITS)_networks_of_all_sizes_give_the_bytes_of_torch tests/unit/test_native_structs.py \
 	tests/unit/test_screen.py tests/unit/test_colours.py tests/hostile/test_seec_damage.py
 
-.PHONY: help demo test test-all sweep faults sanitize check bench clean
+.PHONY: help demo test test-all sweep faults sanitize fuzz check bench clean
 
 help:
 	@echo "make demo      archive, verify and restore photographs; sizes against PNG, WebP, JPEG XL"
@@ -26,6 +26,7 @@ help:
 	@echo "make sweep     kill jobs at each of their write points, and finish them"
 	@echo "make faults    let each request of whole jobs fail in each way that it can"
 	@echo "make sanitize  test C extensions that report undefined behaviour and bad accesses (gcc)"
+	@echo "make fuzz      mutate JPEG files 100,000 times, with sanitisers; MUTATIONS=n for others"
 	@echo "make check     ruff, pyright, import rules"
 	@echo "make bench     rate and speed next to the peers; BENCH_FOLDERS='a b' for your images"
 	@echo "make clean     remove what these targets made"
@@ -62,6 +63,19 @@ sanitize: $(INSTALLED)
 	LD_PRELOAD=$$(gcc -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0 \
 		UBSAN_OPTIONS=print_stacktrace=1 $(BIN)/python -m pytest -p tests.sanitised \
 		-k "not torch:cpu" $(SANITIZED_TESTS)
+
+# The parser of JPEG scans once more, with sanitizers.
+MUTATIONS ?= 100000
+SANITIZED_JPEG := build/sanitize/_jpeg.abi3.so
+
+fuzz: $(INSTALLED)
+	mkdir -p $(dir $(SANITIZED_JPEG))
+	gcc -shared -fPIC -g -O1 -std=gnu11 -fsanitize=$(SANITIZERS) \
+		-fno-sanitize-recover=all pipeline/dct/_jpeg.c -o $(SANITIZED_JPEG) \
+		-I$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_paths()["include"])')
+	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
+		ASAN_OPTIONS=detect_leaks=0 SEEC_JPEG_EXTENSION=$(SANITIZED_JPEG) \
+		$(BIN)/python -m tests.hostile.fuzz_jpeg $(MUTATIONS)
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -1,17 +1,22 @@
 """Mutated JPEG files and recipes: each file comes back byte for byte or is refused.
 
-`python -m tests.hostile.fuzz_jpeg 100000` runs so many; `make fuzz` with sanitisers in the
-extension. Prints a line at the end, or the mutation that broke a rule.
+`python -m tests.hostile.fuzz_jpeg 100000` runs so many, with the C extension in the file that
+the variable SEEC_JPEG_EXTENSION names; `make fuzz` makes one with sanitisers. Prints a line at the
+end, or the mutation that broke a rule.
 """
 
+import os
 import random
 import sys
 from collections import Counter
 from dataclasses import replace
+from importlib.machinery import ExtensionFileLoader
+from importlib.util import module_from_spec, spec_from_loader
 
 import numpy as np
 from PIL import Image
 
+from seec.pipeline.dct import scans
 from seec.pipeline.dct.jpeg import Jpeg, layout, put_together, take_apart
 from seec.schemas.errors import FormatError, UnreadableImage
 from tests.jpeg_scripts import Habits, progressive_script, rewritten, sequential_script
@@ -127,6 +132,17 @@ def main(count: int, seed: int = 0) -> Counter[str]:
     return seen
 
 
+def _load(path: str) -> None:
+    name = "seec.pipeline.dct._jpeg"
+    loader = ExtensionFileLoader(name, path)
+    spec = spec_from_loader(name, loader)
+    assert spec is not None
+    scans._jpeg = module_from_spec(spec)
+    loader.exec_module(scans._jpeg)
+
+
 if __name__ == "__main__":
+    if extension := os.environ.get("SEEC_JPEG_EXTENSION"):
+        _load(extension)
     arguments = [int(argument) for argument in sys.argv[1:]]
     sys.stdout.write(f"{dict(main(*arguments))}\n")
