@@ -4,9 +4,9 @@ import random
 from dataclasses import dataclass, replace
 
 from seec.pipeline.dct import scans
-from seec.pipeline.dct.headers import ZIGZAG, Frame, FrameComponent, Scan
 from seec.pipeline.dct.jpeg import Jpeg
 from seec.pipeline.dct.scans import ScanRecord
+from seec.pipeline.images.jpeg import ZIGZAG, Frame, FrameComponent, Scan
 
 _MARKERS = {False: 0xC0, True: 0xC2}
 

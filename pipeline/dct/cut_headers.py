@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from seec.pipeline.dct import header_items as code
 from seec.pipeline.dct import standard_tables
 from seec.pipeline.dct.header_items import Item
-from seec.pipeline.dct.headers import Scan
+from seec.pipeline.images.jpeg import Scan
 
 _END = 0xD9
 _WITHOUT_LENGTH = (0x01, *range(0xD0, 0xDA))

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from seec.pipeline.dct import recipes, scans
 from seec.pipeline.dct.cut_headers import Cutter
 from seec.pipeline.dct.header_items import Expander
-from seec.pipeline.dct.headers import START, Frame, Headers, Scan
 from seec.pipeline.dct.recipes import Recipe
 from seec.pipeline.dct.scans import Arrays, ReadScan, ScanRecord
+from seec.pipeline.images.jpeg import Frame, Headers, Scan, matches
 from seec.schemas.errors import SectionCorrupt, UnreadableImage
 
 # Of a coefficient that no scan has coded, and of one that a scan has coded for some blocks only.
@@ -72,7 +72,7 @@ def take_apart(data: bytes) -> Jpeg:
     for each coefficient. UnreadableImage, with the reason, if the file is of another kind; whether
     `put_together` gives back the file is for the caller to try.
     """
-    if not data.startswith(START):
+    if not matches(data):
         raise UnreadableImage("not a JPEG file")
     headers, cutter = Headers(), Cutter()
     records: list[ScanRecord] = []

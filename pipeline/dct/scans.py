@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from seec.pipeline.dct.headers import TABLES, Frame, Scan
+from seec.pipeline.images.jpeg import TABLES, Frame, Scan
 from seec.schemas.errors import SectionCorrupt, UnreadableImage
 
 try:

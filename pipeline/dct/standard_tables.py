@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from seec.pipeline.dct.headers import ZIGZAG
+from seec.pipeline.images.jpeg import ZIGZAG
 
 # Tables K.3, K.5, K.4 and K.6: DC and AC for luma, the same for chroma. Counts of codes, symbols.
 _DC_LUMA = "00010501010101010100000000000000 000102030405060708090a0b"

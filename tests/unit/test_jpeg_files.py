@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from seec.pipeline.dct import recipes, scans
-from seec.pipeline.dct.headers import Frame, FrameComponent
 from seec.pipeline.dct.jpeg import Jpeg, layout, put_together, take_apart
+from seec.pipeline.images.jpeg import Frame, FrameComponent
 from seec.schemas.errors import FormatError, SectionCorrupt, UnreadableImage
 from tests.jpeg_scripts import (
     Habits,

@@ -31,8 +31,7 @@ class JpegXlWriter(Writer):
         frame = jpeg.read_frame(candidate.data)
         candidate.check_limit(frame.pixels)
         payload = transcode(candidate.data, frame)
-        mode = {1: "L", 3: "RGB"}.get(frame.components, f"{frame.components}x8")
-        image = ImageFacts(frame.width, frame.height, mode, jpeg.FORMAT)
+        image = ImageFacts(frame.width, frame.height, frame.mode, jpeg.FORMAT)
         return Coded(candidate.row(JPEGXL_JPEG, image=image), payload)
 
 
@@ -46,7 +45,7 @@ def transcode(data: bytes, frame: Frame) -> bytes:
         code = bytes(imagecodecs.jpegxl_encode_jpeg(data, numthreads=1))
     except RuntimeError:
         # Its message names a call of libjxl and nothing that would help.
-        if frame.components == 4:
+        if len(frame.components) == 4:
             raise UnreadableImage("JPEG in CMYK or YCCK, which JPEG XL does not hold") from None
         raise UnreadableImage("JPEG that is damaged or of a kind JPEG XL does not hold") from None
     try:
