@@ -12,12 +12,14 @@ from seec.pipeline.dct.header_items import Expander
 from seec.pipeline.dct.recipes import Recipe
 from seec.pipeline.dct.scans import Arrays, ReadScan, ScanRecord
 from seec.pipeline.images.jpeg import Frame, Headers, Scan, matches
+from seec.schemas.container import MAX_PIXELS
 from seec.schemas.errors import SectionCorrupt, UnreadableImage
 
 # Of a coefficient that no scan has coded, and of one that a scan has coded for some blocks only.
 _NOTHING, _DAMAGED = -1, -2
 # More makes no smaller file, and would only take time.
 _MAX_SCANS = 1 << 12
+_END = b"\xff\xd9"
 
 
 @dataclass(frozen=True)
@@ -74,36 +76,61 @@ def take_apart(data: bytes) -> Jpeg:
     """
     if not matches(data):
         raise UnreadableImage("not a JPEG file")
-    headers, cutter = Headers(), Cutter()
-    records: list[ScanRecord] = []
-    coefficients: Arrays = ()
-    precision = np.full((4, 64), _NOTHING)
-    behind = 0
-    while len(records) < _MAX_SCANS:
-        position, scan = headers.read_to_scan(data, behind)
-        frame = headers.frame
-        if scan is None or frame is None:
-            break
-        if not records:
-            coefficients = _allocate(frame, len(data))
-        found = _read(frame, scan, data, position, coefficients, precision)
-        cutter.add(data[behind:position], scan, frame.identifiers, found.best_table)
-        records.append(found.record)
-        behind = found.end
-    frame = headers.frame
-    if frame is None or not records:
-        raise UnreadableImage("JPEG without a scan")
-    if all(record.mcus == 0 for record in records):
-        raise UnreadableImage("JPEG of which no coefficient can be read")
-    cutter.finish(data[behind:])
-    fill, kept = recipes.without_padding(records)
-    height = frame.height if headers.height else 0
-    recipe = Recipe(cutter.items, bytes(cutter.literals), kept, fill, height)
-    components = tuple(
-        Component(c.horizontal, c.vertical, _quantisation(headers, index), coefficients[index])
-        for index, c in enumerate(frame.components)
-    )
-    return Jpeg(frame.width, frame.height, components, recipes.serialise(recipe))
+    parser = _Parser(data, 0)
+    return parser.finish(len(data))
+
+
+def take_apart_within(data: bytes, start: int) -> tuple[Jpeg, int]:
+    """The same for a JPEG file that begins there and is undamaged, and where that ends."""
+    parser = _Parser(data, start)
+    end = data.find(_END, parser.behind)
+    if end < 0 or any(record.mcus is not None for record in parser.records):
+        raise UnreadableImage("JPEG that is damaged")
+    end += len(_END)
+    return parser.finish(end), end
+
+
+class _Parser:
+    """Reads all scans of a file."""
+
+    def __init__(self, data: bytes, start: int) -> None:
+        self._data, self._headers, self._cutter = data, Headers(), Cutter()
+        self.records: list[ScanRecord] = []
+        self._coefficients: Arrays = ()
+        precision = np.full((4, 64), _NOTHING)
+        self.behind = start
+        while len(self.records) < _MAX_SCANS:
+            position, scan = self._headers.read_to_scan(data, self.behind)
+            frame = self._headers.frame
+            if scan is None or frame is None:
+                break
+            if not self.records:
+                self._coefficients = _allocate(frame, len(data) - start)
+            found = _read(frame, scan, data, position, self._coefficients, precision)
+            part = data[self.behind : position]
+            self._cutter.add(part, scan, frame.identifiers, found.best_table)
+            self.records.append(found.record)
+            self.behind = found.end
+
+    def finish(self, end: int) -> Jpeg:
+        """The file, which ends there."""
+        frame, records = self._headers.frame, self.records
+        if frame is None or not records:
+            raise UnreadableImage("JPEG without a scan")
+        if all(record.mcus == 0 for record in records):
+            raise UnreadableImage("JPEG of which no coefficient can be read")
+        self._cutter.finish(self._data[self.behind : end])
+        fill, kept = recipes.without_padding(records)
+        height = frame.height if self._headers.height else 0
+        items, literals = self._cutter.items, bytes(self._cutter.literals)
+        recipe = recipes.serialise(Recipe(items, literals, kept, fill, height))
+        components = tuple(
+            Component(
+                c.horizontal, c.vertical, _quantisation(self._headers, i), self._coefficients[i]
+            )
+            for i, c in enumerate(frame.components)
+        )
+        return Jpeg(frame.width, frame.height, components, recipe)
 
 
 def put_together(jpeg: Jpeg) -> bytes:
@@ -170,6 +197,8 @@ def _next_scan(headers: Headers, stream: bytes) -> tuple[Frame, Scan]:
 
 
 def _allocate(frame: Frame, size_bytes: int) -> Arrays:
+    if frame.pixels > MAX_PIXELS:
+        raise UnreadableImage(f"{frame.pixels} pixels, over the limit of {MAX_PIXELS}")
     # A block takes at least a bit, in which all of it is zero.
     if sum(rows * columns for rows, columns in frame.shapes) > 8 * size_bytes:
         raise UnreadableImage("JPEG of which almost all is missing")

@@ -12,6 +12,7 @@ from PIL import Image
 
 from seec.pipeline.dct import recipes, scans
 from seec.pipeline.dct.jpeg import Jpeg, layout, put_together, take_apart
+from seec.pipeline.dct.pictures import put_file_together, take_file_apart
 from seec.pipeline.images.jpeg import Frame, FrameComponent
 from seec.schemas.errors import FormatError, SectionCorrupt, UnreadableImage
 from tests.jpeg_scripts import (
@@ -308,3 +309,25 @@ def test_without_the_extension_files_are_refused(monkeypatch: pytest.MonkeyPatch
     assert not scans.is_available()
     with pytest.raises(UnreadableImage, match="compiler"):
         take_apart(jpeg())
+
+
+def test_pictures_within_a_file_are_taken_apart_too():
+    thumbnail = jpeg(textured(60, 80), 75)
+    second = jpeg(textured(90, 120, 2), 85, exif=b"Exif\0\0" + thumbnail + b"more")
+    data = jpeg(exif=b"Exif\0\0MM" + thumbnail + b"behind") + second + b"end" + thumbnail[:700]
+    pictures = take_file_apart(data)
+    assert [p.jpeg.width for p in pictures] == [WIDTH, 80, 120, 80]
+    assert put_file_together(pictures) == data
+    codes = [len(recipes.compress(picture.jpeg.recipe)) for picture in pictures]
+    assert sum(codes) < 900
+    for wrong in (pictures[1:], pictures[::-1], (pictures[0], replace(pictures[1], position=1))):
+        with pytest.raises(SectionCorrupt):
+            put_file_together(wrong)
+
+
+def test_a_file_without_pictures_within_is_one():
+    for data in BACK.values():
+        pictures = take_file_apart(data)
+        assert put_file_together(pictures) == data
+    (only,) = take_file_apart(jpeg())
+    assert only.jpeg.recipe == take_apart(jpeg()).recipe
