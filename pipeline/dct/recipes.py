@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 import zstandard
 
 from seec.pipeline.dct import templates
+from seec.pipeline.dct.dictionary import recipe_dictionary
 from seec.pipeline.dct.header_items import SCAN, Item
 from seec.pipeline.dct.scans import RULES, ScanRecord
 from seec.pipeline.dct.varints import Reader, put
@@ -20,6 +22,9 @@ _FILLS = (1, 0, None)
 _PARTIAL, _NO_RESTARTS, _RUNS, _ZERO_RUNS, _RULE_SHIFT = 1, 2, 4, 8, 4
 _STORED, _ZSTD = 0, 1
 _LEVEL = 19
+_MAGIC = b"\x28\xb5\x2f\xfd"
+# Bytes that Zstandard makes no shorter.
+_SHORT = 12
 # A recipe is no larger than a file may be.
 MAX_BYTES = 1 << 31
 
@@ -86,7 +91,13 @@ def parse(data: bytes) -> Recipe:
 
 def compress(recipe: bytes) -> bytes:
     """Shorter bytes of a serialised recipe: u8 0 and the recipe, or u8 1 and it in Zstandard."""
-    code = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=False).compress(recipe)
+    if len(recipe) <= _SHORT:
+        return bytes((_STORED,)) + recipe
+    compressor = zstandard.ZstdCompressor(
+        level=_LEVEL, write_checksum=False, dict_data=_dictionary()
+    )
+    # Behind its magic, which is the same in all.
+    code = compressor.compress(recipe)[len(_MAGIC) :]
     stored = len(code) >= len(recipe)
     return bytes((_STORED,)) + recipe if stored else bytes((_ZSTD,)) + code
 
@@ -97,13 +108,21 @@ def decompress(code: bytes, max_bytes: int = MAX_BYTES) -> bytes:
         raise SectionCorrupt("JPEG recipe: unknown compression")
     if code[0] == _STORED:
         return code[1:]
+    frame = _MAGIC + code[1:]
     try:
-        size = zstandard.frame_content_size(code[1:])
+        size = zstandard.frame_content_size(frame)
         if not 0 <= size <= max_bytes:
             raise LimitExceeded(f"JPEG recipe: {size} bytes, over the limit of {max_bytes}")
-        return zstandard.ZstdDecompressor().decompress(code[1:])
+        return zstandard.ZstdDecompressor(dict_data=_dictionary()).decompress(frame)
     except zstandard.ZstdError as error:
         raise SectionCorrupt(f"JPEG recipe: {error}") from None
+
+
+@cache
+def _dictionary() -> zstandard.ZstdCompressionDict:
+    return zstandard.ZstdCompressionDict(
+        recipe_dictionary(), dict_type=zstandard.DICT_TYPE_RAWCONTENT
+    )
 
 
 def _record(record: ScanRecord, lists_padding: bool) -> bytes:

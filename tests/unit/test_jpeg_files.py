@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from seec.pipeline.dct import recipes, scans
+from seec.pipeline.dct.dictionary import recipe_dictionary
 from seec.pipeline.dct.jpeg import Jpeg, layout, put_together, take_apart
 from seec.pipeline.dct.pictures import put_file_together, take_file_apart
 from seec.pipeline.images.jpeg import Frame, FrameComponent
@@ -111,6 +112,20 @@ def test_coefficients_are_those_that_libjpeg_decodes():
 def test_recipes_of_usual_files_take_16_bytes(options: dict[str, int], gray: bool):
     pixels = textured(HEIGHT, WIDTH)
     assert size_of(jpeg(pixels[..., 0] if gray else pixels, **options)) <= 16
+
+
+def test_usual_metadata_takes_a_few_bytes():
+    plain = size_of(jpeg())
+    assert size_of(jpeg(xmp=b'<x:xmpmeta xmlns:x="adobe:ns:meta/"></x:xmpmeta>')) < plain + 60
+    curve = bytes(2).join((b"", recipe_dictionary()[-2046:]))
+    assert size_of(jpeg(icc_profile=curve)) < plain + 60
+
+
+def test_the_dictionary_holds_the_curve_of_srgb():
+    x = np.arange(1024) / 1023
+    exact = np.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4)
+    levels = np.frombuffer(recipe_dictionary()[-2048:], ">u2")
+    assert np.array_equal(levels, np.rint(65535 * exact))
 
 
 def test_a_recipe_says_what_its_components_are():
