@@ -1,6 +1,5 @@
 """JPEG files taken apart into quantised coefficients and a recipe, and put together again."""
 
-from copy import deepcopy
 from dataclasses import dataclass
 
 import numpy as np
@@ -142,7 +141,7 @@ def put_together(jpeg: Jpeg) -> bytes:
     parts: list[bytes] = []
     for record in recipe.records:
         draft = expander.to_scan_without_tables()
-        frame, scan = _next_scan(deepcopy(headers), draft)
+        frame, scan = _next_scan(headers.copy(), draft)
         if [c.shape for c in coefficients] != [(*shape, 64) for shape in frame.shapes]:
             raise SectionCorrupt("JPEG recipe: coefficients for another frame")
         best = _BestTables(frame, scan, record, coefficients)

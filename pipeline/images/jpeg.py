@@ -157,6 +157,11 @@ class Headers:
     latched: dict[int, NDArray[np.uint16]] = field(default_factory=dict)
     tables: bytearray = field(default_factory=lambda: bytearray(TABLES * TABLE_BYTES))
 
+    def copy(self) -> "Headers":
+        """One that reads on independently."""
+        tables = {"quantisation": dict(self.quantisation), "latched": dict(self.latched)}
+        return replace(self, tables=self.tables[:], **tables)
+
     def read_to_scan(self, data: bytes, position: int) -> tuple[int, Scan | None]:
         """Read segments from there; the position behind the next scan header, and that scan.
 

@@ -50,22 +50,27 @@ static void make_table(Table *t, const uint8_t *wire) {
  */
 static int best_table(const uint32_t *counts, uint8_t *wire) {
     int64_t freq[257];
-    int size[257] = {0}, next[257], bits[257 + 1] = {0};
-    for (int i = 0; i < 256; i++) freq[i] = counts[i];
-    freq[256] = 1;
-    for (int i = 0; i < 257; i++) next[i] = -1;
-    for (;;) {
+    int size[257] = {0}, next[257], bits[257 + 1] = {0}, symbol[257], n = 0;
+    for (int i = 0; i < 257; i++) {
+        freq[i] = i < 256 ? counts[i] : 1;
+        next[i] = -1;
+        if (freq[i]) symbol[n++] = i;
+    }
+    while (n > 1) {
+        /* The two rarest, the later one first; they stand in order. */
         int a = -1, b = -1;
-        for (int i = 0; i < 257; i++)
-            if (freq[i] && (a < 0 || freq[i] <= freq[a])) a = i;
-        for (int i = 0; i < 257; i++)
-            if (freq[i] && i != a && (b < 0 || freq[i] <= freq[b])) b = i;
-        if (b < 0) break;
-        freq[a] += freq[b];
-        freq[b] = 0;
-        for (size[a]++; next[a] >= 0; size[a]++) a = next[a];
-        next[a] = b;
-        for (size[b]++; next[b] >= 0; size[b]++) b = next[b];
+        for (int i = 0; i < n; i++)
+            if (a < 0 || freq[symbol[i]] <= freq[symbol[a]]) {
+                b = a;
+                a = i;
+            } else if (b < 0 || freq[symbol[i]] <= freq[symbol[b]])
+                b = i;
+        int first = symbol[a], second = symbol[b];
+        freq[first] += freq[second];
+        for (n--; b < n; b++) symbol[b] = symbol[b + 1];
+        for (size[first]++; next[first] >= 0; size[first]++) first = next[first];
+        next[first] = second;
+        for (size[second]++; next[second] >= 0; size[second]++) second = next[second];
     }
     for (int i = 0; i < 257; i++) bits[size[i]] += size[i] > 0;
     for (int i = 256; i > 16; i--)
@@ -80,7 +85,7 @@ static int best_table(const uint32_t *counts, uint8_t *wire) {
     int longest = 16;
     while (longest > 0 && bits[longest] == 0) longest--;
     bits[longest]--;
-    int n = 16;
+    n = 16;
     for (int i = 1; i <= 16; i++) wire[i - 1] = (uint8_t)bits[i];
     for (int s = 1; s <= 256; s++)
         for (int i = 0; i < 256; i++)
