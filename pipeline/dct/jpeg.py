@@ -12,12 +12,14 @@ from seec.pipeline.dct.recipes import Recipe
 from seec.pipeline.dct.scans import Arrays, ReadScan, ScanRecord
 from seec.pipeline.images.jpeg import Frame, Headers, Scan, matches
 from seec.schemas.container import MAX_PIXELS
-from seec.schemas.errors import SectionCorrupt, UnreadableImage
+from seec.schemas.errors import LimitExceeded, SectionCorrupt, UnreadableImage
 
 # Of a coefficient that no scan has coded, and of one that a scan has coded for some blocks only.
 _NOTHING, _DAMAGED = -1, -2
 # More makes no smaller file, and would only take time.
 _MAX_SCANS = 1 << 12
+# Blocks of all scans for each byte of a file: made to take time, one can be all runs of EOBs.
+_MAX_VISITS = 256
 _END = b"\xff\xd9"
 
 
@@ -98,13 +100,15 @@ class _Parser:
         self._coefficients: Arrays = ()
         precision = np.full((4, 64), _NOTHING)
         self.behind = start
-        while len(self.records) < _MAX_SCANS:
+        visits = _MAX_VISITS * (len(data) - start)
+        while len(self.records) < _MAX_SCANS and visits > 0:
             position, scan = self._headers.read_to_scan(data, self.behind)
             frame = self._headers.frame
             if scan is None or frame is None:
                 break
             if not self.records:
                 self._coefficients = _allocate(frame, len(data) - start)
+            visits -= sum(self._coefficients[index][..., 0].size for index, _, _ in scan.components)
             found = _read(frame, scan, data, position, self._coefficients, precision)
             part = data[self.behind : position]
             self._cutter.add(part, scan, frame.identifiers, found.best_table)
@@ -133,10 +137,15 @@ class _Parser:
 
 
 def put_together(jpeg: Jpeg) -> bytes:
-    """The file. SectionCorrupt or Truncated if recipe and coefficients do not belong together."""
+    """The file. SectionCorrupt or Truncated if recipe and coefficients do not belong together.
+
+    LimitExceeded if the recipe has more scans than any file that is taken apart.
+    """
     recipe = recipes.parse(jpeg.recipe)
     headers = Headers(height=recipe.height)
     expander = Expander(recipe.items, recipe.literals)
+    if len(recipe.records) > _MAX_SCANS:
+        raise LimitExceeded(f"JPEG recipe: {len(recipe.records)} scans")
     coefficients = tuple(c.coefficients for c in jpeg.components)
     parts: list[bytes] = []
     for record in recipe.records:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from seec.pipeline.dct import recipes, scans
 from seec.pipeline.dct.dictionary import recipe_dictionary
+from seec.pipeline.dct.header_items import SCAN
 from seec.pipeline.dct.jpeg import Jpeg, layout, put_together, take_apart
 from seec.pipeline.dct.pictures import put_file_together, take_file_apart
 from seec.pipeline.images.jpeg import Frame, FrameComponent
@@ -297,9 +298,21 @@ def test_cut_files_keep_all_whole_mcus():
 def test_a_frame_too_large_for_its_file_is_refused():
     data = bytearray(jpeg(textured(16, 16)))
     frame = data.index(b"\xff\xc0")
-    data[frame + 5 : frame + 9] = b"\xff\xff\xff\xff"
-    with pytest.raises(UnreadableImage, match="missing"):
-        take_apart(bytes(data))
+    for size, reason in ((b"\x0f\xff\x0f\xff", "missing"), (b"\xff\xff\xff\xff", "limit")):
+        data[frame + 5 : frame + 9] = size
+        with pytest.raises(UnreadableImage, match=reason):
+            take_apart(bytes(data))
+
+
+def test_scans_that_only_take_time_are_left_as_they_are():
+    blank = take_apart(jpeg(np.zeros((800, 800), np.uint8)))
+    bits = [ScriptScan((0,), k, k, 0, 13) for k in range(1, 64)]
+    refined = [replace(s, high=low + 1, low=low) for low in range(12, -1, -1) for s in bits]
+    data = rewritten(blank, True, [ScriptScan((0,), 0, 0), *bits, *refined])
+    parts = take_apart(data)
+    assert put_together(parts) == data
+    scans_read = sum(item[0] == SCAN for item in recipes.parse(parts.recipe).items)
+    assert 0 < scans_read < 1 + 14 * 63
 
 
 def test_a_damaged_recipe_is_an_error_of_ours():
