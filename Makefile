@@ -10,12 +10,13 @@ export OMP_NUM_THREADS ?= 1
 
 # What reads or writes where nothing is, or leaves the C standard, ends the tests at once.
 SANITIZERS := address,undefined,float-cast-overflow,float-divide-by-zero
-# Golden files, every instruction set, every kind of network, screen and colours, damaged files.
+# Golden files, every instruction set, every kind of network, screen and colours, JPEG, damaged files.
 BITS := tests/exactness/test_same_bits.py::test
 SANITIZED_TESTS := tests/vectors/test_vectors.py tests/exactness/test_predictor_bits.py \
 	$(BITS)_every_instruction_set_writes_and_reads_the_same_bytes \
 	$(BITS)_networks_of_all_sizes_give_the_bytes_of_torch tests/unit/test_native_structs.py \
-	tests/unit/test_screen.py tests/unit/test_colours.py tests/hostile/test_seec_damage.py
+	tests/unit/test_screen.py tests/unit/test_colours.py tests/hostile/test_seec_damage.py \
+	tests/unit/test_jpeg_files.py tests/hostile/test_jpeg_files.py
 
 .PHONY: help demo test test-all sweep faults sanitize fuzz check bench clean
 
@@ -66,7 +67,7 @@ sanitize: $(INSTALLED)
 
 # The parser of JPEG scans once more, with sanitizers.
 MUTATIONS ?= 100000
-SANITIZED_JPEG := build/sanitize/_jpeg.abi3.so
+SANITIZED_JPEG := build/fuzz/_jpeg.abi3.so
 
 fuzz: $(INSTALLED)
 	mkdir -p $(dir $(SANITIZED_JPEG))
