@@ -52,7 +52,17 @@ JPEG = Extension(
     optional=True,
 )
 
+CODER = Path("pipeline/dct/coder_c")
+DCT = Extension(
+    "seec.pipeline.dct._dct",
+    ["pipeline/dct/_dct.c", *map(str, sorted(CODER.glob("*.c")))],
+    depends=[*map(str, CODER.glob("*.h"))],
+    extra_compile_args=FLAGS,
+    py_limited_api=True,
+    optional=True,
+)
+
 setup(
-    ext_modules=[KERNELS, SCREEN, COLOURS, JPEG],
+    ext_modules=[KERNELS, SCREEN, COLOURS, JPEG, DCT],
     options={"bdist_wheel": {"py_limited_api": "cp311"}},
 )

@@ -1,0 +1,358 @@
+/* The coder of quantised DCT coefficients as a Python module.
+ *
+ * coder_c/ holds the arithmetic; this file checks what Python hands over, and keeps models.
+ */
+#define PY_SSIZE_T_CLEAN
+#define Py_LIMITED_API 0x030b0000
+#include <Python.h>
+
+#include "coder_c/levels.h"
+#include "coder_c/network.h"
+
+enum { COMPONENTS_MAX = 4, LAYERS = 3, NETWORKS = CLASSES * KINDS };
+
+static const Level *levels[3];
+static int level_count;
+
+static void find_levels(void) {
+    levels[level_count++] = &portable_coder;
+#if X86_LEVELS
+    __builtin_cpu_init();
+    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("bmi2")) return;
+    levels[level_count++] = &avx2_coder;
+    if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni"))
+        levels[level_count++] = &avx512_coder;
+#endif
+}
+
+/* A model, the coder that runs it, and states to use again; the list is guarded by the GIL. */
+typedef struct Spare {
+    State state;
+    struct Spare *next;
+} Spare;
+
+typedef struct {
+    Model model;
+    const Level *level;
+    Spare *spare;
+    Network networks[NETWORKS];
+} Held;
+
+static const char *const CAPSULE = "pipeline.dct.model";
+
+static size_t counters_size(const Model *m) { return CLASSES * (size_t)m->layout.lines * sizeof(Counters); }
+enum { WEIGHTS_SIZE = CLASSES * SETS * sizeof(Weights) };
+
+/* Memory on cache lines; what `malloc` gave stands before it. */
+static void *aligned(size_t size) {
+    uint8_t *raw = malloc(size + 128);
+    if (!raw) return NULL;
+    uint8_t *at = (uint8_t *)(((uintptr_t)raw + 127) & ~(uintptr_t)63);
+    memcpy(at - sizeof raw, &raw, sizeof raw);
+    return at;
+}
+
+static void free_aligned(void *at) {
+    if (!at) return;
+    void *raw;
+    memcpy(&raw, (uint8_t *)at - sizeof raw, sizeof raw);
+    free(raw);
+}
+
+static void free_layer(Layer *l) { free_aligned(l->quads), free_aligned(l->pairs), free(l->bias); }
+
+static void free_spare(Spare *s) {
+    if (!s) return;
+    free_aligned(s->state.counters), free_aligned(s->state.weights), free(s);
+}
+
+static void free_held(Held *h) {
+    for (Spare *s = h->spare; s;) {
+        Spare *next = s->next;
+        free_spare(s);
+        s = next;
+    }
+    for (int i = 0; i < NETWORKS; i++)
+        free_layer(&h->networks[i].first), free_layer(&h->networks[i].second), free_layer(&h->networks[i].third);
+    free_aligned(h->model.start.counters), free_aligned(h->model.start.weights), free_aligned(h->model.linear);
+    free(h);
+}
+
+static void free_capsule(PyObject *capsule) { free_held(PyCapsule_GetPointer(capsule, CAPSULE)); }
+
+/* A state like the model's start. */
+static Spare *take_state(Held *h) {
+    Spare *s = h->spare;
+    if (s)
+        h->spare = s->next;
+    else {
+        s = calloc(1, sizeof *s);
+        if (!s) return NULL;
+        s->state.counters = aligned(counters_size(&h->model)), s->state.weights = aligned(WEIGHTS_SIZE);
+        if (!s->state.counters || !s->state.weights) {
+            free_spare(s);
+            return NULL;
+        }
+    }
+    return s;
+}
+
+static void give_state(Held *h, Spare *s) { s->next = h->spare, h->spare = s; }
+
+/* Copies a bytes-like object of exactly this size to aligned memory; NULL with an exception set. */
+static void *copy_of(PyObject *object, size_t size, const char *what) {
+    Py_buffer view;
+    if (PyObject_GetBuffer(object, &view, PyBUF_C_CONTIGUOUS) < 0) return NULL;
+    void *copy = NULL;
+    if ((size_t)view.len != size)
+        PyErr_Format(PyExc_ValueError, "%s: %zd bytes instead of %zu", what, view.len, size);
+    else if (!(copy = aligned(size)))
+        PyErr_NoMemory();
+    else
+        memcpy(copy, view.buf, size);
+    PyBuffer_Release(&view);
+    return copy;
+}
+
+/* Packs a layer: (inputs, outputs, positions, weights int8, bias int32). */
+static int take_layer(PyObject *tuple, Layer *l) {
+    int positions;
+    PyObject *weights, *bias;
+    if (!PyArg_ParseTuple(tuple, "iiiOO", &l->inputs, &l->outputs, &positions, &weights, &bias)) return 0;
+    if (l->inputs < 16 || l->inputs > WIDEST || l->inputs % 16 || l->outputs < 16 || l->outputs > WIDEST ||
+        l->outputs % 16 || (positions != 1 && positions != POSITIONS)) {
+        PyErr_SetString(PyExc_ValueError, "layers have 16 to 256 inputs and outputs, by sixteens");
+        return 0;
+    }
+    const size_t in = (size_t)l->inputs, out = (size_t)l->outputs;
+    int8_t *w = copy_of(weights, in * out, "weights");
+    int32_t *b = copy_of(bias, (size_t)positions * out * 4, "bias");
+    l->quads = aligned(in * out), l->pairs = aligned(2 * in * out), l->bias = malloc((size_t)positions * out * 4);
+    const int ok = w && b && l->quads && l->pairs && l->bias;
+    for (size_t o = 0; ok && o < out; o++)
+        for (size_t i = 0; i < in; i++)
+            l->quads[(i / 4 * out + o) * 4 + i % 4] = w[o * in + i], l->pairs[(i / 2 * out + o) * 2 + i % 2] = w[o * in + i];
+    if (ok) memcpy(l->bias, b, (size_t)positions * out * 4);
+    free_aligned(w), free_aligned(b);
+    if (!ok && !PyErr_Occurred()) PyErr_NoMemory();
+    return ok;
+}
+
+static int take_networks(PyObject *sequence, Held *h) {
+    const Py_ssize_t count = PySequence_Size(sequence);
+    if (count == 0) return 1;
+    if (count != NETWORKS * LAYERS) {
+        if (count > 0) PyErr_SetString(PyExc_ValueError, "six networks of three layers, or none");
+        return 0;
+    }
+    for (int i = 0; i < NETWORKS; i++) {
+        Layer *layers[LAYERS] = {&h->networks[i].first, &h->networks[i].second, &h->networks[i].third};
+        for (int j = 0; j < LAYERS; j++) {
+            PyObject *item = PySequence_GetItem(sequence, LAYERS * i + j);
+            const int ok = item && take_layer(item, layers[j]);
+            Py_XDECREF(item);
+            if (!ok) return 0;
+        }
+        const int wanted = i % KINDS == 0 ? OUTPUTS_MAX : NODES + 6;
+        if (layers[0]->inputs != FEATURES || layers[1]->inputs != layers[0]->outputs ||
+            layers[2]->inputs != layers[1]->outputs || layers[2]->outputs != wanted) {
+            PyErr_SetString(PyExc_ValueError, "layers that do not fit");
+            return 0;
+        }
+    }
+    h->model.networks = h->networks;
+    return 1;
+}
+
+static const Level *find_level(const char *name) {
+    if (!*name) return levels[level_count - 1];
+    for (int i = 0; i < level_count; i++)
+        if (!strcmp(levels[i]->name, name)) return levels[i];
+    PyErr_Format(PyExc_ValueError, "this processor has no level %s", name);
+    return NULL;
+}
+
+static PyObject *py_make_model(PyObject *self, PyObject *args) {
+    PyObject *counters, *weights, *linear, *networks;
+    const char *name;
+    int learning;
+    if (!PyArg_ParseTuple(args, "OOOOis", &counters, &weights, &linear, &networks, &learning, &name)) return NULL;
+    if (learning < 3 || learning > 8) return PyErr_Format(PyExc_ValueError, "learning %d", learning);
+    Held *h = calloc(1, sizeof *h);
+    if (!h) return PyErr_NoMemory();
+    Model *m = &h->model;
+    make_tables(&m->tables), lay_out(&m->layout);
+    m->learning = learning;
+    h->level = find_level(name);
+    if (h->level && (m->start.counters = copy_of(counters, counters_size(m), "counters")) &&
+        (m->start.weights = copy_of(weights, WEIGHTS_SIZE, "weights")) &&
+        (m->linear = copy_of(linear, CLASSES * sizeof *m->linear, "linear")) && take_networks(networks, h)) {
+        for (size_t i = 0; i < (size_t)CLASSES * (size_t)m->layout.lines; i++)
+            for (int j = 0; j < NODES; j++)
+                if (m->start.counters[i].count[j] > COUNT_MAX) m->start.counters[i].count[j] = COUNT_MAX;
+        PyObject *capsule = PyCapsule_New(h, CAPSULE, free_capsule);
+        if (capsule) return capsule;
+    }
+    free_held(h);
+    return NULL;
+}
+
+/* Components as Python hands them over: (rows, columns, horizontal, vertical, step, coefficients). */
+typedef struct {
+    Component component[COMPONENTS_MAX];
+    Py_buffer step[COMPONENTS_MAX], coefficients[COMPONENTS_MAX];
+    int count;
+} Taken;
+
+static void release(Taken *t) {
+    for (int i = 0; i < t->count; i++) PyBuffer_Release(&t->step[i]), PyBuffer_Release(&t->coefficients[i]);
+}
+
+static int take_component(PyObject *tuple, Taken *t, int writable) {
+    Component *c = &t->component[t->count];
+    PyObject *step, *coefficients;
+    if (!PyArg_ParseTuple(tuple, "iiiiOO", &c->rows, &c->columns, &c->horizontal, &c->vertical, &step, &coefficients)) return 0;
+    if (PyObject_GetBuffer(step, &t->step[t->count], PyBUF_C_CONTIGUOUS) < 0) return 0;
+    if (PyObject_GetBuffer(coefficients, &t->coefficients[t->count], writable ? PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE : PyBUF_C_CONTIGUOUS) < 0) {
+        PyBuffer_Release(&t->step[t->count]);
+        return 0;
+    }
+    t->count++;
+    c->step = t->step[t->count - 1].buf, c->coefficients = t->coefficients[t->count - 1].buf;
+    const int sane = c->rows >= 0 && c->rows <= 1 << 16 && c->columns >= 0 && c->columns <= 1 << 16 &&
+                     c->horizontal >= 1 && c->horizontal <= 4 && c->vertical >= 1 && c->vertical <= 4;
+    if (!sane || t->step[t->count - 1].len != 128 ||
+        (size_t)t->coefficients[t->count - 1].len != (size_t)c->rows * (size_t)c->columns * 128) {
+        PyErr_SetString(PyExc_ValueError, "a component of another shape");
+        return 0;
+    }
+    return 1;
+}
+
+static int take_components(PyObject *sequence, Taken *t, int writable) {
+    const Py_ssize_t count = PySequence_Size(sequence);
+    t->count = 0;
+    int ok = count >= 1 && count <= COMPONENTS_MAX;
+    if (!ok && !PyErr_Occurred()) PyErr_SetString(PyExc_ValueError, "one to four components");
+    for (Py_ssize_t i = 0; ok && i < count; i++) {
+        PyObject *item = PySequence_GetItem(sequence, i);
+        ok = item && take_component(item, t, writable);
+        Py_XDECREF(item);
+    }
+    if (!ok) release(t);
+    return ok;
+}
+
+/* Codes from the model's start, or on from it where `lasting`. */
+static int run(Held *h, Taken *t, Arithmetic *a, Samples *samples, int lasting) {
+    Spare *s = lasting ? NULL : take_state(h);
+    if (!lasting && !s) return NO_MEMORY;
+    int status;
+    Py_BEGIN_ALLOW_THREADS
+    if (s) {
+        const size_t part = t->count > 1 ? 1 : CLASSES; /* luma alone leaves chroma's as they are */
+        memcpy(s->state.counters, h->model.start.counters, counters_size(&h->model) / part);
+        memcpy(s->state.weights, h->model.start.weights, WEIGHTS_SIZE / part);
+    }
+    status = h->level->code_group(&h->model, s ? &s->state : &h->model.start, a, t->component, t->count, samples);
+    Py_END_ALLOW_THREADS
+    if (s) give_state(h, s);
+    return status;
+}
+
+static PyObject *py_encode(PyObject *self, PyObject *args) {
+    PyObject *capsule, *components;
+    Taken taken;
+    if (!PyArg_ParseTuple(args, "OO", &capsule, &components)) return NULL;
+    Held *h = PyCapsule_GetPointer(capsule, CAPSULE);
+    if (!h || !take_components(components, &taken, 0)) return NULL;
+    Arithmetic a;
+    start_encoding(&a);
+    const int status = run(h, &taken, &a, NULL, 0);
+    release(&taken);
+    finish_encoding(&a);
+    PyObject *coded = status == CODED && !a.failed ? PyBytes_FromStringAndSize((char *)a.bytes, (Py_ssize_t)a.count) : PyErr_NoMemory();
+    free(a.bytes);
+    return coded;
+}
+
+static PyObject *py_decode(PyObject *self, PyObject *args) {
+    PyObject *capsule, *components;
+    Py_buffer coded;
+    Taken taken;
+    if (!PyArg_ParseTuple(args, "OOy*", &capsule, &components, &coded)) return NULL;
+    Held *h = PyCapsule_GetPointer(capsule, CAPSULE);
+    int status = CORRUPT;
+    const int ok = h && take_components(components, &taken, 1);
+    if (ok) {
+        Arithmetic a;
+        static const uint8_t none = 0;
+        start_decoding(&a, coded.len ? coded.buf : &none, (size_t)coded.len);
+        status = run(h, &taken, &a, NULL, 0);
+        if (status == CODED && a.next != a.end) status = CORRUPT;
+        release(&taken);
+    }
+    PyBuffer_Release(&coded);
+    if (!ok) return NULL;
+    if (status == NO_MEMORY) return PyErr_NoMemory();
+    return PyBool_FromLong(status == CODED);
+}
+
+static PyObject *py_prime(PyObject *self, PyObject *args) {
+    PyObject *capsule, *components;
+    Py_buffer sampled;
+    unsigned share, seed;
+    Taken taken;
+    if (!PyArg_ParseTuple(args, "OOw*II", &capsule, &components, &sampled, &share, &seed)) return NULL;
+    Held *h = PyCapsule_GetPointer(capsule, CAPSULE);
+    Samples samples = {sampled.buf, 0, (size_t)sampled.len / SAMPLE, seed, share};
+    int status = CORRUPT;
+    const int ok = h && take_components(components, &taken, 0);
+    if (ok) {
+        Arithmetic a;
+        start_encoding(&a);
+        status = run(h, &taken, &a, share ? &samples : NULL, 1);
+        release(&taken);
+        free(a.bytes);
+    }
+    PyBuffer_Release(&sampled);
+    if (!ok) return NULL;
+    return status == CODED ? PyLong_FromSize_t(samples.count) : PyErr_NoMemory();
+}
+
+static PyObject *py_start(PyObject *self, PyObject *capsule) {
+    Held *h = PyCapsule_GetPointer(capsule, CAPSULE);
+    if (!h) return NULL;
+    return Py_BuildValue("y#y#", (char *)h->model.start.counters, (Py_ssize_t)counters_size(&h->model),
+                         (char *)h->model.start.weights, (Py_ssize_t)WEIGHTS_SIZE);
+}
+
+static PyObject *py_levels(PyObject *self, PyObject *none) {
+    PyObject *names = PyTuple_New(level_count);
+    for (int i = 0; names && i < level_count; i++) {
+        PyObject *name = PyUnicode_FromString(levels[i]->name);
+        if (!name || PyTuple_SetItem(names, i, name) < 0) Py_CLEAR(names);
+    }
+    return names;
+}
+
+static PyMethodDef methods[] = {
+    {"make_model", py_make_model, METH_VARARGS, NULL}, {"encode", py_encode, METH_VARARGS, NULL},
+    {"decode", py_decode, METH_VARARGS, NULL},         {"prime", py_prime, METH_VARARGS, NULL},
+    {"start", py_start, METH_O, NULL},                 {"levels", py_levels, METH_NOARGS, NULL},
+    {NULL, NULL, 0, NULL}};
+
+static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_dct", NULL, -1, methods, NULL, NULL, NULL, NULL};
+
+PyMODINIT_FUNC PyInit__dct(void) {
+    find_levels();
+    Layout layout;
+    lay_out(&layout);
+    PyObject *m = PyModule_Create(&module);
+    if (m && (PyModule_AddIntConstant(m, "LINES", layout.lines) < 0 || PyModule_AddIntConstant(m, "NODES", NODES) < 0 ||
+              PyModule_AddIntConstant(m, "SETS", SETS) < 0 || PyModule_AddIntConstant(m, "LANES", LANES) < 0 ||
+              PyModule_AddIntConstant(m, "SAMPLE", SAMPLE) < 0 || PyModule_AddIntConstant(m, "COUNT_MAX", COUNT_MAX) < 0))
+        Py_CLEAR(m);
+    return m;
+}

@@ -1,0 +1,34 @@
+# The C extension: see native.py, its only caller.
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+LINES: int
+NODES: int
+SETS: int
+LANES: int
+SAMPLE: int
+COUNT_MAX: int
+
+Component: TypeAlias = tuple[int, int, int, int, NDArray[np.uint16], NDArray[np.int16]]
+Layer: TypeAlias = tuple[int, int, int, NDArray[np.int8], NDArray[np.int32]]
+
+class Model: ...
+
+def levels() -> tuple[str, ...]: ...
+def make_model(
+    counters: bytes,
+    weights: NDArray[np.int16],
+    linear: NDArray[np.int16],
+    networks: Sequence[Layer],
+    learning: int,
+    level: str,
+) -> Model: ...
+def encode(model: Model, components: Sequence[Component]) -> bytes: ...
+def decode(model: Model, components: Sequence[Component], coded: bytes) -> bool: ...
+def prime(
+    model: Model, components: Sequence[Component], samples: bytearray, share: int, seed: int
+) -> int: ...
+def start(model: Model) -> tuple[bytes, bytes]: ...

@@ -1,0 +1,180 @@
+/* Blocks of coefficients: the last position that is not zero, then from high frequencies to low
+ * ones, then DC. Contexts read `known`, which holds what is coded, never the block to be coded. */
+#pragma once
+
+#include "network.h"
+
+INLINE int code_last(const Place *p, const Near *n, int last, const int decoding) {
+    const int north = (p->has_north ? p->above : p->left)->last, west = (p->has_west ? p->left : p->above)->last;
+    int luma_last = 0, luma_sum = 0, before_last = 0;
+    if (p->chroma) {
+        luma_last = last_of(p->luma), before_last = last_of(p->chroma_before);
+        for (int z = 1; z < POSITIONS; z++) luma_sum += abs(p->luma[z]);
+    }
+    int expected_last = POSITIONS - 1;
+    while (expected_last > 0 && expected(n, p->steps, ZIGZAG[expected_last]) < 6) expected_last--;
+    const int contexts[LAST] = {
+        n->last_near,
+        (north >> 2) * 16 + (west >> 2),
+        class12(p->above->activity) * 12 + class12(p->left->activity),
+        n->activity * 16 + (n->last_near >> 2),
+        (luma_last >> 2) * 16 + (n->last_near >> 2),
+        (luma_last >> 2) * 12 + class12(luma_sum),
+        p->chroma ? (before_last >> 2) * 32 + (n->last_near >> 1)
+                  : (p->above_left->last >> 2) * 16 + (p->above_right->last >> 2),
+        expected_last * 3 + (n->activity >> 2)};
+    int16_t network[OUTPUTS_MAX] = {0};
+    if (p->networks || p->samples) {
+        uint8_t features[FEATURES];
+        last_features(features, p, n);
+        if (p->samples) take_sample(p->samples, features, 3 * p->chroma, 0, 0, last);
+        if (p->networks) run_network(p->networks, features, 0, network);
+    }
+    int node = 1;
+    for (int b = 5; b >= 0; b--) {
+        /* Three decisions in one line, the other three in the line that these choose. */
+        const int part = b > 2 ? 0 : 1 + ((node >> (2 - b)) & 7);
+        const int inside = b > 2 ? node - 1 : (1 << (2 - b)) - 1 + (node & ((1 << (2 - b)) - 1));
+        Counters *at[LAST];
+        for (int i = 0; i < LAST; i++)
+            at[i] = p->counters + p->layout->last[i] + contexts[i] * LAST_PARTS + part;
+        const int bit = decide(&p->mixer, at, LAST, inside, network[node - 1], 384 + node, 198 + n->last_near,
+                               252 + n->activity * 6 + b, last >> b & 1, decoding);
+        node = 2 * node + bit;
+    }
+    return node - 64;
+}
+
+INLINE int code_ac(const Place *p, Near *n, Inside *in, int k, int last, int value, const int decoding) {
+    const int z = ZIGZAG[k], u = z >> 3, v = z & 7, at = padded(u, v);
+    const Steps *s = p->steps;
+    const int north = p->north[z], west = p->west[z];
+    const int around = class12((n->around[z] + 9) / 12);
+    const int beside = in->size[at + 1], under = in->size[at + PITCH];
+    const int beyond = in->size[at + PITCH + 1] + in->size[at + 2] + in->size[at + 2 * PITCH];
+    const int inside = class12(least(2 * (beside + under) + beyond, 255));
+    const int along = n->near[ZIGZAG[least(k + 1, 63)]] + n->near[ZIGZAG[k > 1 ? k - 1 : 1]];
+    const int from_north = p->has_north ? across(p->above->lower[v] - in->upper[v], s->below[z]) : 0;
+    const int from_west = p->has_west ? across(p->left->right[u] - in->left[u], s->right[z]) : 0;
+    const int edges = !u ? from_north : !v ? from_west : (from_north * v + from_west * u) / (2 * (u + v));
+    const int prediction = n->linear ? in_steps(n->direct[z], s->per_step[z]) : edges;
+    const int size = expected73(expected(n, s, z)), scale = size >> 3;
+    const int total = 3 * (2 * (beside + under) + beyond) + n->around[z] / 6 + along;
+    const int luma = p->luma[z], chroma = p->chroma_before[z];
+    const int apart = size13(prediction), band24 = BAND24[k], band12 = BAND12[k];
+    const int quiet = beside + under ? 2 : beyond ? 1 : 0;
+    Value c = {.mixer = &p->mixer, .layout = p->layout, .counters = p->counters};
+    if (p->networks || p->samples) {
+        uint8_t features[FEATURES];
+        block_features(features, p, n, last);
+        ac_features(features, p, n, in, k, last, prediction, from_north, from_west, edges);
+        if (p->samples) take_sample(p->samples, features, 2 + 3 * p->chroma, k, k == last, value);
+        if (p->networks) run_network(p->networks + 2, features, k, c.network);
+    }
+    const int value_contexts[VALUE] = {
+        band24 * 73 + size,
+        band24 * 72 + around * 6 + (inside >> 1),
+        band12 * 128 + (last >> 1) * 4 + least(in->count, 3),
+        band12 * 196 + (class6(beside) * 6 + class6(under)) * 4 + class4(beyond),
+        band24 * 78 + size13(from_north) * 6 + (around >> 1),
+        band24 * 78 + size13(from_west) * 6 + (around >> 1),
+        band24 * 130 + apart * 10 + scale,
+        band12 * 120 + least(in->count, 9) * 12 + class12(last - k),
+        band12 * 216 + (p->chroma ? class6(abs(luma)) * 36 + class6(abs(chroma)) * 6 + (around >> 1)
+                                  : class6(abs(p->northwest[z])) * 36 + class6(abs(p->northeast[z])) * 6 +
+                                        class6(n->near[z])),
+        band12 * 216 + (class6(in->before) * 6 + class6(in->before_that)) * 6 + (around >> 1),
+        band24 * 90 + sum30(total) * 3 + quiet,
+        band12 * 242 + least(size13(from_north), 10) * 22 + least(size13(from_west), 10) * 2 +
+            ((from_north ^ from_west) < 0)};
+    const int beside_signs = (in->sign[at + 1] + 1) * 3 + in->sign[at + PITCH] + 1;
+    const int sign_contexts[SIGN] = {
+        band24 * 62 + signed62(prediction),
+        band12 * 225 + signed15(from_north) * 15 + signed15(from_west),
+        band12 * 234 + beside_signs * 26 + signed26(edges),
+        band12 * 81 + (p->chroma ? (sign_of(luma) + 1) * 18 + (sign_of(chroma) + 1) * 6 + class6(abs(chroma))
+                                 : (sign_of(north) + 1) * 27 + (sign_of(west) + 1) * 9 +
+                                       (in->sign[at + 2] + 1) * 3 + in->sign[at + 2 * PITCH] + 1)};
+    for (int i = 0; i < VALUE; i++) c.value[i] = p->counters + p->layout->value[i] + value_contexts[i];
+    for (int i = 0; i < SIGN; i++) c.sign[i] = p->counters + p->layout->sign[i] + sign_contexts[i];
+    c.choice = (Choice){size >> 1, inside + 12 * class4(in->count), apart};
+    c.zigzag = k, c.prediction = prediction, c.scale = scale;
+    return code_value(&c, value, k == last, decoding);
+}
+
+INLINE int code_dc(const Place *p, const Near *n, const Inside *in, int last, int value, const int decoding) {
+    const Steps *s = p->steps;
+    const int from_north = across(p->above->lower[0] - in->upper[0], s->below[0]);
+    const int from_west = across(p->left->right[0] - in->left[0], s->right[0]);
+    const int edges = p->has_north && p->has_west ? (from_north + from_west) >> 1
+                      : p->has_north              ? from_north
+                      : p->has_west               ? from_west
+                                                  : 0;
+    const int exact = n->linear ? in_steps(n->direct[0], s->per_step[0]) : edges;
+    const int base = (exact + 8) >> 4, prediction = exact - 16 * base;
+    Value c = {.mixer = &p->mixer, .layout = p->layout, .counters = p->counters};
+    if (p->networks || p->samples) {
+        uint8_t features[FEATURES];
+        block_features(features, p, n, last);
+        dc_features(features, p, in, &(Dc){from_north, from_west, edges, exact, base, prediction});
+        if (p->samples) take_sample(p->samples, features, 1 + 3 * p->chroma, 0, 0, value - base);
+        if (p->networks) run_network(p->networks + 1, features, 0, c.network);
+    }
+    const int north = p->north[0], west = p->west[0], northwest = p->northwest[0];
+    const int apart = size13(from_north - from_west), differ = signed26(edges - exact);
+    const int sum = class12(least(in->sum, 255)), low = class12(least(in->size[padded(0, 1)] + in->size[padded(1, 0)], 255));
+    const int gradient = class6(abs(north - northwest)) * 6 + class6(abs(west - northwest));
+    const int north_rest = from_north - 16 * base, west_rest = from_west - 16 * base;
+    const int value_contexts[VALUE] = {
+        size31(from_north - from_west),
+        sum * 6 + (low >> 1),
+        (last >> 1) * 4,
+        gradient * 4,
+        size13(north_rest) * 6 + (sum >> 1),
+        size13(west_rest) * 6 + (sum >> 1),
+        apart * 10 + least(sum, 9),
+        low * 10 + least(apart, 9),
+        p->chroma ? class6(abs(p->luma[0])) * 36 + class6(abs(p->chroma_before[0])) * 6 + (sum >> 1)
+                  : (n->activity >> 1) * 36 + gradient,
+        least(apart, 5) * 36 + class6(size13(edges - exact)) * 6 + (sum >> 1),
+        sum30(least(in->sum, 1 << 20)) * 3,
+        least(apart, 8) * 26 + differ};
+    const int planar = clip((west + north - northwest - base) * 8, PREDICTION_MAX);
+    const int sign_contexts[SIGN] = {
+        signed62(prediction),
+        signed15(north_rest) * 15 + signed15(west_rest),
+        least(apart, 8) * 26 + signed26(planar),
+        p->chroma ? signed26(p->chroma_before[0] * 8) * 3 + sign_of(edges - exact) + 1
+                  : differ * 3 + sign_of(p->northeast[0] - base) + 1};
+    for (int i = 0; i < VALUE; i++) c.value[i] = p->counters + p->layout->value[i] + value_contexts[i];
+    for (int i = 0; i < SIGN; i++) c.sign[i] = p->counters + p->layout->sign[i] + sign_contexts[i];
+    c.choice = (Choice){apart, sum + 12 * class4(low), least(size13(edges - exact), 12)};
+    c.zigzag = 0, c.prediction = prediction, c.scale = least(sum, 9);
+    return base + code_value(&c, value - base, 0, decoding);
+}
+
+/* Codes a block and leaves its trace; decoding writes the block. */
+INLINE void code_block(const Place *p, int16_t *block, Trace *trace, const int decoding) {
+    Near n;
+    prepare(&n, p);
+    int16_t known[POSITIONS] = {0};
+    const int last = code_last(p, &n, decoding ? 0 : last_of(block), decoding);
+    Inside in = {0};
+    for (int k = last; k > 0; k--) {
+        const int z = ZIGZAG[k], u = z >> 3, v = z & 7;
+        const int value = code_ac(p, &n, &in, k, last, decoding ? 0 : block[z], decoding);
+        const int size = size_of(value);
+        in.before_that = in.before, in.before = size;
+        if (!value) continue;
+        known[z] = (int16_t)value;
+        in.size[padded(u, v)] = size, in.sign[padded(u, v)] = (int8_t)sign_of(value);
+        in.count++, in.sum += size;
+        const int real = dequantised(value, p->steps->step[z]);
+        in.upper[v] += share(u) * real, in.left[u] += share(v) * real;
+        if (n.linear) add_source(n.direct, n.size, p->linear, z, real);
+    }
+    known[0] = (int16_t)code_dc(p, &n, &in, last, decoding ? 0 : block[0], decoding);
+    if (decoding) memcpy(block, known, sizeof known);
+    trace->last = last, trace->activity = in.sum;
+    edges_of(known, p->steps, trace->lower, trace->right);
+}

@@ -1,0 +1,87 @@
+/* What is known around a block and inside the block while it is coded. */
+#pragma once
+
+#include "values.h"
+
+/* A component's blocks in a group. */
+typedef struct Component {
+    int rows, columns, horizontal, vertical;
+    const uint16_t *step;  /* [64] */
+    int16_t *coefficients; /* [rows][columns][64], natural order */
+} Component;
+
+/* What a block left for the blocks below and to the right of it. */
+typedef struct {
+    int last, activity; /* last position; sum of AC magnitudes, at most 63 * 32768 */
+    int lower[8], right[8];
+} Trace;
+
+struct Network;
+struct Samples;
+
+/* Where a block is coded. */
+typedef struct {
+    Mixer mixer;
+    const Layout *layout;
+    const Linear *linear;
+    Counters *counters;
+    const Steps *steps;
+    int chroma;
+    const int16_t *north, *west, *northwest, *northeast, *north_north, *west_west; /* zeros where there is none */
+    const int16_t *luma, *chroma_before;                 /* at the same place; zeros */
+    const Trace *above, *left, *above_left, *above_right;
+    int has_north, has_west;
+    const struct Network *networks; /* of the class: last position, DC, AC; or NULL */
+    struct Samples *samples;        /* or NULL */
+} Place;
+
+/* Prepared for a block. */
+typedef struct {
+    int near[POSITIONS];   /* magnitudes N + W */
+    int around[POSITIONS]; /* 13 (N + W) + 6 (NW + NE) */
+    int direct[POSITIONS], size[POSITIONS];
+    int linear;    /* whether there are linear predictions: away from the group's edges */
+    int last_near; /* mean of the neighbours' last positions */
+    int activity;  /* class of the neighbours' activity */
+} Near;
+
+INLINE void prepare(Near *n, const Place *p) {
+    for (int z = 0; z < POSITIONS; z++) {
+        const int near = abs(p->north[z]) + abs(p->west[z]);
+        n->near[z] = near;
+        n->around[z] = 13 * near + 6 * (abs(p->northwest[z]) + abs(p->northeast[z]));
+    }
+    n->linear = p->has_north && p->has_west;
+    if (n->linear) {
+        const int16_t *const neighbours[4] = {p->north, p->west, p->northwest, p->northeast};
+        predict_from(n->direct, n->size, p->linear, p->steps, neighbours);
+    }
+    const Trace *north = p->has_north ? p->above : p->left, *west = p->has_west ? p->left : p->above;
+    n->last_near = (3 * (north->last + west->last) + p->above_left->last + p->above_right->last + 4) >> 3;
+    n->activity = class12((p->above->activity + p->left->activity) >> 2);
+}
+
+/* The expected magnitude in 1/16 steps. */
+INLINE int expected(const Near *n, const Steps *s, int z) {
+    return n->linear ? in_steps(n->size[z], s->per_step[z]) : least(n->around[z] * 16 / 38, PREDICTION_MAX);
+}
+
+static int last_of(const int16_t *block) {
+    for (int k = POSITIONS - 1; k > 0; k--)
+        if (block[ZIGZAG[k]]) return k;
+    return 0;
+}
+
+/* Rows of magnitudes and signs with zeros around, so that no neighbour lies outside. */
+enum { PITCH = 11, PADDED = 12 * PITCH };
+
+INLINE int padded(int u, int v) { return (u + 1) * PITCH + v; }
+
+/* What is known of a block while it is coded. */
+typedef struct {
+    int size[PADDED];
+    int8_t sign[PADDED];
+    int upper[8], left[8]; /* its own upper and left edge, as far as it is known */
+    int count, sum, before, before_that;
+} Inside;
+

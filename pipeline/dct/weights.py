@@ -1,0 +1,158 @@
+"""Model files of the coefficient coder: what its contexts know before a file begins.
+
+A model file is a zstandard frame of a safetensors file whose metadata holds its card. Its id is
+the SHA-256 of its bytes. Loading proves the bounds that keep every sum in 32 bits.
+"""
+
+# safetensors' and numpy's stubs leave parts of some types unknown.
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import safetensors.numpy
+import zstandard
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+
+from seec.schemas.errors import ModelError
+
+CLASSES, LINES, NODES, SETS, LANES = 2, 61008, 10, 1066, 16
+SOURCES, POSITIONS = 320, 64
+LAYERS = ("first", "second", "third")
+# Luma's networks, then chroma's.
+NETWORKS = tuple(f"{c}.{kind}" for c in ("luma", "chroma") for kind in ("last", "dc", "ac"))
+FEATURES, WIDEST = 64, 256
+COUNT_STEPS = np.array([0, 12, 30], np.uint8)
+_OUTPUTS = {"last": 64, "dc": 16, "ac": 16}
+_SUM_LIMIT, _BIAS_LIMIT = (1 << 19) - 1, 1 << 29
+_LARGEST = 1 << 25  # bytes of a model file without compression
+
+
+@dataclass(frozen=True)
+class Layer:
+    """weight [out, in] int8; bias [1 or 64, out] int32, where 64 one for each position."""
+
+    weight: NDArray[np.int8]
+    bias: NDArray[np.int32]
+
+
+@dataclass(frozen=True, eq=False)
+class DctModel:
+    """A checked model.
+
+    id: SHA-256 of the file, hex. payload: the file. stretched: [2, lines, nodes] int8,
+    probabilities of a 1 as ln(p / (1 - p)) in 1/4. counts: the same shape, uint8, decisions that
+    each remembers, as indices of COUNT_STEPS. weights: [2, sets, lanes] int16 with 14 fractional
+    bits. linear: [2, 2, sources, positions] int16, of coefficients and of their magnitudes, 13
+    fractional bits. networks: three layers each, or none.
+    """
+
+    id: str
+    payload: bytes
+    card: Mapping[str, Any]
+    stretched: NDArray[np.int8]
+    counts: NDArray[np.uint8]
+    weights: NDArray[np.int16]
+    linear: NDArray[np.int16]
+    networks: Mapping[str, tuple[Layer, ...]]
+    learning: int
+
+    @cached_property
+    def short_id(self) -> bytes:
+        """The first 8 bytes of the id, as coded files name a model."""
+        return bytes.fromhex(self.id)[:8]
+
+
+def load_model(payload: bytes) -> DctModel:
+    """Parse and check a model file; ModelError if it is not one or a sum could overflow."""
+    try:
+        if zstandard.frame_content_size(payload) not in range(1, _LARGEST):
+            raise ModelError("a coefficient model of a strange size")
+        plain = zstandard.ZstdDecompressor().decompress(payload)
+        tensors = safetensors.numpy.load(plain)
+        header = json.loads(plain[8 : 8 + int.from_bytes(plain[:8], "little")])
+        card = json.loads(header["__metadata__"]["card"])
+        learning = int(card["learning"])
+    except (SafetensorError, zstandard.ZstdError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"not a model of DCT coefficients: {error}") from error
+    if not 3 <= learning <= 8:
+        raise ModelError(f"a coefficient model that learns by {learning}")
+    stretched = _take(tensors, "stretched", np.int8, (CLASSES, LINES, NODES))
+    counts = _take(tensors, "counts", np.uint8, stretched.shape)
+    weights = _take(tensors, "weights", np.int16, (CLASSES, SETS, LANES))
+    linear = _take(tensors, "linear", np.int16, (CLASSES, 2, SOURCES, POSITIONS))
+    if np.abs(linear.astype(np.int64)).sum(2).max() > _SUM_LIMIT:
+        raise ModelError("linear predictions of a coefficient model could overflow")
+    if counts.max() >= len(COUNT_STEPS):
+        raise ModelError("a coefficient model whose counts are no steps")
+    names = NETWORKS if f"{NETWORKS[0]}.first.weight" in tensors else ()
+    networks = {name: _take_network(tensors, name) for name in names}
+    if tensors:
+        raise ModelError(f"a coefficient model with more than it needs: {', '.join(tensors)}")
+    digest = hashlib.sha256(payload).hexdigest()
+    return DctModel(digest, payload, card, stretched, counts, weights, linear, networks, learning)
+
+
+def save_model(
+    card: Mapping[str, Any],
+    stretched: NDArray[np.int8],
+    counts: NDArray[np.uint8],
+    weights: NDArray[np.int16],
+    linear: NDArray[np.int16],
+    networks: Mapping[str, tuple[Layer, ...]],
+) -> DctModel:
+    """A model file of these parts, loaded and checked."""
+    tensors: dict[str, NDArray[Any]] = {
+        "stretched": stretched,
+        "counts": counts,
+        "weights": weights,
+        "linear": linear,
+    }
+    for name, layers in networks.items():
+        for part, layer in zip(LAYERS, layers, strict=True):
+            tensors[f"{name}.{part}.weight"] = layer.weight
+            tensors[f"{name}.{part}.bias"] = layer.bias
+    tensors = {name: np.ascontiguousarray(t) for name, t in tensors.items()}
+    plain = safetensors.numpy.save(tensors, {"card": json.dumps(dict(card), sort_keys=True)})
+    return load_model(zstandard.ZstdCompressor(level=22).compress(plain))
+
+
+def _take(
+    tensors: dict[str, NDArray[Any]], name: str, dtype: type[np.generic], shape: tuple[int, ...]
+) -> NDArray[Any]:
+    tensor = tensors.pop(name, None)
+    if tensor is None or tensor.dtype != dtype or tensor.shape != shape:
+        raise ModelError(f"a coefficient model whose {name} is missing or of another shape")
+    return tensor
+
+
+def _take_network(tensors: dict[str, NDArray[Any]], name: str) -> tuple[Layer, ...]:
+    layers: list[Layer] = []
+    inputs = FEATURES
+    for part in LAYERS:
+        weight, bias = (tensors.pop(f"{name}.{part}.{what}", None) for what in ("weight", "bias"))
+        if weight is None or bias is None or weight.ndim != 2 or weight.dtype != np.int8:
+            raise ModelError(f"a coefficient model without {name}.{part}")
+        outputs = len(weight)
+        if (
+            weight.shape[1] != inputs
+            or outputs % 16
+            or not 16 <= outputs <= WIDEST
+            or bias.dtype != np.int32
+            or bias.shape not in ((1, outputs), (POSITIONS, outputs))
+            or (part == LAYERS[-1] and outputs != _OUTPUTS[name.partition(".")[2]])
+        ):
+            raise ModelError(f"a coefficient model whose {name}.{part} is of another shape")
+        if part == "second" and len(bias) != 1:
+            raise ModelError(f"a coefficient model whose {name}.{part} has biases by position")
+        if np.abs(bias.astype(np.int64)).max() > _BIAS_LIMIT:
+            raise ModelError(f"a coefficient model whose {name}.{part} could overflow")
+        layers.append(Layer(weight, bias))
+        inputs = outputs
+    return tuple(layers)
