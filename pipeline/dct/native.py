@@ -15,10 +15,11 @@ from seec.schemas.errors import SectionCorrupt
 STRETCH_UNIT = 64  # of model files, in the coder's 1/256
 COUNTERS = np.dtype([("one", "<u2", _dct.NODES), ("count", "u1", _dct.NODES), ("rest", "u1", 2)])
 # 65536 / (1 + exp(-x)) at x = -8, -7.5, ... 8, as tables.h has them.
-_SQUASH = np.array(
+_SQUASH = np.fromstring(
     """22 36 60 98 162 267 439 720 1179 1921 3108 4971 7812 11955 17625 24743 32768 40793 47911
-    53581 57724 60565 62428 63615 64357 64816 65097 65269 65374 65438 65476 65500 65514""".split(),
+    53581 57724 60565 62428 63615 64357 64816 65097 65269 65374 65438 65476 65500 65514""",
     np.int64,
+    sep=" ",
 )
 
 
