@@ -125,6 +125,7 @@ static int take_layer(PyObject *tuple, Layer *l) {
         PyErr_SetString(PyExc_ValueError, "layers have 16 to 256 inputs and outputs, by sixteens");
         return 0;
     }
+    l->by_position = positions == 1 ? 0 : l->outputs;
     const size_t in = (size_t)l->inputs, out = (size_t)l->outputs;
     int8_t *w = copy_of(weights, in * out, "weights");
     int32_t *b = copy_of(bias, (size_t)positions * out * 4, "bias");

@@ -133,7 +133,7 @@ def _spans(shapes: Sequence[tuple[Component | ComponentLayout, int, int]]) -> li
     mcus = max(-(-rows // c.vertical) for c, rows, _ in shapes)
     widest = max(columns * c.vertical for c, _, columns in shapes)
     each = max(1, -(-GROUP_BLOCKS // max(1, widest)))
-    count = max(1, round(mcus / each))
+    count = max(1, (2 * mcus + each) // (2 * each))
     bounds = [mcus * i // count for i in range(count + 1)]
     return [_Span(a, b) for a, b in pairwise(bounds)]
 

@@ -66,7 +66,7 @@ INLINE int code_ac(const Place *p, Near *n, Inside *in, int k, int last, int val
     Value c = {.mixer = &p->mixer, .layout = p->layout, .counters = p->counters};
     if (p->networks || p->samples) {
         uint8_t features[FEATURES];
-        block_features(features, p, n, last);
+        memcpy(features, n->features, BLOCK_FEATURES);
         ac_features(features, p, n, in, k, last, prediction, from_north, from_west, edges);
         if (p->samples) take_sample(p->samples, features, 2 + 3 * p->chroma, k, k == last, value);
         if (p->networks) run_network(p->networks + 2, features, k, c.network);
@@ -115,7 +115,7 @@ INLINE int code_dc(const Place *p, const Near *n, const Inside *in, int last, in
     Value c = {.mixer = &p->mixer, .layout = p->layout, .counters = p->counters};
     if (p->networks || p->samples) {
         uint8_t features[FEATURES];
-        block_features(features, p, n, last);
+        memcpy(features, n->features, BLOCK_FEATURES);
         dc_features(features, p, in, &(Dc){from_north, from_west, edges, exact, base, prediction});
         if (p->samples) take_sample(p->samples, features, 1 + 3 * p->chroma, 0, 0, value - base);
         if (p->networks) run_network(p->networks + 1, features, 0, c.network);
@@ -160,6 +160,7 @@ INLINE void code_block(const Place *p, int16_t *block, Trace *trace, const int d
     int16_t known[POSITIONS] = {0};
     const int last = code_last(p, &n, decoding ? 0 : last_of(block), decoding);
     Inside in = {0};
+    if (p->networks || p->samples) block_features(n.features, p, &n, last);
     for (int k = last; k > 0; k--) {
         const int z = ZIGZAG[k], u = z >> 3, v = z & 7;
         const int value = code_ac(p, &n, &in, k, last, decoding ? 0 : block[z], decoding);

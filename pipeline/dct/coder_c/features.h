@@ -24,9 +24,7 @@ INLINE int beside(const int16_t *block, int u, int v) {
     return (u ? abs(at[-8]) : 0) + (u < 7 ? abs(at[8]) : 0) + (v ? abs(at[-1]) : 0) + (v < 7 ? abs(at[1]) : 0);
 }
 
-/* Of the block, the same for all its coefficients: the first BLOCK_FEATURES bytes. */
-enum { BLOCK_FEATURES = 13 };
-
+/* The first BLOCK_FEATURES bytes. */
 INLINE void block_features(uint8_t *f, const Place *p, const Near *n, int last) {
     int luma_sum = 0;
     if (p->chroma)
@@ -147,12 +145,13 @@ enum { SAMPLE = FEATURES + 8 };
 typedef struct Samples {
     uint8_t *bytes;
     size_t count, room;
-    uint32_t random, share; /* of 2^16 are taken */
+    uint32_t random, share; /* of 2^16 AC coefficients are taken; of others, which are few, 8 times so many */
 } Samples;
 
 static void take_sample(Samples *s, const uint8_t *features, int kind, int k, int known, int32_t value) {
     s->random = s->random * 1664525 + 1013904223;
-    if (s->random >> 16 >= s->share || s->count == s->room) return;
+    const uint32_t share = kind % 3 == 2 ? s->share : 8 * s->share;
+    if (s->random >> 16 >= share || s->count == s->room) return;
     uint8_t *at = s->bytes + SAMPLE * s->count++;
     memcpy(at, features, FEATURES);
     const uint8_t head[4] = {(uint8_t)kind, (uint8_t)k, (uint8_t)known, 0};

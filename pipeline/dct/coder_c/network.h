@@ -12,7 +12,7 @@ enum { WIDEST = 256, OUTPUTS_MAX = 64, HIDDEN_SHIFT = 7, OUTPUT_SHIFT = 3, KINDS
 
 /* outputs x inputs weights, packed: quads [inputs / 4][outputs][4], pairs [inputs / 2][outputs][2]. */
 typedef struct {
-    int inputs, outputs;
+    int inputs, outputs, by_position; /* outputs where each position has its own biases, else 0 */
     int8_t *quads;
     int16_t *pairs;
     int32_t *bias; /* [outputs], or [64][outputs] */
@@ -72,10 +72,10 @@ INLINE void hidden(const int32_t *sums, uint8_t *bytes, int count) {
 static __attribute__((noinline)) void run_network(const Network *n, const uint8_t *features, int k, int16_t *out) {
     int32_t sums[WIDEST];
     uint8_t one[WIDEST], two[WIDEST];
-    multiply(&n->first, n->first.bias + k * n->first.outputs, features, sums);
+    multiply(&n->first, n->first.bias + k * n->first.by_position, features, sums);
     hidden(sums, one, n->first.outputs);
     multiply(&n->second, n->second.bias, one, sums);
     hidden(sums, two, n->second.outputs);
-    multiply(&n->third, n->third.bias + k * n->third.outputs, two, sums);
+    multiply(&n->third, n->third.bias + k * n->third.by_position, two, sums);
     for (int i = 0; i < n->third.outputs; i++) out[i] = (int16_t)clip(sums[i] >> OUTPUT_SHIFT, STRETCH_MAX);
 }

@@ -35,6 +35,9 @@ typedef struct {
     struct Samples *samples;        /* or NULL */
 } Place;
 
+/* Bytes that a network sees of a block, the same for all its coefficients. */
+enum { BLOCK_FEATURES = 13 };
+
 /* Prepared for a block. */
 typedef struct {
     int near[POSITIONS];   /* magnitudes N + W */
@@ -43,6 +46,7 @@ typedef struct {
     int linear;    /* whether there are linear predictions: away from the group's edges */
     int last_near; /* mean of the neighbours' last positions */
     int activity;  /* class of the neighbours' activity */
+    uint8_t features[BLOCK_FEATURES];
 } Near;
 
 INLINE void prepare(Near *n, const Place *p) {

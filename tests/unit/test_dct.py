@@ -1,0 +1,144 @@
+"""Coding of JPEG coefficients: exact at every instruction set, from what is already known."""
+
+import io
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from seec.pipeline.dct import codec, native
+from seec.pipeline.dct.codec import decode, decode_file, encode, encode_file
+from seec.pipeline.dct.jpeg import Component, put_together, take_apart
+from seec.pipeline.dct.packaged import find_packaged, packaged_model, packaged_profiles
+from seec.pipeline.dct.weights import DctModel, load_model, save_model
+from seec.schemas.errors import ModelError, SectionCorrupt, SeecError, Truncated, UnknownModel
+from tests.jpegs import held
+from tests.vectors.drawn_dct import SHAPES, draw, draw_model
+
+HELD = held()
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["contexts", "networks"])
+def model(request: pytest.FixtureRequest) -> DctModel:
+    return draw_model(request.param)
+
+
+def emptied(components: list[Component]) -> list[Component]:
+    return [replace(c, coefficients=np.zeros_like(c.coefficients)) for c in components]
+
+
+def noise(shapes: list[tuple[int, int, int, int]], largest: int) -> list[Component]:
+    """Coefficients of any size, none of which tells of another."""
+    rng = np.random.default_rng(3)
+    return [
+        Component(
+            h,
+            v,
+            rng.integers(0, 65536, 64).astype(np.uint16),
+            rng.integers(-largest - 1, largest + 1, (rows, columns, 64)).astype(np.int16),
+        )
+        for h, v, rows, columns in shapes
+    ]
+
+
+@pytest.mark.parametrize("level", native.levels())
+@pytest.mark.parametrize("shape", SHAPES)
+def test_each_instruction_set_writes_and_reads_the_same_bytes(shape, level, model):
+    """Decoding has only what came before, so no decision can have seen its own future."""
+    first, coder = native.Coder(model, native.levels()[0]), native.Coder(model, level)
+    for components in (draw(shape, 1), draw(shape, 2, 50), draw(shape, 3, 3000)):
+        coded = coder.encode(components)
+        assert coded == first.encode(components)
+        decoded = emptied(components)
+        coder.decode(decoded, coded)
+        for a, b in zip(components, decoded, strict=True):
+            np.testing.assert_array_equal(a.coefficients, b.coefficients)
+
+
+@pytest.mark.parametrize("largest", [0, 1, 40, 2047, 32767])
+@pytest.mark.parametrize("shape", ["4-2-0", "four"])
+def test_any_coefficients_come_back_at_any_quantisation(shape, largest, model):
+    components = noise(SHAPES[shape], largest)
+    for level in native.levels():
+        coder = native.Coder(model, level)
+        coded, decoded = coder.encode(components), emptied(components)
+        coder.decode(decoded, coded)
+        for a, b in zip(components, decoded, strict=True):
+            np.testing.assert_array_equal(a.coefficients, b.coefficients)
+
+
+def test_what_comes_later_changes_no_earlier_byte(model):
+    """Up to the bytes that the arithmetic coder may still hold back."""
+    coder, components = native.Coder(model), draw("gray", 4, 20)
+    coded = coder.encode(components)
+    for row in range(1, 4):
+        changed = components[0].coefficients.copy()
+        same = coder.encode([replace(components[0], coefficients=changed[:row].copy())])
+        changed[row:] = 7
+        other = coder.encode([replace(components[0], coefficients=changed)])
+        held_back = len(same) - 5
+        assert other[:held_back] == coded[:held_back]
+
+
+def test_junk_is_refused_or_decoded_but_never_worse(model):
+    rng = np.random.default_rng(5)
+    coder = native.Coder(model)
+    for _ in range(200):
+        junk = rng.integers(0, 256, rng.integers(0, 400)).astype(np.uint8).tobytes()
+        try:
+            coder.decode(emptied(draw("4-2-0")), junk)
+        except SectionCorrupt:
+            continue
+
+
+@pytest.mark.parametrize("profile", packaged_profiles())
+@pytest.mark.parametrize("kind", HELD)
+def test_files_come_back_byte_for_byte(kind, profile):
+    data = HELD[kind]
+    coded = encode_file(data, profile)
+    assert len(coded) < len(data)
+    assert decode_file(coded) == data
+
+
+def test_groups_are_coded_by_several_threads_as_by_one(monkeypatch):
+    monkeypatch.setattr(codec, "GROUP_BLOCKS", 1 << 6)
+    jpeg = take_apart(HELD["4:2:0"])
+    model = packaged_model("fast")
+    alone = encode(jpeg, model)
+    with ThreadPoolExecutor(3) as pool:
+        assert encode(jpeg, model, pool.map) == alone
+        assert put_together(decode(alone, find_packaged, pool.map)) == HELD["4:2:0"]
+
+
+def test_each_damaged_byte_is_found():
+    picture = io.BytesIO()
+    Image.fromarray(np.arange(768, dtype=np.uint8).reshape(16, 16, 3)).save(picture, "JPEG")
+    coded = encode_file(picture.getvalue())
+    for position in range(len(coded)):
+        damaged = bytearray(coded)
+        damaged[position] ^= 1 << position % 8
+        with pytest.raises(SeecError):
+            decode_file(bytes(damaged))
+    with pytest.raises(UnknownModel):
+        decode_file(b"12345678" + coded[8:])
+    for size in range(len(coded)):
+        with pytest.raises((Truncated, SectionCorrupt, UnknownModel)):
+            decode_file(coded[:size])
+
+
+def test_models_that_could_overflow_are_refused(model):
+    parts = (model.card, model.stretched, model.counts, model.weights)
+    assert load_model(model.payload).id == model.id
+    linear = model.linear.copy()
+    linear[0, 0, :, 5] = 1639  # 320 of them: 524480 > 2^19 - 1
+    with pytest.raises(ModelError, match="overflow"):
+        save_model(*parts, linear, model.networks)
+    with pytest.raises(ModelError, match="counts"):
+        counts = model.counts + np.uint8(3)
+        save_model(model.card, model.stretched, counts, model.weights, model.linear, {})
+    with pytest.raises(ModelError, match="not a model"):
+        load_model(b"no model")
+    with pytest.raises(ModelError, match="another shape"):
+        save_model(model.card, model.stretched[:, 1:], model.counts, model.weights, linear, {})

@@ -1,0 +1,269 @@
+"""A decoder of coded JPEG coefficients written from FORMAT.md alone, in plain Python.
+
+Slow, and independent: it shares no code with the project.
+"""
+
+import json
+import struct
+
+import zstandard
+
+from tests.vectors import plain_dct_contexts as contexts
+from tests.vectors.plain_dct_contexts import ZIGZAG, clip
+from tests.vectors.plain_decoder import crc32c
+
+NODES, LINES, SETS, LANES = 10, 61008, 1066, 16
+SET_A, SET_B = 456, 274
+COUNT_STEPS = (0, 12, 30)
+SQUASH_NODES = [
+    *(22, 36, 60, 98, 162, 267, 439, 720, 1179, 1921, 3108, 4971, 7812, 11955, 17625, 24743),
+    *(32768, 40793, 47911, 53581, 57724, 60565, 62428, 63615, 64357, 64816, 65097, 65269),
+    *(65374, 65438, 65476, 65500, 65514),
+]
+
+
+def _squash(x):
+    node, part = (x + 2048) >> 7, (x + 2048) & 127
+    return (SQUASH_NODES[node] * (128 - part) + SQUASH_NODES[node + 1] * part + 64) >> 7
+
+
+SQUASH = [_squash(x) for x in range(-2048, 2048)]
+
+
+def _stretches():
+    x, found = -2047, []
+    for i in range(4096):
+        while x < 2047 and SQUASH[x + 2048] < 16 * i + 8:
+            x += 1
+        found.append(x)
+    return found
+
+
+STRETCH = _stretches()
+RATE = [327680 // (10 * n + 16) for n in range(251)]
+CONFIDENCE = [0, 102, *[154] * 3, *[218] * 8, *[256] * 238]
+
+
+class Model:
+    """A model file."""
+
+    def __init__(self, payload):
+        plain = zstandard.ZstdDecompressor().decompress(payload)
+        size = struct.unpack_from("<Q", plain)[0]
+        header = json.loads(plain[8 : 8 + size])
+        self.learning = json.loads(header.pop("__metadata__")["card"])["learning"]
+
+        def read(name, letter):
+            begin, end = header[name]["data_offsets"]
+            part = plain[8 + size + begin : 8 + size + end]
+            return struct.unpack(f"<{len(part) // struct.calcsize(letter)}{letter}", part)
+
+        self.stretched, self.counts = read("stretched", "b"), read("counts", "B")
+        self.weights, self.linear = read("weights", "h"), read("linear", "h")
+        self.networks = [
+            [self._layer(read, f"{c}.{kind}.{part}") for part in ("first", "second", "third")]
+            for c in ("luma", "chroma")
+            for kind in ("last", "dc", "ac")
+            if f"{c}.{kind}.first.weight" in header
+        ]
+
+    @staticmethod
+    def _layer(read, name):
+        return read(f"{name}.weight", "b"), read(f"{name}.bias", "i")
+
+
+def run_network(layers, features, position):
+    values = features
+    for weight, bias in layers:
+        outputs = len(weight) // len(values)
+        first = position * outputs if len(bias) > outputs else 0
+        sums = [
+            bias[first + o]
+            + sum(w * v for w, v in zip(weight[o * len(values) :], values, strict=False))
+            for o in range(outputs)
+        ]
+        values = [clip(s >> 7, 0, 255) for s in sums]
+    return [clip(s >> 3, -2047, 2047) for s in sums]
+
+
+class Decoder:
+    """Of binary decisions."""
+
+    def __init__(self, data):
+        self.data, self.at = data, 4
+        self.low, self.high = 0, 0xFFFFFFFF
+        self.point = int.from_bytes(data[:4].ljust(4, b"\0"), "big")
+
+    def bit(self, one):
+        split = self.low + ((self.high - self.low) * one >> 16)
+        bit = self.point <= split
+        if bit:
+            self.high = split
+        else:
+            self.low = split + 1
+        while self.low >> 24 == self.high >> 24:
+            byte = self.data[self.at] if self.at < len(self.data) else 0
+            self.at += 1
+            self.low = self.low << 8 & 0xFFFFFFFF
+            self.high = self.high << 8 & 0xFFFFFFFF | 255
+            self.point = self.point << 8 & 0xFFFFFFFF | byte
+        return int(bit)
+
+
+class State:
+    """What adapts within a group: counters and mixing weights of luma and of chroma."""
+
+    def __init__(self, model, data):
+        self.learning, self.decoder = model.learning, Decoder(data)
+        self.one = [
+            SQUASH[64 * s + 2048] if n else 1 << 15
+            for s, n in zip(model.stretched, model.counts, strict=True)
+        ]
+        self.count = [COUNT_STEPS[n] for n in model.counts]
+        self.weights = [
+            list(model.weights[i : i + LANES]) for i in range(0, len(model.weights), LANES)
+        ]
+
+    def decide(self, chroma, lines, node, network, sets):
+        """One decision: in these lines of counters, with these three sets of weights."""
+        places = [(chroma * LINES + line) * NODES + node for line in lines]
+        x = [STRETCH[self.one[p] >> 4] * CONFIDENCE[self.count[p]] >> 8 for p in places]
+        x += [0] * (LANES - 2 - len(x)) + [network, 256]
+        chosen = [
+            self.weights[chroma * SETS + start + s]
+            for start, s in zip((0, SET_A, SET_A + SET_B), sets, strict=True)
+        ]
+        outputs = [
+            clip(sum(a * b for a, b in zip(x, w, strict=True)) >> 14, -2047, 2047) for w in chosen
+        ]
+        bit = self.decoder.bit(SQUASH[(sum(outputs) * 21846 >> 16) + 2048])
+        for w, output in zip(chosen, outputs, strict=True):
+            error = ((bit << 16) - SQUASH[output + 2048]) >> self.learning
+            w[:] = [
+                clip(a + ((v * error + 0x4000) >> 15), -32768, 32767)
+                for a, v in zip(w, x, strict=True)
+            ]
+        for p in places:
+            self.one[p] += ((65535 * bit - self.one[p]) * RATE[self.count[p]]) >> 15
+            self.count[p] = min(self.count[p] + 1, 250)
+        return bit
+
+
+LEAST = [1, 2, 3, 4, 5] + [3 + (1 << i) for i in range(2, 17)]
+EXTRA = [0] * 4 + list(range(1, 16))
+
+
+def decode_value(state, chroma, v):
+    """v: what contexts.ac or contexts.dc prepared."""
+    k, by = v.position, v
+    if not v.known and not state.decide(
+        chroma, v.value, 0, v.network[0], (k, by.expected, by.inside)
+    ):
+        return 0
+    sets = (320 + k, 185 + by.edge, 240 + by.inside % 12)
+    negative = state.decide(chroma, v.sign, 0, v.network[10], sets)
+    towards = -v.prediction if negative else v.prediction
+    lines = v.value + contexts.behind_sign(k, towards, v.scale)
+    j = 0
+    while j < 18:
+        kind, node = 1 + min(j, 3), min(j + 1, 9)
+        sets = (64 * kind + k, 37 * kind + by.expected, 48 * kind + by.inside)
+        if not state.decide(chroma, lines, node, v.network[node], sets):
+            break
+        j += 1
+    rest, node = 0, 1
+    for i in range(EXTRA[j] - 1, -1, -1):
+        middle = LEAST[j] + (rest << (i + 1)) + (1 << i)
+        beyond = clip(((towards >> 4) - middle) * 32, -(1 << 20), 1 << 20) >> i
+        lines = contexts.rest(k, j, i, towards, beyond)
+        sets = (448 + min(i, 7), 262 + min(j, 11), 324 + contexts.BAND12[k])
+        bit = state.decide(chroma, lines, node - 1 if node < 8 else 7, 0, sets)
+        rest, node = 2 * rest + bit, min(2 * node + bit, 8)
+    return -(LEAST[j] + rest) if negative else LEAST[j] + rest
+
+
+def decode_last(state, chroma, last):
+    """last: what contexts.last prepared."""
+    node = 1
+    for b in range(5, -1, -1):
+        part = 0 if b > 2 else 1 + ((node >> (2 - b)) & 7)
+        inside = node - 1 if b > 2 else (1 << (2 - b)) - 1 + (node & ((1 << (2 - b)) - 1))
+        lines = [line + part for line in last.lines]
+        sets = (384 + node, 198 + last.near, 252 + last.activity * 6 + b)
+        node = 2 * node + state.decide(chroma, lines, inside, last.network[node - 1], sets)
+    return node - 64
+
+
+def decode_group(model, components, data):
+    """components: [(rows, columns, horizontal, vertical, steps)]; returns lists of blocks."""
+    state = State(model, data)
+    planes = []
+    for number, (rows, columns, horizontal, vertical, steps) in enumerate(components):
+        plane = contexts.Plane(rows, columns, horizontal, vertical, steps)
+        chroma = int(number in (1, 2))
+        linear = model.linear[chroma * 2 * 320 * 64 : (chroma + 1) * 2 * 320 * 64]
+        networks = model.networks[3 * chroma : 3 * chroma + 3]
+        for y in range(rows):
+            for x in range(columns):
+                block = contexts.Block(plane, planes, number, y, x, linear)
+                if networks:
+                    block.run = lambda kind, features, k, n=networks: run_network(
+                        n[kind], features, k
+                    )
+                last = decode_last(state, chroma, block.prepare_last())
+                block.start(last)
+                for k in range(last, 0, -1):
+                    block.add(ZIGZAG[k], decode_value(state, chroma, block.prepare_ac(k)))
+                dc = block.prepare_dc()
+                block.finish(dc.base + decode_value(state, chroma, dc))
+        planes.append(plane)
+    return [plane.blocks for plane in planes]
+
+
+def number_at(data, at):
+    value = shift = 0
+    while True:
+        value |= (data[at] & 127) << shift
+        at, shift = at + 1, shift + 7
+        if data[at - 1] < 128:
+            return value, at
+
+
+def spans(components):
+    """Rows of MCUs of each group; components: [(rows, columns, horizontal, vertical, steps)]."""
+    mcus = max(-(-rows // vertical) for rows, _, _, vertical, _ in components)
+    widest = max(columns * vertical for _, columns, _, vertical, _ in components)
+    count = max(1, (2 * mcus // -(-16384 // widest) + 1) // 2)
+    bounds = [mcus * i // count for i in range(count + 1)]
+    return list(zip(bounds, bounds[1:], strict=False))
+
+
+def decode(data, payload, components_of):
+    """A coded file: its recipe, and blocks of each component, row after row, as lists of 64.
+
+    components_of: gives [(rows, columns, horizontal, vertical, steps)] for a recipe.
+    """
+    model = Model(payload)
+    size, at = number_at(data, 12)
+    recipe = data[at : at + size]
+    at += size
+    components = components_of(recipe)
+    entries = []
+    for _ in spans(components):
+        size, at = number_at(data, at)
+        entries.append((size, struct.unpack_from("<I", data, at)[0]))
+        at += 4
+    assert struct.unpack_from("<I", data, 8)[0] == crc32c(data[12:at])
+    blocks = [[] for _ in components]
+    for (first, end), (size, crc) in zip(spans(components), entries, strict=True):
+        coded = data[at : at + size]
+        at += size
+        assert crc32c(coded) == crc
+        parts = [
+            (min(end * v, rows) - min(first * v, rows), columns, h, v, steps)
+            for rows, columns, h, v, steps in components
+        ]
+        for all_blocks, more in zip(blocks, decode_group(model, parts, coded), strict=True):
+            all_blocks += more
+    assert at == len(data)
+    return recipe, blocks

@@ -1,0 +1,472 @@
+"""Contexts of coded JPEG coefficients, from FORMAT.md alone: a part of the plain decoder."""
+
+from types import SimpleNamespace
+
+ZIGZAG = [
+    *(0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48),
+    *(41, 34, 27, 20, 13, 6, 7, 14, 21, 28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23),
+    *(30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63),
+]
+
+
+def _bands(starts):
+    return [sum(k >= start for start in starts) - 1 for k in range(64)]
+
+
+BAND24 = _bands([*range(13), 14, 16, 18, 21, 24, 28, 32, 37, 43, 49, 56])
+BAND12 = _bands([0, 1, 2, 3, 6, 10, 15, 21, 28, 36, 45, 54])
+# (bands, values) of the families of contexts, in the order in which their lines lie.
+VALUE = [
+    *((24, 73), (24, 72), (12, 128), (12, 196), (24, 78), (24, 78)),
+    *((24, 130), (12, 120), (12, 216), (12, 216), (24, 90), (12, 242)),
+]
+BEHIND_SIGN = [(12, 260), (24, 62)]
+SIGN = [(24, 62), (12, 225), (12, 234), (12, 81)]
+LAST = [(9, 64), (9, 256), (9, 144), (9, 192), (9, 256), (9, 192), (9, 512), (9, 192)]
+REST = [(12, 312), (12, 208)]
+NOTHING = [0] * 64
+
+
+def _places():
+    at, places = 0, []
+    for families in (VALUE, BEHIND_SIGN, SIGN, LAST, REST):
+        places.append([])
+        for bands, values in families:
+            places[-1].append(at)
+            at += bands * values
+    return places
+
+
+VALUE_AT, BEHIND_SIGN_AT, SIGN_AT, LAST_AT, REST_AT = _places()
+
+
+def clip(x, low, high):
+    return max(low, min(high, x))
+
+
+def sign(x):
+    return (x > 0) - (x < 0)
+
+
+def _class(*starts):
+    return lambda x: sum(x >= start for start in starts)
+
+
+class12 = _class(1, 2, 3, 4, 5, 7, 9, 13, 21, 41, 81)
+class6 = _class(1, 2, 3, 5, 11)
+class4 = _class(1, 2, 5)
+_halves = _class(1, 2, 3, 4, 5, 6, 9, 13, 20, 32, 64, 128)
+_fine = _class(
+    *range(1, 8),
+    *range(8, 16, 2),
+    *range(16, 32, 4),
+    *range(32, 64, 8),
+    *range(64, 128, 16),
+    *range(128, 513, 64),
+)
+expected73 = _class(
+    *range(0, 48, 2), *range(48, 96, 4), *range(96, 192, 8), *range(192, 384, 16),
+    *range(384, 768, 64), *range(768, 2049, 256),
+)  # fmt: skip
+sum30 = _class(
+    *range(1, 12),
+    *range(12, 20, 2),
+    *range(20, 36, 4),
+    *range(36, 68, 8),
+    *range(68, 132, 16),
+    132,
+    260,
+)
+
+
+def size13(x):
+    return _halves((abs(x) + 4) >> 3)
+
+
+def signed26(x):
+    return 2 * size13(x) + (x < 0)
+
+
+def size31(x):
+    return _fine((abs(x) + 1) >> 1)
+
+
+def signed62(x):
+    return size31(x) + 31 * (x < 0)
+
+
+def signed15(x):
+    return 7 - min(size13(x), 7) if x < 0 else 7 + min(size13(x), 7)
+
+
+def behind_sign(k, towards, scale):
+    return [
+        BEHIND_SIGN_AT[0] + BAND12[k] * 260 + signed26(towards) * 10 + scale,
+        BEHIND_SIGN_AT[1] + BAND24[k] * 62 + signed62(towards),
+    ]
+
+
+def rest(k, j, i, towards, beyond):
+    return [
+        REST_AT[0] + BAND12[k] * 312 + min(j, 11) * 26 + signed26(towards),
+        REST_AT[1] + min(j, 11) * 208 + min(i, 7) * 26 + signed26(beyond),
+    ]
+
+
+def share(frequency):
+    return 256 if frequency else 181
+
+
+def magnitude_byte(x):
+    whole = (x + 1).bit_length() - 1
+    part = ((x + 1) << 8 >> whole) - 256
+    return min((whole * 256 + part) * 24 >> 8, 255)
+
+
+def signed_byte(x):
+    half = magnitude_byte(abs(x)) >> 1
+    return 128 - half if x < 0 else 128 + half
+
+
+def last_of(block):
+    return max((k for k in range(1, 64) if block[ZIGZAG[k]]), default=0)
+
+
+class Plane:
+    """A component in a group: its blocks so far, and what each left."""
+
+    def __init__(self, rows, columns, horizontal, vertical, steps):
+        self.rows, self.columns = rows, columns
+        self.horizontal, self.vertical, self.steps = horizontal, vertical, steps
+        self.blocks, self.traces = [], []
+
+    def at(self, y, x):
+        inside = y >= 0 and 0 <= x < self.columns
+        return self.blocks[y * self.columns + x] if inside else NOTHING
+
+    def trace(self, y, x):
+        if y >= 0 and 0 <= x < self.columns:
+            return self.traces[y * self.columns + x]
+        return SimpleNamespace(last=0, activity=0, lower=[0] * 8, right=[0] * 8)
+
+    def beside(self, other, y, x):
+        """Its block at another component's place."""
+        if not self.blocks:
+            return NOTHING
+        row = min(y * self.vertical // other.vertical, self.rows - 1)
+        column = min(x * self.horizontal // other.horizontal, self.columns - 1)
+        return self.at(row, column)
+
+
+class Block:
+    """A block while it is decoded."""
+
+    def __init__(self, plane, planes, number, y, x, linear):
+        self.plane, self.steps, self.linear = plane, plane.steps, linear
+        self.chroma = number in (1, 2)
+        self.has_north, self.has_west = y > 0, x > 0
+        north, west = plane.at(y - 1, x), plane.at(y, x - 1)
+        self.north = north if y else west
+        self.west = west if x else self.north
+        self.northwest = plane.at(y - 1, x - 1)
+        self.northeast = plane.at(y - 1, x + 1) if x + 1 < plane.columns else plane.at(y - 1, x)
+        self.north_north = plane.at(y - 2, x) if y > 1 else self.north
+        self.west_west = plane.at(y, x - 2) if x > 1 else self.west
+        self.luma = planes[0].beside(plane, y, x) if self.chroma else NOTHING
+        self.before = planes[1].beside(plane, y, x) if number == 2 else NOTHING
+        self.above, self.left = plane.trace(y - 1, x), plane.trace(y, x - 1)
+        self.above_left, self.above_right = plane.trace(y - 1, x - 1), plane.trace(y - 1, x + 1)
+        if y == 0:  # nothing lies above, and what the row before this one left is no more
+            self.above_left = self.above_right = plane.trace(-1, 0)
+        self.near = [abs(a) + abs(b) for a, b in zip(self.north, self.west, strict=True)]
+        self.around = [
+            13 * n + 6 * (abs(a) + abs(b))
+            for n, a, b in zip(self.near, self.northwest, self.northeast, strict=True)
+        ]
+        self.straight = self.has_north and self.has_west
+        self.direct, self.size = [0] * 64, [0] * 64
+        if self.straight:
+            for n, block in enumerate((self.north, self.west, self.northwest, self.northeast)):
+                for z in range(64):
+                    self.add_source(64 * (n + 1) + z, self.dequantised(block[z], z))
+        self.north_trace = self.above if self.has_north else self.left
+        self.west_trace = self.left if self.has_west else self.above
+        self.last_near = (
+            3 * (self.north_trace.last + self.west_trace.last)
+            + self.above_left.last + self.above_right.last + 4
+        ) >> 3  # fmt: skip
+        self.activity = class12((self.above.activity + self.left.activity) >> 2)
+        self.known = [0] * 64
+        self.upper, self.own_left = [0] * 8, [0] * 8
+        self.count = self.sum = self.earlier = self.earlier_still = 0
+        self.run = None
+
+    def dequantised(self, coefficient, z):
+        return clip(coefficient * max(self.steps[z], 1), -4095, 4095)
+
+    def add_source(self, source, value):
+        if value:
+            row = 64 * source
+            for z in range(64):
+                self.direct[z] += value * self.linear[row + z]
+                self.size[z] += abs(value) * self.linear[320 * 64 + row + z]
+
+    def in_steps(self, total, z):
+        q = max(self.steps[z], 1)
+        return clip(total * (((1 << 20) + q // 2) // q) >> 29, -32000, 32000)
+
+    def across(self, total, z, frequency):
+        q = max(self.steps[z], 1)
+        scale = ((1 << 28) // share(frequency) + q // 2) // q
+        return clip(total * scale >> 24, -32000, 32000)
+
+    def expected(self, z):
+        if self.straight:
+            return self.in_steps(self.size[z], z)
+        return min(self.around[z] * 16 // 38, 32000)
+
+    def inside(self, u, v):
+        return self.known[8 * u + v] if 0 <= u < 8 and 0 <= v < 8 else 0
+
+    def network(self, kind, features, k):
+        return self.run(kind, features, k) if self.run else [0] * 64
+
+    def prepare_last(self):
+        luma_last = luma_sum = before_last = 0
+        if self.chroma:
+            luma_last, before_last = last_of(self.luma), last_of(self.before)
+            luma_sum = sum(abs(c) for c in self.luma[1:])
+        expected_last = max((k for k in range(1, 64) if self.expected(ZIGZAG[k]) >= 6), default=0)
+        near, activity = self.last_near, self.activity
+        numbers = [
+            near,
+            (self.north_trace.last >> 2) * 16 + (self.west_trace.last >> 2),
+            class12(self.above.activity) * 12 + class12(self.left.activity),
+            activity * 16 + (near >> 2),
+            (luma_last >> 2) * 16 + (near >> 2),
+            (luma_last >> 2) * 12 + class12(luma_sum),
+            (before_last >> 2) * 32 + (near >> 1)
+            if self.chroma
+            else (self.above_left.last >> 2) * 16 + (self.above_right.last >> 2),
+            expected_last * 3 + (activity >> 2),
+        ]
+        lines = [at + 9 * n for at, n in zip(LAST_AT, numbers, strict=True)]
+        network = self.network(0, self.last_features(), 0)
+        return SimpleNamespace(lines=lines, near=near, activity=activity, network=network)
+
+    def start(self, last):
+        self.last = last
+
+    def add(self, z, value):
+        """Take the AC coefficient that was decoded last."""
+        self.known[z] = value
+        self.earlier, self.earlier_still = abs(value), self.earlier
+        if not value:
+            return
+        u, v, real = z >> 3, z & 7, self.dequantised(value, z)
+        self.count, self.sum = self.count + 1, self.sum + abs(value)
+        self.upper[v] += share(u) * real
+        self.own_left[u] += share(v) * real
+        if self.straight:
+            self.add_source(z, real)
+
+    def prepare_ac(self, k):
+        z = ZIGZAG[k]
+        u, v = z >> 3, z & 7
+        around = class12((self.around[z] + 9) // 12)
+        beside, under = abs(self.inside(u, v + 1)), abs(self.inside(u + 1, v))
+        beyond = sum(abs(self.inside(u + a, v + b)) for a, b in ((1, 1), (0, 2), (2, 0)))
+        inside = class12(2 * (beside + under) + beyond)
+        along = self.near[ZIGZAG[min(k + 1, 63)]] + self.near[ZIGZAG[max(k - 1, 1)]]
+        from_north = from_west = 0
+        if self.has_north:
+            from_north = self.across(self.above.lower[v] - self.upper[v], z, u)
+        if self.has_west:
+            from_west = self.across(self.left.right[u] - self.own_left[u], z, v)
+        edges = from_north if u == 0 else from_west
+        if u and v:
+            total = from_north * v + from_west * u
+            edges = sign(total) * (abs(total) // (2 * (u + v)))
+        prediction = self.in_steps(self.direct[z], z) if self.straight else edges
+        size = expected73(self.expected(z))
+        scale, apart = size >> 3, size13(prediction)
+        total = 3 * (2 * (beside + under) + beyond) + self.around[z] // 6 + along
+        luma, before = self.luma[z], self.before[z]
+        quiet = 2 if beside + under else 1 if beyond else 0
+        others = (abs(self.northwest[z]), abs(self.northeast[z]), self.near[z])
+        value = [
+            size,
+            around * 6 + (inside >> 1),
+            (self.last >> 1) * 4 + min(self.count, 3),
+            (class6(beside) * 6 + class6(under)) * 4 + class4(beyond),
+            size13(from_north) * 6 + (around >> 1),
+            size13(from_west) * 6 + (around >> 1),
+            apart * 10 + scale,
+            min(self.count, 9) * 12 + class12(self.last - k),
+            class6(abs(luma)) * 36 + class6(abs(before)) * 6 + (around >> 1)
+            if self.chroma
+            else class6(others[0]) * 36 + class6(others[1]) * 6 + class6(others[2]),
+            (class6(self.earlier) * 6 + class6(self.earlier_still)) * 6 + (around >> 1),
+            sum30(total) * 3 + quiet,
+            min(size13(from_north), 10) * 22 + min(size13(from_west), 10) * 2
+            + ((from_north < 0) != (from_west < 0)),
+        ]  # fmt: skip
+        signs = [sign(self.inside(u + a, v + b)) for a, b in ((0, 1), (1, 0), (0, 2), (2, 0))]
+        signs_of = [
+            signed62(prediction),
+            signed15(from_north) * 15 + signed15(from_west),
+            ((signs[0] + 1) * 3 + signs[1] + 1) * 26 + signed26(edges),
+            (sign(luma) + 1) * 18 + (sign(before) + 1) * 6 + class6(abs(before))
+            if self.chroma
+            else (sign(self.north[z]) + 1) * 27 + (sign(self.west[z]) + 1) * 9
+            + (signs[2] + 1) * 3 + signs[3] + 1,
+        ]  # fmt: skip
+        features = self.ac_features(k, prediction, from_north, from_west, edges)
+        return SimpleNamespace(
+            position=k, known=k == self.last, prediction=prediction, scale=scale,
+            value=_lines(VALUE_AT, VALUE, k, value), sign=_lines(SIGN_AT, SIGN, k, signs_of),
+            expected=size >> 1, inside=inside + 12 * class4(self.count), edge=apart,
+            network=self.network(2, features, k),
+        )  # fmt: skip
+
+    def prepare_dc(self):
+        from_north = self.across(self.above.lower[0] - self.upper[0], 0, 0)
+        from_west = self.across(self.left.right[0] - self.own_left[0], 0, 0)
+        edges = from_north if self.has_north else from_west if self.has_west else 0
+        if self.has_north and self.has_west:
+            edges = (from_north + from_west) >> 1
+        exact = self.in_steps(self.direct[0], 0) if self.straight else edges
+        base = (exact + 8) >> 4
+        prediction = exact - 16 * base
+        north, west, northwest = self.north[0], self.west[0], self.northwest[0]
+        apart, differ = size13(from_north - from_west), signed26(edges - exact)
+        total, low = class12(self.sum), class12(abs(self.known[1]) + abs(self.known[8]))
+        gradient = class6(abs(north - northwest)) * 6 + class6(abs(west - northwest))
+        north_rest, west_rest = from_north - 16 * base, from_west - 16 * base
+        value = [
+            size31(from_north - from_west),
+            total * 6 + (low >> 1),
+            (self.last >> 1) * 4,
+            gradient * 4,
+            size13(north_rest) * 6 + (total >> 1),
+            size13(west_rest) * 6 + (total >> 1),
+            apart * 10 + min(total, 9),
+            low * 10 + min(apart, 9),
+            class6(abs(self.luma[0])) * 36 + class6(abs(self.before[0])) * 6 + (total >> 1)
+            if self.chroma
+            else (self.activity >> 1) * 36 + gradient,
+            min(apart, 5) * 36 + class6(size13(edges - exact)) * 6 + (total >> 1),
+            sum30(self.sum) * 3,
+            min(apart, 8) * 26 + differ,
+        ]
+        planar = clip((west + north - northwest - base) * 8, -32000, 32000)
+        signs_of = [
+            signed62(prediction),
+            signed15(north_rest) * 15 + signed15(west_rest),
+            min(apart, 8) * 26 + signed26(planar),
+            signed26(self.before[0] * 8) * 3 + sign(edges - exact) + 1
+            if self.chroma
+            else differ * 3 + sign(self.northeast[0] - base) + 1,
+        ]
+        rests = [north_rest, west_rest, edges - exact, prediction]
+        rests += [
+            16 * (n - base) for n in (west + north - northwest, north, west, self.northeast[0])
+        ]
+        rests.append(from_north - from_west)
+        return SimpleNamespace(
+            position=0, known=False, base=base, prediction=prediction, scale=min(total, 9),
+            value=_lines(VALUE_AT, VALUE, 0, value), sign=_lines(SIGN_AT, SIGN, 0, signs_of),
+            expected=apart, inside=total + 12 * class4(low), edge=size13(edges - exact),
+            network=self.network(1, self.dc_features(rests), 0),
+        )  # fmt: skip
+
+    def finish(self, dc):
+        self.known[0] = dc
+        trace = SimpleNamespace(last=self.last, activity=self.sum, lower=[0] * 8, right=[0] * 8)
+        for z, coefficient in enumerate(self.known):
+            u, v, real = z >> 3, z & 7, self.dequantised(coefficient, z)
+            trace.lower[v] += (-real if u & 1 else real) * share(u)
+            trace.right[u] += (-real if v & 1 else real) * share(v)
+        self.plane.blocks.append(self.known)
+        self.plane.traces.append(trace)
+
+    def block_features(self, last):
+        traces = (self.above, self.left, self.above_left, self.above_right)
+        luma = self.luma if self.chroma else NOTHING
+        return [
+            4 * last, 4 * self.last_near, 4 * self.above.last, 4 * self.left.last,
+            *(magnitude_byte(t.activity) for t in traces),
+            magnitude_byte(max(self.steps[0], 1)),
+            magnitude_byte(sum(abs(c) for c in luma[1:])),
+            4 * last_of(luma), 4 * last_of(self.before),
+            128 * self.has_north + 64 * self.has_west,
+        ]  # fmt: skip
+
+    def last_features(self):
+        seen = [*range(1, 29), 30, 32, 34, 36, 39, 42, 45, 48, 51, 54, 57, 60, 63]
+        sizes = [magnitude_byte(max(self.expected(ZIGZAG[k]), 0)) for k in seen]
+        lasts = [self.above_left.last, self.above_right.last]
+        lasts += [last_of(self.north_north), last_of(self.west_west)]
+        steps = [magnitude_byte(max(self.steps[z], 1)) for z in (1, 9, 27, 63)]
+        apart = magnitude_byte(abs(self.north[0] - self.west[0]))
+        return [*self.block_features(0), *sizes, *(4 * n for n in lasts), *steps, apart, 0]
+
+    def ac_features(self, k, prediction, from_north, from_west, edges):
+        z = ZIGZAG[k]
+        u, v = z >> 3, z & 7
+        steps = [(0, 1), (1, 0), (1, 1), (0, 2), (2, 0), (1, 2), (2, 1), (0, 3), (3, 0), (2, 2)]
+        steps += [(1, -1), (-1, 1), (-1, 2), (2, -1)]
+        own = [self.inside(u + a, v + b) for a, b in steps]
+        blocks = (self.north, self.west, self.northwest, self.northeast)
+        blocks += (self.north_north, self.west_west)
+
+        def beside(block):
+            cells = ((u - 1, v), (u + 1, v), (u, v - 1), (u, v + 1))
+            return sum(abs(block[8 * a + b]) for a, b in cells if 0 <= a < 8 and 0 <= b < 8)
+
+        sizes = [max(self.expected(z), 0), max(self.expected(ZIGZAG[k - 1]), 0), self.around[z]]
+        predictions = (prediction, from_north, from_west, edges)
+        return [
+            *self.block_features(self.last),
+            *(magnitude_byte(abs(c)) for c in own),
+            *(signed_byte(c) for c in own[:5]),
+            *(magnitude_byte(abs(b[z])) for b in blocks),
+            magnitude_byte(beside(self.north)), magnitude_byte(beside(self.west)),
+            signed_byte(self.north[z]), signed_byte(self.west[z]),
+            4 * (self.last - k), 4 * self.count,
+            *(magnitude_byte(n) for n in (self.sum, self.earlier, self.earlier_still)),
+            *(magnitude_byte(s) for s in sizes),
+            *(magnitude_byte(abs(p)) for p in predictions),
+            *(signed_byte(p) for p in predictions),
+            magnitude_byte(max(self.steps[z], 1)),
+            magnitude_byte(abs(self.luma[z])), magnitude_byte(abs(self.before[z])),
+            signed_byte(self.luma[z]), signed_byte(self.before[z]), 0,
+        ]  # fmt: skip
+
+    def dc_features(self, rests):
+        cells = (1, 8, 9, 2, 16, 3, 24, 10)
+        own = [self.known[z] for z in cells]
+        north, west = self.north[0], self.west[0]
+        others = (
+            *(north - self.northwest[0], west - self.northwest[0], north - self.northeast[0]),
+            *(north - self.north_north[0], west - self.west_west[0]),
+        )
+        return [
+            *self.block_features(self.last),
+            *(magnitude_byte(abs(r)) for r in rests),
+            *(signed_byte(r) for r in rests),
+            *(magnitude_byte(abs(c)) for c in own),
+            *(signed_byte(c) for c in own),
+            4 * self.count, magnitude_byte(self.sum),
+            *(magnitude_byte(abs(d)) for d in others),
+            signed_byte(self.before[0]), signed_byte(self.luma[0]),
+            *[0] * 8,
+        ]  # fmt: skip
+
+
+def _lines(starts, families, k, numbers):
+    bands = [BAND24[k] if bands == 24 else BAND12[k] for bands, _ in families]
+    return [
+        start + band * values + number
+        for start, band, (_, values), number in zip(starts, bands, families, numbers, strict=True)
+    ]
