@@ -30,6 +30,7 @@ from typing import Any, Protocol
 
 import click
 
+from seec.jobs.interruption import interruptible, signal_of
 from seec.schemas.errors import (
     ArchiveLocked,
     FixityError,
@@ -53,7 +54,9 @@ class ExitCode(IntEnum):
     DAMAGE = 4
     NOT_AN_ARCHIVE = 10
     LOCKED = 11
+    HUNG_UP = 129
     INTERRUPTED = 130
+    TERMINATED = 143
 
 
 _EXIT_CODE_MEANING = {
@@ -64,7 +67,9 @@ _EXIT_CODE_MEANING = {
     ExitCode.DAMAGE: "damage found",
     ExitCode.NOT_AN_ARCHIVE: "not an archive",
     ExitCode.LOCKED: "another writer holds the archive",
-    ExitCode.INTERRUPTED: "interrupted",
+    ExitCode.HUNG_UP: "interrupted by SIGHUP",
+    ExitCode.INTERRUPTED: "interrupted by SIGINT (Ctrl-C)",
+    ExitCode.TERMINATED: "interrupted by SIGTERM",
 }
 
 # The first class that matches decides. A file that asks for a newer build or for more than
@@ -194,12 +199,13 @@ def _read_config(ctx: click.Context, _: click.Parameter, path: Path | None) -> N
 
 def _run(job: Callable[[], Summary], json_output: bool, debug: bool) -> int:
     try:
-        summary = job()
-        return _print(summary, json_output)
+        with interruptible():
+            summary = job()
+            return _print(summary, json_output)
     except (click.ClickException, click.exceptions.Exit, click.Abort):
         raise
-    except KeyboardInterrupt:
-        return _fail("interrupted", ExitCode.INTERRUPTED, debug)
+    except KeyboardInterrupt as error:
+        return _fail("interrupted", ExitCode(128 + signal_of(error)), debug)
     except SeecError as error:
         return _fail(str(error) or type(error).__name__, exit_code_of(error), debug)
     except OSError as error:
