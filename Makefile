@@ -18,7 +18,7 @@ SANITIZED_TESTS := tests/vectors/test_vectors.py tests/exactness/test_predictor_
 	tests/unit/test_screen.py tests/unit/test_colours.py tests/hostile/test_seec_damage.py \
 	tests/unit/test_jpeg_files.py tests/hostile/test_jpeg_files.py
 
-.PHONY: help demo test test-all sweep faults sanitize fuzz check bench clean
+.PHONY: help demo test test-all sweep faults sanitize fuzz check bench docs words clean
 
 help:
 	@echo "make demo      archive, verify and restore photographs; sizes against PNG, WebP, JPEG XL"
@@ -30,6 +30,8 @@ help:
 	@echo "make fuzz      mutate JPEG files 100,000 times, with sanitisers; MUTATIONS=n for others"
 	@echo "make check     ruff, pyright, import rules"
 	@echo "make bench     rate and speed next to the peers; BENCH_FOLDERS='a b' for your images"
+	@echo "make docs      build the site into build/site, without warnings"
+	@echo "make words     measure the prose of README, docs, docstrings and comments"
 	@echo "make clean     remove what these targets made"
 
 $(INSTALLED): pyproject.toml setup.py constraints.txt pipeline/codec/native/_kernels.c \
@@ -39,7 +41,7 @@ $(INSTALLED): pyproject.toml setup.py constraints.txt pipeline/codec/native/_ker
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "SEEC needs Python 3.11 or later")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		--constraint constraints.txt --editable '.[test,dev,demo]'
+		--constraint constraints.txt --editable '.[test,dev,demo,docs]'
 	touch $@
 
 demo: $(INSTALLED)
@@ -86,6 +88,13 @@ check: $(INSTALLED)
 
 bench: $(INSTALLED) | $(BENCH_FOLDERS)
 	$(BIN)/seec bench $(BENCH_FOLDERS) --plot bench.png
+
+# The variable silences a notice of mkdocs-material about other programs.
+docs: $(INSTALLED)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+words: $(INSTALLED)
+	$(BIN)/python docs/tools/word_measure.py
 
 demo-output/photos: | $(INSTALLED)
 	$(BIN)/python -m seec.jobs.demo

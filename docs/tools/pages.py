@@ -1,0 +1,170 @@
+"""Hook of mkdocs: pages that are made from the code, so that they cannot fall behind.
+
+`reference/cli/`: one page for each command, from click. `reference/format.md`: FORMAT.md as it
+travels in archives. `reference/hex.md`: a small .seec file, byte by byte.
+"""
+
+import re
+import sys
+from pathlib import Path
+
+import click
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(Path(__file__).parent))  # mkdocs loads hooks by path, not as a package
+
+from hex_dump import annotated_page  # noqa: E402  # pyright: ignore[reportMissingImports]
+
+from seec.jobs.cli import main  # noqa: E402
+
+_CLI = "reference/cli"
+_FORMAT_INTRO = """---
+title: Formats
+---
+
+!!! note
+    This text is `FORMAT.md` of every archive. `schemas/FORMAT.md` in the repository is the same.
+    [A .seec file, byte by byte](hex.md) shows the container of Part 1 at work.
+
+"""
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Put the pages of all commands below "Commands" of the navigation."""
+    reference = next(entry["Reference"] for entry in config["nav"] if "Reference" in entry)
+    commands = [{f"seec {name}": f"{_CLI}/{name}.md"} for name in main.list_commands(_context())]
+    for entry in reference:
+        if "Commands" in entry:
+            entry["Commands"] = [f"{_CLI}/index.md", *commands]
+    return config
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the generated pages."""
+    for name, text in generated_pages().items():
+        files.append(File.generated(config, name, content=text))
+    return files
+
+
+def generated_pages() -> dict[str, str]:
+    """Markdown by file name."""
+    context = _context()
+    pages = {f"{_CLI}/index.md": _overview(context)}
+    for name in main.list_commands(context):
+        command = main.get_command(context, name)
+        assert command is not None, name
+        pages[f"{_CLI}/{name}.md"] = command_page(name, command)
+    pages["reference/format.md"] = _FORMAT_INTRO + _format_text()
+    pages["reference/hex.md"] = annotated_page()
+    return pages
+
+
+def _context() -> click.Context:
+    return click.Context(main, info_name="seec")
+
+
+def _format_text() -> str:
+    """FORMAT.md, with brackets that no Markdown dialect takes for links: w[c][i] is an element."""
+    text = (ROOT / "schemas" / "FORMAT.md").read_text(encoding="utf-8")
+    lines = []
+    in_code, blank = False, True
+    for line in text.splitlines():
+        in_code = line.startswith("    ") and (in_code or blank)
+        blank = not line.strip()
+        parts = line.split("`")
+        if not in_code:
+            parts[::2] = [part.replace("[", r"\[") for part in parts[::2]]
+        lines.append("`".join(parts))
+    return "\n".join(lines) + "\n"
+
+
+def _overview(context: click.Context) -> str:
+    rows = [
+        f"| [`seec {name}`]({name}.md) | {_help_line(name, context)} |"
+        for name in main.list_commands(context)
+    ]
+    return "\n".join(
+        [
+            "# Commands",
+            "",
+            "Each page is generated from the command itself and says what `--help` says.",
+            "[Settings](../settings.md) explains where options come from.",
+            "[Errors and exit codes](../errors.md) explains how commands end.",
+            "",
+            "| command | purpose |",
+            "| --- | --- |",
+            *rows,
+            "",
+        ]
+    )
+
+
+def _help_line(name: str, context: click.Context) -> str:
+    command = main.get_command(context, name)
+    assert command is not None, name
+    return _escape(command.get_short_help_str(limit=200))
+
+
+def command_page(name: str, command: click.Command) -> str:
+    """One command: usage, help text, options, examples."""
+    context = click.Context(command, info_name=f"seec {name}", show_default=True)
+    usage = " ".join(command.collect_usage_pieces(context))
+    options = [p for p in command.params if isinstance(p, click.Option) and not p.hidden]
+    return "\n".join(
+        [
+            f"# seec {name}",
+            "",
+            "```text",
+            f"seec {name} {usage}",
+            "```",
+            "",
+            _help_text(command),
+            "",
+            "## Options",
+            "",
+            *(line for option in options for line in _option_lines(name, option, context)),
+            "## Examples",
+            "",
+            "```console",
+            *(f"$ {example}" for example in getattr(command, "examples", ())),
+            "```",
+            "",
+        ]
+    )
+
+
+def _help_text(command: click.Command) -> str:
+    """The docstring, with its paragraphs as click shows them."""
+    paragraphs = re.split(r"\n\s*\n", (command.help or "").strip())
+    return "\n\n".join(_escape(" ".join(p.split())) for p in paragraphs)
+
+
+def _option_lines(name: str, option: click.Option, context: click.Context) -> list[str]:
+    """A definition: the option's spelling, its meaning, its default, its variable."""
+    facts = option.get_help_extra(context)
+    text = option.help or ""
+    default = str(facts.get("default", "")).strip("()")
+    found = re.search(r"\s*\[default: ([^\]]*)\]", text)
+    if found:
+        text, default = text.replace(found[0], ""), found[1]
+    spelling = ", ".join(option.opts)
+    if not option.is_flag:
+        spelling += f" {option.make_metavar(context)}"
+    lines = [f"`{spelling}`", f":   {_escape(text)}"]
+    if "range" in facts:
+        lines[-1] += f" Range: {_escape(facts['range'])}."
+    if default:
+        lines[-1] += f" Default: {_escape(default)}."
+    if option.name not in ("config", "help", "version"):
+        variable = option.envvar or f"SEEC_{name.upper()}_{(option.name or '').upper()}"
+        variable = variable if isinstance(variable, str) else " or ".join(variable)
+        lines.append(f"    Variable: `{variable}`.")
+    return [*lines, ""]
+
+
+def _escape(text: str) -> str:
+    """Text for a Markdown paragraph: no HTML, no emphasis, no links by accident."""
+    text = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;")
+    return re.sub(r"([*_\[\]])", r"\\\1", text)
