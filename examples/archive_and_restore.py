@@ -1,6 +1,6 @@
 """Archive a folder, verify the archive, restore it.
 
-    python examples/archive_and_restore.py photos photos.archive restored
+python examples/archive_and_restore.py photos photos.archive restored
 """
 
 import subprocess

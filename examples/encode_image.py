@@ -1,6 +1,6 @@
 """Encode one image with each packaged profile, decode it, compare every pixel.
 
-    python examples/encode_image.py photo.png
+python examples/encode_image.py photo.png
 """
 
 import sys

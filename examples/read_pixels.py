@@ -1,6 +1,6 @@
 """Read the pixels of an archive into numpy, one image after the other, without restoring files.
 
-    python examples/read_pixels.py photos.archive
+python examples/read_pixels.py photos.archive
 """
 
 import sys

@@ -1,0 +1,117 @@
+import subprocess
+import tomllib
+from importlib.util import find_spec
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from seec.jobs import cli
+from tests.docs.pages import DOCS, PAGES, ROOT, Command, Program, steps
+from tests.pictures import textured
+
+# Pages of which everything is run, in order, beside a folder `photos`.
+RUN = (
+    ROOT / "README.md",
+    DOCS / "tutorial" / "index.md",
+    DOCS / "how-to" / "update.md",
+    DOCS / "how-to" / "python.md",
+    DOCS / "how-to" / "query.md",
+    DOCS / "operate" / "retention.md",
+)
+# Pages that begin with an archive which the reader has.
+BEGIN_WITH_ARCHIVE = {"python.md", "query.md", "retention.md"}
+NEEDS = {"tutorial/index.md": "skimage", "how-to/query.md": "duckdb"}
+
+
+@pytest.fixture
+def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ray_cluster: str) -> Path:
+    """The folder in which a reader works."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def _photos(folder: Path) -> None:
+    (folder / "photos" / "animals").mkdir(parents=True)
+    for number, name in enumerate(("coffee.png", "animals/cat.png")):
+        Image.fromarray(textured(24, 32 + number, number)).save(folder / "photos" / name)
+    (folder / "photos" / "notes.txt").write_text("A cat, a cup.\n" * 8)
+
+
+def _run(step: Command | Program, names: dict[str, object]) -> None:
+    if isinstance(step, Program):
+        exec(step.text, names)
+    elif step.program == "seec":
+        result = CliRunner().invoke(cli.main, step.words[1:], catch_exceptions=False)
+        assert result.exit_code == step.exit_code, result.output
+    elif step.program == "make":
+        # The targets run in CI; here they must exist.
+        subprocess.run(["make", "--dry-run", *step.words[1:]], cwd=ROOT, check=True)
+    else:
+        assert step.words[:2] == ("pip", "install"), step
+        _check_requirement(step.words[-1])
+
+
+def _check_requirement(text: str) -> None:
+    """A checkout or the distribution, with extras that exist."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    name, _, extras = text.removesuffix("]").partition("[")
+    assert name in (".", project["name"])
+    assert set(filter(None, extras.split(","))) <= set(project["optional-dependencies"])
+
+
+@pytest.mark.parametrize("page", RUN, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_step_of_the_page_works(page: Path, reader: Path) -> None:
+    name = str(page.relative_to(DOCS)) if page.is_relative_to(DOCS) else page.name
+    if name in NEEDS and find_spec(NEEDS[name]) is None:
+        pytest.skip(f"needs {NEEDS[name]}")
+    if name != "tutorial/index.md":
+        _photos(reader)
+    if page.name in BEGIN_WITH_ARCHIVE:
+        _run(Command(("seec", "archive", "photos", "photos.archive"), 0), {})
+    names: dict[str, object] = {"__name__": "__main__"}
+    done = [_run(step, names) for step in steps(page)]
+    assert len(done) > 2
+
+
+def _commands() -> list[tuple[str, Command]]:
+    return [
+        (str(page.relative_to(ROOT)), step)
+        for page in PAGES
+        for step in steps(page)
+        if isinstance(step, Command)
+    ]
+
+
+def test_every_command_on_every_page_has_options_that_exist() -> None:
+    group = click.Context(cli.main, info_name="seec")
+    checked = 0
+    for page, step in _commands():
+        words = step.words
+        if words[:2] == ("ray", "exec"):
+            continue
+        if words[0] == "seec" and words[1] != "--version":
+            command = cli.main.get_command(group, words[1])
+            assert command is not None, f"{page}: no command {words[1]}"
+            context = click.Context(command, info_name=words[1])
+            try:
+                command.make_parser(context).parse_args(list(words[2:]))
+            except click.UsageError as error:
+                raise AssertionError(f"{page}: {' '.join(words)}: {error.message}") from error
+            checked += 1
+        elif words[:2] == ("pip", "install") and "--upgrade" not in words:
+            _check_requirement(words[-1])
+    assert checked > 30
+
+
+def test_make_targets_of_the_pages_exist() -> None:
+    text = (ROOT / "Makefile").read_text()
+    targets = [step.words[1] for _, step in _commands() if step.program == "make"]
+    assert targets
+    assert all(f"\n{target}:" in text for target in targets)
+
+
+def test_a_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text().split()) <= 900

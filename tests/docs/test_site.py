@@ -1,0 +1,85 @@
+import os
+import re
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from seec.jobs.interface import ExitCode
+from tests.docs.pages import DOCS, PAGES, ROOT, anchors, links
+
+# Pages that the build makes from the code.
+GENERATED = ("reference/cli/", "reference/format.md", "reference/hex.md")
+# A loaded script, style, font or picture; a link that a reader may follow is none.
+_LOADED = re.compile(r"<(?:script|link|img|iframe|source)[^>]*(?:src|href)=\"?(?:https?:)?//[^>]*>")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site, built as `make docs` does."""
+    if find_spec("mkdocs") is None:
+        pytest.skip("needs mkdocs: pip install '.[docs]'")
+    target = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "-d", str(target)]
+    result = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=os.environ | {"NO_MKDOCS_2_WARNING": "1", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    assert not result.stderr.strip(), result.stderr
+    return target
+
+
+@pytest.mark.slow
+def test_the_site_builds_without_warnings_and_loads_nothing_from_elsewhere(site: Path) -> None:
+    pages = list(site.rglob("*.html"))
+    assert len(pages) > 60
+    for page in pages:
+        found = _LOADED.search(page.read_text(encoding="utf-8"))
+        assert found is None, f"{page}: {found}"
+
+
+@pytest.mark.slow
+def test_the_site_has_a_page_for_each_command_and_a_hex_dump(site: Path) -> None:
+    archive = (site / "reference" / "cli" / "archive.html").read_text(encoding="utf-8")
+    assert "--shard-files" in archive
+    assert "SEEC_ARCHIVE_SHARD_FILES" in archive
+    assert "8a 53 45 43" in (site / "reference" / "hex.html").read_text(encoding="utf-8")
+    assert "SeecError" in (site / "reference" / "errors.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in links(page):
+        path, _, anchor = target.partition("#")
+        there = (page.parent / path).resolve() if path else page
+        if there.is_relative_to(DOCS) and str(there.relative_to(DOCS)).startswith(GENERATED):
+            continue
+        assert there.exists(), f"{page}: {target}"
+        if anchor:
+            assert anchor in anchors(there), f"{page}: {target}"
+
+
+def test_the_table_of_exit_codes_is_complete() -> None:
+    text = (DOCS / "reference" / "errors.md").read_text(encoding="utf-8")
+    table = text.partition("## Exit codes")[2].partition("## Errors")[0]
+    assert [int(code) for code in re.findall(r"^\| (\d+) \|", table, re.MULTILINE)] == list(
+        ExitCode
+    )
+
+
+def test_the_runbook_names_each_kind_of_finding() -> None:
+    sources = [*(ROOT / "pipeline" / "verify").glob("*.py"), *(ROOT / "pipeline").rglob("*.py")]
+    text = "".join(path.read_text(encoding="utf-8") for path in sources)
+    kinds = set(re.findall(r'"([a-z]+(?:-[a-z]+)*-(?:missing|damaged|differ|undecodable))"', text))
+    parts = re.findall(r'(?:check_object|_damaged)\([^()]*?"([a-z]+(?:-[a-z]+)*)"', text)
+    kinds |= {f"{part}-{state}" for part in parts for state in ("missing", "damaged")}
+    assert len(kinds) >= 18
+    runbook = (DOCS / "operate" / "runbook.md").read_text(encoding="utf-8")
+    assert [kind for kind in sorted(kinds) if f"`{kind}`" not in runbook] == []
