@@ -92,7 +92,7 @@ def test_a_command_is_a_module_and_a_line(toy_command: None, tmp_path: Path) -> 
 def test_a_profile_is_a_line_and_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # The reference trains slowly: a predictor that hardly moves does.
     quick = Predictor(taps=3, every=64, sweeps=1)
-    toy = Profile("toy", 8, 8, 8, experts=1, mixtures=2, predictors=(quick,))
+    toy = Profile("toy", 16, 16, 16, experts=1, mixtures=2, predictors=(quick,))
     monkeypatch.setitem(PROFILES, toy.name, toy)
     photos = tmp_path / "photos"
     photos.mkdir()
