@@ -1,7 +1,4 @@
-"""fsspec, and what an archive needs of a store: put-if-absent, ranges, listings, retries.
-
-How much is asked of a store has limits.
-"""
+"""Stores by fsspec, with put-if-absent, ranges, listings, retries and limits."""
 
 from seec.pipeline.storage.limits import Limits
 from seec.pipeline.storage.parts import Upload

@@ -1,12 +1,11 @@
-"""How single stores are reached: options of their file systems, from a TOML file.
+"""Options of single stores' file systems, from a TOML file.
 
     ["s3://photos"]
     endpoint_url = "https://minio.studio:9000"
     profile = "studio"
 
-A table holds for the URL that it is named for, and for all below; of several the longest name wins.
-Its values go to the file system of fsspec as keyword arguments. They may be secrets, so they are
-never shown, and an error tells of them only what does not hold one.
+A table covers the URL in its name and everything below; the longest matching name wins. The values
+are keyword arguments of the fsspec file system. Values may be secrets: messages never show one.
 """
 
 import tomllib
@@ -20,7 +19,7 @@ from typing import Any, cast
 from seec.schemas.errors import StorageError
 
 _OURS = {"asynchronous", "protocol", "use_listings_cache"}
-# People need these to understand an error; and what is too short for a secret is part of any text.
+# People need these values to understand an error. Any text holds values below _MIN_SECRET letters.
 _SHOWN = {"endpoint_url", "profile", "region_name"}
 _MIN_SECRET = 4
 
@@ -29,21 +28,21 @@ _MIN_SECRET = 4
 class Options:
     """Keyword arguments of a file system.
 
-    origin: where they are written, for messages.
+    origin: the file and table of the arguments, for messages.
     """
 
     values: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
     origin: str = field(default="", compare=False)
 
     def __hash__(self) -> int:
-        return hash(frozenset(self.values))  # values may be lists and tables, which have none
+        return hash(frozenset(self.values))  # values may be lists and tables: not hashable
 
     def copy(self) -> dict[str, Any]:
         """The arguments, for a file system that may keep and change them."""
         return deepcopy(dict(self.values))
 
     def refused(self, error: Exception) -> str:
-        """Why a file system does not take them, without a secret, and where they are."""
+        """Why a file system refuses the options, without a secret, and where the options are."""
         reason = str(error)
         if not reason or any(secret in reason for secret in _secrets(self.values)):
             reason = f"{type(error).__name__}, whose text is left out: it holds a value of these"
@@ -52,13 +51,13 @@ class Options:
 
 @dataclass(frozen=True)
 class Access:
-    """Options by the URL that they hold for, without a slash at its end."""
+    """Options by the URL that they cover, without a slash at the end."""
 
     by_prefix: Mapping[str, Options] = field(default_factory=dict[str, Options])
 
     @classmethod
     def read(cls, path: Path) -> "Access":
-        """What a file says. StorageError, which names it, if it cannot be read or understood."""
+        """Read a file. Raises StorageError, with the path, for an unreadable or invalid file."""
         try:
             tables = tomllib.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
@@ -75,7 +74,7 @@ class Access:
         return cls(by_prefix)
 
     def options_of(self, url: str) -> Options:
-        """The options of the longest URL that is this one or above it; none if there is none."""
+        """The options of the longest URL at or above `url`; empty if no table covers `url`."""
         whole = f"{url.rstrip('/')}/"
         fitting = [prefix for prefix in self.by_prefix if whole.startswith(f"{prefix}/")]
         return self.by_prefix[max(fitting, key=len)] if fitting else Options()
@@ -88,7 +87,7 @@ _in_use = Access()
 def using(access: Access) -> Generator[None]:
     """Open all stores with these options while the block runs, in every thread of this process.
 
-    Other processes get them with the stores themselves, which keep their options when they pickle.
+    Other processes get the options with each store: a pickled store keeps its options.
     """
     global _in_use
     before, _in_use = _in_use, access
@@ -117,7 +116,7 @@ def _checked(url: str, values: object, path: Path) -> Options:
 
 
 def _secrets(values: Mapping[str, Any]) -> Iterator[str]:
-    """Each value that no message may hold, as text, and as Python would quote it."""
+    """Each value that must not appear in a message, as text and as Python quotes text."""
     for name, value in values.items():
         if name not in _SHOWN or "@" in str(value):
             yield from _texts(value)

@@ -1,8 +1,8 @@
-"""The way down into a local tree, past every symbolic link that may lie in it.
+"""The way down into a local tree, without following a symbolic link.
 
-From folder to folder, each opened by its name in the one before: no link that lies there, or is put
-there meanwhile, leads out, and no path is too long. Names are bytes, relative to the root, with
-`/` between parts.
+Each folder is opened by its name in its parent. So no link leads out of the tree, not even one
+made meanwhile, and no path is too long. Names are bytes, relative to the root, with `/` between
+parts.
 """
 
 import errno
@@ -11,13 +11,13 @@ from collections.abc import Generator
 from contextlib import contextmanager, suppress
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-# What the system says where a part of a name is a link, or a file.
+# Errors of the system where a part of a name is a link or a file.
 IN_THE_WAY = (errno.ELOOP, errno.ENOTDIR)
 
 
 @contextmanager
 def parent_of(root: bytes, name: bytes, *, create: bool = False) -> Generator[tuple[int, bytes]]:
-    """A descriptor of the folder that a name is in, and the last part of the name."""
+    """A descriptor of the parent folder of a name, and the last part of the name."""
     above, _, last = name.rpartition(b"/")
     folder = open_folder(root, above, create=create)
     try:
@@ -29,7 +29,7 @@ def parent_of(root: bytes, name: bytes, *, create: bool = False) -> Generator[tu
 def open_folder(root: bytes, name: bytes, *, create: bool = False) -> int:
     """A descriptor of a folder, for the caller to close.
 
-    OSError, by `IN_THE_WAY`, where a part of its name is a link or no folder.
+    Raises OSError, with a number of `IN_THE_WAY`, where a part of the name is a link or no folder.
     """
     if create:
         os.makedirs(root, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What the errors of file systems, and of the clients of stores below them, mean for us."""
+"""Our errors for the errors of file systems and of the clients of stores."""
 
 import asyncio
 import errno
@@ -38,7 +38,7 @@ _UNAVAILABLE_ERRNO = {
 }
 _TIMEOUTS = (TimeoutError, asyncio.TimeoutError, FSTimeoutError, ConnectionError)
 _TRANSIENT_STATUS = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 509})
-# What S3 servers answer with other statuses.
+# Codes that S3 servers send with other statuses.
 _TRANSIENT_CODES = frozenset(
     {
         "BadDigest",
@@ -51,7 +51,7 @@ _TRANSIENT_CODES = frozenset(
     }
 )
 
-# By name, so that no client of a store is imported here: they take longer than most commands.
+# Classes by name: importing a store's client takes longer than most commands.
 _TRANSIENT_KINDS = frozenset(
     {
         "aiohttp.client_exceptions.ClientError",
@@ -76,8 +76,8 @@ _UNAVAILABLE_KINDS = {
     "google.auth.exceptions.GoogleAuthError": _CREDENTIALS,
     "azure.core.exceptions.ClientAuthenticationError": _CREDENTIALS,
 }
-# What S3 servers answer when no object of a bucket is to be had, and Azure of a container. A mere
-# AccessDenied may be about a single object.
+# Codes of S3 and Azure for an unreachable bucket or container. AccessDenied is not among them:
+# it may concern a single object.
 _UNAVAILABLE_CODES = {
     "NoSuchBucket": "create the bucket, or correct the URL",
     "InvalidAccessKeyId": _CREDENTIALS,
@@ -102,7 +102,7 @@ _UNAVAILABLE_STATUS = {401: _CREDENTIALS, 507: "make room, then run again"}
 
 
 def classify(what: str, error: Exception) -> StorageError:
-    """Our error for one that a file system, or the client of a store below it, raised."""
+    """Our error for an error of a file system or of a store's client."""
     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
     message = f"{what}: {reason}"
     if isinstance(error, FileExistsError):
@@ -113,7 +113,7 @@ def classify(what: str, error: Exception) -> StorageError:
         return ObjectMissing(message)
     if _is_transient(error):
         return TransientStorageError(f"{message}; run again once the store answers")
-    # gcsfs keeps no status of this one.
+    # gcsfs keeps no status of "Forbidden".
     if _status(error) == 403 or str(error).startswith("Forbidden: "):
         return StorageError(f"{message}; check the credentials and what they may do")
     if _status(error) == 413 or code_of(error) == "EntityTooLarge":
@@ -124,7 +124,7 @@ def classify(what: str, error: Exception) -> StorageError:
 def condition_failed(error: Exception) -> bool:
     """Whether a store refused a conditional write because the object exists.
 
-    s3fs says FileExistsError only where the server names the condition, which not all do.
+    s3fs raises FileExistsError only if the server names the condition; some servers do not.
     """
     said = code_of(error) in ("PreconditionFailed", "412") or _status(error) == 412
     return said or isinstance(error, FileExistsError)
@@ -140,7 +140,7 @@ def unsupported(error: Exception) -> bool:
 
 
 def code_of(error: BaseException) -> str | None:
-    """What an S3 server, or Azure, calls an error; None where none did."""
+    """The error code of an S3 server or of Azure; None if the error has none."""
     for one in _causes(error):
         response: Any = getattr(one, "response", None)
         if isinstance(response, dict):
@@ -149,7 +149,7 @@ def code_of(error: BaseException) -> str | None:
 
 
 def _azure_code(error: BaseException) -> str | None:
-    # What adlfs raises instead has it as its context alone.
+    # Errors of adlfs keep Azure's error as their context only.
     for one in (*_causes(error), error.__context__):
         code = getattr(one, "error_code", None)
         if code is not None:
@@ -158,7 +158,7 @@ def _azure_code(error: BaseException) -> str | None:
 
 
 def _status(error: BaseException) -> int | None:
-    """The HTTP status behind an error, as botocore, gcsfs, azure and aiohttp tell it."""
+    """The HTTP status behind an error, in the attributes of botocore, gcsfs, azure, aiohttp."""
     for one in _causes(error):
         response: Any = getattr(one, "response", None)
         if isinstance(response, dict):
@@ -171,7 +171,7 @@ def _status(error: BaseException) -> int | None:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """An error, what it was made of, and so on."""
+    """An error, its cause, the cause of the cause, and so on."""
     cause: BaseException | None = error
     while cause is not None:
         yield cause
@@ -179,7 +179,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _remedy(error: Exception) -> str | None:
-    """What to do if nothing is to be had of the store, None if that may not be so."""
+    """The remedy if the whole store is unavailable; None if the error may concern one object."""
     number = error.errno if isinstance(error, OSError) else None
     remedy = (
         _UNAVAILABLE_CODES.get(code_of(error) or "")

@@ -1,4 +1,4 @@
-"""How much may be asked of a store: requests in flight at once, and bytes a second."""
+"""Limits on the use of a store: requests in flight at once, and bytes a second."""
 
 import threading
 import time
@@ -14,7 +14,7 @@ _SMALL_BYTES = 64 << 10
 
 @dataclass(frozen=True)
 class Limits:
-    """What one process may ask of one store.
+    """Limits of one process on one store.
 
     requests: in flight at once. bytes_per_s: read and written, on average; None is no limit.
     """
@@ -23,14 +23,14 @@ class Limits:
     bytes_per_s: float | None = None
 
     def shared_by(self, processes: int) -> "Limits":
-        """The limits of each of so many processes that together keep within these bytes."""
+        """The limits of each process, so that all together keep the bytes a second."""
         if self.bytes_per_s is None:
             return self
         return replace(self, bytes_per_s=self.bytes_per_s / processes)
 
 
 class Gate:
-    """Lets requests to one store through as its limits allow. For many threads."""
+    """Lets requests to one store pass within the limits. Safe for many threads."""
 
     def __init__(
         self,
@@ -47,8 +47,8 @@ class Gate:
     def let(self, action: Callable[[], T], size_bytes: int = 0) -> T:
         """Make one request, and return what it returns.
 
-        size_bytes: what it sends; the bytes that it returns count, too. Ends no sooner than a line
-        of the allowed bytes a second would have carried all of them, one request after the other.
+        size_bytes: bytes that the request sends; returned bytes count, too. A large request returns
+        no sooner than a line with the allowed bytes a second would have carried all bytes so far.
         """
         with self._slots:
             start_s = self._clock()
@@ -58,7 +58,7 @@ class Gate:
                 self._count(size_bytes, start_s)
         received = len(result) if isinstance(result, bytes) else 0
         self._count(received, start_s)
-        # Small ones do not wait: a lease must be renewed in time, whatever else is on its way.
+        # Small requests do not wait: a lease must be renewed in time, even while large ones run.
         if size_bytes + received > _SMALL_BYTES:
             self._wait()
         return result
@@ -77,8 +77,8 @@ class Gate:
 
 @cache
 def gate_of(store: Hashable, limits: Limits) -> Gate:
-    """The gate that all of this process share that use a store within these limits.
+    """The gate of a store with these limits, one for the whole process.
 
-    store: what tells it from others.
+    store: identifies the store.
     """
     return Gate(limits)

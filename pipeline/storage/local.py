@@ -1,4 +1,4 @@
-"""Local objects: writes that a crash leaves whole or undone, and listings.
+"""Local objects: listings, and writes that are whole or undone after a crash.
 
 Paths are bytes or their surrogate escapes, so that every name a file system allows works.
 """
@@ -13,7 +13,7 @@ Pieces = Sequence[bytes | memoryview]  # of an object, one after the other
 
 
 def create(path: str, pieces: Pieces) -> None:
-    """Create a file that did not exist, durably; FileExistsError if it did.
+    """Create a new file, durably. Raises FileExistsError if the name is taken.
 
     The bytes go to a temporary file first and appear under their name by a hard link, which
     fails if the name is taken: no reader ever sees part of an object.
@@ -43,10 +43,10 @@ def remove(path: str) -> None:
 
 
 def files(root: str) -> Iterator[tuple[str, os.stat_result]]:
-    """Path and status of all below a directory that is not itself one; nothing if it is missing.
+    """Path and status of every file and link below a directory; nothing if `root` is missing.
 
-    Symbolic links are listed and not followed. What goes away meanwhile is left out. A directory
-    that cannot be listed raises its OSError: a part must never pass for the whole.
+    Symbolic links are listed and not followed. Files that go away meanwhile are left out. A
+    directory that cannot be listed raises its OSError: a partial listing must never look complete.
     """
     try:
         entries = list(os.scandir(root))

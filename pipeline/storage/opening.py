@@ -10,22 +10,23 @@ from seec.schemas.errors import StorageError, StoreUnavailable
 
 _S3 = ("s3", "s3a")
 _FSSPEC = cast(Any, fsspec)
-# s3fs and botocore below it would try five times each, so that one request became up to 25, with
-# pauses that nobody sees: `Retry` does that.
+# s3fs and botocore would try five times each: one request became up to 25, with hidden pauses.
+# `Retry` alone tries again.
 _ONE_ATTEMPT = {"total_max_attempts": 1}
 
 
 def open_url(url: str, options: Options) -> tuple[Any, str]:
-    """A file system, and the path there.
+    """The file system of a URL, and the path in it.
 
-    StorageError if nothing serves it, StoreUnavailable if what does refuses the options.
+    Raises StorageError if no file system serves the URL, StoreUnavailable if the file system
+    refuses the options.
     """
     try:
         fs, root = _FSSPEC.url_to_fs(url, **_arguments(url, options))
         if is_s3(fs):
             fs.retries = 1
             if options.values:
-                fs.connect()  # which hands the options on: only here unknown ones are refused
+                fs.connect()  # only connecting refuses unknown options
     except Exception as error:
         if options.values:
             raise StoreUnavailable(f"{url}: {options.refused(error)}") from None
@@ -36,7 +37,7 @@ def open_url(url: str, options: Options) -> tuple[Any, str]:
 
 
 def _arguments(url: str, options: Options) -> dict[str, Any]:
-    """What a file system is made with, beside what fsspec is configured with."""
+    """Arguments of a file system, in addition to the configuration of fsspec."""
     # Another writer may add objects at any time, so listings are never cached.
     arguments = {**options.copy(), "use_listings_cache": False}
     if url.partition("://")[0] in _S3:

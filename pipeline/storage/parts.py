@@ -1,7 +1,7 @@
-"""Large objects on S3: written in parts side by side, and what interrupted writes leave there.
+"""Large objects on S3: multipart uploads, and the leftovers of interrupted ones.
 
-The parts of an upload are no object until it is completed, and take room until it is completed or
-aborted. Who is killed leaves them; nothing but a listing of uploads shows that.
+Parts become an object when their upload is completed, and take room until the upload is completed
+or aborted. A killed writer leaves its upload, which only a listing of uploads shows.
 """
 
 import secrets
@@ -22,7 +22,7 @@ LARGE_BYTES = 32 << 20
 _MAX_PARTS = 10_000
 _MAX_WHOLE_BYTES = 5 << 30
 
-# Whether a file system completes uploads below a root only where there is no object yet.
+# Whether a file system refuses, below a root, to complete an upload over an existing object.
 _proven: dict[tuple[Any, str], bool] = {}
 
 
@@ -30,8 +30,8 @@ _proven: dict[tuple[Any, str], bool] = {}
 class Upload:
     """An upload that was begun and neither completed nor aborted.
 
-    name: of the object that it would be, in its store. size_bytes: of the parts that are there, of
-    the first 1000. begun_s: seconds since 1970.
+    name: of the future object, in its store. size_bytes: of the first 1000 parts. begun_s: seconds
+    since 1970.
     """
 
     name: str
@@ -48,8 +48,8 @@ def are_worth_it(data: bytes) -> bool:
 class Parts:
     """Writes objects of one S3 store.
 
-    What is one request raises what s3fs does; where there are several, each is tried again for
-    itself, and raises StorageErrors.
+    A method of one request raises the errors of s3fs. A method of several requests tries each one
+    again by itself, and raises StorageErrors.
     """
 
     def __init__(self, fs: Any, root: str, gate: Gate, retry: Retry, threads: int) -> None:
@@ -58,10 +58,10 @@ class Parts:
         self._let, self._retry = gate.let, retry
 
     def create(self, path: str, data: bytes) -> None:
-        """Write an object that does not exist yet; a failed condition if it does.
+        """Write a new object. Raises an error for which `condition_failed` is true if it exists.
 
-        In one piece where the store does not answer for the condition on completion, up to the
-        5 GiB that S3 takes in one piece.
+        Uses one piece if the store ignores the condition on completion, and if the object has at
+        most the 5 GiB that S3 takes in one piece.
         """
         if self._completes_only_new(path) or len(data) > _MAX_WHOLE_BYTES:
             self._upload(path, data, {"IfNoneMatch": "*"})
@@ -69,13 +69,13 @@ class Parts:
             self.put_whole(path, data, "create")
 
     def replace(self, path: str, data: bytes) -> None:
-        """Write an object, replacing what is there."""
+        """Write an object, replacing an existing one."""
         self._upload(path, data, {})
 
     def put_whole(self, path: str, data: bytes, mode: str) -> None:
         """Write an object in one piece."""
         size = len(data)
-        # s3fs decides by the size of chunks whether to make several of them.
+        # s3fs splits objects that are larger than a chunk.
         self._let(lambda: self._fs.pipe_file(path, data, mode=mode, chunksize=size + 1), size)
 
     def left(self) -> Iterator[Upload]:
@@ -91,13 +91,13 @@ class Parts:
                 path, begun_s = f"{bucket}/{item['Key']}", item["Initiated"].timestamp()
                 size_bytes = self._size_bytes(path, item["UploadId"])
                 yield Upload(path[len(self._root) + 1 :], item["UploadId"], size_bytes, begun_s)
-            # Some servers say that there is more, and give no or the same markers.
+            # Some servers announce a further page, with no markers or the same ones.
             if not new or not page.get("IsTruncated"):
                 return
             markers = {"KeyMarker": new[-1]["Key"], "UploadIdMarker": new[-1]["UploadId"]}
 
     def abort(self, path: str, upload_id: str) -> None:
-        """Give up an upload; nothing happens if it is gone already."""
+        """Give up an upload; an upload that is gone is no error."""
         with suppress(ObjectMissing):
             self._call("abort_multipart_upload", path, UploadId=upload_id)
 
@@ -109,14 +109,14 @@ class Parts:
         return sum(int(part["Size"]) for part in page.get("Parts") or ())
 
     def _upload(self, path: str, data: bytes, condition: dict[str, str]) -> None:
-        """TransientStorageError if it may succeed when it is done again from the beginning."""
+        """Raises TransientStorageError if a new upload from the beginning may succeed."""
         with _not_again():
             upload_id = self._call("create_multipart_upload", path)["UploadId"]
         try:
             with _not_again():
                 parts = self._send(path, data, upload_id)
             made = {"UploadId": upload_id, "MultipartUpload": {"Parts": parts}, **condition}
-            # If the answer is lost, asking again does not tell what it was.
+            # Never repeated: a second request would not repeat a lost answer.
             self._once("complete_multipart_upload", path, **made)
         except BaseException as error:
             with suppress(StorageError):
@@ -126,7 +126,7 @@ class Parts:
             raise
 
     def _send(self, path: str, data: bytes, upload_id: str) -> list[dict[str, Any]]:
-        """Send all parts; after an error there is none on its way any more."""
+        """Send all parts; after an error no part is in flight any more."""
         size = max(PART_SIZE_BYTES, -(-len(data) // _MAX_PARTS))
 
         def send(start: int) -> dict[str, Any]:
@@ -142,7 +142,7 @@ class Parts:
             pool.shutdown(wait=True, cancel_futures=True)
 
     def _completes_only_new(self, path: str) -> bool:
-        """Whether the store was seen to refuse to complete an upload where there is an object."""
+        """Whether the store refuses to complete an upload over an existing object; proved once."""
         known = (self._fs, self._root)
         if known not in _proven:
             folder = path.rpartition("/")[0]
@@ -176,7 +176,7 @@ class Parts:
 
 @contextmanager
 def _not_again() -> Generator[None]:
-    """What was tried often enough is not to be tried again as a part of something larger."""
+    """Raise StorageError for TransientStorageError: the request was tried often enough."""
     try:
         yield
     except TransientStorageError as error:

@@ -1,4 +1,4 @@
-"""Transient errors are tried again, with growing pauses; permanent ones are named and raised."""
+"""Try again after transient errors, with growing pauses; name and raise permanent ones."""
 
 import random
 import time
@@ -14,9 +14,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Retry:
-    """How often and how long: pauses grow from first_pause_s, doubling, with jitter.
+    """How often to try, and how long to wait: pauses double from first_pause_s, with jitter.
 
-    By default a store may be away for about a minute.
+    The defaults bridge about a minute without the store.
     """
 
     attempts: int = 10
@@ -24,7 +24,7 @@ class Retry:
     longest_pause_s: float = 30.0
 
     def call(self, what: str, action: Callable[[], T]) -> T:
-        """The result of `action`, tried again while it fails in a transient way.
+        """The result of `action`, which is tried again after each transient error.
 
         what: the operation and its object, for messages. Raises ObjectExists, ObjectMissing,
         StoreUnavailable, StorageError (permanent) or TransientStorageError (still failing after
@@ -43,10 +43,10 @@ class Retry:
 
 
 def _named(what: str, action: Callable[[], T]) -> T:
-    """The result of `action`; what it raises as an error of ours.
+    """The result of `action`; its errors as ours.
 
-    No variable may hold that error: it and this frame would hold each other, and with them all
-    callers and what those hold, such as actors that keep their CPUs until they are collected.
+    No variable may hold the error: error and frame would hold each other, and with them all callers
+    and their values, such as actors that keep their CPUs until they are collected.
     """
     try:
         return action()

@@ -33,7 +33,7 @@ class Source:
             raise StorageError(f"{url}: not a directory; give the folder that holds the images")
 
     def shared_by(self, processes: int) -> "Source":
-        """The same source, for each of so many processes that read it side by side."""
+        """The same source for each of several processes, with a share of the bandwidth."""
         one = copy(self)
         one.store = self.store.shared_by(processes)
         return one
@@ -44,17 +44,17 @@ class Source:
         return self.store.url
 
     def files(self) -> list[SourceFile]:
-        """All files, recursively, sorted by path; of a directory its links and directories, too.
+        """All files below the source, sorted by path; links and directories, too, if it is local.
 
         Links are not followed.
         """
         return self._list_local() if self.store.is_local else self._list_remote()
 
     def read(self, file: SourceFile) -> bytes:
-        """A file's bytes, or where a link points to; nothing for a directory.
+        """The bytes of a file, the target of a link, or nothing for a directory.
 
-        SourceChanged if it is gone, or its size or time is not what the listing saw.
-        StoreUnavailable if this is not about the file alone, as other StorageErrors are.
+        Raises SourceChanged if the file is gone or differs from the listing in size or time,
+        StoreUnavailable if the whole source is at fault, another StorageError if only the file is.
         """
         try:
             return self._read(file)
@@ -133,7 +133,7 @@ def _source_file(found: tree_reader.Found) -> SourceFile:
 
 
 def _shared_inode(status: os.stat_result | None) -> tuple[int, ...] | None:
-    """What tells whether two paths are one file; None where there is no other path."""
+    """A key that is equal for all paths of one file; None if the file has one path only."""
     if status is None or not stat.S_ISREG(status.st_mode) or status.st_nlink == 1:
         return None
     # Size and time, too: some network file systems number files carelessly.
@@ -143,7 +143,7 @@ def _shared_inode(status: os.stat_result | None) -> tuple[int, ...] | None:
 def _mark_same_files(
     found: Iterable[tuple[SourceFile, tuple[int, ...] | None]],
 ) -> list[SourceFile]:
-    """The files, in their order; of those with several names all but the first say which it is."""
+    """The files in their order; further names of one file refer to its first name."""
     first: dict[tuple[int, ...], str] = {}
     files: list[SourceFile] = []
     for file, inode in found:
@@ -153,6 +153,6 @@ def _mark_same_files(
 
 
 def _mtime_ns(info: dict[str, Any]) -> int | None:
-    """When an object was written: whole seconds, as listings and single objects both have."""
+    """When an object was written, in whole seconds: single objects of S3 have no fractions."""
     modified = modified_s(info)
     return None if modified is None else int(modified) * 1_000_000_000

@@ -30,10 +30,10 @@ _FSSPEC = cast(Any, fsspec)
 
 @dataclass(frozen=True)
 class Listed:
-    """What a listing says: name, size in bytes, when it was written by the store's clock.
+    """An entry of a listing: name, size in bytes, time of writing by the store's clock.
 
-    modified_s: seconds since 1970, None where the store does not say. partial: not an object, but
-    what a write is making, or left when it was interrupted; its name is no object's.
+    modified_s: seconds since 1970, None if the store gives no time. partial: True for an unfinished
+    or interrupted write, which is no object.
     """
 
     name: str
@@ -46,8 +46,8 @@ class Store:
     """Objects below one URL, by name.
 
     Names are relative, with `/` between parts; bytes that are not UTF-8 travel as surrogate
-    escapes, as in `os.fsdecode`. An object is written whole or not at all. Pickles as its URL, with
-    the options of its file system, so that processes elsewhere reach it the same way.
+    escapes, as in `os.fsdecode`. An object is written whole or not at all. A pickle holds the URL
+    and the options of the file system, so that other processes reach the same store.
     """
 
     def __init__(
@@ -57,9 +57,10 @@ class Store:
         limits: Limits | None = None,
         options: Options | None = None,
     ) -> None:
-        """url: a path or any fsspec URL. options: None takes those in use for the URL.
+        """url: a path or any fsspec URL. options: None takes the options in use for the URL.
 
-        StorageError if no file system serves it, StoreUnavailable if that refuses the options.
+        Raises StorageError if no file system serves the URL, StoreUnavailable if the file system
+        refuses the options.
         """
         self.retry, self.limits = retry or Retry(), limits or Limits()
         self._options = options_of(url) if options is None else options
@@ -89,7 +90,7 @@ class Store:
         return f"Store({self.url!r})"
 
     def shared_by(self, processes: int) -> "Store":
-        """The same store, for each of so many processes that use it side by side."""
+        """The same store for each of several processes, with a share of the bandwidth."""
         make, (url, retry, limits, options) = self.__reduce__()
         return make(url, retry, limits.shared_by(processes), options)
 
@@ -103,11 +104,11 @@ class Store:
         return f"{self._root}/{name}"
 
     def put_new(self, name: str, *pieces: bytes | memoryview) -> None:
-        """Write an object that does not exist yet; ObjectExists if it does.
+        """Write a new object. Raises ObjectExists if the name is taken.
 
-        pieces: of its bytes, as the caller has them; where the store is local, none is copied.
-        Where the store replaces objects whatever it is asked (see `refuses_to_replace`), two that
-        write at the same time may both succeed. Elsewhere one does.
+        pieces: the bytes, in pieces as the caller has them; a local store copies none. Of several
+        writers at the same time one succeeds, unless the store replaces objects silently (see
+        `refuses_to_replace`).
         """
         if self.exists(name):
             raise ObjectExists(f"write {self.path(name)}: exists already")
@@ -118,8 +119,8 @@ class Store:
             try:
                 self._create(name, pieces)
             except FileExistsError:
-                # It was not there before. The answer to a write may have been lost, to us or to
-                # the store's client, which tries again unasked; then what is there is ours.
+                # The object did not exist before. If the answer to a write was lost, to us or to
+                # the store's client, which tries again unasked, then the object is ours.
                 self._expect_own(name, b"".join(pieces), tried)
             finally:
                 tried = True
@@ -127,9 +128,9 @@ class Store:
         self.retry.call(f"write {self.path(name)}", put)
 
     def put_same(self, name: str, *pieces: bytes | memoryview) -> bool:
-        """Write an object, or find it there with the same bytes.
+        """Write a new object, or accept an existing one with the same bytes.
 
-        Returns False, having written nothing, if it holds other bytes.
+        Returns False, and writes nothing, if the existing object holds other bytes.
         """
         try:
             self.put_new(name, *pieces)
@@ -138,21 +139,21 @@ class Store:
         return True
 
     def put(self, name: str, *pieces: bytes | memoryview) -> None:
-        """Write an object, replacing what is there.
+        """Write an object, replacing an existing one.
 
-        Nothing that counts is written this way, but what a repair brings back: the bytes it had.
+        Only repairs replace objects that count, with the bytes that these objects had.
         """
         self.retry.call(f"write {self.path(name)}", lambda: self._replace(name, pieces))
 
     def refuses_to_replace(self, name: str) -> bool:
-        """Whether the store really fails to create what exists; some replace it silently.
+        """Whether the store refuses to create an existing object; some stores replace it silently.
 
-        name: of a directory, in which an object is made for this and removed.
+        name: a directory for the probe, an object that is created and removed.
         """
         if self.is_local:
-            return True  # by link(2), which the kernel answers for
+            return True  # the kernel's link(2) refuses
         if getattr(self._fs.pipe_file, "__func__", None) is _FSSPEC.AbstractFileSystem.pipe_file:
-            return False  # fsspec's own: it looks whether there is one, then writes
+            return False  # fsspec's own looks first and then writes, which is a race
         probe = f"{name}/{secrets.token_hex(8)}.probe"
 
         def second() -> bool:
@@ -167,12 +168,12 @@ class Store:
             refused = self.retry.call(f"write {self.path(probe)}", second)
             return refused and self.get(probe) == b"first"
         finally:
-            # Who may add objects need not be allowed to remove them; `gc` lists what is left.
+            # A writer may lack the right to remove; `gc` lists the leftover.
             with suppress(StorageError):
                 self.remove(probe)
 
     def remove(self, name: str) -> None:
-        """Remove an object, or a partial one; nothing happens if it is gone already."""
+        """Remove an object or a partial one; a missing object is no error."""
         path = self.path(name)
         action = local.remove if self.is_local else self._fs.rm_file
         try:
@@ -181,7 +182,7 @@ class Store:
             return
 
     def get(self, name: str) -> bytes:
-        """An object's bytes; ObjectMissing if there is none."""
+        """The bytes of an object. Raises ObjectMissing."""
         return self._call("read", name, lambda: self._read(name))
 
     def get_range(self, name: str, start: int, length: int) -> bytes:
@@ -189,7 +190,7 @@ class Store:
         if length == 0:
             return b""
         path, end = self.path(name), start + length
-        # By keyword: s3fs has the version of the object as its second positional argument.
+        # By keyword: the second positional argument of s3fs is a version.
         return self._call("read", name, lambda: self._fs.cat_file(path, start=start, end=end))
 
     def exists(self, name: str) -> bool:
@@ -201,14 +202,14 @@ class Store:
         return True
 
     def size(self, name: str) -> int:
-        """An object's size in bytes; ObjectMissing if there is none."""
+        """The size of an object in bytes. Raises ObjectMissing."""
         info = self.info(name)
         if info["type"] == "directory":
             raise ObjectMissing(f"look up {self.path(name)}: a directory, not an object")
         return int(info["size"])
 
     def info(self, name: str) -> dict[str, Any]:
-        """What the file system says of an object; ObjectMissing if there is none."""
+        """The file system's description of an object. Raises ObjectMissing."""
         return self._call("look up", name, lambda: self._fs.info(self.path(name)))
 
     def infos(self) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -223,9 +224,9 @@ class Store:
                 yield item.name
 
     def listed(self, prefix: str = "") -> list[Listed]:
-        """All objects below a directory, and what interrupted writes left, sorted by name.
+        """All objects and leftovers of interrupted writes below a directory, sorted by name.
 
-        Whole or an error: a directory that cannot be listed is a StorageError, not an empty one.
+        Raises StorageError if any directory cannot be listed: the listing is complete or an error.
         """
         root = self.path(prefix).rstrip("/")
         try:
@@ -238,16 +239,16 @@ class Store:
         return sorted(found, key=lambda item: item.name)
 
     def uploads(self) -> list[Upload]:
-        """What interrupted writes left that no listing of objects shows, sorted by name.
+        """Interrupted multipart uploads, which no listing of objects shows, sorted by name.
 
-        StorageError if the store does not tell.
+        Raises StorageError if the store cannot list uploads.
         """
         if self._parts is None:
             return []
         return sorted(self._parts.left(), key=str)
 
     def abort(self, name: str, upload_id: str) -> None:
-        """Give up an upload; nothing happens if it is gone already."""
+        """Give up an upload; an upload that is gone is no error."""
         if self._parts is not None:
             self._parts.abort(self.path(name), upload_id)
 
@@ -279,7 +280,7 @@ class Store:
             found = self._call("list", name, lambda: self._fs.find(root, detail=True))
             yield from ((p, info) for p, info in found.items() if info["type"] != "directory")
             return
-        # fsspec's own `find` leaves out what it fails to list, and a part would pass for the whole.
+        # fsspec's own `find` leaves out directories that it fails to list.
         try:
             entries = self._call("list", name, lambda: self._fs.ls(root, detail=True))
         except ObjectMissing:
@@ -296,7 +297,7 @@ class Store:
         return Listed(name, size_bytes, modified, _is_partial(name.rpartition("/")[2]))
 
     def _create(self, name: str, pieces: Pieces) -> None:
-        """One attempt to write an object; FileExistsError if there is one, where that is asked."""
+        """One attempt to create an object. Raises FileExistsError if the store refuses."""
         path = self.path(name)
         if self.is_local:
             self._let(lambda: local.create(path, pieces), sum(map(len, pieces)))
@@ -317,7 +318,7 @@ class Store:
             self._check_whole(name, data)
 
     def _replace(self, name: str, pieces: Pieces) -> None:
-        """One attempt to write an object, whether or not there is one."""
+        """One attempt to write an object over an existing one or none."""
         path = self.path(name)
         if self.is_local:
             self._let(lambda: local.replace(path, pieces), sum(map(len, pieces)))
@@ -330,12 +331,12 @@ class Store:
         self._check_whole(name, data)
 
     def _read(self, name: str) -> bytes:
-        # s3fs would ask for the size first, to read what is large in several pieces.
+        # By default s3fs asks for the size first, to read large objects in pieces.
         one_request = {} if self._parts is None else {"max_concurrency": 1}
         return self._fs.cat_file(self.path(name), **one_request)
 
     def _expect_own(self, name: str, data: bytes, tried: bool) -> None:
-        """FileExistsError unless the object holds these bytes, or does after our broken write."""
+        """Accept an object with these bytes, or complete our broken write; else FileExistsError."""
         found = self._let(lambda: self._read(name))
         if found == data:
             return
@@ -344,7 +345,7 @@ class Store:
         self._replace(name, (data,))
 
     def _check_whole(self, name: str, data: bytes) -> None:
-        """Not every store writes objects whole or not at all."""
+        """Raises TransientStorageError if the store wrote a part of the object only."""
         size = int(self._let(lambda: self._fs.info(self.path(name)))["size"])
         if size != len(data):
             raise TransientStorageError(
@@ -352,9 +353,9 @@ class Store:
             )
 
     def call(self, what: str, action: Callable[[], T], size_bytes: int = 0) -> T:
-        """Make a request within the limits, again while it fails in a transient way.
+        """Make a request within the limits, and again after each transient error.
 
-        what: see `Retry.call`. size_bytes: what it sends.
+        what: see `Retry.call`. size_bytes: bytes that the request sends.
         """
         return self.retry.call(what, lambda: self._let(action, size_bytes))
 
@@ -363,7 +364,7 @@ class Store:
 
 
 def _walks(fs: Any) -> bool:
-    """Whether `find` is fsspec's own, directory by directory, and not one listing of the store."""
+    """Whether `find` is fsspec's own, which lists directory by directory."""
     kind: Any = cast(Any, type(fs))
     own = getattr(fs.find, "__func__", None) is _FSSPEC.AbstractFileSystem.find
     return own or getattr(kind, "_find", None) is cast(Any, asyn).AsyncFileSystem._find
@@ -374,9 +375,9 @@ def _is_partial(last_part: str) -> bool:
 
 
 def modified_s(info: dict[str, Any]) -> float | None:
-    """When an object was written, by whichever name its file system gives that.
+    """When an object was written: seconds since 1970, None if the file system gives no time.
 
-    Seconds since 1970. S3 gives fractions in a listing, and none for a single object.
+    S3 gives fractions of seconds in a listing, and none for a single object.
     """
     for key in ("LastModified", "last_modified", "mtime", "updated", "created"):
         value = info.get(key)

@@ -1,4 +1,4 @@
-"""The place that an archive's files are restored to: nothing is ever written outside of it."""
+"""The target of a restore: a tree of files, outside of which nothing is ever written."""
 
 import os
 from collections.abc import Callable
@@ -18,8 +18,9 @@ T = TypeVar("T")
 class Target:
     """A tree of files to write, below one URL.
 
-    Paths are text by `seec.schemas.names`; SourceError if one leads out of the target. A directory
-    keeps permissions, times, links and directories, an object store keeps files alone.
+    Paths are text by `seec.schemas.names`. Methods raise SourceError for a path that leads out of
+    the target. A directory keeps permissions, times, links and directories; an object store keeps
+    files only.
     """
 
     def __init__(self, url: str, limits: Limits | None = None) -> None:
@@ -30,13 +31,13 @@ class Target:
         self.is_local = self._store.is_local
 
     def shared_by(self, processes: int) -> "Target":
-        """The same target, for each of so many processes that write to it side by side."""
+        """The same target for each of several processes, with a share of the bandwidth."""
         one = copy(self)
         one._store = self._store.shared_by(processes)
         return one
 
     def exists(self, path: str) -> bool:
-        """Whether anything has this name already."""
+        """Whether the path is taken."""
         name = _name(path)
         if not self.is_local:
             return self._store.exists(_key(path))
@@ -51,7 +52,7 @@ class Target:
         mtime_ns: int | None,
         overwrite: bool,
     ) -> None:
-        """Write a file whole or not at all; ObjectExists if the name is taken and not to be."""
+        """Write a file whole or not at all. Raises ObjectExists unless `overwrite`."""
         name = _name(path)
         if not self.is_local:
             put = self._store.put if overwrite else self._store.put_new
@@ -73,7 +74,7 @@ class Target:
     def write_link(
         self, path: str, points_to: bytes, *, mtime_ns: int | None, overwrite: bool
     ) -> None:
-        """Make a symbolic link in a directory; ObjectExists if the name is taken and not to be."""
+        """Make a symbolic link in a directory. Raises ObjectExists unless `overwrite`."""
         name = _name(path)
 
         def write() -> None:
@@ -84,9 +85,9 @@ class Target:
         self._call("write", path, write)
 
     def write_hard_link(self, path: str, first: str, *, overwrite: bool) -> bool:
-        """Make a path another name of the file `first`; False where there can be none.
+        """Make `path` another name of the file `first`; False if the target has no hard links.
 
-        ObjectExists if the name is taken and not to be.
+        Raises ObjectExists unless `overwrite`.
         """
         if not self.is_local:
             return False
@@ -105,7 +106,7 @@ class Target:
         )
 
     def check_collision(self, path: str) -> None:
-        """StorageError if what has this name in a directory is spelled otherwise there."""
+        """Raises StorageError if the directory holds the path under another spelling."""
         name = _name(path)
         if self.exists(path) and not self._call(
             "look up", path, lambda: tree_writer.is_spelled(self._root, name)
@@ -115,7 +116,7 @@ class Target:
             )
 
     def folds_names(self) -> bool:
-        """Whether names that differ in case or Unicode normal form are one name there."""
+        """Whether the target takes names of different case or Unicode form for one name."""
         if not self.is_local:
             return False
         return self._call("write", ".", lambda: tree_writer.folds_names(self._root))
@@ -132,7 +133,7 @@ class Target:
                     ) from None
                 raise
 
-        # The whole path may hold bytes that cannot be printed.
+        # The root may hold bytes that cannot be printed.
         return self._store.call(f"{verb} {path} below {escape(self._root)}", checked, size_bytes)
 
 

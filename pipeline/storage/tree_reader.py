@@ -1,4 +1,4 @@
-"""Read local trees as they are: every name, no link followed, nothing opened but files."""
+"""Read local trees: every name, without following links, opening regular files only."""
 
 import errno
 import os
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from seec.pipeline.storage.descent import IN_THE_WAY, open_folder, parent_of
 from seec.schemas.errors import SourceChanged
 
-# Should a pipe have taken the place of a file, opening it must not wait for who writes into it.
+# O_NONBLOCK: opening must not wait if a pipe has taken the place of a file.
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _SPECIAL: tuple[tuple[Callable[[int], bool], str], ...] = (
     (stat.S_ISFIFO, "a named pipe"),
@@ -23,10 +23,10 @@ _CHANGED = "changed since it was listed; run again to archive it"
 
 @dataclass(frozen=True)
 class Found:
-    """What a walk found: a name, and its status without following a link.
+    """An entry of a walk: a name, and its status without following a link.
 
-    problem: why it cannot be read, None for files, links and folders; status is None where there
-    is none.
+    problem: why the entry cannot be read; None for files, links and folders. status: None if the
+    entry has none.
     """
 
     name: bytes
@@ -37,7 +37,7 @@ class Found:
 def walk(root: bytes) -> Iterator[Found]:
     """Everything below a folder, in no particular order; the folder itself is left out.
 
-    A folder that cannot be listed is a problem, the root too, by the name `.`.
+    A folder that cannot be listed becomes an entry with a problem; the name of the root is `.`.
     """
     waiting = [b""]
     while waiting:
@@ -47,7 +47,7 @@ def walk(root: bytes) -> Iterator[Found]:
         except FileNotFoundError:
             if not folder:
                 raise
-            continue  # it went away, as what `_look_up` leaves out
+            continue  # removed meanwhile, as the entries that `_look_up` leaves out
         except OSError as error:
             reason = f"a directory that cannot be listed, {error.strerror}"
             yield Found(folder or b".", None, reason)
@@ -62,7 +62,7 @@ def walk(root: bytes) -> Iterator[Found]:
 
 
 def read_file(root: bytes, name: bytes, size_bytes: int, mtime_ns: int | None) -> bytes:
-    """A file's bytes; SourceChanged unless it has this size and time before and after."""
+    """The bytes of a file. Raises SourceChanged if size or time differ before or after."""
     with _as_listed(), parent_of(root, name) as (folder, last):
         with open(os.open(last, _FILE, dir_fd=folder), "rb") as handle:
             before = os.fstat(handle.fileno())
@@ -77,7 +77,7 @@ def read_file(root: bytes, name: bytes, size_bytes: int, mtime_ns: int | None) -
 
 
 def read_link(root: bytes, name: bytes, size_bytes: int, mtime_ns: int | None) -> bytes:
-    """Where a link points to; SourceChanged unless it is the one that was listed."""
+    """The target of a link. Raises SourceChanged if size or time differ before or after."""
     with _as_listed(), parent_of(root, name) as (folder, last):
         before = os.stat(last, dir_fd=folder, follow_symlinks=False)
         if not stat.S_ISLNK(before.st_mode):
@@ -99,7 +99,7 @@ def _list(root: bytes, name: bytes) -> tuple[os.stat_result, list[Found]]:
 
 
 def _look_up(folder: bytes, entry: "os.DirEntry[str]") -> Found | None:
-    """None for what went away while its folder was listed."""
+    """The entry; None if it was removed while its folder was listed."""
     name = os.path.join(folder, os.fsencode(entry.name))
     try:
         status = entry.stat(follow_symlinks=False)
@@ -126,7 +126,7 @@ def _check_unchanged(
 
 @contextmanager
 def _as_listed() -> Generator[None]:
-    """SourceChanged where what was listed is gone, or another thing has its name or a parent's."""
+    """Raise SourceChanged if the entry is gone, or if it or a parent was replaced."""
     try:
         yield
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Write local trees: whole files or none, and nothing outside of the root."""
+"""Write local trees: files whole or not at all, and nothing outside of the root."""
 
 import errno
 import os
@@ -18,12 +18,12 @@ _NO_HARD_LINKS = (
     errno.ENOSYS,
     errno.EOPNOTSUPP,
 )
-# Who owns a file is not kept, and those who restore it must not lend their rights to it.
+# Owners are not kept: a restored file must not run with the rights of the user who restores it.
 _FILE_BITS, _FOLDER_BITS, _LENT_BITS = 0o777, 0o1777, 0o6000
 
 
 def exists(root: bytes, name: bytes) -> bool:
-    """Whether anything has this name, a link to nothing too."""
+    """Whether the name is taken, by a dangling link too."""
     try:
         with parent_of(root, name) as (folder, last):
             _look_up(folder, last)
@@ -41,10 +41,10 @@ def write_file(
     mtime_ns: int | None,
     overwrite: bool,
 ) -> None:
-    """Write a file whole or not at all, durably; FileExistsError unless `overwrite`.
+    """Write a file whole or not at all, durably. Raises FileExistsError unless `overwrite`.
 
-    permissions: as in `seec.schemas.kinds`, less what would lend rights; None means the usual ones.
-    A link of this name is replaced, not followed.
+    permissions: as in `seec.schemas.kinds`, without set-user-ID and set-group-ID; None means the
+    usual ones. A link of this name is replaced, not followed.
     """
     with parent_of(root, name, create=True) as (folder, last), _temporary(folder) as temporary:
         mode = 0o666 if permissions is None else 0o600
@@ -62,7 +62,7 @@ def write_file(
 def write_link(
     root: bytes, name: bytes, target: bytes, *, mtime_ns: int | None, overwrite: bool
 ) -> None:
-    """Make a symbolic link; FileExistsError unless `overwrite`."""
+    """Make a symbolic link. Raises FileExistsError unless `overwrite`."""
     with parent_of(root, name, create=True) as (folder, last), _temporary(folder) as temporary:
         made = temporary if overwrite else last
         os.symlink(target, made, dir_fd=folder)
@@ -74,9 +74,9 @@ def write_link(
 
 
 def write_hard_link(root: bytes, name: bytes, first: bytes, *, overwrite: bool) -> bool:
-    """Make `name` another name of the file `first`; FileExistsError unless `overwrite`.
+    """Make `name` another name of the file `first`. Raises FileExistsError unless `overwrite`.
 
-    Returns False where the file system has no hard links, or no more of this file.
+    Returns False if the file system has no hard links, or allows no more of this file.
     """
     with (
         parent_of(root, first) as (first_folder, first_last),
@@ -103,9 +103,9 @@ def write_hard_link(root: bytes, name: bytes, first: bytes, *, overwrite: bool) 
 
 
 def make_folder(root: bytes, name: bytes, permissions: int | None, mtime_ns: int | None) -> None:
-    """Make a folder if it is missing, and set its permissions and time either way.
+    """Make a folder unless it exists, and set its permissions and time.
 
-    Whatever is made in it later changes its time: set those of parents last.
+    New entries change the time of their folder: set the times of parents last.
     """
     folder = open_folder(root, name, create=True)
     try:
@@ -119,7 +119,7 @@ def make_folder(root: bytes, name: bytes, permissions: int | None, mtime_ns: int
 
 
 def is_spelled(root: bytes, name: bytes) -> bool:
-    """Whether each part of a name is listed in its folder exactly so."""
+    """Whether the folders list each part of the name in this spelling."""
     above = b""
     for part in name.split(b"/"):
         folder = open_folder(root, above)
@@ -134,9 +134,9 @@ def is_spelled(root: bytes, name: bytes) -> bool:
 
 
 def folds_names(root: bytes) -> bool:
-    """Whether names that differ in case or Unicode normal form are one name in this folder.
+    """Whether the folder takes names of different case or Unicode normal form for one name.
 
-    The folder is made if it is missing.
+    Makes the folder if it is missing.
     """
     os.makedirs(root, exist_ok=True)
     name = f"{PARTIAL_PREFIX}{secrets.token_hex(8)}-a\N{LATIN SMALL LETTER E WITH ACUTE}"
@@ -150,7 +150,7 @@ def folds_names(root: bytes) -> bool:
 
 @contextmanager
 def _temporary(folder: int) -> Generator[str]:
-    """A name for what is not finished; whatever has it at the end is removed."""
+    """A name for an unfinished file, which is removed at the end."""
     name = PARTIAL_PREFIX + secrets.token_hex(8)
     try:
         yield name
@@ -164,7 +164,7 @@ def _look_up(folder: int, name: bytes) -> os.stat_result:
 
 
 def _publish(folder: int, temporary: str, last: bytes, overwrite: bool) -> None:
-    """Give a finished file its name, at once; FileExistsError if it is taken and not to be."""
+    """Give a finished file its name in one step. Raises FileExistsError unless `overwrite`."""
     if overwrite:
         os.replace(temporary, last, src_dir_fd=folder, dst_dir_fd=folder)
     else:
