@@ -32,7 +32,13 @@ title: Formats
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Put the pages of all commands below "Commands" of the navigation."""
+    """Complete the navigation: the pages of all commands, and all decisions."""
+    decisions = next(entry["Decisions"] for entry in config["nav"] if "Decisions" in entry)
+    decisions += sorted(
+        f"decisions/{page.name}"
+        for page in (ROOT / "docs" / "decisions").glob("*.md")
+        if page.name != "README.md"
+    )
     reference = next(entry["Reference"] for entry in config["nav"] if "Reference" in entry)
     commands = [{f"seec {name}": f"{_CLI}/{name}.md"} for name in main.list_commands(_context())]
     for entry in reference:

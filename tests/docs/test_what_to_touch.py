@@ -21,7 +21,7 @@ from PIL import Image
 from seec.jobs import cli, train
 from seec.jobs.interface import ExitCode, command
 from seec.pipeline.codec import decode, encode, packaged_model, packaged_profiles
-from seec.pipeline.codec.profile import PROFILES, Predictor, Profile
+from seec.pipeline.codec.model.profile import PROFILES, Predictor, Profile
 from seec.pipeline.images.split import is_validation
 from seec.pipeline.storage import Store
 from tests.contracts import test_store
