@@ -25,7 +25,7 @@ title: Formats
 ---
 
 !!! note
-    This text is `FORMAT.md` of every archive. `schemas/FORMAT.md` in the repository is the same.
+    Every archive holds this text as `FORMAT.md.gz`. `schemas/FORMAT.md` in the repository is the same.
     [A .seec file, byte by byte](hex.md) shows the container of Part 1 at work.
 
 """

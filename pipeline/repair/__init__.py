@@ -1,1 +1,1 @@
-"""Mend what a verification found: from second copies, and from what was read of the source."""
+"""Mend damage that a verification found, from second copies and from the source."""

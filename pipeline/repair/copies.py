@@ -16,7 +16,7 @@ from seec.schemas.manifest import Entry, Row
 
 @dataclass(frozen=True)
 class Found:
-    """A row of another archive, and where its payload is."""
+    """A row of another archive, and the place of its payload."""
 
     store: Store
     blob: str
@@ -24,7 +24,7 @@ class Found:
 
 
 def same_object(copies: Collection[Store], record: ObjectRecord) -> bytes | None:
-    """The bytes that a record describes, from the first copy that has them."""
+    """The bytes of a record, from the first copy with the recorded digest."""
     for copy in copies:
         data = _get(copy, record.name)
         if data is not None and hashlib.sha256(data).hexdigest() == record.sha256:
@@ -33,17 +33,17 @@ def same_object(copies: Collection[Store], record: ObjectRecord) -> bytes | None
 
 
 def objects_named(copies: Collection[Store], name: str) -> Iterator[bytes]:
-    """What the copies have under a name."""
+    """The objects of one name in all copies."""
     return (data for copy in copies if (data := _get(copy, name)) is not None)
 
 
 def same_files(
     copies: Collection[Store], digests: Collection[bytes], models: Collection[str]
 ) -> dict[bytes, Found]:
-    """Rows of other archives that hold files with these digests, by digest.
+    """Rows of other archives whose files have the wanted digests, by digest.
 
-    models: ids of those at hand; rows that need another one are passed over. What is damaged in a
-    copy is passed over, too: another copy, or the source, may have it whole.
+    models: ids of the available models; rows that need another model are skipped. Damaged rows of a
+    copy are skipped, too: another copy, or the source, may have the file.
     """
     found: dict[bytes, Found] = {}
     for copy in copies:
@@ -57,7 +57,7 @@ def same_files(
 
 
 def fetch(found: Found) -> Entry | None:
-    """The row with its payload; None if that is damaged."""
+    """The row with its payload; None if the payload is damaged."""
     try:
         for row, payload in payloads(found.store, found.blob, [found.row]):
             check_payload(row, payload)

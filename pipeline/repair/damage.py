@@ -1,4 +1,4 @@
-"""From what was found to the shards to be mended."""
+"""From findings to damaged shards."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -12,9 +12,9 @@ _UNDECODABLE = ("pixels-differ", "image-undecodable")
 
 @dataclass(frozen=True)
 class Damaged:
-    """A shard, what was found in it, and the files that are no use although their bytes are right.
+    """A shard, its findings, and the files with intact payloads that do not decode.
 
-    There are no findings where all there is to it is that an earlier repair gave up some files.
+    findings: empty if the shard is sound except for files that an earlier repair gave up.
     """
 
     record: ShardRecord
@@ -25,7 +25,7 @@ class Damaged:
 def damaged_shards(
     shards: Iterable[ShardRecord], checked: Iterable[Checked], *, also_lost: bool
 ) -> list[Damaged]:
-    """The shards in which something was found; with `also_lost`, those with lost files, too."""
+    """The shards with findings; with `also_lost`, the shards with lost files, too."""
     found: dict[str, list[Finding]] = defaultdict(list)
     lost: set[str] = set()
     for item in checked:

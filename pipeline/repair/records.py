@@ -1,4 +1,4 @@
-"""Put back objects whose very bytes another copy has: what a digest proves may be written again."""
+"""Put back objects from the same bytes elsewhere, which a recorded digest proves."""
 
 import hashlib
 from collections.abc import Collection, Iterator
@@ -16,10 +16,10 @@ from seec.schemas.errors import FixityError, FormatError, ObjectMissing
 def put_back_records(
     store: Store, copies: Collection[Store], format_md: bytes, models: Collection[bytes]
 ) -> Iterator[str]:
-    """Names of the objects that were damaged or gone, and are whole again.
+    """Mend all objects but blobs, manifest parts and quarantine parts; give the mended names.
 
-    All but blobs, manifest parts and quarantine parts. format_md: the description as this
-    release packs it; models: weights that are at hand: both serve where their digests are right.
+    format_md: the description in this release. models: weights in this release. Both are used where
+    their digests are the recorded ones.
     """
     if _put_back_header(store, copies):
         yield ARCHIVE_JSON
@@ -35,7 +35,7 @@ def put_back_records(
 
 
 def put_back(store: Store, copies: Collection[Store], record: ObjectRecord) -> bool:
-    """Whether an object is whole by now; writes it again if a copy has its very bytes."""
+    """Write a damaged object again if a copy has the recorded bytes. True if it is whole now."""
     if _is_whole(store, record):
         return True
     data = same_object(copies, record)
@@ -46,7 +46,7 @@ def put_back(store: Store, copies: Collection[Store], record: ObjectRecord) -> b
 
 
 def _put_back_header(store: Store, copies: Collection[Store]) -> bool:
-    """`archive.json` has no digest elsewhere: it counts if it comes with commits of ours."""
+    """Take `archive.json`, which no digest covers, from a copy that shares a commit with us."""
     if _header(store.get(ARCHIVE_JSON) if store.exists(ARCHIVE_JSON) else b"") is not None:
         return False
     for copy in copies:
@@ -63,7 +63,7 @@ def _share_a_commit(store: Store, copy: Store) -> bool:
 
 
 def _put_back_commits(store: Store, copies: Collection[Store]) -> Iterator[str]:
-    """Commits are chained: a neighbour that is sound says what the bytes must be."""
+    """Take commits from copies: each names the digest of the one before, which proves the bytes."""
     last = max(_sequences(store), default=0)
     for sequence in range(FIRST, last + 1):
         name = commit_name(sequence)
@@ -82,7 +82,7 @@ def _put_back_commits(store: Store, copies: Collection[Store]) -> Iterator[str]:
 
 
 def _records(store: Store) -> list[ObjectRecord]:
-    """What commits and `archive.json` name beside shards; nothing twice."""
+    """The objects beside shards that commits and `archive.json` name, each once."""
     retained = Retained()
     for sequence in _sequences(store):
         commit = _commit(store, sequence)

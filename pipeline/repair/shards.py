@@ -1,4 +1,4 @@
-"""Make a damaged shard anew: sound payloads as they are, others from elsewhere, the rest lost."""
+"""Make a damaged shard anew: sound payloads kept, others from elsewhere, the rest lost."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,11 +22,10 @@ QUARANTINE_REASON = "why it failed was recorded in a part that was damaged"
 class Case:
     """A shard to be made anew.
 
-    whole: whether its objects are what was committed, and all that is bad was lost before. rows:
-    what its manifest part says, or, where that is damaged, what its plan says, as rows that are
-    lost. bad: paths of which the payload is no use. lost_before: those that an earlier repair gave
-    up. failed: files in quarantine, as far as they are known. found: what other archives have of
-    the bad ones, by source digest.
+    whole: True if the objects are as committed, and all bad files were lost before. rows: of the
+    manifest part or, if that part is damaged, of the plan, as lost rows. bad: paths with useless
+    payloads. lost_before: paths that an earlier repair gave up. failed: the known files in
+    quarantine. found: rows of other archives for the bad files, by source digest.
     """
 
     record: ShardRecord
@@ -43,7 +42,7 @@ class Case:
 
 
 def examine(archive: Archive, damaged: Damaged) -> Case | None:
-    """What is left of a shard; None if nothing tells what it held."""
+    """Examine a damaged shard; None if neither manifest part nor plan says what it held."""
     shard = damaged.record
     planned = _planned(archive, shard)
     try:
@@ -69,18 +68,18 @@ def examine(archive: Archive, damaged: Damaged) -> Case | None:
 
 @dataclass(frozen=True)
 class Mender:
-    """Writes shards anew; in the place of `write_shard` where files come from the source."""
+    """Writes shards anew; stands in for `write_shard` when files come from the source."""
 
     cases: dict[str, Case]
 
     def __call__(
         self, store: Store, shard: str, entries: Iterable[Entry], failed: Sequence[QuarantineRow]
     ) -> ShardRecord:
-        """Write the objects of a shard beside the damaged ones; returns its new record.
+        """Write the objects of a shard beside the damaged ones; return its new record.
 
-        Writes nothing, and returns the record that there is, where nothing would be better.
-        entries: files as they are in the source now; they serve where their digest is the one that
-        was recorded. failed: those of them that could not be read.
+        Writes nothing, and returns the old record, if the new shard would hold nothing more.
+        entries: files of the source as they are now, used where the digest is the recorded one.
+        failed: files of the source that could not be read.
         """
         case = self.cases[shard]
         fresh = {entry.row.source_digest: entry for entry in entries}
@@ -105,7 +104,7 @@ class Mender:
         found = case.found.get(row.source_digest)
         other = fetch(found) if found else fresh.get(row.source_digest)
         if other is None and row.source_digest == UNKNOWN_DIGEST:
-            other = by_path.get(row.path)  # its size and time are those of the plan
+            other = by_path.get(row.path)  # same size and time as in the plan
         if other is None:
             known = (row.path, row.source_size_bytes, row.source_mtime_ns, row.source_digest)
             return Entry(lost_row(*known, LOST_REASON), b"")
@@ -121,9 +120,9 @@ class Mender:
 
 
 def _with_same_pixels(case: Case, mended: Sequence[Entry]) -> list[Entry]:
-    """The entries; what was found nowhere takes the code of one with the same pixels, if there is.
+    """The entries, where lost images take the code of another image with the same pixels.
 
-    Its row says what else its file holds.
+    The row of an image keeps its own format and envelope.
     """
     rows = {row.path: row for row in case.rows}
     codes = {shown(entry.row): entry for entry in mended if entry.row.samples}
@@ -146,7 +145,7 @@ def _planned(archive: Archive, shard: ShardRecord) -> list[SourceFile] | None:
 
 
 def index_of(shard: ShardRecord) -> int:
-    """The place of a shard in the plan of its run."""
+    """The index of a shard in the plan of its run."""
     return int(shard.shard.rpartition("/")[2])
 
 

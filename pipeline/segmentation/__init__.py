@@ -1,4 +1,4 @@
-"""Images in, label maps out: which entropy model speaks where."""
+"""Images in, label maps out: a label names the entropy model of a block."""
 
 from seec.pipeline.segmentation.checked import check_labels, label_image
 from seec.pipeline.segmentation.protocol import LabelMap, Segmenter

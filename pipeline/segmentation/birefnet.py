@@ -1,4 +1,4 @@
-"""`birefnet:PATH`: the paper's segmentation network, with weights that the user has."""
+"""`birefnet:PATH`: the paper's segmentation network, with weights of the user."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -25,9 +25,9 @@ _STAGES = 4
 def load_birefnet(path: Path, device: str = "cpu") -> SaliencySegmenter:
     """A segmenter that runs BiRefNet.
 
-    path: a safetensors file, or a folder that holds model.safetensors, as published by the
-    authors; its sizes (lite or large) are read off its tensors. Raises ModelError if it is not
-    there or its tensors are not exactly those of the network.
+    path: a safetensors file, or a folder with model.safetensors, as published by the authors. The
+    shapes of the tensors give the sizes (lite or large). Raises ModelError if the file is missing,
+    or if its tensors are not exactly the network's.
     """
     file = path / IN_FOLDER if path.is_dir() else path
     if not file.is_file():
@@ -42,7 +42,7 @@ def load_birefnet(path: Path, device: str = "cpu") -> SaliencySegmenter:
 
 
 def _network(file: Path, weights: Mapping[str, Tensor]) -> BiRefNet:
-    """The network of these weights, strictly: no tensor is missing, left over or of other shape."""
+    """The network with these weights. ModelError for a missing, extra or misshapen tensor."""
     try:
         with torch.device("meta"):
             network = BiRefNet(sizes_of(weights))
@@ -57,7 +57,7 @@ def _network(file: Path, weights: Mapping[str, Tensor]) -> BiRefNet:
 
 
 def sizes_of(weights: Mapping[str, Tensor]) -> BiRefNetSizes:
-    """Read the sizes of a network off its tensors. KeyError if one that tells is missing."""
+    """The sizes of a network by the shapes of its tensors. KeyError for a missing tensor."""
     depths = tuple(_count(weights, f"bb.layers.{stage}.blocks.") for stage in range(_STAGES))
     tables = [
         weights[f"bb.layers.{stage}.blocks.0.attn.relative_position_bias_table"]
@@ -75,7 +75,7 @@ def sizes_of(weights: Mapping[str, Tensor]) -> BiRefNetSizes:
 
 
 def _count(weights: Mapping[str, Tensor], prefix: str) -> int:
-    """How many numbered modules have this prefix."""
+    """The number of numbered modules with this prefix."""
     return len({n.removeprefix(prefix).partition(".")[0] for n in weights if n.startswith(prefix)})
 
 

@@ -1,7 +1,7 @@
 """BiRefNet (Zheng et al., arXiv 2401.03407), the segmentation network of the paper.
 
-Only what inference needs does something; layers that serve training alone exist so that the
-published weights load whole. Modules are named as in those weights.
+Layers that only training needs do nothing here, and exist so that the published weights load
+completely. Modules are named as in the published weights.
 """
 
 from dataclasses import dataclass
@@ -27,12 +27,12 @@ class BiRefNetSizes:
 
 
 class BiRefNet(nn.Module):
-    """Images to logits of belonging to the object."""
+    """Images to logits of saliency."""
 
     def __init__(self, sizes: BiRefNetSizes):
         super().__init__()
         self.bb = SwinTransformer(sizes.backbone)
-        # Each stage is seen at two scales of the picture.
+        # The backbone runs at two scales of the picture.
         channels = [2 * width for width in reversed(sizes.backbone.widths)]
         block = _DecoderBlock(sum(channels), channels[0], sizes.kernels)
         self.squeeze_module = nn.Sequential(block)
@@ -79,7 +79,7 @@ class _Decoder(nn.Module):
         return self.conv_out1(self._with_input(1, x, image))
 
     def _with_input(self, block: int, x: Tensor, image: Tensor) -> Tensor:
-        """Features beside the pixels that they stand for."""
+        """Features, concatenated with the pixels of the same places."""
         scale = image.shape[2] // x.shape[2]
         return torch.cat([x, self._part("ipt_blk", block, _tiled(image, scale))], 1)
 

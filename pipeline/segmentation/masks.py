@@ -1,4 +1,4 @@
-"""`masks:DIR`: label maps that lie beside the images, as small pictures."""
+"""`masks:DIR`: label maps from a folder of pictures."""
 
 import os
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ _ON = 255
 
 
 class MaskSegmenter:
-    """Looks label maps up by the path of the image, under another suffix."""
+    """Finds the label map of an image by the image's path, with the suffix of a mask."""
 
     labels = None
     proposes = False
@@ -35,7 +35,7 @@ class MaskSegmenter:
     def segment(
         self, images: Sequence[Pixels], names: Sequence[str] | None = None
     ) -> list[LabelMap | None]:
-        """The label map of each image; UnreadableMask where it is missing or does not fit."""
+        """The label map of each image. Raises UnreadableMask for a missing or unfit mask."""
         if names is None:
             raise ValueError("masks are looked up by name")
         return [self._one(image, name) for image, name in zip(images, names, strict=True)]
@@ -56,8 +56,8 @@ class MaskSegmenter:
 def labels_in(path: Path, name: str) -> LabelMap:
     """The labels of a mask file, [H, W] uint8.
 
-    Values up to 15 are labels as they are. A picture that reaches 255 is a mask: label 1 from
-    128 on. Raises UnreadableMask for all else; name: of the image, for the message.
+    Values up to 15 are labels. A gray picture that reaches 255 is a mask: label 1 from 128 on.
+    name: of the image, for messages. Raises UnreadableMask for any other picture.
     """
     try:
         with Image.open(path) as picture:
@@ -66,7 +66,7 @@ def labels_in(path: Path, name: str) -> LabelMap:
             values: NDArray[np.uint8] = np.array(picture, np.uint8)
             indexed = picture.mode == "P"
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise UnreadableMask(f"{name}: the mask is no picture that can be read") from error
+        raise UnreadableMask(f"{name}: the mask cannot be read as a picture") from error
     largest = int(values.max())
     if largest < MAX_LABELS:
         return values

@@ -1,4 +1,4 @@
-"""`onnx:FILE`: any saliency network that someone has exported to ONNX."""
+"""`onnx:FILE`: any saliency network in ONNX."""
 
 from functools import partial
 from pathlib import Path
@@ -12,14 +12,14 @@ from seec.pipeline.segmentation.protocol import Saliency
 from seec.pipeline.segmentation.saliency import SaliencySegmenter, normalised
 from seec.schemas.errors import ModelError
 
-_DEFAULT_SIZE = 320  # where the file leaves its input's size open
+_DEFAULT_SIZE = 320  # for files that leave the size of the input open
 
 
 def load_onnx(path: Path) -> SaliencySegmenter:
     """A segmenter that runs an ONNX file on the CPU.
 
     The network takes [1, 3, S, S] float32, normalised as for ImageNet; its first output is
-    saliency, [1, 1, h, w] or [1, h, w], as chances or as logits. Raises MissingPackage
+    saliency, [1, 1, h, w] or [1, h, w], as probabilities or logits. Raises MissingPackage
     without onnxruntime, ModelError if the file is missing or the network has another form.
     """
     with needs("onnx", "--segmentation onnx"):

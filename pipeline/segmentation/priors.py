@@ -1,8 +1,8 @@
-"""What makes a region stand out, as hand-made maps: the head start of a small network.
+"""Hand-made maps of saliency, which a small network gets beside the picture.
 
-Colours come as CIE Lab. Backgrounds mostly reach the border of a picture, and objects mostly
-do not: hence distances in colour to each of the four sides, and the minimum barrier distance to
-the border (Zhang et al., "Minimum Barrier Salient Object Detection at 80 FPS", ICCV 2015).
+Colours are CIE Lab. Backgrounds mostly reach the border of a picture, and objects mostly do not:
+hence distances in colour to each of the four sides, and the minimum barrier distance to the
+border (Zhang et al., "Minimum Barrier Salient Object Detection at 80 FPS", ICCV 2015).
 """
 
 import torch
@@ -34,7 +34,7 @@ def lab(rgb: Tensor) -> Tensor:
 
 
 def prior_maps(colours: Tensor) -> Tensor:
-    """The maps that the network sees beside the picture.
+    """The maps beside the picture.
 
     colours: [B, 3, H, W] float32 from `lab`. Returns [B, 12, H, W]: Lab, x, y, distance to the
     centre, distance to the colours of each side, their sum without the largest, barrier distance.
@@ -80,8 +80,8 @@ def _distance(colours: Tensor, samples: Tensor) -> Tensor:
 def barrier_distance(colours: Tensor) -> Tensor:
     """Minimum barrier distance to the border, summed over channels: [B, 1, H, W].
 
-    A path's barrier is the difference between the largest and the smallest value on it.
-    Raster sweeps in four directions find nearly the least one. colours: [B, C, H, W].
+    The barrier of a path is the difference between the largest and the smallest value on the path.
+    Raster sweeps in four directions come close to the minimum. colours: [B, C, H, W].
     """
     high, low = colours.clone(), colours.clone()
     distance = torch.full_like(colours, torch.inf)
@@ -97,7 +97,7 @@ def barrier_distance(colours: Tensor) -> Tensor:
 
 
 def _sweep(values: Tensor, high: Tensor, low: Tensor, distance: Tensor, *, backwards: bool) -> None:
-    """Let every row take over paths from the row before it, in place."""
+    """Let every row take over paths from the row before, in place."""
     rows = range(values.shape[2] - 1, -1, -1) if backwards else range(values.shape[2])
     before = rows[0]
     for row in rows[1:]:

@@ -1,4 +1,4 @@
-"""`X+rate`: X proposes regions, code length disposes."""
+"""`X+rate`: X proposes regions, and code length decides on the entropy model of each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -22,5 +22,5 @@ class Proposals:
     def segment(
         self, images: Sequence[Pixels], names: Sequence[str] | None = None
     ) -> list[LabelMap | None]:
-        """What the source says."""
+        """The label maps of the source."""
         return self.source.segment(images, names)

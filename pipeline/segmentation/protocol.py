@@ -1,4 +1,4 @@
-"""What every segmentation source offers."""
+"""The interface of every segmentation source."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -14,11 +14,11 @@ MAX_LABELS = 16
 
 
 class Segmenter(Protocol):
-    """A source of label maps. The bitstream knows only labels, never where they came from.
+    """A source of label maps. A `.seec` file holds labels, not their origin.
 
-    name: as `make_segmenter` takes it. labels: how many different labels its maps may hold;
-    None where only the images or the encoder can tell. proposes: labels only name regions, and
-    the encoder picks the entropy model of each.
+    name: as for `make_segmenter`. labels: number of different labels in the maps; None if the
+    number depends on the images or the encoder. proposes: True if labels only name regions, for
+    each of which the encoder picks the entropy model.
     """
 
     @property
@@ -35,10 +35,9 @@ class Segmenter(Protocol):
     ) -> list[LabelMap | None]:
         """Label every image of a batch.
 
-        images: each [H, W] or [H, W, 3] uint8. names: their paths in the collection, as
-        `seec.schemas.names` escapes them; only sources that look something up need them.
-        Returns one entry per image: labels [H, W] uint8, or None to leave the choice to the
-        encoder (the labels of least code length).
-        Raises UnreadableMask where an image has no label map.
+        images: each [H, W] or [H, W, 3] uint8. names: paths in the collection, escaped by
+        `seec.schemas.names`; only `masks:DIR` needs names. Returns one entry per image: labels
+        [H, W] uint8, or None for the labels of least code length, which the encoder finds.
+        Raises UnreadableMask if an image has no label map.
         """
         ...

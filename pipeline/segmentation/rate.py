@@ -22,7 +22,7 @@ class NoSegmenter:
 
 
 class RateSegmenter:
-    """Leaves every label to the encoder, which measures each block under each entropy model."""
+    """Leaves labels to the encoder, which measures each block under each entropy model."""
 
     name = "rate"
     labels = None

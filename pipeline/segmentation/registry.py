@@ -1,6 +1,6 @@
-"""Segmentation sources by name: NAME or NAME:PATH, with +rate behind it or not.
+"""Segmentation sources by name: NAME or NAME:PATH, optionally with +rate at the end.
 
-Sources that are networks are imported when they are asked for: torch takes seconds.
+Networks are imported on first use: torch takes seconds.
 """
 
 from collections.abc import Callable
@@ -51,15 +51,15 @@ NAMES = (*_PLAIN, *_PLACEHOLDER.values(), "X+rate for any other X")
 
 
 def check_name(name: str) -> None:
-    """ValueError, with the known sources, unless `name` has the form of one. Opens no file."""
+    """Raise ValueError, with the known sources, for any other name. Opens no file."""
     _parse(name)
 
 
 def make_segmenter(name: str, device: str = "cpu") -> Segmenter:
     """The segmentation source called `name`.
 
-    device: where networks run. Raises ValueError, which lists the known sources, for other
-    names; ModelError if files it needs are missing or do not fit, MissingPackage if a package is.
+    device: of the networks. Raises ValueError, with the known sources, for any other name,
+    ModelError for missing or unfit files, MissingPackage for a missing package.
     """
     kind, path, proposes = _parse(name)
     source = _PLAIN[kind](device) if path is None else _WITH_PATH[kind](Path(path), device)
@@ -67,7 +67,7 @@ def make_segmenter(name: str, device: str = "cpu") -> Segmenter:
 
 
 def _parse(name: str) -> tuple[str, str | None, bool]:
-    """Which source, its path if it has one, and whether it only proposes."""
+    """The kind of source, its path or None, and whether the source only proposes regions."""
     source = name.removesuffix(_PROPOSES)
     proposes = source != name
     kind, colon, path = source.partition(":")

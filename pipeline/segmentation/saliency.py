@@ -1,4 +1,4 @@
-"""From what a network says about a small picture to the label map of a large one."""
+"""From the saliency of a small picture to the label map of a large image."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -12,8 +12,8 @@ from torch import Tensor
 
 from seec.pipeline.segmentation.protocol import LabelMap, Pixels, Saliency
 
-# Edges are found again in a copy of the image with this longest edge; blocks of labels in
-# larger images are coarser than its pixels.
+# Longest edge of the copy of the image that guides the filter. In larger images a block of labels
+# is coarser than a pixel of the copy.
 _GUIDE_EDGE = 1024
 _RADIUS, _FLATNESS = 4, 4e-3
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
@@ -26,10 +26,10 @@ Predict = Callable[[NDArray[np.float32]], Saliency]
 
 @dataclass(frozen=True)
 class SaliencySegmenter:
-    """Two labels, from a network: 1 where something stands out, 0 elsewhere.
+    """Two labels, from a network: 1 on salient objects, 0 elsewhere.
 
-    size: edge of the square that `predict` takes. predict: [3, size, size] float32, sRGB in
-    0 .. 1, to saliency [h, w] float32 in 0 .. 1. threshold: from which saliency on it is label 1.
+    size: edge of the square input of `predict`. predict: [3, size, size] float32, sRGB in 0 .. 1,
+    to saliency [h, w] float32 in 0 .. 1. threshold: least saliency of label 1.
     """
 
     name: str
@@ -50,7 +50,7 @@ class SaliencySegmenter:
         return _enlarge(labels, image.shape[:2])
 
     def saliency(self, image: Pixels) -> Saliency:
-        """How much each pixel stands out, [H, W] float32 in 0 .. 1."""
+        """The saliency of each pixel, [H, W] float32 in 0 .. 1."""
         return _enlarge(self._refined(image), image.shape[:2])
 
     def _refined(self, image: Pixels) -> Saliency:
@@ -62,7 +62,7 @@ class SaliencySegmenter:
 
 
 def normalised(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-    """[3, H, W] in 0 .. 1, as networks that started from ImageNet want it."""
+    """[3, H, W] in 0 .. 1, normalised as for networks trained on ImageNet."""
     return (pixels - _IMAGENET_MEAN) / _IMAGENET_SPREAD
 
 
@@ -77,8 +77,8 @@ def _reduced(picture: Image.Image) -> Image.Image:
 def sharpen(saliency: Saliency, guide: NDArray[np.float32]) -> Saliency:
     """Give a coarse map the edges of the picture.
 
-    A guided filter (He, Sun, "Fast Guided Filter", arXiv 1505.00996): around each place the
-    finer map is a linear function of brightness, fitted where the map is coarse.
+    A guided filter (He, Sun, "Fast Guided Filter", arXiv 1505.00996): around each pixel the fine
+    map is a linear function of brightness, fitted at the resolution of the coarse map.
     saliency: [h, w] float32; guide: [H, W] float32, both in 0 .. 1. Returns [H, W] float32.
     """
     coarse, fine = torch.from_numpy(saliency)[None, None], torch.from_numpy(guide)[None, None]
@@ -94,7 +94,7 @@ def sharpen(saliency: Saliency, guide: NDArray[np.float32]) -> Saliency:
 
 
 def _around(values: Tensor) -> Tensor:
-    """Means over a square around each place; at the borders, over what there is of it."""
+    """Means over a square around each place; at the borders, over the part inside."""
     edge = 2 * _RADIUS + 1
     return f.avg_pool2d(values, edge, 1, _RADIUS, count_include_pad=False)
 

@@ -1,4 +1,4 @@
-"""`salient`: the network that ships with the package."""
+"""`salient`: the packaged saliency network."""
 
 import json
 from functools import partial
@@ -22,8 +22,8 @@ WEIGHTS = "salient-1.safetensors"
 def load_salient(payload: bytes | None = None, device: str = "cpu") -> SaliencySegmenter:
     """The segmenter behind `salient`.
 
-    payload: a weights file that training exported; default the packaged one. Its card names
-    the size the network works at and the threshold. Raises ModelError if it is none.
+    payload: an exported weights file; None is the packaged one. The card in the file holds the
+    input size and the threshold. Raises ModelError for other bytes.
     """
     if payload is None:
         payload = (resources.files("seec.pipeline.segmentation") / "models" / WEIGHTS).read_bytes()
@@ -42,7 +42,7 @@ def load_salient(payload: bytes | None = None, device: str = "cpu") -> SaliencyS
 
 @torch.inference_mode()
 def _predict(network: SalientNetwork, device: str, pixels: NDArray[np.float32]) -> Saliency:
-    """Mean over the picture and its mirror image: the network was shown both alike."""
+    """Mean over the picture and its mirror image: training used both."""
     picture = torch.from_numpy(pixels).to(device)
     logits, _ = network(torch.stack([picture, picture.flip(2)]))
     straight, mirrored = logits[:, 0].sigmoid()

@@ -1,7 +1,7 @@
 """The network behind `salient`: a U-Net with attention where the picture is small.
 
-Seeing what stands out means comparing each place with all the others; attention on a coarse
-grid does that with few weights, and 800 training images teach it.
+Saliency compares each place with all others. Attention on a coarse grid compares them with few
+weights, for which 800 training images are enough.
 """
 
 import torch
@@ -73,7 +73,7 @@ class Attention(nn.Module):
 
 
 def _waves(rows: int, columns: int, like: Tensor) -> Tensor:
-    """Where each place is, as sines and cosines: [rows * columns, 16]."""
+    """The position of each place, as sines and cosines: [rows * columns, 16]."""
     y = torch.linspace(-1, 1, rows, dtype=like.dtype, device=like.device)
     x = torch.linspace(-1, 1, columns, dtype=like.dtype, device=like.device)
     places = torch.stack(torch.meshgrid(y, x, indexing="ij"), -1).reshape(-1, 2, 1)
@@ -83,7 +83,7 @@ def _waves(rows: int, columns: int, like: Tensor) -> Tensor:
 
 
 class SalientNetwork(nn.Module):
-    """RGB to logits of standing out."""
+    """RGB to logits of saliency."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
 """Swin transformer (Liu et al., arXiv 2103.14030), the backbone of BiRefNet.
 
-Modules are named as in the published weights, so that those load as they are.
+Modules are named as in the published weights.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class SwinSizes:
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """Of each stage."""
+        """The width of each stage."""
         return tuple(self.width << stage for stage in range(len(self.depths)))
 
 
@@ -121,7 +121,7 @@ class _Block(nn.Module):
         return x + self.mlp(self.norm2(x))
 
     def _mask(self, rows: int, columns: int) -> Tensor:
-        """Keeps apart what the shift brought together from two ends: [windows, N, N]."""
+        """A mask that separates the two ends which the shift joined: [windows, N, N]."""
 
         def part(length: int) -> Tensor:
             place = torch.arange(length)

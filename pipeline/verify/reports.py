@@ -1,4 +1,4 @@
-"""Reports of verifications: their names, and when an object was last looked at."""
+"""Reports of verifications: their names, and the last verification of an object."""
 
 import re
 from collections.abc import Iterable
@@ -20,10 +20,10 @@ def report_name(moment: datetime, mode: str) -> str:
 
 
 def last_verified(store: Store, modes: Iterable[str], wanted: Iterable[str]) -> dict[str, str]:
-    """When each of these objects was last verified, in one of these modes, by its name.
+    """The time of the last verification of each wanted object, in one of the modes, by name.
 
-    Objects that never were are left out. Reads reports from the newest on, until all are found;
-    what is no report that this release can read is passed over.
+    Leaves out objects that were never verified. Reads reports from the newest on, until all objects
+    are found. Skips reports that this release cannot read.
     """
     names = (match for name in store.names(REPORTS) if (match := _NAME.fullmatch(name)))
     reports = [match for match in names if match["mode"] in set(modes)]

@@ -1,4 +1,4 @@
-"""Which rows of a shard a sample takes: the same ones for the same seed."""
+"""The rows of a shard in a sample, which depend on the seed only."""
 
 import hashlib
 import math

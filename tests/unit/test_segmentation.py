@@ -38,7 +38,7 @@ def test_a_source_whose_files_are_missing_says_so(name: str, tmp_path: Path):
 
 
 def test_more_labels_than_entropy_models_are_refused_before_any_image():
-    with pytest.raises(ModelError, match=r"2 labels and the model 1 entropy models; salient\+rate"):
+    with pytest.raises(ModelError, match=r"2 labels and the model has 1 entropy models"):
         check_labels(make_segmenter("salient"), entropy_models=1)
     check_labels(make_segmenter("salient+rate"), entropy_models=1)
     check_labels(make_segmenter("salient"), entropy_models=2)
@@ -130,7 +130,7 @@ class TestMasks:
         self, tmp_path: Path
     ):
         write_mask(tmp_path, "a.png", np.full((20, 30), 7, np.uint8))
-        with pytest.raises(UnreadableMask, match=r"a.png: label 7 and a model of 4 entropy models"):
+        with pytest.raises(UnreadableMask, match=r"a.png: label 7, but the model has 4"):
             label_image(make_segmenter(f"masks:{tmp_path}"), IMAGE, "a.png", entropy_models=4)
         proposed = label_image(
             make_segmenter(f"masks:{tmp_path}+rate"), IMAGE, "a.png", entropy_models=4
