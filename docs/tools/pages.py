@@ -25,7 +25,7 @@ title: Formats
 ---
 
 !!! note
-    Every archive holds this text as `FORMAT.md.gz`. `schemas/FORMAT.md` in the repository is the same.
+    Every archive holds this text as `FORMAT.md.gz`; the repository, as `schemas/FORMAT.md`.
     [A .seec file, byte by byte](hex.md) shows the container of Part 1 at work.
 
 """
