@@ -1,1 +1,1 @@
-"""Read committed rows and prove them; knows nothing of encoding, and goes on after a finding."""
+"""Check committed rows against their digests, without encoding; a finding never ends the check."""

@@ -1,4 +1,4 @@
-"""Check what an archive says of itself: archive.json, FORMAT.md.gz, commits, plans, models."""
+"""Check the records of an archive: archive.json, FORMAT.md.gz, commits, plans, models."""
 
 import hashlib
 import shlex
@@ -18,10 +18,10 @@ from seec.schemas.report import Checked, Finding
 
 @dataclass
 class Records:
-    """What could be read of the records, and everything checked on the way.
+    """The readable records of an archive, and the result of each check.
 
-    state: built from every sound commit, also where others are damaged. shards: those of all
-    states that are kept. models: ids of the models that load.
+    state: built from every sound commit, even if others are damaged. shards: of all kept states.
+    models: ids of the models that load.
     """
 
     state: State
@@ -31,19 +31,19 @@ class Records:
 
 
 def copy_back(store: Store) -> str:
-    """The next step for an object of which only another copy of the archive can help."""
+    """The next step for an object that only another copy of the archive can mend."""
     return f"seec repair {shlex.quote(store.url)} --from COPY"
 
 
 def mend(store: Store) -> str:
-    """The next step for a part of a shard, which the source may help to make anew."""
+    """The next step for a part of a shard, which the source may mend."""
     return f"seec repair {shlex.quote(store.url)}"
 
 
 def check_records(store: Store) -> Records:
     """Check all objects but blobs, manifest and quarantine parts.
 
-    NotAnArchive if there is neither archive.json nor a commit.
+    Raises NotAnArchive if there is neither archive.json nor a commit.
     """
     header, checked = _check_header(store)
     state, retained, commits = _check_commits(store)
@@ -70,10 +70,10 @@ def check_records(store: Store) -> Records:
 def check_object(
     store: Store, record: ObjectRecord, kind: str, next_step: str | None = None
 ) -> tuple[Checked, bytes | None]:
-    """Compare an object with its record; returns its bytes if it is there.
+    """Compare an object with its record; return the result, and the bytes if the object exists.
 
-    kind: makes the finding `<kind>-missing` or `<kind>-damaged`. next_step: the command to run, if
-    it is not `copy_back`.
+    kind: of the finding, `<kind>-missing` or `<kind>-damaged`. next_step: the next command; None is
+    that of `copy_back`.
     """
     try:
         data = store.get(record.name)
@@ -116,7 +116,7 @@ def _check_header(store: Store) -> tuple[ArchiveHeader | None, list[Checked]]:
 
 
 def _check_commits(store: Store) -> tuple[State, Retained, list[Checked]]:
-    """Every commit from the first on; each sound one is used, also where others are damaged."""
+    """Check every commit from the first on; build the state from the sound ones."""
     present = set(Archive(store, ArchiveHeader("", 1), State()).sequences())
     state, retained = State(), Retained()
     checked: list[Checked] = []
@@ -148,7 +148,7 @@ def _check_commits(store: Store) -> tuple[State, Retained, list[Checked]]:
 
 
 def _after(before: State, commit: Commit, digest: str) -> State:
-    """The state after a commit, as far as it can be told if some before it are damaged."""
+    """The state after a commit, as far as the sound commits before it tell."""
     recap = None if commit.recap is None else commit.recap.changes
     changes = commit.changes if recap is None else recap.then(commit.changes)
     shards = _expected(changes, before) | {shard.shard: shard for shard in changes.shards}
@@ -165,14 +165,17 @@ def _after(before: State, commit: Commit, digest: str) -> State:
 
 
 def _expected(changes: Changes, before: State) -> dict[str, ShardRecord]:
-    """The shards that must count after changes, beside those that they add."""
+    """The shards of earlier commits that still count after changes."""
     dropped = set(changes.dropped)
     shards = {name: s for name, s in before.shards.items() if name not in dropped}
     return shards | {s.shard: s for s in changes.repaired if s.shard in shards}
 
 
 def _contradiction(commit: Commit, before: State, previous: str | None) -> str | None:
-    """In what a commit contradicts the ones before it; previous is None if that is not sound."""
+    """How a commit contradicts earlier ones, None if not at all.
+
+    previous: digest of the commit before, None if that commit is not sound.
+    """
     if previous is not None and commit.previous != previous:
         return f"does not follow {COMMITS}/ as found: the commit before was replaced"
     expected = _expected(commit.changes, before)

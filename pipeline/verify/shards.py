@@ -21,7 +21,7 @@ _READ_SIZE_BYTES = 8 << 20
 
 @dataclass(frozen=True)
 class ShardCheck:
-    """What the bytes of a shard gave: sound holds the rows whose payload is intact."""
+    """The result of checking the bytes of a shard. sound: rows with intact payloads."""
 
     checked: list[Checked]
     sound: list[Row]
@@ -42,7 +42,7 @@ def check_images(
 ) -> Checked:
     """Decode images and compare with the digests of their pixels, or of their files.
 
-    rows: of one blob. models: the archived ones, by id.
+    rows: of one blob. models: of the archive, by id.
     """
     findings: list[Finding] = []
     for row, payload in payloads(store, blob, rows):
@@ -56,7 +56,7 @@ def check_images(
 
 
 def image_finding(store: Store, blob: str, row: Row, kind: str, detail: str) -> Finding:
-    """A finding about one image whose bytes are intact."""
+    """A finding about one image with an intact payload."""
     again = f"seec verify {shlex.quote(store.url)} --mode decode"
     return Finding(kind, blob, detail, f"with the release that wrote it: {again}", (row.path,))
 
@@ -64,7 +64,7 @@ def image_finding(store: Store, blob: str, row: Row, kind: str, detail: str) -> 
 def without_model(
     store: Store, blob: str, rows: Sequence[Row], models: Collection[str]
 ) -> Iterator[Finding]:
-    """A finding for each row whose model is not sound."""
+    """A finding for each row whose model is missing or damaged."""
     for row in rows:
         if row.model_id is not None and row.model_id not in models:
             detail = f"{row.path}: its model {row.model_id} is missing or damaged"
@@ -120,7 +120,7 @@ def _check_quarantine(store: Store, shard: ShardRecord) -> Checked:
 def _check_blob(
     store: Store, shard: ShardRecord, rows: list[Row] | None
 ) -> tuple[Checked, list[Row]]:
-    """The blob's digest, and which payloads are intact; in one pass, a few megabytes at a time."""
+    """Check the blob and its payloads in one pass, a few megabytes at a time."""
     name, hasher, sound, damaged = shard.blob.name, hashlib.sha256(), [], []
     paths = tuple(row.path for row in rows or ())
     next_step = mend(store)
