@@ -56,7 +56,7 @@ def shard(archive: Archive, run: RunRecord, index: int) -> ShardRecord:
     return write_shard(archive.store, name, entries(archive.plan(run).shard(index)), [])
 
 
-def test_what_is_committed_is_there_when_opened_again(store: Store):
+def test_committed_shards_are_there_when_opened_again(store: Store):
     archive, run = begin(store, 5)
     for index in (2, 0):
         archive.commit(shards=(shard(archive, run, index),))
@@ -70,7 +70,7 @@ def test_what_is_committed_is_there_when_opened_again(store: Store):
     ]
 
 
-def test_what_is_written_but_not_committed_does_not_count(store: Store):
+def test_written_shards_do_not_count_before_their_commit(store: Store):
     archive, run = begin(store, 4)
     shard(archive, run, 0)
     assert Archive.open(store).state.shards == {}

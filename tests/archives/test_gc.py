@@ -143,7 +143,7 @@ def test_an_archive_that_was_made_undisturbed_has_no_garbage(store: Store):
     assert remove(store, found.garbage) == []
 
 
-def test_what_no_commit_names_is_removed_and_all_else_stays(store: Store):
+def test_objects_that_no_commit_names_are_removed_and_all_others_stay(store: Store):
     left = litter(store)
     before, digest = names(store), Archive.open(store).digest()
     assert collect(store) == left
@@ -167,7 +167,7 @@ def test_a_survey_says_kind_size_and_age_and_changes_nothing(store: Store):
         assert -5 < item.age_s < 300
 
 
-def test_what_is_young_stays_until_it_is_old(store: Store, request: pytest.FixtureRequest):
+def test_young_objects_stay_until_they_are_old(store: Store, request: pytest.FixtureRequest):
     left = litter(store)
     found = survey(store, gc_job.DAY_S)
     assert found.garbage == []
@@ -193,7 +193,7 @@ def test_without_a_time_nothing_is_old(local_store: Store, monkeypatch: pytest.M
     assert {item.name for item in survey(local_store, 0).garbage} == left
 
 
-def test_what_an_unfinished_run_has_written_stays_until_it_is_given_up(store: Store):
+def test_objects_of_an_unfinished_run_stay_until_the_run_is_given_up(store: Store):
     archive, run = begin(store, 6)
     write(archive, run, 0)
     left = set(write(archive, run, 1, count=False))
@@ -226,7 +226,7 @@ def test_reports_stay_unless_they_are_asked_for(store: Store):
     assert {item.name for item in remove(store, found.garbage)} == reports
 
 
-def test_what_is_not_ours_stays(store: Store):
+def test_foreign_objects_stay(store: Store):
     whole(store)
     strangers = [
         "blobs/notes.txt",
@@ -243,7 +243,7 @@ def test_what_is_not_ours_stays(store: Store):
     assert (found.garbage, found.strangers) == ([], sorted(strangers))
 
 
-def test_what_is_committed_after_the_listing_stays(store: Store, monkeypatch: pytest.MonkeyPatch):
+def test_objects_committed_after_the_listing_stay(store: Store, monkeypatch: pytest.MonkeyPatch):
     litter(store)
     archive, run = begin(store, 6)
     pending = [write_shard(store, shard_name(run.run_id, 0), [], [])]

@@ -198,7 +198,7 @@ def test_an_archive_is_made_and_opened_under_a_lease(store: Store):
     assert list(store.names(LOCKS)) == []
 
 
-def test_who_lost_the_lease_does_not_replace_a_commit(store: Store):
+def test_a_writer_without_its_lease_does_not_replace_a_commit(store: Store):
     with Archive.writing(store, FORMAT, LONG) as archive:
         for name in store.names(LOCKS):
             store.remove(name)  # as a successor does
@@ -210,7 +210,7 @@ def test_who_lost_the_lease_does_not_replace_a_commit(store: Store):
     assert store.get(commit_name(1)) == data
 
 
-def test_what_killed_writers_left_is_garbage_once_it_is_old(store: Store):
+def test_locks_of_killed_writers_are_garbage_once_they_are_old(store: Store):
     Archive.open_or_create(store, FORMAT)
     lease = Lease(store, LONG)
     lease.acquire()

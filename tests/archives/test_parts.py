@@ -56,7 +56,7 @@ def parts_of(store: Store, name: str) -> int:
     return int(tag.partition("-")[2] or 0)
 
 
-def test_what_is_written_in_parts_is_one_object(store: Store):
+def test_an_upload_in_parts_is_one_object(store: Store):
     store.put_new("a/b", DATA)
     assert parts_of(store, "a/b") == 3
     assert store.get("a/b") == DATA
@@ -67,7 +67,7 @@ def test_what_is_written_in_parts_is_one_object(store: Store):
     assert store.uploads() == []
 
 
-def test_it_is_never_replaced(store: Store):
+def test_an_object_in_parts_is_never_replaced(store: Store):
     store.put_new("a", DATA)
     with pytest.raises(ObjectExists):
         store.put_new("a", DATA[::-1])
@@ -241,7 +241,7 @@ def write_and_die(url: str) -> None:
     store.put_new("blobs/0001-0123456789abcdef/00000.blob", DATA)
 
 
-def test_what_a_killed_writer_left_is_listed_and_removed_by_gc(store: Store):
+def test_uploads_of_a_killed_writer_are_listed_and_removed_by_gc(store: Store):
     Archive.open_or_create(store, FORMAT)
     Store(f"{store.url}-beside").put_new("other", b"of another archive")
     left = store._fs.call_s3("create_multipart_upload", **bucket_and_key(store, "-beside/not-mine"))
@@ -273,7 +273,7 @@ def bucket_and_key(store: Store, name: str) -> dict[str, str]:
     return {"Bucket": bucket, "Key": key}
 
 
-def test_who_may_not_list_uploads_can_collect_the_rest(
+def test_a_user_without_the_right_to_list_uploads_can_collect_the_rest(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ):
     Archive.open_or_create(store, FORMAT)

@@ -108,7 +108,7 @@ def test_the_source_gives_back_files_that_it_still_has(root: Path, source: Path)
     assert record.blob.sha256 == first.blob.sha256  # the same bytes, under another name
 
 
-def test_what_was_repaired_can_be_damaged_and_repaired_again(root: Path, source: Path):
+def test_a_repaired_shard_can_be_damaged_and_repaired_again(root: Path, source: Path):
     for _ in range(3):
         spoil(root, shards(root)[0], "b.txt")
         assert mend(root, source).files_mended == 1
@@ -127,7 +127,7 @@ def test_an_object_made_anew_to_the_same_bytes_is_a_repair_that_needs_no_commit(
     assert objects(root) == before
 
 
-def test_what_is_repaired_is_so_for_earlier_commits_too(root: Path, source: Path):
+def test_a_repair_serves_earlier_commits_too(root: Path, source: Path):
     first = shards(root)[0]
     spoil(root, first, "a.txt")
     spoil(root, first, "b.txt")
@@ -141,7 +141,7 @@ def test_what_is_repaired_is_so_for_earlier_commits_too(root: Path, source: Path
     assert digest(root) == opened(root).digest()
 
 
-def test_what_is_found_nowhere_is_lost_and_the_archive_sound(root: Path, source: Path):
+def test_a_file_found_nowhere_is_lost_and_the_archive_sound(root: Path, source: Path):
     spoil(root, shards(root)[1], "c.txt")
     (source / "c.txt").write_text("thr3e")
     summary = mend(root, source)
@@ -181,7 +181,7 @@ def test_another_archive_of_the_same_files_helps(root: Path, source: Path, tmp_p
     assert findings(root) == []
 
 
-def test_what_is_damaged_in_one_place_comes_from_the_next(
+def test_a_file_damaged_in_one_copy_comes_from_the_next(
     made: Path, root: Path, source: Path, tmp_path: Path
 ):
     copies = [Path(shutil.copytree(made / "archive", tmp_path / name)) for name in "12"]

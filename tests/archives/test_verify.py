@@ -80,7 +80,9 @@ def test_only_what_came_after_a_commit(root: Path):
     assert check(root, since=opened(root).state.sequence).shards == 0
 
 
-def test_it_goes_on_with_what_was_verified_longest_ago(root: Path, monkeypatch: pytest.MonkeyPatch):
+def test_verification_continues_with_the_shards_verified_longest_ago(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+):
     clock = itertools.count()
     monkeypatch.setattr(verify, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
     seen: list[set[str]] = []

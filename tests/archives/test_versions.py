@@ -67,7 +67,7 @@ def test_each_commit_shows_what_was_archived_by_then(source: Path, root: Path):
     assert texts(root, last(root)) == texts(root) == plain(root) == now
 
 
-def test_what_vanished_is_kept_unless_told_otherwise(source: Path, root: Path):
+def test_vanished_files_are_kept_unless_pruned(source: Path, root: Path):
     archive(source, root)
     (source / "a.txt").unlink()
     assert archive(source, root).files_removed == 0
@@ -81,7 +81,7 @@ def test_what_vanished_is_kept_unless_told_otherwise(source: Path, root: Path):
     assert last(root) == before + 1
 
 
-def test_what_comes_back_counts_again_and_can_vanish_again(source: Path, root: Path):
+def test_files_that_come_back_count_again_and_can_vanish_again(source: Path, root: Path):
     archive(source, root)
     path = source / "a.txt"
     status = path.stat()
@@ -123,9 +123,7 @@ def test_a_recap_repeats_removals(source: Path, root: Path):
     assert survey(Store(str(root)), 0) == Survey()
 
 
-def test_what_a_file_took_the_place_of_does_not_count_any_more_and_can_be_had_back(
-    source: Path, root: Path
-):
+def test_paths_below_a_former_directory_stop_to_count_and_can_be_restored(source: Path, root: Path):
     put_files(source / "d", x="below", y="below")
     archive(source, root)
     before = last(root)
@@ -148,7 +146,7 @@ def test_what_a_file_took_the_place_of_does_not_count_any_more_and_can_be_had_ba
     assert findings(root) == []
 
 
-def test_what_is_below_an_unlisted_directory_has_not_vanished():
+def test_files_below_an_unlisted_directory_have_not_vanished():
     seen = {path: Seen(1, 1, "/source") for path in ("d/x", "d/e/x", "dd", "e")}
     unlisted = SourceFile("d", 0, 0, "a directory that cannot be listed")
     assert vanished_files([unlisted], seen, "/source") == ["dd", "e"]

@@ -67,7 +67,7 @@ def test_jpeg_goes_through_jpeg_xl_and_the_listing_counts_it(archived: Path):
     assert counts in result.stdout
 
 
-def test_it_verifies_in_every_mode(source: Path, archive_copy: Path):
+def test_the_archive_verifies_in_every_mode(source: Path, archive_copy: Path):
     total = len(nodes(source))
     for mode in ("checksum", "sample", "decode"):
         summary = verify.run(verify.Settings(str(archive_copy), mode))
@@ -92,7 +92,7 @@ def test_batches_workers_and_commits_leave_no_trace(
     assert summary.digest == Archive.open(Store(str(archived))).digest()
 
 
-def test_what_is_added_and_changed_later_goes_into_a_new_run(tmp_path: Path):
+def test_new_and_changed_files_go_into_a_new_run(tmp_path: Path):
     source, root = tmp_path / "source", tmp_path / "archive"
     write_tiny_source(source, 3)
     first = archive_of(source, root)
@@ -178,7 +178,7 @@ def test_an_archive_inside_its_source_is_refused(tmp_path: Path):
 
 
 @pytest.mark.parametrize("command", [verify.main, ls.main, restore.main])
-def test_what_is_not_an_archive_is_exit_code_10(command, tmp_path: Path):
+def test_a_folder_without_an_archive_is_exit_code_10(command, tmp_path: Path):
     arguments = (
         [str(tmp_path), str(tmp_path / "out")] if command is restore.main else [str(tmp_path)]
     )

@@ -35,7 +35,7 @@ def write_source(source: Path, masks: Path) -> None:
     (source / "maskless.png").write_bytes(image_bytes(textured(20, 20), "PNG"))
 
 
-def test_what_is_lost_is_marked_everywhere_and_verifies(tmp_path: Path):
+def test_lossy_rows_are_marked_everywhere_and_verify(tmp_path: Path):
     source, masks, root = (tmp_path / name for name in ("source", "masks", "archive"))
     write_source(source, masks)
     summary = archive.run(

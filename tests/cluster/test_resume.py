@@ -28,7 +28,7 @@ def interrupted(source: Path, root: Path) -> RunRecord:
     return open_run(opened, url, Source(str(source)).files(), settings, model.payload)
 
 
-def test_it_is_finished_by_its_own_plan_before_anything_newer_is_planned(tmp_path: Path):
+def test_an_interrupted_run_is_finished_by_its_own_plan_before_a_newer_one(tmp_path: Path):
     source, root = tmp_path / "source", tmp_path / "archive"
     write_tiny_source(source, 3)
     run = interrupted(source, root)

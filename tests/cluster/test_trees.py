@@ -56,7 +56,7 @@ def kept(tree: Path, tmp_path_factory: pytest.TempPathFactory, ray_cluster: str)
     return root
 
 
-def test_what_cannot_be_kept_is_quarantined_under_all_its_names(kept: Path):
+def test_a_file_that_fails_is_quarantined_under_all_its_names(kept: Path):
     failed = ls.run(ls.Settings(str(kept), quarantine=True)).failed
     assert [(row.path, row.error) for row in failed] == [
         ("pipe", "SourceError"),
@@ -96,7 +96,9 @@ def test_a_part_comes_back_with_hard_links_among_what_was_asked_for(kept: Path, 
     assert b"run.sh" not in found
 
 
-def test_it_verifies_and_lists(before: dict[bytes, Node], kept: Path, tmp_path: Path):
+def test_the_archive_of_a_tree_verifies_and_lists(
+    before: dict[bytes, Node], kept: Path, tmp_path: Path
+):
     copy = Path(shutil.copytree(kept, tmp_path / "archive"))
     for mode in ("checksum", "decode"):
         summary = verify.run(verify.Settings(str(copy), mode))

@@ -80,7 +80,7 @@ def test_names_of_one_file_name_the_first(tmp_path: Path):
     assert [file.same_file for file in Source(str(tmp_path)).files()] == [None, None]
 
 
-def test_what_is_no_file_is_named_and_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_special_files_are_named_and_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     os.mkfifo(tmp_path / "pipe")
     monkeypatch.chdir(tmp_path)  # a socket's path must be short
     with socket.socket(socket.AF_UNIX) as listener:
@@ -139,7 +139,7 @@ def test_a_source_that_cannot_be_reached_is_an_error(tmp_path: Path):
 
 
 @pytest.mark.parametrize("other", ["link", "pipe", "folder", "parent"])
-def test_what_takes_the_place_of_a_file_is_not_read(tmp_path: Path, other: str):
+def test_a_replacement_of_a_listed_file_is_not_read(tmp_path: Path, other: str):
     outside, root = tmp_path / "outside", tmp_path / "source"
     for folder in (outside, root / "sub"):
         folder.mkdir(parents=True)

@@ -42,7 +42,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     fsspec.filesystem("memory").store.clear()
 
 
-def test_what_is_put_is_got(store: Store):
+def test_get_returns_the_bytes_that_were_put(store: Store):
     for name, data in {"a": b"", "b/c/d.bin": bytes(range(256)), "e f": b"x" * 100_000}.items():
         store.put_new(name, data)
         assert store.get(name) == data
@@ -107,7 +107,7 @@ def test_ranges(store: Store):
     assert store.get_range("a", 50, 0) == b""
 
 
-def test_what_is_not_there_is_missing(store: Store):
+def test_reading_a_missing_object_is_an_error(store: Store):
     assert not store.exists("a")
     for action in (
         lambda: store.get("a"),
@@ -151,7 +151,7 @@ def test_listings_say_size_and_time(store: Store):
     assert store.listed("none") == []
 
 
-def test_what_is_removed_is_gone(store: Store):
+def test_a_removed_object_is_gone(store: Store):
     for name in ("a/b", "a/c"):
         store.put_new(name, b"data")
     store.remove("a/b")
@@ -168,7 +168,7 @@ def test_removing_what_is_not_there_changes_nothing(store: Store):
     assert list(store.names()) == ["a/b"]
 
 
-def test_what_another_writer_adds_is_seen(store: Store):
+def test_objects_of_another_writer_are_seen(store: Store):
     other = pickle.loads(pickle.dumps(store))  # noqa: S301 - our own bytes
     assert list(store.names("commits")) == []
     other.put_new("commits/1", b"x")
@@ -176,7 +176,7 @@ def test_what_another_writer_adds_is_seen(store: Store):
     assert store.exists("commits/1")
 
 
-def test_it_pickles_as_its_url(store: Store):
+def test_a_store_pickles_as_its_url(store: Store):
     copy = pickle.loads(pickle.dumps(store))  # noqa: S301 - our own bytes
     assert copy.url == store.url
     assert copy.retry == store.retry

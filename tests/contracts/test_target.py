@@ -137,7 +137,7 @@ def test_a_link_is_replaced_and_not_written_through(target: Target, out: Path, t
     assert not (out / "a").is_symlink()
 
 
-def test_what_is_there_stays_unless_it_is_to_be_replaced(target: Target, out: Path):
+def test_existing_files_stay_unless_overwrite_is_given(target: Target, out: Path):
     write(target, "a", b"mine")
     write(target, "first", b"file")
     for replace in (

@@ -45,7 +45,7 @@ def sealed(data: bytes, directory_bytes: int) -> bytes:
     return data[:directory_bytes] + struct.pack("<I", crc32c(data[:directory_bytes])) + data[-4:]
 
 
-def test_it_unpacks(payload: bytes, golden_model: Model):
+def test_a_payload_of_planes_unpacks(payload: bytes, golden_model: Model):
     assert raster_digest(unpack(payload, golden_model)) == raster_digest(COMPOSITE.rasters)
     assert serialise(parse(payload)) == payload
 

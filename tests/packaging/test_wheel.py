@@ -57,7 +57,7 @@ def test_one_top_level_name_is_installed(environment: Path) -> None:
     assert [name for name in added if name.startswith("seec_archive-")]
 
 
-def test_it_archives_verifies_and_restores_beside_packages_of_the_same_names(
+def test_the_wheel_archives_verifies_and_restores_beside_packages_of_the_same_names(
     environment: Path, project: Path
 ) -> None:
     photos = project / "photos"

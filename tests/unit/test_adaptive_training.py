@@ -112,7 +112,7 @@ def test_starts_are_the_solution_that_the_prior_asks_for():
         assert np.abs(slope).max() < 0.05 * before
 
 
-def test_what_predictors_say_is_kept_for_the_same_images_only(tmp_path: Path, monkeypatch):
+def test_cached_predictions_serve_the_same_images_only(tmp_path: Path, monkeypatch):
     images = [textured(32, 32, seed) for seed in range(2)]
     maker = TileMaker(QUICK.predictors, learn_starts(QUICK.predictors, images))
     first = TileFile(tmp_path / "some.tiles", maker)

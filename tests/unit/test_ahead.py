@@ -44,7 +44,7 @@ def test_an_error_is_raised_in_its_turn_and_ends_the_rest():
     assert list(results) == []
 
 
-def test_who_stops_early_waits_for_nothing():
+def test_a_caller_that_stops_early_waits_for_nothing():
     started, go_on = threading.Event(), threading.Event()
 
     def slow(number: int) -> int:

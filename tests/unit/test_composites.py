@@ -66,7 +66,7 @@ def test_samples_that_are_kept_as_they_are_come_back_byte_for_byte(name: str):
 
 
 @pytest.mark.parametrize("name", [name for name in PLANES if name not in BYTE_FOR_BYTE])
-def test_what_is_written_anew_says_so_and_reads_the_same(name: str):
+def test_a_file_that_is_written_anew_is_marked_and_reads_the_same(name: str):
     composite = read_image(PLANES[name])
     assert not is_exact(composite.envelope)
     again = read_image(write(composite))
@@ -90,7 +90,7 @@ def test_planes_give_the_rasters_back(name: str):
     assert all(pixels is None or pixels.dtype == np.uint8 for _, pixels in planes)
 
 
-def test_what_is_the_same_everywhere_is_no_picture():
+def test_a_plane_of_one_value_takes_no_file():
     (_, alpha) = split(read_image(PLANES["opaque.png"]).rasters)
     assert (alpha[0].value, alpha[1]) == (255, None)
     (_, low) = split(read_image(PLANES["sixteen-from-eight.png"]).rasters)
@@ -139,7 +139,7 @@ def png_file(width: int, height: int, color: int, filtered: bytes) -> bytes:
     return SIGNATURE + chunk(b"IHDR", header) + image_data + chunk(b"IEND", b"")
 
 
-def test_what_stands_behind_a_qoi_picture_is_not_lost():
+def test_bytes_behind_a_qoi_picture_are_kept():
     data = coded_files()["rgb.qoi"]
     for other in (data + PLANES["alpha.qoi"], data[:-8] + b"\xfe\1\2\3" + data[-8:]):
         with pytest.raises(UnreadableImage, match="reference"):

@@ -28,7 +28,7 @@ def test_they_are_the_same_each_time(drawn):
     assert all(np.array_equal(again[name], image) for name, image in drawn.items())
 
 
-def test_those_that_show_photographs_need_all_of_them(drawn):
+def test_drawings_of_photographs_need_all_photographs(drawn):
     few = draw_all(PHOTOGRAPHS[1:])
     assert few.keys() == draw_all().keys() < drawn.keys()
 

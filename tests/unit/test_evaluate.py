@@ -66,7 +66,7 @@ def test_rates_are_those_of_the_models_that_it_leaves(ablation: dict, evaluation
     )
 
 
-def test_what_is_known_is_not_measured_again(
+def test_known_figures_are_not_measured_again(
     ablation: dict, photographs: Path, evaluation: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(Trainer, "advance", None)

@@ -49,7 +49,7 @@ def test_labels_are_those_of_the_file() -> None:
     assert np.array_equal(look_into(blob).labels, labels)
 
 
-def test_what_is_turned_is_shown_upright() -> None:
+def test_turned_images_are_shown_upright() -> None:
     image = textured(64, 96)
     image[:, :32] = 50
     (blob,) = Encoder(default_model(), screen=False, turned=True).encode_batch([image], [None])

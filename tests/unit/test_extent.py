@@ -22,7 +22,7 @@ def size(data: bytes) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_it_is_what_the_file_holds(name: str):
+def test_the_extent_is_that_of_the_file(name: str):
     assert extent(FILES[name]) == size(FILES[name])
 
 
@@ -32,7 +32,7 @@ def test_a_tiff_directory_may_lie_behind_the_samples():
     assert extent(data) == size(data)
 
 
-def test_what_is_no_image_for_seec_has_none():
+def test_files_that_seec_does_not_code_have_no_extent():
     lossy = image_bytes(textured(20, 30), "WEBP", quality=80)
     assert [extent(data) for data in (b"", b"text", lossy)] == [None] * 3
     assert {extent(data) for data in jpeg_files().values()} == {None}

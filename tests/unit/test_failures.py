@@ -113,18 +113,18 @@ UNAVAILABLE = {
 
 
 @pytest.mark.parametrize("error", PASSING, ids=repr)
-def test_what_passes_is_tried_again(error: Exception):
+def test_transient_errors_are_tried_again(error: Exception):
     assert isinstance(classify("read a", error), TransientStorageError)
 
 
 @pytest.mark.parametrize("remedy", UNAVAILABLE)
-def test_what_is_about_the_whole_store_stops_a_run(remedy: str):
+def test_errors_of_the_whole_store_stop_a_run(remedy: str):
     found = classify("read a", UNAVAILABLE[remedy])
     assert isinstance(found, StoreUnavailable)
     assert remedy in str(found)
 
 
-def test_what_is_about_one_object_is_not_about_the_store():
+def test_errors_of_one_object_do_not_stop_a_run():
     # As gcsfs raises it.
     forbidden = classify("read a", OSError("Forbidden: bucket/a\nno access"))
     denied = classify("read a", azure(403, "AuthorizationPermissionMismatch"))

@@ -91,7 +91,7 @@ def test_rasters_are_what_others_show(interlaced: bool):
         assert write_image(read_image(data)) == data
 
 
-def test_what_was_written_another_way_has_the_same_frames():
+def test_gif_of_another_writer_comes_back_with_the_same_frames():
     # The shortest strings: a clear code before every index.
     indices = noise(12, 2)
     data = gif(codes([(n, 3) for index in indices for n in (4, index)] + [(5, 3)]), 4, 3)

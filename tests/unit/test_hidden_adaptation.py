@@ -166,7 +166,7 @@ def test_tiles_are_larger_where_more_is_learnt(model):
         assert (decode(blob, models={own.id: own}) == image).all()
 
 
-def test_tiles_whose_steps_teach_too_much_are_refused(model):
+def test_tiles_too_large_for_hidden_adaptation_are_refused(model):
     with pytest.raises(LimitExceeded, match="codes up to 2048"):
         Encoder(model, tile_size=4096)
     adaptation = Adaptation(every=512, rate=8, hidden_rate=1, memory=1)
@@ -205,7 +205,7 @@ def test_gradients_of_hidden_features_may_not_leave_what_floats_hold():
         {"hidden_rate": 0, "memory": 1},
     ],
 )
-def test_what_could_overflow_is_refused(model, sizes):
+def test_sizes_that_could_overflow_are_refused(model, sizes):
     profile = replace(
         LEARNING, adaptation=replace(Adaptation(every=512, rate=8, hidden_rate=1), **sizes)
     )

@@ -41,7 +41,7 @@ def archive(data: bytes, name: str = "a", max_pixels: int = 10**6) -> Entry:
 
 
 @pytest.mark.parametrize("kind", HELD)
-def test_what_jpeg_xl_holds_is_smaller_and_comes_back_byte_for_byte(kind: str):
+def test_transcoded_jpeg_is_smaller_and_comes_back_byte_for_byte(kind: str):
     data = HELD[kind]
     row, payload = (entry := archive(data)).row, bytes(entry.payload)
     assert (row.route, row.reason) == (JPEGXL_JPEG, None)
@@ -54,7 +54,7 @@ def test_what_jpeg_xl_holds_is_smaller_and_comes_back_byte_for_byte(kind: str):
 
 
 @pytest.mark.parametrize("kind", REFUSED)
-def test_what_jpeg_xl_does_not_hold_is_stored_with_a_reason(kind: str):
+def test_jpeg_that_cannot_be_transcoded_is_stored_with_a_reason(kind: str):
     data = REFUSED[kind]
     row, payload = (entry := archive(data)).row, bytes(entry.payload)
     assert (row.route, row.image) == (STORE, None)
@@ -64,7 +64,7 @@ def test_what_jpeg_xl_does_not_hold_is_stored_with_a_reason(kind: str):
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff", b"no JPEG", b"junk before" + jpeg_file()])
-def test_what_does_not_begin_as_jpeg_is_none(data: bytes):
+def test_only_files_that_begin_as_jpeg_are_jpeg(data: bytes):
     assert not jpeg.matches(data)
     row = archive(data).row
     assert row.route == STORE
@@ -76,7 +76,7 @@ def test_the_name_decides_nothing():
     assert archive(b"text", "a.jpg").row.route == STORE
 
 
-def test_what_jpeg_xl_makes_larger_is_stored():
+def test_jpeg_that_transcoding_makes_larger_is_stored():
     row = archive(jpeg_file(textured(8, 8), quality=75)).row
     assert (row.route, row.reason) == (STORE, "smaller than as JPEG XL")
 

@@ -49,7 +49,7 @@ def gated(bytes_per_s: float) -> tuple[Clock, Gate]:
     return clock, Gate(Limits(4, bytes_per_s), clock, clock.sleep)
 
 
-def test_what_is_sent_and_what_is_received_take_their_time():
+def test_sent_and_received_bytes_take_their_time():
     clock, gate = gated(1_000_000)
     assert gate.let(lambda: None, 2_000_000) is None
     assert clock.now_s == pytest.approx(2)
@@ -80,7 +80,7 @@ def test_small_requests_count_and_do_not_wait():
     assert clock.now_s == pytest.approx(4)
 
 
-def test_what_a_failed_request_sent_counts():
+def test_bytes_of_a_failed_request_count():
     clock, gate = gated(1_000_000)
     with pytest.raises(ConnectionError):
         gate.let(_lose, 2_000_000)
@@ -206,7 +206,7 @@ def test_flag_environment_and_file_set_the_limits(
 
 
 @pytest.mark.parametrize("text", ["", "7", "MB/s", "0MB/s", "-1MB/s", "1.5.2MB/s", "1MB", "x1kB/s"])
-def test_what_is_no_rate_is_wrong_use(text: str):
+def test_other_text_than_a_rate_is_wrong_use(text: str):
     result = CliRunner().invoke(verify.main, ["a", "--bandwidth", text])
     assert result.exit_code == 2
     assert "is not a number and one of kB/s, MB/s" in result.stderr

@@ -73,7 +73,7 @@ def test_slopes_are_those_of_the_code_length():
         assert (slope.sign() == true.sign())[clear].all(), name
 
 
-def test_bins_of_several_values_teach_nothing():
+def test_bins_of_several_values_have_no_slopes():
     pi, mean, scale, value = drawn(10)
     assert slopes_of(mixture(pi, mean, scale), value).any()
     for width in (0, 3):

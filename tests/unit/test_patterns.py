@@ -79,7 +79,7 @@ def test_a_row_that_breaks_a_rule_is_refused_alone_too(change: dict[str, Any]):
         parse_matching("m", data, Patterns(("b",)).among)
 
 
-def test_what_is_no_table_is_refused():
+def test_bytes_that_are_no_table_are_refused():
     for data in (b"", b"PAR1", serialise_manifest([a_row("a")])[:-9]):
         with pytest.raises(SectionCorrupt, match=r"^m: "):
             parse_matching("m", data, Patterns(("b",)).among)

@@ -52,7 +52,7 @@ def test_plain_samples_come_back_byte_for_byte(name: str):
 
 
 @pytest.mark.parametrize("name", STORED)
-def test_what_cannot_be_put_back_is_refused_with_a_reason(name: str):
+def test_pictures_that_cannot_be_rebuilt_are_refused_with_a_reason(name: str):
     with pytest.raises(UnreadableImage, match=r"\w"):
         read_pixels(STORED[name])
 

@@ -52,13 +52,13 @@ PICTURES: dict[str, Any] = {
 @pytest.mark.parametrize(
     "options", [{}, {"optimize": True}, *({"compress_level": n} for n in range(1, 10))]
 )
-def test_what_pillow_writes_comes_back(mode: str, options: dict[str, Any]):
+def test_png_of_pillow_comes_back_byte_for_byte(mode: str, options: dict[str, Any]):
     check(image_bytes(PICTURES[mode], "PNG", dpi=(300, 300), **options))
 
 
 @pytest.mark.parametrize("strategy", [0, 1, 2, 3, 4])
 @pytest.mark.parametrize("level", [1, 4, 6, 9])
-def test_what_libpng_writes_comes_back(level: int, strategy: int):
+def test_png_of_libpng_comes_back_byte_for_byte(level: int, strategy: int):
     for picture in (RGB, GRAY, DEEP, np.dstack([DEEP] * 4)):
         for filters in (None, 0x08, 0x10, 0xF8):
             options = {"level": level, "strategy": strategy, "filter": filters}
@@ -112,7 +112,7 @@ def archive(data: bytes, model: Model) -> Entry:
     return settle(made, [encode(picture, model=model) for picture in made.pictures], model)
 
 
-def test_what_cannot_come_back_is_refused_and_stored(golden_model: Model):
+def test_png_that_cannot_come_back_is_refused_and_stored(golden_model: Model):
     with pytest.raises(UnreadableImage, match="reproduced"):
         read_image(unusual(), keep_file=True)
     entry = archive(unusual(), golden_model)

@@ -53,7 +53,7 @@ def test_image_data_in_any_number_of_chunks(name: str):
 
 
 @pytest.mark.usefixtures("way")
-def test_what_is_not_one_whole_stream_is_refused():
+def test_a_damaged_or_second_stream_is_refused():
     header, stream = taken(RGB)
     rows = zlib.decompress(stream)
     wrong_filter = zlib.compress(b"\x05" + rows[1:])

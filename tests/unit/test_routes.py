@@ -35,7 +35,7 @@ def test_lossless_images_are_coded_or_were_smaller_as_they_are(name: str):
 
 
 @pytest.mark.parametrize("name", PLANES)
-def test_what_is_no_single_picture_is_coded_as_planes(name: str):
+def test_composite_images_are_coded_as_planes(name: str):
     entry = archive(name, PLANES[name])
     assert entry.row.route == SEEC_PLANES or entry.row.reason == "smaller than its SEEC code"
     check(entry.row, bytes(entry.payload), MODELS)

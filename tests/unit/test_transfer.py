@@ -151,7 +151,7 @@ def test_blocks_go_to_the_best_of_the_entropy_models_that_a_run_began_with(photo
     assert any(learnt)
 
 
-def test_what_is_no_model_is_refused(photographs: Path):
+def test_bytes_that_are_no_model_are_refused(photographs: Path):
     broken = photographs.parent / "broken.safetensors"
     broken.write_bytes(b"no model")
     for name in (str(broken), str(photographs / "missing")):

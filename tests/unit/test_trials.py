@@ -54,7 +54,7 @@ def test_kernels_and_threads_choose_alike():
     assert {parse(encoded(part)).turned for part in parts} == {True, False}
 
 
-def test_what_speaks_of_places_is_never_turned():
+def test_images_with_labels_regions_or_colour_sets_are_never_turned():
     image = slanted(128, 128)
     region = np.zeros((128, 128), bool)
     region[:40] = True

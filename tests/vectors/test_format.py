@@ -42,7 +42,7 @@ def test_screen_coded_golden_files_are_screen_coded():
 
 @pytest.mark.parametrize("name", ["drawn-predictor", "drawn-predictors"])
 @pytest.mark.parametrize("kind", ["column", "planes"])
-def test_it_reads_what_golden_files_of_predictors_lack(name, kind):
+def test_the_plain_reader_decodes_cases_beyond_the_golden_files_of_predictors(name, kind):
     """A column too regular to be stored raw: one pixel every other step. The sheet of planes."""
     model = load_model((FOLDER / f"{name}.safetensors").read_bytes())
     rising = np.arange(180, dtype=np.uint8).reshape(60, 1, 3) // 9 + 60
@@ -55,7 +55,7 @@ def test_it_reads_what_golden_files_of_predictors_lack(name, kind):
 
 
 @pytest.mark.parametrize("kind", ["hasty", "gray", "background", "without means", "memory"])
-def test_it_reads_what_a_model_wrote_whose_layers_all_learn(kind):
+def test_the_plain_reader_decodes_files_of_a_model_with_hidden_adaptation(kind):
     """Of four tiles in a group and several entropy models, with four predictors."""
     adaptations = {
         "hasty": Adaptation(6, 40, hidden_rate=120, fusion_rate=120, means=1),  # up to its limits
