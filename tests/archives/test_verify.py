@@ -80,9 +80,7 @@ def test_only_what_came_after_a_commit(root: Path):
     assert check(root, since=opened(root).state.sequence).shards == 0
 
 
-def test_verification_continues_with_the_shards_verified_longest_ago(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_the_shards_verified_longest_ago_come_first(root: Path, monkeypatch: pytest.MonkeyPatch):
     clock = itertools.count()
     monkeypatch.setattr(verify, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
     seen: list[set[str]] = []
