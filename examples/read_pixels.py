@@ -16,7 +16,7 @@ def images(url: str) -> Iterator[tuple[str, NDArray[np.uint8]]]:
     """(path, pixels) of every image that the codec holds; pixels are [H, W] or [H, W, 3] uint8."""
     archive = seec.open(url)
     for path in archive.paths():
-        if archive.info(path).codec == "seec":
+        if archive.info(path).route == "seec":
             yield path, archive.pixels(path)
 
 
