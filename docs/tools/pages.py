@@ -1,7 +1,7 @@
 """Hook of mkdocs: pages that are made from the code, so that they cannot fall behind.
 
 `reference/cli/`: one page for each command, from click. `reference/format.md`: FORMAT.md as it
-travels in archives. `reference/hex.md`: a small .seec file, byte by byte.
+travels in archives. `reference/hex.md`: a small .seec file, byte by byte. `reference/errors.md`: the tree of errors.
 """
 
 import re
@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(Path(__file__).parent))  # mkdocs loads hooks by path, not as a package
@@ -18,8 +19,10 @@ sys.path.insert(0, str(Path(__file__).parent))  # mkdocs loads hooks by path, no
 from hex_dump import annotated_page  # noqa: E402  # pyright: ignore[reportMissingImports]
 
 from seec.jobs.cli import main  # noqa: E402
+from seec.schemas import errors  # noqa: E402
 
 _CLI = "reference/cli"
+_ERRORS = "<!-- the tree of errors -->"
 _FORMAT_INTRO = """---
 title: Formats
 ---
@@ -52,6 +55,15 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for name, text in generated_pages().items():
         files.append(File.generated(config, name, content=text))
     return files
+
+
+def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
+    """Put the tree of errors, from the module that defines them, in its place."""
+    if page.file.src_uri != "reference/errors.md":
+        return markdown
+    assert errors.__doc__ is not None
+    tree = errors.__doc__[errors.__doc__.index("SeecError") :].partition("\n\n")[0]
+    return markdown.replace(_ERRORS, f"```text\n{tree}\n```")
 
 
 def generated_pages() -> dict[str, str]:

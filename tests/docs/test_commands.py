@@ -20,6 +20,7 @@ RUN = (
     DOCS / "how-to" / "python.md",
     DOCS / "how-to" / "query.md",
     DOCS / "operate" / "retention.md",
+    DOCS / "reference" / "api.md",
 )
 # Pages that begin with an archive which the reader has.
 BEGIN_WITH_ARCHIVE = {"python.md", "query.md", "retention.md"}
@@ -73,7 +74,7 @@ def test_every_step_of_the_page_works(page: Path, reader: Path) -> None:
         _run(Command(("seec", "archive", "photos", "photos.archive"), 0), {})
     names: dict[str, object] = {"__name__": "__main__"}
     done = [_run(step, names) for step in steps(page)]
-    assert len(done) > 2
+    assert done
 
 
 def _commands() -> list[tuple[str, Command]]:

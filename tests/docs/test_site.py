@@ -2,11 +2,14 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import yaml
 
+import seec
 from seec.jobs.interface import ExitCode
 from tests.docs.pages import DOCS, PAGES, ROOT, anchors, links
 
@@ -83,3 +86,21 @@ def test_the_runbook_names_each_kind_of_finding() -> None:
     assert len(kinds) >= 18
     runbook = (DOCS / "operate" / "runbook.md").read_text(encoding="utf-8")
     assert [kind for kind in sorted(kinds) if f"`{kind}`" not in runbook] == []
+
+
+def test_the_api_page_has_every_public_name() -> None:
+    text = (DOCS / "reference" / "api.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^::: seec\.(\w+)$", text, re.MULTILINE)
+    assert sorted(shown) == sorted(name for name in seec.__all__ if name != "__version__")
+
+
+def test_the_citation_and_the_changelog_name_the_version() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == seec.__version__
+    assert f"\n## {seec.__version__}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_the_licence_is_named_in_the_metadata() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["license"] == "Apache-2.0"
+    assert "Version 2.0, January 2004" in (ROOT / "LICENSE").read_text(encoding="utf-8")

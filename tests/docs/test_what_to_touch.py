@@ -25,6 +25,7 @@ from seec.pipeline.codec.model.profile import PROFILES, Predictor, Profile
 from seec.pipeline.images.split import is_validation
 from seec.pipeline.storage import Store
 from tests.contracts import test_store
+from tests.docs.pages import ROOT
 from tests.pictures import textured
 
 
@@ -156,3 +157,20 @@ def _contract() -> list[Callable[[Store], None]]:
 @pytest.mark.parametrize("rule", _contract(), ids=lambda rule: rule.__name__)
 def test_a_store_is_a_protocol_of_fsspec(rule: Callable[[Store], None], toy_store: Store) -> None:
     rule(toy_store)
+
+
+def test_the_map_of_rooms_is_complete_and_true() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    plan = text.partition("```text\n")[2].partition("```")[0]
+    mapped: list[Path] = []
+    for line in plan.splitlines():
+        depth = (len(line) - len(line.lstrip())) // 2
+        mapped[depth:] = [*mapped[depth:depth], Path(line.split()[0])]
+        assert ROOT.joinpath(*mapped).is_dir(), line
+    rooms = [
+        folder.name
+        for root in (ROOT / "pipeline", ROOT / "pipeline" / "codec", ROOT / "pipeline" / "lab")
+        for folder in root.iterdir()
+        if (folder / "__init__.py").exists()
+    ]
+    assert [room for room in rooms if f" {room}/" not in plan] == []
