@@ -1,8 +1,9 @@
 """Hook of mkdocs: pages that are made from the code, so that they cannot fall behind.
 
-`reference/cli/`: one page for each command, from click. `reference/format.md`: FORMAT.md as it
-travels in archives. `reference/hex.md`: a small .seec file, byte by byte. `reference/errors.md`: the
-tree of errors.
+- `reference/cli/`: one page for each command, from click
+- `reference/format.md`: FORMAT.md as it travels in archives
+- `reference/hex.md`: a small .seec file, byte by byte
+- `reference/errors.md`: the tree of errors
 """
 
 import re

@@ -1,8 +1,11 @@
+import configparser
+import json
 import os
 import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -11,7 +14,7 @@ import yaml
 
 import seec
 from seec.jobs.interface import ExitCode
-from tests.docs.pages import DOCS, PAGES, ROOT, anchors, links
+from tests.docs.pages import DOCS, PAGES, ROOT, anchors, blocks, links
 
 # Pages that the build makes from the code.
 GENERATED = ("reference/cli/", "reference/format.md", "reference/hex.md")
@@ -67,6 +70,22 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert there.exists(), f"{page}: {target}"
         if anchor:
             assert anchor in anchors(there), f"{page}: {target}"
+
+
+@pytest.mark.parametrize(
+    ("language", "parse"),
+    [
+        ("json", json.loads),
+        ("toml", tomllib.loads),
+        ("yaml", yaml.safe_load),
+        ("ini", lambda text: configparser.ConfigParser(strict=True).read_string(text)),
+    ],
+)
+def test_configuration_on_the_pages_is_well_formed(language: str, parse: Callable) -> None:
+    found = [text for page in PAGES for text in blocks(page, language)]
+    assert found
+    for text in found:
+        parse(text)
 
 
 def test_the_table_of_exit_codes_is_complete() -> None:
