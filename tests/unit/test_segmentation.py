@@ -115,7 +115,7 @@ class TestMasks:
         for name, reason in (
             ("none.png", "no mask"),
             ("small.png", "the mask has 4 x 3 pixels and the image 30 x 20"),
-            ("broken.png", "no picture"),
+            ("broken.png", "cannot be read as a picture"),
         ):
             with pytest.raises(UnreadableMask, match=f"^{name}: .*{reason}"):
                 source.segment([IMAGE], [name])
