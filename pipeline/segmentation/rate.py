@@ -1,4 +1,4 @@
-"""Sources that look at no pixel: `none`, and `rate`, where the encoder decides."""
+"""Sources that read no pixel: `none`, and `rate`, which leaves labels to the encoder."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from seec.pipeline.segmentation.protocol import LabelMap, Pixels
 
 
 class NoSegmenter:
-    """One class: the first entropy model speaks everywhere."""
+    """One class: the first entropy model codes every block."""
 
     name = "none"
     labels = 1

@@ -93,7 +93,7 @@ def test_a_command_is_a_module_and_a_line(toy_command: None, tmp_path: Path) -> 
 def test_a_profile_is_a_line_and_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # The reference trains slowly: a predictor that hardly moves does.
     quick = Predictor(taps=3, every=64, sweeps=1)
-    toy = Profile("toy", 16, 16, 16, experts=1, mixtures=2, predictors=(quick,))
+    toy = Profile("toy", 16, 16, 16, entropy_models=1, mixtures=2, predictors=(quick,))
     monkeypatch.setitem(PROFILES, toy.name, toy)
     photos = tmp_path / "photos"
     photos.mkdir()
@@ -111,18 +111,25 @@ def test_a_profile_is_a_line_and_weights(tmp_path: Path, monkeypatch: pytest.Mon
             steps=2,
             batch=2,
             validate_every=2,
-            export=weights / "toy-1.safetensors",
+            export=weights / "toy.safetensors",
         )
     )
     monkeypatch.setattr(packaged, "_FOLDER", weights)
-    packaged._names_by_id.cache_clear()
+    _forget(packaged)
     try:
         assert "toy" in packaged_profiles()
         image = textured(24, 32)
         blob = encode(image, model=packaged_model("toy"))
         assert np.array_equal(decode(blob), image)
     finally:
-        packaged._names_by_id.cache_clear()
+        _forget(packaged)
+
+
+def _forget(module: ModuleType) -> None:
+    """Clear all caches of a module."""
+    for value in vars(module).values():
+        if hasattr(value, "cache_clear"):
+            value.cache_clear()
 
 
 class ToyFileSystem(MemoryFileSystem):

@@ -186,7 +186,7 @@ def test_a_row_that_hides_a_loss_or_invents_one_is_found() -> None:
             check(with_samples(entry.row, background_error=stated), bytes(entry.payload), MODELS)
 
 
-def test_what_decoding_gives_does_not_pass_as_the_source() -> None:
+def test_a_decoded_lossy_image_does_not_pass_as_its_source() -> None:
     entry = lossy_entry("PNG")
     source = pixel_digest(textured(*SHAPE))
     assert entry.row.samples is not None
