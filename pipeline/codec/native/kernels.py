@@ -1,6 +1,6 @@
 """The C kernels: see _kernels.c."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -54,8 +54,8 @@ def _fill(record: Any, values: Mapping[str, Any]) -> None:
         record[name] = value
 
 
-def _fields(values: Any, left_out: Iterable[str] = ()) -> dict[str, Any]:
-    return {f.name: getattr(values, f.name) for f in fields(values) if f.name not in left_out}
+def _fields(values: Any) -> dict[str, Any]:
+    return {f.name: getattr(values, f.name) for f in fields(values)}
 
 
 def pack_sizes(profile: Profile | None, predictors: Sequence[Predictor]) -> bytes:

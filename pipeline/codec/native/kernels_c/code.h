@@ -2,7 +2,7 @@
  */
 #pragma once
 
-#include "deep.h"
+#include "hidden_adaptation.h"
 
 /* Whether output layers learn, and any tile has enough pixels to make use of it. */
 static int can_learn(const Group *g) {

@@ -5,7 +5,7 @@
 
 #include "adaptive.h"
 #include "nibble.h"
-#include "adaptation.h"
+#include "output_adaptation.h"
 
 /* The pixels that are worked on together, of a wavefront step or of part of a row, in coding
  * order; all arrays have one number for each. Those of a network's features and parameters are

@@ -1,4 +1,4 @@
-/* Hidden layers that learn while a tile is decoded; see learning.py.
+/* Hidden layers that learn while a tile is decoded; see hidden_adaptation.py.
  *
  * A tile has weights of its own, in 1/32 of the model's. All entropy models share their changes.
  *

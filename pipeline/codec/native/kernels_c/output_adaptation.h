@@ -1,4 +1,4 @@
-/* Output layers that learn while a tile is decoded; see adaptation.py.
+/* Output layers that learn while a tile is decoded; see output_adaptation.py.
  *
  * A step below is a step of the weights; a wavefront step is always called one of pixels.
  *
@@ -16,7 +16,7 @@
  * times the part by less than 2^9, and stays below 2^31, too. */
 #pragma once
 
-#include "learning.h"
+#include "adapted_layer.h"
 
 enum {
     ADAPTATION_SHIFT = 12, /* from products of corrections to mixture parameters */

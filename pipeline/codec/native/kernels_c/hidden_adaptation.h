@@ -1,8 +1,8 @@
 /* Gradients of a coded step: of mixture parameters, and from there back to the hidden layers of the
- * entropy models and to the fusion; see learning.py.
+ * entropy models and to the fusion; see hidden_adaptation.py.
  *
- * Bounds. The slopes of adaptation.h lie in +-127, `narrow` in 0..32767 and a gain below 2^13: the
- * spread of six errors of at most 1020, and 12. So narrow * gain < 2^28, and the sum of
+ * Bounds. The slopes of output_adaptation.h lie in +-127, `narrow` in 0..32767 and a gain below
+ * 2^13: the spread of six errors of at most 1020, and 12. So narrow * gain < 2^28, and the sum of
  * slope * narrow over eight components stays below 127 * 2^15 * 8 < 2^25. `pull` is clamped to
  * 2^16, an offset of a predictor from the MED prediction to 64 * 255 < 2^14: their product stays
  * below 2^30. Gradients are clamped to +-511 in front of each layer.
