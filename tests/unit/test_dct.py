@@ -135,8 +135,8 @@ def test_models_that_could_overflow_are_refused(model):
     linear[0, 0, :, 5] = 1639  # 320 of them: 524480 > 2^19 - 1
     with pytest.raises(ModelError, match="overflow"):
         save_model(*parts, linear, model.networks)
+    counts = model.counts + np.uint8(3)
     with pytest.raises(ModelError, match="counts"):
-        counts = model.counts + np.uint8(3)
         save_model(model.card, model.stretched, counts, model.weights, model.linear, {})
     with pytest.raises(ModelError, match="not a model"):
         load_model(b"no model")
