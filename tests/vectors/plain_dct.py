@@ -5,6 +5,7 @@ Slow, and independent: it shares no code with the project.
 
 import json
 import struct
+from itertools import pairwise
 
 import zstandard
 
@@ -235,7 +236,7 @@ def spans(components):
     widest = max(columns * vertical for _, columns, _, vertical, _ in components)
     count = max(1, (2 * mcus // -(-16384 // widest) + 1) // 2)
     bounds = [mcus * i // count for i in range(count + 1)]
-    return list(zip(bounds, bounds[1:], strict=False))
+    return list(pairwise(bounds))
 
 
 def decode(data, payload, components_of):

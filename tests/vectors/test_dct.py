@@ -69,6 +69,7 @@ def test_groups_are_cut_as_the_specification_says():
     for rows, columns in ((1, 1), (100, 200), (300, 200), (301, 511), (2000, 3000)):
         components = [(rows, columns, 2, 2, []), (rows // 2 or 1, columns // 2 or 1, 1, 1, [])]
         spans = plain_dct.spans(components)
-        assert spans[0][0] == 0 and spans[-1][1] == -(-rows // 2)
+        assert spans[0][0] == 0
+        assert spans[-1][1] == -(-rows // 2)
         blocks = [(end - first) * 4 * (columns / 2) for first, end in spans]
         assert all(b > GROUP_BLOCKS / 2 for b in blocks) or len(spans) == 1
