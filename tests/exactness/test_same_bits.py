@@ -19,7 +19,7 @@ from seec.pipeline.codec.kernels import native_available
 from seec.pipeline.codec.model.profile import OUTPUT_BITS, Profile
 from seec.pipeline.codec.model.tables import build_tables
 from seec.pipeline.codec.native import kernels as native
-from seec.pipeline.codec.network.integer import ContextNetwork
+from seec.pipeline.codec.network.plain import PlainNetwork
 from seec.pipeline.codec.network.torch_kernels import TorchKernels
 from seec.pipeline.codec.training.networks import SeecNetwork
 from seec.pipeline.lab.training.data import make_batch
@@ -213,11 +213,11 @@ def test_the_network_that_is_trained_is_the_network_that_runs():
         Profile(name="drawn", width=32, fused=32, hidden=16, entropy_models=2, mixtures=3)
     )
     model = load_model(export_model(network, {"name": "random"}))
-    integer = ContextNetwork(model, "cpu", torch.float32)
+    integer = PlainNetwork(model, "cpu", torch.float32)
     patches = np.stack([textured(35, 38, seed) for seed in range(3)])
     batch = make_batch(patches, np.zeros(3, bool), build_tables())
     with torch.no_grad():
         floats = network.mixture_params(network.features(batch.inputs), 1) * 2**OUTPUT_BITS
     inputs = batch.inputs * 32
-    integers = integer.speak(1, integer.fuse(inputs, inputs[:, :0]))
+    integers = integer.mixture_params(1, integer.fuse(inputs, inputs[:, :0]))
     assert torch.equal(floats.to(torch.int32), integers)

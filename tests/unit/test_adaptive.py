@@ -18,7 +18,7 @@ from seec.pipeline.codec.coding.tiles import (
     tile_groups,
     wavefront,
 )
-from seec.pipeline.codec.network.integer import Part
+from seec.pipeline.codec.network.parts import Part
 from seec.pipeline.codec.network.predictors import Planes, follow, solve
 from seec.pipeline.codec.network.torch_kernels import TorchKernels
 from tests.pictures import gray, textured
@@ -114,9 +114,9 @@ def test_steps_and_planes_say_the_same(model):
     for first in range(len(order.starts) - 1):
         part = Part.of_steps(group, order, flat, first, first + 1)
         pixel = part.pixels()
-        live, recalled = following.look(part), recalling.look(part)
+        live, recalled = following.model_of(part), recalling.model_of(part)
         for channel in range(3):
-            a, b = (v.speak().mixture(channel, pixel) for v in (live, recalled))
+            a, b = (v.channel_model().mixture(channel, pixel) for v in (live, recalled))
             assert torch.equal(a.mean, b.mean)
             assert torch.equal(a.weight, b.weight)
             assert torch.equal(a.inverse, b.inverse)

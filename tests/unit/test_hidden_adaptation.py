@@ -17,7 +17,8 @@ from seec.pipeline.codec.network.hidden_adaptation import (
     gradients_of,
     runs_of,
 )
-from seec.pipeline.codec.network.integer import CarriedLayer, leak, make_mixture
+from seec.pipeline.codec.network.layers import CarriedLayer, leak
+from seec.pipeline.codec.network.mixtures import make_mixture
 from seec.pipeline.codec.network.output_adaptation import slopes_of
 from seec.pipeline.codec.training.mixture import mixture_bits
 from seec.schemas.container import parse, serialise
@@ -71,7 +72,7 @@ def test_a_layer_that_has_not_learnt_says_what_the_model_says(model):
     seen = torch.randint(-2047, 2048, (30, layer.weight.shape[2]))
     labels = np.arange(30, dtype=np.uint8) % 3
     runs = runs_of(np.arange(30) // 10, labels, seen.device)
-    said = LearnedLayer(layer, 3, 5, Adaptation(20, 8), "cpu").answer(seen, runs)
+    said = LearnedLayer(layer, 3, 5, Adaptation(20, 8), "cpu").forward(seen, runs)
     for label in range(3):
         own = CarriedLayer(layer, label, "cpu", torch.float64)(seen[labels == label].double())
         assert torch.equal(said[labels == label], leak(own, torch.int32))
@@ -83,22 +84,22 @@ def test_weights_move_against_their_slopes_up_to_a_limit(model):
     seen = torch.zeros((1, layer.weight.shape[2]), dtype=torch.int32)
     seen[0, 5] = 2047
     runs = runs_of(np.array([1]), np.array([2], np.uint8), seen.device)
-    before = learned.answer(seen, runs)
+    before = learned.forward(seen, runs)
     gradient = torch.full((1, layer.weight.shape[1]), 16, dtype=torch.int32)
-    learned.note(seen, gradient, runs)
-    learned.move(torch.tensor([1]))
+    learned.accumulate(seen, gradient, runs)
+    learned.step(torch.tensor([1]))
     assert not learned.changes.any(), "16 x 2047 is noise"
     gradient += 1
     changes = []
     for _ in range(40):
-        learned.note(seen, gradient, runs)
-        learned.move(torch.tensor([1]))
+        learned.accumulate(seen, gradient, runs)
+        learned.step(torch.tensor([1]))
         changes.append(learned.changes[1, :, 5].clone())
     assert (changes[0] == -32).all()
     assert (changes[-1] == -CHANGE_LIMIT).all()
     assert not learned.changes[1, :, 4].any(), "an input of zero teaches nothing"
     assert not learned.changes[0].any(), "a tile learns for itself"
-    assert (learned.answer(seen, runs) < before).all()
+    assert (learned.forward(seen, runs) < before).all()
 
 
 def test_with_memory_half_of_what_was_heard_counts_again(model):
@@ -109,9 +110,9 @@ def test_with_memory_half_of_what_was_heard_counts_again(model):
     moves = []
     for memory in (0, 1):
         learned = LearnedLayer(layer, 1, 8, Adaptation(512, 8, memory=memory), "cpu")
-        learned.note(seen, gradient, runs)
+        learned.accumulate(seen, gradient, runs)
         for _ in range(3):
-            learned.move(torch.tensor([0]))
+            learned.step(torch.tensor([0]))
         moves.append(learned.changes[0, :, :-1].unique().tolist())
     assert moves == [[-8], [-16]], "40 x 2047 and half of it are more than noise, a quarter is not"
 
@@ -119,7 +120,7 @@ def test_with_memory_half_of_what_was_heard_counts_again(model):
 @pytest.mark.parametrize("rates", [{"hidden_rate": 8}, {"fusion_rate": 8}])
 def test_gradients_go_back_through_the_layers(model, rates):
     """Steps against them change what the network says of the same pixels as they should."""
-    learning = HiddenAdapter(model, Adaptation(every=20, rate=8, **rates), 1, "cpu")
+    adapter = HiddenAdapter(model, Adaptation(every=20, rate=8, **rates), 1, "cpu")
     rng = torch.Generator().manual_seed(1)
     n, heads = 200, LEARNING.head_inputs[1]
     context = torch.randint(0, 400, (n, LEARNING.width), generator=rng)
@@ -131,20 +132,20 @@ def test_gradients_go_back_through_the_layers(model, rates):
 
     def said() -> float:
         """The mean of the parameter that is to fall."""
-        fused = learning.fuse(context, runs)
-        hidden = learning.think(1, torch.cat([fused, head], 1), runs)
+        fused = adapter.fuse(context, runs)
+        hidden = adapter.hidden(1, torch.cat([fused, head], 1), runs)
         rows = [CarriedLayer(output, e, "cpu", torch.float64) for e in range(3)]
         every = [rows[label](hidden[own].double())[:, 1] for _, label, own in runs]
         return float(torch.cat(every).double().mean())
 
     first = said()
     for _ in range(5):
-        fused = learning.fuse(context, runs)
+        fused = adapter.fuse(context, runs)
         seen = torch.cat([fused, head], 1)
-        hidden = learning.think(1, seen, runs)
-        back = learning.note(1, seen, hidden, wanted, runs)
-        learning.note_fusion(context, fused, back, runs)
-        learning.move(torch.tensor([0]))
+        hidden = adapter.hidden(1, seen, runs)
+        back = adapter.backprop(1, seen, hidden, wanted, runs)
+        adapter.backprop_fusion(context, fused, back, runs)
+        adapter.step(torch.tensor([0]))
     assert said() < first - 1
 
 

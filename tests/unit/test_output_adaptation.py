@@ -12,7 +12,7 @@ from seec.pipeline.codec.model.profile import Adaptation, Profile
 from seec.pipeline.codec.model.tables import build_tables
 from seec.pipeline.codec.model.weights import save_model
 from seec.pipeline.codec.native.kernels import NativeKernels
-from seec.pipeline.codec.network.integer import make_mixture
+from seec.pipeline.codec.network.mixtures import make_mixture
 from seec.pipeline.codec.network.output_adaptation import OutputAdapter, slopes_of
 from seec.schemas.errors import ModelError
 from tests.pictures import textured
@@ -89,7 +89,7 @@ def test_corrections_move_when_enough_pixels_are_coded_and_stay_within_their_lim
     slopes = torch.tensor([[1, -1, 0]] * 3)
 
     def step() -> list[list[int]]:
-        output_adapter.note(0, tile, hidden, slopes)
+        output_adapter.accumulate(0, tile, hidden, slopes)
         output_adapter.end_step(tile)
         return output_adapter.correct(0, tile, hidden, said).tolist()
 

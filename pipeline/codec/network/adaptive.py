@@ -1,9 +1,9 @@
-"""Networks with predictors in integers: what predictors say, and how they erred, is input.
+"""Networks with predictors in integers.
 
-Such a network sees the pixel's neighbours, what local least-squares predictors (predictor.py)
-make of them and by how much those were off nearby. Its entropy models speak channel by channel:
-those of G and B also see how the predictors did on the channels before them. Means are corrections
-of the predictions, and scales start from their errors.
+The inputs of such a network are the pixel's neighbours, the predictions of local least-squares
+predictors (predictors.py) and the errors of these nearby. Its entropy models code channel by
+channel: those of G and B also see the errors of the predictors in the channels before. Means are
+corrections of the predictions, and scales start from their errors.
 """
 
 # torch's and numpy's stubs leave parts of some types unknown.
@@ -15,38 +15,22 @@ import torch
 from torch import Tensor
 
 from seec.pipeline.codec.coding.tiles import GroupCanvas
-from seec.pipeline.codec.model.profile import (
-    ACTIVITY_TAPS,
-    TAPS,
-)
+from seec.pipeline.codec.model.profile import ACTIVITY_TAPS, TAPS
 from seec.pipeline.codec.model.weights import Model
-from seec.pipeline.codec.network.adaptive_views import (
-    AdaptiveView,
-    FollowingView,
-    LearningView,
-    Step,
-    TunedView,
+from seec.pipeline.codec.network.adaptive_layers import AdaptiveLayers
+from seec.pipeline.codec.network.adaptive_steps import (
+    FollowedStep,
+    HiddenAdaptedStep,
+    OutputAdaptedStep,
+    PredictedStep,
+    StepInputs,
 )
 from seec.pipeline.codec.network.hidden_adaptation import HiddenAdapter
-from seec.pipeline.codec.network.inputs import Sight, network_inputs
-from seec.pipeline.codec.network.integer import (
-    Context,
-    Layers,
-    Part,
-    Reader,
-    Tables,
-    View,
-    leak,
-    normalised_taps,
-)
+from seec.pipeline.codec.network.inputs import Context, NetworkInputs, Tables, normalised_taps
 from seec.pipeline.codec.network.output_adaptation import OutputAdapter
-from seec.pipeline.codec.network.predictors import (
-    Learner,
-    Planes,
-    at_places,
-    follow,
-    samples_of,
-)
+from seec.pipeline.codec.network.parts import Part
+from seec.pipeline.codec.network.predictors import Learner, Planes, at_places, follow, samples_of
+from seec.pipeline.codec.network.protocol import Reader, StepModel
 
 _NEAR = tuple(TAPS[tap] for tap in ACTIVITY_TAPS)
 
@@ -55,91 +39,63 @@ class AdaptiveNetwork:
     """A network with predictors on a device."""
 
     def __init__(self, model: Model, device: str, carrier: torch.dtype):
-        layers = Layers(model, device, carrier)
-        self.profile, self.tables = model.profile, layers.tables
-        self._model, self._device, self.carrier = model, device, carrier
-        self._context, self._fusion = layers.single("context"), layers.single("fusion")
-        self._hidden = [layers.entropy_models(f"hidden_{name}") for name in "rgb"]
-        self._output = [layers.entropy_models(f"output_{name}") for name in "rgb"]
+        self._model, self._device = model, device
+        self._layers = AdaptiveLayers(model, device, carrier)
 
     def follow(self, group: GroupCanvas) -> Reader:
         """See IntegerNetwork."""
-        p = self.profile
-        tiles, starts = len(group.sizes), self._model.starts
-        learner = Learner(p.predictors, starts, group, self._device)
+        p, layers, tiles = self._model.profile, self._layers, len(group.sizes)
+        learner = Learner(p.predictors, self._model.starts, group, self._device)
         if p.adaptation is None:
-            return _Following(self, learner, None, None)
+            return _Following(layers, learner, None, None)
         output_adapter = OutputAdapter(p, p.adaptation, tiles, self._device)
         if not p.adaptation.deep:
-            return _Following(self, learner, output_adapter, None)
-        learning = HiddenAdapter(self._model, p.adaptation, tiles, self._device)
-        return _Following(self, learner, output_adapter, learning)
+            return _Following(layers, learner, output_adapter, None)
+        hidden_adapter = HiddenAdapter(self._model, p.adaptation, tiles, self._device)
+        return _Following(layers, learner, output_adapter, hidden_adapter)
 
     def recall(self, group: GroupCanvas) -> Reader:
-        """See IntegerNetwork. What output layers would learn it does not know."""
-        predictors = self.profile.predictors
-        return _Recalling(
-            self, follow(predictors, self._model.starts, self.tables, group, self._device)
-        )
-
-    def features(self, sight: Sight) -> Tensor:
-        """Fused features [n, fused]."""
-        return leak(self._fusion(self.context(sight)), self.carrier)
-
-    def context(self, sight: Sight) -> Tensor:
-        """Features of the context layer, [n, width]."""
-        inputs = network_inputs(sight, self.tables).to(self.carrier)
-        return leak(self._context(inputs), self.carrier)
-
-    def speak(self, channel: int, label: int, seen: Tensor) -> Tensor:
-        """Mixture parameters of a channel, [n, 3 K + P + c] int32.
-
-        seen: [n, fused + head inputs], as hidden features.
-        """
-        return self.conclude(channel, label, self.think(channel, label, seen))
-
-    def think(self, channel: int, label: int, seen: Tensor) -> Tensor:
-        """Hidden features of a channel, [n, hidden] int32."""
-        return leak(self._hidden[channel][label](seen), torch.int32)
-
-    def conclude(self, channel: int, label: int, hidden: Tensor) -> Tensor:
-        """Mixture parameters from hidden features."""
-        return self._output[channel][label](hidden.to(self.carrier))
+        """See IntegerNetwork. Layers that would adapt are those of the model."""
+        predictors, starts = self._model.profile.predictors, self._model.starts
+        planes = follow(predictors, starts, self._layers.tables, group, self._device)
+        return _Recalling(self._layers, planes)
 
 
 @dataclass(frozen=True)
 class _Following:
-    """Step by step: predictors learn from each, and layers with what they learn by."""
+    """Step by step: predictors learn from each, and so do layers that adapt."""
 
-    network: AdaptiveNetwork
+    layers: AdaptiveLayers
     learner: Learner
     output_adapter: OutputAdapter | None
-    learning: HiddenAdapter | None
+    hidden_adapter: HiddenAdapter | None
 
-    def look(self, part: Part) -> View:
-        context, scaled, scale = _taps(part, self.network.tables)
-        live = self.learner.ask(part, context, scaled, scale)
-        sight = Sight(context, scaled, scale, _around(part, self.learner.error), live.ls)
-        step = Step(self.network, part, sight, live)
+    def model_of(self, part: Part) -> StepModel:
+        context, scaled, scale = _taps(part, self.layers.tables)
+        live = self.learner.predict(part, context, scaled, scale)
+        inputs = NetworkInputs(context, scaled, scale, _around(part, self.learner.error), live.ls)
+        step = StepInputs(self.layers, part, inputs, live)
         if self.output_adapter is None:
-            return FollowingView(step, live)
-        if self.learning is None:
-            return TunedView(step, live, self.output_adapter)
-        return LearningView(step, live, self.output_adapter, self.learning)
+            return FollowedStep(step, live)
+        if self.hidden_adapter is None:
+            return OutputAdaptedStep(step, live, self.output_adapter)
+        return HiddenAdaptedStep(step, live, self.output_adapter, self.hidden_adapter)
 
 
 @dataclass(frozen=True)
 class _Recalling:
-    """Any pixels of a full canvas: what predictors say of them is known."""
+    """Any pixels of a full canvas, whose predictions are known."""
 
-    network: AdaptiveNetwork
+    layers: AdaptiveLayers
     planes: Planes
 
-    def look(self, part: Part) -> View:
-        context, scaled, scale = _taps(part, self.network.tables)
-        said = _Recalled(self.planes, samples_of(part))
-        sight = Sight(context, scaled, scale, _around(part, self.planes.error), said.ls)
-        return AdaptiveView(Step(self.network, part, sight, said))
+    def model_of(self, part: Part) -> StepModel:
+        context, scaled, scale = _taps(part, self.layers.tables)
+        predictions = _Recalled(self.planes, samples_of(part))
+        inputs = NetworkInputs(
+            context, scaled, scale, _around(part, self.planes.error), predictions.ls
+        )
+        return PredictedStep(StepInputs(self.layers, part, inputs, predictions))
 
 
 def _taps(part: Part, tables: Tables) -> tuple[Context, Tensor, Tensor]:
@@ -155,7 +111,7 @@ def _around(part: Part, error: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class _Recalled:
-    """Said, from planes. places: [n, 3] int64, of the pixels' channels in the canvas."""
+    """Predictions, from planes. places: [n, 3] int64, of the pixels' channels in the canvas."""
 
     planes: Planes
     places: Tensor

@@ -73,26 +73,28 @@ class LearnedLayer:
         self.changes = torch.zeros(shape, dtype=torch.float64, device=device)
         self._slopes = torch.zeros_like(self.changes)
 
-    def answer(self, seen: Tensor, runs: Runs) -> Tensor:
-        """Leaky outputs [n, out] int32 of pixels that see [n, in]."""
-        inputs = _with_one(seen)
-        said = torch.empty((len(seen), self._model.shape[1]), dtype=torch.int32, device=seen.device)
+    def forward(self, inputs: Tensor, runs: Runs) -> Tensor:
+        """Leaky outputs [n, out] int32 of pixels with these inputs [n, in]."""
+        inputs = _with_one(inputs)
+        outputs = torch.empty(
+            (len(inputs), self._model.shape[1]), dtype=torch.int32, device=inputs.device
+        )
         for tile, label, rows in runs:
             group = label if len(self._model) > 1 else 0
             weight = self._model[group] + self.changes[tile]
             sums = (inputs[rows] @ weight.T).to(torch.int64) + self._start[group]
             y = (sums >> self._shift[group]).clamp(-HIDDEN_LIMIT, HIDDEN_LIMIT)
-            said[rows] = torch.maximum(y, y >> LEAK_SHIFT).to(torch.int32)
-        return said
+            outputs[rows] = torch.maximum(y, y >> LEAK_SHIFT).to(torch.int32)
+        return outputs
 
-    def note(self, seen: Tensor, gradient: Tensor, runs: Runs) -> None:
-        """Take note of the gradients [n, out] of pixels that saw [n, in]."""
-        inputs, slopes = _with_one(seen), gradient.to(torch.float64)
+    def accumulate(self, inputs: Tensor, gradient: Tensor, runs: Runs) -> None:
+        """Add up the gradients [n, out] of pixels with these inputs [n, in]."""
+        inputs, slopes = _with_one(inputs), gradient.to(torch.float64)
         for tile, _, rows in runs:
             self._slopes[tile] += slopes[rows].T @ inputs[rows]
 
-    def move(self, tiles: Tensor) -> None:
-        """Move the weights of these tiles."""
+    def step(self, tiles: Tensor) -> None:
+        """The weights of these tiles take a step against their gradient sums."""
         slopes = self._slopes[tiles]
         way = torch.where(slopes.abs() > self._least, slopes.sign(), 0)
         moved = self.changes[tiles] - self._rate * way
@@ -126,51 +128,53 @@ class HiddenAdapter:
 
     def fuse(self, context: Tensor, runs: Runs) -> Tensor:
         """Fused features [n, fused] int32."""
-        return self._fusion.answer(context, runs)
+        return self._fusion.forward(context, runs)
 
-    def think(self, channel: int, seen: Tensor, runs: Runs) -> Tensor:
+    def hidden(self, channel: int, inputs: Tensor, runs: Runs) -> Tensor:
         """Hidden features of a channel, [n, hidden] int32."""
-        return self._hidden[channel].answer(seen, runs)
+        return self._hidden[channel].forward(inputs, runs)
 
-    def note(
-        self, channel: int, seen: Tensor, hidden: Tensor, gradient: Tensor, runs: Runs
+    def backprop(
+        self, channel: int, inputs: Tensor, hidden: Tensor, gradient: Tensor, runs: Runs
     ) -> Tensor:
-        """Take note of what pixels say of a channel; returns what they say of fused features.
+        """Propagate the gradient of a channel back to the fused features, and add it up.
 
-        seen: [n, in] and hidden: [n, hidden], what its hidden layer saw and said. gradient:
-        [n, 3 K or more] int32, of pi, mu and sigma, and then maybe of gamma and beta. Returns
-        [n, fused] int32.
+        inputs: [n, in] and hidden: [n, hidden], inputs and outputs of its hidden layer. gradient:
+        [n, 3 K or more] int32, of pi, mu and sigma, and with `means` of gamma and beta. Returns
+        the gradient of the fused features, [n, fused] int32.
         """
         to_hidden, to_fused = self._back[channel]
         back = _through(gradient, to_hidden[:, : gradient.shape[1]], BACK_BITS - 1, runs)
         back = _leak_back(back, hidden)
-        self._hidden[channel].note(seen, back, runs)
+        self._hidden[channel].accumulate(inputs, back, runs)
         return _through(back, to_fused[..., : self._fused], BACK_BITS, runs)
 
-    def note_fusion(self, context: Tensor, fused: Tensor, gradient: Tensor, runs: Runs) -> None:
-        """Take note of what pixels say of fused features, channels added up: [n, fused] int32."""
-        self._fusion.note(context, _leak_back(gradient, fused), runs)
+    def backprop_fusion(self, context: Tensor, fused: Tensor, gradient: Tensor, runs: Runs) -> None:
+        """Add up the gradient of the fused features, the sum over channels: [n, fused] int32."""
+        self._fusion.accumulate(context, _leak_back(gradient, fused), runs)
 
-    def move(self, tiles: Tensor) -> None:
-        """All layers of these tiles learn."""
+    def step(self, tiles: Tensor) -> None:
+        """All layers of these tiles take a step."""
         for layer in (self._fusion, *self._hidden):
-            layer.move(tiles)
+            layer.step(tiles)
 
 
-def gradients_of(slopes: Tensor, m: Mixture, gain: Tensor, levers: Tensor | None = None) -> Tensor:
+def gradients_of(
+    slopes: Tensor, m: Mixture, gain: Tensor, mean_terms: Tensor | None = None
+) -> Tensor:
     """Slopes [n, 3 K] of pi, mu and sigma, all in 1/128 of a natural bit for a step of one.
 
-    gain: [n] int32, what mu is in units of. levers: [n, P + channels before] int32, what gamma and
-    beta are in units of, 1/4096 of a value; None if they are not asked for. Returns int32 within
-    +-511, of gamma and beta behind those of sigma.
+    gain: [n] int32, the unit of mu. mean_terms: [n, P + channels before] int32, what gamma and beta
+    multiply, in 1/4096 of a value; None without `means`. Returns int32 within +-511, those of
+    gamma and beta behind those of sigma.
     """
     pi, mu, sigma = slopes.chunk(3, -1)
     narrow = (m.inverse >> 5).clamp_max(32767)
     steep = (narrow * gain[:, None]) >> 8
     found = [pi, (mu * steep.clamp_max(HIDDEN_LIMIT) + 32) >> 6, (11 * sigma + 2) >> 2]
-    if levers is not None:
+    if mean_terms is not None:
         pull = ((mu * narrow).sum(-1, keepdim=True) + 8) >> 4
-        moved = pull.clamp(-PULL_LIMIT, PULL_LIMIT).to(torch.int64) * levers
+        moved = pull.clamp(-PULL_LIMIT, PULL_LIMIT).to(torch.int64) * mean_terms
         found.append((moved + 2048) >> 12)
     return torch.cat(found, -1).clamp(-GRADIENT_LIMIT, GRADIENT_LIMIT).to(torch.int32)
 
@@ -208,5 +212,5 @@ def _leak_back(gradient: Tensor, output: Tensor) -> Tensor:
     return torch.where(output < 0, less, whole)
 
 
-def _with_one(seen: Tensor) -> Tensor:
-    return pad(seen.to(torch.float64), (0, 1), value=1 << HIDDEN_BITS)
+def _with_one(inputs: Tensor) -> Tensor:
+    return pad(inputs.to(torch.float64), (0, 1), value=1 << HIDDEN_BITS)

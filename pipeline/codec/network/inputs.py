@@ -1,25 +1,70 @@
-"""What a network with predictors sees of pixels, in integers.
+"""The integers that enter a network, from the pixels coded before.
 
-It sees the pixel's neighbours, what local least-squares predictors (predictor.py) make of them and
-by how much those were off nearby; entropy models of G and B also see how the predictors did on the
-channels before them.
+Every network sees the taps of a pixel as differences from their MED prediction, in units of the
+activity. A network with predictors also sees local least-squares predictions (predictors.py) and
+their errors nearby; its entropy models of G and B also see the errors in the channels before.
 """
 
-# torch's stubs leave parts of some types unknown.
-# pyright: reportUnknownMemberType=false
+# torch's and numpy's stubs leave parts of some types unknown.
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from seec.pipeline.codec.model.profile import ACTIVITY_TAPS, INPUT_LIMIT
-from seec.pipeline.codec.network.integer import Context, Tables, surroundings
+from seec.pipeline.codec.model.profile import ACTIVITY_TAPS, INPUT_LIMIT, NW, N, W
+
+Tables = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True)
-class Sight:
-    """What is seen of pixels before anything of them is known; all int32.
+class Context:
+    """Per pixel: MED prediction and activity, [..., 3] int32."""
+
+    med: Tensor
+    activity: Tensor
+
+
+def normalised_taps(taps: Tensor, reciprocal: Tensor) -> tuple[Context, Tensor]:
+    """The taps [..., 22, 3] int32 as differences from MED in units of the activity.
+
+    Returns the context, and the same shape of integers in [-127, 127].
+    """
+    west, north = taps[..., W, :], taps[..., N, :]
+    low, high = torch.minimum(west, north), torch.maximum(west, north)
+    med = torch.minimum(torch.maximum(west + north - taps[..., NW, :], low), high)
+    difference = taps - med[..., None, :]
+    activity = difference[..., list(ACTIVITY_TAPS), :].abs().sum(-2, dtype=torch.int32)
+    scale = reciprocal[activity.sum(-1)]
+    return Context(med, activity), in_units(difference, scale[..., None, None])
+
+
+def in_units(difference: Tensor, scale: Tensor) -> Tensor:
+    """Differences of values in units of the activity, given its reciprocal."""
+    return ((difference * scale + 2048) >> 12).clamp(-INPUT_LIMIT, INPUT_LIMIT)
+
+
+def surroundings(context: Context, log_activity: Tensor) -> Tensor:
+    """The six inputs of every network that tell of activity and brightness, [..., 6]."""
+    return torch.cat([log_activity[context.activity] - 32, (context.med - 128) >> 1], -1)
+
+
+def front_end(taps: Tensor, log_activity: Tensor, reciprocal: Tensor) -> tuple[Context, Tensor]:
+    """The integers before a network without predictors.
+
+    taps: [..., 22, 3] int32, the causal neighbours; the tables as in tables.py.
+    Returns the context, and the network inputs [..., 72] int32.
+    """
+    context, scaled = normalised_taps(taps, reciprocal)
+    by_channel = scaled.transpose(-1, -2).flatten(-2)
+    return context, torch.cat([by_channel, surroundings(context, log_activity)], -1)
+
+
+@dataclass(frozen=True)
+class NetworkInputs:
+    """The inputs of pixels of which no channel is known yet; all int32.
 
     context: MED and activity. scaled: [..., 22, 3], normalised taps. scale: [...], the reciprocal
     behind them. around: [..., 6, P, 3], errors of the predictors at the six nearest places, in
@@ -41,27 +86,27 @@ class Sight:
         return (self.spread()[..., 0, :] + 12).clamp_min(16)
 
 
-def network_inputs(sight: Sight, tables: Tables) -> Tensor:
+def context_inputs(inputs: NetworkInputs, tables: Tables) -> Tensor:
     """The numbers that enter the context layer, [..., inputs] int32."""
-    level = tables["log_error"][sight.spread()] - 32
-    errors = _scaled_errors(sight.around[..., 0, :], sight.scale[..., None, None])
+    level = tables["log_error"][inputs.spread()] - 32
+    errors = _scaled_errors(inputs.around[..., 0, :], inputs.scale[..., None, None])
     parts = [
-        sight.scaled.flatten(-2),
-        surroundings(sight.context, tables["log_activity"]),
-        sight.ls[..., 0, :],
+        inputs.scaled.flatten(-2),
+        surroundings(inputs.context, tables["log_activity"]),
+        inputs.ls[..., 0, :],
         errors.flatten(-2),
         level[..., 0, :],
     ]
-    for p in range(1, sight.ls.shape[-2]):
-        parts += [sight.ls[..., p, :], level[..., p, :]]
+    for p in range(1, inputs.ls.shape[-2]):
+        parts += [inputs.ls[..., p, :], level[..., p, :]]
     return torch.cat(parts, -1)
 
 
 def head_inputs(full: Tensor, known: Tensor, scale: Tensor, tables: Tables) -> Tensor:
-    """What an entropy model sees of the channels before its own, [..., P + 3 known] int32.
+    """The inputs of an entropy model beside the features, [..., P + 3 known] int32.
 
     full: [..., P] int32, head numbers of its channel. known: [..., channels before it] int32, the
-    errors of the first predictor there. scale: as in Sight. Nothing for R.
+    errors of the first predictor there. scale: as in NetworkInputs. Nothing for R.
     """
     if not known.shape[-1]:
         return known

@@ -43,28 +43,30 @@ class OutputAdapter:
         self._pixels = np.zeros(tiles, np.int64)  # since the last update
 
     def correct(
-        self, channel: int, tile: NDArray[np.int64], hidden: Tensor, said: Tensor
+        self, channel: int, tile: NDArray[np.int64], hidden: Tensor, outputs: Tensor
     ) -> Tensor:
-        """What output layers say of pixels of these tiles, [n, outputs] int32, corrected.
+        """The outputs of output layers for pixels of these tiles, [n, outputs] int32, corrected.
 
-        tile: [n]. hidden: [n, hidden features], what the layers see. said: what they say.
+        tile: [n]. hidden: [n, hidden features], inputs of the layers. outputs: of the model.
         """
         own = self._weights[channel, torch.from_numpy(tile).to(hidden.device)]
         sums = (own @ _with_bias(hidden)[:, :, None])[:, :, 0].to(torch.int32)
         change = ((sums + (1 << (_SHIFT - 1))) >> _SHIFT).clamp(-HIDDEN_LIMIT, HIDDEN_LIMIT)
-        tuned = said.clone()
-        tuned[:, : change.shape[1]] += change
-        return tuned.clamp(-HIDDEN_LIMIT, HIDDEN_LIMIT)
+        adapted = outputs.clone()
+        adapted[:, : change.shape[1]] += change
+        return adapted.clamp(-HIDDEN_LIMIT, HIDDEN_LIMIT)
 
-    def note(self, channel: int, tile: NDArray[np.int64], hidden: Tensor, slopes: Tensor) -> None:
-        """Take note of what pixels of these tiles say; slopes: [n, 3 K] int32."""
+    def accumulate(
+        self, channel: int, tile: NDArray[np.int64], hidden: Tensor, slopes: Tensor
+    ) -> None:
+        """Add up the slopes [n, 3 K] int32 of pixels of these tiles."""
         products = slopes.to(torch.float64)[:, :, None] * _with_bias(hidden)[:, None]
         self._slopes[channel].index_add_(0, torch.from_numpy(tile).to(hidden.device), products)
 
     def end_step(self, tile: NDArray[np.int64]) -> Tensor:
-        """A step had pixels of these tiles, [n]; those that have coded enough learn.
+        """Count the pixels of a step, in these tiles [n]; tiles with enough of them take a step.
 
-        Returns which those are.
+        Returns the numbers of these tiles.
         """
         self._pixels += np.bincount(tile, minlength=len(self._pixels))
         due = np.flatnonzero(self._pixels >= self._adaptation.every)

@@ -1,10 +1,10 @@
 """Local least-squares predictors, which learn while a tile is decoded.
 
-A predictor says what the channels of a pixel will be from the taps around it and from the
-channels before them. A tile is cut into strips of rows, and each strip has weights of its own: it
-begins with those of the strip above, and every few steps of the wavefront they take a few sweeps
-of coordinate descent towards the least-squares solution for the pixels of both strips, older
-ones forgotten bit by bit. All numbers are integers below 2^53 (bounds.py): exact anywhere.
+A predictor predicts the channels of a pixel from the taps around it and from the channels before.
+A tile is cut into strips of rows, and each strip has weights of its own: it begins with those of
+the strip above, and every few steps of the wavefront they take a few sweeps of coordinate descent
+towards the least-squares solution for the pixels of both strips, older ones forgotten bit by bit.
+All numbers are integers below 2^53 (model/bounds.py): exact anywhere.
 """
 
 # torch's and numpy's stubs leave parts of some types unknown.
@@ -30,7 +30,8 @@ from seec.pipeline.codec.model.profile import (
     Predictor,
 )
 from seec.pipeline.codec.model.weights import PredictorStart
-from seec.pipeline.codec.network.integer import Context, Part, Tables, in_units, normalised_taps
+from seec.pipeline.codec.network.inputs import Context, Tables, in_units, normalised_taps
+from seec.pipeline.codec.network.parts import Part
 
 Numbers = Any  # int64: an array of numpy or a tensor, which know the same operations
 
@@ -38,8 +39,8 @@ _OFFSET_LIMIT = 4095
 _HALF = 1 << (PREDICTOR_BITS - 1)
 
 
-class Said(Protocol):
-    """What P predictors say of n pixels."""
+class Predictions(Protocol):
+    """The predictions of P predictors for n pixels."""
 
     @property
     def ls(self) -> Tensor:
@@ -56,7 +57,7 @@ class Said(Protocol):
 
 @dataclass(frozen=True)
 class Planes:
-    """What P predictors say of each pixel of a group, when they know the pixels before it.
+    """The predictions of P predictors for each pixel of a group, from the pixels before it.
 
     ls, full: network inputs and head numbers. base: predictions, 1/64 of a value. error: of the
     predictions, 1/4 of a value. All [P, tiles, edge + 3, edge + 6, 3] int32, placed as the canvas;
@@ -70,7 +71,7 @@ class Planes:
 
     @staticmethod
     def blank(predictors: int, group: GroupCanvas, device: str) -> "Planes":
-        """Nothing said yet."""
+        """No predictions yet."""
         shape = (predictors, *group.canvas.shape)
         return Planes(*(torch.zeros(shape, dtype=torch.int32, device=device) for _ in range(4)))
 
@@ -109,8 +110,10 @@ class Learner:
             _State(p, start, group, device) for p, start in zip(predictors, starts, strict=True)
         ]
 
-    def ask(self, part: Part, context: Context, scaled: Tensor, scale: Tensor) -> "Live":
-        """What they say of the pixels of the next step.
+    def predict(
+        self, part: Part, context: Context, scaled: Tensor, scale: Tensor
+    ) -> "LivePredictions":
+        """The predictions for the pixels of the next step.
 
         scaled: [n, 22, 3] int32, normalised taps; scale: [n] int32, the reciprocal behind them.
         """
@@ -118,8 +121,8 @@ class Learner:
             tile, y, x = (a[part.rows] for a in (part.order.tile, part.order.y, part.order.x))
             for state in self._states:
                 state.begin(int(2 * y[0] + x[0]), tile, y)
-        asked = [_Asked(state, scaled) for state in self._states]
-        return Live(self, part, context, scale, asked)
+        predictions = [_StepPredictions(state, scaled) for state in self._states]
+        return LivePredictions(self, part, context, scale, predictions)
 
 
 class _State:
@@ -140,7 +143,7 @@ class _State:
         self._nearest = torch.tensor(p.nearest, device=device)
 
     def begin(self, step: int, tile: NDArray[np.int64], y: NDArray[np.int64]) -> None:
-        """Take note of the pixels of a step, before they are predicted."""
+        """Start a step, before its pixels are predicted."""
         self._step = step
         self._row = torch.from_numpy(y % self.p.rows).to(self._device)
         strip = tile * self._strips + y // self.p.rows + 1
@@ -161,7 +164,7 @@ class _State:
         return scaled[:, self._nearest].flatten(1).to(torch.int64)
 
     def learn(self, numbers: Tensor) -> None:
-        """Take note of what the pixels of the step were: [n, T + 3] int64."""
+        """Add the products of the numbers of the pixels of the step, [n, T + 3] int64."""
         rows = torch.zeros(
             (len(self._active), self.p.rows, numbers.shape[1]),
             dtype=torch.float64,
@@ -207,8 +210,8 @@ def solve(sums: Numbers, weights: Numbers, sweeps: int) -> Numbers:
     return found
 
 
-class _Asked:
-    """What one predictor says of the pixels of a step."""
+class _StepPredictions:
+    """The predictions of one predictor for the pixels of a step."""
 
     def __init__(self, state: _State, scaled: Tensor):
         self.state, self.regressors = state, state.regressors(scaled)
@@ -223,8 +226,8 @@ class _Asked:
         return self.trunk[:, channel] + known.sum(-1, dtype=torch.int32)
 
 
-class Live:
-    """What predictors say of the pixels of a step, while its channels become known."""
+class LivePredictions:
+    """The predictions for the pixels of a step, while its channels become known."""
 
     def __init__(
         self,
@@ -232,28 +235,28 @@ class Live:
         part: Part,
         context: Context,
         scale: Tensor,
-        asked: list[_Asked],
+        predictions: list[_StepPredictions],
     ):
-        self._learner, self._part, self._asked = learner, part, asked
+        self._learner, self._part, self._predictions = learner, part, predictions
         self._context, self._scale = context, scale
         self._gain = 27 + context.activity.sum(-1, dtype=torch.int32)
 
     @property
     def ls(self) -> Tensor:
-        """See Said."""
-        return _input(torch.stack([a.trunk for a in self._asked], 1))
+        """See Predictions."""
+        return _input(torch.stack([a.trunk for a in self._predictions], 1))
 
     def of(self, channel: int, pixel: Tensor) -> tuple[Tensor, Tensor]:
-        """See Said."""
+        """See Predictions."""
         residual = self._residual(pixel)
-        full = torch.stack([a.full(channel, residual) for a in self._asked], 1)
+        full = torch.stack([a.full(channel, residual) for a in self._predictions], 1)
         q = ((full + 128) >> 8).clamp(-_OFFSET_LIMIT, _OFFSET_LIMIT)
         offset = (q * self._gain[:, None] * 91 + 4096) >> 13
         base = 64 * self._context.med[:, channel, None] + offset
         return _input(full), base.clamp(0, 64 * 255)
 
     def learn(self, pixel: Tensor) -> None:
-        """Tell the predictors what the pixels [n, 3] are."""
+        """The predictors learn from the pixels [n, 3]."""
         if not len(pixel):
             return
         places = samples_of(self._part)
@@ -261,8 +264,8 @@ class Live:
         error = error_of(pixel[:, None], base)
         self._learner.error.flatten(1)[:, places] = error.transpose(0, 1)
         residual = self._residual(pixel).to(torch.int64)
-        for asked in self._asked:
-            asked.state.learn(torch.cat([asked.regressors, residual], 1))
+        for predictions in self._predictions:
+            predictions.state.learn(torch.cat([predictions.regressors, residual], 1))
 
     def _residual(self, pixel: Tensor) -> Tensor:
         return in_units(pixel - self._context.med, self._scale[:, None])
@@ -280,7 +283,7 @@ def follow(
     group: GroupCanvas,
     device: str = "cpu",
 ) -> Planes:
-    """What predictors say of each pixel of a full canvas; labels and entropy models do not matter.
+    """The predictions for each pixel of a full canvas; labels and entropy models do not matter.
 
     tables: `reciprocal`, int32 on the device.
     """
@@ -292,10 +295,10 @@ def follow(
         part = Part.of_steps(group, order, flat, first, first + 1)
         context, scaled = normalised_taps(part.gather(TAPS), tables["reciprocal"])
         scale = tables["reciprocal"][context.activity.sum(-1)]
-        live, pixel = learner.ask(part, context, scaled, scale), part.pixels()
+        live, pixel = learner.predict(part, context, scaled, scale), part.pixels()
         live.learn(pixel)
-        said = [live.of(channel, pixel) for channel in range(CHANNELS)]
-        full, base = (torch.stack(parts, -1) for parts in zip(*said, strict=True))
+        predicted = [live.of(channel, pixel) for channel in range(CHANNELS)]
+        full, base = (torch.stack(parts, -1) for parts in zip(*predicted, strict=True))
         places = samples_of(part)
         for plane, values in ((planes.ls, live.ls), (planes.full, full), (planes.base, base)):
             plane.flatten(1)[:, places] = values.transpose(0, 1)

@@ -1,7 +1,7 @@
 """Tile groups coded with torch, on any device.
 
-Networks say how likely each value is (integer.py, adaptive.py); here their frequencies meet the
-range coder, in the order of FORMAT.md.
+Networks give the frequencies of values (plain.py, adaptive.py); here the range coder uses them,
+in the order of FORMAT.md.
 """
 
 # torch's and numpy's stubs leave parts of some types unknown.
@@ -30,7 +30,9 @@ from seec.pipeline.codec.coding.tiles import (
 from seec.pipeline.codec.model.tables import log2_table
 from seec.pipeline.codec.model.weights import Model
 from seec.pipeline.codec.network.adaptive import AdaptiveNetwork
-from seec.pipeline.codec.network.integer import ContextNetwork, IntegerNetwork, Part, Reader, Voice
+from seec.pipeline.codec.network.parts import Part
+from seec.pipeline.codec.network.plain import PlainNetwork
+from seec.pipeline.codec.network.protocol import ChannelModel, IntegerNetwork, Reader
 
 _CHUNK = 1 << 15  # pixels whose parameters are in memory at once while encoding
 
@@ -83,7 +85,7 @@ class TorchKernels:
 
     def __init__(self, model: Model, device: str = "cpu", carrier: torch.dtype = torch.float32):
         self._device, self._entropy_models = device, model.profile.entropy_models
-        network = AdaptiveNetwork if model.profile.predictors else ContextNetwork
+        network = AdaptiveNetwork if model.profile.predictors else PlainNetwork
         self._network: IntegerNetwork = network(model, device, carrier)
         self._adapted = model.profile.adaptation is not None
         self._log2 = torch.from_numpy(log2_table()).to(device)
@@ -98,8 +100,8 @@ class TorchKernels:
         reader = self._network.recall(group)
         for first, last in _chunks(order.starts):
             part = Part.of_steps(group, order, flat, first, last)
-            voice = reader.look(part).speak()
-            symbols, frequencies = _nibbles(voice, part.pixels(), group.channels)
+            channel_model = reader.model_of(part).channel_model()
+            symbols, frequencies = _nibbles(channel_model, part.pixels(), group.channels)
             queue = _coding_order(order.starts[first : last + 1], 2 * group.channels)
             coder.put(symbols[queue], frequencies[queue])
         return coder.finish()
@@ -156,12 +158,12 @@ class TorchKernels:
         costs = torch.zeros((group.labels.size, self._entropy_models), dtype=torch.int64)
         for first, last in _chunks(order.starts):
             part = Part.of_steps(group, order, flat, first, last)
-            view, pixel = reader.look(part), part.pixels()
+            model, pixel = reader.model_of(part), part.pixels()
             where = torch.from_numpy(block[part.rows])
             for e in range(self._entropy_models):
-                voice = view.speak(e)
+                channel_model = model.channel_model(e)
                 for channel in range(group.channels):
-                    bits = self._bits(voice.mixture(channel, pixel), pixel[:, channel])
+                    bits = self._bits(channel_model.mixture(channel, pixel), pixel[:, channel])
                     costs[:, e].index_add_(0, where, bits.cpu())
         return costs.numpy().reshape(*group.labels.shape, self._entropy_models)
 
@@ -173,16 +175,16 @@ class TorchKernels:
         lengths = np.zeros((len(group.sizes), group.edge, group.edge), np.int64)
         for first, last in chunks:
             part = Part.of_steps(group, order, flat, first, last)
-            view, pixel, width = reader.look(part), part.pixels(), part.widths()
-            voice = view.speak()
+            model, pixel, width = reader.model_of(part), part.pixels(), part.widths()
+            channel_model = model.channel_model()
             bits = torch.zeros(len(part.at), dtype=torch.int64, device=self._device)
             coded = width.nonzero()[:, 0]
             for channel in range(group.channels):
-                m = voice.mixture(channel, pixel, width).rows(coded)
+                m = channel_model.mixture(channel, pixel, width).rows(coded)
                 bits[coded] += self._bits(m, pixel[coded, channel])
             rows = part.rows
             lengths[order.tile[rows], order.y[rows], order.x[rows]] = bits.cpu().numpy()
-            view.learn(pixel)
+            model.learn(pixel)
         return lengths
 
     def _bits(self, m: Mixture, value: Tensor) -> Tensor:
@@ -198,12 +200,12 @@ class TorchKernels:
 
 def _code_step(reader: Reader, part: Part, pixel: Tensor, exchange: _Exchange) -> None:
     """Code the pixels [n, 3] of a step, and leave in the canvas what a decoder sees."""
-    view = reader.look(part)
-    voice, width = view.speak(), part.widths()
+    model = reader.model_of(part)
+    channel_model, width = model.channel_model(), part.widths()
     coded = width.nonzero()[:, 0]
     channels = part.group.channels
     for channel in range(channels):
-        m = voice.mixture(channel, pixel, width)
+        m = channel_model.mixture(channel, pixel, width)
         some = m.rows(coded)
         bins = some.bin_of(pixel[coded, channel])
         high = exchange(some.high(), bins >> 4, coded)
@@ -216,16 +218,16 @@ def _code_step(reader: Reader, part: Part, pixel: Tensor, exchange: _Exchange) -
         pixel[:] = pixel[:, :1]
     part.flat[part.at[:, None] + torch.arange(3, device=pixel.device)] = pixel.to(torch.uint8)
     _extend_margins(part)
-    view.learn(pixel)
+    model.learn(pixel)
 
 
 def _nibbles(
-    voice: Voice, pixel: Tensor, channels: int
+    channel_model: ChannelModel, pixel: Tensor, channels: int
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """Symbols [2 C n] and frequencies [2 C n, 16]: channel by channel, high then low."""
     symbols, frequencies = [], []
     for channel in range(channels):
-        m = voice.mixture(channel, pixel)
+        m = channel_model.mixture(channel, pixel)
         high = pixel[:, channel] >> 4
         symbols += [high, pixel[:, channel] & 15]
         frequencies += [m.high(), m.low(high)]

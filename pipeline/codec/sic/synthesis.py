@@ -9,26 +9,11 @@ from torch.nn.functional import unfold
 
 from seec.pipeline.codec.model.profile import HIDDEN_BITS, HIDDEN_LIMIT, LEAK_SHIFT
 from seec.pipeline.codec.model.transforms import join_windows, position_index, split_windows
-from seec.pipeline.codec.model.weights import Layer, Model
+from seec.pipeline.codec.model.weights import Model
+from seec.pipeline.codec.network.layers import CarriedLayer
 
 GATE_LEAST = 16  # a divisor of GDN is at least this, 1/8
 _QUERY_LIMIT = 255
-
-
-class CarriedLayer:
-    """A layer whose integers travel in floats."""
-
-    def __init__(self, layer: Layer, group: int, device: str, carrier: torch.dtype):
-        shift = torch.from_numpy(layer.shift[group])
-        start = torch.from_numpy(layer.bias[group]) + (1 << (shift - 1))
-        self.weight = torch.from_numpy(layer.weight[group]).to(device, carrier).T.contiguous()
-        self.start = start.to(device, carrier)
-        self.shift = shift.to(device)
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Apply to x [n, in] in the carrier type. Returns [n, out] int32."""
-        y = torch.addmm(self.start, x, self.weight).to(torch.int32) >> self.shift
-        return y.clamp(-HIDDEN_LIMIT, HIDDEN_LIMIT)
 
 
 class IntegerArithmetic:

@@ -14,8 +14,13 @@ from torch import Tensor
 from seec.pipeline.codec.coding.tiles import MARGIN
 from seec.pipeline.codec.model.profile import ACTIVITY_TAPS, CHANNELS, INPUT_BITS, TAPS, Profile
 from seec.pipeline.codec.model.tables import build_tables, log_error_table
-from seec.pipeline.codec.network.inputs import Sight, head_inputs, network_inputs
-from seec.pipeline.codec.network.integer import Tables, normalised_taps
+from seec.pipeline.codec.network.inputs import (
+    NetworkInputs,
+    Tables,
+    context_inputs,
+    head_inputs,
+    normalised_taps,
+)
 from seec.pipeline.codec.network.predictors import error_of
 from seec.pipeline.codec.training.mixture import adaptive_code_length
 from seec.pipeline.codec.training.networks import AdaptiveNetwork
@@ -101,13 +106,13 @@ def adaptive_batch(patches: PatchPlanes, tables: Tables) -> AdaptiveBatch:
     context, scaled = normalised_taps(neighbours(pixel, TAPS), tables["reciprocal"])
     scale = tables["reciprocal"][context.activity.sum(-1)]
     errors = error_of(pixel[..., None, :], patches.base)
-    sight = Sight(context, scaled, scale, neighbours(errors, _AROUND), shifted(patches.ls))
-    spread = sight.spread()[..., 0, :]
+    seen = NetworkInputs(context, scaled, scale, neighbours(errors, _AROUND), shifted(patches.ls))
+    spread = seen.spread()[..., 0, :]
     known, full = shifted(errors)[..., 0, :], shifted(patches.full)
     heads = [
         head_inputs(full[..., c - 1], known[..., :c], scale, tables) for c in range(1, CHANNELS)
     ]
-    inputs = torch.cat([network_inputs(sight, tables), *heads], -1)
+    inputs = torch.cat([context_inputs(seen, tables), *heads], -1)
     weight = torch.ones_like(context.med)
     weight[..., 1:] *= (~patches.gray).to(torch.int32)[:, None, None, None]
     bases = to_blocks(shifted(patches.base).flatten(-2)).float() * _BASE_UNIT

@@ -16,7 +16,7 @@ from seec.pipeline.codec.coding.labels import blocks_from_map
 from seec.pipeline.codec.coding.tiles import MARGIN
 from seec.pipeline.codec.model.profile import INPUT_BITS, TAPS, Profile
 from seec.pipeline.codec.model.tables import Tables, build_tables
-from seec.pipeline.codec.network.integer import front_end
+from seec.pipeline.codec.network.inputs import front_end
 from seec.pipeline.codec.training.mixture import code_length
 from seec.pipeline.codec.training.networks import AdaptiveNetwork, SeecNetwork
 from seec.pipeline.images.split import is_validation

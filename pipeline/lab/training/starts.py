@@ -20,7 +20,7 @@ from seec.pipeline.codec.model.profile import (
 )
 from seec.pipeline.codec.model.tables import build_tables
 from seec.pipeline.codec.model.weights import PredictorStart
-from seec.pipeline.codec.network.integer import in_units, normalised_taps
+from seec.pipeline.codec.network.inputs import in_units, normalised_taps
 from seec.pipeline.lab.training.data import Pixels, neighbours, shifted
 
 _CROPS, _CROP_EDGE = 26, 384
