@@ -6,7 +6,7 @@ for byte, 0 if another file with the same samples and metadata does; then what i
 
 import struct
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from seec.pipeline.images.formats import FORMATS, Format
 from seec.pipeline.images.raster import Pixels, Raster
@@ -49,43 +49,57 @@ def is_exact(envelope: bytes) -> bool:
     return envelope.startswith(b"\1")
 
 
-def read_shapes(data: bytes) -> list[Shape]:
+@dataclass(frozen=True)
+class Header:
+    """An image file of which only headers have been read. shapes: of its rasters."""
+
+    form: Format
+    shapes: Sequence[Shape]
+    data: bytes = field(repr=False)
+
+    @property
+    def pixels(self) -> int:
+        """Of all rasters, or how many of RGB take as much memory, if those are more."""
+        pixels = sum(shape.width * shape.height for shape in self.shapes)
+        return max(pixels, -(-sum(shape.size_bytes for shape in self.shapes) // 3))
+
+    def read(self, *, keep_file: bool = False) -> ImageFile:
+        """Take the file apart; decodes, so hold `pixels` against a limit first.
+
+        keep_file: only if it comes back byte for byte.
+
+        UnreadableImage, with the reason, if it is damaged, not losslessly stored, or says something
+        that could not be put back.
+        """
+        form, data = self.form, self.data
+        for content in form.read(data, keep_file=keep_file):
+            if not _within([raster.shape for raster in content.rasters], self.shapes):
+                raise UnreadableImage("decodes to another size than its header says")
+            exact = content.exact
+            if exact and form.write(content.rasters, content.envelope, exact=True) != data:
+                continue
+            if exact or not keep_file:
+                return ImageFile(form.name, content.rasters, bytes([exact]) + content.envelope)
+        raise UnreadableImage(f"{form.name} file that would come back as another one")
+
+
+def read_header(data: bytes) -> Header:
     """What the file holds, by content, without decoding.
 
-    UnreadableImage, with the reason, if it is not a file that `read_image` takes.
+    UnreadableImage, with the reason, if it is not a file that is taken apart.
     """
-    shapes = _format_of(data).shapes(data)
+    form = _format_of(data)
+    shapes = form.shapes(data)
     try:
         check_shapes(shapes)
     except FormatError as error:
         raise UnreadableImage(str(error)) from None
-    return shapes
-
-
-def pixels_of(shapes: Sequence[Shape]) -> int:
-    """Pixels of all rasters, or how many of RGB take as much memory, if those are more."""
-    pixels = sum(shape.width * shape.height for shape in shapes)
-    return max(pixels, -(-sum(shape.size_bytes for shape in shapes) // 3))
+    return Header(form, shapes, data)
 
 
 def read_image(data: bytes, *, keep_file: bool = False) -> ImageFile:
-    """Take a file apart; decodes, so hold `read_shapes` against a limit first.
-
-    keep_file: only if it comes back byte for byte.
-
-    UnreadableImage, with the reason, if it is damaged, not losslessly stored, or says something
-    that could not be put back.
-    """
-    form, promised = _format_of(data), read_shapes(data)
-    for content in form.read(data, keep_file=keep_file):
-        if not _within([raster.shape for raster in content.rasters], promised):
-            raise UnreadableImage("decodes to another size than its header says")
-        exact = content.exact
-        if exact and form.write(content.rasters, content.envelope, exact=True) != data:
-            continue
-        if exact or not keep_file:
-            return ImageFile(form.name, content.rasters, bytes([exact]) + content.envelope)
-    raise UnreadableImage(f"{form.name} file that would come back as another one")
+    """As `Header.read`, for a file that is known to be within limits."""
+    return read_header(data).read(keep_file=keep_file)
 
 
 def read_pixels(data: bytes) -> Pixels:

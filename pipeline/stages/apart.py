@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import Any
 
-from seec.pipeline.routes.writing import Draft, draft, draft_stored
+from seec.pipeline.routes.writing import Candidate, Draft, draft, draft_stored
 from seec.schemas.plan import KEEP_FILE, PlanSettings, SourceFile
 
 _START_S = 60  # a process takes to begin, at most
@@ -32,13 +32,13 @@ def hurried(seconds: float) -> Generator[None]:
         faulthandler.cancel_dump_traceback_later()
 
 
-def draft_as_planned(file: SourceFile, data: bytes, settings: PlanSettings) -> Draft:
-    """As `pipeline.routes.writing.draft`, with what the plan says of it."""
-    return draft(file, data, settings.max_pixels, keep_file=settings.keep == KEEP_FILE)
+def candidate_of(file: SourceFile, data: bytes, settings: PlanSettings) -> Candidate:
+    """A file that is to be looked into as the plan says."""
+    return Candidate(file, data, settings.max_pixels, settings.keep == KEEP_FILE)
 
 
 def draft_apart(file: SourceFile, data: bytes, settings: PlanSettings) -> Draft:
-    """As `draft_as_planned`; a file that its decoder does not survive is stored."""
+    """As `pipeline.routes.writing.draft`; a file that its decoder does not survive is stored."""
     limit, start = settings.max_seconds, time.monotonic()
     here, there = _SPAWN.Pipe(duplex=False)
     process = _SPAWN.Process(target=_look, args=(there, file, data, settings))
@@ -72,7 +72,7 @@ def _look(answer: Connection, file: SourceFile, data: bytes, settings: PlanSetti
     result: Any
     with hurried(settings.max_seconds):
         try:
-            result = draft_as_planned(file, data, settings)
+            result = draft(candidate_of(file, data, settings))
         except Exception as error:  # noqa: BLE001, whatever it is, the file is at fault
             result = error
     answer.send(result)

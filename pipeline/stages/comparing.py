@@ -8,7 +8,7 @@ import ray
 from ray.exceptions import RayError
 
 from seec.pipeline.routes.writing import samples_digest, work_of
-from seec.pipeline.stages.apart import hurried
+from seec.pipeline.stages.apart import candidate_of, hurried
 from seec.pipeline.stages.archiving import BUDGET_BYTES
 from seec.pipeline.stages.batch import Batch, cut_batches
 from seec.pipeline.stages.cluster import cause_of
@@ -86,11 +86,12 @@ def digests(
         except SeecError:
             continue
         with hurried(settings.max_seconds):
-            pixels = work_of(data).pixels
+            candidate = candidate_of(file, data, settings)
+            pixels = work_of(candidate).pixels
             if batch.pixels < pixels <= settings.max_pixels:
                 larger.append((file, pixels))
                 continue
-            digest = samples_digest(data, settings.max_pixels)
+            digest = samples_digest(candidate)
         if digest is not None:
             found[file.path] = digest
     return found, larger

@@ -12,9 +12,9 @@ from seec.pipeline.archive.shard import name_again, share_codes
 from seec.pipeline.codec import Background, Encoder, load_model
 from seec.pipeline.images.raster import Pixels
 from seec.pipeline.routes.region import background_of
-from seec.pipeline.routes.writing import Draft, draft_stored, settle, work_of
+from seec.pipeline.routes.writing import Draft, draft, draft_stored, settle, work_of
 from seec.pipeline.segmentation import LabelMap, RateSegmenter, label_image, make_segmenter
-from seec.pipeline.stages.apart import draft_apart, draft_as_planned, hurried
+from seec.pipeline.stages.apart import candidate_of, draft_apart, hurried
 from seec.pipeline.stages.batch import MAX_PASSING_PIXELS, Batch
 from seec.pipeline.stages.cluster import TASK_CPUS
 from seec.pipeline.storage import Source, Store
@@ -101,12 +101,13 @@ def read_batch(
             made = draft_apart(file, data, settings)
         else:
             with hurried(settings.max_seconds):
-                pixels, passing_pixels = work_of(data)
+                candidate = candidate_of(file, data, settings)
+                pixels, passing_pixels = work_of(candidate)
                 over = used + min(pixels, settings.max_pixels) > batch.pixels
                 if len(batch.files) > 1 and (over or passing_pixels > MAX_PASSING_PIXELS):
                     report.deferred.append((file, pixels or passing_pixels))
                     continue
-                made = draft_as_planned(file, data, settings)
+                made = draft(candidate)
             used += pixels if made.coded is not None else 0
         drafts.append(made)
     report.digests = [made.picture_digest for made in drafts if made.picture_digest]

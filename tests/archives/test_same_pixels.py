@@ -15,7 +15,7 @@ from seec.pipeline.archive.planning import cut_shards
 from seec.pipeline.archive.runs import open_run
 from seec.pipeline.archive.shard import share_codes
 from seec.pipeline.codec import load_model
-from seec.pipeline.routes.writing import draft, samples_digest
+from seec.pipeline.routes.writing import Candidate, draft, samples_digest
 from seec.pipeline.stages import tasks
 from seec.pipeline.storage import Source, Store
 from seec.schemas.manifest import Entry, ImageFacts, Row, SampleFacts
@@ -88,12 +88,15 @@ def test_images_of_one_size_are_found_by_their_first_bytes(tmp_path: Path):
 
 def test_a_digest_of_samples_is_that_of_the_row():
     for data in (*COPIES.values(), image_bytes(textured(20, 20)[..., :2].copy(), "PNG", mode="LA")):
-        made = draft(SourceFile("", len(data), 0), data, 2000)
+        made = draft(Candidate(SourceFile("", len(data), 0), data, 2000))
         assert made.coded is not None
         assert made.coded.row.samples is not None
-        assert samples_digest(data, 2000) == made.coded.row.samples.digest
-        assert samples_digest(data, 100) is None
-    assert samples_digest(b"no image", 100) is None
+        assert (
+            samples_digest(Candidate(SourceFile("a", 0, 0), data, 2000))
+            == made.coded.row.samples.digest
+        )
+        assert samples_digest(Candidate(SourceFile("a", 0, 0), data, 100)) is None
+    assert samples_digest(Candidate(SourceFile("a", 0, 0), b"no image", 100)) is None
 
 
 def entry(path: str, code: bytes, **fields: Any) -> Entry:
@@ -138,7 +141,7 @@ def test_a_picture_is_encoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         return encode_batch(pictures, *others, **options)
 
     monkeypatch.setattr(actor._encoder, "encode_batch", counted)
-    drafts = [draft(SourceFile(p, len(d), 0), d, 2000) for p, d in COPIES.items()]
+    drafts = [draft(Candidate(SourceFile(p, len(d), 0), d, 2000)) for p, d in COPIES.items()]
     together, _ = actor.encode(drafts, None)
     assert pixels == [2000]
     again, _ = actor.encode(drafts[1:], None, together[:1])

@@ -11,8 +11,9 @@ import ray
 
 from seec.jobs import archive, ls, verify
 from seec.jobs.interface import ExitCode
+from seec.pipeline.routes.writing import draft
 from seec.pipeline.stages import archiving, tasks
-from seec.pipeline.stages.apart import draft_apart, draft_as_planned, hurried
+from seec.pipeline.stages.apart import candidate_of, draft_apart, hurried
 from seec.schemas.plan import PlanSettings, SourceFile
 from seec.schemas.routes import JPEGXL_JPEG, STORE
 from tests.faults.poisoned import CRASH, HANG, RAISE, poisoned
@@ -31,7 +32,10 @@ def test_a_look_apart_finds_what_any_look_finds():
     settings = PlanSettings("")
     for data in (jpeg(detailed(1)), image_bytes(textured(20, 30), "PNG"), b"text"):
         file = SourceFile("a", len(data), 0)
-        made, expected = (how(file, data, settings) for how in (draft_apart, draft_as_planned))
+        made, expected = (
+            draft_apart(file, data, settings),
+            draft(candidate_of(file, data, settings)),
+        )
         assert (made.row, made.payload) == (expected.row, expected.payload)
         assert (made.coded is None) == (expected.coded is None)
         for one, other in zip(made.pictures, expected.pictures, strict=True):

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from seec.pipeline.images.files import read_image, read_shapes
+from seec.pipeline.images.files import read_header, read_image
 from seec.pipeline.images.formats.png_file import SIGNATURE, chunk
 from seec.schemas.errors import UnreadableImage
 
@@ -68,5 +68,5 @@ def test_a_small_file_that_asks_for_much_is_refused_soon(name: str):
 
 
 def read_all(data: bytes) -> None:
-    read_shapes(data)
+    read_header(data)
     read_image(data)

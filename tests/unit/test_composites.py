@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from seec.pipeline.images.files import ImageFile, is_exact, read_image, read_shapes
+from seec.pipeline.images.files import ImageFile, is_exact, read_header, read_image
 from seec.pipeline.images.files import write_image as write
 from seec.pipeline.images.formats import png_filters, spliced
 from seec.pipeline.images.formats import tiff_directories as tiff
@@ -262,7 +262,7 @@ def test_a_tiff_with_a_loop_of_directories_is_refused():
 )
 def test_a_bomb_is_seen_in_its_header(head: bytes):
     with pytest.raises(UnreadableImage):
-        read_shapes(head + bytes(64))
+        read_header(head + bytes(64))
 
 
 def test_rows_filled_up_with_something_are_refused():
@@ -284,7 +284,7 @@ def test_damaged_files_are_refused_or_read_never_a_crash(name: str):
             damaged[place if place >= 0 else rng.randrange(len(data))] = rng.randrange(256)
         damaged = damaged[: rng.choice((len(data), rng.randrange(len(data))))]
         try:
-            if sum(shape.size_bytes for shape in read_shapes(bytes(damaged))) > 1 << 24:
+            if sum(shape.size_bytes for shape in read_header(bytes(damaged)).shapes) > 1 << 24:
                 continue
             composite = read_image(bytes(damaged))
         except UnreadableImage:

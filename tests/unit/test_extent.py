@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from seec.pipeline.images.files import read_extent, read_shapes
+from seec.pipeline.images.files import read_extent, read_header
 from tests.jpegs import detailed
 from tests.pictures import textured
 from tests.sources import coded_files, image_bytes, jpeg_files, plane_files
@@ -17,7 +17,7 @@ def extent(data: bytes) -> tuple[int, int] | None:
 
 
 def size(data: bytes) -> tuple[int, int]:
-    first = read_shapes(data)[0]
+    first = read_header(data).shapes[0]
     return first.width, first.height
 
 

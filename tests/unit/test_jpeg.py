@@ -13,7 +13,7 @@ from seec.pipeline.codec import default_model
 from seec.pipeline.images import jpeg
 from seec.pipeline.routes.reading import check, restore
 from seec.pipeline.routes.reading import jpegxl_jpeg as jpegxl
-from seec.pipeline.routes.writing import Work, draft, settle, work_of
+from seec.pipeline.routes.writing import Candidate, Work, draft, settle, work_of
 from seec.pipeline.stages import tasks
 from seec.pipeline.stages.batch import Batch
 from seec.pipeline.storage import Source
@@ -35,7 +35,7 @@ HELD, REFUSED = held(), refused()
 
 
 def archive(data: bytes, name: str = "a", max_pixels: int = 10**6) -> Entry:
-    made = draft(SourceFile(name, len(data), 0), data, max_pixels)
+    made = draft(Candidate(SourceFile(name, len(data), 0), data, max_pixels))
     assert made.coded is None
     return settle(made, (), default_model())
 
@@ -118,7 +118,9 @@ def test_sizes_are_read_from_file_and_payload_alike(width: int, height: int):
     frame = jpeg.read_frame(data)
     code = bytes(imagecodecs.jpegxl_encode_jpeg(data, numthreads=1))
     assert jpegxl.read_size(code) == (frame.width, frame.height) == (width, height)
-    assert work_of(data) == Work(passing_pixels=width * height)
+    assert work_of(Candidate(SourceFile("a", len(data), 0), data, 10**6)) == Work(
+        passing_pixels=width * height
+    )
 
 
 def test_a_frame_header_behind_the_scan_does_not_count():

@@ -10,10 +10,9 @@ import pytest
 from PIL import Image
 
 from seec.pipeline.images.files import (
-    pixels_of,
+    read_header,
     read_image,
     read_pixels,
-    read_shapes,
     write_image,
 )
 from seec.pipeline.images.formats.png import Png
@@ -83,7 +82,7 @@ def test_a_bomb_is_seen_before_it_is_decoded():
     header = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)
     bomb = b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + png_chunk(b"IDAT", b"")
     with pytest.raises(UnreadableImage, match="over the limit"):
-        read_shapes(bomb)
+        read_header(bomb)
     (shape,) = Png().shapes(bomb)
     assert shape.width * shape.height == 10**10
 
@@ -91,7 +90,7 @@ def test_a_bomb_is_seen_before_it_is_decoded():
 def test_a_header_alone_announces_depth_and_samples():
     expected = {"sixteen.png": (1, 16), "alpha.png": (4, 8), "palette.png": (1, 8)}
     for name, kind in expected.items():
-        (shape,) = read_shapes(STORED[name][:33])
+        (shape,) = read_header(STORED[name][:33]).shapes
         assert (shape.samples, shape.depth) == kind
 
 
@@ -114,7 +113,7 @@ def test_damaged_files_are_refused_or_read_never_a_crash(name: str):
             damaged[rng.randrange(len(data))] = rng.randrange(256)
         damaged = damaged[: rng.choice((len(data), rng.randrange(len(data))))]
         try:
-            if pixels_of(read_shapes(bytes(damaged))) > 1 << 22:
+            if read_header(bytes(damaged)).pixels > 1 << 22:
                 continue
             picture = read_image(bytes(damaged))
         except UnreadableImage:

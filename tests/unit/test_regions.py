@@ -17,7 +17,7 @@ from seec.pipeline.images.mask import read_mask
 from seec.pipeline.lab.benchmark.regions import measure
 from seec.pipeline.routes.reading import check, restore
 from seec.pipeline.routes.region import check_region_source, make_background
-from seec.pipeline.routes.writing import draft, settle
+from seec.pipeline.routes.writing import Candidate, draft, settle
 from seec.schemas.errors import DigestMismatch, SectionCorrupt, UnreadableMask
 from seec.schemas.loss import SKIP
 from seec.schemas.manifest import Entry
@@ -160,7 +160,7 @@ def test_sources_without_regions_are_refused() -> None:
 
 def lossy_entry(format_name: str) -> Entry:
     data = image_bytes(textured(*SHAPE), format_name)
-    made = draft(SourceFile("a", len(data), 0), data, 10**6)
+    made = draft(Candidate(SourceFile("a", len(data), 0), data, 10**6))
     (picture,) = made.pictures
     assert made.labelled
     code = encode_pixels(picture, background=Background(region(), 8))

@@ -93,10 +93,10 @@ class CountWriter(Writer):
     name = "toy"
     reason = "smaller than its count"
 
-    def work(self, data: bytes) -> Work:
-        if not data.startswith(b"COUNT "):
+    def work(self, candidate: Candidate) -> Work:
+        if not candidate.data.startswith(b"COUNT "):
             raise UnreadableImage("no numbers")
-        return Work(passing_pixels=len(data))
+        return Work(passing_pixels=len(candidate.data))
 
     def draft(self, candidate: Candidate) -> Coded | None:
         if not candidate.data.startswith(b"COUNT "):
@@ -111,7 +111,7 @@ NUMBERS = counted(900)
 
 
 def archive(data: bytes, model: Model, *, keep_file: bool = False) -> Entry:
-    made = draft(SourceFile("a", len(data), 0), data, 10**6, keep_file=keep_file)
+    made = draft(Candidate(SourceFile("a", len(data), 0), data, 10**6, keep_file=keep_file))
     return settle(made, [encode(picture, model=model) for picture in made.pictures], model)
 
 
@@ -146,10 +146,14 @@ def test_a_format_of_one_line_goes_to_the_codec_and_comes_back(golden_model: Mod
         assert restore(row, bytes(entry.payload), models) == PICTURE
         with pytest.raises(DigestMismatch):
             check(with_samples(row, envelope=b"\1another"), bytes(entry.payload), models)
-    assert work_of(PICTURE).pixels == 40 * 56
+    assert work_of(Candidate(SourceFile("a", len(PICTURE), 0), PICTURE, 10**6)).pixels == 40 * 56
     assert read_extent(lambda start, length: PICTURE[start : start + length]) == (56, 40)
     same = image_bytes(PIXELS, "PNG")
-    assert samples_digest(PICTURE, 10**6) == samples_digest(same, 10**6) is not None
+    assert (
+        samples_digest(Candidate(SourceFile("a", 0, 0), PICTURE, 10**6))
+        == samples_digest(Candidate(SourceFile("a", 0, 0), same, 10**6))
+        is not None
+    )
     assert not has_comments("TOY")
 
 
@@ -169,7 +173,9 @@ def test_a_route_of_one_line_takes_its_files_and_gives_them_back(golden_model: M
     entry = archive(NUMBERS, golden_model)
     row = in_a_manifest(entry)
     assert (row.route, row.samples, row.model_id) == ("toy", None, None)
-    assert work_of(NUMBERS) == Work(passing_pixels=len(NUMBERS))
+    assert work_of(Candidate(SourceFile("a", len(NUMBERS), 0), NUMBERS, 10**6)) == Work(
+        passing_pixels=len(NUMBERS)
+    )
     check(row, bytes(entry.payload), {})
     assert restore(row, bytes(entry.payload), {}) == NUMBERS
     damaged = bytearray(entry.payload)

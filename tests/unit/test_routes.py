@@ -6,7 +6,7 @@ import pytest
 
 from seec.pipeline.codec import decode, default_model, encode
 from seec.pipeline.routes.reading import check, restore, store
-from seec.pipeline.routes.writing import draft, draft_stored, settle
+from seec.pipeline.routes.writing import Candidate, draft, draft_stored, settle
 from seec.pipeline.routes.writing.draft import compressed
 from seec.schemas.errors import DigestMismatch, SectionCorrupt, SeecError, UnknownModel
 from seec.schemas.manifest import Entry
@@ -23,7 +23,7 @@ JPEG, STORED = jpeg_files(), stored_files()
 
 
 def archive(name: str, data: bytes, max_pixels: int = 10**6) -> Entry:
-    made = draft(SourceFile(name, len(data), 0), data, max_pixels)
+    made = draft(Candidate(SourceFile(name, len(data), 0), data, max_pixels))
     return settle(made, [encode(picture) for picture in made.pictures], MODEL)
 
 

@@ -45,20 +45,19 @@ __all__ = [
 ]
 
 
-def work_of(data: bytes) -> Work:
-    """What `draft` of this file takes, by its headers: nothing is decoded."""
+def work_of(candidate: Candidate) -> Work:
+    """What `draft` of a file takes, by its headers: nothing is decoded."""
     for writer in WRITERS.values():
         with suppress(UnreadableImage):
-            return writer.work(data)
+            return writer.work(candidate)
     return Work()
 
 
-def samples_digest(data: bytes, max_pixels: int) -> bytes | None:
+def samples_digest(candidate: Candidate) -> bytes | None:
     """The same for files of which the same samples are encoded; None for all others.
 
     Decodes. `draft` may store the file all the same.
     """
-    candidate = Candidate(SourceFile("", len(data), None), data, max_pixels)
     for writer in WRITERS.values():
         with suppress(UnreadableImage):
             digest = writer.digest(candidate)
@@ -67,17 +66,12 @@ def samples_digest(data: bytes, max_pixels: int) -> bytes | None:
     return None
 
 
-def draft(file: SourceFile, data: bytes, max_pixels: int, *, keep_file: bool = False) -> Draft:
-    """Look into a file: decode it if its samples are to be encoded, transcode it if that is JPEG.
-
-    max_pixels: a file with more is stored. keep_file: no samples are encoded of a file that would
-    not come back byte for byte.
-    """
-    candidate = Candidate(file, data, max_pixels, keep_file)
+def draft(candidate: Candidate) -> Draft:
+    """Look into a file: decode it if its samples are to be encoded, transcode it if it is JPEG."""
     coded, reason = _first(candidate)
     if coded is None:
-        return draft_stored(file, data, reason)
-    stored = draft_stored(file, data, WRITERS[coded.row.route].reason)
+        return candidate.stored(reason)
+    stored = candidate.stored(WRITERS[coded.row.route].reason)
     if coded.payload is None:
         return replace(stored, coded=coded)
     if len(coded.payload) >= len(stored.payload):

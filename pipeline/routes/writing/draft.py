@@ -1,14 +1,14 @@
 """A file on its way into the archive, between the stages that read it and that encode it."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import zstandard
 
-from seec.pipeline.images.files import ImageFile, pixels_of, read_image, read_shapes
+from seec.pipeline.images.files import Header, ImageFile, read_header
 from seec.pipeline.images.raster import Pixels
 from seec.schemas.errors import UnreadableImage
 from seec.schemas.manifest import Entry, Row
@@ -17,6 +17,7 @@ from seec.schemas.routes import STORE
 
 # Level 9: several times faster than the codec that runs beside it, and near what zstd can do.
 _LEVEL = 9
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -66,9 +67,10 @@ class Draft:
 
 @dataclass
 class Candidate:
-    """A file that is looked into. max_pixels: more are not decoded.
+    """A file that is looked into.
 
-    keep_file: whether it is to come back byte for byte, whatever that takes.
+    max_pixels: more are not decoded. keep_file: whether it is to come back byte for byte, whatever
+    that takes.
     """
 
     file: SourceFile
@@ -77,19 +79,26 @@ class Candidate:
     keep_file: bool = False
 
     @property
+    def header(self) -> Header:
+        """Of an image file that is taken apart; UnreadableImage, with the reason, if it is none."""
+        return _value(self._header)
+
+    @cached_property
+    def _header(self) -> Header | UnreadableImage:
+        return _value_or_reason(lambda: read_header(self.data))
+
+    @property
     def image(self) -> ImageFile:
         """The file taken apart; decodes once. UnreadableImage, with the reason, if it cannot be."""
-        if isinstance(self._image, UnreadableImage):
-            raise self._image
-        return self._image
+        return _value(self._image)
 
     @cached_property
     def _image(self) -> ImageFile | UnreadableImage:
-        try:
-            self.check_limit(pixels_of(read_shapes(self.data)))
-            return read_image(self.data, keep_file=self.keep_file)
-        except UnreadableImage as error:
-            return error
+        return _value_or_reason(self._read)
+
+    def _read(self) -> ImageFile:
+        self.check_limit(self.header.pixels)
+        return self.header.read(keep_file=self.keep_file)
 
     def check_limit(self, pixels: int) -> None:
         """UnreadableImage if these are more than are decoded."""
@@ -109,6 +118,10 @@ class Candidate:
             **facts,
         )
 
+    def stored(self, reason: str | None) -> "Draft":
+        """A draft for route `store`. reason: why it is stored."""
+        return Draft(self.row(STORE, reason=reason), compressed(self.data))
+
     @cached_property
     def _digest(self) -> bytes:
         return hashlib.sha256(self.data).digest()
@@ -119,8 +132,20 @@ def draft_stored(file: SourceFile, data: bytes, reason: str | None) -> Draft:
 
     data: of a link, where it points to; of a directory, nothing. reason: why it is stored.
     """
-    row = Candidate(file, data, 0).row(STORE, reason=reason)
-    return Draft(row, compressed(data))
+    return Candidate(file, data, 0).stored(reason)
+
+
+def _value_or_reason(look: Callable[[], Value]) -> Value | UnreadableImage:
+    try:
+        return look()
+    except UnreadableImage as error:
+        return error
+
+
+def _value(found: Value | UnreadableImage) -> Value:
+    if isinstance(found, UnreadableImage):
+        raise found
+    return found
 
 
 def compressed(data: bytes) -> bytes:

@@ -18,11 +18,11 @@ class JpegXlWriter(Writer):
     name = JPEGXL_JPEG
     reason = "smaller than as JPEG XL"
 
-    def work(self, data: bytes) -> Work:
+    def work(self, candidate: Candidate) -> Work:
         """As `Writer.work`."""
-        if not jpeg.matches(data):
+        if not jpeg.matches(candidate.data):
             raise UnreadableImage("not a JPEG file")
-        return Work(passing_pixels=jpeg.read_frame(data).pixels)
+        return Work(passing_pixels=jpeg.read_frame(candidate.data).pixels)
 
     def draft(self, candidate: Candidate) -> Coded | None:
         """As `Writer.draft`."""

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 from seec.pipeline.codec import Model, decode
 from seec.pipeline.images.digest import pixel_digest
-from seec.pipeline.images.files import pixels_of, read_shapes
 from seec.pipeline.routes.loss import stated_loss
 from seec.pipeline.routes.writing.draft import Candidate, Coded
 from seec.pipeline.routes.writing.writer import Work, Writer
@@ -20,9 +19,9 @@ class SeecWriter(Writer):
     name = SEEC
     reason = "smaller than its SEEC code"
 
-    def work(self, data: bytes) -> Work:
+    def work(self, candidate: Candidate) -> Work:
         """As `Writer.work`."""
-        return Work(pixels_of(read_shapes(data)))
+        return Work(candidate.header.pixels)
 
     def draft(self, candidate: Candidate) -> Coded | None:
         """As `Writer.draft`."""

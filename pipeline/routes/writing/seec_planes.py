@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from seec.pipeline.codec import Model
-from seec.pipeline.images.files import pixels_of, read_shapes
 from seec.pipeline.images.planes import split
 from seec.pipeline.images.raster import raster_digest
 from seec.pipeline.routes.writing.draft import Candidate, Coded
@@ -22,9 +21,9 @@ class SeecPlanesWriter(Writer):
     name = SEEC_PLANES
     reason = "smaller than its SEEC code"
 
-    def work(self, data: bytes) -> Work:
+    def work(self, candidate: Candidate) -> Work:
         """As `Writer.work`."""
-        return Work(pixels_of(read_shapes(data)))
+        return Work(candidate.header.pixels)
 
     def draft(self, candidate: Candidate) -> Coded | None:
         """As `Writer.draft`."""

@@ -31,7 +31,7 @@ class Writer(ABC):
     reason: ClassVar[str]
 
     @abstractmethod
-    def work(self, data: bytes) -> Work:
+    def work(self, candidate: Candidate) -> Work:
         """What `draft` would take; nothing is decoded. UnreadableImage if it takes no such file."""
 
     @abstractmethod
