@@ -35,7 +35,8 @@ from seec.pipeline.codec import Model, load_model
 from seec.pipeline.routes.region import check_region_source
 from seec.pipeline.segmentation import check_labels, make_segmenter
 from seec.pipeline.stages.archiving import ArchivingRun
-from seec.pipeline.stages.cluster import cluster
+from seec.pipeline.stages.execution import execution, is_small
+from seec.pipeline.stages.executor import Executor
 from seec.pipeline.storage import Limits, Source, Store
 from seec.schemas.archive import format_md
 from seec.schemas.commit import RunRecord
@@ -239,7 +240,7 @@ def _plan(
 ) -> RunRecord | None:
     """Open a run for the files that are new, and remove what vanished if asked.
 
-    None if there is nothing to archive. held: keeps the cluster, if that took one.
+    None if there is nothing to archive. held: keeps what decoded images running, if anything did.
     """
     retry = quarantined_files(archive) if settings.retry_quarantine else set[str]()
     listing, seen = source.files(), seen_files(archive, settings.check_content)
@@ -264,12 +265,12 @@ def _plan(
         dedupe=settings.dedupe,
     )
     _check_segmentation(plan, model)
-    files = gathered(
-        source,
-        files,
-        plan,
-        lambda: held.enter_context(cluster(settings.ray_address, settings.cpus)),
-    )
+
+    def start(files: int, size_bytes: int) -> Executor:
+        small = is_small(files, size_bytes)
+        return held.enter_context(execution(settings.ray_address, settings.cpus, small=small))
+
+    files = gathered(source, files, plan, start)
     return open_run(archive, source.url, files, plan, model.payload, vanished)
 
 
@@ -302,11 +303,15 @@ def _carry_out(
     missing = missing_shards(archive, record)
     timings: list[Timing] = []
     first = archive.state.sequence + 1
+    files = sum(plan.counts[i] for i in missing)
+    small = is_small(files, 0) and is_small(
+        files, sum(file.size_bytes for i in missing for file in plan.shard(i))
+    )
     with (
-        progress("archive", sum(plan.counts[i] for i in missing), "files") as shown,
-        cluster(settings.ray_address, settings.cpus) as placement,
+        progress("archive", files, "files") as shown,
+        execution(settings.ray_address, settings.cpus, small=small) as executor,
     ):
-        work = ArchivingRun(archive.store, source, record, plan, placement, on_files=shown.advance)
+        work = ArchivingRun(archive.store, source, record, plan, executor, on_files=shown.advance)
         for shard, timing in work.shards(missing):
             archive.commit(shards=(shard,))
             timings.append(timing)

@@ -13,7 +13,8 @@ from seec.pipeline.archive.archive import Archive
 from seec.pipeline.codec.model.packaged import find_packaged
 from seec.pipeline.repair.damage import damaged_shards
 from seec.pipeline.repair.records import put_back_records
-from seec.pipeline.stages.cluster import Placement, cluster
+from seec.pipeline.stages.execution import execution, is_small
+from seec.pipeline.stages.executor import Executor
 from seec.pipeline.stages.repairing import Outcome, Repair, Spares
 from seec.pipeline.stages.verifying import CHECKSUM, Scope, verify_shards
 from seec.pipeline.storage import Limits, Store
@@ -105,15 +106,19 @@ def run(settings: Settings) -> RepairSummary:
     outcome = Outcome(objects, [f for item in records.checked for f in item.findings])
     if any(f.object == ARCHIVE_JSON or f.object.startswith(COMMITS) for f in outcome.left):
         return _summary(store, records.state.digest(), outcome, start)
+    small = is_small(
+        sum(shard.files for shard in records.shards),
+        sum(shard.source_size_bytes for shard in records.shards),
+    )
     with (
         Archive.writing(store) as archive,
-        cluster(settings.ray_address, settings.cpus) as placement,
+        execution(settings.ray_address, settings.cpus, small=small) as executor,
     ):
         also_lost = bool(settings.copies or settings.source)
-        checked = _checked(store, settings, records.shards, placement)
+        checked = _checked(store, settings, records.shards, executor)
         damaged = damaged_shards(records.shards, checked, also_lost=also_lost)
         spares = Spares(copies, settings.source, settings.limits)
-        repair = Repair(archive, spares, placement, outcome)
+        repair = Repair(archive, spares, executor, outcome)
         cases = repair.put_back(damaged)
         with progress("repair", len(cases), "shards") as shown:
             repair.make_anew(cases, shown.advance)
@@ -141,13 +146,13 @@ def _packaged(store: Store) -> list[bytes]:
 
 
 def _checked(
-    store: Store, settings: Settings, shards: list[ShardRecord], placement: Placement
+    store: Store, settings: Settings, shards: list[ShardRecord], executor: Executor
 ) -> Iterator[Checked]:
     if settings.report is not None:
         yield from parse_findings(settings.report, store.get(settings.report))
         return
     with progress("examine", len(shards), "shards") as shown:
-        for item in verify_shards(store, shards, Scope(CHECKSUM), frozenset(), placement.cpus):
+        for item in verify_shards(store, shards, Scope(CHECKSUM), frozenset(), executor):
             shown.advance(item.object.startswith("blobs/"))
             yield item
 

@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from itertools import chain
 from typing import Any
 
 import click
@@ -12,13 +13,14 @@ from seec.jobs.interface import ExitCode, command, progress, warn
 from seec.jobs.options import at_option, include_option, ray_options, store_options
 from seec.pipeline.archive.archive import Archive
 from seec.pipeline.archive.catalogue import current_rows
-from seec.pipeline.stages.cluster import cluster
+from seec.pipeline.stages.execution import execution, is_small
 from seec.pipeline.stages.restoring import FAILED, KEPT, RESTORED, SKIPPED, Restoration, Restored
 from seec.pipeline.storage import Limits, Store, Target
 from seec.schemas.commit import ShardRecord
 from seec.schemas.errors import SeecError
 from seec.schemas.kinds import DIRECTORY, FILE, KINDS, LINK
 from seec.schemas.loss import SKIP, describe
+from seec.schemas.manifest import Row
 
 _SHOWN = 20
 
@@ -112,13 +114,13 @@ def run(settings: Settings) -> RestoreSummary:
 
     counts: Counter[tuple[str, str]] = Counter()
     size_bytes = 0
+    rows, small = _looked_ahead(current_rows(archive, settings.include, note))
     total = None if settings.include else sum(s.files for s in archive.state.in_order())
     with (
         progress("restore", total, "files") as shown,
-        cluster(settings.ray_address, settings.cpus) as placement,
+        execution(settings.ray_address, settings.cpus, small=small) as executor,
     ):
-        rows = current_rows(archive, settings.include, note)
-        restoration = Restoration(archive.store, target, settings.overwrite, placement.cpus)
+        restoration = Restoration(archive.store, target, settings.overwrite, executor)
         for group in restoration.run(rows):
             counts.update((item.outcome, item.kind) for item in group)
             size_bytes += sum(item.size_bytes for item in group)
@@ -140,6 +142,21 @@ def run(settings: Settings) -> RestoreSummary:
         failed=failed,
         lossy=lossy,
     )
+
+
+def _looked_ahead(
+    shards: Iterator[tuple[ShardRecord, list[Row]]],
+) -> tuple[Iterator[tuple[ShardRecord, list[Row]]], bool]:
+    """The same, and whether it is little work; reads no further than that takes."""
+    seen: list[tuple[ShardRecord, list[Row]]] = []
+    files = size_bytes = 0
+    for shard, rows in shards:
+        seen.append((shard, rows))
+        files += len(rows)
+        size_bytes += sum(row.length for row in rows)
+        if not is_small(files, size_bytes):
+            return chain(seen, shards), False
+    return iter(seen), True
 
 
 def _warn_of_loss(silent: list[Restored]) -> None:

@@ -13,7 +13,7 @@ import click
 from seec.jobs.interface import ExitCode, command, progress, warn
 from seec.jobs.options import Duration, Part, Percentage, ray_options, store_options
 from seec.pipeline.archive import Archive
-from seec.pipeline.stages.cluster import cluster
+from seec.pipeline.stages.execution import execution, is_small
 from seec.pipeline.stages.verifying import CHECKSUM, DECODE, MODES, SAMPLE, Scope, verify_shards
 from seec.pipeline.storage import Limits, Store
 from seec.pipeline.verify.choose import not_in, oldest_first, share, subset
@@ -126,12 +126,13 @@ def run(settings: Settings) -> VerifySummary:
     begun: list[ShardRecord] = []
     if shards:
         total = sum(shard.files for shard in shards)
+        small = is_small(total, sum(shard.blob.size_bytes for shard in shards))
         with (
             progress("verify", total, "images") as shown,
-            cluster(settings.ray_address, settings.cpus) as placement,
+            execution(settings.ray_address, settings.cpus, small=small) as executor,
         ):
             until = _until(end, shards, begun)
-            for item in verify_shards(store, until, scope, records.models, placement.cpus):
+            for item in verify_shards(store, until, scope, records.models, executor):
                 checked[item.object] = checked.get(item.object, Checked(item.object)) + item
                 shown.advance(item.decoded if settings.mode == DECODE else item.images)
     return VerifySummary(

@@ -6,19 +6,17 @@ its own (`draft_apart`), and what ends that is the file's fault.
 """
 
 import faulthandler
-import multiprocessing
 import sys
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
-from multiprocessing.connection import Connection
 from typing import Any
 
 from seec.pipeline.routes.writing import Candidate, Draft, draft, draft_stored
+from seec.pipeline.stages.process import Died, WorkerProcess
 from seec.schemas.plan import KEEP_FILE, PlanSettings, SourceFile
 
 _START_S = 60  # a process takes to begin, at most
-_SPAWN = multiprocessing.get_context("spawn")
 
 
 @contextmanager
@@ -40,20 +38,16 @@ def candidate_of(file: SourceFile, data: bytes, settings: PlanSettings) -> Candi
 def draft_apart(file: SourceFile, data: bytes, settings: PlanSettings) -> Draft:
     """As `pipeline.routes.writing.draft`; a file that its decoder does not survive is stored."""
     limit, start = settings.max_seconds, time.monotonic()
-    here, there = _SPAWN.Pipe(duplex=False)
-    process = _SPAWN.Process(target=_look, args=(there, file, data, settings))
+    process = WorkerProcess()
     result: Any = None
     try:
-        process.start()
-        there.close()
-        if here.poll(limit + _START_S):
-            result = here.recv()
-    except (EOFError, BrokenPipeError):
-        pass  # it is gone, and has said nothing
+        process.send(_look, file, data, settings)
+        if process.connection.poll(limit + _START_S):
+            _, result = process.receive()
+    except Died:
+        pass
     finally:
         process.kill()
-        process.join()
-        here.close()
     if isinstance(result, Draft):
         return result
     if isinstance(result, ImportError):
@@ -67,12 +61,7 @@ def draft_apart(file: SourceFile, data: bytes, settings: PlanSettings) -> Draft:
     return draft_stored(file, data, reason)
 
 
-def _look(answer: Connection, file: SourceFile, data: bytes, settings: PlanSettings) -> None:
-    """The process of `draft_apart`. Sends a draft, or what was raised."""
-    result: Any
+def _look(file: SourceFile, data: bytes, settings: PlanSettings) -> Draft:
+    """In the process of `draft_apart`."""
     with hurried(settings.max_seconds):
-        try:
-            result = draft(candidate_of(file, data, settings))
-        except Exception as error:  # noqa: BLE001, whatever it is, the file is at fault
-            result = error
-    answer.send(result)
+        return draft(candidate_of(file, data, settings))

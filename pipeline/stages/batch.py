@@ -11,7 +11,6 @@ MAX_SOURCE_BYTES = 2 << 20
 MAX_PIXELS = 2_000_000
 # A file that needs more pixels for a moment is alone: JPEG takes 36 bytes for each to transcode.
 MAX_PASSING_PIXELS = 16_000_000
-MAX_ATTEMPTS = 3
 _PARTS = 4  # of each of the last batches of a run
 
 
@@ -19,13 +18,11 @@ _PARTS = 4  # of each of the last batches of a run
 class Batch:
     """Files that are read, segmented and encoded together.
 
-    pixels: what they decode to at most. attempts: how often they took a worker down with them.
-    decode: False to store them without looking inside.
+    pixels: what they decode to at most. decode: False to store them without looking inside.
     """
 
     files: tuple[SourceFile, ...]
     pixels: int = MAX_PIXELS
-    attempts: int = 0
     decode: bool = True
 
     @property
@@ -33,19 +30,9 @@ class Batch:
         """Memory it may take on its way: files and decoded pixels."""
         return 3 * self.pixels + sum(file.size_bytes for file in self.files)
 
-    @property
-    def suspect(self) -> bool:
-        """Whether it may be what killed a worker; then it runs alone."""
-        return self.attempts > 0
-
-    def retries(self) -> "list[Batch]":
-        """What to try after a failure: each file alone, then without decoding, then nothing."""
-        attempts = self.attempts + 1
-        if len(self.files) > 1:
-            return [replace(self, files=(file,), attempts=attempts) for file in self.files]
-        if attempts < MAX_ATTEMPTS:
-            return [replace(self, attempts=attempts)]
-        return [replace(self, pixels=0, attempts=1, decode=False)] if self.decode else []
+    def parts(self) -> "list[Batch]":
+        """Each file alone."""
+        return [replace(self, files=(file,)) for file in self.files]
 
 
 def cut_batches(files: Iterable[tuple[SourceFile, int | None]]) -> Iterator[Batch]:

@@ -1,120 +1,54 @@
-"""Connect to Ray, and see what its machines offer."""
+"""Connects to Ray: to a cluster that runs, or to one that is started here for this run alone."""
 
 import logging
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+import secrets
+import shutil
+import signal
+import site
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import ray
+from ray import _raylet as raylet  # pyright: ignore[reportAttributeAccessIssue]
+from ray._private import ray_constants, services
 from ray._private import worker as ray_worker
-from ray.exceptions import (
-    ActorUnavailableError,
-    NodeDiedError,
-    ObjectLostError,
-    OutOfMemoryError,
-    RayActorError,
-    RayError,
-    RayTaskError,
-    WorkerCrashedError,
-)
+from ray.job_config import JobConfig
 
-from seec.schemas.errors import SeecError
-
-# What Ray raises when a process or machine went away, through no fault that code could report.
-CRASHES = (
-    ActorUnavailableError,
-    NodeDiedError,
-    ObjectLostError,
-    OutOfMemoryError,
-    RayActorError,
-    WorkerCrashedError,
-)
+from seec.pipeline.stages.executor import TASK_CPUS, ClusterLost, Placement
+from seec.pipeline.stages.process import code_folder
+from seec.pipeline.stages.ray_executor import RayExecutor, answers
 
 # An encoder is busy almost all the time, and tasks that read and write almost never: together
 # they fill one CPU.
-ENCODER_CPUS = 0.75
-TASK_CPUS = 0.25
+ENCODER_CPUS = 1 - TASK_CPUS
 # Without GPUs; the packaged network takes about a tenth of the time that encoding takes.
 _ENCODERS_PER_SEGMENTER = 8
-# Of a cluster in this process. A worker takes most of a second of a processor to start, and Ray
-# ends those that have had no task for a second while encoders fill the processors.
-_LOCAL_CONFIG = {"idle_worker_killing_time_threshold_ms": 60_000}
-
-
-@dataclass(frozen=True)
-class Placement:
-    """How many actors of each kind to start, what each asks for, and where networks run.
-
-    cpus: how many tasks that keep one busy can run at once.
-    """
-
-    cpus: int
-    encoders: int
-    segmenters: int
-    encoder_options: dict[str, Any]
-    segmenter_options: dict[str, Any]
-    device: str
-
-
-def cause_of(error: RayError) -> Exception:
-    """What went wrong in a task, without Ray's account of where."""
-    return error.cause if isinstance(error, RayTaskError) else error
-
-
-def fetch(ref: Any) -> Any:
-    """The value of an object; an error of ours that its task raised is raised as it was."""
-    try:
-        return ray.get(ref)
-    except RayTaskError as error:
-        if isinstance(error.cause, SeecError):
-            raise error.cause from None
-        raise
-
-
-@contextmanager
-def cluster(address: str | None = None, cpus: int | None = None) -> Iterator[Placement]:
-    """A connection to Ray while the block runs.
-
-    address: of a running cluster; None means RAY_ADDRESS if set, else one in this process. cpus:
-    how many to use, also to make an autoscaling cluster grow; default: all that are up. A
-    connection that exists already is used and left open.
-    """
-    owner = not ray.is_initialized()
-    if owner:
-        local = address is None and "RAY_ADDRESS" not in os.environ
-        ray.init(
-            # Without an address Ray would join whatever cluster it finds on this machine.
-            address="local" if local else address,
-            num_cpus=cpus if local else None,
-            include_dashboard=False if local else None,
-            _system_config=_LOCAL_CONFIG if local else None,
-            configure_logging=True,
-            logging_level=logging.ERROR,
-            log_to_driver=False,
-        )
-        if local:
-            _end_idle_daemons()
-    try:
-        resources = ray.cluster_resources()
-        up = max(1, int(resources.get("CPU", 1)))
-        yield placement(cpus or up, int(resources.get("GPU", 0)))
-    finally:
-        if owner:
-            ray.shutdown()
-
-
-def _end_idle_daemons() -> None:
-    """End what a cluster in this process does not need: it cannot grow, and shows no logs.
-
-    Two daemons would look every second whether there is something to do, and the one that makes
-    clusters grow would take a second to end.
-    """
-    node = getattr(ray_worker, "_global_node", None)
-    for end in ("kill_monitor", "kill_log_monitor"):
-        if hasattr(node, end):
-            getattr(node, end)(check_alive=False)
+_START_ATTEMPTS = 3
+# Ray puts sockets below its folder: session_<time>_<pid>/sockets/plasma_store and a few more. The
+# path of a socket may have 107 bytes on Linux, and 103 on macOS.
+_MAX_FOLDER_BYTES = 103 - 70
+# Of a cluster of this run. A worker takes most of a second of a processor to start, and Ray ends
+# those that have had no task for a second while encoders fill the processors. A busy machine may
+# take minutes to start one.
+_LOCAL_CONFIG = {
+    "idle_worker_killing_time_threshold_ms": 60_000,
+    "worker_register_timeout_seconds": 300,
+}
+# Read by Ray: how long its parts may take to start on a busy machine.
+_PATIENCE = {
+    "RAY_gcs_server_port_wait_time_s": "120",
+    "RAY_gcs_server_request_timeout_seconds": "120",
+}
+_PROBE_INTERVAL_S = 10.0
+_PROBES = 3  # of a cluster that does not answer
+_AUTHENTICATION = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 
 
 def placement(cpus: int, gpus: int) -> Placement:
@@ -134,5 +68,235 @@ def placement(cpus: int, gpus: int) -> Placement:
         segmenters=-(-cpus // _ENCODERS_PER_SEGMENTER),
         encoder_options={"num_cpus": ENCODER_CPUS},
         segmenter_options={"num_cpus": 0},
-        device="cpu",
     )
+
+
+@contextmanager
+def cluster(address: str | None = None, cpus: int | None = None) -> Iterator[RayExecutor]:
+    """An executor on Ray while the block runs.
+
+    address: of a running cluster; None means RAY_ADDRESS if set, else one of this run alone. cpus:
+    how many to use, also to make an autoscaling cluster grow; default: all that are up. A
+    connection that exists already is used and left open. Raises ClusterLost if there is none.
+    """
+    if ray.is_initialized():
+        yield RayExecutor(_placement_here(cpus))
+    elif address is None and "RAY_ADDRESS" not in os.environ:
+        with _own_cluster(cpus) as check:
+            yield RayExecutor(_placement_here(cpus), check)
+    else:
+        with _joined_cluster(address) as check:
+            yield RayExecutor(_placement_here(cpus), check)
+
+
+def _placement_here(cpus: int | None) -> Placement:
+    resources = ray.cluster_resources()
+    up = max(1, int(resources.get("CPU", 1)))
+    return placement(cpus or up, int(resources.get("GPU", 0)))
+
+
+class _Job(JobConfig):
+    """What Ray tells workers of this run.
+
+    Ray would put the current folder on their path, so that a file `queue.py` beside photographs
+    would run there. Only the folder of this package is needed, where it is not installed.
+    """
+
+    def __init__(self) -> None:
+        installed = code_folder() in (*site.getsitepackages(), site.getusersitepackages())
+        super().__init__(_py_driver_sys_path=[] if installed else [code_folder()])
+
+    def _runtime_env_has_working_dir(self) -> bool:
+        return True  # which is when Ray adds nothing
+
+
+@contextmanager
+def _joined_cluster(address: str | None) -> Iterator[Callable[[], None]]:
+    """A connection to a running cluster; yields what raises ClusterLost once that is gone."""
+    submitted = "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ  # by `ray job submit`, with its folder
+    with _signals_kept(), _loopback_only() if _is_on_loopback(address) else nullcontext():
+        try:
+            _init(address=address, job_config=None if submitted else _Job())
+        except ConnectionError as error:
+            where = address or os.environ.get("RAY_ADDRESS")
+            raise ClusterLost(f"no Ray cluster answers at {where}: {error}") from None
+    host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
+    last = time.monotonic()
+
+    def check() -> None:
+        nonlocal last
+        if time.monotonic() - last < _PROBE_INTERVAL_S:
+            return
+        if not any(answers(host, int(port)) for _ in range(_PROBES)):
+            raise ClusterLost(
+                f"the Ray cluster at {host}:{port} is gone; what is committed counts, and the same "
+                "command goes on from there"
+            )
+        last = time.monotonic()
+
+    try:
+        yield check
+    finally:
+        ray.shutdown()
+
+
+@contextmanager
+def _own_cluster(cpus: int | None) -> Iterator[Callable[[], None]]:
+    """A cluster of this run: on the loopback interface, with a token and a folder of its own."""
+    with _private_folder() as folder, _private_environment(folder):
+        node = _start(folder, cpus)
+        try:
+            yield partial(_check_processes, node)
+        except ClusterLost:
+            _end_by_force(node)
+            raise
+        finally:
+            ray.shutdown()
+
+
+def _start(folder: Path, cpus: int | None) -> Any:
+    """Start Ray's processes; several times if the machine is too busy. Returns Ray's own node."""
+    for attempt in range(_START_ATTEMPTS):
+        home = folder / str(attempt)
+        home.mkdir()
+        try:
+            with _signals_kept(), _loopback_only():
+                _init(
+                    # Without an address Ray would join whatever cluster it finds on this machine.
+                    address="local",
+                    num_cpus=cpus,
+                    include_dashboard=False,
+                    job_config=_Job(),
+                    _node_ip_address="127.0.0.1",
+                    _temp_dir=str(home),
+                    _system_config=_LOCAL_CONFIG,
+                )
+        except Exception as error:  # noqa: BLE001, Ray raises Exception itself
+            ray.shutdown()
+            reason = " ".join(str(error).split())
+        else:
+            _end_idle_daemons()
+            return ray_worker._global_node
+    raise ClusterLost(
+        f"Ray did not start on this machine in {_START_ATTEMPTS} attempts; is it very busy, or out "
+        f"of memory or of space in {folder.parent}? Ray says: {reason}"
+    )
+
+
+def _init(**options: Any) -> None:
+    # What Ray tells of its processes goes to stdout, even without logs of the driver.
+    ray_worker.print_to_stdstream = _print_nothing
+    ray.init(configure_logging=True, logging_level=logging.CRITICAL, log_to_driver=False, **options)
+
+
+def _print_nothing(*_: Any, **__: Any) -> None:
+    pass
+
+
+@contextmanager
+def _private_folder() -> Iterator[Path]:
+    """A folder that only this user can enter, short enough for sockets, removed in the end."""
+    tried = dict.fromkeys([tempfile.gettempdir(), "/tmp", "/var/tmp", "/dev/shm"])
+    for parent in tried:
+        if len(os.fsencode(parent)) > _MAX_FOLDER_BYTES:
+            continue
+        try:
+            folder = Path(tempfile.mkdtemp(prefix="seec-", dir=parent))  # mode 0700
+        except OSError:
+            continue
+        break
+    else:
+        raise ClusterLost(
+            f"none of {', '.join(tried)} can hold the sockets of Ray: TMPDIR must name a folder "
+            f"that can be written, of at most {_MAX_FOLDER_BYTES} bytes"
+        )
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _private_environment(folder: Path) -> Iterator[None]:
+    """Environment of Ray's processes: a random token that only this run knows."""
+    token = folder / "token"
+    token.touch(mode=0o600)
+    token.write_text(secrets.token_hex(32))
+    ours = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
+    saved = {name: os.environ.pop(name, None) for name in (*_AUTHENTICATION, *_PATIENCE)}
+    os.environ.update({**_PATIENCE, **ours})
+    _read_environment_again()
+    try:
+        yield
+    finally:
+        for name, value in saved.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+        _read_environment_again()
+
+
+def _is_on_loopback(address: str | None) -> bool:
+    """Whether a cluster answers there, and nowhere else, as one of another run on this machine."""
+    host, _, port = (address or os.environ["RAY_ADDRESS"]).rpartition(":")
+    if host not in ("127.0.0.1", "localhost") or not port.isdecimal():
+        return False
+    return not answers(services.get_node_ip_address(), int(port))
+
+
+def _read_environment_again() -> None:
+    """Ray reads its settings when it is imported, and keeps a token that it has read."""
+    ours: Any = raylet
+    ours.Config.initialize("")
+    ours.AuthenticationTokenLoader.instance().reset_cache()
+
+
+@contextmanager
+def _loopback_only() -> Iterator[None]:
+    """Ray replaces 127.0.0.1 by an address that others can reach, unless this setting is off."""
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
+
+
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Ray sets a handler of SIGTERM of its own."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _check_processes(node: Any) -> None:
+    for kind in ("gcs_server", "raylet"):
+        for info in node.all_processes.get(kind, ()):
+            if info.process.poll() is not None:
+                raise ClusterLost(
+                    f"Ray's process {kind} has ended; what is committed counts, and the same "
+                    "command goes on from there"
+                )
+
+
+def _end_by_force(node: Any) -> None:
+    """End what is left of a cluster that is broken: Ray's own way out waits for what is gone."""
+    node.kill_all_processes(check_alive=False, allow_graceful=False)
+
+
+def _end_idle_daemons() -> None:
+    """End what a cluster of this run does not need: it cannot grow, and shows no logs.
+
+    Two daemons would look every second whether there is something to do, and the one that makes
+    clusters grow would take a second to end.
+    """
+    node = getattr(ray_worker, "_global_node", None)
+    for end in ("kill_monitor", "kill_log_monitor"):
+        if hasattr(node, end):
+            getattr(node, end)(check_alive=False)

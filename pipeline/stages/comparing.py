@@ -1,74 +1,60 @@
 """Which images have the same pixels: decoded in tasks, a bounded amount at a time."""
 
-from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any
-
-import ray
-from ray.exceptions import RayError
 
 from seec.pipeline.routes.writing import samples_digest, work_of
 from seec.pipeline.stages.apart import candidate_of, hurried
 from seec.pipeline.stages.archiving import BUDGET_BYTES
 from seec.pipeline.stages.batch import Batch, cut_batches
-from seec.pipeline.stages.cluster import cause_of
+from seec.pipeline.stages.executor import ClusterLost, Executor, Task
+from seec.pipeline.stages.window import Failed, Steps, Window
 from seec.pipeline.storage import Source
 from seec.schemas.errors import SeecError, StorageError, StoreUnavailable
 from seec.schemas.plan import PlanSettings, SourceFile
 
-_MAX_ATTEMPTS = 2  # of a file that is alone
+_Found = tuple[dict[str, bytes], list[tuple[SourceFile, int]]]
 
 
 def pixel_signs(
     source: Source,
     files: Iterable[tuple[SourceFile, int]],
     settings: PlanSettings,
-    cpus: int,
+    executor: Executor,
     on_files: Callable[[int], None] = lambda count: None,
 ) -> dict[str, bytes]:
     """By path, what is the same for images of the same pixels.
 
-    files: each with its pixels, as its first bytes promise. cpus: of the cluster. on_files: told
-    how many more are done. What cannot be read or decoded, or takes its process down, has no sign.
+    files: each with its pixels, as its first bytes promise. on_files: called with how many more
+    are done. What cannot be read or decoded, or takes its process down, has no sign.
     StoreUnavailable if the source is not there. Memory grows by a path and a digest for each file.
     """
+    cpus = executor.placement.cpus
     source = source.shared_by(cpus)
-    waiting = deque(cut_batches(files))
-    flights: dict[Any, Batch] = {}
+
+    def steps(batch: Batch, suspect: bool) -> Steps[_Found]:
+        return (yield executor.submit(DIGESTS, source, batch, settings))
+
+    window: Window[Batch, _Found] = Window(
+        executor,
+        steps,
+        split=Batch.parts,
+        most=2 * cpus,
+        most_bytes=BUDGET_BYTES * cpus,
+        cost_bytes=lambda batch: batch.cost_bytes,
+        blames=lambda error: not isinstance(error, StorageError | ImportError | ClusterLost),
+    )
+    batches = cut_batches(files)
     signs: dict[str, bytes] = {}
-    budget_bytes = BUDGET_BYTES * cpus
-    while waiting or flights:
-        while waiting and len(flights) < 2 * cpus:
-            cost_bytes = sum(batch.cost_bytes for batch in flights.values())
-            if flights and cost_bytes + waiting[0].cost_bytes > budget_bytes:
-                break
-            batch = waiting.popleft()
-            flights[digests.remote(source, batch, settings)] = batch
-        (ref,), _ = ray.wait(list(flights), num_returns=1)
-        batch = flights.pop(ref)
-        try:
-            found: dict[str, bytes]
-            found, larger = ray.get(ref)
-        except RayError as error:
-            again = _again(batch, error)
-        else:
+    for batch, outcome in window.results(lambda: next(batches, None)):
+        larger: list[tuple[SourceFile, int]] = []
+        if not isinstance(outcome, Failed):
+            found, larger = outcome
             signs |= found
-            again = list(cut_batches(larger))
-        waiting.extendleft(again)
-        on_files(len(batch.files) - sum(len(other.files) for other in again))
+            window.add(cut_batches(larger))
+        on_files(len(batch.files) - len(larger))
     return signs
 
 
-def _again(batch: Batch, error: RayError) -> list[Batch]:
-    """What to try after a failure: each file alone, twice at most; raises what is no file's."""
-    cause = cause_of(error)
-    if isinstance(cause, StorageError | ImportError):
-        raise cause from None
-    retries = batch.retries()
-    return [one for one in retries if one.decode and one.attempts < _MAX_ATTEMPTS]
-
-
-@ray.remote(num_cpus=1, max_retries=0)
 def digests(
     source: Source, batch: Batch, settings: PlanSettings
 ) -> tuple[dict[str, bytes], list[tuple[SourceFile, int]]]:
@@ -95,3 +81,6 @@ def digests(
         if digest is not None:
             found[file.path] = digest
     return found, larger
+
+
+DIGESTS = Task(digests)

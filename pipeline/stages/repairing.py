@@ -1,4 +1,4 @@
-"""Repair on Ray: objects from copies, then shards anew, with files of the source where need be."""
+"""Repair: objects from copies, then shards anew, with files of the source where need be."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,7 +14,7 @@ from seec.pipeline.repair.damage import Damaged
 from seec.pipeline.repair.records import put_back
 from seec.pipeline.repair.shards import Case, Mender, examine, index_of
 from seec.pipeline.stages.archiving import ArchivingRun
-from seec.pipeline.stages.cluster import Placement
+from seec.pipeline.stages.executor import Executor
 from seec.pipeline.storage import Limits, Source, Store
 from seec.schemas.archive import model_name
 from seec.schemas.commit import ObjectRecord, RunRecord, ShardRecord, model_record
@@ -68,10 +68,10 @@ class Repair:
     """
 
     def __init__(
-        self, archive: Archive, spares: Spares, placement: Placement, outcome: Outcome
+        self, archive: Archive, spares: Spares, executor: Executor, outcome: Outcome
     ) -> None:
         self.outcome = outcome
-        self._archive, self._spares, self._placement = archive, spares, placement
+        self._archive, self._spares, self._executor = archive, spares, executor
 
     def put_back(self, damaged: Iterable[Damaged]) -> list[Case]:
         """Write the objects again that a copy has; the shards of which that is not enough."""
@@ -103,7 +103,7 @@ class Repair:
             return cases
         models = self._archive.state.models
         # From here on copies are read by all processes.
-        copies = [copy.shared_by(self._placement.cpus) for copy in self._spares.copies]
+        copies = [copy.shared_by(self._executor.placement.cpus) for copy in self._spares.copies]
         found = same_files(copies, wanted, models)
         return [
             replace(
@@ -132,7 +132,7 @@ class Repair:
             if source is not None and files:
                 run = replace(run, model=self._model(run, members))
                 plan = Plan.of(self._plan_settings(run), files)
-                work = ArchivingRun(store, source, run, plan, self._placement, finish=mender)
+                work = ArchivingRun(store, source, run, plan, self._executor, finish=mender)
                 for record, _ in work.shards(sorted(files)):
                     yield record, by_name[record.shard]
                 remove_unneeded_model(self._archive, run)

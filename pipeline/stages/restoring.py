@@ -1,4 +1,4 @@
-"""Restoring on Ray: rows to files below a target, with a bounded amount of work in flight."""
+"""Restoring: rows to files below a target, with a bounded amount of work in flight."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -6,14 +6,13 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any
 
-import ray
-
 from seec.pipeline.archive.models import archived_model
 from seec.pipeline.archive.shard import payloads
 from seec.pipeline.images.files import has_comments
 from seec.pipeline.routes.reading import restore
-from seec.pipeline.stages.cluster import CRASHES, fetch
+from seec.pipeline.stages.executor import Executor, Task, fetch
 from seec.pipeline.stages.verifying import group_rows
+from seec.pipeline.stages.window import Failed, Steps, Window
 from seec.pipeline.storage import Store, Target
 from seec.schemas.commit import ShardRecord
 from seec.schemas.errors import FormatError, ObjectExists, SeecError, StorageError, StoreUnavailable
@@ -56,6 +55,10 @@ class Work:
     first_names: dict[str, str] = field(default_factory=dict[str, str])
     collides: bool = False
 
+    def parts(self) -> "list[Work]":
+        """Each row alone."""
+        return [replace(self, rows=[row]) for row in self.rows]
+
 
 class Restoration:
     """Restores shards: files first, then what must not be there before them.
@@ -68,8 +71,8 @@ class Restoration:
     lacks: whether the target has no place for some of what the rows say.
     """
 
-    def __init__(self, store: Store, target: Target, overwrite: bool, cpus: int) -> None:
-        """cpus: of the cluster; twice as many tasks are in flight."""
+    def __init__(self, store: Store, target: Target, overwrite: bool, executor: Executor) -> None:
+        self._executor, cpus = executor, executor.placement.cpus
         self._store, self._target = store.shared_by(cpus), target.shared_by(cpus)
         self._overwrite = overwrite
         self._in_flight = 2 * cpus
@@ -89,16 +92,15 @@ class Restoration:
 
         A group that takes its worker down is tried again row by row; a row that does so has failed.
         """
-        if fetch(_folds_names.remote(self._target)):
+        if fetch(self._executor, _FOLDS_NAMES, self._target):
             self._folded = set()
         yield from self._carry_out(self._files(shards))
         yield from self._carry_out(_each(self._collisions, collides=True))
         yield from self._carry_out(self._further_names())
         yield from self._carry_out(_each(self._links))
         if self._folders:
-            yield fetch(
-                _restore_folders.remote(self._target, self._folders, self._colliding_folders)
-            )
+            what = (self._target, self._folders, self._colliding_folders)
+            yield fetch(self._executor, _FOLDERS, *what)
         if self._skipped:
             yield self._skipped
 
@@ -148,32 +150,23 @@ class Restoration:
 
     def _carry_out(self, works: Iterable[Work]) -> Iterator[list[Restored]]:
         todo = iter(works)
-        again: deque[Work] = deque()
-        flights: dict[Any, Work] = {}
-        more = True
-        while more or again or flights:
-            while len(flights) < self._in_flight:
-                work = again.popleft() if again else next(todo, None)
-                if work is None:
-                    more = False
-                    break
-                ref = _restore_rows.remote(self._store, work, self._target, self._overwrite)
-                flights[ref] = work
-            if not flights:
-                continue
-            (ref,), _ = ray.wait(list(flights), num_returns=1)
-            work = flights.pop(ref)
-            try:
-                done: list[Restored] = fetch(ref)
-            except CRASHES:
-                if len(work.rows) > 1:
-                    again.extend(replace(work, rows=[row]) for row in work.rows)
-                    continue
-                crash = FormatError(f"{work.rows[0].path}: decoding it takes the worker down")
-                done = [_failed(work.rows[0], crash)]
+        window: Window[Work, list[Restored]] = Window(
+            self._executor, self._steps, split=Work.parts, most=self._in_flight
+        )
+        for work, outcome in window.results(lambda: next(todo, None)):
+            if isinstance(outcome, Failed):
+                (row,) = work.rows
+                crash = FormatError(f"{row.path}: decoding it takes the worker down")
+                done = [_failed(row, crash)]
+            else:
+                done = outcome
             restored = {item.path for item in done if item.outcome == RESTORED}
             self._named |= restored & self._awaited
             yield done
+
+    def _steps(self, work: Work, suspect: bool) -> Steps[list[Restored]]:
+        what = (self._store, work, self._target, self._overwrite)
+        return (yield self._executor.submit(_ROWS, *what))
 
 
 def _each(rows: Iterable[tuple[str, Row]], *, collides: bool = False) -> Iterator[Work]:
@@ -183,22 +176,19 @@ def _each(rows: Iterable[tuple[str, Row]], *, collides: bool = False) -> Iterato
             yield Work(blob, part, collides=collides)
 
 
-@ray.remote
-def _folds_names(target: Target) -> bool:
-    return target.folds_names()
-
-
-@ray.remote
 def _restore_rows(store: Store, work: Work, target: Target, overwrite: bool) -> list[Restored]:
     return list(restore_rows(store, work, target, overwrite))
 
 
-@ray.remote
 def _restore_folders(target: Target, rows: list[Row], colliding: set[str]) -> list[Restored]:
     # A path comes before those below it, so backwards is from the inside out.
     in_order = sorted(rows, key=lambda row: row.path, reverse=True)
     attempts = (_attempt(row, _make_folder, target, row.path in colliding) for row in in_order)
     return [done for done in attempts if done is not None]
+
+
+_ROWS, _FOLDERS = Task(_restore_rows), Task(_restore_folders)
+_FOLDS_NAMES = Task(Target.folds_names)
 
 
 def restore_rows(store: Store, work: Work, target: Target, overwrite: bool) -> Iterator[Restored]:

@@ -5,8 +5,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-import ray
-
 from seec.pipeline.archive.archive import read_recorded
 from seec.pipeline.archive.shard import name_again, share_codes
 from seec.pipeline.codec import Background, Encoder, load_model
@@ -16,7 +14,7 @@ from seec.pipeline.routes.writing import Draft, draft, draft_stored, settle, wor
 from seec.pipeline.segmentation import LabelMap, RateSegmenter, label_image, make_segmenter
 from seec.pipeline.stages.apart import candidate_of, draft_apart, hurried
 from seec.pipeline.stages.batch import MAX_PASSING_PIXELS, Batch
-from seec.pipeline.stages.cluster import TASK_CPUS
+from seec.pipeline.stages.executor import TASK_CPUS, Task
 from seec.pipeline.storage import Source, Store
 from seec.schemas.commit import ObjectRecord, ShardRecord
 from seec.schemas.errors import (
@@ -74,11 +72,13 @@ def quarantined(file: SourceFile, run_id: str, error: SeecError) -> QuarantineRo
     )
 
 
-@ray.remote(num_cpus=TASK_CPUS, max_retries=0, num_returns=2)
 def read_batch(
-    source: Source, batch: Batch, run_id: str, settings: PlanSettings
+    source: Source, batch: Batch, suspect: bool, run_id: str, settings: PlanSettings
 ) -> tuple[ReadReport, list[Draft]]:
-    """Read files and look into them. Returns the report, and a draft per file read."""
+    """Read files and look into them. Returns the report, and a draft per file read.
+
+    suspect: whether the batch may be what took a worker down; then each file is decoded apart.
+    """
     start = time.perf_counter()
     report = ReadReport()
     drafts: list[Draft] = []
@@ -97,7 +97,7 @@ def read_batch(
         if not batch.decode:
             drafts.append(draft_stored(file, data, "could not be encoded"))
             continue
-        if batch.suspect:
+        if suspect:
             made = draft_apart(file, data, settings)
         else:
             with hurried(settings.max_seconds):
@@ -123,8 +123,7 @@ def _read(source: Source, file: SourceFile, settings: PlanSettings) -> bytes:
     return source.read(file)
 
 
-@ray.remote(max_restarts=-1, max_task_retries=0)
-class SegmentActor:
+class Segmentation:
     """Labels images, and finds what is of interest in them; the sources are made once."""
 
     def __init__(self, settings: PlanSettings, entropy_models: int, device: str) -> None:
@@ -136,11 +135,6 @@ class SegmentActor:
         self._finder = None if source is None else make_segmenter(source, device)
         self._background_error = settings.background_error
 
-    def ready(self) -> bool:
-        """Answers once the actor is up."""
-        return True
-
-    @ray.method(num_returns=3)
     def segment(
         self, drafts: Sequence[Draft]
     ) -> tuple[Segmented, dict[str, UnreadableMask], float]:
@@ -170,8 +164,7 @@ class SegmentActor:
         return background_of(self._finder, image, path, self._background_error)
 
 
-@ray.remote(max_restarts=-1, max_task_retries=0)
-class EncodeActor:
+class Encoding:
     """Encodes images; the model is loaded once, from the archive that it is for."""
 
     def __init__(self, store: Store, model: ObjectRecord, device: str) -> None:
@@ -179,11 +172,6 @@ class EncodeActor:
         self._model = load_model(read_recorded(store, model))
         self._encoder = Encoder(self._model, device)
 
-    def ready(self) -> bool:
-        """Answers once the actor is up."""
-        return True
-
-    @ray.method(num_returns=2)
     def encode(
         self,
         drafts: Sequence[Draft],
@@ -256,23 +244,22 @@ def _known_codes(others: Iterable[list[Entry]]) -> dict[bytes, bytes]:
     return {e.row.samples.digest: bytes(e.payload) for e in entries if e.row.samples}
 
 
-@ray.remote(num_cpus=TASK_CPUS, max_retries=3, num_returns=2)
 def write(
     store: Store,
     shard: str,
-    entries: Sequence["ray.ObjectRef[list[Entry]]"],
     failed: Sequence[QuarantineRow],
     names: Sequence[SourceFile],
     finish: Finish,
     settings: PlanSettings,
+    *entries: list[Entry],
 ) -> tuple[ShardRecord, float]:
     """Write a shard from the entries of its batches. Returns its record, and seconds taken.
 
-    Payloads stay where encoders put them, in Ray's shared memory, until they are written.
+    On Ray, payloads stay where encoders put them, in shared memory, until they are written.
     names: further ones of its files.
     """
     start = time.perf_counter()
-    settled = [entry for part in entries for entry in ray.get(part)]
+    settled = [entry for part in entries for entry in part]
     if settings.dedupe == DEDUPE_PIXELS:
         settled = share_codes(settled)
     named, unnamed = name_again(names, settled, failed)
@@ -280,6 +267,10 @@ def write(
     del settled, named
     _give_memory_back()
     return record, time.perf_counter() - start
+
+
+READ = Task(read_batch, cpus=TASK_CPUS, returns=2)
+WRITE = Task(write, cpus=TASK_CPUS, returns=2)
 
 
 def _give_memory_back() -> None:

@@ -1,15 +1,11 @@
-"""Verification on Ray: shards, then their images, with a bounded amount of work in flight."""
+"""Verification: shards, then their images, with a bounded amount of work in flight."""
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
-
-import ray
-from ray.exceptions import RayError
+from dataclasses import dataclass, replace
 
 from seec.pipeline.archive.models import archived_model
-from seec.pipeline.stages.cluster import CRASHES, fetch
+from seec.pipeline.stages.executor import Executor, Task
+from seec.pipeline.stages.window import Failed, Steps, Window
 from seec.pipeline.storage import Store
 from seec.pipeline.verify.records import mend
 from seec.pipeline.verify.sample import sample
@@ -45,83 +41,73 @@ class Scope:
         return list(rows) if self.mode == DECODE else sample(rows, self.fraction, self.seed)
 
 
-@ray.remote
-def _check_shard(store: Store, shard: ShardRecord) -> ShardCheck:
-    return check_shard(store, shard)
-
-
-@ray.remote
 def _check_images(store: Store, blob: str, rows: list[Row]) -> Checked:
     ids = {row.model_id for row in rows if row.model_id is not None}
     return check_images(store, blob, rows, {i: archived_model(store, i) for i in ids})
 
 
+_SHARD, _IMAGES = Task(check_shard), Task(_check_images)
+
+
+@dataclass(frozen=True)
+class _Check:
+    """A piece of work: a shard's objects, or images of these rows."""
+
+    shard: ShardRecord
+    rows: list[Row] | None = None
+
+    def parts(self) -> "list[_Check]":
+        return [self] if self.rows is None else [replace(self, rows=[row]) for row in self.rows]
+
+
 def verify_shards(
-    store: Store, shards: Iterable[ShardRecord], scope: Scope, models: frozenset[str], cpus: int
+    store: Store,
+    shards: Iterable[ShardRecord],
+    scope: Scope,
+    models: frozenset[str],
+    executor: Executor,
 ) -> Iterator[Checked]:
     """Check shards and yield what was checked as it is done.
 
-    models: ids of the archive's sound models. cpus: of the cluster; twice as many tasks are in
-    flight. Objects come once; blobs come again for each group of images that was decoded.
+    models: ids of the archive's sound models. Objects come once; blobs come again for each group
+    of images that was decoded.
     """
-    store, todo = store.shared_by(cpus), iter(shards)
-    images: deque[tuple[ShardRecord, list[Row]]] = deque()
-    flights: dict[Any, tuple[ShardRecord, list[Row] | None]] = {}
-    more = True
-    while more or images or flights:
-        while len(flights) < 2 * cpus:
-            if images:
-                shard, rows = images.popleft()
-                flights[_check_images.remote(store, shard.blob.name, rows)] = (shard, rows)
-            elif more and (shard := next(todo, None)) is not None:
-                flights[_check_shard.remote(store, shard)] = (shard, None)
-            else:
-                more = more and shard is not None
-                break
-        if not flights:
-            continue
-        (ref,), _ = ray.wait(list(flights), num_returns=1)
-        shard, rows = flights.pop(ref)
-        if rows is None:
-            check = _landed_shard(store, shard, ref)
-            yield from check.checked
-            chosen = scope.choose(check.sound)
-            blob = shard.blob.name
+    cpus = executor.placement.cpus
+    shared, todo = store.shared_by(cpus), iter(shards)
+
+    def steps(check: _Check, suspect: bool) -> Steps[ShardCheck | Checked]:
+        if check.rows is None:
+            return (yield executor.submit(_SHARD, shared, check.shard))
+        return (yield executor.submit(_IMAGES, shared, check.shard.blob.name, check.rows))
+
+    def next_check() -> _Check | None:
+        shard = next(todo, None)
+        return None if shard is None else _Check(shard)
+
+    window = Window(executor, steps, split=_Check.parts, most=2 * cpus)
+    for check, outcome in window.results(next_check):
+        if isinstance(outcome, Failed):
+            yield _crashed(store, check)
+        elif isinstance(outcome, Checked):
+            yield outcome
+        else:
+            yield from outcome.checked
+            chosen, blob = scope.choose(outcome.sound), check.shard.blob.name
             if lacking := tuple(without_model(store, blob, chosen, models)):
                 yield Checked(blob, findings=lacking)
-            ready = [r for r in chosen if r.model_id is None or r.model_id in models]
-            images.extend((shard, group) for group in group_rows(ready))
-        else:
-            yield from _land(store, shard, rows, ref, images)
+            ready = [row for row in chosen if row.model_id is None or row.model_id in models]
+            window.add(_Check(check.shard, group) for group in group_rows(ready))
 
 
-def _landed_shard(store: Store, shard: ShardRecord, ref: Any) -> ShardCheck:
-    try:
-        return fetch(ref)
-    except CRASHES:
-        name, detail = shard.manifest.name, "checking the shard takes the worker down"
-        found = Finding("manifest-damaged", name, detail, mend(store))
-        return ShardCheck([Checked(name, findings=(found,))], [])
-
-
-def _land(
-    store: Store,
-    shard: ShardRecord,
-    rows: list[Row],
-    ref: Any,
-    images: deque[tuple[ShardRecord, list[Row]]],
-) -> Iterator[Checked]:
-    try:
-        yield fetch(ref)
-    except RayError as error:
-        if not isinstance(error, CRASHES):
-            raise
-        if len(rows) > 1:
-            images.extend((shard, [row]) for row in rows)
-            return
-        detail = f"{rows[0].path}: decoding it takes the worker down"
-        found = image_finding(store, shard.blob.name, rows[0], "image-undecodable", detail)
-        yield Checked(shard.blob.name, decoded=1, findings=(found,))
+def _crashed(store: Store, check: _Check) -> Checked:
+    """The finding about what no worker survives."""
+    if check.rows is None:
+        name, detail = check.shard.manifest.name, "checking the shard takes the worker down"
+        return Checked(name, findings=(Finding("manifest-damaged", name, detail, mend(store)),))
+    (row,), blob = check.rows, check.shard.blob.name
+    detail = f"{row.path}: decoding it takes the worker down"
+    found = image_finding(store, blob, row, "image-undecodable", detail)
+    return Checked(blob, decoded=1, findings=(found,))
 
 
 def group_rows(rows: Iterable[Row]) -> Iterator[list[Row]]:

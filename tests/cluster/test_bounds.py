@@ -31,12 +31,12 @@ def test_work_in_flight_is_bounded_however_many_files_there_are(
     seen: list[tuple[int, int]] = []
 
     class Watched(archiving.ArchivingRun):
-        """Notes after each launch how many bytes are in flight, and how many shards in work."""
+        """Keeps how many bytes are in flight, and how many shards in work."""
 
-        def _launch(self) -> None:
-            super()._launch()
-            in_flight = sum(batch.cost_bytes for batch in self._in_flight())
-            seen.append((in_flight, len(self._shards)))
+        def _next_part(self) -> Any:
+            part = super()._next_part()
+            seen.append((self._window._flying_bytes, self._in_work))
+            return part
 
     monkeypatch.setattr(archive, "ArchivingRun", Watched)
     write_tiny_source(tmp_path / "source", 60)

@@ -3,12 +3,12 @@
 import os
 import shutil
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import ray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
@@ -16,6 +16,8 @@ from seec.jobs import archive, compact, ls, repair, restore, verify
 from seec.jobs.interface import ExitCode
 from seec.pipeline.archive import Archive
 from seec.pipeline.stages import comparing
+from seec.pipeline.stages.executor import Placement
+from seec.pipeline.stages.ray_executor import RayExecutor
 from seec.pipeline.storage import Source, Store
 from seec.schemas.manifest import Row
 from seec.schemas.plan import DEDUPE_PIXELS, PlanSettings
@@ -185,17 +187,19 @@ def test_a_file_that_kills_its_process_is_no_copy_of_any(
 ):
     source = Source(str(write(tmp_path, FILES)))
     deadly = FILES["c/said.png"]
-    task: Any = comparing.digests
+    task = comparing.DIGESTS
 
     def dies(source: Any, batch: Any, settings: Any) -> Any:
         if any(source.read(file) == deadly for file in batch.files):
             os.kill(os.getpid(), signal.SIGSEGV)
-        return task._function(source, batch, settings)
+        return task.function(source, batch, settings)
 
-    monkeypatch.setattr(comparing, "digests", ray.remote(**task._default_options)(dies))
+    monkeypatch.setattr(comparing, "DIGESTS", replace(task, function=dies))
     files = [(file, 64 * 96) for file in source.files() if file.kind == "file"]
     done: list[int] = []
-    signs = comparing.pixel_signs(source, files, PlanSettings(""), 2, done.append)
+    signs = comparing.pixel_signs(
+        source, files, PlanSettings(""), RayExecutor(Placement(2, 2, 1)), done.append
+    )
     assert sum(done) == len(files)
     assert signs.keys() == FILES.keys() - DAMAGED.keys() - {"c/said.png"}
     assert len({signs[path] for path in CODED.keys() & signs.keys()}) == 1
@@ -209,7 +213,7 @@ def test_a_file_with_more_in_it_than_its_first_bytes_say_waits_for_its_turn(tmp_
 
     def signs(max_pixels: int) -> set[str]:
         plan = PlanSettings("", max_pixels=max_pixels)
-        return set(comparing.pixel_signs(source, files, plan, 2))
+        return set(comparing.pixel_signs(source, files, plan, RayExecutor(Placement(2, 2, 1))))
 
     assert signs(4 * 64 * 96) == {"many.tiff", "one.png"}
     assert signs(4 * 64 * 96 - 1) == {"one.png"}

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -24,17 +24,18 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from seec.jobs import archive, restore, verify
 from seec.jobs.interface import ExitCode, progress
-from seec.pipeline.stages import archiving, restoring, tasks, verifying
+from seec.pipeline.stages import archiving, ray_executor, restoring, tasks, verifying
+from seec.pipeline.stages.executor import Task
 from tests.faults.points import MODEL
 from tests.sources import files_below, write_tiny_source
 
 VICTIMS = WORKER, ENCODER, RAYLET, MACHINE = ("worker", "encoder", "raylet", "machine")
 _TASKS = {
-    "reading": (archiving, "read_batch"),
-    "writing": (archiving, "write"),
-    "checking": (verifying, "_check_shard"),
-    "decoding": (verifying, "_check_images"),
-    "restoring": (restoring, "_restore_rows"),
+    "reading": (archiving, "READ"),
+    "writing": (archiving, "WRITE"),
+    "checking": (verifying, "_SHARD"),
+    "decoding": (verifying, "_IMAGES"),
+    "restoring": (restoring, "_ROWS"),
 }
 SEGMENTING, ENCODING = ("segmenting", "encoding")
 STAGES = (*_TASKS, SEGMENTING, ENCODING)
@@ -72,47 +73,56 @@ class Scene:
         """Options of what is to run on that machine as long as it is there."""
         return {"scheduling_strategy": NodeAffinitySchedulingStrategy(self.machine, soft=True)}
 
-    def task(self, task: Any) -> Any:
-        """A task of the stages that stands still here."""
+    def task(self, task: Task) -> Task:
+        """A task of the stages that stands still."""
 
         def held(*arguments: Any) -> Any:
             self.stand_still()
-            return task._function(*arguments)
+            return task.function(*arguments)
 
-        return ray.remote(**{"max_retries": 3} | task._default_options | self.here())(held)
+        return replace(task, function=held)
 
-    def actor(self, kind: Any, method: str, returns: int, *, holds: bool) -> Any:
-        """An actor of the stages that is here, and stands still in a method if it is to."""
-        scene, original = self, kind.__ray_metadata__.modified_class
+    def actor(self, kind: type, method: str, *, holds: bool) -> type:
+        """An actor of the stages that stands still in a method if it is to."""
+        scene, original = self, kind
 
         def begin(actor: Any, *arguments: Any) -> None:
             original.__init__(actor, *arguments)
             (scene.folder / f"{method}-{os.getpid()}").touch()
 
-        @ray.method(num_returns=returns)
         def held(actor: Any, *arguments: Any) -> Any:
             if holds:
                 scene.stand_still()
             return getattr(original, method)(actor, *arguments)
 
-        named = type(original.__name__, (original,), {"__init__": begin, method: held})
-        return ray.remote(max_restarts=-1, max_task_retries=0, **self.here())(named)
+        return type(original.__name__, (original,), {"__init__": begin, method: held})
 
     @contextmanager
     def set(self, stage: str) -> Iterator[None]:
-        """While the block runs, the first task of a stage stands still here."""
-        actors: Any = (
-            (SEGMENTING, tasks.SegmentActor, "segment", 3),
-            (ENCODING, tasks.EncodeActor, "encode", 2),
-        )
+        """While the block runs, actors are here, and the first task of a stage stands still."""
+        remote, start = ray_executor._remote, ray_executor.RayExecutor.start
         with ExitStack() as stack:
             if stage in _TASKS:
                 module, name = _TASKS[stage]
-                stack.enter_context(patch.object(module, name, self.task(getattr(module, name))))
-            for where, kind, method, returns in actors:
-                actor = self.actor(kind, method, returns, holds=where == stage)
-                name = kind.__ray_metadata__.class_name
-                stack.enter_context(patch.object(archiving, name, actor))
+                task = self.task(getattr(module, name))
+                stack.enter_context(patch.object(module, name, task))
+
+                def placed(other: Task) -> Any:
+                    made = remote(other)
+                    return made.options(**self.here()) if other is task else made
+
+                stack.enter_context(patch.object(ray_executor, "_remote", placed))
+
+            def started(executor: Any, kind: type, options: Any, *arguments: Any) -> Any:
+                return start(executor, kind, options | self.here(), *arguments)
+
+            stack.enter_context(patch.object(ray_executor.RayExecutor, "start", started))
+            for where, kind, method in (
+                (SEGMENTING, tasks.Segmentation, "segment"),
+                (ENCODING, tasks.Encoding, "encode"),
+            ):
+                actor = self.actor(kind, method, holds=where == stage)
+                stack.enter_context(patch.object(archiving, kind.__name__, actor))
             yield
 
 

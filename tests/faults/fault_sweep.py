@@ -13,7 +13,6 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -21,7 +20,6 @@ from typing import Any
 from unittest.mock import patch
 
 import click
-from ray.remote_function import RemoteFunction
 
 from seec.jobs import archive as archive_job
 from seec.jobs import gc as gc_job
@@ -30,13 +28,13 @@ from seec.jobs import verify as verify_job
 from seec.jobs.interface import ExitCode, exit_code_of, progress
 from seec.pipeline.archive import Archive
 from seec.pipeline.archive.models import archived_model
-from seec.pipeline.stages import restoring
 from seec.pipeline.storage import Retry, Store
 from seec.schemas.errors import NotAnArchive, SeecError
 from tests.faults import filesystem, points
 from tests.faults.filesystem import ABSENT, DENIED, FLIPPED, LASTING, POSSIBLE, TRANSIENT, Plan
 from tests.faults.sweep import findings, memory_folder, objects
 from tests.faults.swept import write_source
+from tests.in_process import execution
 from tests.sources import files_below
 
 _PROMPT = partial(Retry, first_pause_s=0.0, attempts=3)
@@ -126,53 +124,8 @@ class Job:
 def restore_in_process(settings: restore_job.Settings) -> restore_job.RestoreSummary:
     """`seec restore`, whose tasks run when they are sent, in this process."""
     archived_model.cache_clear()
-    with ExitStack() as stack:
-        for name, value in list(vars(restoring).items()):
-            if isinstance(value, RemoteFunction):
-                stack.enter_context(patch.object(restoring, name, _Task(value._function)))
-        stack.enter_context(patch.object(restoring, "ray", _Ray))
-        stack.enter_context(patch.object(restoring, "fetch", _Ray.get))
-        stack.enter_context(patch.object(restore_job, "cluster", points._NoCluster))
+    with patch.object(restore_job, "execution", execution):
         return restore_job.run(settings)
-
-
-class _Task:
-    """A remote function; what it gives is there at once."""
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self._function = function
-
-    def remote(self, *arguments: Any) -> "_Done":
-        try:
-            return _Done(self._function(*arguments))
-        except Exception as error:  # noqa: BLE001, raised where the result is asked for
-            return _Done(error)
-
-
-class _Done:
-    """What a task gave or raised."""
-
-    def __init__(self, result: Any) -> None:
-        self.result = result
-
-
-class _Ray:
-    """What the stage asks of Ray."""
-
-    @staticmethod
-    def wait(refs: list[_Done], **_: Any) -> tuple[list[_Done], list[_Done]]:
-        return refs[:1], refs[1:]
-
-    @staticmethod
-    def get(ref: _Done) -> Any:
-        if not isinstance(ref.result, Exception):
-            return ref.result
-        # Frames must not hold the error, which holds them and what they are in the middle of.
-        error, ref.result = ref.result, None
-        try:
-            raise error
-        finally:
-            del error
 
 
 def jobs(expected: Expected, folder: Path) -> list[Job]:

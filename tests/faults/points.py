@@ -11,8 +11,7 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -22,21 +21,9 @@ from seec.jobs import compact as compact_job
 from seec.jobs import gc as gc_job
 from seec.jobs import repair as repair_job
 from seec.jobs import verify as verify_job
-from seec.pipeline.archive.archive import read_recorded
-from seec.pipeline.archive.shard import name_again, write_shard
-from seec.pipeline.codec import load_model
-from seec.pipeline.stages import repairing, tasks
-from seec.pipeline.stages.batch import cut_batches
-from seec.pipeline.stages.cluster import placement
-from seec.pipeline.stages.tasks import Finish
-from seec.pipeline.stages.verifying import Scope
-from seec.pipeline.storage import Source, Store, local
-from seec.pipeline.verify.shards import check_images, check_shard, without_model
-from seec.schemas.archive import model_name, shard_name
-from seec.schemas.commit import RunRecord, ShardRecord
-from seec.schemas.manifest import Entry, QuarantineRow
-from seec.schemas.plan import Plan
-from seec.schemas.report import Checked, Timing
+from seec.pipeline.archive.models import archived_model
+from seec.pipeline.storage import local
+from tests.in_process import execution
 
 RECAP_EVERY = 4
 MODEL = Path(__file__).parents[1] / "vectors" / "tiny.safetensors"
@@ -127,69 +114,6 @@ class _Written(io.FileIO):
         return len(data)
 
 
-class InProcess:
-    """What `ArchivingRun` does, without Ray and one shard after the other."""
-
-    def __init__(
-        self,
-        store: Store,
-        source: Source,
-        run: RunRecord,
-        plan: Plan,
-        *_: Any,
-        finish: Finish = write_shard,
-        **__: Any,
-    ) -> None:
-        self._finish = finish
-        self._store, self._source, self._run, self._plan = store, source, run, plan
-        model = load_model(read_recorded(store, run.encodes_with()))
-        segmenter: Any = tasks.SegmentActor
-        encoder: Any = tasks.EncodeActor
-        self._segmenter = segmenter.__ray_metadata__.modified_class(
-            plan.settings, model.profile.entropy_models, "cpu"
-        )
-        self._encoder = encoder.__ray_metadata__.modified_class(store, run.encodes_with(), "cpu")
-
-    def shards(self, indices: list[int]) -> Iterator[tuple[ShardRecord, Timing]]:
-        for index in indices:
-            name = shard_name(self._run.run_id, index)
-            record = self._finish(self._store, name, *self._made(index))
-            size_bytes = record.blob.size_bytes
-            counts = (record.files, record.quarantined, record.source_size_bytes, size_bytes)
-            yield record, Timing(name, *counts, 0.0, 0.0, 0.0, 0.0)
-
-    def _made(self, index: int) -> tuple[list[Entry], list[QuarantineRow]]:
-        entries: list[Entry] = []
-        failed: list[QuarantineRow] = []
-        read: Any = tasks.read_batch
-        files = self._plan.shard(index)
-        batches = deque(cut_batches((file, None) for file in files if file.same_file is None))
-        while batches:
-            batch, settings = batches.popleft(), self._plan.settings
-            report, drafts = read._function(self._source, batch, self._run.run_id, settings)
-            segmented, refused, _ = self._segmenter.segment(drafts)
-            assert not refused
-            entries += self._encoder.encode(drafts, segmented)[0]
-            failed += report.failed
-            batches.extend(cut_batches(report.deferred))
-        names = (file for file in files if file.same_file is not None)
-        named, unnamed = name_again(names, entries, failed)
-        return entries + named, failed + unnamed
-
-
-class _NoCluster:
-    """What `cluster` yields, without one."""
-
-    def __init__(self, *_: Any) -> None:
-        pass
-
-    def __enter__(self) -> Any:
-        return placement(1, 0)
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-
 def archive(
     source: Path, root: Path, kill_at: int | None = None, **options: bool
 ) -> tuple[int, list[str]]:
@@ -228,8 +152,7 @@ def gc(
 def archive_in_process(settings: archive_job.Settings) -> archive_job.ArchiveSummary:
     """`seec archive` without Ray; archives that it creates have a recap every few commits."""
     with (
-        patch.object(archive_job, "ArchivingRun", InProcess),
-        patch.object(archive_job, "cluster", _NoCluster),
+        patch.object(archive_job, "execution", execution),
         patch("seec.pipeline.archive.archive.RECAP_EVERY", RECAP_EVERY),
     ):
         return archive_job.run(settings)
@@ -237,34 +160,16 @@ def archive_in_process(settings: archive_job.Settings) -> archive_job.ArchiveSum
 
 def verify_in_process(settings: verify_job.Settings) -> verify_job.VerifySummary:
     """`seec verify` without Ray."""
-    with (
-        patch.object(verify_job, "verify_shards", _verify_shards),
-        patch.object(verify_job, "cluster", _NoCluster),
-    ):
+    archived_model.cache_clear()
+    with patch.object(verify_job, "execution", execution):
         return verify_job.run(settings)
 
 
 def repair_in_process(settings: repair_job.Settings) -> repair_job.RepairSummary:
     """`seec repair` without Ray."""
-    with (
-        patch.object(repairing, "ArchivingRun", InProcess),
-        patch.object(repair_job, "verify_shards", _verify_shards),
-        patch.object(repair_job, "cluster", _NoCluster),
-    ):
+    archived_model.cache_clear()
+    with patch.object(repair_job, "execution", execution):
         return repair_job.run(settings)
-
-
-def _verify_shards(
-    store: Store, shards: Iterable[ShardRecord], scope: Scope, ids: frozenset[str], _: int
-) -> Iterator[Checked]:
-    models = {name: load_model(store.get(model_name(name))) for name in ids}
-    for shard in shards:
-        check = check_shard(store, shard)
-        yield from check.checked
-        blob, chosen = shard.blob.name, scope.choose(check.sound)
-        yield Checked(blob, findings=tuple(without_model(store, blob, chosen, ids)))
-        ready = [row for row in chosen if row.model_id is None or row.model_id in ids]
-        yield check_images(store, blob, ready, models)
 
 
 def _in_child(

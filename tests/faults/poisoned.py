@@ -25,9 +25,9 @@ def poisoned(how: str, digest: str) -> Iterator[None]:
         yield
 
 
-def _look_poisoned(how: str, digest: str, *arguments: Any) -> None:
+def _look_poisoned(how: str, digest: str, *arguments: Any) -> Any:
     with patch.object(jpegxl_jpeg, "transcode", _deadly(jpegxl_jpeg.transcode, how, digest)):
-        apart._look(*arguments)
+        return apart._look(*arguments)
 
 
 def _deadly(call: Callable[..., Any], how: str, digest: str) -> Callable[..., Any]:

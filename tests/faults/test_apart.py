@@ -3,11 +3,11 @@
 import hashlib
 import multiprocessing
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-import ray
 
 from seec.jobs import archive, ls, verify
 from seec.jobs.interface import ExitCode
@@ -77,13 +77,13 @@ def test_the_run_goes_on_and_all_other_files_are_coded(
     for name, data in files.items():
         (source / name).write_bytes(data)
     digest = hashlib.sha256(files["2.jpg"]).hexdigest()
-    task: Any = tasks.read_batch
+    task = tasks.READ
 
     def read(*arguments: Any) -> Any:
         with poisoned(how, digest):
-            return task._function(*arguments)
+            return task.function(*arguments)
 
-    monkeypatch.setattr(archiving, "read_batch", ray.remote(**task._default_options)(read))
+    monkeypatch.setattr(archiving, "READ", replace(task, function=read))
     summary = archive.run(archive.Settings(str(source), str(root), max_seconds=3))
     assert (summary.exit_code, summary.files_added) == (ExitCode.OK, 5)
     rows = {row.path: row for row in ls.run(ls.Settings(str(root))).rows}

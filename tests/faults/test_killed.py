@@ -5,6 +5,7 @@ import random
 import shutil
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from seec.pipeline.archive import Archive
 from seec.pipeline.archive.catalogue import current_quarantine, current_rows
 from seec.pipeline.routes.reading import jpegxl_jpeg as jpegxl
 from seec.pipeline.stages import archiving, batch, restoring, tasks, verifying
-from seec.pipeline.stages.batch import MAX_ATTEMPTS
+from seec.pipeline.stages.ray_executor import RayExecutor
+from seec.pipeline.stages.window import MAX_ATTEMPTS
 from seec.pipeline.storage import Store
 from seec.pipeline.verify import shards
 from tests.faults.drivers import SHARD_FILES, start_driver, wait_for
@@ -77,26 +79,27 @@ def test_encoders_killed_in_the_middle_of_a_shard_cost_a_retry_and_nothing_else(
     undisturbed = archive_of(source, tmp_path / "undisturbed")
     killed: set[str] = set()  # not the encoders: Ray would keep them, with their processors
 
-    class Watched(archiving.ArchivingRun):
+    call = RayExecutor.call
+
+    def watched(executor: Any, actor: Any, method: str, *others: Any, **options: Any) -> Any:
         """Kills each encoder once, as soon as it has work."""
+        pid: Any = None
+        if method == "encode" and str(actor) not in killed:
+            pid = ray.get(actor.__ray_call__.remote(lambda _: os.getpid()))
+        tickets = call(executor, actor, method, *others, **options)
+        if pid is not None:
+            killed.add(str(actor))
+            os.kill(pid, signal.SIGKILL)
+        return tickets
 
-        def _encode(self, reading: Any, report: Any, encoder: Any, segmenter: Any) -> None:
-            pid: Any = None
-            if str(encoder) not in killed:
-                pid = ray.get(encoder.__ray_call__.remote(lambda _: os.getpid()))
-            super()._encode(reading, report, encoder, segmenter)
-            if pid is not None:
-                killed.add(str(encoder))
-                os.kill(pid, signal.SIGKILL)
-
-    monkeypatch.setattr(archive, "ArchivingRun", Watched)
+    monkeypatch.setattr(RayExecutor, "call", watched)
     summary = archive_of(source, tmp_path / "killed")
     assert len(killed) == 2
     assert (summary.exit_code, summary.digest) == (ExitCode.OK, undisturbed.digest)
     assert verify.run(verify.Settings(str(tmp_path / "killed"))).exit_code == ExitCode.OK
 
 
-@pytest.mark.parametrize("stage", ["read_batch", pytest.param("write", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("stage", ["READ", pytest.param("WRITE", marks=pytest.mark.slow)])
 def test_workers_killed_while_they_read_or_write_cost_a_retry_and_nothing_else(
     stage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ray_cluster: str
 ):
@@ -109,21 +112,17 @@ def test_workers_killed_while_they_read_or_write_cost_a_retry_and_nothing_else(
         if not marker.exists():
             marker.touch()
             os.kill(os.getpid(), signal.SIGKILL)
-        return task._function(*arguments)
+        return task.function(*arguments)
 
-    monkeypatch.setattr(archiving, stage, ray.remote(**task._default_options)(dies_once))
+    monkeypatch.setattr(archiving, stage, replace(task, function=dies_once))
     summary = archive_of(source, tmp_path / "disturbed")
     assert marker.exists()
     assert (summary.exit_code, summary.digest) == (ExitCode.OK, undisturbed.digest)
 
 
-_ENCODER: Any = tasks.EncodeActor
-
-
-class PoisonedEncoder(_ENCODER.__ray_metadata__.modified_class):
+class PoisonedEncoding(tasks.Encoding):
     """The real encoder, but one size of image kills its process."""
 
-    @ray.method(num_returns=2)
     def encode(self, drafts: Any, *others: Any) -> Any:
         if any(picture.shape[:2] == (13, 17) for made in drafts for picture in made.pictures):
             os.kill(os.getpid(), signal.SIGKILL)
@@ -137,8 +136,7 @@ def test_a_file_that_kills_its_encoder_is_stored_and_the_others_are_coded(
     source = tmp_path / "source"
     write_tiny_source(source, 6)
     (source / "003.png").write_bytes(image_bytes(textured(13, 17), "PNG"))
-    poisoned = ray.remote(max_restarts=-1, max_task_retries=0)(PoisonedEncoder)
-    monkeypatch.setattr(archiving, "EncodeActor", poisoned)
+    monkeypatch.setattr(archiving, "Encoding", PoisonedEncoding)
     summary = archive_of(source, tmp_path / "archive")
     assert (summary.exit_code, summary.files_added) == (ExitCode.OK, 6)
     opened = Archive.open(Store(str(tmp_path / "archive")))
@@ -155,7 +153,7 @@ def test_a_file_that_fails_its_reader_each_time_is_quarantined_alone_and_after_s
     source, tries = tmp_path / "source", tmp_path / "tries"
     write_tiny_source(source, 6)
     tries.touch()
-    task: Any = tasks.read_batch
+    task = tasks.READ
 
     def poisoned(*arguments: Any) -> Any:
         paths = [file.path for file in arguments[1].files]
@@ -165,9 +163,9 @@ def test_a_file_that_fails_its_reader_each_time_is_quarantined_alone_and_after_s
             if how == "dies":
                 os.kill(os.getpid(), signal.SIGKILL)
             raise ObjectStoreFullError
-        return task._function(*arguments)
+        return task.function(*arguments)
 
-    monkeypatch.setattr(archiving, "read_batch", ray.remote(**task._default_options)(poisoned))
+    monkeypatch.setattr(archiving, "READ", replace(task, function=poisoned))
     summary = archive.run(
         archive.Settings(str(source), str(tmp_path / "archive"), model=MODEL, shard_files=6)
     )
@@ -197,11 +195,11 @@ def crashes_on(module: Any, name: str, poison: Any, task: Any) -> Any:
 
         setattr(module, name, deadly)
         try:
-            return task._function(*arguments)
+            return task.function(*arguments)
         finally:
             setattr(module, name, call)
 
-    return ray.remote(**{"max_retries": 3} | task._default_options)(poisoned)
+    return replace(task, function=poisoned)
 
 
 def test_a_payload_that_crashes_its_decoder_is_found_and_the_others_are_restored(
@@ -216,7 +214,7 @@ def test_a_payload_that_crashes_its_decoder_is_found_and_the_others_are_restored
     (shard,) = opened.state.in_order()
     row = opened.rows(shard)[1]
     payload = opened.store.get_range(shard.blob.name, row.offset, row.length)
-    for module, task in ((restoring, "_restore_rows"), (verifying, "_check_images")):
+    for module, task in ((restoring, "_ROWS"), (verifying, "_IMAGES")):
         poisoned = crashes_on(jpegxl, "unpack", payload, getattr(module, task))
         monkeypatch.setattr(module, task, poisoned)
     checked = verify.run(verify.Settings(str(root)))
@@ -236,8 +234,8 @@ def test_a_shard_that_crashes_its_check_is_found_and_the_others_are_verified(
     archive.run(archive.Settings(str(source), str(root), model=MODEL, shard_files=1))
     opened = Archive.open(Store(str(root)))
     _, shard, _ = opened.state.in_order()
-    poisoned = crashes_on(shards, "parse_manifest", shard.manifest.name, verifying._check_shard)
-    monkeypatch.setattr(verifying, "_check_shard", poisoned)
+    poisoned = crashes_on(shards, "parse_manifest", shard.manifest.name, verifying._SHARD)
+    monkeypatch.setattr(verifying, "_SHARD", poisoned)
     checked = verify.run(verify.Settings(str(root)))
     assert (checked.exit_code, checked.images_decoded) == (ExitCode.DAMAGE, 2)
     (finding,) = checked.findings

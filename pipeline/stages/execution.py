@@ -1,0 +1,41 @@
+"""Chooses what runs a job: a process of our own for a small one, Ray for all others."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from seec.pipeline.stages.executor import Executor
+from seec.pipeline.stages.local import local_executor
+
+# Up to here a process of our own is done before Ray has started (see docs/performance.md).
+SMALL_FILES = 64
+SMALL_BYTES = 2 << 20
+_WORKERS = 2
+
+
+@contextmanager
+def execution(address: str | None, cpus: int | None, *, small: bool) -> Iterator[Executor]:
+    """An executor while the block runs.
+
+    address, cpus: as `seec.pipeline.stages.cluster.cluster` takes them. small: whether the job is
+    within SMALL_FILES and SMALL_BYTES; without a cluster it then runs without Ray.
+    """
+    if small and address is None and "RAY_ADDRESS" not in os.environ and not _is_connected():
+        with local_executor(min(cpus or _WORKERS, _WORKERS)) as executor:
+            yield executor
+        return
+    from seec.pipeline.stages.cluster import cluster  # importing Ray takes long
+
+    with cluster(address, cpus) as executor:
+        yield executor
+
+
+def is_small(files: int, size_bytes: int) -> bool:
+    """Whether a job of so many files is done sooner without Ray."""
+    return files <= SMALL_FILES and size_bytes <= SMALL_BYTES
+
+
+def _is_connected() -> bool:
+    ray = sys.modules.get("ray")
+    return ray is not None and ray.is_initialized()
