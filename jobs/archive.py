@@ -193,11 +193,13 @@ def _check_loss(settings: Settings) -> None:
     if settings.roi is None:
         return
     if settings.keep == KEEP_FILE:
-        raise click.UsageError("--keep file keeps every byte, and --roi loses some: choose one")
+        raise click.UsageError(
+            "--keep file keeps every byte, and --roi loses some: use only one of them"
+        )
     if not settings.allow_lossy_background:
         raise click.UsageError(
-            "--roi and --background-error lose what is outside the region, and an archive loses "
-            "nothing unless --allow-lossy-background says so"
+            "--roi and --background-error change pixels outside the region: add "
+            "--allow-lossy-background to permit this"
         )
     try:
         check_region_source(settings.roi)
@@ -336,84 +338,88 @@ def _carry_out(
 @click.argument("archive")
 @model_options
 @segmentation_option(default=_DEFAULTS.segmentation)
-@region_options("SOURCE", "Segmentation source of regions of interest, which stay lossless.")
+@region_options(
+    "SOURCE", "Segmentation source that finds regions of interest. These stay lossless."
+)
 @click.option(
     "--allow-lossy-background",
     is_flag=True,
-    help="Lose what --roi and --background-error say; each such file is marked.",
+    help="Permit the loss that --roi and --background-error ask for. seec ls marks these files.",
 )
 @click.option(
     "--keep",
     type=click.Choice(KEEPS),
     default=_DEFAULTS.keep,
-    help="What restored files share with their sources: pixels and metadata, or every byte. PNG "
-    "comes back byte for byte if zlib can be made to compress it the same way again; what cannot "
-    "come back so is stored as it is.",
+    help="pixels: restored images have the same pixels and metadata. file: restored files have "
+    "the same bytes; PNG files that zlib cannot compress to the same bytes again, and images of "
+    "other formats, are stored unencoded.",
 )
 @click.option(
     "--max-pixels",
     type=click.IntRange(min=0, max=MAX_PIXELS),
     default=_DEFAULTS.max_pixels,
-    help="Larger images are stored byte for byte: neither decoded nor, if JPEG, transcoded.",
+    help="Store images with more pixels byte for byte, without decoding them.",
 )
 @click.option(
     "--max-file-size-bytes",
     type=click.IntRange(min=1),
     default=_DEFAULTS.max_file_size_bytes,
-    help="Larger files go to quarantine.",
+    help="Put larger files into quarantine.",
 )
 @click.option(
     "--max-seconds",
     type=click.IntRange(min=1),
     default=_DEFAULTS.max_seconds,
-    help="Files that take longer to decode or to transcode are stored byte for byte.",
+    help="Store files that take longer to decode or transcode byte for byte.",
 )
 @click.option(
     "--shard-files",
     type=click.IntRange(min=1, max=MAX_GROUP_ROWS),
     default=_DEFAULTS.shard_files,
-    help="Files in a shard, at most.",
+    help="Maximum number of files in a shard.",
 )
 @click.option(
     "--shard-size-bytes",
     type=click.IntRange(min=1),
     default=_DEFAULTS.shard_size_bytes,
-    help="Source bytes in a shard, at most, unless one file is larger.",
+    help="Maximum number of source bytes in a shard. A larger file has a shard to itself.",
 )
 @click.option(
     "--dedupe",
     type=click.Choice(DEDUPES),
     default=_DEFAULTS.dedupe,
-    help="What is stored once. source: equal files anywhere in SOURCE; those as large as another "
-    "one and with the same first and last 4 KiB go into one shard. pixels: images of the same "
-    "pixels, too, whatever their formats; all that are as wide and as high as another one are "
-    "decoded to find them. shard: only what is equal among neighbours.",
+    help="source: store equal files of SOURCE once. pixels: also store images with equal pixels "
+    "once, whatever their formats; to find these, archive decodes all images that share width and "
+    "height with another one. shard: store equal files once if they happen to be in one shard.",
 )
-@click.option("--retry-quarantine", is_flag=True, help="Try files again that are in quarantine.")
+@click.option(
+    "--retry-quarantine", is_flag=True, help="Try again the files that are in quarantine."
+)
 @click.option(
     "--check-content",
     is_flag=True,
-    help="Read files that seem unchanged, and compare digests: sizes and times are not trusted.",
+    help="Read files whose size and time are unchanged, too, and compare their digests.",
 )
 @click.option(
     "--prune-missing",
     is_flag=True,
-    help="What vanished from SOURCE does not count from now on; earlier commits still show it.",
+    help="Remove files that have vanished from SOURCE. Earlier commits still show them.",
 )
 @click.option(
-    "--new-plan", is_flag=True, help="Give up an interrupted run's plan and make a new one."
+    "--new-plan", is_flag=True, help="Discard the plan of an interrupted run and make a new plan."
 )
 @ray_options
 @store_options
 def main(**options: Any) -> ArchiveSummary:
     """Archive all files below SOURCE into ARCHIVE.
 
-    Both are paths or URLs that fsspec knows (s3://, gs:// ...). Run it again after an
-    interruption and it finishes; run it again later and it adds what is new or changed.
+    SOURCE and ARCHIVE are paths or URLs (s3://, gs:// and others that fsspec knows). After an
+    interruption, run the same command to finish. Run the command again at any time to add new and
+    changed files.
 
-    The archive keeps the weights that its files need. An interrupted run goes on with those of
-    its plan; what is new takes those of --profile or --model. The README has figures on
-    profiles, and `seec bench` measures them on your images.
+    ARCHIVE contains the weights that decode its files. --profile and --model choose the weights for
+    new files; an interrupted run continues with the weights of its plan. `seec bench` measures the
+    profiles on your images.
     """
     return run(Settings(**options))
 

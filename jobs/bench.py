@@ -196,22 +196,25 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     "--validation",
     multiple=True,
     type=_FOLDER,
-    help="A folder of which only the images count that training by file name sets aside.",
+    help="Folder of which to measure only the images that training sets aside by file name. "
+    "Repeat the option for several.",
 )
 @click.option(
     "--split",
     type=click.Choice(["all", "validation"]),
     default="all",
-    help="validation: every FOLDER as if it were given by --validation.",
+    help="validation: treat each FOLDER like one of --validation.",
 )
-@click.option("--limit", type=click.IntRange(min=1), help="Stop after so many images per folder.")
+@click.option(
+    "--limit", type=click.IntRange(min=1), help="Measure only the first N images of each folder."
+)
 @click.option(
     "--codecs",
     default=",".join(CODEC_NAMES),
     callback=_codec_names,
     show_default="all",
     metavar="NAME,...",
-    help=f"Which codecs run: {', '.join(CODEC_NAMES)}.",
+    help=f"Codecs to measure: {', '.join(CODEC_NAMES)}.",
 )
 @click.option(
     "--profiles",
@@ -229,31 +232,33 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     "--colour-set",
     type=click.Choice([*_COLOUR_SETS]),
     default="auto",
-    help=f"none: {OURS} looks for no colour set. both: with and without.",
+    help=f"auto: {OURS} looks for a colour set. none: it does not. both: measure both.",
 )
 @click.option(
     "--threads",
     default="1",
     callback=_threads,
     metavar="N,...",
-    help=f"Time {OURS} with so many threads, too: tiles of one image beside each other, then "
-    "whole images.",
+    help=f"Numbers of threads to measure {OURS} with: first tiles of one image in parallel, then "
+    "whole images in parallel.",
 )
 @click.option(
     "--plot",
     type=_FILE,
     callback=plot_target,
     metavar="PICTURE.svg",
-    help="Draw rate against speed; .png and .pdf work, too.",
+    help="Draw size against speed into an SVG, PNG or PDF file.",
 )
-@click.option("--save", type=_FILE, metavar="FILE.json", help="Write what --json prints to a file.")
+@click.option(
+    "--save", type=_FILE, metavar="FILE.json", help="Write the output of --json to a file."
+)
 def main(**options: Any) -> Summary:
-    """Measure rate and speed of SEEC and its peers on folders of images.
+    """Measure size and speed of SEEC and other codecs on folders of images.
 
-    Images are in memory, every decode is compared with the pixels, and each codec runs on one
-    thread unless --threads says more. bpsp is the mean over images of coded bits / (3 H W), or
-    / (H W) for gray. Speeds by the clock mean something on an idle machine; those by CPU time
-    nearly the same on any. The tables are Markdown.
+    bench reads the images into memory first and compares every decoded image with its pixels. Each
+    codec runs on one thread unless you use --threads. bpsp is the mean over images of coded bits /
+    (3 H W), or / (H W) for gray. Measure wall-clock speeds on an idle machine; speeds by CPU time
+    depend less on other load. The tables are Markdown.
     """
     return run(Settings(**options))
 

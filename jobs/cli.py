@@ -11,21 +11,21 @@ from seec.schemas.errors import MissingPackage
 
 # What `seec --help` says, without importing the job: numpy, torch and Ray take seconds.
 _COMMANDS = {
-    "archive": "Archive a tree of images; run again to resume.",
-    "verify": "Prove that an archive still holds what it was given.",
-    "repair": "Mend a damaged archive from a copy or the source.",
-    "restore": "Write an archive's files back.",
-    "ls": "List an archive's files.",
-    "gc": "Remove what interrupted runs left in an archive.",
-    "compact": "Copy small shards of an archive into large ones.",
+    "archive": "Archive all files below a folder or bucket; run again to resume.",
+    "verify": "Check every file of an archive against its digests.",
+    "repair": "Repair a damaged archive from a copy or from the source.",
+    "restore": "Write files of an archive to a folder or bucket.",
+    "ls": "List the files or the commits of an archive.",
+    "gc": "Delete objects that interrupted runs left in an archive.",
+    "compact": "Merge small shards of an archive into large ones.",
     "info": "Describe a .seec file or an archive.",
     "encode": "Encode one image as a .seec file.",
     "decode": "Decode a .seec file to an image.",
-    "segment": "Write the label maps of images.",
-    "explain": "Show where the bits of an image go.",
-    "bench": "Measure rate and speed of SEEC and its peers.",
-    "evaluate": "Measure what each part of the codec brings.",
-    "train": "Train a model on a folder of images.",
+    "segment": "Write label maps of images as PNG.",
+    "explain": "Show on a web page where the bits of an image go.",
+    "bench": "Measure size and speed of SEEC and other codecs.",
+    "evaluate": "Measure what each part of the codec contributes.",
+    "train": "Train weights on a folder of images.",
 }
 
 
@@ -56,7 +56,7 @@ class _Jobs(click.Group):
 def main() -> None:
     """Archive image collections losslessly with a learned codec.
 
-    `seec COMMAND --help` shows examples and exit codes.
+    `seec COMMAND --help` lists the options of a command, with examples and exit codes.
     """
 
 

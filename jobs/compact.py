@@ -52,7 +52,8 @@ class CompactSummary:
                 f"{self.replaced} shards replaced by {self.shards}: {self.files} files, "
                 f"{self.blob_size_bytes:,} bytes, in {self.seconds:.0f} s"
             )
-            yield "earlier commits need the old ones: seec gc --keep-commits 1 lets them go"
+            yield "the old shards stay for earlier commits: seec gc --keep-commits 1 --delete "
+            "removes them"
         else:
             yield "nothing to compact"
         yield f"archive digest {self.digest}"
@@ -91,20 +92,21 @@ def run(settings: Settings) -> CompactSummary:
     "--shard-files",
     type=click.IntRange(min=2, max=MAX_GROUP_ROWS),
     default=_DEFAULTS.shard_files,
-    help="Files in a shard, at most. A shard with half of that stays as it is.",
+    help="Maximum number of files in a shard. Shards with at least half as many stay as they are.",
 )
 @click.option(
     "--shard-size-bytes",
     type=click.IntRange(min=1),
     default=_DEFAULTS.shard_size_bytes,
-    help="Bytes of a blob, at most. A shard with half of that stays as it is.",
+    help="Maximum size of a blob. Shards with blobs of at least half that size stay as they are.",
 )
 @store_options
 def main(**options: Any) -> CompactSummary:
-    """Copy the small shards of many runs of ARCHIVE into large ones.
+    """Merge the small shards of ARCHIVE into large ones, so that it has fewer objects.
 
-    Nothing is encoded again. Safe beside readers; a writer and a compaction stop one another with
-    exit code 11, and what was done by then counts. Run it again after an interruption.
+    compact copies payloads and encodes nothing. You can run compact beside readers. Beside another
+    writer, compact ends with exit code 11 and keeps what is done. After an interruption, run the
+    command again.
     """
     return run(Settings(**options))
 

@@ -150,30 +150,33 @@ def _target_format(target: str) -> str:
     envvar="SEEC_DECODE_MODEL",
     multiple=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Weights file it was encoded with, if they are not packaged.",
+    help="Weights file of the encoding, if the weights are not packaged.",
 )
 @click.option(
-    "--threads", type=click.IntRange(min=1), default=1, help="They do not change the pixels."
+    "--threads",
+    type=click.IntRange(min=1),
+    default=1,
+    help="Number of threads. All give equal pixels.",
 )
 @click.option(
     "--max-pixels",
     type=click.IntRange(min=1),
     default=MAX_PIXELS,
-    help="Refuse larger images before any memory is set aside for them.",
+    help="Refuse larger images, before allocating memory for them.",
 )
 @click.option(
     "--region",
     metavar="X,Y,WIDTH,HEIGHT",
     callback=_parse_region,
-    help="Only this rectangle, in pixels; reads only the tiles it touches.",
+    help="Decode only this rectangle, in pixels. Only the tiles that overlap are read.",
 )
 @click.option("--force", is_flag=True, help="Replace OUT if it exists.")
 @access_option
 def main(**options: Any) -> Summary:
-    """Decode one .seec file to the same pixels on every machine.
+    """Decode one .seec file. Every machine gives the same pixels.
 
-    IN.seec and OUT.png are paths or URLs; the suffix of OUT decides its format (PNG, PPM, PGM,
-    BMP, TIFF).
+    IN.seec and OUT.png are paths or URLs. The suffix of OUT chooses the format: PNG, PPM, PGM, BMP
+    or TIFF.
     """
     return run(Settings(**options))
 

@@ -176,21 +176,24 @@ def _exact_share(background: Background) -> float:
 @segmentation_option(default=Settings.segmentation)
 @region_options(
     "MASK|SOURCE",
-    "Region of interest, which stays lossless: a picture of the same size that is not 0 there, "
-    "or a segmentation source that gives it a label.",
+    "Region of interest, which stays lossless: a picture of the same size that is not 0 inside, "
+    "or a segmentation source.",
 )
 @colour_set_option
 @click.option(
-    "--threads", type=click.IntRange(min=1), default=1, help="They do not change the bytes."
+    "--threads",
+    type=click.IntRange(min=1),
+    default=1,
+    help="Number of threads. All give equal bytes.",
 )
 @click.option("--force", is_flag=True, help="Replace OUT.seec if it exists.")
 @access_option
 def main(**options: Any) -> Summary:
-    """Encode the pixels of one image, losslessly unless --roi says what matters.
+    """Encode the pixels of one image, without loss unless you use --roi.
 
-    IN and OUT.seec are paths or URLs. IN is 8-bit RGB or gray, losslessly stored (PNG, lossless
-    WebP, PPM, PGM, BMP, TIFF). A .seec file holds pixels only: metadata travels in archives, and
-    so do weights. Decoding a file made with --model needs them, too.
+    IN and OUT.seec are paths or URLs. IN is an image of 8-bit RGB or gray in a lossless format
+    (PNG, lossless WebP, PPM, PGM, BMP, TIFF). OUT.seec holds the pixels alone; use seec archive to
+    keep metadata. To decode a file that was encoded with --model, use the same weights file.
     """
     return run(Settings(**options))
 

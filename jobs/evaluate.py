@@ -330,7 +330,7 @@ def _rows(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
     "--table",
     type=click.Choice([*TABLES, "all"]),
     default="all",
-    help="all: without segmentation and roi where no --masked folder is given.",
+    help="all: every table; the tables segmentation and roi only with --masked.",
 )
 @click.option(
     "--rows",
@@ -344,31 +344,31 @@ def _rows(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
     "--budget-s",
     type=click.FloatRange(min=0, min_open=True),
     default=BUDGET_S,
-    help="CPU seconds to train each model of the ablation.",
+    help="CPU seconds of training for each model of the ablation.",
 )
 @click.option(
     "--masked",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="images/ and masks/ of salient objects, for the tables segmentation and roi.",
+    help="Folder with images/ and masks/ of salient objects, for the tables segmentation and roi.",
 )
 @click.option(
     "--resume",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Keep checkpoints, models and figures here, and go on from them.",
+    help="Folder for checkpoints, models and figures. A later run continues from them.",
 )
 @click.option(
     "--plot",
     type=click.Path(dir_okay=False, path_type=Path),
     callback=plot_target,
     metavar="PICTURE.svg",
-    help="Draw the ablation, if it is among the tables.",
+    help="Draw the ablation into this file.",
 )
 def main(table: str, **options: Any) -> Summary:
-    """Measure what the codec and each of its parts bring.
+    """Measure what the codec and each of its parts contribute.
 
-    Trains the models of the ablation on PHOTOGRAPHS, seven in eight of them, and codes the
-    others and every FOLDER with them: real bytes, every decode compared with the pixels. With
-    the default budget that takes hours; with --resume it may be interrupted.
+    evaluate trains the models of the ablation on seven in eight of PHOTOGRAPHS, then encodes the
+    other photographs and each FOLDER, and compares every decoded image with its pixels. The default
+    budget takes hours. Use --resume to continue after an interruption.
     """
     return run(Settings(tables=_tables(table, options["masked"]), **options))
 

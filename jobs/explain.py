@@ -185,11 +185,11 @@ def _data_url(pixels: NDArray[np.uint8]) -> str:
 @click.option("--force", is_flag=True, help="Replace OUT.html if it exists.")
 @access_option
 def main(**options: Any) -> Summary:
-    """Show where the bits of an image go, on one self-contained page.
+    """Write one self-contained web page that shows where the bits of an image go.
 
-    IN is an image that SEEC codes, or a .seec file of the packaged model. The page shows the
-    image, which entropy model speaks where, the code length of every pixel as a heat map, bytes
-    per section, and the same image under PNG, WebP and JPEG XL.
+    IN is an image, or a .seec file with packaged weights. The page shows the image, the entropy
+    model of each region, the code length of each pixel as a heat map, the bytes of each section,
+    and the sizes of the same image as PNG, WebP and JPEG XL.
     """
     return run(Settings(**options))
 

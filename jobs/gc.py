@@ -162,37 +162,40 @@ def _age(age_s: float | None) -> str:
     ],
 )
 @click.argument("archive")
-@click.option("--delete", is_flag=True, help="Remove; without it, only list what would go.")
+@click.option(
+    "--delete", is_flag=True, help="Delete the objects. Without this option, only list them."
+)
 @click.option(
     "--older-than",
     "older_than_s",
     type=Duration(),
     default="24h",
-    help="What is younger stays: a number and s, m, h or d. 0 only while nothing is writing.",
+    help="Keep objects younger than this age, such as 36h or 7d. Use 0 only while nothing writes.",
 )
 @click.option(
     "--keep-commits",
     type=click.IntRange(min=1),
-    help="Give up what was there after all but so many commits: --at does not show it any more. "
-    "[default: keep all]",
+    metavar="N",
+    help="Keep only the states of the last N commits. Older states can no longer be listed or "
+    "restored with --at. [default: keep all]",
 )
 @click.option(
     "--before",
     "before_s",
     type=Moment(),
-    help="Give up what was there after commits before this day or time, in UTC and by the store's "
-    "clock; the last commit stays. With --keep-commits, too, those stay that either keeps.",
+    help="Drop the states of commits before this day or time, in UTC and by the store's clock. "
+    "The last state always stays. With --keep-commits, a state stays if either option keeps it.",
 )
-@click.option("--reports", is_flag=True, help="Remove old reports, too.")
+@click.option("--reports", is_flag=True, help="Also delete old reports.")
 @store_options
 def main(**options: Any) -> GcSummary:
-    """Remove what no commit of ARCHIVE names: leftovers of runs that were killed or given up.
+    """Delete objects of ARCHIVE that no commit names, which killed runs leave behind.
 
-    In a bucket these are also uploads of large objects that were begun and not completed, which no
-    listing of objects shows.
+    In a bucket, this includes incomplete uploads, which listings of objects do not show.
 
-    Safe beside readers and a running seec archive. What an unfinished run has written stays,
-    since running it again goes on from there. If a commit is damaged, nothing is removed.
+    You can run gc beside readers and beside a running seec archive. Objects of an unfinished run
+    stay, because the next seec archive continues that run. If a commit is damaged, gc deletes
+    nothing.
     """
     return run(Settings(**options))
 

@@ -153,7 +153,7 @@ def _describe_archive(target: str) -> ArchiveSummary:
 @click.argument("target", metavar="FILE-or-ARCHIVE")
 @access_option
 def main(target: str) -> FileSummary | ArchiveSummary:
-    """Describe a .seec file or an archive, without decoding any pixels."""
+    """Describe a .seec file or an archive. No pixels are decoded."""
     return run(target)
 
 

@@ -60,10 +60,10 @@ class ExitCode(IntEnum):
 
 
 _EXIT_CODE_MEANING = {
-    ExitCode.OK: "all good",
+    ExitCode.OK: "success",
     ExitCode.UNEXPECTED: "unexpected error",
-    ExitCode.USAGE: "wrong use",
-    ExitCode.QUARANTINE: "done, but some files are in quarantine",
+    ExitCode.USAGE: "wrong options or arguments",
+    ExitCode.QUARANTINE: "finished, but some files are in quarantine",
     ExitCode.DAMAGE: "damage found",
     ExitCode.NOT_AN_ARCHIVE: "not an archive",
     ExitCode.LOCKED: "another writer holds the archive",
@@ -158,7 +158,7 @@ def _common_options(prefix: str) -> list[click.Parameter]:
             ["--json", "json_output"],
             envvar=f"{prefix}_JSON",
             is_flag=True,
-            help="Print one JSON value on stdout, and no progress.",
+            help="Print the result as one JSON value. Hide progress.",
         ),
         click.Option(
             ["--config"],
@@ -166,13 +166,13 @@ def _common_options(prefix: str) -> list[click.Parameter]:
             is_eager=True,
             expose_value=False,
             callback=_read_config,
-            help=f"TOML file of options. {prefix}_<OPTION> and the command line win over it.",
+            help=f"TOML file with options. {prefix}_<OPTION> and the command line take precedence.",
         ),
         click.Option(
             ["--debug"],
             envvar="SEEC_DEBUG",
             is_flag=True,
-            help="Show where an error came from.",
+            help="Print a traceback with errors.",
         ),
     ]
 
@@ -211,7 +211,7 @@ def _run(job: Callable[[], Summary], json_output: bool, debug: bool) -> int:
     except OSError as error:
         return _fail(_os_error_text(error), ExitCode.UNEXPECTED, debug)
     except Exception as error:  # noqa: BLE001, the last resort of a command
-        text = f"{type(error).__name__}: {error} (--debug shows where)"
+        text = f"{type(error).__name__}: {error} (--debug prints a traceback)"
         return _fail(text, ExitCode.UNEXPECTED, debug)
 
 
@@ -333,8 +333,8 @@ class _Lines(_Counter):
         of = f" of {self._total}" if self._total else ""
         speed = self._done / elapsed_s
         click.echo(
-            f"{self._label}: {self._done}{of} {self._unit}, {elapsed_s:.0f} s, "
-            f"{speed:.3g} {self._unit}/s",
+            f"{self._label}: {self._done}{of} {self._unit}, {elapsed_s:.0f} s, {speed:.3g} "
+            f"{self._unit}/s",
             err=True,
         )
 

@@ -263,11 +263,14 @@ def _printable(path: str) -> str:
 @click.argument("archive")
 @include_option
 @at_option
-@click.option("--quarantine", is_flag=True, help="List files in quarantine and why.")
-@click.option("--commits", is_flag=True, help="List commits and what each changed.")
+@click.option("--quarantine", is_flag=True, help="List the files in quarantine, with reasons.")
+@click.option("--commits", is_flag=True, help="List the commits, with the changes of each.")
 @store_options
 def main(commits: bool, **options: Any) -> Listing | Commits:
-    """List the files of ARCHIVE: route, bits per sub-pixel, bytes there and before, path."""
+    """List the files of ARCHIVE.
+
+    A line shows the route, bits per sub-pixel, bytes in the archive, bytes of the source, and path.
+    """
     settings = Settings(**options)
     if not commits:
         return listing(settings)

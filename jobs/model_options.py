@@ -20,12 +20,12 @@ def model_options(function: F) -> F:
         metavar="|".join(packaged_profiles()),
         callback=_packaged,
         show_default=DEFAULT_PROFILE,
-        help="Packaged weights: the larger ones give smaller files and take longer.",
+        help="Packaged weights. Larger profiles make smaller files and take longer.",
     )
     model = click.option(
         "--model",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        help="Weights file of yours, instead of --profile.",
+        help="Your own weights file, instead of --profile.",
     )
     return profile(model(function))
 
@@ -47,7 +47,9 @@ def chosen_model(model: Path | None, profile: str | None) -> Model:
     if model is None:
         return packaged_model(profile or DEFAULT_PROFILE)
     if profile is not None:
-        raise click.UsageError("--profile and --model each say which weights to use: give one")
+        raise click.UsageError(
+            "--profile and --model both choose the weights: use only one of them"
+        )
     return read_model(model)
 
 

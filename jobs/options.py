@@ -33,14 +33,15 @@ include_option = click.option(
     "--include",
     multiple=True,
     metavar="GLOB",
-    help="Only paths that match; may be given several times. * matches / too.",
+    help="Only paths that match this pattern, in which * also matches /. Repeat the option for "
+    "several patterns.",
 )
 
 at_option = click.option(
     "--at",
     type=click.IntRange(min=1),
     metavar="COMMIT",
-    help="As of this commit; seec ls --commits lists them. [default: the last one]",
+    help="The state after this commit. seec ls --commits lists commits. [default: the last one]",
 )
 
 
@@ -60,10 +61,10 @@ def segmentation_option(default: str) -> Callable[[F], F]:
         default=default,
         show_default=True,
         callback=_known_source,
-        help="Where label maps come from: rate (the encoder picks the cheapest), none, salient "
-        "(the packaged network), masks:DIR (pictures at the same paths, values 0 to 15 or "
-        "masks), birefnet:PATH or onnx:FILE (weights of yours). With +rate behind it, a source "
-        "only proposes regions and the encoder picks what is cheapest for each.",
+        help="Source of label maps: rate (the encoder takes the cheapest labels), none, salient "
+        "(the packaged network), masks:DIR (pictures at the same paths, of values 0 to 15 or "
+        "masks), birefnet:PATH or onnx:FILE (your own weights). Append +rate to let a source "
+        "propose regions for which the encoder takes the cheapest labels.",
     )
 
 
@@ -72,8 +73,9 @@ colour_set_option = click.option(
     type=click.Choice(["auto", "none"]),
     default="auto",
     show_default=True,
-    help="auto codes the luma and chroma, or the levels, that pixels were made of where they show "
-    "in the colours (decoded JPEG or video, Photo CD, stretched contrast); none codes pixels only.",
+    help="auto: detect that pixels were computed from luma and chroma or from fewer levels "
+    "(decoded JPEG or video, Photo CD, stretched contrast), and code those. none: code pixels "
+    "only.",
 )
 
 
@@ -188,7 +190,7 @@ def region_options(metavar: str, help_text: str) -> Callable[[F], F]:
         error = click.option(
             "--background-error",
             type=_BackgroundError(),
-            help="By how much a sub-pixel outside the region may be off; skip codes nothing there.",
+            help="Largest error of a sub-pixel outside the region. skip: code nothing there.",
         )
         return region(error(function))
 
@@ -204,10 +206,11 @@ def check_region(roi: str | None, background_error: int | None) -> None:
 def ray_options(function: F) -> F:
     """--ray-address and --cpus, for commands that run on Ray."""
     address = click.option(
-        "--ray-address", help="A running Ray cluster. [default: RAY_ADDRESS, else none]"
+        "--ray-address",
+        help="Address of a running Ray cluster. [default: RAY_ADDRESS; without it, this machine]",
     )
     cpus = click.option(
-        "--cpus", type=click.IntRange(min=1), help="CPUs to use. [default: all that are up]"
+        "--cpus", type=click.IntRange(min=1), help="Number of CPUs to use. [default: all]"
     )
     return address(cpus(function))
 
@@ -243,9 +246,11 @@ def access_option(function: Callable[..., Any]) -> Callable[..., Any]:
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
         callback=_read_stores,
         metavar="FILE",
-        help='TOML file of how single stores are reached: a table ["s3://bucket/folder"] for each, '
-        "of endpoint_url, profile, key, secret, anon or what else its file system takes. "
-        "[default: SEEC_STORES, else none]",
+        help="TOML file with options for stores: one table per URL, such as "
+        '["s3://bucket/folder"], '
+        "with endpoint_url, profile, key, secret, anon or other options of fsspec. The longest "
+        "matching prefix wins; tables are not merged. Other URLs use fsspec's defaults. [default: "
+        "SEEC_STORES]",
     )(with_access)
 
 
@@ -264,14 +269,13 @@ def store_options(function: Callable[..., Any]) -> Callable[..., Any]:
         type=click.IntRange(min=1),
         default=Limits.requests,
         show_default=True,
-        help="Requests of each process to one store (source, archive or target) at once.",
+        help="Maximum number of requests that a process has open to one store at a time.",
     )
     bandwidth = click.option(
         "--bandwidth",
         type=Rate(),
-        help="Bytes a second, read and written, between the run and one store, such as 50MB/s or "
-        "8MiB/s. Each CPU of the run gets an equal part of it, also while others need less. An "
-        "average: a request goes at once, and the next one waits. [default: no limit]",
+        help="Maximum average transfer rate between the run and one store, such as 50MB/s or "
+        "8MiB/s. Each CPU gets an equal part of the rate. [default: no limit]",
     )
     return concurrency(bandwidth(access_option(limited)))
 

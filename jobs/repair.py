@@ -171,24 +171,27 @@ def _checked(
     "copies",
     multiple=True,
     metavar="ARCHIVE",
-    help="Another copy of ARCHIVE, or another archive of the same files; may be given several "
-    "times.",
+    help="A copy of ARCHIVE, or another archive of the same files. Repeat the option for several.",
 )
-@click.option("--source", help="Where the files are. [default: where they were archived from]")
+@click.option(
+    "--source", help="Folder or URL of the original files. [default: the recorded source]"
+)
 @click.option(
     "--report",
     metavar="NAME",
-    help="Repair what this report of seec verify names, reports/verify-..., without looking again.",
+    help="Trust this report of seec verify (reports/verify-...) instead of checking all bytes.",
 )
 @ray_options
 @store_options
 def main(**options: Any) -> RepairSummary:
-    """Mend what is damaged in ARCHIVE, and commit it.
+    """Repair the damaged objects of ARCHIVE.
 
-    Objects come back byte for byte from a copy. Else a shard is made anew: of what is sound in it,
-    of the same files in other archives, and of the source, where it still has files with the
-    recorded digests. Files that are found nowhere are listed as lost; the archive is sound without
-    them. Nothing that is there is changed.
+    repair first copies damaged objects byte for byte from the copies that --from names. Where no
+    copy helps, repair makes the shard anew from the sound files in the shard, the same files in
+    other archives, and files of the source that still have the recorded digests.
+
+    repair lists files that it finds nowhere as lost; the archive is sound without them. repair
+    changes no existing object.
     """
     return run(Settings(**options))
 

@@ -179,16 +179,22 @@ def _warn_of_loss(silent: list[Restored]) -> None:
 @click.argument("target")
 @include_option
 @at_option
-@click.option("--overwrite", is_flag=True, help="Replace files that are there already.")
+@click.option(
+    "--overwrite",
+    is_flag=True,
+    help="Replace existing files. Without this option, restore keeps them.",
+)
 @ray_options
 @store_options
 def main(**options: Any) -> RestoreSummary:
-    """Write the files of ARCHIVE below TARGET.
+    """Write the files of ARCHIVE below TARGET, which is a folder or a URL.
 
-    Images come back with the same pixels and metadata, all else byte for byte; each is checked
-    against its digest before it is written. In a directory, links and directories come back, too,
-    and permissions and times of all, also of directories that are there already; an object store
-    has no place for them. Nothing is written outside of TARGET, or through a link in it.
+    Images get the same pixels and metadata as their sources; all other files get the same bytes.
+    restore checks each file against its digest before it writes the file.
+
+    In a folder, restore also creates links and directories, and sets permissions and times,
+    including those of directories that exist. Object stores have none of these. restore writes
+    nothing outside TARGET, and follows no link inside TARGET.
     """
     return run(Settings(**options))
 

@@ -137,20 +137,22 @@ def _stretched(labels: LabelMap) -> NDArray[np.uint8]:
     "segment",
     examples=[
         "seec segment photos/ masks/",
-        "seec segment photos/ maps/ --segmentation rate --visible  # what the encoder picks",
+        "seec segment photos/ maps/ --segmentation rate --visible",
     ],
 )
 @click.argument("sources", metavar="IN...", nargs=-1, required=True)
 @click.argument("target", metavar="OUTDIR", type=click.Path(file_okay=False, path_type=Path))
 @segmentation_option(default=Settings.segmentation)
-@click.option("--visible", is_flag=True, help="Stretch labels from black to white, to look at.")
+@click.option(
+    "--visible", is_flag=True, help="Stretch labels to the range from black to white, for viewing."
+)
 @access_option
 def main(**options: Any) -> Summary:
-    """Write the label map of every image as a PNG whose values are the labels.
+    """Write the label map of each image as a PNG file whose values are the labels.
 
-    IN are images, or folders of images, that SEEC takes (8-bit RGB or gray, losslessly stored); the
-    maps lie at the same paths below OUTDIR. Corrected by hand, they go back in with
-    --segmentation masks:OUTDIR (unless made with --visible).
+    IN are images, or folders of images, of 8-bit RGB or gray in lossless formats. Maps have the
+    same paths below OUTDIR. You can edit the maps, and encode with them by --segmentation
+    masks:OUTDIR, unless you made them with --visible.
     """
     return run(Settings(**options))
 

@@ -68,8 +68,8 @@ class Summary:
     def lines(self) -> Iterator[str]:
         """One line, two with an export."""
         yield (
-            f"{self.steps} steps in {self.seconds:.0f} s: "
-            f"code length {self.validation_bpsp:.4f} bpsp on the validation split"
+            f"{self.steps} steps in {self.seconds:.0f} s: code length {self.validation_bpsp:.4f} "
+            f"bpsp on the validation split"
         )
         if self.model_id:
             yield f"model {self.model_id}"
@@ -131,8 +131,8 @@ def _export(settings: Settings, profile: Profile, trainer: Trainer) -> Model:
         "name": settings.name,
         "codec": "SEEC (arXiv 2509.07704), context, fusion, SMEM and MCDLM in integers",
         "data": (
-            f"{trainer.data.training_images} images, "
-            f"validated on {trainer.data.validation_images} others"
+            f"{trainer.data.training_images} images, validated on "
+            f"{trainer.data.validation_images} others"
         ),
         "data_source": settings.data_source,
         "steps": last.step,
@@ -164,7 +164,7 @@ def _write_curve(path: Path, history: Sequence[Progress]) -> None:
     "train",
     examples=[
         "seec train photographs lite.checkpoint --steps 20000 --export lite.safetensors",
-        "seec train photographs lite.checkpoint  # again after an interruption: it goes on",
+        "seec train photographs lite.checkpoint",
         "seec train scans scans.checkpoint --begin-with lite --export scans.safetensors",
         (
             "seec train photographs paper.checkpoint --profile paper --segmentation salient "
@@ -175,58 +175,75 @@ def _write_curve(path: Path, history: Sequence[Progress]) -> None:
 @click.argument("data", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.argument("checkpoint", type=click.Path(dir_okay=False, path_type=Path))
 @click.option(
-    "--profile", type=click.Choice(sorted(PROFILES)), default=LITE.name, show_default=True
+    "--profile",
+    type=click.Choice(sorted(PROFILES)),
+    default=LITE.name,
+    show_default=True,
+    help="Sizes of the network to train.",
 )
 @click.option(
     "--begin-with",
     metavar="PROFILE|FILE",
-    help="Weights to begin with, packaged or a model file, in the place of random ones. The "
-    "network may be wider than theirs.",
+    help="Begin with packaged weights or a weights file instead of random weights. The new "
+    "network may be wider.",
 )
 @click.option(
     "--segmentation",
     default="rate",
     show_default=True,
-    help="Where labels come from; `rate` lets entropy models specialise by code length.",
+    help="Source of label maps. rate: entropy models specialise by code length.",
 )
-@click.option("--device", default="cpu", show_default=True, help="cpu, or a torch device.")
+@click.option(
+    "--device", default="cpu", show_default=True, help="Device as torch names it: cpu, cuda ..."
+)
 @click.option(
     "--batch",
     type=click.IntRange(min=1),
     default=TrainingSettings.batch,
     show_default=True,
-    help="Patches of 32 x 32 pixels in a step; with SIC, as many pixels in patches of 64 x 64.",
+    help="Patches of 32 x 32 pixels in a step. With SIC, the same pixels in patches of 64 x 64.",
 )
-@click.option("--steps", type=click.IntRange(min=1), default=20_000, help="In all.")
+@click.option("--steps", type=click.IntRange(min=1), default=20_000, help="Total number of steps.")
 @click.option(
     "--budget-s",
     type=click.FloatRange(min=0, min_open=True),
-    help="End after so many seconds of CPU time of the training thread.",
+    help="Stop after this much CPU time of the training thread.",
 )
 @click.option(
     "--budget-wall-s",
     type=click.FloatRange(min=0, min_open=True),
-    help="End after so many seconds by the clock.",
+    help="Stop after this much wall-clock time.",
 )
 @click.option(
     "--compile",
     "compiled",
     is_flag=True,
-    help="Let torch compile steps first, where it can; try it: some processors gain, some lose.",
+    help="Compile steps with torch first. Some processors train faster with this option, some "
+    "slower.",
 )
-@click.option("--validate-every", type=click.IntRange(min=1), default=1_000, help="Steps.")
-@click.option("--threads", type=click.IntRange(min=1), default=1)
-@click.option("--name", default="model", help="What the model card calls the model.")
-@click.option("--data-source", default="", help="Where the images come from, for the card.")
-@click.option("--export", type=click.Path(dir_okay=False, path_type=Path), help="Model file.")
-@click.option("--curve", type=click.Path(dir_okay=False, path_type=Path), help="CSV file.")
+@click.option(
+    "--validate-every", type=click.IntRange(min=1), default=1_000, help="Steps between validations."
+)
+@click.option("--threads", type=click.IntRange(min=1), default=1, help="Number of threads.")
+@click.option("--name", default="model", help="Name of the model in its card.")
+@click.option("--data-source", default="", help="Origin of the images, for the card.")
+@click.option(
+    "--export",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the weights to this file, with a model card beside it.",
+)
+@click.option(
+    "--curve",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write losses and validation rates to this CSV file.",
+)
 def main(**options: Any) -> Summary:
-    """Train a model on the images of a folder; one in eight of them only validates.
+    """Train weights on the images of folder DATA. One image in eight is for validation only.
 
-    Resumes from CHECKPOINT, which is written every few minutes. What the predictors of a profile
-    say of the images is kept in a folder beside it, CHECKPOINT with .tiles as its suffix, which
-    may be deleted when the run has ended. Export proves that the
-    integers are exact and writes the model card beside the weights.
+    train writes CHECKPOINT every few minutes. Run the same command to continue after an
+    interruption. Predictions are cached in a folder beside CHECKPOINT with the suffix .tiles; you
+    may delete this folder when training has ended. --export proves that the integer network is
+    exact before it writes the weights.
     """
     return run(Settings(**options))
 

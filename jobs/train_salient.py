@@ -60,8 +60,8 @@ class Summary:
     def lines(self) -> Iterator[str]:
         """One line."""
         yield (
-            f"{self.steps} steps in {self.seconds:.0f} s: mean IoU {self.iou:.3f}, "
-            f"max F {self.max_f:.3f} on the test split"
+            f"{self.steps} steps in {self.seconds:.0f} s: mean IoU {self.iou:.3f}, max F "
+            f"{self.max_f:.3f} on the test split"
         )
 
 

@@ -24,7 +24,7 @@ from seec.schemas.errors import StorageError
 from seec.schemas.report import Checked, Finding, serialise_findings
 
 _SHOWN = 20
-
+DEFAULT_IMAGES = 0.05
 
 # What a report of a mode says is as good as what another one would.
 _AS_GOOD = {CHECKSUM: MODES, SAMPLE: (SAMPLE, DECODE), DECODE: (DECODE,)}
@@ -34,16 +34,16 @@ _AS_GOOD = {CHECKSUM: MODES, SAMPLE: (SAMPLE, DECODE), DECODE: (DECODE,)}
 class Settings:
     """What to verify and how thoroughly.
 
-    fraction: of each kind of image, for mode `sample`. subset: part K of N, from 1. sample: a
-    fraction of the shards. seed: what both samples are drawn with; None draws anew. since: only
-    what was added after this commit. max_duration_s: no shard is begun after that time.
+    images: a fraction of each kind of image, for mode `sample`; None is DEFAULT_IMAGES. subset:
+    part K of N, from 1. shards: a fraction of the shards. seed: of both choices; None is random.
+    since: only what was added after this commit. max_duration_s: no shard is begun after that time.
     """
 
     archive: str
     mode: str = DECODE
-    fraction: float = 0.05
+    images: float | None = None
     subset: tuple[int, int] | None = None
-    sample: float | None = None
+    shards: float | None = None
     since: int | None = None
     max_duration_s: float | None = None
     seed: int | None = None
@@ -121,7 +121,9 @@ def run(settings: Settings) -> VerifySummary:
     records = check_records(store)
     checked = {item.object: item for item in records.checked}
     shards = _choose(store, settings, records, seed)
-    scope = Scope(settings.mode, settings.fraction, seed)
+    scope = Scope(
+        settings.mode, DEFAULT_IMAGES if settings.images is None else settings.images, seed
+    )
     end = start + (math.inf if settings.max_duration_s is None else settings.max_duration_s)
     begun: list[ShardRecord] = []
     if shards:
@@ -160,8 +162,8 @@ def _choose(store: Store, settings: Settings, records: Records, seed: int) -> li
         shards = not_in(shards, Archive.open(store).at(settings.since).state.shards)
     if settings.subset is not None:
         shards = subset(shards, *settings.subset)
-    if settings.sample is not None and shards:
-        shards = share(shards, settings.sample, seed)
+    if settings.shards is not None and shards:
+        shards = share(shards, settings.shards, seed)
     if settings.max_duration_s is not None:
         blobs = (shard.blob.name for shard in shards)
         shards = oldest_first(shards, last_verified(store, _AS_GOOD[settings.mode], blobs))
@@ -194,7 +196,9 @@ def _write_report(store: Store, mode: str, checked: list[Checked]) -> str | None
     examples=[
         "seec verify photos.seec-archive",
         "seec verify photos.seec-archive --max-duration 20m",
-        "seec verify s3://bucket/archive --mode sample --fraction 0.01",
+        "seec verify s3://bucket/archive --mode checksum",
+        "seec verify s3://bucket/archive --mode sample --images 1%",
+        "seec verify s3://bucket/archive --shards 5%",
         "seec verify s3://bucket/archive --subset 3/7",
     ],
 )
@@ -203,44 +207,46 @@ def _write_report(store: Store, mode: str, checked: list[Checked]) -> str | None
     "--mode",
     type=click.Choice(MODES),
     default=DECODE,
-    help="checksum: bytes only; decode: every image; sample: bytes, and some images.",
+    help="checksum: compare digests of all bytes. decode: also decode every image and compare "
+    "pixels. sample: also decode some images, as many as --images says.",
 )
 @click.option(
-    "--fraction",
-    type=click.FloatRange(0, 1),
-    default=0.05,
-    help="Images that mode sample decodes, of each kind in each shard.",
+    "--images",
+    type=Percentage(),
+    help="Share of images that --mode sample decodes, of each kind in each shard. [default: 5%]",
 )
 @click.option(
     "--subset",
     type=Part(),
-    help="Part K of N, always the same one: 1/7 to 7/7 together are everything.",
+    help="Check only part K of N of the shards. The parts 1/7 to 7/7 together are all shards.",
 )
-@click.option("--sample", type=Percentage(), help="Only this share of the shards, such as 1%.")
+@click.option("--shards", type=Percentage(), help="Check only a random share of the shards.")
 @click.option(
     "--since",
     type=click.IntRange(min=1),
     metavar="COMMIT",
-    help="Only what was added after this commit.",
+    help="Check only shards that were added after this commit.",
 )
 @click.option(
     "--max-duration",
     "max_duration_s",
     type=Duration(),
-    help="Begin no shard after this time, such as 20m. What was verified longest ago comes first, "
-    "by the reports in the archive.",
+    help="Begin no further shard after this time, such as 20m. Shards come first that were "
+    "verified longest ago, by the reports in the archive.",
 )
 @click.option(
-    "--seed", type=int, help="What --sample and mode sample draw with. [default: drawn anew]"
+    "--seed",
+    type=int,
+    help="Seed of the random choices of --shards and --images. [default: random]",
 )
 @ray_options
 @store_options
 def main(**options: Any) -> VerifySummary:
-    """Check ARCHIVE against its own records, with its own models.
+    """Check ARCHIVE against the digests in it, with the weights in it.
 
-    Commits, plans and models are always checked; which shards are is for the options to say.
-    Names each damaged object, the images it affects and what to do next, and writes a report
-    into the archive.
+    verify always checks commits, plans and models. Options choose which shards to check, and how.
+    verify names each damaged object, the images that are affected and the next command, and
+    writes a report into the archive.
     """
     return run(Settings(**options))
 

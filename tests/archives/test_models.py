@@ -8,12 +8,12 @@ import pytest
 from seec.jobs import archive as archive_job
 from seec.jobs import gc
 from seec.pipeline.archive.gc import survey
+from seec.pipeline.stages.archiving import ArchivingRun
 from seec.pipeline.storage import Store
 from seec.schemas.commit import Changes, Commit, ShardRecord
 from seec.schemas.errors import SectionCorrupt
 from seec.schemas.sealed import seal
 from tests.archives.life import archive, findings, held, opened, put_files
-from tests.faults import points
 from tests.pictures import textured
 from tests.sources import image_bytes
 from tests.unit.test_records import a_shard
@@ -67,7 +67,7 @@ def test_a_run_keeps_its_model_until_it_is_complete(source: Path, root: Path):
     assert [item.kind for item in survey(Store(str(root)), 0).garbage] == ["model"]
     put_files(source, e="five")
     with (
-        patch.object(points.InProcess, "shards", side_effect=KeyboardInterrupt),
+        patch.object(ArchivingRun, "shards", side_effect=KeyboardInterrupt),
         pytest.raises(KeyboardInterrupt),
     ):
         archive(source, root)
