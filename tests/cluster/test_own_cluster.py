@@ -199,8 +199,10 @@ def slow(**options):
         raise Exception("The current node timed out during startup.")
     init(**options)
 cluster._init = slow
+def four():
+    return 4
 with cluster.cluster() as executor:
-    print(len(calls), fetch(executor, Task(len), "four"))
+    print(len(calls), fetch(executor, Task(four)))
 """
 
 
