@@ -4,7 +4,7 @@ An item is a tuple of numbers, its kind first. What has no short form stands amo
 in the order of the items. `cut_headers` makes them.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from seec.pipeline.dct import standard_tables
 from seec.pipeline.dct.varints import Reader
@@ -68,23 +68,36 @@ def read_item(reader: Reader) -> Item:
     return tuple(numbers)
 
 
+def _marker(marker: int) -> bytes:
+    return bytes((0xFF, marker))
+
+
+def _adobe(transform: int) -> bytes:
+    return _segment(APP14, ADOBE_HEAD + bytes((transform,)))
+
+
+def _interval(mcus: int) -> bytes:
+    return _segment(DRI, mcus.to_bytes(2, "big"))
+
+
 class Expander:
     """Items to a header stream, one scan header after the other."""
 
     def __init__(self, items: list[Item], literals: bytes) -> None:
         self._items, self._literals = items, literals
-        self._item = self._literal = self._scale = 0
-        self._identifiers = b""
+        self._item = self._literal = 0
+        self._scale: int = 0
+        self._identifiers: Sequence[int] = b""
         self._expanders: dict[int, Callable[..., bytes]] = {
             RAW: self._take,
-            SEGMENT: lambda marker, size: self._remember(marker, self._take(size)),
-            MARKER: lambda marker: bytes((0xFF, marker)),
+            SEGMENT: self._whole_segment,
+            MARKER: _marker,
             JFIF: _jfif,
-            ADOBE: lambda transform: _segment(APP14, ADOBE_HEAD + bytes((transform,))),
-            INTERVAL: lambda mcus: _segment(DRI, mcus.to_bytes(2, "big")),
+            ADOBE: _adobe,
+            INTERVAL: _interval,
             FRAME: self._frame,
-            QUANTISATION: lambda _, *numbers: _segment(DQT, self._quantisation(iter(numbers))),
-            SCAN: lambda count, *numbers: _segment(SOS, self._scan(count, numbers)),
+            QUANTISATION: self._quantisations,
+            SCAN: self._scan,
         }
 
     def to_scan(self, best: Callable[[int], bytes]) -> bytes:
@@ -173,9 +186,16 @@ class Expander:
         counts = self._take(16)
         return head + counts + self._take(sum(counts))
 
-    def _scan(self, count: int, numbers: tuple[int, ...]) -> bytes:
+    def _whole_segment(self, marker: int, size: int) -> bytes:
+        return self._remember(marker, self._take(size))
+
+    def _quantisations(self, _: int, *numbers: int) -> bytes:
+        return _segment(DQT, self._quantisation(iter(numbers)))
+
+    def _scan(self, count: int, *numbers: int) -> bytes:
         chosen = [(self._identifiers[numbers[i]], numbers[i + 1]) for i in range(0, 2 * count, 2)]
-        return bytes((count, *(n for pair in chosen for n in pair), *numbers[2 * count :]))
+        content = bytes((count, *(n for pair in chosen for n in pair), *numbers[2 * count :]))
+        return _segment(SOS, content)
 
 
 def _jfif(minor: int, unit: int, *density: int) -> bytes:

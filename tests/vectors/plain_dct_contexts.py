@@ -1,6 +1,8 @@
 """Contexts of coded JPEG coefficients, from FORMAT.md alone: a part of the plain decoder."""
 
+from collections.abc import Callable
 from types import SimpleNamespace
+from typing import Any
 
 ZIGZAG = [
     *(0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48),
@@ -199,7 +201,7 @@ class Block:
         self.known = [0] * 64
         self.upper, self.own_left = [0] * 8, [0] * 8
         self.count = self.sum = self.earlier = self.earlier_still = 0
-        self.run = None
+        self.run: Callable[[int, Any, int], list[int]] | None = None
 
     def dequantised(self, coefficient, z):
         return clip(coefficient * max(self.steps[z], 1), -4095, 4095)

@@ -146,7 +146,8 @@ def put_together(recipe, arrays, templates):
 class File:
     def __init__(self, items, literals, records, fill, height, arrays):
         self.literals, self.fill, self.height, self.arrays = literals, fill, height, arrays
-        self.out, self.at, self.scale, self.frame = b"", 0, 0, None
+        self.out, self.at, self.scale = b"", 0, 0
+        self.frame: dict = {}
         self.tables, self.interval, self.position, self.reads = {}, 0, 0, True
         pending = []
         records = iter(records)
