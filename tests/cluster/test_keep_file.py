@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from seec.jobs import archive, ls, restore, verify
 from seec.jobs.interface import ExitCode
-from seec.schemas.routes import SEEC_PLANES
+from seec.schemas.routes import SEEC
 from tests.archives import plain_reader
 from tests.archives.test_format import decode_with
 from tests.jpegs import detailed
@@ -25,7 +25,7 @@ def test_every_file_comes_back_byte_for_byte(tmp_path: Path):
     settings = archive.Settings(str(source), str(root), keep="file")
     assert archive.run(settings).exit_code == ExitCode.OK
     listing = ls.run(ls.Settings(str(root), ("photo.png",)))
-    assert [row.route for row in listing.rows] == [SEEC_PLANES]
+    assert [row.route for row in listing.rows] == [SEEC]
     assert verify.run(verify.Settings(str(root))).exit_code == ExitCode.OK
     assert restore.run(restore.Settings(str(root), str(out))).exit_code == ExitCode.OK
     assert files_below(out) == before
