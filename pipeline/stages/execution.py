@@ -1,4 +1,4 @@
-"""Chooses what runs a job: a process of our own for a small one, Ray for all others."""
+"""Chooses what runs a job: two processes of our own for a small one, Ray for all others."""
 
 import os
 import sys
@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from seec.pipeline.stages.executor import Executor
 from seec.pipeline.stages.local import local_executor
 
-# Up to here a process of our own is done before Ray has started (see docs/performance.md).
+# Up to here two processes of our own are mostly done before Ray has started; the measurement is in
+# docs/decisions/small-jobs-without-ray.md.
 SMALL_FILES = 64
 SMALL_BYTES = 2 << 20
 _WORKERS = 2
