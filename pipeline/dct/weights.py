@@ -30,7 +30,7 @@ NETWORKS = tuple(f"{c}.{kind}" for c in ("luma", "chroma") for kind in ("last", 
 FEATURES, WIDEST = 64, 256
 COUNT_STEPS = np.array([0, 12, 30], np.uint8)
 _OUTPUTS = {"last": 64, "dc": 16, "ac": 16}
-_SUM_LIMIT, _BIAS_LIMIT = (1 << 19) - 1, 1 << 29
+SUM_LIMIT, _BIAS_LIMIT = (1 << 19) - 1, 1 << 29
 _LARGEST = 1 << 25  # bytes of a model file without compression
 
 
@@ -87,7 +87,7 @@ def load_model(payload: bytes) -> DctModel:
     counts = _take(tensors, "counts", np.uint8, stretched.shape)
     weights = _take(tensors, "weights", np.int16, (CLASSES, SETS, LANES))
     linear = _take(tensors, "linear", np.int16, (CLASSES, 2, SOURCES, POSITIONS))
-    if np.abs(linear.astype(np.int64)).sum(2).max() > _SUM_LIMIT:
+    if np.abs(linear.astype(np.int64)).sum(2).max() > SUM_LIMIT:
         raise ModelError("linear predictions of a coefficient model could overflow")
     if counts.max() >= len(COUNT_STEPS):
         raise ModelError("a coefficient model whose counts are no steps")
