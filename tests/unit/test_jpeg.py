@@ -139,9 +139,9 @@ def test_large_jpeg_waits_for_a_batch_of_its_own(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(tasks, "MAX_PASSING_PIXELS", WIDTH * HEIGHT - 1)
     source = Source(str(tmp_path))
     files = tuple(source.files())
-    report, drafts = tasks.read_batch(source, Batch(files), "run", PlanSettings(""))
+    report, drafts = tasks.read_batch(source, Batch(files), False, "run", PlanSettings(""))
     assert (report.deferred, drafts) == ([(file, WIDTH * HEIGHT) for file in files], [])
-    report, drafts = tasks.read_batch(source, Batch(files[:1]), "run", PlanSettings(""))
+    report, drafts = tasks.read_batch(source, Batch(files[:1]), False, "run", PlanSettings(""))
     assert [made.row.route for made in drafts] == [JPEGXL_JPEG]
 
 
