@@ -18,7 +18,7 @@ SANITIZED_TESTS := tests/vectors/test_vectors.py tests/exactness/test_predictor_
 	tests/unit/test_screen.py tests/unit/test_colours.py tests/hostile/test_seec_damage.py \
 	tests/unit/test_jpeg_files.py tests/hostile/test_jpeg_files.py
 
-.PHONY: help demo test test-all sweep faults sanitize fuzz check bench docs words clean
+.PHONY: help demo test test-all sweep faults sanitize fuzz check bench docs words dist clean
 
 help:
 	@echo "make demo      archive, verify and restore photographs; sizes against PNG, WebP, JPEG XL"
@@ -32,11 +32,13 @@ help:
 	@echo "make bench     rate and speed next to the peers; BENCH_FOLDERS='a b' for your images"
 	@echo "make docs      build the site into build/site, without warnings"
 	@echo "make words     measure the prose of README, docs, docstrings and comments"
+	@echo "make dist      source distribution and wheel (manylinux where the machine can), into dist"
 	@echo "make clean     remove what these targets made"
 
 $(INSTALLED): pyproject.toml setup.py constraints.txt pipeline/codec/native/_kernels.c \
 		pipeline/codec/screen/_screen.c pipeline/codec/colours/_colours.c \
-		pipeline/dct/_jpeg.c $(wildcard pipeline/dct/jpeg_c/*.h) \
+		pipeline/dct/_jpeg.c pipeline/dct/_dct.c \
+		$(wildcard pipeline/dct/jpeg_c/*.h pipeline/dct/coder_c/*.[ch]) \
 		$(wildcard pipeline/codec/native/kernels_c/*.[ch] pipeline/codec/screen/screen_c/*.h)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "SEEC needs Python 3.11 or later")'
 	$(PYTHON) -m venv .venv
@@ -95,6 +97,15 @@ docs: $(INSTALLED)
 
 words: $(INSTALLED)
 	$(BIN)/python docs/tools/word_measure.py
+
+# auditwheel names the oldest Linux that the wheel runs on; elsewhere the wheel stays as built.
+dist: $(INSTALLED)
+	rm -rf dist build/dist
+	$(BIN)/python -m build --outdir build/dist .
+	mkdir -p dist
+	mv build/dist/*.tar.gz dist/
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/auditwheel repair --wheel-dir dist build/dist/*.whl \
+		|| mv build/dist/*.whl dist/
 
 demo-output/photos: | $(INSTALLED)
 	$(BIN)/python -m seec.jobs.demo

@@ -1,4 +1,7 @@
-"""The C extensions; everything else is in pyproject.toml."""
+"""The C extensions; everything else is in pyproject.toml.
+
+Paths go through seec/, so that a source distribution holds each file once.
+"""
 
 import os
 import sys
@@ -6,7 +9,7 @@ from pathlib import Path
 
 from setuptools import Extension, setup
 
-LEVELS = Path("pipeline/codec/native/kernels_c")
+LEVELS = Path("seec/pipeline/codec/native/kernels_c")
 # Whoever sets CFLAGS may choose how much is optimised.
 FLAGS = [] if sys.platform == "win32" else ["-std=gnu11"]
 if FLAGS and "-O" not in os.environ.get("CFLAGS", ""):
@@ -14,7 +17,7 @@ if FLAGS and "-O" not in os.environ.get("CFLAGS", ""):
 # Without a compiler the install goes on, and torch and Python give the same bits, slowly.
 KERNELS = Extension(
     "seec.pipeline.codec.native._kernels",
-    ["pipeline/codec/native/_kernels.c", *map(str, sorted(LEVELS.glob("*.c")))],
+    ["seec/pipeline/codec/native/_kernels.c", *map(str, sorted(LEVELS.glob("*.c")))],
     depends=[str(p) for p in LEVELS.glob("*.h")],
     extra_compile_args=FLAGS,
     py_limited_api=True,
@@ -23,9 +26,9 @@ KERNELS = Extension(
 
 SCREEN = Extension(
     "seec.pipeline.codec.screen._screen",
-    ["pipeline/codec/screen/_screen.c"],
+    ["seec/pipeline/codec/screen/_screen.c"],
     depends=[
-        *map(str, Path("pipeline/codec/screen/screen_c").glob("*.h")),
+        *map(str, Path("seec/pipeline/codec/screen/screen_c").glob("*.h")),
         str(LEVELS / "inline.h"),
         str(LEVELS / "range_coder.h"),
         str(LEVELS / "words.h"),
@@ -37,7 +40,7 @@ SCREEN = Extension(
 
 COLOURS = Extension(
     "seec.pipeline.codec.colours._colours",
-    ["pipeline/codec/colours/_colours.c"],
+    ["seec/pipeline/codec/colours/_colours.c"],
     extra_compile_args=FLAGS,
     py_limited_api=True,
     optional=True,
@@ -45,17 +48,17 @@ COLOURS = Extension(
 
 JPEG = Extension(
     "seec.pipeline.dct._jpeg",
-    ["pipeline/dct/_jpeg.c"],
-    depends=[*map(str, Path("pipeline/dct/jpeg_c").glob("*.h"))],
+    ["seec/pipeline/dct/_jpeg.c"],
+    depends=[*map(str, Path("seec/pipeline/dct/jpeg_c").glob("*.h"))],
     extra_compile_args=FLAGS,
     py_limited_api=True,
     optional=True,
 )
 
-CODER = Path("pipeline/dct/coder_c")
+CODER = Path("seec/pipeline/dct/coder_c")
 DCT = Extension(
     "seec.pipeline.dct._dct",
-    ["pipeline/dct/_dct.c", *map(str, sorted(CODER.glob("*.c")))],
+    ["seec/pipeline/dct/_dct.c", *map(str, sorted(CODER.glob("*.c")))],
     depends=[*map(str, CODER.glob("*.h"))],
     extra_compile_args=FLAGS,
     py_limited_api=True,
