@@ -10,11 +10,12 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psutil
 import ray
 from ray import _raylet as raylet  # pyright: ignore[reportAttributeAccessIssue]
 from ray._private import ray_constants, services
@@ -287,7 +288,14 @@ def _check_processes(node: Any) -> None:
 
 def _end_by_force(node: Any) -> None:
     """End what is left of a cluster that is broken: Ray's own way out waits for what is gone."""
+    left: list[Any] = []
+    for info in node.all_processes.get("raylet", ()):
+        with suppress(psutil.Error):
+            left += psutil.Process(info.process.pid).children(recursive=True)
     node.kill_all_processes(check_alive=False, allow_graceful=False)
+    for process in left:  # agents look only now and then whether their raylet is there
+        with suppress(psutil.Error):
+            process.kill()
 
 
 def _end_idle_daemons() -> None:
