@@ -57,7 +57,7 @@ def write_source(root: Path) -> None:
     (root / "4.jpg").write_bytes(jpeg(detailed()[:72, :90]))
     (root / "5.png").write_bytes(image_bytes(textured(16, 20), "PNG"))
     os.mkfifo(root / "6.png")
-    (root / "7.png").write_bytes(image_bytes(gray(16, 20), "PNG"))
+    (root / "7.png").write_bytes(image_bytes(gray(40, 50), "PNG"))
     (root / "8.bmp").write_bytes(image_bytes(textured(12, 16, 8), "BMP"))
     (root / "9.txt").write_bytes(b"")
 
