@@ -13,7 +13,7 @@ from seec.jobs.interface import ExitCode, command, progress
 from seec.jobs.model_options import check_profiles, read_model
 from seec.jobs.options import plot_target
 from seec.pipeline.codec import packaged_model, packaged_profiles
-from seec.pipeline.codec.search.image_job import ColourSetChoice
+from seec.pipeline.codec.search.plan import ColourSetChoice
 from seec.pipeline.images.split import is_validation
 from seec.pipeline.lab.benchmark.codecs import (
     CODEC_NAMES,

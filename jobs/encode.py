@@ -21,7 +21,7 @@ from seec.jobs.options import (
 from seec.pipeline.codec import Background, encode
 from seec.pipeline.codec.coding.labels import map_from_blocks
 from seec.pipeline.codec.encoder import BLOCK_SHIFT
-from seec.pipeline.codec.search.image_job import ColourSetChoice
+from seec.pipeline.codec.search.plan import ColourSetChoice
 from seec.pipeline.images.files import read_pixels
 from seec.pipeline.images.mask import read_mask
 from seec.pipeline.images.raster import Pixels

@@ -3,11 +3,24 @@
 from collections.abc import Sequence
 
 from seec.pipeline.codec.coding.background import Background
-from seec.pipeline.codec.coding.threads import run_all
+from seec.pipeline.codec.coding.threads import run_all, run_all_nested
 from seec.pipeline.codec.kernels import make_kernels, open_side_coder
 from seec.pipeline.codec.model.packaged import default_model
 from seec.pipeline.codec.model.weights import Model
-from seec.pipeline.codec.search.image_job import ColourSetChoice, ImageJob, Pixels, Plan
+from seec.pipeline.codec.search.analysis import analyse, choose_maps
+from seec.pipeline.codec.search.coded import code, widen
+from seec.pipeline.codec.search.file import assemble
+from seec.pipeline.codec.search.layout import (
+    Layout,
+    given_maps,
+    lay_out,
+    may_turn,
+    region_blocks,
+    turn,
+    turning_spots,
+)
+from seec.pipeline.codec.search.plan import ColourSetChoice, Pixels, Plan, Request
+from seec.pipeline.codec.search.trials import turning_gain
 from seec.schemas.container import check_tiling
 from seec.schemas.errors import LimitExceeded
 
@@ -84,17 +97,62 @@ class Encoder:
         regions: bool = False,
     ) -> list[bytes]:
         """Encode images, each as `encode` would: the bytes do not depend on the batch."""
+        plan, threads = self._plan, self._threads
         wanted = zip(images, labels, backgrounds or [None] * len(images), strict=True)
-        jobs = [
-            ImageJob(self._plan, image, label_map, background, regions)
-            for image, label_map, background in wanted
+        requests = [Request(*one, regions) for one in wanted]
+        layouts = self._turned_where_smaller(requests, [lay_out(plan, r) for r in requests])
+        jobs = list(zip(requests, layouts, strict=True))
+        given = [given_maps(plan, r, layout) for r, layout in jobs]
+        regions_of = [region_blocks(plan, r, layout) for r, layout in jobs]
+
+        analyses = run_all_nested(
+            analyse,
+            [
+                [(plan, layout, g, maps, r.chooses_labels(plan)) for g in layout.groups]
+                for (r, layout), maps in zip(jobs, given, strict=True)
+            ],
+            threads,
+        )
+        maps = [
+            choose_maps(plan, layout, own, blocks, found) if r.chooses_labels(plan) else own
+            for (r, layout), own, blocks, found in zip(
+                jobs, given, regions_of, analyses, strict=True
+            )
         ]
-        run_all(ImageJob.look, [(j, spots) for j in jobs for spots in j.spots], self._threads)
-        for job in jobs:
-            job.turn()
-        run_all(ImageJob.analyse, [(j, g) for j in jobs for g in j.groups], self._threads)
-        for job in jobs:
-            job.choose()
-        run_all(ImageJob.code, [(j, g) for j in jobs for g in j.groups], self._threads)
-        run_all(ImageJob.widen, [(job,) for job in jobs], self._threads)
-        return [job.finish() for job in jobs]
+        coded = run_all_nested(
+            code,
+            [
+                [(plan, layout, g, own, a) for g, a in zip(layout.groups, found, strict=True)]
+                for layout, own, found in zip(layouts, maps, analyses, strict=True)
+            ],
+            threads,
+        )
+        cuts = run_all(widen, [(plan, *pair) for pair in zip(layouts, coded, strict=True)], threads)
+        return [
+            assemble(plan, *parts)
+            for parts in zip(requests, layouts, maps, analyses, cuts, strict=True)
+        ]
+
+    def _turned_where_smaller(
+        self, requests: Sequence[Request], layouts: Sequence[Layout]
+    ) -> list[Layout]:
+        """The layouts, turned where that was asked for or promises a smaller file."""
+        plan = self._plan
+        pairs = list(zip(requests, layouts, strict=True))
+        gains = run_all_nested(
+            turning_gain,
+            [
+                [
+                    (plan.kernels, layout.image, some, plan.block_shift)
+                    for some in turning_spots(plan, request, layout)
+                ]
+                for request, layout in pairs
+            ],
+            self._threads,
+        )
+        return [
+            turn(plan, layout)
+            if may_turn(plan, request, layout) and (plan.turned or sum(gain) > 0)
+            else layout
+            for (request, layout), gain in zip(pairs, gains, strict=True)
+        ]

@@ -133,7 +133,7 @@ def test_labels_of_the_wrong_size_or_value_are_refused():
     image = textured(16, 16)
     with pytest.raises(ValueError, match="labels"):
         encode(image, labels=np.zeros((8, 8), np.uint8))
-    with pytest.raises(ValueError, match="entropy_models"):
+    with pytest.raises(ValueError, match="entropy models"):
         encode(image, labels=np.full((16, 16), 9, np.uint8))
 
 

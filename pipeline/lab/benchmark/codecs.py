@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 import seec.pipeline.codec
 from seec.pipeline.codec import Model
-from seec.pipeline.codec.search.image_job import ColourSetChoice
+from seec.pipeline.codec.search.plan import ColourSetChoice
 
 Pixels = NDArray[np.uint8]
 OURS = "seec"
