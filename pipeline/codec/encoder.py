@@ -40,8 +40,8 @@ def encode(
 ) -> bytes:
     """Encode one image, losslessly unless a background is given.
 
-    image: [H, W] gray or [H, W, 3] RGB, uint8. labels: [H, W] uint8, which entropy model
-    speaks for each pixel (the most frequent one of each block counts); None chooses the
+    image: [H, W] gray or [H, W, 3] RGB, uint8. labels: [H, W] uint8, the entropy
+    model of each pixel (the most frequent one of each block counts); None chooses the
     labels of least code length. regions: the labels, 0..15, only name regions, and each region
     gets the entropy model under which it costs least. background: what may be lost. model:
     default the packaged one. colour_set: `none` codes pixels only, whatever they were made of.

@@ -1,4 +1,4 @@
-"""What a `.seec` file spends its bits on, pixel by pixel."""
+"""The code length of each pixel of a `.seec` file, and its entropy model."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from seec.schemas.container import Coding, SectionKind, parse, read_index, reade
 class Insight:
     """An image and where its bits go.
 
-    pixels: [H, W] or [H, W, 3] uint8. labels: [H, W] uint8, which entropy model speaks.
+    pixels: [H, W] or [H, W, 3] uint8. labels: [H, W] uint8, its entropy model.
     code_length: [H, W] float32, ideal bits per pixel over all channels; raw and screen coded
     tile groups have their mean everywhere. entropy_models: how many the model has.
     """

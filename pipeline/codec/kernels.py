@@ -1,50 +1,18 @@
-"""The two implementations of the integer arithmetic, behind one protocol.
+"""The two implementations of the integer arithmetic, behind one protocol (coding/kernels.py).
 
 `native` is a small C extension for CPUs; `torch` runs on any device torch knows. Both give
 the same bits; tests hold them to it.
 """
 
 import warnings
-from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
-from seec.pipeline.codec.coding.tiles import GroupCanvas
+from seec.pipeline.codec.coding.kernels import Kernels
 from seec.pipeline.codec.model.weights import Model
 
 if TYPE_CHECKING:
     from seec.pipeline.codec.sic.latents import SideCoder
-
-
-class Kernels(Protocol):
-    """What coding a tile group needs. Implementations may be used from several threads.
-
-    at_once: tile groups that `decode` is best called with.
-    """
-
-    at_once: int
-
-    def encode(self, group: GroupCanvas) -> bytes:
-        """The coded words of a full canvas.
-
-        Where coding is lossy the canvas ends with the pixels that a decoder will see.
-        """
-        ...
-
-    def decode(self, groups: Sequence[GroupCanvas], words: Sequence[bytes]) -> None:
-        """Fill each canvas from its coded words; raises SectionCorrupt."""
-        ...
-
-    def measure(self, group: GroupCanvas) -> NDArray[np.int64]:
-        """Code length of each block under each entropy model, in 1/256 bit.
-
-        Counts the even rows of each tile only: they tell enough to choose an entropy model by,
-        in half the time (0.05 % larger files). Returns [tiles, B, B, entropy models].
-        """
-        ...
 
 
 def native_available() -> bool:

@@ -50,12 +50,12 @@ def test_gradients_are_those_of_the_code_length():
     mixture = make_mixture(
         TABLES, pi, 64 * med[:, None] + ((mu * gain[:, None]) >> 4), sigma, level, med, None
     )
-    levers = drawn(3, 300)
-    found = gradients_of(slopes_of(mixture, value), mixture, gain, levers).double() / 128
+    mean_terms = drawn(3, 300)
+    found = gradients_of(slopes_of(mixture, value), mixture, gain, mean_terms).double() / 128
 
     floats = [(p.double() / 64).T.contiguous().requires_grad_() for p in (pi, mu, sigma)]
     gamma = torch.zeros((3, n), dtype=torch.float64, requires_grad=True)
-    moved = (gamma * levers.T / 64).sum(0)
+    moved = (gamma * mean_terms.T / 64).sum(0)
     away = (value - med).double() - floats[1] * gain / 16 - moved
     bits = mixture_bits(floats[0], away, floats[2], level.double(), value.double(), 0)
     true = torch.autograd.grad(bits.sum() * np.log(2), [*floats, gamma])
@@ -97,7 +97,7 @@ def test_weights_move_against_their_slopes_up_to_a_limit(model):
         changes.append(learned.changes[1, :, 5].clone())
     assert (changes[0] == -32).all()
     assert (changes[-1] == -CHANGE_LIMIT).all()
-    assert not learned.changes[1, :, 4].any(), "an input of zero teaches nothing"
+    assert not learned.changes[1, :, 4].any(), "an input of zero changes nothing"
     assert not learned.changes[0].any(), "a tile learns for itself"
     assert (learned.forward(seen, runs) < before).all()
 

@@ -1,6 +1,6 @@
 """Predictors and their network, from FORMAT.md alone: a part of the plain decoder."""
 
-from tests.vectors.plain_learning import Learner, clamp, dot, leak
+from tests.vectors.plain_adaptation import Learner, clamp, dot, leak
 
 PLACES = ((0, -1), (0, -2), (-1, 0), (-1, -1), (-1, 1), (-2, 0))
 
@@ -139,7 +139,7 @@ class Pixel:
     def residuals(self, known):
         return [self.u(v - m) for v, m in zip(known, self.med, strict=False)]
 
-    def levers(self, c, values):
+    def mean_terms(self, c, values):
         """How far a step of each gamma and beta of channel c moves its means, in 1/4096."""
         bases = [guess.base(c, values) - 64 * self.med[c] for guess in self.guesses]
         return bases + [16 * self.guesses[0].error(j, values) for j in range(c)]

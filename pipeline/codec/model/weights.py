@@ -108,12 +108,12 @@ class Model:
 
     @property
     def usual_tile(self) -> int:
-        """Edge of the tiles into which it cuts images; what learns more gains more from more."""
+        """Edge of the tiles that images are cut into: larger with hidden-layer adaptation."""
         return DEEP_TILE if self.profile.learns_deeply else TILE
 
     @property
     def largest_tile(self) -> int:
-        """Edge of the largest tiles that it codes: what a step of them teaches stays in 2^31."""
+        """Edge of the largest tiles that it codes, so that gradient sums stay below 2^31."""
         adaptation = self.profile.adaptation
         return MAX_DEEP_TILE >> adaptation.memory if adaptation and adaptation.deep else MAX_TILE
 

@@ -107,7 +107,7 @@ class Store:
 class Decision:
     """A decision about to be coded.
 
-    slots: the adaptive probabilities that speak for it. extras: logits from elsewhere, with
+    slots: the adaptive probabilities that are mixed for it. extras: logits from elsewhere, with
     their classes. first, second: which sets of weights apply; correction: which curve.
     """
 
@@ -119,7 +119,7 @@ class Decision:
 
 
 class Mixer:
-    """Weights of what speaks for decisions, and a curve that corrects the outcome."""
+    """The mixing weights of a kind of decision, and a curve that corrects the outcome."""
 
     def __init__(self, coder: BitEncoder | BitDecoder):
         self._coder = coder

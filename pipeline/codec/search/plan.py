@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seec.pipeline.codec.coding.background import Background
-from seec.pipeline.codec.kernels import Kernels
+from seec.pipeline.codec.coding.kernels import Kernels
 from seec.pipeline.codec.model.weights import Model
 from seec.schemas.container import MAX_PIXELS
 from seec.schemas.errors import LimitExceeded

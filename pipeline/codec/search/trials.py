@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from seec.pipeline.codec.coding.kernels import Kernels
 from seec.pipeline.codec.coding.tiles import Tile, canvas_of
-from seec.pipeline.codec.kernels import Kernels
 from seec.pipeline.codec.screen import encode_screen, looks_drawn
 
 Pixels = NDArray[np.uint8]

@@ -119,8 +119,8 @@ class Learner:
             found = slopes(self.model, parts, values[c])
             self.corrections[c].note(found, hidden)
             if self.layers:
-                levers = pixel.levers(c, values) if self.means else []
-                gradient = gradients(self.model, parts, found, pixel.gain(c), levers)
+                mean_terms = pixel.mean_terms(c, values) if self.means else []
+                gradient = gradients(self.model, parts, found, pixel.gain(c), mean_terms)
                 added = self.note_hidden(pixel, c, seen, hidden, gradient)
                 fused = [a + b for a, b in zip(fused, added, strict=True)]
         if self.layers:
@@ -167,8 +167,8 @@ def slopes(model, parts, v):
     return [clamp(slope, -127, 127) for slope in pi + mu + scale]
 
 
-def gradients(model, parts, found, gain, levers):
-    """Of pi, mu and scale, from their slopes, and of gamma and beta if they have levers.
+def gradients(model, parts, found, gain, mean_terms):
+    """Of pi, mu and scale, from their slopes, and of gamma and beta if there are mean_terms.
 
     gain: what mu is multiplied by.
     """
@@ -178,5 +178,5 @@ def gradients(model, parts, found, gain, levers):
     mu = [(slope * s + 32) >> 6 for slope, s in zip(found[k : 2 * k], steep, strict=True)]
     scale = [(11 * slope + 2) >> 2 for slope in found[2 * k :]]
     pull = clamp((dot(found[k : 2 * k], narrow) + 8) >> 4, -65535, 65535)
-    more = [(pull * lever + 2048) >> 12 for lever in levers]
+    more = [(pull * term + 2048) >> 12 for term in mean_terms]
     return [clamp(z, -511, 511) for z in found[:k] + mu + scale + more]
