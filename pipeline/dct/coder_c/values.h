@@ -35,6 +35,13 @@ INLINE int code_value(Value *v, int value, int known_not_zero, const int decodin
     const Layout *l = v->layout;
     const int k = v->zigzag, band24 = BAND24[k], band12 = BAND12[k];
     const Choice *by = &v->choice;
+    /* Most values are not zero: what comes next is fetched while this decision is coded. */
+    for (int i = 0; i < SIGN; i++) __builtin_prefetch(v->sign[i], 1);
+    for (int side = -1; side <= 1; side += 2) {
+        const int towards = side * v->prediction;
+        __builtin_prefetch(v->counters + l->sign_known[0] + band12 * 260 + signed26(towards) * 10 + v->scale, 1);
+        __builtin_prefetch(v->counters + l->sign_known[1] + band24 * 62 + signed62(towards), 1);
+    }
     if (!known_not_zero && !decide(v->mixer, v->value, VALUE, 0, v->network[0], k, by->expected, by->inside,
                                    value != 0, decoding))
         return 0;
