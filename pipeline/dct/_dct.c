@@ -41,7 +41,9 @@ typedef struct {
 
 static const char *const CAPSULE = "pipeline.dct.model";
 
-static size_t counters_size(const Model *m) { return CLASSES * (size_t)m->layout.lines * sizeof(Counters); }
+static size_t counters_size(const Model *m) {
+    return CLASSES * (size_t)m->layout.lines * sizeof(Counters);
+}
 enum { WEIGHTS_SIZE = CLASSES * SETS * sizeof(Weights) };
 
 /* Memory on cache lines; what `malloc` gave stands before it. */
@@ -74,8 +76,10 @@ static void free_held(Held *h) {
         s = next;
     }
     for (int i = 0; i < NETWORKS; i++)
-        free_layer(&h->networks[i].first), free_layer(&h->networks[i].second), free_layer(&h->networks[i].third);
-    free_aligned(h->model.start.counters), free_aligned(h->model.start.weights), free_aligned(h->model.linear);
+        free_layer(&h->networks[i].first), free_layer(&h->networks[i].second),
+            free_layer(&h->networks[i].third);
+    free_aligned(h->model.start.counters), free_aligned(h->model.start.weights),
+        free_aligned(h->model.linear);
     free(h);
 }
 
@@ -89,7 +93,8 @@ static Spare *take_state(Held *h) {
     else {
         s = calloc(1, sizeof *s);
         if (!s) return NULL;
-        s->state.counters = aligned(counters_size(&h->model)), s->state.weights = aligned(WEIGHTS_SIZE);
+        s->state.counters = aligned(counters_size(&h->model)),
+        s->state.weights = aligned(WEIGHTS_SIZE);
         if (!s->state.counters || !s->state.weights) {
             free_spare(s);
             return NULL;
@@ -119,9 +124,10 @@ static void *copy_of(PyObject *object, size_t size, const char *what) {
 static int take_layer(PyObject *tuple, Layer *l) {
     int positions;
     PyObject *weights, *bias;
-    if (!PyArg_ParseTuple(tuple, "iiiOO", &l->inputs, &l->outputs, &positions, &weights, &bias)) return 0;
-    if (l->inputs < 16 || l->inputs > WIDEST || l->inputs % 16 || l->outputs < 16 || l->outputs > WIDEST ||
-        l->outputs % 16 || (positions != 1 && positions != POSITIONS)) {
+    if (!PyArg_ParseTuple(tuple, "iiiOO", &l->inputs, &l->outputs, &positions, &weights, &bias))
+        return 0;
+    if (l->inputs < 16 || l->inputs > WIDEST || l->inputs % 16 || l->outputs < 16 ||
+        l->outputs > WIDEST || l->outputs % 16 || (positions != 1 && positions != POSITIONS)) {
         PyErr_SetString(PyExc_ValueError, "layers have 16 to 256 inputs and outputs, by sixteens");
         return 0;
     }
@@ -129,11 +135,14 @@ static int take_layer(PyObject *tuple, Layer *l) {
     const size_t in = (size_t)l->inputs, out = (size_t)l->outputs;
     int8_t *w = copy_of(weights, in * out, "weights");
     int32_t *b = copy_of(bias, (size_t)positions * out * 4, "bias");
-    l->quads = aligned(in * out), l->pairs = aligned(2 * in * out), l->bias = malloc((size_t)positions * out * 4);
+    l->quads = aligned(in * out), l->pairs = aligned(2 * in * out),
+    l->bias = malloc((size_t)positions * out * 4);
     const int ok = w && b && l->quads && l->pairs && l->bias;
     for (size_t o = 0; ok && o < out; o++)
         for (size_t i = 0; i < in; i++)
-            l->quads[(i / 4 * out + o) * 4 + i % 4] = w[o * in + i], l->pairs[(i / 2 * out + o) * 2 + i % 2] = w[o * in + i];
+            l->quads[(i / 4 * out + o) * 4 + i % 4] = w[o * in + i],
+                                                 l->pairs[(i / 2 * out + o) * 2 + i % 2] =
+                                                     w[o * in + i];
     if (ok) memcpy(l->bias, b, (size_t)positions * out * 4);
     free_aligned(w), free_aligned(b);
     if (!ok && !PyErr_Occurred()) PyErr_NoMemory();
@@ -148,7 +157,8 @@ static int take_networks(PyObject *sequence, Held *h) {
         return 0;
     }
     for (int i = 0; i < NETWORKS; i++) {
-        Layer *layers[LAYERS] = {&h->networks[i].first, &h->networks[i].second, &h->networks[i].third};
+        Layer *layers[LAYERS] = {&h->networks[i].first, &h->networks[i].second,
+                                 &h->networks[i].third};
         for (int j = 0; j < LAYERS; j++) {
             PyObject *item = PySequence_GetItem(sequence, LAYERS * i + j);
             const int ok = item && take_layer(item, layers[j]);
@@ -178,8 +188,11 @@ static PyObject *py_make_model(PyObject *self, PyObject *args) {
     PyObject *counters, *weights, *linear, *networks;
     const char *name;
     int learning;
-    if (!PyArg_ParseTuple(args, "OOOOis", &counters, &weights, &linear, &networks, &learning, &name)) return NULL;
-    if (learning < 3 || learning > 8) return PyErr_Format(PyExc_ValueError, "learning %d", learning);
+    if (!PyArg_ParseTuple(args, "OOOOis", &counters, &weights, &linear, &networks, &learning,
+                          &name))
+        return NULL;
+    if (learning < 3 || learning > 8)
+        return PyErr_Format(PyExc_ValueError, "learning %d", learning);
     Held *h = calloc(1, sizeof *h);
     if (!h) return PyErr_NoMemory();
     Model *m = &h->model;
@@ -188,10 +201,12 @@ static PyObject *py_make_model(PyObject *self, PyObject *args) {
     h->level = find_level(name);
     if (h->level && (m->start.counters = copy_of(counters, counters_size(m), "counters")) &&
         (m->start.weights = copy_of(weights, WEIGHTS_SIZE, "weights")) &&
-        (m->linear = copy_of(linear, CLASSES * sizeof *m->linear, "linear")) && take_networks(networks, h)) {
+        (m->linear = copy_of(linear, CLASSES * sizeof *m->linear, "linear")) &&
+        take_networks(networks, h)) {
         for (size_t i = 0; i < (size_t)CLASSES * (size_t)m->layout.lines; i++)
             for (int j = 0; j < NODES; j++)
-                if (m->start.counters[i].count[j] > COUNT_MAX) m->start.counters[i].count[j] = COUNT_MAX;
+                if (m->start.counters[i].count[j] > COUNT_MAX)
+                    m->start.counters[i].count[j] = COUNT_MAX;
         PyObject *capsule = PyCapsule_New(h, CAPSULE, free_capsule);
         if (capsule) return capsule;
     }
@@ -199,7 +214,8 @@ static PyObject *py_make_model(PyObject *self, PyObject *args) {
     return NULL;
 }
 
-/* Components as Python hands them over: (rows, columns, horizontal, vertical, step, coefficients). */
+/* Components as Python hands them over: (rows, columns, horizontal, vertical, step, coefficients).
+ */
 typedef struct {
     Component component[COMPONENTS_MAX];
     Py_buffer step[COMPONENTS_MAX], coefficients[COMPONENTS_MAX];
@@ -207,22 +223,28 @@ typedef struct {
 } Taken;
 
 static void release(Taken *t) {
-    for (int i = 0; i < t->count; i++) PyBuffer_Release(&t->step[i]), PyBuffer_Release(&t->coefficients[i]);
+    for (int i = 0; i < t->count; i++)
+        PyBuffer_Release(&t->step[i]), PyBuffer_Release(&t->coefficients[i]);
 }
 
 static int take_component(PyObject *tuple, Taken *t, int writable) {
     Component *c = &t->component[t->count];
     PyObject *step, *coefficients;
-    if (!PyArg_ParseTuple(tuple, "iiiiOO", &c->rows, &c->columns, &c->horizontal, &c->vertical, &step, &coefficients)) return 0;
+    if (!PyArg_ParseTuple(tuple, "iiiiOO", &c->rows, &c->columns, &c->horizontal, &c->vertical,
+                          &step, &coefficients))
+        return 0;
     if (PyObject_GetBuffer(step, &t->step[t->count], PyBUF_C_CONTIGUOUS) < 0) return 0;
-    if (PyObject_GetBuffer(coefficients, &t->coefficients[t->count], writable ? PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE : PyBUF_C_CONTIGUOUS) < 0) {
+    if (PyObject_GetBuffer(coefficients, &t->coefficients[t->count],
+                           writable ? PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE : PyBUF_C_CONTIGUOUS) <
+        0) {
         PyBuffer_Release(&t->step[t->count]);
         return 0;
     }
     t->count++;
     c->step = t->step[t->count - 1].buf, c->coefficients = t->coefficients[t->count - 1].buf;
-    const int sane = c->rows >= 0 && c->rows <= 1 << 16 && c->columns >= 0 && c->columns <= 1 << 16 &&
-                     c->horizontal >= 1 && c->horizontal <= 4 && c->vertical >= 1 && c->vertical <= 4;
+    const int sane = c->rows >= 0 && c->rows <= 1 << 16 && c->columns >= 0 &&
+                     c->columns <= 1 << 16 && c->horizontal >= 1 && c->horizontal <= 4 &&
+                     c->vertical >= 1 && c->vertical <= 4;
     if (!sane || t->step[t->count - 1].len != 128 ||
         (size_t)t->coefficients[t->count - 1].len != (size_t)c->rows * (size_t)c->columns * 128) {
         PyErr_SetString(PyExc_ValueError, "a component of another shape");
@@ -250,15 +272,14 @@ static int run(Held *h, Taken *t, Arithmetic *a, Samples *samples, int lasting) 
     Spare *s = lasting ? NULL : take_state(h);
     if (!lasting && !s) return NO_MEMORY;
     int status;
-    Py_BEGIN_ALLOW_THREADS
-    if (s) {
+    Py_BEGIN_ALLOW_THREADS if (s) {
         const size_t part = t->count > 1 ? 1 : CLASSES; /* luma alone leaves chroma's as they are */
         memcpy(s->state.counters, h->model.start.counters, counters_size(&h->model) / part);
         memcpy(s->state.weights, h->model.start.weights, WEIGHTS_SIZE / part);
     }
-    status = h->level->code_group(&h->model, s ? &s->state : &h->model.start, a, t->component, t->count, samples);
-    Py_END_ALLOW_THREADS
-    if (s) give_state(h, s);
+    status = h->level->code_group(&h->model, s ? &s->state : &h->model.start, a, t->component,
+                                  t->count, samples);
+    Py_END_ALLOW_THREADS if (s) give_state(h, s);
     return status;
 }
 
@@ -273,7 +294,9 @@ static PyObject *py_encode(PyObject *self, PyObject *args) {
     const int status = run(h, &taken, &a, NULL, 0);
     release(&taken);
     finish_encoding(&a);
-    PyObject *coded = status == CODED && !a.failed ? PyBytes_FromStringAndSize((char *)a.bytes, (Py_ssize_t)a.count) : PyErr_NoMemory();
+    PyObject *coded = status == CODED && !a.failed
+                          ? PyBytes_FromStringAndSize((char *)a.bytes, (Py_ssize_t)a.count)
+                          : PyErr_NoMemory();
     free(a.bytes);
     return coded;
 }
@@ -305,7 +328,8 @@ static PyObject *py_prime(PyObject *self, PyObject *args) {
     Py_buffer sampled;
     unsigned share, seed;
     Taken taken;
-    if (!PyArg_ParseTuple(args, "OOw*II", &capsule, &components, &sampled, &share, &seed)) return NULL;
+    if (!PyArg_ParseTuple(args, "OOw*II", &capsule, &components, &sampled, &share, &seed))
+        return NULL;
     Held *h = PyCapsule_GetPointer(capsule, CAPSULE);
     Samples samples = {sampled.buf, 0, (size_t)sampled.len / SAMPLE, seed, share};
     int status = CORRUPT;
@@ -325,8 +349,9 @@ static PyObject *py_prime(PyObject *self, PyObject *args) {
 static PyObject *py_start(PyObject *self, PyObject *capsule) {
     Held *h = PyCapsule_GetPointer(capsule, CAPSULE);
     if (!h) return NULL;
-    return Py_BuildValue("y#y#", (char *)h->model.start.counters, (Py_ssize_t)counters_size(&h->model),
-                         (char *)h->model.start.weights, (Py_ssize_t)WEIGHTS_SIZE);
+    return Py_BuildValue("y#y#", (char *)h->model.start.counters,
+                         (Py_ssize_t)counters_size(&h->model), (char *)h->model.start.weights,
+                         (Py_ssize_t)WEIGHTS_SIZE);
 }
 
 static PyObject *py_levels(PyObject *self, PyObject *none) {
@@ -338,22 +363,28 @@ static PyObject *py_levels(PyObject *self, PyObject *none) {
     return names;
 }
 
-static PyMethodDef methods[] = {
-    {"make_model", py_make_model, METH_VARARGS, NULL}, {"encode", py_encode, METH_VARARGS, NULL},
-    {"decode", py_decode, METH_VARARGS, NULL},         {"prime", py_prime, METH_VARARGS, NULL},
-    {"start", py_start, METH_O, NULL},                 {"levels", py_levels, METH_NOARGS, NULL},
-    {NULL, NULL, 0, NULL}};
+static PyMethodDef methods[] = {{"make_model", py_make_model, METH_VARARGS, NULL},
+                                {"encode", py_encode, METH_VARARGS, NULL},
+                                {"decode", py_decode, METH_VARARGS, NULL},
+                                {"prime", py_prime, METH_VARARGS, NULL},
+                                {"start", py_start, METH_O, NULL},
+                                {"levels", py_levels, METH_NOARGS, NULL},
+                                {NULL, NULL, 0, NULL}};
 
-static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_dct", NULL, -1, methods, NULL, NULL, NULL, NULL};
+static struct PyModuleDef module = {
+    PyModuleDef_HEAD_INIT, "_dct", NULL, -1, methods, NULL, NULL, NULL, NULL};
 
 PyMODINIT_FUNC PyInit__dct(void) {
     find_levels();
     Layout layout;
     lay_out(&layout);
     PyObject *m = PyModule_Create(&module);
-    if (m && (PyModule_AddIntConstant(m, "LINES", layout.lines) < 0 || PyModule_AddIntConstant(m, "NODES", NODES) < 0 ||
-              PyModule_AddIntConstant(m, "SETS", SETS) < 0 || PyModule_AddIntConstant(m, "LANES", LANES) < 0 ||
-              PyModule_AddIntConstant(m, "SAMPLE", SAMPLE) < 0 || PyModule_AddIntConstant(m, "COUNT_MAX", COUNT_MAX) < 0))
+    if (m && (PyModule_AddIntConstant(m, "LINES", layout.lines) < 0 ||
+              PyModule_AddIntConstant(m, "NODES", NODES) < 0 ||
+              PyModule_AddIntConstant(m, "SETS", SETS) < 0 ||
+              PyModule_AddIntConstant(m, "LANES", LANES) < 0 ||
+              PyModule_AddIntConstant(m, "SAMPLE", SAMPLE) < 0 ||
+              PyModule_AddIntConstant(m, "COUNT_MAX", COUNT_MAX) < 0))
         Py_CLEAR(m);
     return m;
 }

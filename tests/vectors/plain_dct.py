@@ -234,7 +234,7 @@ def spans(components):
     """Rows of MCUs of each group; components: [(rows, columns, horizontal, vertical, steps)]."""
     mcus = max(-(-rows // vertical) for rows, _, _, vertical, _ in components)
     widest = max(columns * vertical for _, columns, _, vertical, _ in components)
-    count = max(1, (2 * mcus // -(-16384 // widest) + 1) // 2)
+    count = max(1, (2 * mcus // -(-24576 // widest) + 1) // 2)
     bounds = [mcus * i // count for i in range(count + 1)]
     return list(pairwise(bounds))
 

@@ -5,7 +5,8 @@
 #include "network.h"
 
 INLINE int code_last(const Place *p, const Near *n, int last, const int decoding) {
-    const int north = (p->has_north ? p->above : p->left)->last, west = (p->has_west ? p->left : p->above)->last;
+    const int north = (p->has_north ? p->above : p->left)->last,
+              west = (p->has_west ? p->left : p->above)->last;
     int luma_last = 0, luma_sum = 0, before_last = 0;
     if (p->chroma) {
         luma_last = last_of(p->luma), before_last = last_of(p->chroma_before);
@@ -13,16 +14,16 @@ INLINE int code_last(const Place *p, const Near *n, int last, const int decoding
     }
     int expected_last = POSITIONS - 1;
     while (expected_last > 0 && expected(n, p->steps, ZIGZAG[expected_last]) < 6) expected_last--;
-    const int contexts[LAST] = {
-        n->last_near,
-        (north >> 2) * 16 + (west >> 2),
-        class12(p->above->activity) * 12 + class12(p->left->activity),
-        n->activity * 16 + (n->last_near >> 2),
-        (luma_last >> 2) * 16 + (n->last_near >> 2),
-        (luma_last >> 2) * 12 + class12(luma_sum),
-        p->chroma ? (before_last >> 2) * 32 + (n->last_near >> 1)
-                  : (p->above_left->last >> 2) * 16 + (p->above_right->last >> 2),
-        expected_last * 3 + (n->activity >> 2)};
+    const int contexts[LAST] = {n->last_near,
+                                (north >> 2) * 16 + (west >> 2),
+                                class12(p->above->activity) * 12 + class12(p->left->activity),
+                                n->activity * 16 + (n->last_near >> 2),
+                                (luma_last >> 2) * 16 + (n->last_near >> 2),
+                                (luma_last >> 2) * 12 + class12(luma_sum),
+                                p->chroma
+                                    ? (before_last >> 2) * 32 + (n->last_near >> 1)
+                                    : (p->above_left->last >> 2) * 16 + (p->above_right->last >> 2),
+                                expected_last * 3 + (n->activity >> 2)};
     int16_t network[OUTPUTS_MAX] = {0};
     if (p->networks || p->samples) {
         uint8_t features[FEATURES];
@@ -38,14 +39,16 @@ INLINE int code_last(const Place *p, const Near *n, int last, const int decoding
         Counters *at[LAST];
         for (int i = 0; i < LAST; i++)
             at[i] = p->counters + p->layout->last[i] + contexts[i] * LAST_PARTS + part;
-        const int bit = decide(&p->mixer, at, LAST, inside, network[node - 1], 384 + node, 198 + n->last_near,
-                               252 + n->activity * 6 + b, last >> b & 1, decoding);
+        const int bit =
+            decide(&p->mixer, at, LAST, inside, network[node - 1], 384 + node, 198 + n->last_near,
+                   252 + n->activity * 6 + b, last >> b & 1, decoding);
         node = 2 * node + bit;
     }
     return node - 64;
 }
 
-INLINE int code_ac(const Place *p, Near *n, Inside *in, int k, int last, int value, const int decoding) {
+INLINE int code_ac(const Place *p, Near *n, Inside *in, int k, int last, int value,
+                   const int decoding) {
     const int z = ZIGZAG[k], u = z >> 3, v = z & 7, at = padded(u, v);
     const Steps *s = p->steps;
     const int north = p->north[z], west = p->west[z];
@@ -54,9 +57,12 @@ INLINE int code_ac(const Place *p, Near *n, Inside *in, int k, int last, int val
     const int beyond = in->size[at + PITCH + 1] + in->size[at + 2] + in->size[at + 2 * PITCH];
     const int inside = class12(least(2 * (beside + under) + beyond, 255));
     const int along = n->near[ZIGZAG[least(k + 1, 63)]] + n->near[ZIGZAG[k > 1 ? k - 1 : 1]];
-    const int from_north = p->has_north ? across(p->above->lower[v] - in->upper[v], s->below[z]) : 0;
+    const int from_north =
+        p->has_north ? across(p->above->lower[v] - in->upper[v], s->below[z]) : 0;
     const int from_west = p->has_west ? across(p->left->right[u] - in->left[u], s->right[z]) : 0;
-    const int edges = !u ? from_north : !v ? from_west : (from_north * v + from_west * u) / (2 * (u + v));
+    const int edges = !u   ? from_north
+                      : !v ? from_west
+                           : (from_north * v + from_west * u) / (2 * (u + v));
     const int prediction = n->linear ? in_steps(n->direct[z], s->per_step[z]) : edges;
     const int size = expected73(expected(n, s, z)), scale = size >> 3;
     const int total = 3 * (2 * (beside + under) + beyond) + n->around[z] / 6 + along;
@@ -81,8 +87,8 @@ INLINE int code_ac(const Place *p, Near *n, Inside *in, int k, int last, int val
         band24 * 130 + apart * 10 + scale,
         band12 * 120 + least(in->count, 9) * 12 + class12(last - k),
         band12 * 216 + (p->chroma ? class6(abs(luma)) * 36 + class6(abs(chroma)) * 6 + (around >> 1)
-                                  : class6(abs(p->northwest[z])) * 36 + class6(abs(p->northeast[z])) * 6 +
-                                        class6(n->near[z])),
+                                  : class6(abs(p->northwest[z])) * 36 +
+                                        class6(abs(p->northeast[z])) * 6 + class6(n->near[z])),
         band12 * 216 + (class6(in->before) * 6 + class6(in->before_that)) * 6 + (around >> 1),
         band24 * 90 + sum30(total) * 3 + quiet,
         band12 * 242 + least(size13(from_north), 10) * 22 + least(size13(from_west), 10) * 2 +
@@ -92,17 +98,20 @@ INLINE int code_ac(const Place *p, Near *n, Inside *in, int k, int last, int val
         band24 * 62 + signed62(prediction),
         band12 * 225 + signed15(from_north) * 15 + signed15(from_west),
         band12 * 234 + beside_signs * 26 + signed26(edges),
-        band12 * 81 + (p->chroma ? (sign_of(luma) + 1) * 18 + (sign_of(chroma) + 1) * 6 + class6(abs(chroma))
-                                 : (sign_of(north) + 1) * 27 + (sign_of(west) + 1) * 9 +
-                                       (in->sign[at + 2] + 1) * 3 + in->sign[at + 2 * PITCH] + 1)};
-    for (int i = 0; i < VALUE; i++) c.value[i] = p->counters + p->layout->value[i] + value_contexts[i];
+        band12 * 81 +
+            (p->chroma ? (sign_of(luma) + 1) * 18 + (sign_of(chroma) + 1) * 6 + class6(abs(chroma))
+                       : (sign_of(north) + 1) * 27 + (sign_of(west) + 1) * 9 +
+                             (in->sign[at + 2] + 1) * 3 + in->sign[at + 2 * PITCH] + 1)};
+    for (int i = 0; i < VALUE; i++)
+        c.value[i] = p->counters + p->layout->value[i] + value_contexts[i];
     for (int i = 0; i < SIGN; i++) c.sign[i] = p->counters + p->layout->sign[i] + sign_contexts[i];
     c.choice = (Choice){size >> 1, inside + 12 * class4(in->count), apart};
     c.zigzag = k, c.prediction = prediction, c.scale = scale;
     return code_value(&c, value, k == last, decoding);
 }
 
-INLINE int code_dc(const Place *p, const Near *n, const Inside *in, int last, int value, const int decoding) {
+INLINE int code_dc(const Place *p, const Near *n, const Inside *in, int last, int value,
+                   const int decoding) {
     const Steps *s = p->steps;
     const int from_north = across(p->above->lower[0] - in->upper[0], s->below[0]);
     const int from_west = across(p->left->right[0] - in->left[0], s->right[0]);
@@ -122,7 +131,8 @@ INLINE int code_dc(const Place *p, const Near *n, const Inside *in, int last, in
     }
     const int north = p->north[0], west = p->west[0], northwest = p->northwest[0];
     const int apart = size13(from_north - from_west), differ = signed26(edges - exact);
-    const int sum = class12(least(in->sum, 255)), low = class12(least(in->size[padded(0, 1)] + in->size[padded(1, 0)], 255));
+    const int sum = class12(least(in->sum, 255)),
+              low = class12(least(in->size[padded(0, 1)] + in->size[padded(1, 0)], 255));
     const int gradient = class6(abs(north - northwest)) * 6 + class6(abs(west - northwest));
     const int north_rest = from_north - 16 * base, west_rest = from_west - 16 * base;
     const int value_contexts[VALUE] = {
@@ -141,12 +151,12 @@ INLINE int code_dc(const Place *p, const Near *n, const Inside *in, int last, in
         least(apart, 8) * 26 + differ};
     const int planar = clip((west + north - northwest - base) * 8, PREDICTION_MAX);
     const int sign_contexts[SIGN] = {
-        signed62(prediction),
-        signed15(north_rest) * 15 + signed15(west_rest),
+        signed62(prediction), signed15(north_rest) * 15 + signed15(west_rest),
         least(apart, 8) * 26 + signed26(planar),
         p->chroma ? signed26(p->chroma_before[0] * 8) * 3 + sign_of(edges - exact) + 1
                   : differ * 3 + sign_of(p->northeast[0] - base) + 1};
-    for (int i = 0; i < VALUE; i++) c.value[i] = p->counters + p->layout->value[i] + value_contexts[i];
+    for (int i = 0; i < VALUE; i++)
+        c.value[i] = p->counters + p->layout->value[i] + value_contexts[i];
     for (int i = 0; i < SIGN; i++) c.sign[i] = p->counters + p->layout->sign[i] + sign_contexts[i];
     c.choice = (Choice){apart, sum + 12 * class4(low), least(size13(edges - exact), 12)};
     c.zigzag = 0, c.prediction = prediction, c.scale = least(sum, 9);

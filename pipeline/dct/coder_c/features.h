@@ -21,7 +21,8 @@ INLINE uint8_t signed_byte(int x) {
 /* A neighbour's magnitude at a position, and the sum of those beside the position. */
 INLINE int beside(const int16_t *block, int u, int v) {
     const int16_t *at = block + u * 8 + v;
-    return (u ? abs(at[-8]) : 0) + (u < 7 ? abs(at[8]) : 0) + (v ? abs(at[-1]) : 0) + (v < 7 ? abs(at[1]) : 0);
+    return (u ? abs(at[-8]) : 0) + (u < 7 ? abs(at[8]) : 0) + (v ? abs(at[-1]) : 0) +
+           (v < 7 ? abs(at[1]) : 0);
 }
 
 /* The first BLOCK_FEATURES bytes. */
@@ -44,14 +45,16 @@ INLINE void block_features(uint8_t *f, const Place *p, const Near *n, int last) 
     f[12] = (uint8_t)(p->has_north * 128 + p->has_west * 64);
 }
 
-INLINE void ac_features(uint8_t *f, const Place *p, const Near *n, const Inside *in, int k, int last,
-                        int prediction, int from_north, int from_west, int edges) {
+INLINE void ac_features(uint8_t *f, const Place *p, const Near *n, const Inside *in, int k,
+                        int last, int prediction, int from_north, int from_west, int edges) {
     const int z = ZIGZAG[k], u = z >> 3, v = z & 7, at = padded(u, v);
-    static const int8_t INSIDE[14] = {1,  PITCH,         PITCH + 1, 2,         2 * PITCH,     PITCH + 2, 2 * PITCH + 1,
-                                      3,  3 * PITCH,     2 * PITCH + 2, PITCH - 1, 1 - PITCH, 2 - PITCH, 2 * PITCH - 1};
+    static const int8_t INSIDE[14] = {
+        1, PITCH,     PITCH + 1,     2,         2 * PITCH, PITCH + 2, 2 * PITCH + 1,
+        3, 3 * PITCH, 2 * PITCH + 2, PITCH - 1, 1 - PITCH, 2 - PITCH, 2 * PITCH - 1};
     f += BLOCK_FEATURES;
     for (int i = 0; i < 14; i++) *f++ = magnitude_byte(in->size[at + INSIDE[i]]);
-    for (int i = 0; i < 5; i++) *f++ = signed_byte(in->sign[at + INSIDE[i]] * in->size[at + INSIDE[i]]);
+    for (int i = 0; i < 5; i++)
+        *f++ = signed_byte(in->sign[at + INSIDE[i]] * in->size[at + INSIDE[i]]);
     *f++ = magnitude_byte(abs(p->north[z]));
     *f++ = magnitude_byte(abs(p->west[z]));
     *f++ = magnitude_byte(abs(p->northwest[z]));
@@ -95,10 +98,17 @@ typedef struct {
 INLINE void dc_features(uint8_t *f, const Place *p, const Inside *in, const Dc *d) {
     static const int8_t LOW[8] = {1, PITCH, PITCH + 1, 2, 2 * PITCH, 3, 3 * PITCH, PITCH + 2};
     const int base = d->base, at = padded(0, 0);
-    const int north = p->north[0], west = p->west[0], northwest = p->northwest[0], northeast = p->northeast[0];
-    const int rests[9] = {d->from_north - 16 * base, d->from_west - 16 * base, d->edges - d->exact, d->prediction,
-                          (west + north - northwest - base) * 16, (north - base) * 16, (west - base) * 16,
-                          (northeast - base) * 16, d->from_north - d->from_west};
+    const int north = p->north[0], west = p->west[0], northwest = p->northwest[0],
+              northeast = p->northeast[0];
+    const int rests[9] = {d->from_north - 16 * base,
+                          d->from_west - 16 * base,
+                          d->edges - d->exact,
+                          d->prediction,
+                          (west + north - northwest - base) * 16,
+                          (north - base) * 16,
+                          (west - base) * 16,
+                          (northeast - base) * 16,
+                          d->from_north - d->from_west};
     f += BLOCK_FEATURES;
     for (int i = 0; i < 9; i++) *f++ = magnitude_byte(size_of(rests[i]));
     for (int i = 0; i < 9; i++) *f++ = signed_byte(rests[i]);
@@ -117,8 +127,9 @@ INLINE void dc_features(uint8_t *f, const Place *p, const Inside *in, const Dc *
 }
 
 INLINE void last_features(uint8_t *f, const Place *p, const Near *n) {
-    static const uint8_t SEEN[41] = {1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21,
-                                     22, 23, 24, 25, 26, 27, 28, 30, 32, 34, 36, 39, 42, 45, 48, 51, 54, 57, 60, 63};
+    static const uint8_t SEEN[41] = {1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14,
+                                     15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28,
+                                     30, 32, 34, 36, 39, 42, 45, 48, 51, 54, 57, 60, 63};
     block_features(f, p, n, 0);
     f += BLOCK_FEATURES;
     for (int i = 0; i < 41; i++) {
@@ -145,10 +156,12 @@ enum { SAMPLE = FEATURES + 8 };
 typedef struct Samples {
     uint8_t *bytes;
     size_t count, room;
-    uint32_t random, share; /* of 2^16 AC coefficients are taken; of others, which are few, 8 times so many */
+    uint32_t random,
+        share; /* of 2^16 AC coefficients are taken; of others, which are few, 8 times so many */
 } Samples;
 
-static void take_sample(Samples *s, const uint8_t *features, int kind, int k, int known, int32_t value) {
+static void take_sample(Samples *s, const uint8_t *features, int kind, int k, int known,
+                        int32_t value) {
     s->random = s->random * 1664525 + 1013904223;
     const uint32_t share = kind % 3 == 2 ? s->share : 8 * s->share;
     if (s->random >> 16 >= share || s->count == s->room) return;

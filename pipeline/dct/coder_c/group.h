@@ -11,11 +11,12 @@ INLINE const int16_t *co_located(const Component *other, const Component *c, int
     if (!other->rows || !other->columns) return NO_BLOCK;
     const int row = least(y * other->vertical / c->vertical, other->rows - 1);
     const int column = least(x * other->horizontal / c->horizontal, other->columns - 1);
-    return other->coefficients + ((size_t)row * (size_t)other->columns + (size_t)column) * POSITIONS;
+    return other->coefficients +
+           ((size_t)row * (size_t)other->columns + (size_t)column) * POSITIONS;
 }
 
-INLINE int code_component(const Model *m, State *state, Arithmetic *arithmetic, const Component *all,
-                          int number, Samples *samples, const int decoding) {
+INLINE int code_component(const Model *m, State *state, Arithmetic *arithmetic,
+                          const Component *all, int number, Samples *samples, const int decoding) {
     const Component *c = all + number;
     const int chroma = number == 1 || number == 2, columns = c->columns;
     /* A row of traces behind the row above, with a border on both sides. */
@@ -24,7 +25,8 @@ INLINE int code_component(const Model *m, State *state, Arithmetic *arithmetic, 
     Steps steps;
     take_steps(&steps, c->step);
     Weights *weights = state->weights + chroma * SETS;
-    Place p = {.mixer = {&m->tables, weights, weights + SETS_A, weights + SETS_A + SETS_B, arithmetic, m->learning},
+    Place p = {.mixer = {&m->tables, weights, weights + SETS_A, weights + SETS_A + SETS_B,
+                         arithmetic, m->learning},
                .layout = &m->layout,
                .linear = m->linear + chroma,
                .counters = state->counters + (size_t)chroma * (size_t)m->layout.lines,
@@ -36,7 +38,8 @@ INLINE int code_component(const Model *m, State *state, Arithmetic *arithmetic, 
                .chroma_before = NO_BLOCK};
     const size_t row = (size_t)columns * POSITIONS;
     for (int y = 0; y < c->rows; y++) {
-        Trace *above = traces + 1 + (y & 1 ? 0 : columns + 2), *now = traces + 1 + (y & 1 ? columns + 2 : 0);
+        Trace *above = traces + 1 + (y & 1 ? 0 : columns + 2),
+              *now = traces + 1 + (y & 1 ? columns + 2 : 0);
         for (int x = 0; x < columns; x++) {
             int16_t *block = c->coefficients + (size_t)y * row + (size_t)x * POSITIONS;
             const int north = y > 0, west = x > 0;
@@ -51,7 +54,8 @@ INLINE int code_component(const Model *m, State *state, Arithmetic *arithmetic, 
                 p.luma = co_located(all, c, y, x);
                 if (number == 2) p.chroma_before = co_located(all + 1, c, y, x);
             }
-            p.above = above + x, p.left = now + x - 1, p.above_left = above + x - 1, p.above_right = above + x + 1;
+            p.above = above + x, p.left = now + x - 1, p.above_left = above + x - 1,
+            p.above_right = above + x + 1;
             code_block(&p, block, now + x, decoding);
             if (arithmetic->failed || arithmetic->overrun > 4) {
                 free(traces);
@@ -64,8 +68,8 @@ INLINE int code_component(const Model *m, State *state, Arithmetic *arithmetic, 
 }
 
 /* Codes a group's components, or decodes into them. */
-static int code_group(const Model *m, State *state, Arithmetic *arithmetic, const Component *components,
-                      int count, Samples *samples) {
+static int code_group(const Model *m, State *state, Arithmetic *arithmetic,
+                      const Component *components, int count, Samples *samples) {
     int status = CODED;
     for (int i = 0; i < count && status == CODED; i++)
         status = arithmetic->next ? code_component(m, state, arithmetic, components, i, NULL, 1)

@@ -4,14 +4,14 @@
 #include "tables.h"
 
 enum {
-    NODES = 10,     /* decisions that one context serves */
-    LANES = 16,     /* inputs of the mixer */
-    VALUE = 12,     /* contexts of a value before its sign is known */
-    SIGNED = 2,     /* more of them behind the sign */
-    SIGN = 4,       /* contexts of a sign */
-    LAST = 8,       /* contexts of the last position */
-    REST = 2,       /* contexts of the bits below a magnitude's class */
-    CLASSES = 2,    /* luma, chroma */
+    NODES = 10,  /* decisions that one context serves */
+    LANES = 16,  /* inputs of the mixer */
+    VALUE = 12,  /* contexts of a value before its sign is known */
+    SIGNED = 2,  /* more of them behind the sign */
+    SIGN = 4,    /* contexts of a sign */
+    LAST = 8,    /* contexts of the last position */
+    REST = 2,    /* contexts of the bits below a magnitude's class */
+    CLASSES = 2, /* luma, chroma */
     POSITIONS = 64,
     SOURCES = 5 * POSITIONS, /* of linear predictions: this block, N, W, NW, NE */
     LAST_PARTS = 9,
@@ -32,9 +32,9 @@ typedef struct {
     int bands, values;
 } Family;
 
-static const Family VALUE_FAMILIES[VALUE] = {
-    {24, 73}, {24, 72}, {12, 128}, {12, 196}, {24, 78}, {24, 78},
-    {24, 130}, {12, 120}, {12, 216}, {12, 216}, {24, 90}, {12, 242}};
+static const Family VALUE_FAMILIES[VALUE] = {{24, 73},  {24, 72},  {12, 128}, {12, 196},
+                                             {24, 78},  {24, 78},  {24, 130}, {12, 120},
+                                             {12, 216}, {12, 216}, {24, 90},  {12, 242}};
 static const Family SIGNED_FAMILIES[SIGNED] = {{12, 260}, {24, 62}};
 static const Family SIGN_FAMILIES[SIGN] = {{24, 62}, {12, 225}, {12, 234}, {12, 81}};
 static const Family LAST_FAMILIES[LAST] = {{LAST_PARTS, 64},  {LAST_PARTS, 256}, {LAST_PARTS, 144},
@@ -85,9 +85,9 @@ typedef struct Model {
     Tables tables;
     Layout layout;
     State start;
-    Linear *linear; /* [CLASSES] */
+    Linear *linear;                 /* [CLASSES] */
     const struct Network *networks; /* [CLASSES][3], or NULL */
-    int learning;   /* steps of the mixers' weights are divided by 2^learning */
+    int learning;                   /* steps of the mixers' weights are divided by 2^learning */
 } Model;
 
 static const uint8_t ZIGZAG[POSITIONS] = {
@@ -100,6 +100,6 @@ static const uint8_t BAND24[POSITIONS] = {
     16, 16, 17, 17, 17, 17, 18, 18, 18, 18, 19, 19, 19, 19, 19, 20, 20, 20, 20, 20, 20, 21,
     21, 21, 21, 21, 21, 22, 22, 22, 22, 22, 22, 22, 23, 23, 23, 23, 23, 23, 23, 23};
 static const uint8_t BAND12[POSITIONS] = {
-    0, 1, 2, 3, 3, 3, 4, 4, 4, 4, 5,  5,  5,  5,  5,  6,  6,  6,  6,  6,  6,  7,
-    7, 7, 7, 7, 7, 7, 8, 8, 8, 8, 8,  8,  8,  8,  9,  9,  9,  9,  9,  9,  9,  9,
+    0, 1,  2,  3,  3,  3,  4,  4,  4,  4,  5,  5,  5,  5,  5,  6,  6,  6,  6,  6, 6, 7,
+    7, 7,  7,  7,  7,  7,  8,  8,  8,  8,  8,  8,  8,  8,  9,  9,  9,  9,  9,  9, 9, 9,
     9, 10, 10, 10, 10, 10, 10, 10, 10, 10, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11};

@@ -8,8 +8,8 @@ enum { COEFFICIENT_MAX = 4095, PREDICTION_MAX = 32000 };
 
 /* A component's numbers that its quantisation steps decide. */
 typedef struct {
-    int step[POSITIONS];        /* at least 1 */
-    int64_t per_step[POSITIONS];  /* 2^20 / step */
+    int step[POSITIONS];                        /* at least 1 */
+    int64_t per_step[POSITIONS];                /* 2^20 / step */
     int64_t below[POSITIONS], right[POSITIONS]; /* 2^28 / (step * the edge's share) */
 } Steps;
 
@@ -27,19 +27,25 @@ static void take_steps(Steps *s, const uint16_t *step) {
 }
 
 /* A coefficient times its step, clipped: the product of an int16 and a uint16 fits 32 bits. */
-INLINE int dequantised(int coefficient, int step) { return clip(coefficient * step, COEFFICIENT_MAX); }
+INLINE int dequantised(int coefficient, int step) {
+    return clip(coefficient * step, COEFFICIENT_MAX);
+}
 
 /* In 1/16 steps: an edge's rest over one coefficient's share of the edge. At most 2 * 8 * 4095 *
  * 256 times 2^28 / 181, which is below 2^45. */
 INLINE int across(int rest, int64_t scale) {
     const int64_t prediction = (rest * scale) >> 24;
-    return prediction > PREDICTION_MAX ? PREDICTION_MAX : prediction < -PREDICTION_MAX ? -PREDICTION_MAX : (int)prediction;
+    return prediction > PREDICTION_MAX    ? PREDICTION_MAX
+           : prediction < -PREDICTION_MAX ? -PREDICTION_MAX
+                                          : (int)prediction;
 }
 
 /* In 1/16 steps, of a sum with 13 fractional bits. */
 INLINE int in_steps(int sum, int64_t per_step) {
     const int64_t prediction = (sum * per_step) >> 29;
-    return prediction > PREDICTION_MAX ? PREDICTION_MAX : prediction < -PREDICTION_MAX ? -PREDICTION_MAX : (int)prediction;
+    return prediction > PREDICTION_MAX    ? PREDICTION_MAX
+           : prediction < -PREDICTION_MAX ? -PREDICTION_MAX
+                                          : (int)prediction;
 }
 
 /* The lower edge of a block in horizontal frequencies, its right edge in vertical ones: what the

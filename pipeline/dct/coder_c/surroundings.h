@@ -27,8 +27,9 @@ typedef struct {
     Counters *counters;
     const Steps *steps;
     int chroma;
-    const int16_t *north, *west, *northwest, *northeast, *north_north, *west_west; /* zeros where there is none */
-    const int16_t *luma, *chroma_before;                 /* at the same place; zeros */
+    const int16_t *north, *west, *northwest, *northeast, *north_north,
+        *west_west;                      /* zeros where there is none */
+    const int16_t *luma, *chroma_before; /* at the same place; zeros */
     const Trace *above, *left, *above_left, *above_right;
     int has_north, has_west;
     const struct Network *networks; /* of the class: last position, DC, AC; or NULL */
@@ -60,14 +61,17 @@ INLINE void prepare(Near *n, const Place *p) {
         const int16_t *const neighbours[4] = {p->north, p->west, p->northwest, p->northeast};
         predict_from(n->direct, n->size, p->linear, p->steps, neighbours);
     }
-    const Trace *north = p->has_north ? p->above : p->left, *west = p->has_west ? p->left : p->above;
-    n->last_near = (3 * (north->last + west->last) + p->above_left->last + p->above_right->last + 4) >> 3;
+    const Trace *north = p->has_north ? p->above : p->left,
+                *west = p->has_west ? p->left : p->above;
+    n->last_near =
+        (3 * (north->last + west->last) + p->above_left->last + p->above_right->last + 4) >> 3;
     n->activity = class12((p->above->activity + p->left->activity) >> 2);
 }
 
 /* The expected magnitude in 1/16 steps. */
 INLINE int expected(const Near *n, const Steps *s, int z) {
-    return n->linear ? in_steps(n->size[z], s->per_step[z]) : least(n->around[z] * 16 / 38, PREDICTION_MAX);
+    return n->linear ? in_steps(n->size[z], s->per_step[z])
+                     : least(n->around[z] * 16 / 38, PREDICTION_MAX);
 }
 
 static int last_of(const int16_t *block) {
@@ -88,4 +92,3 @@ typedef struct {
     int upper[8], left[8]; /* its own upper and left edge, as far as it is known */
     int count, sum, before, before_that;
 } Inside;
-

@@ -6,9 +6,10 @@
 enum { MAGNITUDES = 19 };
 
 /* Classes of magnitudes: the least of each, and the bits that tell its members apart. */
-static const int LEAST[MAGNITUDES + 1] = {1,  2,   3,   4,   5,    7,    11,   19,    35,   67,
-                                          131, 259, 515, 1027, 2051, 4099, 8195, 16387, 32771, 65539};
-static const uint8_t BITS[MAGNITUDES] = {0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+static const int LEAST[MAGNITUDES + 1] = {
+    1, 2, 3, 4, 5, 7, 11, 19, 35, 67, 131, 259, 515, 1027, 2051, 4099, 8195, 16387, 32771, 65539};
+static const uint8_t BITS[MAGNITUDES] = {0, 0, 0, 0,  1,  2,  3,  4,  5, 6,
+                                         7, 8, 9, 10, 11, 12, 13, 14, 15};
 
 /* What chooses the sets of weights. */
 typedef struct {
@@ -24,9 +25,9 @@ typedef struct {
     Counters *counters; /* of the class */
     Counters *value[VALUE + SIGNED], *sign[SIGN];
     Choice choice;
-    int zigzag;     /* 0 for the rest of a DC coefficient */
-    int prediction; /* 1/16 steps */
-    int scale;      /* class of what is expected, 0..9 */
+    int zigzag;                 /* 0 for the rest of a DC coefficient */
+    int prediction;             /* 1/16 steps */
+    int scale;                  /* class of what is expected, 0..9 */
     int16_t network[NODES + 6]; /* stretched: of the nodes, then of the sign */
 } Value;
 
@@ -39,22 +40,25 @@ INLINE int code_value(Value *v, int value, int known_not_zero, const int decodin
     for (int i = 0; i < SIGN; i++) __builtin_prefetch(v->sign[i], 1);
     for (int side = -1; side <= 1; side += 2) {
         const int towards = side * v->prediction;
-        __builtin_prefetch(v->counters + l->sign_known[0] + band12 * 260 + signed26(towards) * 10 + v->scale, 1);
+        __builtin_prefetch(
+            v->counters + l->sign_known[0] + band12 * 260 + signed26(towards) * 10 + v->scale, 1);
         __builtin_prefetch(v->counters + l->sign_known[1] + band24 * 62 + signed62(towards), 1);
     }
-    if (!known_not_zero && !decide(v->mixer, v->value, VALUE, 0, v->network[0], k, by->expected, by->inside,
-                                   value != 0, decoding))
+    if (!known_not_zero && !decide(v->mixer, v->value, VALUE, 0, v->network[0], k, by->expected,
+                                   by->inside, value != 0, decoding))
         return 0;
-    const int negative = decide(v->mixer, v->sign, SIGN, 0, v->network[NODES], 320 + k, 185 + by->edge,
-                                240 + by->inside % 12, value < 0, decoding);
+    const int negative = decide(v->mixer, v->sign, SIGN, 0, v->network[NODES], 320 + k,
+                                185 + by->edge, 240 + by->inside % 12, value < 0, decoding);
     const int towards = negative ? -v->prediction : v->prediction, magnitude = size_of(value);
-    v->value[VALUE] = v->counters + l->sign_known[0] + band12 * 260 + signed26(towards) * 10 + v->scale;
+    v->value[VALUE] =
+        v->counters + l->sign_known[0] + band12 * 260 + signed26(towards) * 10 + v->scale;
     v->value[VALUE + 1] = v->counters + l->sign_known[1] + band24 * 62 + signed62(towards);
     int j = 0;
     for (; j < MAGNITUDES - 1; j++) {
         const int kind = 1 + least(j, 3), at = least(j + 1, NODES - 1);
         if (!decide(v->mixer, v->value, VALUE + SIGNED, at, v->network[at], 64 * kind + k,
-                    37 * kind + by->expected, 48 * kind + by->inside, magnitude >= LEAST[j + 1], decoding))
+                    37 * kind + by->expected, 48 * kind + by->inside, magnitude >= LEAST[j + 1],
+                    decoding))
             break;
     }
     int rest = 0, node = 1;
@@ -65,8 +69,9 @@ INLINE int code_value(Value *v, int value, int known_not_zero, const int decodin
         Counters *contexts[REST] = {
             v->counters + l->rest[0] + band12 * 312 + class * 26 + signed26(towards),
             v->counters + l->rest[1] + class * 208 + least(i, 7) * 26 + signed26(beyond)};
-        const int bit = decide(v->mixer, contexts, REST, node < 8 ? node - 1 : 7, 0, 448 + least(i, 7),
-                               262 + class, 324 + band12, (magnitude - LEAST[j]) >> i & 1, decoding);
+        const int bit =
+            decide(v->mixer, contexts, REST, node < 8 ? node - 1 : 7, 0, 448 + least(i, 7),
+                   262 + class, 324 + band12, (magnitude - LEAST[j]) >> i & 1, decoding);
         rest = 2 * rest + bit, node = least(2 * node + bit, 8);
     }
     const int size = LEAST[j] + rest;
