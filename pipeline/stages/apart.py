@@ -7,7 +7,6 @@ its own (`draft_apart`), and what ends that is the file's fault.
 
 import faulthandler
 import sys
-import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
@@ -17,6 +16,7 @@ from seec.pipeline.stages.process import Died, WorkerProcess
 from seec.schemas.plan import KEEP_FILE, PlanSettings, SourceFile
 
 _START_S = 60  # a process takes to begin, at most
+_HURRIED_STATUS = 1  # with which faulthandler ends a process
 
 
 @contextmanager
@@ -37,24 +37,26 @@ def candidate_of(file: SourceFile, data: bytes, settings: PlanSettings) -> Candi
 
 def draft_apart(file: SourceFile, data: bytes, settings: PlanSettings) -> Draft:
     """As `pipeline.routes.writing.draft`; a file that its decoder does not survive is stored."""
-    limit, start = settings.max_seconds, time.monotonic()
+    limit = settings.max_seconds
     process = WorkerProcess()
     result: Any = None
+    answered = False
     try:
         process.send(_look, file, data, settings)
-        if process.connection.poll(limit + _START_S):
+        answered = process.connection.poll(limit + _START_S)
+        if answered:
             _, result = process.receive()
     except Died:
         pass
     finally:
-        process.kill()
+        status = process.kill()
     if isinstance(result, Draft):
         return result
     if isinstance(result, ImportError):
         raise result  # this machine's fault
     if result is not None:
         reason = f"looking into it fails with {type(result).__name__}"
-    elif time.monotonic() - start >= limit:
+    elif not answered or status == _HURRIED_STATUS:
         reason = f"looking into it takes longer than the limit of {limit} seconds"
     else:
         reason = "looking into it crashes"

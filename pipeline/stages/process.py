@@ -49,11 +49,11 @@ class WorkerProcess:
         except (EOFError, OSError):
             raise Died from None
 
-    def kill(self) -> None:
-        """End the process, whatever it is doing."""
+    def kill(self) -> int:
+        """End the process, whatever it is doing. Returns its exit status as `subprocess` does."""
         self.connection.close()
         self._process.kill()
-        self._process.wait()
+        return self._process.wait()
 
 
 def code_folder() -> str:

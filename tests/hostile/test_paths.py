@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import ray
 
 from seec.jobs import restore
 from seec.pipeline.archive import Archive
 from seec.pipeline.archive.runs import open_run
 from seec.pipeline.archive.shard import write_shard
-from seec.pipeline.storage import Store
+from seec.pipeline.stages.executor import Task
+from seec.pipeline.storage import Store, Target
 from seec.schemas.archive import shard_name
 from seec.schemas.errors import SectionCorrupt
 from seec.schemas.kinds import DIRECTORY, FILE, LINK
@@ -151,13 +151,11 @@ def test_names_that_a_file_system_might_take_for_one_come_back_where_it_does_not
 ):
     names = ["A", "a", "\N{LATIN SMALL LETTER E WITH ACUTE}", "e\N{COMBINING ACUTE ACCENT}", "d"]
     entries = [entry(name, name.encode()) for name in names]
-    monkeypatch.setattr("seec.pipeline.stages.restoring._folds_names", _Always())
+    monkeypatch.setattr("seec.pipeline.stages.restoring._FOLDS_NAMES", Task(_always))
     assert restored(world, entries) == {}
     assert len(nodes(world / "out")) == len(names)
 
 
-class _Always:
-    """A task that finds a file system that folds names."""
-
-    def remote(self, *_: Any) -> Any:
-        return ray.put(True)
+def _always(_: Target) -> bool:
+    """Whether a file system folds names, where every one does."""
+    return True

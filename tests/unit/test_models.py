@@ -111,7 +111,7 @@ def test_profile_and_model_exclude_each_other(picture: Path, tmp_path: Path) -> 
         options = ("--profile", "lite", "--model", weights)
         result = run(job.main, source, tmp_path.parent / "out", *options)
         assert result.exit_code == 2
-        assert "give one" in result.stderr
+        assert "use only one of them" in result.stderr
 
 
 def test_a_file_that_is_no_model_is_named(picture: Path, tmp_path: Path) -> None:
