@@ -1,6 +1,6 @@
 """JPEG files coded by their coefficients, and given back byte for byte.
 
-The layout of a coded file is stated in FORMAT.md.
+FORMAT.md in this folder states the layout of a coded file.
 """
 
 import struct

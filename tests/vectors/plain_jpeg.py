@@ -1,4 +1,4 @@
-"""JPEG files from coefficients and recipe, as RECIPE.md states it: part of the plain decoder."""
+"""JPEG files from coefficients and recipe, as FORMAT.md states it: part of the plain decoder."""
 
 LUMA = (
     "16 11 10 16 24 40 51 61 12 12 14 19 26 58 60 55 14 13 16 24 40 57 69 56 14 17 22 29 51 87 "
@@ -58,7 +58,7 @@ ZIGZAG = zigzag_order()
 
 
 def read_template_table(path):
-    """Rows of the table of templates in RECIPE.md: number, items as lists of numbers or None."""
+    """Rows of the table of templates in FORMAT.md: number, items as lists of numbers or None."""
     templates = {0: []}
     for line in path.read_text().splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]

@@ -1,4 +1,4 @@
-"""RECIPE.md is enough: a reader written from it alone gives back JPEG files."""
+"""FORMAT.md is enough: a reader written from it alone gives back JPEG files."""
 
 import random
 from pathlib import Path
@@ -12,7 +12,7 @@ from tests.hostile.fuzz_jpeg import mutated, seeds
 from tests.jpegs import held
 from tests.vectors import plain_jpeg
 
-SPECIFICATION = Path(recipes.__file__).with_name("RECIPE.md")
+SPECIFICATION = Path(recipes.__file__).with_name("FORMAT.md")
 TEMPLATES = plain_jpeg.read_template_table(SPECIFICATION)
 
 

@@ -160,7 +160,7 @@ typedef struct Samples {
         share; /* of 2^16 AC coefficients are taken; of others, which are few, 8 times so many */
 } Samples;
 
-static void take_sample(Samples *s, const uint8_t *features, int kind, int k, int known,
+static inline void take_sample(Samples *s, const uint8_t *features, int kind, int k, int known,
                         int32_t value) {
     s->random = s->random * 1664525 + 1013904223;
     const uint32_t share = kind % 3 == 2 ? s->share : 8 * s->share;

@@ -74,7 +74,8 @@ INLINE void hidden(const int32_t *sums, uint8_t *bytes, int count) {
 }
 
 /* Stretched probabilities, clipped, of a value at position k. */
-static __attribute__((noinline)) void run_network(const Network *n, const uint8_t *features, int k,
+static __attribute__((noinline, unused)) void
+run_network(const Network *n, const uint8_t *features, int k,
                                                   int16_t *out) {
     int32_t sums[WIDEST];
     uint8_t one[WIDEST], two[WIDEST];

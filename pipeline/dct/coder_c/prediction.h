@@ -16,7 +16,7 @@ typedef struct {
 /* Share of a coefficient of this frequency in a block's edge, in 1/256: the DCT's scale. */
 INLINE int share(int frequency) { return frequency ? 256 : 181; }
 
-static void take_steps(Steps *s, const uint16_t *step) {
+static inline void take_steps(Steps *s, const uint16_t *step) {
     for (int z = 0; z < POSITIONS; z++) {
         const int q = step[z] ? step[z] : 1, u = z >> 3, v = z & 7;
         s->step[z] = q;
@@ -50,7 +50,7 @@ INLINE int in_steps(int sum, int64_t per_step) {
 
 /* The lower edge of a block in horizontal frequencies, its right edge in vertical ones: what the
  * blocks below and to the right of it should begin with. */
-static void edges_of(const int16_t *block, const Steps *s, int *lower, int *right) {
+static inline void edges_of(const int16_t *block, const Steps *s, int *lower, int *right) {
     for (int i = 0; i < 8; i++) lower[i] = right[i] = 0;
     for (int z = 0; z < POSITIONS; z++) {
         if (!block[z]) continue;
