@@ -1,10 +1,13 @@
 """The weights that an archive holds."""
 
+from collections.abc import Iterable
 from functools import lru_cache
 
+from seec.pipeline.archive.shard import models_of
 from seec.pipeline.codec.model.weights import Model, load_model
 from seec.pipeline.storage import Store
 from seec.schemas.archive import model_name
+from seec.schemas.manifest import Row
 
 
 @lru_cache(maxsize=4)
@@ -14,3 +17,8 @@ def archived_model(store: Store, model_id: str) -> Model:
     Raises ObjectMissing if the archive does not hold the model, ModelError if it is damaged.
     """
     return load_model(store.get(model_name(model_id)))
+
+
+def archived_models(store: Store, rows: Iterable[Row]) -> dict[str, Model]:
+    """The models that rows need, by id. Raises as `archived_model`."""
+    return {model_id: archived_model(store, model_id) for model_id in models_of(rows)}

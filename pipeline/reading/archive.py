@@ -11,7 +11,7 @@ from PIL import Image, UnidentifiedImageError
 
 from seec.pipeline.archive import Archive
 from seec.pipeline.archive.catalogue import sorted_rows
-from seec.pipeline.archive.models import archived_model
+from seec.pipeline.archive.models import archived_models
 from seec.pipeline.archive.shard import payloads
 from seec.pipeline.reading.lookup import Lookup
 from seec.pipeline.routes.reading import restore
@@ -86,10 +86,9 @@ class OpenedArchive:
         ModelError; StorageError if the store does not answer.
         """
         shard, row = self._row(path)
-        [(_, payload)] = payloads(self._archive.store, shard.blob.name, [row])
         store = self._archive.store
-        models = {row.model_id: archived_model(store, row.model_id)} if row.model_id else {}
-        return restore(row, payload, models)
+        [(_, payload)] = payloads(store, shard.blob.name, [row])
+        return restore(row, payload, archived_models(store, [row]))
 
     def pixels(self, path: str) -> NDArray[Any]:
         """The pixels of an image: [H, W] or [H, W, C], in the depth that Pillow decodes to.
@@ -140,11 +139,9 @@ class OpenedArchive:
         store, blob = self._archive.store, shard.blob.name
         yield from without_model(store, blob, rows, models)
         for row in rows:
-            if row.model_id is None:
-                yield from check_images(store, blob, [row], {}).findings
-            elif row.model_id in models:
-                model = archived_model(store, row.model_id)
-                yield from check_images(store, blob, [row], {model.id: model}).findings
+            if row.model_id is None or row.model_id in models:
+                own = archived_models(store, [row])
+                yield from check_images(store, blob, [row], own).findings
 
     def _row(self, path: str) -> tuple[ShardRecord, Row]:
         found = self._lookup(path)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any
 
-from seec.pipeline.archive.models import archived_model
+from seec.pipeline.archive.models import archived_models
 from seec.pipeline.archive.shard import payloads
 from seec.pipeline.images.files import has_comments
 from seec.pipeline.routes.reading import restore
@@ -242,8 +242,8 @@ def _without_content(row: Row, work: Work, target: Target, overwrite: bool) -> R
 def _with_content(
     row: Row, store: Store, payload: bytes, target: Target, overwrite: bool
 ) -> Restored:
-    models = {row.model_id: archived_model(store, row.model_id)} if row.model_id else {}
-    data, mtime_ns = restore(row, payload, models), row.source_mtime_ns
+    data = restore(row, payload, archived_models(store, [row]))
+    mtime_ns = row.source_mtime_ns
     if row.kind == LINK:
         target.write_link(row.path, data, mtime_ns=mtime_ns, overwrite=overwrite)
     else:

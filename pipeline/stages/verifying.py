@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from seec.pipeline.archive.models import archived_model
+from seec.pipeline.archive.models import archived_models
 from seec.pipeline.stages.executor import Executor, Task
 from seec.pipeline.stages.window import Failed, Steps, Window
 from seec.pipeline.storage import Store
@@ -42,8 +42,7 @@ class Scope:
 
 
 def _check_images(store: Store, blob: str, rows: list[Row]) -> Checked:
-    ids = {row.model_id for row in rows if row.model_id is not None}
-    return check_images(store, blob, rows, {i: archived_model(store, i) for i in ids})
+    return check_images(store, blob, rows, archived_models(store, rows))
 
 
 _SHARD, _IMAGES = Task(check_shard), Task(_check_images)
