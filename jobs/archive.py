@@ -21,7 +21,7 @@ from seec.jobs.options import (
 )
 from seec.pipeline.archive.archive import Archive
 from seec.pipeline.archive.contents import comparable, same_contents
-from seec.pipeline.archive.gc import remove_unneeded_model
+from seec.pipeline.archive.gc import remove_unneeded_models
 from seec.pipeline.archive.planning import (
     Seen,
     displaced_files,
@@ -32,6 +32,9 @@ from seec.pipeline.archive.planning import (
 )
 from seec.pipeline.archive.runs import missing_shards, open_run, remove_paths
 from seec.pipeline.codec import Model, load_model
+from seec.pipeline.dct.packaged import nearest_model
+from seec.pipeline.dct.weights import DctModel
+from seec.pipeline.images.jpeg import has_jpeg_name
 from seec.pipeline.routes.region import check_region_source
 from seec.pipeline.segmentation import check_labels, make_segmenter
 from seec.pipeline.stages.archiving import ArchivingRun
@@ -47,6 +50,9 @@ from seec.schemas.report import Timing, serialise_timings
 from seec.schemas.tables import MAX_GROUP_ROWS
 
 _DEFAULTS = PlanSettings(model_id="")
+JPEG_AUTO, JPEG_SEEC, JPEG_XL = JPEG_CODECS = ("auto", "seec", "jpegxl")
+# Of JPEG files, a tenth that JPEG XL would need more of is as much as the model takes.
+_WORTH_A_MODEL = 10
 
 
 @dataclass(frozen=True)
@@ -56,7 +62,8 @@ class Settings:
     profile: of packaged weights; model: a file of weights. At most one; None is the default.
     roi, background_error: a segmentation source that finds regions of interest, and what may be
     lost outside of them, as in `seec.schemas.loss`; only with allow_lossy_background.
-    keep, max_seconds, dedupe: as in `seec.schemas.plan.PlanSettings`.
+    keep, max_seconds, dedupe: as in `seec.schemas.plan.PlanSettings`. jpeg: what codes JPEG files,
+    one of JPEG_CODECS; JPEG_AUTO is JPEG_SEEC where that saves more than its model takes.
     """
 
     source: str
@@ -68,6 +75,7 @@ class Settings:
     background_error: int | None = None
     allow_lossy_background: bool = False
     keep: str = _DEFAULTS.keep
+    jpeg: str = JPEG_AUTO
     max_pixels: int = _DEFAULTS.max_pixels
     max_file_size_bytes: int = _DEFAULTS.max_file_size_bytes
     max_seconds: int = _DEFAULTS.max_seconds
@@ -253,8 +261,10 @@ def _plan(
     if not files and (not vanished or given_up is None or given_up.compaction):
         remove_paths(archive, vanished)
         return None
+    jpeg_model = _jpeg_model(archive, listing, settings)
     plan = PlanSettings(
         model_id=model.id,
+        jpeg_model_id=jpeg_model and jpeg_model.id,
         segmentation=settings.segmentation,
         max_pixels=settings.max_pixels,
         max_file_size_bytes=settings.max_file_size_bytes,
@@ -273,7 +283,19 @@ def _plan(
         return held.enter_context(execution(settings.ray_address, settings.cpus, small=small))
 
     files = gathered(source, files, plan, start)
-    return open_run(archive, source.url, files, plan, model.payload, vanished)
+    jpeg_payload = jpeg_model and jpeg_model.payload
+    return open_run(archive, source.url, files, plan, model.payload, vanished, jpeg_payload)
+
+
+def _jpeg_model(archive: Archive, listing: list[SourceFile], settings: Settings) -> DctModel | None:
+    """The model that codes JPEG files; None where JPEG XL does."""
+    if settings.jpeg == JPEG_XL:
+        return None
+    model = nearest_model(settings.profile)
+    if settings.jpeg == JPEG_SEEC or model.id in archive.state.models:
+        return model
+    size_bytes = sum(file.size_bytes for file in listing if has_jpeg_name(file.path))
+    return model if size_bytes >= _WORTH_A_MODEL * len(model.payload) else None
 
 
 def _same_contents(source: Source, listing: list[SourceFile], seen: dict[str, Seen]) -> set[str]:
@@ -317,7 +339,7 @@ def _carry_out(
         for shard, timing in work.shards(missing):
             archive.commit(shards=(shard,))
             timings.append(timing)
-    remove_unneeded_model(archive, record)
+    remove_unneeded_models(archive, record)
     report = f"reports/{record.run_id}/timing-{first:010d}.parquet"
     archive.store.put_same(report, serialise_timings(timings))
     return timings
@@ -353,6 +375,14 @@ def _carry_out(
     help="pixels: restored images have the same pixels and metadata. file: restored files have "
     "the same bytes; PNG files that zlib cannot compress to the same bytes again, and images of "
     "other formats, are stored unencoded.",
+)
+@click.option(
+    "--jpeg",
+    type=click.Choice(JPEG_CODECS),
+    default=JPEG_AUTO,
+    help="What codes JPEG files. seec: smallest, with a model that the archive then holds. jpegxl: "
+    "larger, and several times faster. auto: seec if SOURCE has so many JPEG files that it saves "
+    "more than its model takes. Files come back byte for byte in each case.",
 )
 @click.option(
     "--max-pixels",

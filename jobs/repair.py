@@ -11,6 +11,7 @@ from seec.jobs.interface import ExitCode, command, progress
 from seec.jobs.options import ray_options, store_options
 from seec.pipeline.archive.archive import Archive
 from seec.pipeline.codec.model.packaged import find_packaged
+from seec.pipeline.dct.packaged import find_packaged as find_packaged_jpeg
 from seec.pipeline.repair.damage import damaged_shards
 from seec.pipeline.repair.records import put_back_records
 from seec.pipeline.stages.execution import execution, is_small
@@ -141,7 +142,11 @@ def _summary(store: Store, digest: str, outcome: Outcome, start: float) -> Repai
 def _packaged(store: Store) -> list[bytes]:
     """The weights that this release has of those that the archive needs."""
     ids = {model_id for shard in check_records(store).shards for model_id in shard.models}
-    packaged = (find_packaged(bytes.fromhex(model_id[:16])) for model_id in sorted(ids))
+    packaged = (
+        find(bytes.fromhex(model_id[:16]))
+        for model_id in sorted(ids)
+        for find in (find_packaged, find_packaged_jpeg)
+    )
     return [model.payload for model in packaged if model is not None]
 
 

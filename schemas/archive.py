@@ -26,21 +26,28 @@ _NAMES = {
     MANIFEST: re.compile(rf"manifest/{_SHARD}\.parquet"),
     QUARANTINE: re.compile(rf"quarantine/{_SHARD}\.parquet"),
     PLAN: re.compile(rf"plans/{_RUN}\.parquet"),
-    MODEL: re.compile(rf"{MODELS}/[0-9a-f]{{64}}\.safetensors"),
+    MODEL: re.compile(rf"{MODELS}/[0-9a-f]{{64}}\.model"),
     REMOVED: re.compile(r"removed/[0-9a-f]{64}\.parquet"),
     LOCK: re.compile(rf"{LOCKS}/[0-9a-f]{{16}}\.(json|probe)"),
 }
 
 
+def format_text() -> str:
+    """The description of all formats: FORMAT.md, FORMAT-JPEG.md and the dictionary it names."""
+    folder = resources.files("seec.schemas")
+    pages = [(folder / name).read_text("utf-8") for name in ("FORMAT.md", "FORMAT-JPEG.md")]
+    dictionary = (folder / "JPEG-DICTIONARY.txt").read_text("utf-8").splitlines(keepends=True)
+    return "\n".join([*pages, "".join(f"    {line}" for line in dictionary)])
+
+
 def format_md() -> bytes:
     """FORMAT.md.gz as archives get it from this release: a third of the text's size."""
-    text = (resources.files("seec.schemas") / "FORMAT.md").read_bytes()
-    return gzip.compress(text, mtime=0)
+    return gzip.compress(format_text().encode(), mtime=0)
 
 
 def model_name(model_id: str) -> str:
-    """Where a model is: models/<id>.safetensors."""
-    return f"{MODELS}/{model_id}.safetensors"
+    """Where a model is: models/<id>.model."""
+    return f"{MODELS}/{model_id}.model"
 
 
 def plan_name(run_id: str) -> str:

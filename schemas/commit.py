@@ -62,9 +62,9 @@ def model_record(model_id: str) -> ObjectRecord:
 class RunRecord:
     """A run: its id, its plan, the URL it reads, how many shards and files it plans.
 
-    model: the weights that it encodes with, which are in the archive while it is not complete.
-    None for a compaction, which copies rows of earlier runs into larger shards, and reads no
-    source.
+    model: the weights that it encodes pixels with. None for a compaction, which copies rows of
+    earlier runs into larger shards, and reads no source. jpeg_model: that it codes JPEG files with;
+    None if JPEG XL does. Both are in the archive while the run is not complete.
     """
 
     run_id: str
@@ -73,14 +73,20 @@ class RunRecord:
     shards: int
     files: int
     model: ObjectRecord | None
+    jpeg_model: ObjectRecord | None = None
 
     @property
     def compaction(self) -> bool:
         """Whether it copies rows of earlier runs."""
         return self.model is None
 
+    @property
+    def models(self) -> list[ObjectRecord]:
+        """The models that it encodes with."""
+        return [model for model in (self.model, self.jpeg_model) if model is not None]
+
     def encodes_with(self) -> ObjectRecord:
-        """Its model. ValueError for a compaction."""
+        """The model of pixels. ValueError for a compaction."""
         if self.model is None:
             raise ValueError(f"run {self.run_id} is a compaction, which encodes nothing")
         return self.model
@@ -88,16 +94,21 @@ class RunRecord:
     @classmethod
     def parse(cls, where: str, body: dict[str, Any]) -> "RunRecord":
         """From parsed JSON; where: the commit's name, for messages. SectionCorrupt if malformed."""
-        run_id, model = member(where, body, "run_id", str), None
-        if body.get("model") is not None:
-            model = ObjectRecord.parse(where, members(where, body, "model"), MODEL)
+        run_id = member(where, body, "run_id", str)
+
+        def model(key: str) -> ObjectRecord | None:
+            if body.get(key) is None:
+                return None
+            return ObjectRecord.parse(where, members(where, body, key), MODEL)
+
         return cls(
             run_id=run_id,
             plan=ObjectRecord.parse(where, members(where, body, "plan"), PLAN, run_id),
             source=member(where, body, "source", str),
             shards=member(where, body, "shards", int),
             files=member(where, body, "files", int),
-            model=model,
+            model=model("model"),
+            jpeg_model=model("jpeg_model"),
         )
 
     def members(self) -> dict[str, Any]:

@@ -110,11 +110,12 @@ class Row:
     which is in the same part.
 
     route: what the payload is, one of ROUTES. `seec`: a .seec file. `seec-planes`: a payload of
-    `schemas.planes`. `jpegxl-jpeg`: a JPEG XL file that holds the file, which is JPEG. `store`: the
-    file itself if length equals source_size_bytes, else one zstd frame of it. `lost`: a repair
-    found the file nowhere, and length is 0. reason: why it is stored or lost, else None. image: of
-    the routes of images. samples: of `seec` and `seec-planes`. model_id: of the weights that
-    decoding the payload takes, if any.
+    `schemas.planes`. `seec-jpeg`: the coded coefficients of the file, which is JPEG.
+    `jpegxl-jpeg`: a JPEG XL file that holds the file, which is JPEG. `store`: the file itself if
+    length equals source_size_bytes, else one zstd frame of it. `lost`: a repair found the file
+    nowhere, and length is 0. reason: why it is stored or lost, else None. image: of the routes of
+    images. samples: of `seec` and `seec-planes`. model_id: of the model that decodes the payload,
+    if that takes one.
     """
 
     path: str
@@ -333,7 +334,7 @@ def _check_fields(name: str, row: Row) -> None:
     samples, image = row.samples, row.image
     if (image is not None) != rules.image:
         raise SectionCorrupt(f"{where}: width, height, mode and format do not go with {row.route}")
-    if {samples is not None, row.model_id is not None} != {rules.samples}:
+    if (samples is not None, row.model_id is not None) != (rules.samples, rules.model):
         raise SectionCorrupt(f"{where}: facts of samples, or a model, do not go with {row.route}")
     if image is not None and min(image.width, image.height) < 1:
         raise SectionCorrupt(f"{where}: an image of {image.width} x {image.height} pixels")

@@ -56,6 +56,8 @@ class SourceFile:
 class PlanSettings:
     """All that decides the bytes a run writes, beside its files.
 
+    model_id: of the weights that encode pixels. jpeg_model_id: of the model that codes JPEG files;
+    None if JPEG XL is to code them.
     max_pixels: larger images are stored, neither decoded nor transcoded. max_file_size_bytes:
     larger files are quarantined. shard_files, shard_size_bytes: a shard ends when either is
     reached.
@@ -70,6 +72,7 @@ class PlanSettings:
     """
 
     model_id: str
+    jpeg_model_id: str | None = None
     segmentation: str = "rate"
     max_pixels: int = 200_000_000
     max_file_size_bytes: int = 2 << 30

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 SEEC = "seec"
 SEEC_PLANES = "seec-planes"
+SEEC_JPEG = "seec-jpeg"
 JPEGXL_JPEG = "jpegxl-jpeg"
 STORE = "store"
 LOST = "lost"
@@ -13,13 +14,14 @@ LOST = "lost"
 class RouteRules:
     """What a manifest row of a route holds.
 
-    image: facts of an image. samples: facts of its samples, and the model that decodes them. lossy:
+    image: facts of an image. samples: facts of its samples. model: that decodes the payload. lossy:
     perhaps a background error. any_kind: perhaps a link or a directory. lost: no payload, since
     there is no file any more.
     """
 
     image: bool = False
     samples: bool = False
+    model: bool = False
     lossy: bool = False
     any_kind: bool = False
     lost: bool = False
@@ -27,8 +29,9 @@ class RouteRules:
 
 # By name, in the order in which users see them.
 ROUTES: dict[str, RouteRules] = {
-    SEEC: RouteRules(image=True, samples=True, lossy=True),
-    SEEC_PLANES: RouteRules(image=True, samples=True),
+    SEEC: RouteRules(image=True, samples=True, model=True, lossy=True),
+    SEEC_PLANES: RouteRules(image=True, samples=True, model=True),
+    SEEC_JPEG: RouteRules(image=True, model=True),
     JPEGXL_JPEG: RouteRules(image=True),
     STORE: RouteRules(any_kind=True),
     LOST: RouteRules(lost=True),

@@ -30,7 +30,8 @@ title: Formats
 ---
 
 !!! note
-    Every archive holds this text as `FORMAT.md.gz`; the repository, as `schemas/FORMAT.md`.
+    Every archive holds this text as `FORMAT.md.gz`; the repository, as `schemas/FORMAT.md` and
+    `schemas/FORMAT-JPEG.md`.
     [A .seec file, byte by byte](hex.md) shows the container of Part 1 at work.
 
 """
@@ -87,7 +88,7 @@ def _context() -> click.Context:
 
 def _format_text() -> str:
     """FORMAT.md, with brackets that no Markdown dialect takes for links: w[c][i] is an element."""
-    text = (ROOT / "schemas" / "FORMAT.md").read_text(encoding="utf-8")
+    text = format_text()
     lines = []
     in_code, blank = False, True
     for line in text.splitlines():

@@ -196,15 +196,20 @@ def _remove_unless_named(store: Store, history: History, name: str) -> bool:
     return True
 
 
-def remove_unneeded_model(archive: Archive, run: RunRecord) -> None:
-    """After a run: remove its model if no row needs it.
+def remove_unneeded_models(archive: Archive, run: RunRecord) -> None:
+    """After a run: remove its models that no row needs.
 
     Reads no history. So it leaves to gc what shards may need that a compaction replaced, and what a
     store refuses to remove.
     """
-    model, store = run.model, archive.store
+    for model in run.models:
+        _remove_unneeded(archive, model)
+
+
+def _remove_unneeded(archive: Archive, model: ObjectRecord) -> None:
+    store = archive.store
     archive.refresh()
-    if model is None or _may_be_needed(archive, model):
+    if _may_be_needed(archive, model):
         return
     try:
         data = store.get(model.name)
@@ -223,7 +228,7 @@ def _may_be_needed(archive: Archive, model: ObjectRecord) -> bool:
     if any(run.compaction for run in state.runs.values()):
         return True
     unfinished = state.open_run
-    return model.sha256 in state.models or (unfinished is not None and unfinished.model == model)
+    return model.sha256 in state.models or (unfinished is not None and model in unfinished.models)
 
 
 def _uploads(store: Store, found: Survey) -> list[Upload]:

@@ -93,10 +93,10 @@ class Retained:
         ids = {model_id for shard in self.shards() for model_id in shard.models}
         found = {model_id: model_record(model_id) for model_id in sorted(ids)}
         last = next(reversed(self.runs.values()), None)
-        if last is not None and last.model is not None:
+        if last is not None and last.models:
             written = sum(record.run_id == last.run_id for record in self._records.values())
             if written < last.shards:
-                found[last.model.sha256] = last.model
+                found |= {model.sha256: model for model in last.models}
         return list(found.values())
 
 

@@ -1,24 +1,31 @@
-"""The weights that an archive holds."""
+"""The models that an archive holds: weights that decode pixels, and models of JPEG coefficients."""
 
 from collections.abc import Iterable
 from functools import lru_cache
 
 from seec.pipeline.archive.shard import models_of
 from seec.pipeline.codec.model.weights import Model, load_model
+from seec.pipeline.dct.weights import DctModel, is_dct_model
+from seec.pipeline.dct.weights import load_model as load_dct_model
 from seec.pipeline.storage import Store
 from seec.schemas.archive import model_name
 from seec.schemas.manifest import Row
 
 
+def load_any_model(payload: bytes) -> Model | DctModel:
+    """The model of a file, loaded and checked; ModelError if it is not sound."""
+    return load_dct_model(payload) if is_dct_model(payload) else load_model(payload)
+
+
 @lru_cache(maxsize=4)
-def archived_model(store: Store, model_id: str) -> Model:
+def archived_model(store: Store, model_id: str) -> Model | DctModel:
     """A model as the archive holds it, loaded and checked once per process.
 
     Raises ObjectMissing if the archive does not hold the model, ModelError if it is damaged.
     """
-    return load_model(store.get(model_name(model_id)))
+    return load_any_model(store.get(model_name(model_id)))
 
 
-def archived_models(store: Store, rows: Iterable[Row]) -> dict[str, Model]:
+def archived_models(store: Store, rows: Iterable[Row]) -> dict[str, Model | DctModel]:
     """The models that rows need, by id. Raises as `archived_model`."""
     return {model_id: archived_model(store, model_id) for model_id in models_of(rows)}

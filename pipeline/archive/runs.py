@@ -19,23 +19,27 @@ def open_run(
     settings: PlanSettings,
     model: bytes,
     vanished: Sequence[str] = (),
+    jpeg_model: bytes | None = None,
 ) -> RunRecord:
     """Plan these files and commit the plan. Returns the record of the run.
 
-    model: the weights file that settings.model_id names. vanished: paths of earlier runs that do
-    not count from this commit on.
+    model, jpeg_model: the files that settings.model_id and settings.jpeg_model_id name. vanished:
+    paths of earlier runs that do not count from this commit on.
     """
     plan = serialise_plan(cut_shards(files, settings), settings)
     identity = run_id(len(archive.state.runs) + 1, plan)
     objects = {plan_name(identity): plan, model_name(settings.model_id): model}
-    plan_record, model_record = (put(archive, name, data) for name, data in objects.items())
+    if settings.jpeg_model_id is not None and jpeg_model is not None:
+        objects[model_name(settings.jpeg_model_id)] = jpeg_model
+    plan_record, *models = (put(archive, name, data) for name, data in objects.items())
     run = RunRecord(
         run_id=identity,
         plan=plan_record,
         source=source_url,
         shards=parse_plan(plan_record.name, plan).shards,
         files=len(files),
-        model=model_record,
+        model=models[0],
+        jpeg_model=models[1] if models[1:] else None,
     )
     removed = _put_removed(archive, vanished, objects)
     archive.commit(runs=(run,), removed=removed)

@@ -1,6 +1,6 @@
 """JPEG files coded by their coefficients, and given back byte for byte.
 
-FORMAT.md in this folder states the layout of a coded file.
+`schemas/FORMAT-JPEG.md` states the layout of a coded file.
 """
 
 import struct
@@ -19,11 +19,16 @@ from seec.pipeline.dct.jpeg import (
     take_apart,
 )
 from seec.pipeline.dct.native import make_coder
-from seec.pipeline.dct.packaged import find_packaged, packaged_model
 from seec.pipeline.dct.varints import Reader, put
 from seec.pipeline.dct.weights import DctModel
-from seec.schemas.container import crc32c
-from seec.schemas.errors import SectionCorrupt, Truncated, UnknownModel, UnreadableImage
+from seec.schemas.container import MAX_PIXELS, crc32c
+from seec.schemas.errors import (
+    LimitExceeded,
+    SectionCorrupt,
+    Truncated,
+    UnknownModel,
+    UnreadableImage,
+)
 
 # Blocks of the largest component in a group, about: 1.5 million pixels. Half of that would cost
 # 0.4 % where two megapixels become two groups, and the second begins knowing no neighbours.
@@ -70,11 +75,14 @@ def decode(
     data: bytes,
     models: Callable[[bytes], DctModel | None],
     run: Callable[..., Iterator[object]] = map,
+    size: tuple[int, int] | None = None,
 ) -> Jpeg:
     """The JPEG file, taken apart, that was coded as `data`.
 
-    models: finds a model by the first 8 bytes of its id. UnknownModel where it finds none;
-    Truncated or SectionCorrupt where the data are damaged.
+    models: finds a model by the first 8 bytes of its id. size: width and height that the file must
+    have, if known; nothing is allocated before they are compared. UnknownModel where there is no
+    model; LimitExceeded where the file has too many pixels; Truncated or SectionCorrupt where the
+    data are damaged.
     """
     if len(data) < _HEAD.size:
         raise Truncated("coded JPEG: ends within its head")
@@ -82,6 +90,10 @@ def decode(
     reader = Reader(data[_HEAD.size :])
     recipe = reader.take(reader.number())
     laid_out = layout(recipe)
+    if size not in (None, (laid_out.width, laid_out.height)):
+        raise SectionCorrupt("coded JPEG: has another width or height")
+    if laid_out.width * laid_out.height > MAX_PIXELS:
+        raise LimitExceeded(f"coded JPEG: more than {MAX_PIXELS} pixels")
     shapes = [(c, c.rows, c.columns) for c in laid_out.components]
     spans = _spans(shapes)
     entries = [(reader.number(), _CRC.unpack(reader.take(_CRC.size))[0]) for _ in spans]
@@ -112,20 +124,32 @@ def decode(
     return Jpeg(laid_out.width, laid_out.height, components, recipe)
 
 
-def encode_file(data: bytes, profile: str = "fast") -> bytes:
+def comes_back(data: bytes) -> bool:
+    """Whether taking a JPEG file apart keeps all of it; codes nothing.
+
+    UnreadableImage, with the reason, where it is none that can be coded.
+    """
+    return put_together(take_apart(data)) == data
+
+
+def encode_file(data: bytes, model: DctModel) -> bytes:
     """Code a JPEG file, and prove that it comes back.
 
     UnreadableImage, with the reason, where it is none that can be coded or does not come back.
     """
-    coded = encode(take_apart(data), packaged_model(profile))
-    if decode_file(coded) != data:
+    coded = encode(take_apart(data), model)
+    if decode_file(coded, model) != data:
         raise UnreadableImage("JPEG that coefficients do not give back")
     return coded
 
 
-def decode_file(coded: bytes) -> bytes:
-    """The JPEG file that `encode_file` coded."""
-    return put_together(decode(coded, find_packaged))
+def decode_file(coded: bytes, model: DctModel, size: tuple[int, int] | None = None) -> bytes:
+    """The JPEG file that `encode_file` coded with this model.
+
+    size: width and height that it must have, if known. UnknownModel where another model coded it;
+    LimitExceeded, Truncated or SectionCorrupt as `decode`.
+    """
+    return put_together(decode(coded, {model.short_id: model}.get, size=size))
 
 
 def _spans(shapes: Sequence[tuple[Component | ComponentLayout, int, int]]) -> list[_Span]:

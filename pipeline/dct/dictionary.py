@@ -1,13 +1,13 @@
 """What metadata of JPEG files often holds: the dictionary that recipes are compressed with.
 
-`dictionary.txt` states it line by line: `x` and bytes in hexadecimal, `t` and text, `c` for the
+`schemas/JPEG-DICTIONARY.txt` states it line by line: `x` and bytes in hexadecimal, `t` and text, `c` for the
 curve of the sRGB profile that most pictures of the web carry.
 """
 
 from functools import cache
-from pathlib import Path
+from importlib import resources
 
-_FILE = Path(__file__).with_name("dictionary.txt")
+_FILE = resources.files("seec.schemas") / "JPEG-DICTIONARY.txt"
 _CURVE_POINTS, _WHITE = 1024, 65535
 
 

@@ -6,6 +6,7 @@ from importlib import resources
 from seec.pipeline.dct.weights import DctModel, load_model
 from seec.schemas.errors import UnknownModel
 
+DEFAULT_PROFILE = "lite"
 _FOLDER = resources.files("seec.pipeline.dct") / "models"
 _SUFFIX = ".dct"
 
@@ -29,6 +30,11 @@ def packaged_model(profile: str) -> DctModel:
             f"{', '.join(packaged_profiles())}"
         )
     return load_model((_FOLDER / f"{profile}{_SUFFIX}").read_bytes())
+
+
+def nearest_model(profile: str | None) -> DctModel:
+    """The coefficient model of a profile, or of the default profile where there is none of it."""
+    return packaged_model(profile if profile in packaged_profiles() else DEFAULT_PROFILE)
 
 
 def find_packaged(short_id: bytes) -> DctModel | None:

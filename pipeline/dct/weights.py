@@ -32,6 +32,7 @@ COUNT_STEPS = np.array([0, 12, 30], np.uint8)
 _OUTPUTS = {"last": 64, "dc": 16, "ac": 16}
 SUM_LIMIT, _BIAS_LIMIT = (1 << 19) - 1, 1 << 29
 _LARGEST = 1 << 25  # bytes of a model file without compression
+_MAGIC = b"\x28\xb5\x2f\xfd"
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,11 @@ class DctModel:
     def short_id(self) -> bytes:
         """The first 8 bytes of the id, as coded files name a model."""
         return bytes.fromhex(self.id)[:8]
+
+
+def is_dct_model(payload: bytes) -> bool:
+    """Whether the bytes begin as a model file of the coefficient coder does."""
+    return payload.startswith(_MAGIC)
 
 
 def load_model(payload: bytes) -> DctModel:

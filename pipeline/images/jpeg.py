@@ -14,6 +14,7 @@ from seec.schemas.errors import UnreadableImage
 
 FORMAT = "JPEG"
 _START = b"\xff\xd8"
+_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif")
 # Bytes between two segments that are none of these markers are skipped, as most readers do.
 _MARKER = re.compile(rb"\xff[\xc0-\xfe]")
 _RESTART_OR_START = range(0xD0, 0xD9)
@@ -120,6 +121,11 @@ class Scan:
     low: int
     tables: bytes
     interval: int
+
+
+def has_jpeg_name(path: str) -> bool:
+    """Whether a path ends as those of JPEG files do."""
+    return path.lower().endswith(_SUFFIXES)
 
 
 def matches(data: bytes) -> bool:

@@ -32,7 +32,13 @@ def hurried(seconds: float) -> Generator[None]:
 
 def candidate_of(file: SourceFile, data: bytes, settings: PlanSettings) -> Candidate:
     """A file that is to be looked into as the plan says."""
-    return Candidate(file, data, settings.max_pixels, settings.keep == KEEP_FILE)
+    return Candidate(
+        file,
+        data,
+        settings.max_pixels,
+        settings.keep == KEEP_FILE,
+        settings.jpeg_model_id is not None,
+    )
 
 
 def draft_apart(file: SourceFile, data: bytes, settings: PlanSettings) -> Draft:

@@ -128,7 +128,8 @@ class ArchivingRun:
 
     def _start_encoder(self) -> Any:
         placement = self._executor.placement
-        what = (self._store, self._run.encodes_with(), placement.device)
+        run = self._run
+        what = (self._store, run.encodes_with(), run.jpeg_model, placement.device)
         return self._executor.start(Encoding, placement.encoder_options, *what)
 
     def _start_segmenters(self) -> Pool:

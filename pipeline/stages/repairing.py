@@ -2,13 +2,16 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from seec.pipeline.archive.archive import Archive
-from seec.pipeline.archive.gc import remove_unneeded_model
+from seec.pipeline.archive.gc import remove_unneeded_models
+from seec.pipeline.archive.models import archived_model
 from seec.pipeline.archive.runs import put
 from seec.pipeline.archive.runs import put_back as put_back_after_commit
-from seec.pipeline.codec import default_model
+from seec.pipeline.codec import Model, default_model
+from seec.pipeline.dct.weights import DctModel
 from seec.pipeline.repair.copies import same_files
 from seec.pipeline.repair.damage import Damaged
 from seec.pipeline.repair.records import put_back
@@ -18,7 +21,14 @@ from seec.pipeline.stages.executor import Executor
 from seec.pipeline.storage import Limits, Source, Store
 from seec.schemas.archive import model_name
 from seec.schemas.commit import ObjectRecord, RunRecord, ShardRecord, model_record
-from seec.schemas.errors import FixityError, FormatError, StorageError, StoreUnavailable
+from seec.schemas.errors import (
+    FixityError,
+    FormatError,
+    ModelError,
+    ObjectMissing,
+    StorageError,
+    StoreUnavailable,
+)
 from seec.schemas.plan import KEEP_FILE, Plan, PlanSettings, SourceFile
 from seec.schemas.report import Finding
 
@@ -130,33 +140,41 @@ class Repair:
             source = self._spares.source_of(run)
             files = _files(source, members)
             if source is not None and files:
-                run = replace(run, model=self._model(run, members))
+                run = replace(run, **self._models(run, members))
                 plan = Plan.of(self._plan_settings(run), files)
                 work = ArchivingRun(store, source, run, plan, self._executor, finish=mender)
                 for record, _ in work.shards(sorted(files)):
                     yield record, by_name[record.shard]
-                remove_unneeded_model(self._archive, run)
+                remove_unneeded_models(self._archive, run)
             for case in members:
                 if index_of(case.record) not in files:
                     yield mender(store, case.record.shard, [], []), case
 
     def _plan_settings(self, run: RunRecord) -> PlanSettings:
-        try:
-            if not run.compaction:
-                return self._archive.plan(run).settings
-        except (FixityError, FormatError):
-            pass
-        # Of both ways the one that loses nothing.
-        return PlanSettings(run.model.sha256 if run.model else "", keep=KEEP_FILE)
+        # Of both ways to keep files the one that loses nothing, if the plan is gone.
+        settings = PlanSettings("", keep=KEEP_FILE)
+        if not run.compaction:
+            with suppress(FixityError, FormatError):
+                settings = self._archive.plan(run).settings
+        return replace(
+            settings,
+            model_id=run.encodes_with().sha256,
+            jpeg_model_id=run.jpeg_model and run.jpeg_model.sha256,
+        )
 
-    def _model(self, run: RunRecord, cases: list[Case]) -> ObjectRecord:
-        """A model to encode files with: one that their rows, or their run, had if it is there."""
-        store = self._archive.store
-        known = (model_record(name) for case in cases for name in case.record.models)
-        for record in (*known, run.model):
-            if record is not None and store.exists(record.name):
-                return record
-        return put(self._archive, model_name(default_model().id), default_model().payload)
+    def _models(self, run: RunRecord, cases: list[Case]) -> dict[str, ObjectRecord | None]:
+        """Models to encode files with: such as their rows, or their run, had if they are there."""
+        known = [model_record(name) for case in cases for name in case.record.models]
+        found: dict[type, ObjectRecord] = {}
+        for record in (*known, *run.models):
+            with suppress(ObjectMissing, ModelError):
+                model = archived_model(self._archive.store, record.sha256)
+                if model.id == record.sha256:
+                    found.setdefault(type(model), record)
+        if Model not in found:
+            model = default_model()
+            found[Model] = put(self._archive, model_name(model.id), model.payload)
+        return {"model": found[Model], "jpeg_model": found.get(DctModel)}
 
     def _commit(self, record: ShardRecord, case: Case) -> None:
         models = (model_name(model_id) for model_id in record.models)

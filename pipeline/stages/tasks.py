@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from seec.pipeline.archive.archive import read_recorded
 from seec.pipeline.archive.shard import name_again, share_codes
 from seec.pipeline.codec import Background, Encoder, load_model
+from seec.pipeline.dct.weights import load_model as load_jpeg_model
 from seec.pipeline.images.raster import Pixels
 from seec.pipeline.routes.region import background_of
-from seec.pipeline.routes.writing import Draft, draft, draft_stored, settle, work_of
+from seec.pipeline.routes.writing import Draft, RunModels, draft, draft_stored, settle, work_of
 from seec.pipeline.segmentation import LabelMap, RateSegmenter, label_image, make_segmenter
 from seec.pipeline.stages.apart import candidate_of, draft_apart, hurried
 from seec.pipeline.stages.batch import MAX_PASSING_PIXELS, Batch
@@ -165,12 +166,15 @@ class Segmentation:
 
 
 class Encoding:
-    """Encodes images; the model is loaded once, from the archive that it is for."""
+    """Encodes images; the models are loaded once, from the archive that they are for."""
 
-    def __init__(self, store: Store, model: ObjectRecord, device: str) -> None:
+    def __init__(
+        self, store: Store, model: ObjectRecord, jpeg_model: ObjectRecord | None, device: str
+    ) -> None:
         # Not an argument through Ray's object store: those may be lost before a restart.
-        self._model = load_model(read_recorded(store, model))
-        self._encoder = Encoder(self._model, device)
+        jpeg = jpeg_model and load_jpeg_model(read_recorded(store, jpeg_model))
+        self._models = RunModels(load_model(read_recorded(store, model)), jpeg)
+        self._encoder = Encoder(self._models.pixels, device)
 
     def encode(
         self,
@@ -190,7 +194,7 @@ class Encoding:
         known = {} if segmented else _known_codes(others)
         regions = segmented is not None and segmented.proposes
         codes = iter(self._codes(pictures, known, regions))
-        entries = [settle(made, [next(codes) for _ in part], self._model) for made, part in wanted]
+        entries = [settle(made, [next(codes) for _ in part], self._models) for made, part in wanted]
         return entries, time.perf_counter() - start
 
     def _codes(

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from seec.pipeline.archive.archive import Archive
 from seec.pipeline.archive.history import Retained
+from seec.pipeline.archive.models import load_any_model
 from seec.pipeline.archive.state import State
-from seec.pipeline.codec.model.weights import load_model
 from seec.pipeline.storage import Store
 from seec.schemas.archive import ARCHIVE_JSON, COMMITS, FORMAT_MD, ArchiveHeader, commit_name
 from seec.schemas.commit import FIRST, Changes, Commit, ObjectRecord, ShardRecord
@@ -60,7 +60,7 @@ def check_records(store: Store) -> Records:
         result, data = check_object(store, record, "model")
         if data is not None and not result.findings:
             try:
-                models.add(load_model(data).id)
+                models.add(load_any_model(data).id)
             except (ModelError, FormatError) as error:
                 result = _damaged(store, record.name, "model", str(error))
         checked.append(result)

@@ -59,7 +59,7 @@ def test_shards_name_the_models_of_their_rows(source: Path, root: Path):
 
 def test_a_run_keeps_its_model_until_it_is_complete(source: Path, root: Path):
     with (
-        patch.object(archive_job, "remove_unneeded_model", side_effect=KeyboardInterrupt),
+        patch.object(archive_job, "remove_unneeded_models", side_effect=KeyboardInterrupt),
         pytest.raises(KeyboardInterrupt),
     ):
         archive(source, root)

@@ -136,7 +136,7 @@ def collecting(folder: Path) -> Job:
     _archive(source, start, new_plan=True)
     store = Store(str(start))
     store.put_new("plans/0003-0123456789abcdef.parquet", b"plan")
-    store.put_new(f"models/{'0' * 64}.safetensors", b"model")
+    store.put_new(f"models/{'0' * 64}.model", b"model")
     before = len(list(store.names("blobs")))
 
     def check(root: Path) -> None:

@@ -8,7 +8,7 @@ from seec.pipeline.codec import default_model
 from seec.pipeline.images.jpeg import read_frame
 from seec.pipeline.routes.reading import check, restore
 from seec.pipeline.routes.reading import jpegxl_jpeg as jpegxl
-from seec.pipeline.routes.writing import Candidate, draft, settle
+from seec.pipeline.routes.writing import Candidate, RunModels, draft, settle
 from seec.pipeline.routes.writing.jpegxl_jpeg import transcode
 from seec.schemas.errors import FormatError
 from seec.schemas.plan import SourceFile
@@ -39,7 +39,7 @@ def altered(data: bytes, changes: list[tuple[float, int, bytes]]) -> bytes:
 def test_any_file_comes_back_byte_for_byte(data: bytes, changes: list[tuple[float, int, bytes]]):
     data = altered(data, changes)
     made = draft(Candidate(SourceFile("a", len(data), 0), data, 10**6))
-    entry = settle(made, (), default_model())
+    entry = settle(made, (), RunModels(default_model()))
     assert entry.row.route in (JPEGXL_JPEG, STORE)
     assert (entry.row.route == STORE) == bool(entry.row.reason)
     assert len(entry.payload) <= len(data)

@@ -8,7 +8,7 @@ from seec.pipeline.codec import Model, encode
 from seec.pipeline.images.files import read_image
 from seec.pipeline.images.raster import raster_digest
 from seec.pipeline.routes import reading
-from seec.pipeline.routes.writing import Candidate, draft, settle
+from seec.pipeline.routes.writing import Candidate, RunModels, draft, settle
 from seec.schemas.manifest import Entry
 from seec.schemas.plan import SourceFile
 from seec.schemas.routes import SEEC, SEEC_PLANES, STORE
@@ -48,7 +48,9 @@ def changed(data: bytes, edits: list[tuple[str, float, bytes]]) -> bytes:
 
 def archive(data: bytes, model: Model) -> Entry:
     made = draft(Candidate(SourceFile("a", len(data), 0), data, MAX_PIXELS))
-    return settle(made, [encode(picture, model=model) for picture in made.pictures], model)
+    return settle(
+        made, [encode(picture, model=model) for picture in made.pictures], RunModels(model)
+    )
 
 
 def check(data: bytes, model: Model) -> None:

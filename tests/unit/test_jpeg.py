@@ -1,4 +1,4 @@
-"""The JPEG route: what JPEG XL holds comes back byte for byte, all else is stored."""
+"""The routes of JPEG files: what a codec holds comes back byte for byte, all else is stored."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 
 from seec.pipeline.codec import default_model
+from seec.pipeline.dct import codec
+from seec.pipeline.dct.packaged import packaged_model
 from seec.pipeline.images import jpeg
 from seec.pipeline.routes.reading import check, restore
 from seec.pipeline.routes.reading import jpegxl_jpeg as jpegxl
-from seec.pipeline.routes.writing import Candidate, Work, draft, settle, work_of
+from seec.pipeline.routes.writing import Candidate, RunModels, Work, draft, settle, work_of
 from seec.pipeline.stages import tasks
 from seec.pipeline.stages.batch import Batch
 from seec.pipeline.storage import Source
@@ -22,11 +24,12 @@ from seec.schemas.errors import (
     FormatError,
     LimitExceeded,
     SectionCorrupt,
+    UnknownModel,
     UnreadableImage,
 )
 from seec.schemas.manifest import Entry, ImageFacts
 from seec.schemas.plan import PlanSettings, SourceFile
-from seec.schemas.routes import JPEGXL_JPEG, STORE
+from seec.schemas.routes import JPEGXL_JPEG, SEEC_JPEG, STORE
 from tests.jpegs import HEIGHT, WIDTH, held, refused
 from tests.jpegs import jpeg as jpeg_file
 from tests.pictures import textured
@@ -34,10 +37,68 @@ from tests.pictures import textured
 HELD, REFUSED = held(), refused()
 
 
+MODEL = packaged_model("fast")
+MODELS = {MODEL.id: MODEL}
+
+
 def archive(data: bytes, name: str = "a", max_pixels: int = 10**6) -> Entry:
     made = draft(Candidate(SourceFile(name, len(data), 0), data, max_pixels))
     assert made.coded is None
-    return settle(made, (), default_model())
+    return settle(made, (), RunModels(default_model()))
+
+
+def coded(data: bytes, max_pixels: int = 10**6) -> Entry:
+    """With the model of JPEG files."""
+    candidate = Candidate(SourceFile("a", len(data), 0), data, max_pixels, code_jpeg=True)
+    return settle(draft(candidate), (), RunModels(default_model(), MODEL))
+
+
+@pytest.mark.parametrize("kind", HELD)
+def test_coded_jpeg_is_smaller_than_transcoded_and_comes_back(kind: str):
+    data = HELD[kind]
+    row, payload = (entry := coded(data)).row, bytes(entry.payload)
+    assert (row.route, row.reason, row.samples) == (SEEC_JPEG, None, None)
+    assert row.model_id == MODEL.id
+    assert row.image == archive(data).row.image
+    assert len(payload) < len(archive(data).payload)
+    check(row, payload, MODELS)
+    assert restore(row, payload, MODELS) == data
+
+
+def test_what_coefficients_do_not_hold_is_transcoded_or_stored():
+    assert coded(b"text").row.route == STORE
+    for kind, data in REFUSED.items():
+        row, payload = (entry := coded(data)).row, bytes(entry.payload)
+        assert row.reason is None if row.route == SEEC_JPEG else row.reason, kind
+        assert restore(row, payload, MODELS) == data
+
+
+def test_coded_jpeg_over_the_limit_is_stored():
+    row = coded(jpeg_file(), max_pixels=WIDTH * HEIGHT - 1).row
+    assert row.route == STORE
+    assert "over the limit" in (row.reason or "")
+
+
+def test_a_file_that_its_code_does_not_give_back_is_stored(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(codec, "decode_file", lambda *_: b"another file")
+    row, payload = (entry := coded(jpeg_file())).row, bytes(entry.payload)
+    assert (row.route, row.reason) == (STORE, "JPEG that coefficients do not give back")
+    assert restore(row, payload, {}) == jpeg_file()
+
+
+def test_rows_of_coded_jpeg_that_lie_are_found():
+    entry = coded(jpeg_file())
+    other = default_model()
+    for changes, error in (
+        ({"source_digest": b"x" * 32}, DigestMismatch),
+        ({"image": ImageFacts(WIDTH + 1, HEIGHT, "RGB", "JPEG")}, SectionCorrupt),
+        ({"image": ImageFacts(HEIGHT, WIDTH, "RGB", "JPEG")}, SectionCorrupt),
+        ({"image": None}, SectionCorrupt),
+        ({"model_id": None}, UnknownModel),
+        ({"model_id": other.id}, UnknownModel),
+    ):
+        with pytest.raises(error):
+            check(replace(entry.row, **changes), bytes(entry.payload), {**MODELS, other.id: other})
 
 
 @pytest.mark.parametrize("kind", HELD)

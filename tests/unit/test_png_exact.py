@@ -23,7 +23,7 @@ from seec.pipeline.images.formats.png_file import (
 )
 from seec.pipeline.images.raster import pixel_raster
 from seec.pipeline.routes import reading
-from seec.pipeline.routes.writing import Candidate, draft, settle
+from seec.pipeline.routes.writing import Candidate, RunModels, draft, settle
 from seec.schemas.errors import DigestMismatch, SeecError, UnreadableImage
 from seec.schemas.manifest import Entry
 from seec.schemas.plan import SourceFile
@@ -109,7 +109,9 @@ def unusual() -> bytes:
 
 def archive(data: bytes, model: Model) -> Entry:
     made = draft(Candidate(SourceFile("a", len(data), 0), data, 10**6, keep_file=True))
-    return settle(made, [encode(picture, model=model) for picture in made.pictures], model)
+    return settle(
+        made, [encode(picture, model=model) for picture in made.pictures], RunModels(model)
+    )
 
 
 def test_png_that_cannot_come_back_is_refused_and_stored(golden_model: Model):

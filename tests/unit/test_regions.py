@@ -17,7 +17,7 @@ from seec.pipeline.images.mask import read_mask
 from seec.pipeline.lab.benchmark.regions import measure
 from seec.pipeline.routes.reading import check, restore
 from seec.pipeline.routes.region import check_region_source, make_background
-from seec.pipeline.routes.writing import Candidate, draft, settle
+from seec.pipeline.routes.writing import Candidate, RunModels, draft, settle
 from seec.schemas.errors import DigestMismatch, SectionCorrupt, UnreadableMask
 from seec.schemas.loss import SKIP
 from seec.schemas.manifest import Entry
@@ -164,7 +164,7 @@ def lossy_entry(format_name: str) -> Entry:
     (picture,) = made.pictures
     assert made.labelled
     code = encode_pixels(picture, background=Background(region(), 8))
-    return settle(made, [code], MODEL)
+    return settle(made, [code], RunModels(MODEL))
 
 
 @pytest.mark.parametrize("format_name", ["PNG", "BMP"])

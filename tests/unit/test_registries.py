@@ -18,6 +18,7 @@ from seec.pipeline.routes.writing import (
     WRITERS,
     Candidate,
     Coded,
+    RunModels,
     Work,
     Writer,
     draft,
@@ -112,7 +113,9 @@ NUMBERS = counted(900)
 
 def archive(data: bytes, model: Model, *, keep_file: bool = False) -> Entry:
     made = draft(Candidate(SourceFile("a", len(data), 0), data, 10**6, keep_file=keep_file))
-    return settle(made, [encode(picture, model=model) for picture in made.pictures], model)
+    return settle(
+        made, [encode(picture, model=model) for picture in made.pictures], RunModels(model)
+    )
 
 
 def in_a_manifest(entry: Entry) -> Row:

@@ -6,7 +6,7 @@ import pytest
 
 from seec.pipeline.codec import decode, default_model, encode
 from seec.pipeline.routes.reading import check, restore, store
-from seec.pipeline.routes.writing import Candidate, draft, draft_stored, settle
+from seec.pipeline.routes.writing import Candidate, RunModels, draft, draft_stored, settle
 from seec.pipeline.routes.writing.draft import compressed
 from seec.schemas.errors import DigestMismatch, SectionCorrupt, SeecError, UnknownModel
 from seec.schemas.manifest import Entry
@@ -24,7 +24,7 @@ JPEG, STORED = jpeg_files(), stored_files()
 
 def archive(name: str, data: bytes, max_pixels: int = 10**6) -> Entry:
     made = draft(Candidate(SourceFile(name, len(data), 0), data, max_pixels))
-    return settle(made, [encode(picture) for picture in made.pictures], MODEL)
+    return settle(made, [encode(picture) for picture in made.pictures], RunModels(MODEL))
 
 
 @pytest.mark.parametrize("name", CODED)
@@ -139,6 +139,6 @@ def test_a_frame_that_announces_another_size_is_not_unpacked():
 def test_a_draft_that_is_not_decoded_is_stored():
     data = CODED["rgb.png"]
     made = draft_stored(SourceFile("a", len(data), 0), data, "why")
-    entry = settle(made, (), MODEL)
+    entry = settle(made, (), RunModels(MODEL))
     assert (entry.row.route, entry.row.reason) == (STORE, "why")
     assert restore(entry.row, bytes(entry.payload), {}) == data

@@ -53,7 +53,7 @@ def test_a_decoder_written_from_the_specification_reads_golden_files(name):
 def test_it_reads_whole_coded_files():
     data = jpeg(textured(20, 30))
     taken = take_apart(data)
-    coded = encode_file(data, "fast")
+    coded = encode_file(data, packaged_model("fast"))
     laid_out = [
         (*c.coefficients.shape[:2], c.horizontal, c.vertical, c.quantisation.tolist())
         for c in taken.components

@@ -5,14 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from seec.pipeline.dct import recipes, templates
+from seec.pipeline.dct import templates
 from seec.pipeline.dct.jpeg import take_apart
+from seec.schemas import archive
 from seec.schemas.errors import UnreadableImage
 from tests.hostile.fuzz_jpeg import mutated, seeds
 from tests.jpegs import held
 from tests.vectors import plain_jpeg
 
-SPECIFICATION = Path(recipes.__file__).with_name("FORMAT.md")
+SPECIFICATION = Path(archive.__file__).with_name("FORMAT-JPEG.md")
 TEMPLATES = plain_jpeg.read_template_table(SPECIFICATION)
 
 

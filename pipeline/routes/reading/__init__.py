@@ -9,6 +9,7 @@ from seec.pipeline.routes.reading.jpegxl_jpeg import JpegXlReader
 from seec.pipeline.routes.reading.lost import LostReader
 from seec.pipeline.routes.reading.reader import Models, Reader
 from seec.pipeline.routes.reading.seec import SeecReader
+from seec.pipeline.routes.reading.seec_jpeg import SeecJpegReader
 from seec.pipeline.routes.reading.seec_planes import SeecPlanesReader
 from seec.pipeline.routes.reading.store import StoreReader
 from seec.schemas.errors import DigestMismatch, SectionCorrupt
@@ -20,6 +21,7 @@ READERS: dict[str, Reader] = {
     for one in (
         SeecReader(),
         SeecPlanesReader(),
+        SeecJpegReader(),
         JpegXlReader(),
         StoreReader(),
         LostReader(),

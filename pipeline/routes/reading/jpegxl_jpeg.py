@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import imagecodecs
 
-from seec.pipeline.routes.reading.reader import WholeFileReader, image_of
+from seec.pipeline.routes.reading.reader import Models, WholeFileReader, image_of
 from seec.schemas.container import MAX_PIXELS
 from seec.schemas.errors import LimitExceeded, SectionCorrupt, Truncated
 from seec.schemas.manifest import Row
@@ -26,8 +26,9 @@ class JpegXlReader(WholeFileReader):
 
     name = JPEGXL_JPEG
 
-    def unpack(self, row: Row, payload: bytes) -> bytes:
+    def unpack(self, row: Row, payload: bytes, models: Models) -> bytes:
         """As `WholeFileReader.unpack`."""
+        del models
         image = image_of(row)
         return unpack(payload, row.source_size_bytes, image.width, image.height)
 

@@ -1,6 +1,6 @@
 """Route `lost`: a repair found the file nowhere."""
 
-from seec.pipeline.routes.reading.reader import WholeFileReader
+from seec.pipeline.routes.reading.reader import Models, WholeFileReader
 from seec.schemas.errors import Lost
 from seec.schemas.manifest import Row
 from seec.schemas.routes import LOST
@@ -11,7 +11,7 @@ class LostReader(WholeFileReader):
 
     name = LOST
 
-    def unpack(self, row: Row, payload: bytes) -> bytes:
+    def unpack(self, row: Row, payload: bytes, models: Models) -> bytes:
         """Raises Lost."""
-        del payload
+        del payload, models
         raise Lost(f"{row.path}: is lost: {row.reason}; seec repair --from or --source may find it")

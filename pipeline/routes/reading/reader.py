@@ -3,14 +3,16 @@
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from seec.pipeline.codec.model.weights import Model
-from seec.schemas.errors import DigestMismatch, SectionCorrupt
+from seec.pipeline.dct.weights import DctModel
+from seec.schemas.errors import DigestMismatch, SectionCorrupt, UnknownModel
 from seec.schemas.kinds import LINK
 from seec.schemas.manifest import ImageFacts, Row
 
-Models = Mapping[str, Model]
+Models = Mapping[str, Model | DctModel]
+Kind = TypeVar("Kind", Model, DctModel)
 
 
 class Reader(ABC):
@@ -32,16 +34,15 @@ class Reader(ABC):
 
 
 class WholeFileReader(Reader):
-    """A route whose payload gives the file back byte for byte, without a model."""
+    """A route whose payload gives the file back byte for byte."""
 
     @abstractmethod
-    def unpack(self, row: Row, payload: bytes) -> bytes:
+    def unpack(self, row: Row, payload: bytes, models: Models) -> bytes:
         """The file. Whether it is the right one is for its digest to say."""
 
     def restore(self, row: Row, payload: bytes, models: Models) -> bytes:
         """As `Reader.restore`."""
-        del models
-        data = self.unpack(row, payload)
+        data = self.unpack(row, payload, models)
         if hashlib.sha256(data).digest() != row.source_digest:
             raise DigestMismatch(f"{row.path}: unpacks to a file that differs from its digest")
         if row.kind == LINK and (not data or b"\0" in data):
@@ -58,3 +59,14 @@ def image_of(row: Row) -> ImageFacts:
     if row.image is None:
         raise SectionCorrupt(f"{row.path}: its row says nothing of an image")
     return row.image
+
+
+def model_of(row: Row, models: Models, kind: type[Kind]) -> Kind:
+    """The model that decodes the payload of a row.
+
+    UnknownModel if it is not at hand, or of a kind that does not decode such payloads.
+    """
+    model = models.get(row.model_id or "")
+    if not isinstance(model, kind):
+        raise UnknownModel(f"{row.path}: no model {row.model_id} for route {row.route} at hand")
+    return model

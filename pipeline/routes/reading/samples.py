@@ -4,12 +4,11 @@ import hashlib
 from abc import abstractmethod
 from collections.abc import Sequence
 
-from seec.pipeline.codec.model.weights import Model
 from seec.pipeline.images.files import ImageFile, is_exact, read_image, with_comment, write_image
 from seec.pipeline.images.raster import Raster, raster_digest
 from seec.pipeline.routes.reading.reader import Models, Reader, image_of
 from seec.schemas import loss
-from seec.schemas.errors import DigestMismatch, SectionCorrupt, UnknownModel, UnreadableImage
+from seec.schemas.errors import DigestMismatch, SectionCorrupt, UnreadableImage
 from seec.schemas.manifest import Row, SampleFacts
 
 
@@ -32,14 +31,6 @@ class SamplesReader(Reader):
         rasters = self.rasters(row, payload, models)
         if _is_exact(row):
             _write(row, rasters)
-
-
-def model_of(row: Row, models: Models) -> Model:
-    """The model that decodes the payload of a row; UnknownModel if it is not at hand."""
-    model = models.get(row.model_id or "")
-    if model is None:
-        raise UnknownModel(f"{row.path}: no model {row.model_id} at hand")
-    return model
 
 
 def samples_of(row: Row) -> SampleFacts:

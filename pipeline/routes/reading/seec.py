@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 
 from seec.pipeline.codec.decoder import decode
+from seec.pipeline.codec.model.weights import Model
 from seec.pipeline.images.digest import pixel_digest
 from seec.pipeline.images.raster import Raster, pixel_raster
 from seec.pipeline.routes.loss import stated_loss
-from seec.pipeline.routes.reading.reader import Models, image_of
-from seec.pipeline.routes.reading.samples import SamplesReader, model_of, samples_of
+from seec.pipeline.routes.reading.reader import Models, image_of, model_of
+from seec.pipeline.routes.reading.samples import SamplesReader, samples_of
 from seec.schemas.container import reader
 from seec.schemas.errors import DigestMismatch, SectionCorrupt
 from seec.schemas.manifest import Row
@@ -21,7 +22,7 @@ class SeecReader(SamplesReader):
 
     def rasters(self, row: Row, payload: bytes, models: Models) -> Sequence[Raster]:
         """As `SamplesReader.rasters`."""
-        model = model_of(row, models)
+        model = model_of(row, models, Model)
         if stated_loss(reader(payload)) != row.background_error:
             raise SectionCorrupt(f"{row.path}: row and .seec file disagree on what was lost")
         pixels = decode(payload, models={model.id: model}, max_pixels=image_of(row).pixels)

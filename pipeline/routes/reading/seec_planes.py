@@ -1,13 +1,14 @@
 """Route `seec-planes`: rasters of any kind, as several `.seec` files in one payload."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from seec.pipeline.codec.decoder import decode
+from seec.pipeline.codec.model.weights import Model
 from seec.pipeline.images import planes as images
 from seec.pipeline.images.raster import Pixels, Raster, raster_digest
 from seec.pipeline.routes.loss import stated_loss
-from seec.pipeline.routes.reading.reader import Models
-from seec.pipeline.routes.reading.samples import SamplesReader, model_of, samples_of
+from seec.pipeline.routes.reading.reader import Models, model_of
+from seec.pipeline.routes.reading.samples import SamplesReader, samples_of
 from seec.schemas.container import reader
 from seec.schemas.errors import DigestMismatch, SectionCorrupt
 from seec.schemas.manifest import Row
@@ -22,14 +23,14 @@ class SeecPlanesReader(SamplesReader):
 
     def rasters(self, row: Row, payload: bytes, models: Models) -> Sequence[Raster]:
         """As `SamplesReader.rasters`."""
-        model, samples = model_of(row, models), samples_of(row)
+        model, samples = model_of(row, models, Model), samples_of(row)
         rasters = unpack(payload, samples.size_bytes, {model.id: model})
         if raster_digest(rasters) != samples.digest:
             raise DigestMismatch(f"{row.path}: decodes to samples that differ from their digest")
         return rasters
 
 
-def unpack(data: bytes, sample_bytes: int, models: Models) -> list[Raster]:
+def unpack(data: bytes, sample_bytes: int, models: Mapping[str, Model]) -> list[Raster]:
     """The rasters of a payload.
 
     sample_bytes: what all their samples take; decides how much is allocated. models: by id, those
@@ -45,7 +46,9 @@ def unpack(data: bytes, sample_bytes: int, models: Models) -> list[Raster]:
     return images.join(payload.shapes, decoded)
 
 
-def _decode(code: bytes, shapes: Sequence[Shape], plane: Plane, models: Models) -> Pixels:
+def _decode(
+    code: bytes, shapes: Sequence[Shape], plane: Plane, models: Mapping[str, Model]
+) -> Pixels:
     if stated_loss(reader(code)) is not None:
         raise SectionCorrupt("planes: a plane that has lost something")
     shape = shapes[plane.raster]

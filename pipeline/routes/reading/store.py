@@ -2,7 +2,7 @@
 
 import zstandard
 
-from seec.pipeline.routes.reading.reader import WholeFileReader
+from seec.pipeline.routes.reading.reader import Models, WholeFileReader
 from seec.schemas.errors import SectionCorrupt
 from seec.schemas.manifest import Row
 from seec.schemas.routes import STORE
@@ -13,8 +13,9 @@ class StoreReader(WholeFileReader):
 
     name = STORE
 
-    def unpack(self, row: Row, payload: bytes) -> bytes:
+    def unpack(self, row: Row, payload: bytes, models: Models) -> bytes:
         """As `WholeFileReader.unpack`."""
+        del models
         return unpack(payload, row.source_size_bytes)
 
 

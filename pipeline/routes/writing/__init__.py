@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from seec.pipeline.codec import Model
 from seec.pipeline.routes.writing.draft import Candidate, Coded, Draft, draft_stored, entry
 from seec.pipeline.routes.writing.jpegxl_jpeg import JpegXlWriter
 from seec.pipeline.routes.writing.seec import SeecWriter
+from seec.pipeline.routes.writing.seec_jpeg import SeecJpegWriter
 from seec.pipeline.routes.writing.seec_planes import SeecPlanesWriter
-from seec.pipeline.routes.writing.writer import Work, Writer
+from seec.pipeline.routes.writing.writer import RunModels, Work, Writer
 from seec.schemas.errors import UnreadableImage
 from seec.schemas.manifest import Entry
 from seec.schemas.plan import SourceFile
@@ -23,6 +23,7 @@ from seec.schemas.plan import SourceFile
 WRITERS: dict[str, Writer] = {
     one.name: one
     for one in (
+        SeecJpegWriter(),
         JpegXlWriter(),
         SeecWriter(),
         SeecPlanesWriter(),
@@ -34,6 +35,7 @@ __all__ = [
     "Candidate",
     "Coded",
     "Draft",
+    "RunModels",
     "Work",
     "Writer",
     "draft",
@@ -79,16 +81,20 @@ def draft(candidate: Candidate) -> Draft:
     return Draft(coded.row, coded.payload)
 
 
-def settle(draft: Draft, codes: Sequence[bytes], model: Model) -> Entry:
-    """The entry of a draft: the smaller of what is made of codes and of the file as it is.
+def settle(draft: Draft, codes: Sequence[bytes], models: RunModels) -> Entry:
+    """The entry of a draft: the smaller of what its route makes of it and of the file as it is.
 
-    codes: a `.seec` file of each picture of the draft, in their order. model: that made them.
+    codes: a `.seec` file of each picture of the draft, in their order. models: that made them.
     """
-    if draft.coded is not None:
-        row, payload = WRITERS[draft.coded.row.route].pack(draft.coded, codes, model)
-        envelope = row.samples.envelope if row.samples else b""
-        if len(payload) + len(envelope) < len(draft.payload):
-            return entry(replace(row, model_id=model.id), payload)
+    if draft.coded is None:
+        return entry(draft.row, draft.payload)
+    try:
+        row, payload = WRITERS[draft.coded.row.route].pack(draft.coded, codes, models)
+    except UnreadableImage as error:
+        return entry(replace(draft.row, reason=str(error)), draft.payload)
+    envelope = row.samples.envelope if row.samples else b""
+    if len(payload) + len(envelope) < len(draft.payload):
+        return entry(row, payload)
     return entry(draft.row, draft.payload)
 
 

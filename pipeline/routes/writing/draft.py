@@ -70,13 +70,14 @@ class Candidate:
     """A file that is looked into.
 
     max_pixels: more are not decoded. keep_file: whether it is to come back byte for byte, whatever
-    that takes.
+    that takes. code_jpeg: whether the run has a model of JPEG files.
     """
 
     file: SourceFile
     data: bytes = field(repr=False)
     max_pixels: int
     keep_file: bool = False
+    code_jpeg: bool = False
 
     @property
     def header(self) -> Header:

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from seec.pipeline.codec import Model, decode
+from seec.pipeline.codec import decode
 from seec.pipeline.images.digest import pixel_digest
 from seec.pipeline.routes.loss import stated_loss
 from seec.pipeline.routes.writing.draft import Candidate, Coded
-from seec.pipeline.routes.writing.writer import Work, Writer
+from seec.pipeline.routes.writing.writer import RunModels, Work, Writer
 from seec.schemas.container import reader
 from seec.schemas.manifest import ImageFacts, Row, SampleFacts
 from seec.schemas.routes import SEEC
@@ -42,15 +42,17 @@ class SeecWriter(Writer):
         pixels = candidate.image.pixels
         return None if pixels is None else pixel_digest(pixels)
 
-    def pack(self, coded: Coded, codes: Sequence[bytes], model: Model) -> tuple[Row, bytes]:
+    def pack(self, coded: Coded, codes: Sequence[bytes], models: RunModels) -> tuple[Row, bytes]:
         """As `Writer.pack`; the row of a code that has lost something says so.
 
         Its pixel digest becomes that of what decoding gives: that is what can be proved later.
         """
-        (code,) = codes
+        (code,), model = codes, models.pixels
+        row = replace(coded.row, model_id=model.id)
         loss = stated_loss(reader(code))
-        if loss is None or coded.row.samples is None:
-            return coded.row, code
+        if loss is None or row.samples is None:
+            return row, code
         digest = pixel_digest(decode(code, models={model.id: model}))
-        samples = replace(coded.row.samples, digest=digest, background_error=loss)
-        return replace(coded.row, samples=samples), code
+        return replace(
+            row, samples=replace(row.samples, digest=digest, background_error=loss)
+        ), code

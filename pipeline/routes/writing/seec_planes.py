@@ -1,12 +1,12 @@
 """Route `seec-planes`: rasters of any kind, as several `.seec` files in one payload."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from seec.pipeline.codec import Model
 from seec.pipeline.images.planes import split
 from seec.pipeline.images.raster import raster_digest
 from seec.pipeline.routes.writing.draft import Candidate, Coded
-from seec.pipeline.routes.writing.writer import Work, Writer
+from seec.pipeline.routes.writing.writer import RunModels, Work, Writer
 from seec.schemas.manifest import ImageFacts, Row, SampleFacts
 from seec.schemas.planes import Payload, serialise
 from seec.schemas.routes import SEEC_PLANES
@@ -45,10 +45,10 @@ class SeecPlanesWriter(Writer):
         """As `Writer.digest`."""
         return raster_digest(candidate.image.rasters)
 
-    def pack(self, coded: Coded, codes: Sequence[bytes], model: Model) -> tuple[Row, bytes]:
+    def pack(self, coded: Coded, codes: Sequence[bytes], models: RunModels) -> tuple[Row, bytes]:
         """As `Writer.pack`."""
-        del model
         shapes, planes = coded.layout
         following = iter(codes)
         each = tuple(b"" if plane.value is not None else next(following) for plane in planes)
-        return coded.row, serialise(Payload(shapes, planes, each))
+        row = replace(coded.row, model_id=models.pixels.id)
+        return row, serialise(Payload(shapes, planes, each))

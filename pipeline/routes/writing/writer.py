@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import ClassVar, NamedTuple
 
 from seec.pipeline.codec import Model
+from seec.pipeline.dct.weights import DctModel
 from seec.pipeline.routes.writing.draft import Candidate, Coded
 from seec.schemas.manifest import Row
 
@@ -18,6 +19,13 @@ class Work(NamedTuple):
 
     pixels: int = 0
     passing_pixels: int = 0
+
+
+class RunModels(NamedTuple):
+    """What a run encodes with: pixels, and JPEG files; None where JPEG XL codes those."""
+
+    pixels: Model
+    jpeg: DctModel | None = None
 
 
 class Writer(ABC):
@@ -50,9 +58,10 @@ class Writer(ABC):
         del candidate
         return None
 
-    def pack(self, coded: Coded, codes: Sequence[bytes], model: Model) -> tuple[Row, bytes]:
-        """The row and the payload. coded: of `draft`, without a payload.
+    def pack(self, coded: Coded, codes: Sequence[bytes], models: RunModels) -> tuple[Row, bytes]:
+        """The row, which names its model, and the payload. coded: of `draft`, without a payload.
 
-        codes: a `.seec` file for each of its pictures, in their order. model: that made them.
+        codes: a `.seec` file for each of its pictures, in their order, made by the model of pixels.
+        UnreadableImage, with the reason, if the payload would not give the file back.
         """
         raise NotImplementedError(f"route {self.name} wants no codes ({coded.row.path})")
