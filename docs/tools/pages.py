@@ -22,6 +22,7 @@ from hex_dump import annotated_page  # noqa: E402  # pyright: ignore[reportMissi
 
 from seec.jobs.cli import main  # noqa: E402
 from seec.schemas import errors  # noqa: E402
+from seec.schemas.archive import format_text  # noqa: E402
 
 _CLI = "reference/cli"
 _ERRORS = "<!-- the tree of errors -->"

@@ -5,20 +5,16 @@
 
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
-from seec.pipeline.dct.jpeg import (
-    Component,
-    ComponentLayout,
-    Jpeg,
-    layout,
-    put_together,
-    take_apart,
-)
+from seec.pipeline.dct import recipes
+from seec.pipeline.dct.jpeg import Component, ComponentLayout, Jpeg, Layout, layout
 from seec.pipeline.dct.native import make_coder
+from seec.pipeline.dct.pictures import MOST_WITHIN, Picture, put_file_together, take_file_apart
 from seec.pipeline.dct.varints import Reader, put
 from seec.pipeline.dct.weights import DctModel
 from seec.schemas.container import MAX_PIXELS, crc32c
@@ -37,33 +33,38 @@ _HEAD = struct.Struct("<8sI")  # the model's id, CRC-32C of the rest up to the g
 _CRC = struct.Struct("<I")
 
 
-@dataclass(frozen=True)
-class _Span:
-    """Rows of MCUs that are coded together, from `first` to before `end`."""
+class Claims(NamedTuple):
+    """What is said of a JPEG file by those who keep it coded: pixels of its frame, and its size."""
 
-    first: int
-    end: int
+    width: int
+    height: int
+    size_bytes: int
 
-    def rows(self, c: Component | ComponentLayout, rows: int) -> slice:
-        """The rows of a component's blocks in the span."""
-        return slice(min(self.first * c.vertical, rows), min(self.end * c.vertical, rows))
+    @property
+    def most_recipe_bytes(self) -> int:
+        """More its recipes cannot have: what a bit of a file takes in them is below 4 bytes."""
+        return min(recipes.MAX_BYTES, 32 * self.size_bytes + 4096)
 
 
-def encode(jpeg: Jpeg, model: DctModel, run: Callable[..., Iterator[bytes]] = map) -> bytes:
-    """Code a JPEG file that was taken apart.
+def encode(
+    pictures: Sequence[Picture], model: DctModel, run: Callable[..., Iterator[bytes]] = map
+) -> bytes:
+    """Code a JPEG file that was taken apart, with the pictures within it.
 
     run: as `map`; codes groups at once where it is a pool's.
     """
-    shapes = [(c, c.coefficients.shape[0], c.coefficients.shape[1]) for c in jpeg.components]
     coder = make_coder(model)
-
-    def coded(span: _Span) -> bytes:
-        return coder.encode([_part(c, span) for c in jpeg.components])
-
-    groups = list(run(coded, _spans(shapes)))
+    parts = [part for picture in pictures for part in _parts(picture.jpeg.components)]
+    groups = list(run(coder.encode, parts))
+    whole, *within = (picture.jpeg.recipe for picture in pictures)
     front = bytearray()
-    put(front, len(jpeg.recipe))
-    front += jpeg.recipe
+    put(front, len(within))
+    for (before, after), recipe in zip(pairwise(pictures), within, strict=True):
+        put(front, after.position - before.position)
+        put(front, len(recipe))
+    recipe = recipes.compress(b"".join([*within, whole]))
+    put(front, len(recipe))
+    front += recipe
     for group in groups:
         put(front, len(group))
         front += _CRC.pack(crc32c(group))
@@ -75,28 +76,21 @@ def decode(
     data: bytes,
     models: Callable[[bytes], DctModel | None],
     run: Callable[..., Iterator[object]] = map,
-    size: tuple[int, int] | None = None,
-) -> Jpeg:
-    """The JPEG file, taken apart, that was coded as `data`.
+    claims: Claims | None = None,
+) -> tuple[Picture, ...]:
+    """The JPEG file that was coded as `data`, taken apart, with the pictures within it.
 
-    models: finds a model by the first 8 bytes of its id. size: width and height that the file must
-    have, if known; nothing is allocated before they are compared. UnknownModel where there is no
-    model; LimitExceeded where the file has too many pixels; Truncated or SectionCorrupt where the
-    data are damaged.
+    models: finds a model by the first 8 bytes of its id. claims: are compared before anything is
+    allocated. UnknownModel where there is no model; Truncated, SectionCorrupt or LimitExceeded
+    where the data are damaged.
     """
     if len(data) < _HEAD.size:
         raise Truncated("coded JPEG: ends within its head")
     short_id, checksum = _HEAD.unpack_from(data)
     reader = Reader(data[_HEAD.size :])
-    recipe = reader.take(reader.number())
-    laid_out = layout(recipe)
-    if size not in (None, (laid_out.width, laid_out.height)):
-        raise SectionCorrupt("coded JPEG: has another width or height")
-    if laid_out.width * laid_out.height > MAX_PIXELS:
-        raise LimitExceeded(f"coded JPEG: more than {MAX_PIXELS} pixels")
-    shapes = [(c, c.rows, c.columns) for c in laid_out.components]
-    spans = _spans(shapes)
-    entries = [(reader.number(), _CRC.unpack(reader.take(_CRC.size))[0]) for _ in spans]
+    laid_out = _layouts(reader, claims)
+    count = sum(len(_spans(one.components)) for _, _, one in laid_out)
+    entries = [(reader.number(), _CRC.unpack(reader.take(_CRC.size))[0]) for _ in range(count)]
     start = len(data) - reader.left
     if crc32c(data[_HEAD.size : start]) != checksum:
         raise SectionCorrupt("coded JPEG: its front does not match its checksum")
@@ -106,22 +100,21 @@ def decode(
     model = models(short_id)
     if model is None:
         raise UnknownModel(f"coded JPEG: no model whose id begins {short_id.hex()}")
-    components = tuple(
-        Component(
-            c.horizontal, c.vertical, c.quantisation, np.zeros((c.rows, c.columns, 64), np.int16)
-        )
-        for c in laid_out.components
+    pictures = tuple(
+        Picture(position, Jpeg(one.width, one.height, _emptied(one), recipe))
+        for position, recipe, one in laid_out
     )
     coder = make_coder(model)
 
-    def fill(span: _Span, group: bytes, crc: int) -> None:
+    def fill(part: list[Component], group: bytes, crc: int) -> None:
         if crc32c(group) != crc:
             raise SectionCorrupt("coded JPEG: a group does not match its checksum")
-        coder.decode([_part(c, span) for c in components], group)
+        coder.decode(part, group)
 
-    for _ in run(fill, spans, groups, [crc for _, crc in entries]):
+    parts = [part for picture in pictures for part in _parts(picture.jpeg.components)]
+    for _ in run(fill, parts, groups, [crc for _, crc in entries]):
         pass
-    return Jpeg(laid_out.width, laid_out.height, components, recipe)
+    return pictures
 
 
 def comes_back(data: bytes) -> bool:
@@ -129,7 +122,7 @@ def comes_back(data: bytes) -> bool:
 
     UnreadableImage, with the reason, where it is none that can be coded.
     """
-    return put_together(take_apart(data)) == data
+    return put_file_together(take_file_apart(data)) == data
 
 
 def encode_file(data: bytes, model: DctModel) -> bytes:
@@ -137,31 +130,74 @@ def encode_file(data: bytes, model: DctModel) -> bytes:
 
     UnreadableImage, with the reason, where it is none that can be coded or does not come back.
     """
-    coded = encode(take_apart(data), model)
+    coded = encode(take_file_apart(data), model)
     if decode_file(coded, model) != data:
         raise UnreadableImage("JPEG that coefficients do not give back")
     return coded
 
 
-def decode_file(coded: bytes, model: DctModel, size: tuple[int, int] | None = None) -> bytes:
+def decode_file(coded: bytes, model: DctModel, claims: Claims | None = None) -> bytes:
     """The JPEG file that `encode_file` coded with this model.
 
-    size: width and height that it must have, if known. UnknownModel where another model coded it;
-    LimitExceeded, Truncated or SectionCorrupt as `decode`.
+    Raises as `decode`; UnknownModel where another model coded it.
     """
-    return put_together(decode(coded, {model.short_id: model}.get, size=size))
+    return put_file_together(decode(coded, {model.short_id: model}.get, claims=claims))
 
 
-def _spans(shapes: Sequence[tuple[Component | ComponentLayout, int, int]]) -> list[_Span]:
+def _layouts(reader: Reader, claims: Claims | None) -> list[tuple[int, bytes, Layout]]:
+    """Position, recipe and layout of each picture, the file itself first."""
+    most = recipes.MAX_BYTES if claims is None else claims.most_recipe_bytes
+    position, places = 0, [(0, 0)]
+    for _ in range(reader.number()):
+        if len(places) > MOST_WITHIN:
+            raise LimitExceeded("coded JPEG: more pictures within it than any file's")
+        position += reader.number()
+        places.append((position, reader.number()))
+    within = Reader(recipes.decompress(reader.take(reader.number()), most))
+    parts = [within.take(size) for _, size in places]
+    parts[0] = within.take(within.left)
+    laid_out = [(at, part, layout(part)) for (at, _), part in zip(places, parts, strict=True)]
+    whole = laid_out[0][2]
+    if claims is not None and (claims.width, claims.height) != (whole.width, whole.height):
+        raise SectionCorrupt("coded JPEG: has another width or height")
+    if sum(one.width * one.height for _, _, one in laid_out) > MAX_PIXELS:
+        raise LimitExceeded(f"coded JPEG: more than {MAX_PIXELS} pixels")
+    return laid_out
+
+
+def _emptied(one: Layout) -> tuple[Component, ...]:
+    return tuple(
+        Component(
+            c.horizontal, c.vertical, c.quantisation, np.zeros((c.rows, c.columns, 64), np.int16)
+        )
+        for c in one.components
+    )
+
+
+def _parts(components: Sequence[Component]) -> list[list[Component]]:
+    """The components' rows in each group, which share memory with them."""
+    spans = _spans(
+        [
+            ComponentLayout(c.horizontal, c.vertical, c.quantisation, *c.coefficients.shape[:2])
+            for c in components
+        ]
+    )
+    return [
+        [
+            replace(
+                c, coefficients=c.coefficients[span.start * c.vertical : span.stop * c.vertical]
+            )
+            for c in components
+        ]
+        for span in spans
+    ]
+
+
+def _spans(components: Sequence[ComponentLayout]) -> list[slice]:
     """Groups of rows of MCUs; the last may be smaller, but not by itself half of one."""
-    mcus = max(-(-rows // c.vertical) for c, rows, _ in shapes)
-    widest = max(columns * c.vertical for c, _, columns in shapes)
+    mcus = max(-(-c.rows // c.vertical) for c in components)
+    widest = max(c.columns * c.vertical for c in components)
     each = max(1, -(-GROUP_BLOCKS // max(1, widest)))
     count = max(1, (2 * mcus + each) // (2 * each))
     bounds = [mcus * i // count for i in range(count + 1)]
-    return [_Span(a, b) for a, b in pairwise(bounds)]
-
-
-def _part(c: Component, span: _Span) -> Component:
-    part = c.coefficients[span.rows(c, len(c.coefficients))]
-    return Component(c.horizontal, c.vertical, c.quantisation, part)
+    return [slice(a, b) for a, b in pairwise(bounds)]

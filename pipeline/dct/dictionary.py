@@ -1,7 +1,7 @@
 """What metadata of JPEG files often holds: the dictionary that recipes are compressed with.
 
-`schemas/JPEG-DICTIONARY.txt` states it line by line: `x` and bytes in hexadecimal, `t` and text, `c` for the
-curve of the sRGB profile that most pictures of the web carry.
+`schemas/JPEG-DICTIONARY.txt` states it line by line: `x` and bytes in hexadecimal, `t` and text,
+`c` for the curve of the sRGB profile that most pictures of the web carry.
 """
 
 from functools import cache

@@ -14,7 +14,7 @@ _START = b"\xff\xd8\xff"
 # Smaller ones cost as much as they save.
 _LEAST_BYTES = 512
 # More are in no file of a camera, and each may take as long as the file is large.
-_MOST_TRIED = 16
+MOST_WITHIN = 16
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def take_file_apart(data: bytes) -> tuple[Picture, ...]:
     within: list[Picture] = []
     position = len(data)
     # From the end, so that what is within another is found before that.
-    for _ in range(_MOST_TRIED):
+    for _ in range(MOST_WITHIN):
         position = data.rfind(_START, 1, position)
         if position < 0:
             break

@@ -2,13 +2,12 @@
 
 import hashlib
 import shlex
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from seec.pipeline.archive.patterns import in_range
 from seec.pipeline.archive.shard import models_of, payloads
-from seec.pipeline.codec.model.weights import Model
-from seec.pipeline.routes.reading import check, check_payload
+from seec.pipeline.routes.reading import Models, check, check_payload
 from seec.pipeline.storage import Store
 from seec.pipeline.verify.records import check_object, copy_back, mend
 from seec.schemas.commit import ShardRecord
@@ -37,9 +36,7 @@ def check_shard(store: Store, shard: ShardRecord) -> ShardCheck:
     return ShardCheck([*checked, blob], sound)
 
 
-def check_images(
-    store: Store, blob: str, rows: Sequence[Row], models: Mapping[str, Model]
-) -> Checked:
+def check_images(store: Store, blob: str, rows: Sequence[Row], models: Models) -> Checked:
     """Decode images and compare with the digests of their pixels, or of their files.
 
     rows: of one blob. models: of the archive, by id.

@@ -1,9 +1,10 @@
 """An archive read by its format description alone: none of the code that wrote it.
 
-Only the image payloads go through the SEEC decoder, which has a description of its own, and JPEG
+Only the image payloads go through the SEEC decoder, which has a description of its own, and JPEG XL
 through libjxl.
 """
 
+import gzip
 import hashlib
 import io
 import json
@@ -19,6 +20,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import zstandard
 from numpy.typing import NDArray
+
+from tests.vectors import plain_jpeg_file
 
 LOST = b"lost"
 Decode = Callable[[bytes, bytes], NDArray[np.uint8]]  # a .seec file and its model file
@@ -182,10 +185,22 @@ def restore_jpeg(_: Path, row: dict[str, Any], payload: bytes, __: Decode) -> by
     return data
 
 
-def restore_seec(root: Path, row: dict[str, Any], payload: bytes, decode: Decode) -> bytes:
-    model = (root / f"models/{row['model_id']}.safetensors").read_bytes()
+def restore_coded_jpeg(root: Path, row: dict[str, Any], payload: bytes, _: Decode) -> bytes:
+    specification = gzip.decompress((root / "FORMAT.md.gz").read_bytes()).decode()
+    data = plain_jpeg_file.read_file(payload, model_of(root, row), specification)
+    assert len(data) == row["source_size_bytes"]
+    assert hashlib.sha256(data).digest() == row["source_digest"]
+    return data
+
+
+def model_of(root: Path, row: dict[str, Any]) -> bytes:
+    model = (root / f"models/{row['model_id']}.model").read_bytes()
     assert sha256(model) == row["model_id"]
-    pixels = decode(payload, model)
+    return model
+
+
+def restore_seec(root: Path, row: dict[str, Any], payload: bytes, decode: Decode) -> bytes:
+    pixels = decode(payload, model_of(root, row))
     channels = {"L": 1, "RGB": 3}[row["mode"]]
     shape = struct.pack("<III", row["height"], row["width"], channels)
     assert hashlib.sha256(shape + pixels.tobytes()).digest() == row["pixel_digest"]
@@ -193,7 +208,7 @@ def restore_seec(root: Path, row: dict[str, Any], payload: bytes, decode: Decode
 
 
 def restore_planes(root: Path, row: dict[str, Any], payload: bytes, decode: Decode) -> bytes:
-    model = (root / f"models/{row['model_id']}.safetensors").read_bytes()
+    model = model_of(root, row)
     rasters, depths = planes(payload, lambda code: decode(code, model))
     digest = hashlib.sha256()
     for samples, depth in zip(rasters, depths, strict=True):
@@ -396,6 +411,7 @@ RESTORE = {
     "lost": restore_lost,
     "seec": restore_seec,
     "seec-planes": restore_planes,
+    "seec-jpeg": restore_coded_jpeg,
     "jpegxl-jpeg": restore_jpeg,
     "store": restore_store,
 }

@@ -51,7 +51,7 @@ def test_shards_name_the_models_of_their_rows(source: Path, root: Path):
     (source / "d.png").write_bytes(IMAGE)
     archive(source, root)
     (model,) = opened(root).state.models
-    assert models(root) == [f"models/{model}.safetensors"]
+    assert models(root) == [f"models/{model}.model"]
     named = {shard.shard[-1]: shard.models for shard in opened(root).state.in_order()}
     assert sorted(named.values()) == [(), (), (model,)]
     assert findings(root) == []

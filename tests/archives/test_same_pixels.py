@@ -131,7 +131,7 @@ def test_a_picture_is_encoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     model = load_model(points.MODEL.read_bytes())
     archived = Archive.open_or_create(Store(str(tmp_path)), b"how to read this")
     run = open_run(archived, "nowhere", files(a=1), PlanSettings(model.id), model.payload)
-    actor = tasks.Encoding(archived.store, run.encodes_with(), "cpu")
+    actor = tasks.Encoding(archived.store, run.encodes_with(), None, "cpu")
     pixels: list[int] = []
     encode_batch = actor._encoder.encode_batch
 

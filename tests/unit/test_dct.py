@@ -1,20 +1,20 @@
 """Coding of JPEG coefficients: exact at every instruction set, from what is already known."""
 
-import io
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from seec.pipeline.dct import codec, native
 from seec.pipeline.dct.codec import comes_back, decode, decode_file, encode, encode_file
-from seec.pipeline.dct.jpeg import Component, put_together, take_apart
+from seec.pipeline.dct.jpeg import Component
 from seec.pipeline.dct.packaged import find_packaged, packaged_model, packaged_profiles
+from seec.pipeline.dct.pictures import put_file_together, take_file_apart
 from seec.pipeline.dct.weights import DctModel, load_model, save_model
 from seec.schemas.errors import ModelError, SectionCorrupt, SeecError, Truncated, UnknownModel
-from tests.jpegs import held
+from tests.jpegs import held, icc_profile, jpeg
+from tests.pictures import textured
 from tests.vectors.drawn_dct import SHAPES, draw, draw_model
 
 HELD = held()
@@ -106,19 +106,32 @@ def test_files_come_back_byte_for_byte(kind, profile):
 
 def test_groups_are_coded_by_several_threads_as_by_one(monkeypatch):
     monkeypatch.setattr(codec, "GROUP_BLOCKS", 1 << 6)
-    jpeg = take_apart(HELD["4:2:0"])
+    pictures = take_file_apart(HELD["4:2:0"])
     model = packaged_model("fast")
-    alone = encode(jpeg, model)
+    alone = encode(pictures, model)
     with ThreadPoolExecutor(3) as pool:
-        assert encode(jpeg, model, pool.map) == alone
-        assert put_together(decode(alone, find_packaged, pool.map)) == HELD["4:2:0"]
+        assert encode(pictures, model, pool.map) == alone
+        assert put_file_together(decode(alone, find_packaged, pool.map)) == HELD["4:2:0"]
+
+
+def test_a_thumbnail_costs_less_than_its_bytes():
+    thumbnail, model = jpeg(textured(60, 80)), packaged_model("fast")
+    with_it, without = (
+        encode_file(data, model) for data in (jpeg(exif=b"Exif\0\0" + thumbnail), jpeg())
+    )
+    assert len(with_it) - len(without) < 0.9 * len(thumbnail)
+
+
+def test_recipes_are_compressed():
+    profile, model = jpeg(icc_profile=icc_profile()), packaged_model("fast")
+    with_it, without = encode_file(profile, model), encode_file(jpeg(), model)
+    assert len(with_it) - len(without) < 0.6 * len(icc_profile())
 
 
 def test_each_damaged_byte_is_found():
-    picture = io.BytesIO()
-    Image.fromarray(np.arange(768, dtype=np.uint8).reshape(16, 16, 3)).save(picture, "JPEG")
+    pixels = np.arange(768, dtype=np.uint8).reshape(16, 16, 3)
     model = packaged_model("fast")
-    coded = encode_file(picture.getvalue(), model)
+    coded = encode_file(jpeg(pixels, exif=b"Exif\0\0" + jpeg(textured(16, 24))), model)
     for position in range(len(coded)):
         damaged = bytearray(coded)
         damaged[position] ^= 1 << position % 8

@@ -13,7 +13,7 @@ from seec.pipeline.images.formats import FORMATS, Content, Format
 from seec.pipeline.images.formats.format import ReadAt
 from seec.pipeline.images.raster import Meaning, Raster
 from seec.pipeline.routes.reading import READERS, check, restore
-from seec.pipeline.routes.reading.reader import WholeFileReader
+from seec.pipeline.routes.reading.reader import Models, WholeFileReader
 from seec.pipeline.routes.writing import (
     WRITERS,
     Candidate,
@@ -84,7 +84,8 @@ class CountReader(WholeFileReader):
 
     name = "toy"
 
-    def unpack(self, row: Row, payload: bytes) -> bytes:
+    def unpack(self, row: Row, payload: bytes, models: Models) -> bytes:
+        del models
         if len(payload) != 8:
             raise SectionCorrupt(f"{row.path}: no count")
         return counted(min(*struct.unpack("<Q", payload), row.source_size_bytes))

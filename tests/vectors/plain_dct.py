@@ -239,32 +239,46 @@ def spans(components):
     return list(pairwise(bounds))
 
 
-def decode(data, payload, components_of):
-    """A coded file: its recipe, and blocks of each component, row after row, as lists of 64.
+def decode(data, payload, read_recipes, components_of):
+    """A coded file: [(position, recipe, blocks of each component)], the file itself first.
 
-    components_of: gives [(rows, columns, horizontal, vertical, steps)] for a recipe.
+    read_recipes: undoes their compression. components_of: gives [(rows, columns, horizontal,
+    vertical, steps)] for a recipe. Blocks are row after row, as lists of 64.
     """
     model = Model(payload)
-    size, at = number_at(data, 12)
-    recipe = data[at : at + size]
-    at += size
-    components = components_of(recipe)
-    entries = []
-    for _ in spans(components):
+    count, at = number_at(data, 12)
+    position, places = 0, []
+    for _ in range(count):
+        distance, at = number_at(data, at)
         size, at = number_at(data, at)
-        entries.append((size, struct.unpack_from("<I", data, at)[0]))
-        at += 4
+        position += distance
+        places.append((position, size))
+    size, at = number_at(data, at)
+    recipes = read_recipes(data[at : at + size])
+    at += size
+    pictures = []
+    for position, size in places:
+        pictures.append((position, recipes[:size]))
+        recipes = recipes[size:]
+    pictures.insert(0, (0, recipes))
+    groups = []
+    for number, (_, recipe) in enumerate(pictures):
+        components = components_of(recipe)
+        for first, end in spans(components):
+            size, at = number_at(data, at)
+            parts = [
+                (min(end * v, rows) - min(first * v, rows), columns, h, v, steps)
+                for rows, columns, h, v, steps in components
+            ]
+            groups.append((number, parts, size, struct.unpack_from("<I", data, at)[0]))
+            at += 4
     assert struct.unpack_from("<I", data, 8)[0] == crc32c(data[12:at])
-    blocks = [[] for _ in components]
-    for (first, end), (size, crc) in zip(spans(components), entries, strict=True):
+    found = [[[] for _ in components_of(recipe)] for _, recipe in pictures]
+    for number, parts, size, crc in groups:
         coded = data[at : at + size]
         at += size
         assert crc32c(coded) == crc
-        parts = [
-            (min(end * v, rows) - min(first * v, rows), columns, h, v, steps)
-            for rows, columns, h, v, steps in components
-        ]
-        for all_blocks, more in zip(blocks, decode_group(model, parts, coded), strict=True):
+        for all_blocks, more in zip(found[number], decode_group(model, parts, coded), strict=True):
             all_blocks += more
     assert at == len(data)
-    return recipe, blocks
+    return [(*picture, blocks) for picture, blocks in zip(pictures, found, strict=True)]

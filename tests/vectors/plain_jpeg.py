@@ -1,5 +1,7 @@
 """JPEG files from coefficients and recipe, as FORMAT.md states it: part of the plain decoder."""
 
+import struct
+
 LUMA = (
     "16 11 10 16 24 40 51 61 12 12 14 19 26 58 60 55 14 13 16 24 40 57 69 56 14 17 22 29 51 87 "
     "80 62 18 22 37 56 68 109 103 77 24 35 55 64 81 104 113 92 49 64 78 87 103 121 120 101 72 "
@@ -57,15 +59,15 @@ def zigzag_order():
 ZIGZAG = zigzag_order()
 
 
-def read_template_table(path):
+def read_template_table(text):
     """Rows of the table of templates in FORMAT.md: number, items as lists of numbers or None."""
     templates = {0: []}
-    for line in path.read_text().splitlines():
+    for line in text.splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if len(cells) != 2 or not cells[0].isdigit() or "?" not in cells[1]:
             continue
-        text = cells[1].replace("LC", "7 2 8 ? 21").replace("L,", "7 1 8 ?,")
-        items = [item.split() for item in text.replace("C,", "7 1 21,").split(",")]
+        row = cells[1].replace("LC", "7 2 8 ? 21").replace("L,", "7 1 8 ?,")
+        items = [item.split() for item in row.replace("C,", "7 1 21,").split(",")]
         middle = [[None if n == "?" else int(n) for n in item] for item in items]
         templates[int(cells[0])] = [[2, 216], [3, 1, 0, 1, 1], *middle, [2, 217]]
     return templates
@@ -132,6 +134,26 @@ class Numbers:
 
 def put_together(recipe, arrays, templates):
     """The file. arrays: of each component, [rows][columns][64], natural order."""
+    return read_recipe(recipe, arrays, templates).out
+
+
+def read_layout(recipe, templates):
+    """[(rows, columns, horizontal, vertical, steps)], of blocks, of each component."""
+    file = read_recipe(recipe, None, templates)
+    width, height = file.frame["width"], file.frame["height"]
+    factors = [divmod(part[1], 16) for part in file.frame["parts"]]
+    most_h, most_v = (max(of) for of in zip(*factors, strict=True))
+    components = []
+    for number, (h, v) in enumerate(factors):
+        rows, columns = v * -(-height // (8 * most_v)), h * -(-width // (8 * most_h))
+        if len(factors) == 1:
+            rows, columns = -(-height // 8), -(-width // 8)
+        components.append((rows, columns, h, v, file.steps.get(number, [1] * 64)))
+    return components
+
+
+def read_recipe(recipe, arrays, templates):
+    """The file as far as is known; without arrays no scan is."""
     numbers = Numbers(recipe)
     items = numbers.items(templates)
     flags = numbers.number()
@@ -140,7 +162,7 @@ def put_together(recipe, arrays, templates):
     scans = sum(item[0] == 9 for item in items)
     plain = {"mcus": None, "restarts": True, "runs": {}, "zero_runs": {}, "rule": 0, "bits": []}
     records = [numbers.record(fill is None) if flags & 1 else plain for _ in range(scans)]
-    return File(items, numbers.take(len(recipe) - numbers.at), records, fill, height, arrays).out
+    return File(items, numbers.take(len(recipe) - numbers.at), records, fill, height, arrays)
 
 
 class File:
@@ -149,6 +171,7 @@ class File:
         self.out, self.at, self.scale = b"", 0, 0
         self.frame: dict = {}
         self.tables, self.interval, self.position, self.reads = {}, 0, 0, True
+        self.quantisers, self.steps = {}, {}
         pending = []
         records = iter(records)
         for item in items:
@@ -166,6 +189,12 @@ class File:
         """The stream to a scan header, and the scan; best tables need the scan, so twice."""
         place = self.at, self.scale, dict(self.tables), self.interval, self.frame
         self.read(self.expanded(items, lambda _: bytes(16)))
+        for component in items[-1][2:-3:2]:
+            table = self.quantisers.get(self.frame["parts"][component][2])
+            if table and component not in self.steps:
+                self.steps[component] = [max(step, 1) for step in table]
+        if self.arrays is None:
+            return
         if record["mcus"] == 0:
             self.at, self.scale, self.tables, self.interval, self.frame = place
             self.read(stream := self.expanded(items, None))
@@ -254,6 +283,14 @@ class File:
                 self.name(marker, body)
             elif marker == 0xDD and len(body) == 2:
                 self.interval = int.from_bytes(body, "big")
+            while marker == 0xDB and body:
+                wide, number = divmod(body[0], 16)
+                size = 64 * (wide + 1)
+                steps = struct.unpack(">64H" if wide else "64B", body[1 : 1 + size])
+                self.quantisers[number] = [
+                    step for _, step in sorted(zip(ZIGZAG, steps, strict=True))
+                ]
+                body = body[1 + size :]
             while marker == 0xC4 and body:
                 end = 17 + sum(body[1:17])
                 self.tables[body[0] // 16 * 4 + body[0] % 16] = codes(body[1:end])

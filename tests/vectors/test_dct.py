@@ -3,14 +3,15 @@
 import numpy as np
 import pytest
 
-from seec.pipeline.dct.codec import GROUP_BLOCKS, decode, encode_file
-from seec.pipeline.dct.jpeg import take_apart
+from seec.pipeline.dct.codec import GROUP_BLOCKS, encode_file
+from seec.pipeline.dct.dictionary import recipe_dictionary
 from seec.pipeline.dct.native import Coder, levels
-from seec.pipeline.dct.packaged import find_packaged, packaged_model
+from seec.pipeline.dct.packaged import packaged_model
 from seec.pipeline.dct.weights import load_model
+from seec.schemas.archive import format_text
 from tests.jpegs import jpeg
 from tests.pictures import textured
-from tests.vectors import plain_dct
+from tests.vectors import plain_dct, plain_jpeg_file
 from tests.vectors.drawn_dct import draw
 from tests.vectors.make_dct import CASES, FOLDER, MODELS, case_name
 
@@ -50,19 +51,16 @@ def test_a_decoder_written_from_the_specification_reads_golden_files(name):
             np.testing.assert_array_equal(c.coefficients.reshape(-1, 64), np.array(found))
 
 
-def test_it_reads_whole_coded_files():
-    data = jpeg(textured(20, 30))
-    taken = take_apart(data)
-    coded = encode_file(data, packaged_model("fast"))
-    laid_out = [
-        (*c.coefficients.shape[:2], c.horizontal, c.vertical, c.quantisation.tolist())
-        for c in taken.components
-    ]
-    recipe, blocks = plain_dct.decode(coded, packaged_model("fast").payload, lambda _: laid_out)
-    assert recipe == taken.recipe
-    again = decode(coded, find_packaged)
-    for c, found in zip(again.components, blocks, strict=True):
-        np.testing.assert_array_equal(c.coefficients.reshape(-1, 64), np.array(found))
+def test_it_reads_whole_coded_files_and_pictures_within():
+    thumbnail = b"Exif\0\0" + jpeg(textured(24, 16), progressive=True)
+    for data in (jpeg(textured(20, 30)), jpeg(textured(17, 30), exif=thumbnail, dpi=(90, 90))):
+        model = packaged_model("fast")
+        coded = encode_file(data, model)
+        assert plain_jpeg_file.read_file(coded, model.payload, format_text()) == data
+
+
+def test_it_knows_the_dictionary():
+    assert plain_jpeg_file.read_dictionary(format_text()) == recipe_dictionary()
 
 
 def test_groups_are_cut_as_the_specification_says():

@@ -1,20 +1,18 @@
 """FORMAT.md is enough: a reader written from it alone gives back JPEG files."""
 
 import random
-from pathlib import Path
 
 import pytest
 
 from seec.pipeline.dct import templates
 from seec.pipeline.dct.jpeg import take_apart
-from seec.schemas import archive
+from seec.schemas.archive import format_text
 from seec.schemas.errors import UnreadableImage
 from tests.hostile.fuzz_jpeg import mutated, seeds
 from tests.jpegs import held
 from tests.vectors import plain_jpeg
 
-SPECIFICATION = Path(archive.__file__).with_name("FORMAT-JPEG.md")
-TEMPLATES = plain_jpeg.read_template_table(SPECIFICATION)
+TEMPLATES = plain_jpeg.read_template_table(format_text())
 
 
 def read(data: bytes) -> bytes:

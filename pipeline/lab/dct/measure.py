@@ -18,8 +18,8 @@ import imagecodecs
 from PIL import Image
 
 from seec.pipeline.dct.codec import decode, encode
-from seec.pipeline.dct.jpeg import put_together, take_apart
 from seec.pipeline.dct.packaged import find_packaged, packaged_model, packaged_profiles
+from seec.pipeline.dct.pictures import put_file_together, take_file_apart
 from seec.pipeline.images.split import is_validation
 from seec.schemas.errors import UnreadableImage
 
@@ -116,13 +116,13 @@ def _code(t: Totals, data: bytes, profile: str) -> None:
     model = packaged_model(profile)
     began = time.process_time()
     try:
-        coded = encode(take_apart(data), model)
+        coded = encode(take_file_apart(data), model)
     except UnreadableImage:
         t.refused += 1
         t.coded[profile] = t.coded.get(profile, 0) + len(data)
         return
     between = time.process_time()
-    back = put_together(decode(coded, find_packaged))
+    back = put_file_together(decode(coded, find_packaged))
     ended = time.process_time()
     if back != data:
         raise AssertionError("a file that does not come back")
