@@ -136,7 +136,7 @@ def test_damaged_files_are_coded_again_from_the_source(source: Path, root: Path,
     assert comes_back(source, root, tmp_path / "out")
 
 
-def test_without_its_model_a_damaged_file_is_transcoded_again(
+def test_a_run_without_a_model_of_jpeg_is_mended_without(
     source: Path, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     other = Path(shutil.copytree(source, tmp_path / "other"))
