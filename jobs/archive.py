@@ -43,8 +43,8 @@ from seec.pipeline.stages.executor import Executor
 from seec.pipeline.storage import Limits, Source, Store
 from seec.schemas.archive import format_md
 from seec.schemas.commit import RunRecord
-from seec.schemas.container import MAX_PIXELS
 from seec.schemas.errors import StorageError
+from seec.schemas.limits import MAX_PIXELS
 from seec.schemas.plan import DEDUPES, KEEP_FILE, KEEPS, PlanSettings, SourceFile
 from seec.schemas.report import Timing, serialise_timings
 from seec.schemas.tables import MAX_GROUP_ROWS

@@ -17,8 +17,8 @@ from seec.pipeline.codec import Region, decode, decode_region
 from seec.pipeline.images import pillow
 from seec.pipeline.images.files import with_comment
 from seec.pipeline.routes.loss import stated_loss
-from seec.schemas.container import MAX_PIXELS
 from seec.schemas.errors import FormatError, UnknownModel
+from seec.schemas.limits import MAX_PIXELS
 from seec.schemas.loss import describe, note
 
 _FORMATS = {

@@ -19,16 +19,19 @@ from seec.schemas.errors import (
     Truncated,
     UnsupportedVersion,
 )
+from seec.schemas.limits import (
+    MAX_GROUP_PIXELS,
+    MAX_GROUP_TILES,
+    MAX_PIXELS,
+    MAX_TILE,
+    MIN_TILE,
+)
 
 MAGIC = b"\x8aSEC"
 VERSION = 1
 MODEL_ID_BYTES = 8
 DIGEST_BYTES = 16
-MAX_PIXELS = 1 << 28  # about 268 megapixels; callers may set another limit
 MAX_SECTIONS = 65535  # what the header can count
-MIN_TILE, MAX_TILE = 16, 4096
-MAX_GROUP_TILES = 256  # what a network learns while it decodes takes up to 100 KB for each
-MAX_GROUP_PIXELS = 1 << 26  # tiles per group times their area: what decoding a group may take
 
 Read = Callable[[int, int], bytes]
 

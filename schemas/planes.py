@@ -9,15 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from seec.schemas.container import MAX_PIXELS, crc32c
+from seec.schemas.container import crc32c
 from seec.schemas.errors import LimitExceeded, SectionCorrupt, Truncated, UnsupportedVersion
+from seec.schemas.limits import MAX_RASTERS, MAX_SAMPLE_BYTES, MAX_SAMPLES
 
 MAGIC = b"\x8aSEP"
 VERSION = 1
 DEPTHS = (1, 2, 4, 8, 16, 32)
-MAX_RASTERS = 4096
-MAX_SAMPLES = 32  # of a pixel
-MAX_BYTES = 3 * MAX_PIXELS  # of all samples together
 
 _HEADER = struct.Struct("<4sBII")
 _RASTER = struct.Struct("<IIBB")
@@ -84,8 +82,8 @@ def check_shapes(shapes: Sequence[Shape]) -> None:
         if not (possible and 1 <= shape.samples <= MAX_SAMPLES):
             raise SectionCorrupt(f"planes: no raster has the shape {shape}")
     size_bytes = sum(shape.size_bytes for shape in shapes)
-    if size_bytes > MAX_BYTES:
-        raise LimitExceeded(f"{size_bytes} bytes of samples, over the limit of {MAX_BYTES}")
+    if size_bytes > MAX_SAMPLE_BYTES:
+        raise LimitExceeded(f"{size_bytes} bytes of samples, over the limit of {MAX_SAMPLE_BYTES}")
 
 
 def serialise(payload: Payload) -> bytes:

@@ -26,7 +26,6 @@ from seec.pipeline.codec.screen import decode_screen
 from seec.pipeline.images.digest import pixel_digest
 from seec.schemas.container import (
     DIGEST_BYTES,
-    MAX_PIXELS,
     Coding,
     Container,
     Index,
@@ -39,6 +38,7 @@ from seec.schemas.container import (
     reader,
 )
 from seec.schemas.errors import SectionCorrupt, UnknownModel
+from seec.schemas.limits import MAX_PIXELS
 
 if TYPE_CHECKING:
     from seec.pipeline.codec.sic.latents import Latents, SideCoder

@@ -11,8 +11,8 @@ from seec.pipeline.dct.header_items import Expander
 from seec.pipeline.dct.recipes import Recipe
 from seec.pipeline.dct.scans import Arrays, ReadScan, ScanRecord
 from seec.pipeline.images.jpeg import Frame, Headers, Scan, matches
-from seec.schemas.container import MAX_PIXELS
 from seec.schemas.errors import LimitExceeded, SectionCorrupt, UnreadableImage
+from seec.schemas.limits import MAX_PIXELS
 
 # Of a coefficient that no scan has coded, and of one that a scan has coded for some blocks only.
 _NOTHING, _DAMAGED = -1, -2

@@ -20,7 +20,8 @@ from seec.schemas.errors import (
     Truncated,
     UnsupportedVersion,
 )
-from seec.schemas.planes import MAX_BYTES, MAX_RASTERS, Payload, Plane, Shape, parse, serialise
+from seec.schemas.limits import MAX_RASTERS, MAX_SAMPLE_BYTES
+from seec.schemas.planes import Payload, Plane, Shape, parse, serialise
 from tests.pictures import textured
 from tests.sources import image_bytes
 
@@ -124,7 +125,7 @@ def test_planes_of_another_size_or_colour_are_found(payload: bytes, golden_model
 
 
 def test_a_row_that_says_another_size_is_found(payload: bytes, golden_model: Model):
-    for sample_bytes in (0, RGBA.size - 1, RGBA.size + 1, MAX_BYTES):
+    for sample_bytes in (0, RGBA.size - 1, RGBA.size + 1, MAX_SAMPLE_BYTES):
         with pytest.raises(SectionCorrupt):
             unpack(payload, golden_model, sample_bytes)
 

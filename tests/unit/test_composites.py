@@ -20,7 +20,8 @@ from seec.pipeline.images.formats.png_file import read_header as read_png_header
 from seec.pipeline.images.planes import join, split
 from seec.pipeline.images.raster import Packing, pack, raster_digest, unpack
 from seec.schemas.errors import UnreadableImage
-from seec.schemas.planes import MAX_RASTERS, Shape
+from seec.schemas.limits import MAX_RASTERS
+from seec.schemas.planes import Shape
 from tests.pictures import gray, textured
 from tests.sources import coded_files, image_bytes, jpeg_files, metadata, plane_files, stored_files
 from tests.torture.drawn import interlaced

@@ -42,8 +42,8 @@ from seec.pipeline.codec.model.tables import (
     LOGISTIC_NODES,
     Tables,
 )
-from seec.schemas.container import MAX_TILE
 from seec.schemas.errors import ModelError
+from seec.schemas.limits import MAX_TILE
 
 MAX_ENTROPY_MODELS, MAX_MIXTURES, MAX_WIDTH, MAX_PREDICTORS = 16, 8, 512, 4
 LAYERS = ("context", "fusion", "hidden", "output")

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from seec.pipeline.codec.coding.tiles import Tile
 from seec.pipeline.codec.screen.coder import BitDecoder, BitEncoder
 from seec.pipeline.codec.screen.tile import ScreenCoder
-from seec.schemas.container import MAX_TILE, MIN_TILE
 from seec.schemas.errors import SectionCorrupt
+from seec.schemas.limits import MAX_TILE, MIN_TILE
 
 try:
     from seec.pipeline.codec.screen import _screen as native  # pyright: ignore[reportAttributeAccessIssue]

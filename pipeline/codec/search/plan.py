@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from seec.pipeline.codec.coding.background import Background
 from seec.pipeline.codec.coding.kernels import Kernels
 from seec.pipeline.codec.model.weights import Model
-from seec.schemas.container import MAX_PIXELS
 from seec.schemas.errors import LimitExceeded
+from seec.schemas.limits import MAX_PIXELS
 
 if TYPE_CHECKING:
     from seec.pipeline.codec.sic.latents import SideCoder

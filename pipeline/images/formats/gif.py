@@ -19,7 +19,8 @@ from seec.pipeline.images.formats import gif_lzw
 from seec.pipeline.images.formats.format import Content, Format, ReadAt
 from seec.pipeline.images.raster import Meaning, Raster
 from seec.schemas.errors import UnreadableImage
-from seec.schemas.planes import DEPTHS, MAX_RASTERS, Shape
+from seec.schemas.limits import MAX_RASTERS
+from seec.schemas.planes import DEPTHS, Shape
 
 _MAGICS = (b"GIF87a", b"GIF89a")
 _SCREEN_BYTES, _IMAGE_BYTES = 13, 10  # with what they begin

@@ -6,7 +6,8 @@ from seec.pipeline.images.formats.format import ReadAt
 from seec.pipeline.images.formats.spliced import Place, SplicedFormat
 from seec.pipeline.images.raster import Meaning, Packing
 from seec.schemas.errors import UnreadableImage
-from seec.schemas.planes import MAX_SAMPLES, Shape
+from seec.schemas.limits import MAX_SAMPLES
+from seec.schemas.planes import Shape
 
 _MAGIC = (b"P4", b"P5", b"P6", b"P7", b"PF", b"Pf")
 _SPACE = rb"(?:\s|#[^\n]*\n)+"

@@ -16,7 +16,8 @@ from itertools import pairwise
 from seec.pipeline.images.formats.format import Content, Format
 from seec.pipeline.images.raster import Meaning, Packing, Raster, pack, unpack
 from seec.schemas.errors import UnreadableImage
-from seec.schemas.planes import MAX_RASTERS, Shape
+from seec.schemas.limits import MAX_RASTERS
+from seec.schemas.planes import Shape
 
 _COUNT = struct.Struct("<I")
 _PACKING = struct.Struct("<BB")

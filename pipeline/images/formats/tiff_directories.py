@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from seec.pipeline.images.raster import Meaning, Packing
 from seec.schemas.errors import UnreadableImage
-from seec.schemas.planes import DEPTHS, MAX_RASTERS, MAX_SAMPLES, Shape
+from seec.schemas.limits import MAX_RASTERS, MAX_SAMPLES
+from seec.schemas.planes import DEPTHS, Shape
 
 ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
 # Bytes of a value by type: BYTE ASCII SHORT LONG RATIONAL, the same with sign, FLOAT DOUBLE IFD.

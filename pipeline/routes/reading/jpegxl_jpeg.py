@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import imagecodecs
 
 from seec.pipeline.routes.reading.reader import Models, WholeFileReader, image_of
-from seec.schemas.container import MAX_PIXELS
 from seec.schemas.errors import LimitExceeded, SectionCorrupt, Truncated
+from seec.schemas.limits import MAX_PIXELS
 from seec.schemas.manifest import Row
 from seec.schemas.routes import JPEGXL_JPEG
 
