@@ -22,6 +22,7 @@ from seec.pipeline.storage import Limits, Store
 from seec.pipeline.verify.records import check_records
 from seec.schemas.archive import ARCHIVE_JSON, COMMITS, format_md
 from seec.schemas.commit import ShardRecord
+from seec.schemas.limits import MAX_TABLE_BYTES
 from seec.schemas.report import Checked, Finding, parse_findings
 
 _SHOWN = 20
@@ -154,7 +155,7 @@ def _checked(
     store: Store, settings: Settings, shards: list[ShardRecord], executor: Executor
 ) -> Iterator[Checked]:
     if settings.report is not None:
-        yield from parse_findings(settings.report, store.get(settings.report))
+        yield from parse_findings(settings.report, store.get(settings.report, MAX_TABLE_BYTES))
         return
     with progress("examine", len(shards), "shards") as shown:
         for item in verify_shards(store, shards, Scope(CHECKSUM), frozenset(), executor):

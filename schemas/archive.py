@@ -5,6 +5,13 @@ import re
 from dataclasses import dataclass
 from importlib import resources
 
+from seec.schemas.limits import (
+    MAX_BLOB_BYTES,
+    MAX_COMMIT_BYTES,
+    MAX_HEADER_BYTES,
+    MAX_MODEL_BYTES,
+    MAX_TABLE_BYTES,
+)
 from seec.schemas.sealed import member, seal, unseal
 
 VERSION = 1
@@ -18,9 +25,9 @@ LOCKS = "locks"
 BLOB, MANIFEST, QUARANTINE = "blob", "manifest", "quarantine"
 PLAN, MODEL, REMOVED = "plan", "model", "removed"
 LOCK = "lock"
-_COMMIT = re.compile(rf"{COMMITS}/(\d{{10}})\.json")
-_RUN = r"(?P<run>[0-9]{4,}-[0-9a-f]{16})"
-_SHARD = rf"{_RUN}/[0-9]{{6,}}(?P<suffix>-[0-9a-f]{{16}})?"  # the suffix: see FORMAT.md
+_COMMIT = re.compile(rf"{COMMITS}/([0-9]{{10}})\.json")
+_RUN = r"(?P<run>[0-9]{4,9}-[0-9a-f]{16})"
+_SHARD = rf"(?P<shard>{_RUN}/[0-9]{{6,9}})(?P<suffix>-[0-9a-f]{{16}})?"  # the suffix: see FORMAT.md
 _NAMES = {
     BLOB: re.compile(rf"blobs/{_SHARD}\.blob"),
     MANIFEST: re.compile(rf"manifest/{_SHARD}\.parquet"),
@@ -106,6 +113,22 @@ def parse_name(name: str) -> tuple[str, str | None] | None:
         if match := pattern.fullmatch(name):
             return kind, match.groupdict().get("run")
     return None
+
+
+def most_bytes(name: str) -> int:
+    """How many bytes a reader takes of an object that is read as a whole."""
+    if name == ARCHIVE_JSON:
+        return MAX_HEADER_BYTES
+    kind, _ = parse_name(name) or ("", None)
+    if commit_sequence(name) is not None:
+        return MAX_COMMIT_BYTES
+    return {MODEL: MAX_MODEL_BYTES, BLOB: MAX_BLOB_BYTES}.get(kind, MAX_TABLE_BYTES)
+
+
+def shard_of(name: str) -> str | None:
+    """The shard that an object is of, by its name; None if it is of no shard."""
+    matches = (pattern.fullmatch(name) for pattern in _NAMES.values())
+    return next((match.groupdict().get("shard") for match in matches if match), None)
 
 
 def has_suffix(name: str) -> bool:

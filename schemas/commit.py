@@ -17,8 +17,10 @@ from seec.schemas.archive import (
     commit_name,
     model_name,
     parse_name,
+    shard_of,
 )
-from seec.schemas.errors import SectionCorrupt
+from seec.schemas.errors import LimitExceeded, SectionCorrupt
+from seec.schemas.limits import MAX_NUMBER, MAX_RUN_SHARDS, MAX_SHARD_ROWS
 from seec.schemas.sealed import member, members, objects, seal, strings, unseal
 
 VERSION = 1
@@ -48,7 +50,7 @@ class ObjectRecord:
             raise SectionCorrupt(f"{where}: {name!r} is no name of this {kind}")
         return cls(
             name=name,
-            size_bytes=member(where, body, "size_bytes", int),
+            size_bytes=_number(where, body, "size_bytes"),
             sha256=member(where, body, "sha256", str),
         )
 
@@ -105,8 +107,8 @@ class RunRecord:
             run_id=run_id,
             plan=ObjectRecord.parse(where, members(where, body, "plan"), PLAN, run_id),
             source=member(where, body, "source", str),
-            shards=member(where, body, "shards", int),
-            files=member(where, body, "files", int),
+            shards=_number(where, body, "shards", MAX_RUN_SHARDS),
+            files=_number(where, body, "files"),
             model=model("model"),
             jpeg_model=model("jpeg_model"),
         )
@@ -132,7 +134,7 @@ class RemovalRecord:
         """From parsed JSON; where: the commit's name, for messages. SectionCorrupt if malformed."""
         return cls(
             up_to=member(where, body, "up_to", str),
-            files=member(where, body, "files", int),
+            files=_number(where, body, "files"),
             paths=ObjectRecord.parse(where, members(where, body, "paths"), REMOVED),
         )
 
@@ -177,16 +179,16 @@ class ShardRecord:
             record = ObjectRecord.parse(
                 where, members(where, body, kind), kind, shard.rpartition("/")[0]
             )
-            if not record.name.partition("/")[2].startswith(shard):
+            if shard_of(record.name) != shard:
                 raise SectionCorrupt(f"{where}: {record.name!r} is of another shard than {shard!r}")
             return record
 
-        files = member(where, body, "files", int)
+        files = _number(where, body, "files", MAX_SHARD_ROWS)
         return cls(
             shard=shard,
             files=files,
-            quarantined=member(where, body, "quarantined", int),
-            source_size_bytes=member(where, body, "source_size_bytes", int),
+            quarantined=_number(where, body, "quarantined", MAX_SHARD_ROWS),
+            source_size_bytes=_number(where, body, "source_size_bytes"),
             blob=part(BLOB),
             manifest=part(MANIFEST),
             quarantine=None if body.get("quarantine") is None else part(QUARANTINE),
@@ -197,6 +199,13 @@ class ShardRecord:
     def members(self) -> dict[str, Any]:
         """As JSON values."""
         return asdict(self)
+
+
+def _number(where: str, body: dict[str, Any], key: str, most: int = MAX_NUMBER) -> int:
+    value = member(where, body, key, int)
+    if not 0 <= value <= most:
+        raise LimitExceeded(f"{where}: {key} is no number up to {most}")
+    return value
 
 
 def _path_range(where: str, body: dict[str, Any]) -> tuple[str, str]:
@@ -277,7 +286,7 @@ class Changes:
             tuple(RemovalRecord.parse(where, r) for r in objects(where, body, "removed")),
             tuple(strings(where, body, "dropped")),
             tuple(ShardRecord.parse(where, s) for s in objects(where, body, "repaired")),
-            None if body.get("oldest") is None else member(where, body, "oldest", int),
+            None if body.get("oldest") is None else _number(where, body, "oldest"),
         )
 
 

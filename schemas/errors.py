@@ -13,6 +13,7 @@ SeecError
   FixityError       bytes were right once and are not any more
     DigestMismatch    content differs from its recorded digest
     BlobMissing       a recorded object is gone
+    BlobUnreadable    a recorded object is there, and its bytes cannot be read
     Lost              a repair found this file nowhere
   ModelError        the weights are at fault
     UnknownModel      no weights with the wanted id are at hand
@@ -20,6 +21,7 @@ SeecError
   StorageError      the store is at fault
     ObjectExists      put-if-absent found an object
     ObjectMissing     no object of this name
+    ObjectUnreadable  one object does not give its bytes, and the rest of the store answers
     NotAnArchive      no archive at this place
     UnknownCommit     no commit of this number, or its state is not kept
     UnknownPath       the archive holds no such path
@@ -84,6 +86,10 @@ class BlobMissing(FixityError):
     """A recorded object is gone."""
 
 
+class BlobUnreadable(FixityError):
+    """A recorded object is there, and its bytes cannot be read."""
+
+
 class Lost(FixityError):
     """A repair found this file nowhere."""
 
@@ -110,6 +116,13 @@ class ObjectExists(StorageError):
 
 class ObjectMissing(StorageError):
     """No object of this name."""
+
+
+class ObjectUnreadable(StorageError):
+    """One object does not give its bytes, and the rest of the store answers.
+
+    A bad sector, a missing right, or no file in its place: it concerns what is in this object.
+    """
 
 
 class NotAnArchive(StorageError):

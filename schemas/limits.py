@@ -6,6 +6,19 @@ them, too. `tests/hostile` attacks each of them. The sizes of networks are not h
 2, derives those from what keeps sums exact.
 """
 
+# Objects that are read as a whole, which needs several times their size.
+MAX_HEADER_BYTES = 1 << 16  # of archive.json, which has less than 1 KiB
+MAX_COMMIT_BYTES = 1 << 28  # a recap of 250,000 shards; writers leave out a recap that is longer
+MAX_TABLE_BYTES = 1 << 30  # a plan of 20 million files
+MAX_BLOB_BYTES = 1 << 36  # only a repair reads a blob as a whole, and has its size from a commit
+MAX_MODEL_BYTES = 1 << 26  # the largest network that FORMAT.md, part 2, allows
+
+# What is counted in records.
+MAX_NUMBER = (1 << 63) - 1  # what tables can hold
+MAX_RUN_SHARDS = 1 << 24  # who continues a run looks for each shard that it plans
+MAX_SHARD_ROWS = 1 << 20  # a restore has all rows of a shard in memory, 1 to 2 KiB each
+MAX_JSON_DEPTH = 32  # of objects and lists in each other; records and cards have 8
+
 # Images. Decoding takes some bytes for each pixel, and minutes for so many.
 MAX_PIXELS = 1 << 28  # about 268 megapixels; callers may set another limit
 MIN_TILE, MAX_TILE = 16, 4096  # edges: a smaller one costs more than it codes, a larger one no u16

@@ -19,6 +19,7 @@ from seec.schemas.archive import (
     ArchiveHeader,
     commit_name,
     commit_sequence,
+    most_bytes,
 )
 from seec.schemas.commit import (
     Changes,
@@ -31,10 +32,13 @@ from seec.schemas.commit import (
 from seec.schemas.errors import (
     ArchiveLocked,
     BlobMissing,
+    BlobUnreadable,
     DigestMismatch,
+    LimitExceeded,
     NotAnArchive,
     ObjectExists,
     ObjectMissing,
+    ObjectUnreadable,
     StorageError,
     UnknownCommit,
 )
@@ -66,11 +70,7 @@ class Archive:
 
         NotAnArchive if there is none; FormatError or FixityError if its records are damaged.
         """
-        try:
-            data = store.get(ARCHIVE_JSON)
-        except ObjectMissing:
-            raise _no_archive(store) from None
-        archive = cls(store, ArchiveHeader.parse(data), State())
+        archive = cls(store, read_header(store), State())
         archive.refresh()
         return archive
 
@@ -140,7 +140,7 @@ class Archive:
     def commits(self, first: int, last: int) -> Iterator[tuple[Commit, bytes]]:
         """Commits first to last, each with its bytes.
 
-        BlobMissing, FormatError or DigestMismatch if one is not there or damaged.
+        FormatError or FixityError if one is not there, cannot be read or is damaged.
         """
         return map(self._read_commit, range(first, last + 1))
 
@@ -175,6 +175,8 @@ class Archive:
                 self._put_commit(commit_name(commit.sequence), data)
             except ObjectExists:
                 self.refresh()
+                if self.state.sequence == before.sequence:
+                    raise _taken(self.store, commit_name(commit.sequence)) from None
                 if contradicts(changes, before, self.state):
                     raise self._locked() from None
             else:
@@ -222,7 +224,7 @@ class Archive:
         return sorted(number for number in numbers if number is not None)
 
     def _read_commit(self, sequence: int) -> tuple[Commit, bytes]:
-        data = _get_recorded(self.store, commit_name(sequence))
+        data = read_object(self.store, commit_name(sequence))
         return Commit.parse(sequence, data), data
 
     def _state_after(self, sequence: int, known: State) -> State:
@@ -264,19 +266,50 @@ class Archive:
         )
 
 
+def read_header(store: Store) -> ArchiveHeader:
+    """What archive.json says. NotAnArchive if there is none; FormatError or FixityError."""
+    try:
+        return ArchiveHeader.parse(read_object(store, ARCHIVE_JSON))
+    except BlobMissing:
+        raise _no_archive(store) from None
+
+
 def read_recorded(store: Store, record: ObjectRecord) -> bytes:
-    """An object that counts; BlobMissing or DigestMismatch if it is not what was committed."""
-    data = _get_recorded(store, record.name)
+    """An object that counts, and is read as a whole.
+
+    BlobMissing, BlobUnreadable or DigestMismatch if it is not what was committed; LimitExceeded if
+    what was committed is more than a reader takes.
+    """
+    most = most_bytes(record.name)
+    if record.size_bytes > most:
+        raise LimitExceeded(f"{record.name}: {record.size_bytes} bytes, over the limit of {most}")
+    known = record.size_bytes >= 0
+    try:
+        data = read_object(store, record.name, record.size_bytes if known else most)
+    except LimitExceeded:
+        raise DigestMismatch(f"{record.name}: is larger than recorded; run seec verify") from None
     if hashlib.sha256(data).hexdigest() != record.sha256:
         raise DigestMismatch(f"{record.name}: content differs from its digest; run seec verify")
     return data
 
 
-def _get_recorded(store: Store, name: str) -> bytes:
+def read_object(store: Store, name: str, most: int | None = None) -> bytes:
+    """An object that should be there, with the errors of `read_recorded`.
+
+    most: bytes of it; None takes the limit for objects of this name.
+    """
     try:
-        return store.get(name)
+        return store.get(name, most_bytes(name) if most is None else most)
     except ObjectMissing:
         raise BlobMissing(f"{name}: is gone; run seec verify {store.url}") from None
+    except ObjectUnreadable as error:
+        raise BlobUnreadable(f"{name}: cannot be read ({error}); run seec verify") from None
+
+
+def _taken(store: Store, name: str) -> StorageError:
+    return StorageError(
+        f"{store.url}: {name} is taken by something that is no commit; run seec verify {store.url}"
+    )
 
 
 def _no_archive(store: Store) -> NotAnArchive:

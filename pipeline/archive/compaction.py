@@ -21,7 +21,15 @@ from seec.pipeline.archive.shard import payloads, write_shard
 from seec.schemas import tables
 from seec.schemas.archive import plan_name, shard_name
 from seec.schemas.commit import RunRecord, ShardRecord
-from seec.schemas.errors import ArchiveLocked, DigestMismatch
+from seec.schemas.errors import (
+    ArchiveLocked,
+    DigestMismatch,
+    FixityError,
+    FormatError,
+    ObjectMissing,
+    ObjectUnreadable,
+    SeecError,
+)
 from seec.schemas.manifest import Entry, QuarantineRow, Row
 from seec.schemas.plan import run_id
 from seec.schemas.tables import Column, Table
@@ -104,9 +112,11 @@ def open_compaction(archive: Archive, groups: list[list[ShardRecord]]) -> RunRec
 def compact(archive: Archive, run: RunRecord) -> Iterator[tuple[ShardRecord, int]]:
     """Carry out what is left of a compaction: each new shard, and how many it replaced.
 
-    DigestMismatch, BlobMissing or SectionCorrupt, with nothing of that shard done, if an old one is
-    damaged. Memory grows with one shard, and with the paths of the archive.
+    DigestMismatch, BlobMissing, ObjectUnreadable or SectionCorrupt, with all other new shards
+    done, if the blob of an old one is damaged; with none, if its manifest part is. Memory grows
+    with one shard, and with the paths of the archive.
     """
+    damage: SeecError | None = None
     missing = missing_shards(archive, run)
     plan = tables.Groups(run.plan.name, archive.read(run.plan), _PLAN)
     groups = {index: [row["shard"] for row in plan.read(index)] for index in missing}
@@ -115,9 +125,15 @@ def compact(archive: Archive, run: RunRecord) -> Iterator[tuple[ShardRecord, int
     failed = {s.shard: part for s, part in current_quarantine(archive) if s.shard in wanted}
     for index, names in groups.items():
         old = [archive.state.shards[name] for name in names]
-        record = _copy(archive, shard_name(run.run_id, index), old, rows, failed)
+        try:
+            record = _copy(archive, shard_name(run.run_id, index), old, rows, failed)
+        except (FixityError, FormatError, ObjectMissing, ObjectUnreadable) as error:
+            damage = damage or error
+            continue
         archive.commit(shards=(record,), dropped=tuple(names))
         yield record, len(names)
+    if damage is not None:
+        raise damage
 
 
 def _copy(

@@ -32,7 +32,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from seec.pipeline.archive.archive import Archive
+from seec.pipeline.archive.archive import Archive, read_object
 from seec.pipeline.archive.history import History
 from seec.pipeline.storage import Listed, Store, Upload
 from seec.schemas.archive import (
@@ -51,11 +51,13 @@ from seec.schemas.archive import (
 from seec.schemas.commit import FIRST, ObjectRecord, RunRecord
 from seec.schemas.errors import (
     BlobMissing,
-    ObjectMissing,
+    FixityError,
+    FormatError,
     StorageError,
     StoreUnavailable,
     TransientStorageError,
 )
+from seec.schemas.limits import MAX_MODEL_BYTES
 
 PARTIAL, REPORT, UPLOAD = "partial", "report", "upload"
 
@@ -185,8 +187,8 @@ def _remove_unless_named(store: Store, history: History, name: str) -> bool:
     if name in history.retained.names():
         return False
     try:
-        data = store.get(name)
-    except ObjectMissing:
+        data = read_object(store, name)  # to put it back
+    except (FixityError, FormatError):
         return False
     store.remove(name)
     history.refresh()
@@ -212,11 +214,11 @@ def _remove_unneeded(archive: Archive, model: ObjectRecord) -> None:
     if _may_be_needed(archive, model):
         return
     try:
-        data = store.get(model.name)
+        data = store.get(model.name, MAX_MODEL_BYTES)
         store.remove(model.name)
     except (StoreUnavailable, TransientStorageError):
         raise
-    except StorageError:
+    except (FormatError, StorageError):
         return
     archive.refresh()
     if _may_be_needed(archive, model):

@@ -31,7 +31,8 @@ from typing import Any, cast
 
 from seec.pipeline.storage import Listed, Store
 from seec.schemas.archive import LOCKS, lock_name
-from seec.schemas.errors import ArchiveLocked, ObjectMissing, StorageError
+from seec.schemas.errors import ArchiveLocked, SeecError, StorageError
+from seec.schemas.limits import MAX_HEADER_BYTES
 
 # How often, and how far apart, a listing is asked for until it shows what was just written.
 _LISTINGS = 5
@@ -192,8 +193,8 @@ def writer(store: Store, terms: Terms | None = None) -> Generator[Lease | None]:
 
 def _holder(store: Store, name: str) -> str:
     try:
-        found: Any = json.loads(store.get(name))
-    except (ValueError, ObjectMissing):
+        found: Any = json.loads(store.get(name, MAX_HEADER_BYTES))
+    except (ValueError, RecursionError, SeecError):
         return "another writer"
     holder = cast(dict[str, Any], found) if isinstance(found, dict) else {}
     return f"process {holder.get('pid')} on {holder.get('host')}"

@@ -3,12 +3,13 @@
 from collections.abc import Iterable
 from functools import lru_cache
 
+from seec.pipeline.archive.archive import read_recorded
 from seec.pipeline.archive.shard import models_of
 from seec.pipeline.codec.model.weights import Model, load_model
 from seec.pipeline.dct.weights import DctModel, is_dct_model
 from seec.pipeline.dct.weights import load_model as load_dct_model
 from seec.pipeline.storage import Store
-from seec.schemas.archive import model_name
+from seec.schemas.commit import model_record
 from seec.schemas.manifest import Row
 
 
@@ -21,9 +22,9 @@ def load_any_model(payload: bytes) -> Model | DctModel:
 def archived_model(store: Store, model_id: str) -> Model | DctModel:
     """A model as the archive holds it, loaded and checked once per process.
 
-    Raises ObjectMissing if the archive does not hold the model, ModelError if it is damaged.
+    Raises FixityError if the archive does not hold the model, ModelError if no decoder takes it.
     """
-    return load_any_model(store.get(model_name(model_id)))
+    return load_any_model(read_recorded(store, model_record(model_id)))
 
 
 def archived_models(store: Store, rows: Iterable[Row]) -> dict[str, Model | DctModel]:

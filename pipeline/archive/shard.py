@@ -7,6 +7,7 @@ from dataclasses import replace
 from seec.pipeline.storage import Store
 from seec.schemas.archive import blob_name, manifest_name, quarantine_name
 from seec.schemas.commit import ObjectRecord, ShardRecord
+from seec.schemas.errors import ObjectUnreadable
 from seec.schemas.manifest import (
     Entry,
     QuarantineRow,
@@ -143,8 +144,19 @@ def _place(entries: Iterable[Entry], shard: str) -> tuple[list[Row], list[bytes 
 def payloads(store: Store, blob: str, rows: Sequence[Row]) -> Iterator[tuple[Row, bytes]]:
     """Each row with its bytes, or fewer bytes where the blob ends first.
 
-    rows: of one blob, by offset. Neighbours are fetched together, up to 8 MiB at a time.
+    rows: of one blob, by offset. Neighbours are fetched together, up to 8 MiB at a time. Raises
+    ObjectMissing or ObjectUnreadable.
     """
+    for row, payload in readable_payloads(store, blob, rows):
+        if isinstance(payload, ObjectUnreadable):
+            raise payload
+        yield row, payload
+
+
+def readable_payloads(
+    store: Store, blob: str, rows: Sequence[Row]
+) -> Iterator[tuple[Row, bytes | ObjectUnreadable]]:
+    """As `payloads`; an error in place of the bytes of a row that lie in an unreadable place."""
     group: list[Row] = []
     for row in rows:
         if group and (
@@ -158,9 +170,21 @@ def payloads(store: Store, blob: str, rows: Sequence[Row]) -> Iterator[tuple[Row
         yield from _fetch(store, blob, group)
 
 
-def _fetch(store: Store, blob: str, rows: list[Row]) -> Iterator[tuple[Row, bytes]]:
+def _fetch(
+    store: Store, blob: str, rows: list[Row]
+) -> Iterator[tuple[Row, bytes | ObjectUnreadable]]:
     start = rows[0].offset
-    data = store.get_range(blob, start, rows[-1].offset + rows[-1].length - start)
+    try:
+        data = store.get_range(blob, start, rows[-1].offset + rows[-1].length - start)
+    except ObjectUnreadable as error:
+        if len(rows) == 1:
+            yield rows[0], error
+            return
+        data = None
+    if data is None:
+        for row in rows:
+            yield from _fetch(store, blob, [row])
+        return
     for row in rows:
         yield row, data[row.offset - start : row.offset - start + row.length]
 

@@ -17,7 +17,7 @@ from seec.pipeline.dct.native import make_coder
 from seec.pipeline.dct.pictures import MOST_WITHIN, Picture, put_file_together, take_file_apart
 from seec.pipeline.dct.varints import Reader, put
 from seec.pipeline.dct.weights import DctModel
-from seec.schemas.container import MAX_PIXELS, crc32c
+from seec.schemas.container import crc32c
 from seec.schemas.errors import (
     LimitExceeded,
     SectionCorrupt,
@@ -25,6 +25,7 @@ from seec.schemas.errors import (
     UnknownModel,
     UnreadableImage,
 )
+from seec.schemas.limits import MAX_PIXELS
 
 # Blocks of the largest component in a group, about: 1.5 million pixels. Half of that would cost
 # 0.4 % where two megapixels become two groups, and the second begins knowing no neighbours.

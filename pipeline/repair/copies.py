@@ -1,16 +1,15 @@
 """Other copies of an archive, and other archives of the same files."""
 
-import hashlib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from seec.pipeline.archive.archive import Archive
+from seec.pipeline.archive.archive import Archive, read_object, read_recorded
 from seec.pipeline.archive.history import History
 from seec.pipeline.archive.shard import payloads
 from seec.pipeline.routes.reading import check_payload
 from seec.pipeline.storage import Store
 from seec.schemas.commit import ObjectRecord
-from seec.schemas.errors import FixityError, FormatError, ObjectMissing, StorageError
+from seec.schemas.errors import FixityError, FormatError, ObjectMissing, ObjectUnreadable
 from seec.schemas.manifest import Entry, Row
 
 
@@ -25,16 +24,29 @@ class Found:
 
 def same_object(copies: Collection[Store], record: ObjectRecord) -> bytes | None:
     """The bytes of a record, from the first copy with the recorded digest."""
-    for copy in copies:
-        data = _get(copy, record.name)
-        if data is not None and hashlib.sha256(data).hexdigest() == record.sha256:
-            return data
-    return None
+    found = (whole(copy, record) for copy in copies)
+    return next((data for data in found if data is not None), None)
+
+
+def whole(store: Store, record: ObjectRecord) -> bytes | None:
+    """The bytes of a record, if a store has them."""
+    try:
+        return read_recorded(store, record)
+    except (FixityError, FormatError):
+        return None
 
 
 def objects_named(copies: Collection[Store], name: str) -> Iterator[bytes]:
     """The objects of one name in all copies."""
-    return (data for copy in copies if (data := _get(copy, name)) is not None)
+    return (data for copy in copies if (data := there(copy, name)) is not None)
+
+
+def there(store: Store, name: str) -> bytes | None:
+    """The bytes of an object; None if it is missing, cannot be read, or is larger than allowed."""
+    try:
+        return read_object(store, name)
+    except (FixityError, FormatError):
+        return None
 
 
 def same_files(
@@ -62,7 +74,7 @@ def fetch(found: Found) -> Entry | None:
         for row, payload in payloads(found.store, found.blob, [found.row]):
             check_payload(row, payload)
             return Entry(row, payload)
-    except (FixityError, ObjectMissing):
+    except (FixityError, ObjectMissing, ObjectUnreadable):
         return None
     return None
 
@@ -80,10 +92,3 @@ def _rows(copy: Store) -> Iterator[tuple[str, Row]]:
         except (FixityError, FormatError):
             continue
         yield from ((shard.blob.name, row) for row in rows)
-
-
-def _get(copy: Store, name: str) -> bytes | None:
-    try:
-        return copy.get(name)
-    except (ObjectMissing, StorageError):
-        return None

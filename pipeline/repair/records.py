@@ -6,11 +6,11 @@ from collections.abc import Collection, Iterator
 from seec.pipeline.archive.archive import Archive
 from seec.pipeline.archive.history import Retained
 from seec.pipeline.archive.state import State
-from seec.pipeline.repair.copies import objects_named, same_object
+from seec.pipeline.repair.copies import objects_named, same_object, there, whole
 from seec.pipeline.storage import Store
 from seec.schemas.archive import ARCHIVE_JSON, FORMAT_MD, ArchiveHeader, commit_name
 from seec.schemas.commit import FIRST, Commit, ObjectRecord
-from seec.schemas.errors import FixityError, FormatError, ObjectMissing
+from seec.schemas.errors import FixityError, FormatError, StorageError, StoreUnavailable
 
 
 def put_back_records(
@@ -26,58 +26,56 @@ def put_back_records(
     yield from _put_back_commits(store, copies)
     for record in _records(store):
         own = [data for data in (format_md, *models) if _sha256(data) == record.sha256]
-        if _is_whole(store, record):
+        if whole(store, record) is not None:
             continue
         data = own[0] if own else same_object(copies, record)
-        if data is not None:
-            store.put(record.name, data)
+        if data is not None and _put(store, record.name, data):
             yield record.name
 
 
 def put_back(store: Store, copies: Collection[Store], record: ObjectRecord) -> bool:
     """Write a damaged object again if a copy has the recorded bytes. True if it is whole now."""
-    if _is_whole(store, record):
+    if whole(store, record) is not None:
         return True
     data = same_object(copies, record)
-    if data is None:
-        return False
-    store.put(record.name, data)
-    return True
+    return data is not None and _put(store, record.name, data)
 
 
 def _put_back_header(store: Store, copies: Collection[Store]) -> bool:
     """Take `archive.json`, which no digest covers, from a copy that shares a commit with us."""
-    if _header(store.get(ARCHIVE_JSON) if store.exists(ARCHIVE_JSON) else b"") is not None:
+    if _header(there(store, ARCHIVE_JSON) or b"") is not None:
         return False
     for copy in copies:
-        data = copy.get(ARCHIVE_JSON) if copy.exists(ARCHIVE_JSON) else b""
+        data = there(copy, ARCHIVE_JSON) or b""
         if _header(data) is not None and _share_a_commit(store, copy):
-            store.put(ARCHIVE_JSON, data)
-            return True
+            return _put(store, ARCHIVE_JSON, data)
     return False
 
 
 def _share_a_commit(store: Store, copy: Store) -> bool:
     names = (commit_name(sequence) for sequence in _sequences(store))
-    return any(copy.exists(name) and copy.get(name) == store.get(name) for name in names)
+    mine = ((name, there(store, name)) for name in names)
+    return any(data is not None and data == there(copy, name) for name, data in mine)
 
 
 def _put_back_commits(store: Store, copies: Collection[Store]) -> Iterator[str]:
     """Take commits from copies: each names the digest of the one before, which proves the bytes."""
+    # Not all numbers up to the last one: a stray name may have any.
+    known = {number for one in (store, *copies) for number in _sequences(one)}
     last = max(_sequences(store), default=0)
-    for sequence in range(FIRST, last + 1):
+    for sequence in sorted(number for number in known if FIRST <= number <= last):
         name = commit_name(sequence)
         if _commit(store, sequence) is not None:
             continue
-        before = _get(store, commit_name(sequence - 1)) if sequence > FIRST else None
+        before = there(store, commit_name(sequence - 1)) if sequence > FIRST else None
         after = _commit(store, sequence + 1)
         for data in objects_named(copies, name):
             commit = _parse(sequence, data)
             follows = commit is not None and commit.previous == (_sha256(before) if before else "")
             if commit is None or (after.previous != _sha256(data) if after else not follows):
                 continue
-            store.put(name, data)
-            yield name
+            if _put(store, name, data):
+                yield name
             break
 
 
@@ -88,7 +86,7 @@ def _records(store: Store) -> list[ObjectRecord]:
         commit = _commit(store, sequence)
         if commit is not None:
             retained.note(commit)
-    header = _header(_get(store, ARCHIVE_JSON) or b"")
+    header = _header(there(store, ARCHIVE_JSON) or b"")
     found = {} if header is None else {FORMAT_MD: ObjectRecord(FORMAT_MD, -1, header.format_sha256)}
     found |= {run.plan.name: run.plan for run in retained.runs.values()}
     found |= {record.name: record for record in retained.models()}
@@ -107,7 +105,7 @@ def _header(data: bytes) -> ArchiveHeader | None:
 
 
 def _commit(store: Store, sequence: int) -> Commit | None:
-    data = _get(store, commit_name(sequence))
+    data = there(store, commit_name(sequence))
     return None if data is None else _parse(sequence, data)
 
 
@@ -118,16 +116,15 @@ def _parse(sequence: int, data: bytes) -> Commit | None:
         return None
 
 
-def _is_whole(store: Store, record: ObjectRecord) -> bool:
-    data = _get(store, record.name)
-    return data is not None and _sha256(data) == record.sha256
-
-
-def _get(store: Store, name: str) -> bytes | None:
+def _put(store: Store, name: str, data: bytes) -> bool:
+    """Write an object over a damaged one; False if the store refuses that for this object."""
     try:
-        return store.get(name)
-    except ObjectMissing:
-        return None
+        store.put(name, data)
+    except StoreUnavailable:
+        raise
+    except StorageError:
+        return False
+    return True
 
 
 def _sha256(data: bytes) -> str:

@@ -4,13 +4,19 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from seec.pipeline.archive.archive import Archive
-from seec.pipeline.archive.shard import payloads, shown, with_code, write_shard
+from seec.pipeline.archive.shard import payloads, readable_payloads, shown, with_code, write_shard
 from seec.pipeline.repair.copies import Found, fetch
 from seec.pipeline.repair.damage import Damaged
 from seec.pipeline.routes.reading import check_payload
 from seec.pipeline.storage import Store
 from seec.schemas.commit import ShardRecord
-from seec.schemas.errors import DigestMismatch, FixityError, FormatError, ObjectMissing
+from seec.schemas.errors import (
+    DigestMismatch,
+    FixityError,
+    FormatError,
+    ObjectMissing,
+    ObjectUnreadable,
+)
 from seec.schemas.manifest import UNKNOWN_DIGEST, Entry, QuarantineRow, Row, lost_row
 from seec.schemas.plan import SourceFile
 
@@ -165,7 +171,9 @@ def _damaged(archive: Archive, shard: ShardRecord, rows: Sequence[Row]) -> set[s
 
 def _sound(archive: Archive, shard: ShardRecord, rows: Sequence[Row]) -> Iterator[str]:
     try:
-        for row, payload in payloads(archive.store, shard.blob.name, rows):
+        for row, payload in readable_payloads(archive.store, shard.blob.name, rows):
+            if isinstance(payload, ObjectUnreadable):
+                continue
             try:
                 check_payload(row, payload)
             except DigestMismatch:

@@ -25,7 +25,6 @@ from seec.schemas.errors import (
     FixityError,
     FormatError,
     ModelError,
-    ObjectMissing,
     StorageError,
     StoreUnavailable,
 )
@@ -167,7 +166,7 @@ class Repair:
         known = [model_record(name) for case in cases for name in case.record.models]
         found: dict[type, ObjectRecord] = {}
         for record in (*known, *run.models):
-            with suppress(ObjectMissing, ModelError):
+            with suppress(FixityError, FormatError, ModelError):
                 model = archived_model(self._archive.store, record.sha256)
                 if model.id == record.sha256:
                     found.setdefault(type(model), record)

@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import Any
 
 from seec.pipeline.archive.models import archived_models
-from seec.pipeline.archive.shard import payloads
+from seec.pipeline.archive.shard import readable_payloads
 from seec.pipeline.images.files import has_comments
 from seec.pipeline.routes.reading import restore
 from seec.pipeline.stages.executor import Executor, Task, fetch
@@ -15,7 +15,14 @@ from seec.pipeline.stages.verifying import group_rows
 from seec.pipeline.stages.window import Failed, Steps, Window
 from seec.pipeline.storage import Store, Target
 from seec.schemas.commit import ShardRecord
-from seec.schemas.errors import FormatError, ObjectExists, SeecError, StorageError, StoreUnavailable
+from seec.schemas.errors import (
+    FormatError,
+    ObjectExists,
+    ObjectUnreadable,
+    SeecError,
+    StorageError,
+    StoreUnavailable,
+)
 from seec.schemas.kinds import DIRECTORY, FILE, LINK
 from seec.schemas.manifest import Row
 from seec.schemas.names import folded
@@ -204,7 +211,7 @@ def restore_rows(store: Store, work: Work, target: Target, overwrite: bool) -> I
         else:
             yield done
     try:
-        for row, payload in payloads(store, work.blob, list(wanted)):
+        for row, payload in readable_payloads(store, work.blob, list(wanted)):
             done = _attempt(row, _with_content, store, payload, target, overwrite)
             assert done is not None
             yield done
@@ -225,6 +232,8 @@ def _attempt(row: Row, action: Callable[..., Restored | None], *rest: Any) -> Re
         raise
     except SeecError as error:
         return _failed(row, error)
+    except MemoryError:
+        return _failed(row, FormatError(f"{row.path}: takes more memory than there is"))
 
 
 def _without_content(row: Row, work: Work, target: Target, overwrite: bool) -> Restored | None:
@@ -240,8 +249,10 @@ def _without_content(row: Row, work: Work, target: Target, overwrite: bool) -> R
 
 
 def _with_content(
-    row: Row, store: Store, payload: bytes, target: Target, overwrite: bool
+    row: Row, store: Store, payload: bytes | ObjectUnreadable, target: Target, overwrite: bool
 ) -> Restored:
+    if isinstance(payload, ObjectUnreadable):
+        raise payload
     data = restore(row, payload, archived_models(store, [row]))
     mtime_ns = row.source_mtime_ns
     if row.kind == LINK:

@@ -130,6 +130,11 @@ def condition_failed(error: Exception) -> bool:
     return said or isinstance(error, FileExistsError)
 
 
+def out_of_range(error: Exception) -> bool:
+    """Whether a store refused a range because the object ends before."""
+    return code_of(error) == "InvalidRange" or _status(error) == 416
+
+
 def unsupported(error: Exception) -> bool:
     """Whether a store or its file system knows no conditional writes."""
     return code_of(error) == "NotImplemented" or any(

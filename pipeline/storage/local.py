@@ -3,6 +3,7 @@
 Paths are bytes or their surrogate escapes, so that every name a file system allows works.
 """
 
+import errno
 import os
 import secrets
 import stat
@@ -10,6 +11,37 @@ from collections.abc import Iterator, Sequence
 
 PARTIAL_PREFIX = ".partial-"
 Pieces = Sequence[bytes | memoryview]  # of an object, one after the other
+
+
+class NotAFile(OSError):
+    """Something else than a regular file has the name of an object."""
+
+
+def read(path: str, start: int = 0, most: int | None = None) -> bytes:
+    """Up to `most` bytes of a file from `start` on. Raises OSError.
+
+    NotAFile for anything but a regular file: a FIFO would wait for a writer, a device never end.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise NotAFile(errno.EINVAL, "not a regular file")
+        # What a caller asks for may be the word of an archive: ask for no more than there is.
+        left = max(0, status.st_size - start)
+        with open(descriptor, "rb", closefd=False) as file:
+            file.seek(start)
+            return file.read(left if most is None else min(left, most))
+    finally:
+        os.close(descriptor)
+
+
+def leads_elsewhere(root: str, path: str) -> bool:
+    """Whether a link stands between a folder and the folder of a path below it."""
+    folder, inside = os.path.dirname(path), os.path.relpath(os.path.dirname(path), root)
+    return os.path.realpath(folder) != os.path.normpath(
+        os.path.join(os.path.realpath(root), inside)
+    )
 
 
 def create(path: str, pieces: Pieces) -> None:
@@ -27,9 +59,14 @@ def create(path: str, pieces: Pieces) -> None:
 
 
 def replace(path: str, pieces: Pieces) -> None:
-    """Create or replace a file, durably. A symbolic link is replaced, not followed."""
+    """Create or replace a file, durably. A symbolic link is replaced, not followed.
+
+    A directory of this name is moved aside, to the same name with a suffix.
+    """
     temporary = _write_temporary(path, pieces)
     try:
+        if os.path.isdir(path) and not os.path.islink(path):
+            os.replace(path, f"{path}.aside-{secrets.token_hex(4)}")
         os.replace(temporary, path)
     except OSError:
         os.unlink(temporary)

@@ -12,6 +12,7 @@ from seec.pipeline.storage import tree_reader
 from seec.pipeline.storage.limits import Limits
 from seec.pipeline.storage.store import Store, modified_s
 from seec.schemas.errors import (
+    LimitExceeded,
     SeecError,
     SourceChanged,
     StorageError,
@@ -86,7 +87,10 @@ class Source:
                 f"read {file.path}", lambda: read(root, name, file.size_bytes, file.mtime_ns)
             )
         key = os.fsdecode(name)
-        data = self.store.get(key)
+        try:
+            data = self.store.get(key, file.size_bytes)
+        except LimitExceeded:
+            data = b""
         if len(data) != file.size_bytes or _mtime_ns(self.store.info(key)) != file.mtime_ns:
             raise SourceChanged("changed since it was listed; run again to archive it")
         return data

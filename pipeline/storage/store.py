@@ -15,13 +15,21 @@ from fsspec.implementations.local import (  # pyright: ignore[reportMissingTypeS
 
 from seec.pipeline.storage import local
 from seec.pipeline.storage.access import Options, options_of
-from seec.pipeline.storage.failures import condition_failed, unsupported
+from seec.pipeline.storage.failures import condition_failed, out_of_range, unsupported
 from seec.pipeline.storage.limits import Limits, gate_of
 from seec.pipeline.storage.local import Pieces
 from seec.pipeline.storage.opening import is_s3, open_url
 from seec.pipeline.storage.parts import Parts, Upload, are_worth_it
 from seec.pipeline.storage.retry import Retry
-from seec.schemas.errors import ObjectExists, ObjectMissing, StorageError, TransientStorageError
+from seec.schemas.errors import (
+    LimitExceeded,
+    ObjectExists,
+    ObjectMissing,
+    ObjectUnreadable,
+    StorageError,
+    StoreUnavailable,
+    TransientStorageError,
+)
 
 T = TypeVar("T")
 
@@ -130,12 +138,17 @@ class Store:
     def put_same(self, name: str, *pieces: bytes | memoryview) -> bool:
         """Write a new object, or accept an existing one with the same bytes.
 
-        Returns False, and writes nothing, if the existing object holds other bytes.
+        Returns False, and writes nothing, if the existing object holds other bytes, or none that
+        can be read.
         """
         try:
             self.put_new(name, *pieces)
         except ObjectExists:
-            return self.get(name) == b"".join(pieces)
+            data = b"".join(pieces)
+            try:
+                return self.get(name, len(data)) == data
+            except (LimitExceeded, ObjectUnreadable):
+                return False
         return True
 
     def put(self, name: str, *pieces: bytes | memoryview) -> None:
@@ -181,31 +194,38 @@ class Store:
         except ObjectMissing:
             return
 
-    def get(self, name: str) -> bytes:
-        """The bytes of an object. Raises ObjectMissing."""
-        return self._call("read", name, lambda: self._read(name))
+    def get(self, name: str, most: int | None = None) -> bytes:
+        """The bytes of an object. Raises ObjectMissing or ObjectUnreadable.
+
+        most: how many bytes at most; of a larger object no more are read, and LimitExceeded tells.
+        """
+        if most is None:
+            return self._one("read", name, lambda: self._read(name))
+        data = self._one("read", name, lambda: self._read_most(name, most + 1))
+        if len(data) > most:
+            raise LimitExceeded(f"read {self.path(name)}: more than the {most} bytes expected")
+        return data
 
     def get_range(self, name: str, start: int, length: int) -> bytes:
-        """`length` bytes from `start`, fewer where the object ends first."""
+        """`length` bytes from `start`, fewer where the object ends first. Raises as `get`."""
         if length == 0:
             return b""
-        path, end = self.path(name), start + length
-        # By keyword: the second positional argument of s3fs is a version.
-        return self._call("read", name, lambda: self._fs.cat_file(path, start=start, end=end))
+        return self._one("read", name, lambda: self._read_range(name, start, length))
 
     def exists(self, name: str) -> bool:
         """Whether there is an object of this name. Errors other than absence are raised."""
         try:
-            self.size(name)
+            return self.info(name)["type"] != "directory"
         except ObjectMissing:
             return False
-        return True
 
     def size(self, name: str) -> int:
-        """The size of an object in bytes. Raises ObjectMissing."""
-        info = self.info(name)
+        """The size of an object in bytes. Raises ObjectMissing or ObjectUnreadable."""
+        info = self._one("look up", name, lambda: self._fs.info(self.path(name)))
         if info["type"] == "directory":
             raise ObjectMissing(f"look up {self.path(name)}: a directory, not an object")
+        if info["type"] == "other":  # of a local store
+            raise ObjectUnreadable(f"look up {self.path(name)}: not a regular file")
         return int(info["size"])
 
     def info(self, name: str) -> dict[str, Any]:
@@ -300,6 +320,7 @@ class Store:
         """One attempt to create an object. Raises FileExistsError if the store refuses."""
         path = self.path(name)
         if self.is_local:
+            self._check_inside(path)
             self._let(lambda: local.create(path, pieces), sum(map(len, pieces)))
             return
         data = b"".join(pieces)
@@ -321,6 +342,7 @@ class Store:
         """One attempt to write an object over an existing one or none."""
         path = self.path(name)
         if self.is_local:
+            self._check_inside(path)
             self._let(lambda: local.replace(path, pieces), sum(map(len, pieces)))
             return
         data = b"".join(pieces)
@@ -330,14 +352,56 @@ class Store:
             self._let(lambda: self._fs.pipe_file(path, data), len(data))
         self._check_whole(name, data)
 
+    def _check_inside(self, path: str) -> None:
+        """StorageError if what someone put into the store makes us write somewhere else."""
+        if local.leads_elsewhere(self.root, path):
+            raise StorageError(
+                f"write {path}: a symbolic link on the way leads out of {self.root}; put a folder "
+                "in its place"
+            )
+
+    def _one(self, verb: str, name: str, action: Callable[[], T]) -> T:
+        """Ask of one object; ObjectUnreadable if only that is at fault, else StoreUnavailable."""
+        try:
+            return self._call(verb, name, action)
+        except (ObjectMissing, StoreUnavailable):
+            raise
+        except StorageError as error:
+            message = str(error)
+        try:
+            self.top_level()
+        except StorageError:
+            raise StoreUnavailable(message) from None
+        raise ObjectUnreadable(message)
+
+    def _read_range(self, name: str, start: int, length: int) -> bytes:
+        path = self.path(name)
+        if self.is_local:
+            return local.read(path, start, length)
+        # By keyword: the second positional argument of s3fs is a version.
+        return self._fs.cat_file(path, start=start, end=start + length)
+
+    def _read_most(self, name: str, most: int) -> bytes:
+        try:
+            return self._read_range(name, 0, most)
+        except Exception as error:
+            if not out_of_range(error):
+                raise
+        return self._read(name)  # S3 has no range of an empty object
+
     def _read(self, name: str) -> bytes:
+        if self.is_local:
+            return local.read(self.path(name))
         # By default s3fs asks for the size first, to read large objects in pieces.
         one_request = {} if self._parts is None else {"max_concurrency": 1}
         return self._fs.cat_file(self.path(name), **one_request)
 
     def _expect_own(self, name: str, data: bytes, tried: bool) -> None:
         """Accept an object with these bytes, or complete our broken write; else FileExistsError."""
-        found = self._let(lambda: self._read(name))
+        try:
+            found = self._let(lambda: self._read_most(name, len(data) + 1))
+        except local.NotAFile:
+            raise FileExistsError(f"{self.path(name)} is no file") from None
         if found == data:
             return
         if not tried or not data.startswith(found):

@@ -4,16 +4,28 @@ import hashlib
 import shlex
 from dataclasses import dataclass, field
 
-from seec.pipeline.archive.archive import Archive
+from seec.pipeline.archive.archive import Archive, read_object, read_recorded
 from seec.pipeline.archive.history import Retained
 from seec.pipeline.archive.models import load_any_model
 from seec.pipeline.archive.state import State
 from seec.pipeline.storage import Store
 from seec.schemas.archive import ARCHIVE_JSON, COMMITS, FORMAT_MD, ArchiveHeader, commit_name
 from seec.schemas.commit import FIRST, Changes, Commit, ObjectRecord, ShardRecord
-from seec.schemas.errors import FixityError, FormatError, ModelError, NotAnArchive, ObjectMissing
+from seec.schemas.errors import (
+    BlobMissing,
+    BlobUnreadable,
+    FixityError,
+    FormatError,
+    ModelError,
+    NotAnArchive,
+    ObjectMissing,
+    ObjectUnreadable,
+    SeecError,
+)
 from seec.schemas.removal import parse_removed
 from seec.schemas.report import Checked, Finding
+
+Paths = tuple[str, ...]
 
 
 @dataclass
@@ -47,7 +59,7 @@ def check_records(store: Store) -> Records:
     """
     header, checked = _check_header(store)
     state, retained, commits = _check_commits(store)
-    if header is None and not commits and not checked[0].findings[0].kind.endswith("damaged"):
+    if header is None and not commits and checked[0].findings[0].kind.endswith("missing"):
         raise NotAnArchive(f"{store.url}: no {ARCHIVE_JSON} there; is this an archive?")
     checked += commits
     if header is not None:
@@ -70,20 +82,14 @@ def check_records(store: Store) -> Records:
 def check_object(
     store: Store, record: ObjectRecord, kind: str, next_step: str | None = None
 ) -> tuple[Checked, bytes | None]:
-    """Compare an object with its record; return the result, and the bytes if the object exists.
+    """Compare an object with its record; return the result, and the bytes if they are sound.
 
-    kind: of the finding, `<kind>-missing` or `<kind>-damaged`. next_step: the next command; None is
-    that of `copy_back`.
+    kind: of the finding, see `fault`. next_step: the next command; None is that of `copy_back`.
     """
     try:
-        data = store.get(record.name)
-    except ObjectMissing:
-        gone = Finding(f"{kind}-missing", record.name, "is gone", next_step or copy_back(store))
-        return Checked(record.name, findings=(gone,)), None
-    if hashlib.sha256(data).hexdigest() != record.sha256:
-        detail = "content differs from its digest"
-        return _damaged(store, record.name, kind, detail, next_step), data
-    return Checked(record.name), data
+        return Checked(record.name), read_recorded(store, record)
+    except (FixityError, FormatError) as error:
+        return _fault(store, record.name, kind, error, next_step), None
 
 
 def _check_removed(store: Store, record: ObjectRecord) -> Checked:
@@ -97,6 +103,22 @@ def _check_removed(store: Store, record: ObjectRecord) -> Checked:
     return checked
 
 
+def _fault(
+    store: Store, name: str, kind: str, error: SeecError, next_step: str | None = None
+) -> Checked:
+    """What is wrong with an object that cannot be had."""
+    return Checked(name, findings=(fault(name, kind, error, next_step or copy_back(store)),))
+
+
+def fault(name: str, kind: str, error: SeecError, next_step: str, paths: Paths = ()) -> Finding:
+    """The finding `<kind>-missing`, `<kind>-unreadable` or `<kind>-damaged`, by what was raised."""
+    if isinstance(error, BlobMissing | ObjectMissing):
+        return Finding(f"{kind}-missing", name, "is gone", next_step, paths)
+    if isinstance(error, BlobUnreadable | ObjectUnreadable):
+        return Finding(f"{kind}-unreadable", name, str(error), next_step, paths)
+    return Finding(f"{kind}-damaged", name, str(error), next_step, paths)
+
+
 def _damaged(
     store: Store, name: str, kind: str, detail: str, next_step: str | None = None
 ) -> Checked:
@@ -106,37 +128,32 @@ def _damaged(
 
 def _check_header(store: Store) -> tuple[ArchiveHeader | None, list[Checked]]:
     try:
-        return ArchiveHeader.parse(store.get(ARCHIVE_JSON)), [Checked(ARCHIVE_JSON)]
-    except ObjectMissing:
-        kind, detail = "archive-json-missing", "is gone"
+        return ArchiveHeader.parse(read_object(store, ARCHIVE_JSON)), [Checked(ARCHIVE_JSON)]
     except (FormatError, FixityError) as error:
-        kind, detail = "archive-json-damaged", str(error)
-    found = Finding(kind, ARCHIVE_JSON, detail, copy_back(store))
-    return None, [Checked(ARCHIVE_JSON, findings=(found,))]
+        return None, [_fault(store, ARCHIVE_JSON, "archive-json", error)]
 
 
 def _check_commits(store: Store) -> tuple[State, Retained, list[Checked]]:
     """Check every commit from the first on; build the state from the sound ones."""
-    present = set(Archive(store, ArchiveHeader("", 1), State()).sequences())
+    present = Archive(store, ArchiveHeader("", 1), State()).sequences()
     state, retained = State(), Retained()
     checked: list[Checked] = []
     previous: str | None = ""
-    whole = True
-    for sequence in range(1, max(present, default=0) + 1):
+    whole, last = True, 0
+    for sequence in present:
         name = commit_name(sequence)
-        if sequence not in present:
-            gone = Finding("commit-missing", name, "is gone", copy_back(store))
-            checked.append(Checked(name, findings=(gone,)))
+        if sequence > last + 1:
+            checked.append(_commits_gone(store, last + 1, sequence - 1))
             previous, whole = None, False
-            continue
-        data = store.get(name)
-        digest = hashlib.sha256(data).hexdigest()
+        last = sequence
         try:
+            data = read_object(store, name)
             commit = Commit.parse(sequence, data)
         except (FormatError, FixityError) as error:
-            checked.append(_damaged(store, name, "commit", str(error)))
+            checked.append(_fault(store, name, "commit", error))
             previous, whole = None, False
             continue
+        digest = hashlib.sha256(data).hexdigest()
         detail = _contradiction(commit, state, previous)
         if whole:
             detail = detail or _told_wrong(commit, state)
@@ -145,6 +162,13 @@ def _check_commits(store: Store) -> tuple[State, Retained, list[Checked]]:
         retained.note(commit)
         previous = digest
     return state, retained, checked
+
+
+def _commits_gone(store: Store, first: int, last: int) -> Checked:
+    """One finding for all of a gap: a number in a name says nothing of how many there were."""
+    name = commit_name(first)
+    detail = "is gone" if first == last else f"is gone, and all that follow up to {last}"
+    return Checked(name, findings=(Finding("commit-missing", name, detail, copy_back(store)),))
 
 
 def _after(before: State, commit: Commit, digest: str) -> State:

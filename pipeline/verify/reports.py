@@ -6,11 +6,12 @@ from datetime import datetime
 
 from seec.pipeline.storage import Store
 from seec.schemas.archive import REPORTS
-from seec.schemas.errors import FormatError, ObjectMissing
+from seec.schemas.errors import FormatError, ObjectMissing, ObjectUnreadable
+from seec.schemas.limits import MAX_TABLE_BYTES
 from seec.schemas.report import parse_findings
 
 _NAME = re.compile(
-    rf"{REPORTS}/verify-(?P<moment>\d{{8}}T\d{{6}}\.\d{{6}}Z)-(?P<mode>[a-z]+)\.parquet"
+    rf"{REPORTS}/verify-(?P<moment>[0-9]{{8}}T[0-9]{{6}}\.[0-9]{{6}}Z)-(?P<mode>[a-z]+)\.parquet"
 )
 
 
@@ -32,8 +33,8 @@ def last_verified(store: Store, modes: Iterable[str], wanted: Iterable[str]) -> 
         if not left:
             break
         try:
-            checked = parse_findings(report.string, store.get(report.string))
-        except (FormatError, ObjectMissing):
+            checked = parse_findings(report.string, store.get(report.string, MAX_TABLE_BYTES))
+        except (FormatError, ObjectMissing, ObjectUnreadable):
             continue
         seen = left & {item.object for item in checked}
         found |= dict.fromkeys(seen, report["moment"])

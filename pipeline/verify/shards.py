@@ -6,12 +6,18 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from seec.pipeline.archive.patterns import in_range
-from seec.pipeline.archive.shard import models_of, payloads
+from seec.pipeline.archive.shard import models_of, readable_payloads
 from seec.pipeline.routes.reading import Models, check, check_payload
 from seec.pipeline.storage import Store
-from seec.pipeline.verify.records import check_object, copy_back, mend
+from seec.pipeline.verify.records import check_object, copy_back, fault, mend
 from seec.schemas.commit import ShardRecord
-from seec.schemas.errors import DigestMismatch, FormatError, ModelError, ObjectMissing
+from seec.schemas.errors import (
+    DigestMismatch,
+    FormatError,
+    ModelError,
+    ObjectMissing,
+    ObjectUnreadable,
+)
 from seec.schemas.manifest import Row, blob_size, parse_manifest, parse_quarantine
 from seec.schemas.report import Checked, Finding
 
@@ -42,13 +48,20 @@ def check_images(store: Store, blob: str, rows: Sequence[Row], models: Models) -
     rows: of one blob. models: of the archive, by id.
     """
     findings: list[Finding] = []
-    for row, payload in payloads(store, blob, rows):
+    for row, payload in readable_payloads(store, blob, rows):
         try:
+            if isinstance(payload, ObjectUnreadable):
+                raise payload
             check(row, payload, models)
         except DigestMismatch as error:
             findings.append(image_finding(store, blob, row, "pixels-differ", str(error)))
         except (FormatError, ModelError) as error:
             findings.append(image_finding(store, blob, row, "image-undecodable", str(error)))
+        except ObjectUnreadable as error:
+            findings.append(fault(blob, "blob", error, mend(store), (row.path,)))
+        except MemoryError:
+            detail = f"{row.path}: decoding it takes more memory than there is"
+            findings.append(image_finding(store, blob, row, "image-undecodable", detail))
     return Checked(blob, decoded=len(rows), findings=tuple(findings))
 
 
@@ -118,13 +131,21 @@ def _check_blob(
     store: Store, shard: ShardRecord, rows: list[Row] | None
 ) -> tuple[Checked, list[Row]]:
     """Check the blob and its payloads in one pass, a few megabytes at a time."""
-    name, hasher, sound, damaged = shard.blob.name, hashlib.sha256(), [], []
+    name, hasher = shard.blob.name, hashlib.sha256()
+    sound: list[Row] = []
+    damaged: list[Row] = []
+    unreadable: ObjectUnreadable | None = None
     paths = tuple(row.path for row in rows or ())
     next_step = mend(store)
     try:
         size_bytes = store.size(name)
         end = 0
-        for row, payload in payloads(store, name, rows or ()):
+        for row, payload in readable_payloads(store, name, rows or ()):
+            if isinstance(payload, ObjectUnreadable):
+                unreadable = payload
+                damaged.append(row)
+                end = max(end, row.offset + row.length)
+                continue
             if row.offset == end:  # else it is that of a row before
                 hasher.update(payload)
                 end += row.length
@@ -135,11 +156,15 @@ def _check_blob(
                 damaged.append(row)
         for start in range(end, size_bytes, _READ_SIZE_BYTES):
             hasher.update(store.get_range(name, start, min(_READ_SIZE_BYTES, size_bytes - start)))
-    except ObjectMissing:
-        gone = Finding("blob-missing", name, "is gone", next_step, paths)
-        return Checked(name, findings=(gone,)), []
+    except (ObjectMissing, ObjectUnreadable) as error:
+        found = fault(name, "blob", error, next_step, paths)
+        return Checked(name, findings=(found,)), []
     findings: tuple[Finding, ...] = ()
-    if size_bytes != shard.blob.size_bytes or hasher.hexdigest() != shard.blob.sha256:
+    if unreadable is not None:
+        affected = tuple(row.path for row in damaged)
+        detail = f"{unreadable}; {len(affected)} of {len(paths)} images"
+        findings = (Finding("blob-unreadable", name, detail, next_step, affected),)
+    elif size_bytes != shard.blob.size_bytes or hasher.hexdigest() != shard.blob.sha256:
         affected = tuple(row.path for row in damaged)
         detail = f"content differs from its digest; {len(affected)} of {len(paths)} images"
         findings = (Finding("blob-damaged", name, detail, next_step, affected),)

@@ -19,8 +19,10 @@ from seec.pipeline.storage import Retry, Store
 from seec.pipeline.storage.local import Pieces
 from seec.pipeline.storage.retry import classify
 from seec.schemas.errors import (
+    LimitExceeded,
     ObjectExists,
     ObjectMissing,
+    ObjectUnreadable,
     StorageError,
     StoreUnavailable,
     TransientStorageError,
@@ -208,11 +210,11 @@ def test_a_write_whose_answer_is_lost_succeeds(
 def test_transient_errors_end_when_the_attempts_do(store: Store, monkeypatch: pytest.MonkeyPatch):
     calls: list[str] = []
 
-    def failing(path: str, **_: object) -> bytes:
-        calls.append(path)
+    def failing(name: str) -> bytes:
+        calls.append(name)
         raise TimeoutError
 
-    monkeypatch.setattr(store._fs, "cat_file", failing)
+    monkeypatch.setattr(store, "_read", failing)
     with pytest.raises(TransientStorageError):
         store.get("a")
     assert len(calls) == QUICK.attempts
@@ -221,14 +223,57 @@ def test_transient_errors_end_when_the_attempts_do(store: Store, monkeypatch: py
 def test_permanent_errors_are_not_retried(store: Store, monkeypatch: pytest.MonkeyPatch):
     calls: list[str] = []
 
-    def failing(path: str, **_: object) -> bytes:
-        calls.append(path)
+    def failing(name: str) -> bytes:
+        calls.append(name)
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(store._fs, "cat_file", failing)
-    with pytest.raises(StorageError, match="Permission denied"):
+    monkeypatch.setattr(store, "_read", failing)
+    with pytest.raises(ObjectUnreadable, match="Permission denied"):
         store.get("a")
     assert len(calls) == 1
+
+
+def test_no_more_of_an_object_is_read_than_is_asked_for(store: Store):
+    store.put_new("a", bytes(range(100)))
+    store.put_new("empty", b"")
+    assert store.get("a", 100) == bytes(range(100))
+    assert store.get("empty", 0) == store.get("empty", 10) == b""
+    with pytest.raises(LimitExceeded, match="more than the 99 bytes"):
+        store.get("a", 99)
+    with pytest.raises(ObjectMissing):
+        store.get("b", 10)
+    # A length in a record may be anything.
+    assert store.get_range("a", 98, 2**62) == b"bc"
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path):
+    store = Store(str(tmp_path), QUICK)
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "zero").symlink_to("/dev/zero")
+    (tmp_path / "folder").mkdir()
+    for name in ("fifo", "zero", "folder"):
+        for read in (store.get, lambda name: store.get_range(name, 0, 10)):
+            with pytest.raises(ObjectUnreadable, match="not a regular file"):
+                read(name)
+        with pytest.raises(ObjectExists):
+            store.put_new(name, b"data")
+        assert not store.put_same(name, b"data")
+        store.put(name, b"data")
+        assert store.get(name) == b"data"
+    assert (tmp_path / "zero").is_symlink() is False
+
+
+def test_nothing_is_written_through_a_link_out_of_the_store(tmp_path: Path):
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "place").mkdir()
+    (tmp_path / "link").symlink_to("place")  # on the way to the store it may be
+    store = Store(str(tmp_path / "link"), QUICK)
+    store.put_new("a/b", b"data")
+    (tmp_path / "place" / "reports").symlink_to("../outside")
+    for write in (store.put_new, store.put):
+        with pytest.raises(StorageError, match="leads out of"):
+            write("reports/verify", b"data")
+    assert list((tmp_path / "outside").iterdir()) == []
 
 
 def test_an_error_keeps_nothing_of_its_callers_alive(tmp_path: Path):

@@ -113,6 +113,8 @@ def test_a_fault_that_stays_is_named(action: str, fault: str, tmp_path: Path):
     with filesystem.plan(Plan(fault, verb=verb)) as plan, pytest.raises(StorageError) as raised:
         act(store)
     kind = {DOWN: TransientStorageError, FULL: StoreUnavailable, QUOTA: StoreUnavailable}
+    if verb == READ or action == "size":
+        kind[DENIED] = StoreUnavailable  # nothing else of it can be had, either
     assert type(raised.value) is kind.get(fault, StorageError)
     assert str(tmp_path) in str(raised.value)
     befallen = [request for request in plan.requests if request.verb == verb]

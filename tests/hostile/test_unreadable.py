@@ -1,0 +1,185 @@
+"""One object that cannot be read is a finding: the others count, and a copy mends it."""
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+
+from seec.jobs import compact, gc, ls
+from seec.jobs import repair as repair_job
+from seec.jobs import restore as restore_job
+from seec.jobs import verify as verify_job
+from seec.jobs.interface import ExitCode
+from seec.pipeline.reading import open_archive
+from seec.pipeline.storage import local
+from seec.schemas.errors import BlobUnreadable, ObjectUnreadable, StoreUnavailable
+from tests.archives.life import archive, opened, put_files, texts
+from tests.faults.fault_sweep import restore_in_process
+from tests.faults.points import repair_in_process, verify_in_process
+
+FILES = {name: f"what {name} holds" for name in "abcdef"}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Three shards of two files, in four commits."""
+    put_files(tmp_path / "source", **FILES)
+    archive(tmp_path / "source", tmp_path / "archive")
+    shutil.copytree(tmp_path / "archive", tmp_path / "copy")
+    shutil.rmtree(tmp_path / "source")
+    return tmp_path / "archive"
+
+
+@contextmanager
+def bad_sector(path: Path) -> Iterator[None]:
+    """A disk on which this file cannot be read; one that is written anew lies elsewhere."""
+    read, inode = local.read, path.stat().st_ino
+
+    def fails(name: str, start: int = 0, most: int | None = None) -> bytes:
+        if Path(name) == path and path.stat().st_ino == inode:
+            raise OSError(errno.EIO, "Input/output error")
+        return read(name, start, most)
+
+    with patch.object(local, "read", fails):
+        yield
+
+
+@contextmanager
+def fifo(path: Path) -> Iterator[None]:
+    path.unlink()
+    os.mkfifo(path)
+    yield
+
+
+@contextmanager
+def folder(path: Path) -> Iterator[None]:
+    path.unlink()
+    (path / "of someone").mkdir(parents=True)
+    yield
+
+
+WAYS = {"bad sector": bad_sector, "FIFO": fifo, "folder": folder}
+KINDS = {
+    "archive.json": "archive-json",
+    "FORMAT.md.gz": "format-md",
+    "commits": "commit",
+    "plans": "plan",
+    "manifest": "manifest",
+    "blobs": "blob",
+}
+
+
+def object_of(root: Path, kind: str) -> Path:
+    """An object in the middle: there are others before and behind it."""
+    if (root / kind).is_file():
+        return root / kind
+    found = sorted(path for path in (root / kind).rglob("*") if path.is_file())
+    return found[len(found) // 2]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("way", WAYS)
+def test_it_is_found_and_mended_from_a_copy(root: Path, way: str, kind: str):
+    path = object_of(root, kind)
+    name = str(path.relative_to(root))
+    with WAYS[way](path):
+        found = verify_in_process(verify_job.Settings(str(root))).findings
+        gone = way == "folder" and kind in ("blobs", "commits")  # it has no name of an object
+        expected = f"{KINDS[kind]}-{'missing' if gone else 'unreadable'}"
+        assert [(one.kind, one.object) for one in found] == [(expected, name)]
+        copy = str(root.with_name("copy"))
+        summary = repair_in_process(repair_job.Settings(str(root), (copy,)))
+        assert (summary.exit_code, summary.objects) == (ExitCode.OK, (name,))
+        assert verify_in_process(verify_job.Settings(str(root))).findings == ()
+    assert path.read_bytes() == (root.with_name("copy") / name).read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["manifest", "blobs"])
+@pytest.mark.parametrize("way", WAYS)
+def test_what_does_not_depend_on_it_is_restored(root: Path, way: str, kind: str):
+    with WAYS[way](object_of(root, kind)):
+        out = root.with_name("out")
+        summary = restore_in_process(restore_job.Settings(str(root), str(out)))
+        assert summary.exit_code == ExitCode.DAMAGE
+        assert summary.failed
+        assert {path.stem: path.read_text() for path in out.iterdir()} == {
+            name: text for name, text in FILES.items() if name not in "cd"
+        }
+
+
+def test_a_blob_of_which_a_part_cannot_be_read_gives_the_rest(root: Path):
+    shard = next(opened(root).state.in_order())
+    first, second = opened(root).rows(shard)
+    path, read = root / shard.blob.name, local.read
+
+    def fails(name: str, start: int = 0, most: int | None = None) -> bytes:
+        if Path(name) == path and start <= second.offset < start + (most or 1 << 20):
+            raise OSError(errno.EIO, "Input/output error")
+        return read(name, start, most)
+
+    with patch.object(local, "read", fails):
+        (found,) = verify_in_process(verify_job.Settings(str(root))).findings
+        assert (found.kind, found.paths) == ("blob-unreadable", (second.path,))
+        out = root.with_name("out")
+        summary = restore_in_process(restore_job.Settings(str(root), str(out)))
+        assert [item.path for item in summary.failed] == [second.path]
+        assert (out / first.path).read_text() == FILES["a"]
+        # No copy has it: the sound part stays.
+        summary = repair_in_process(repair_job.Settings(str(root)))
+        assert summary.lost == (second.path,)
+        assert verify_in_process(verify_job.Settings(str(root))).findings == ()
+
+
+@pytest.mark.parametrize("kind", ["manifest", "blobs"])
+def test_programs_read_what_can_be_read(root: Path, kind: str):
+    with bad_sector(object_of(root, kind)):
+        reader = open_archive(str(root))
+        assert reader.read("a.txt") == FILES["a"].encode()
+        assert reader.read("f.txt") == FILES["f"].encode()
+        with pytest.raises((BlobUnreadable, ObjectUnreadable), match="Input/output error"):
+            reader.read("c.txt")
+
+
+def test_nothing_is_removed_while_a_commit_cannot_be_read(root: Path):
+    before = sorted(root.rglob("*"))
+    with (
+        bad_sector(object_of(root, "commits")),
+        pytest.raises(BlobUnreadable, match="Input/output error"),
+    ):
+        gc.run(gc.Settings(str(root), delete=True, older_than_s=0))
+    assert sorted(root.rglob("*")) == before
+
+
+def test_other_shards_are_compacted_and_those_of_a_bad_one_later(root: Path):
+    settings = compact.Settings(str(root), shard_files=4)
+    put_files(root.with_name("source"), g="one more")
+    archive(root.with_name("source"), root)
+    with bad_sector(object_of(root, "blobs")), pytest.raises(ObjectUnreadable, match="blobs/"):
+        compact.run(settings)
+    assert set(texts(root)) == {*FILES, "g"}
+    compact.run(settings)
+    assert len(opened(root).state.shards) == 2
+    assert texts(root) == {**FILES, "g": "one more"}
+
+
+def test_a_store_that_does_not_answer_ends_the_run(root: Path):
+    def fails(*_: object) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
+    ls_of = "fsspec.implementations.local.LocalFileSystem.ls"
+    with (
+        patch.object(local, "read", fails),
+        patch(ls_of, fails),
+        pytest.raises(StoreUnavailable, match="Input/output error"),
+    ):
+        verify_in_process(verify_job.Settings(str(root)))
+
+
+def test_it_is_listed_all_the_same(root: Path):
+    with bad_sector(object_of(root, "blobs")):
+        assert len(list(ls.run(ls.Settings(str(root))).rows)) == len(FILES)
