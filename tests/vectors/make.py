@@ -1,4 +1,4 @@
-"""Write the golden files: `python -m tests.vectors.make`.
+"""Write the golden files, and the examples of FORMAT.md: `python -m tests.vectors.make`.
 
 Formats may change until 1.0.0 is tagged; whoever changes one runs this again. From then on golden
 files never change, because a decoder must read them for ever.
@@ -26,6 +26,7 @@ from seec.pipeline.codec.colours.chroma import Chroma
 from seec.pipeline.codec.colours.presets import PHOTO_CD
 from seec.pipeline.images.digest import pixel_digest
 from tests.pictures import Cut, gray, made_of_planes, screenshot, textured
+from tests.vectors import format_examples
 from tests.vectors.drawn import STORED, UNSTORED, draw_model, unstored_model
 
 FOLDER = Path(__file__).parent
@@ -241,6 +242,7 @@ def main() -> None:
         if path.name not in facts:
             path.unlink()
     LISTING.write_text(json.dumps(facts, indent=1, sort_keys=True) + "\n")
+    format_examples.main()
 
 
 if __name__ == "__main__":

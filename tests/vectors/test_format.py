@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import google_crc32c
 import numpy as np
 import pytest
 
@@ -13,6 +14,7 @@ from seec.schemas.container import Coding, SectionKind, parse
 from tests.pictures import made_of_planes, textured
 from tests.vectors import plain_decoder
 from tests.vectors.drawn import LEARNING, draw_model
+from tests.vectors.format_examples import FORMAT, examples
 from tests.vectors.make import FOLDER, LISTING, golden_files, golden_model
 
 VECTORS = json.loads(LISTING.read_text())
@@ -32,6 +34,16 @@ def test_a_decoder_written_from_the_specification_reads_golden_files(name):
     pixels = decode(blob, models={model.id: model})
     assert (*pixels.shape[:2], 1 if pixels.ndim == 2 else 3) == (height, width, channels)
     assert pixels.tobytes() == samples
+
+
+def test_the_examples_of_the_specification_are_what_the_plain_reader_computes():
+    """After a change: `python -m tests.vectors.format_examples`."""
+    assert FORMAT.read_text("utf-8").endswith(examples())
+
+
+def test_the_check_value_of_the_specification_is_that_of_the_checksum():
+    assert f"0x{plain_decoder.crc32c(b'123456789'):X}" in FORMAT.read_text("utf-8")
+    assert plain_decoder.crc32c(b"123456789") == google_crc32c.value(b"123456789")
 
 
 def test_screen_coded_golden_files_are_screen_coded():
