@@ -122,8 +122,8 @@ def _page(name: str, info: Info, insight: Insight, peers: dict[str, int], loss: 
         ),
         source=_data_url(insight.pixels),
         loss=loss,
-        labels=_data_url(_colour_labels(insight)),
-        heat=_data_url(_colour_heat(insight.code_length / most)),
+        labels=_data_url(colour_labels(insight)),
+        heat=_data_url(colour_heat(insight.code_length / most)),
         legend=_legend(insight),
         heat_most=f"{most / channels:.1f}",
         heat_ramp=", ".join(f"rgb{colour}" for colour in _HEAT),
@@ -132,7 +132,7 @@ def _page(name: str, info: Info, insight: Insight, peers: dict[str, int], loss: 
     )
 
 
-def _colour_labels(insight: Insight) -> NDArray[np.uint8]:
+def colour_labels(insight: Insight) -> NDArray[np.uint8]:
     """The image in gray under the colours of its entropy models."""
     gray = insight.pixels if insight.pixels.ndim == 2 else insight.pixels.mean(-1)
     palette = np.array(_LABEL_COLOURS)[np.arange(insight.entropy_models) % len(_LABEL_COLOURS)]
@@ -140,7 +140,7 @@ def _colour_labels(insight: Insight) -> NDArray[np.uint8]:
     return mixed.astype(np.uint8)
 
 
-def _colour_heat(share: NDArray[np.float32]) -> NDArray[np.uint8]:
+def colour_heat(share: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Values in 0..1 as colours from dark to light; larger ones are the lightest."""
     stops = np.linspace(0, 1, len(_HEAT))
     channels = [np.interp(share, stops, [colour[c] for colour in _HEAT]) for c in range(3)]
