@@ -105,7 +105,7 @@ def dump(data: bytes) -> str:
                 continue
             if start >= size - 8 > 2 * 8:
                 lines.append("      ...")
-            meaning = part.meaning if start == 0 else ""
+            meaning = part.meaning.replace("`", "") if start == 0 else ""
             chunk = part.data[start : start + 8].hex(" ")
             lines.append(f"{part.offset + start:04x}  {chunk:<23}  {meaning}".rstrip())
     return "\n".join(lines)

@@ -6,9 +6,9 @@
 #include "kernels_c/pack.h"
 #include "kernels_c/words.h"
 
-/* Where the time of the calling thread goes, while `profile` is on. */
+/* Where the time of the calling thread goes, while times are booked. */
 static _Thread_local int64_t spent_here[PARTS_OF_TIME];
-static int profiling;
+static int booking;
 
 typedef struct {
     const Model *model;
@@ -60,7 +60,7 @@ static int parse_call(PyObject *args, PyObject *named, Call *c) {
     g->canvas = c->canvas.buf, g->size = c->size.buf, g->labels = c->labels.buf;
     g->widths = c->widths.buf, g->side = c->side.buf;
     g->tiles = (int)(c->size.len / 8);
-    g->spent = profiling ? spent_here : NULL;
+    g->spent = booking ? spent_here : NULL;
     if (g->net && consistent(c)) return 1;
     release(c);
     if (!PyErr_Occurred()) PyErr_SetString(PyExc_ValueError, "inconsistent tile group");
@@ -158,12 +158,12 @@ static PyObject *py_levels(PyObject *self, PyObject *none) {
     return names;
 }
 
-static PyObject *py_profile(PyObject *self, PyObject *on) {
-    profiling = PyObject_IsTrue(on) > 0;
+static PyObject *py_book_times(PyObject *self, PyObject *on) {
+    booking = PyObject_IsTrue(on) > 0;
     Py_RETURN_NONE;
 }
 
-static PyObject *py_spent(PyObject *self, PyObject *none) {
+static PyObject *py_take_times(PyObject *self, PyObject *none) {
     static const char *const names[PARTS_OF_TIME] = {"inputs",   "predictors", "layers",
                                                      "mixtures", "edges",      "coding",
                                                      "adaptation"};
@@ -178,7 +178,7 @@ static PyObject *py_spent(PyObject *self, PyObject *none) {
 }
 
 static PyMethodDef METHODS[] = {
-    {"layouts", py_layouts, METH_NOARGS, "How the structs normalise_taps that make_network takes."},
+    {"layouts", py_layouts, METH_NOARGS, "The fields of the structs that make_network takes."},
     {"buffer_names", py_buffer_names, METH_VARARGS, "Names of the buffers of a network."},
     {"make_network", py_make_network, METH_VARARGS,
      "Pack checked weights for the other functions."},
@@ -191,8 +191,9 @@ static PyMethodDef METHODS[] = {
     {"follow", (PyCFunction)(void (*)(void))py_follow, METH_VARARGS | METH_KEYWORDS,
      "Outputs of the predictors for a full canvas."},
     {"levels", py_levels, METH_NOARGS, "Instruction sets to choose from, the slowest first."},
-    {"profile", py_profile, METH_O, "Whether to book the time that the parts of coding take."},
-    {"spent", py_spent, METH_NOARGS, "Nanoseconds of this thread by part since the last call."},
+    {"book_times", py_book_times, METH_O, "Whether to book the times of the parts of coding."},
+    {"take_times", py_take_times, METH_NOARGS,
+     "Nanoseconds of this thread by part since the last call."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -1,4 +1,4 @@
-"""Profile the C kernels: `python -m seec.pipeline.lab.benchmark.profile IMAGE [PROFILE...]`.
+"""Time the parts of the C kernels: `python -m seec.pipeline.lab.benchmark.timing IMAGE [PROFILE]`.
 
 Times are the coding thread's own CPU time, the least of several runs, so that other work on
 the machine disturbs them little.
@@ -29,7 +29,7 @@ EDGE = 512
 RUNS = 5
 
 
-def profile(pixels: Pixels, model: Model, level: str) -> dict[str, dict[str, float]]:
+def time_parts(pixels: Pixels, model: Model, level: str) -> dict[str, dict[str, float]]:
     """Nanoseconds per pixel of each part, by what is done: measure, encode, decode.
 
     pixels: [H, W, 3] uint8, of which the top left 512 x 512 are coded as one tile. level: one of
@@ -66,17 +66,17 @@ def _parts(job: Callable[[], object], pixels: int) -> dict[str, float]:
         job()
         total.append(time.thread_time_ns() - start)
     booked = []
-    _kernels.profile(True)
-    _kernels.spent()
+    _kernels.book_times(True)
+    _kernels.take_times()
     for _ in range(RUNS):
         job()
-        booked.append(_kernels.spent())
-    _kernels.profile(False)
+        booked.append(_kernels.take_times())
+    _kernels.book_times(False)
     parts = {name: min(run[name] for run in booked) / pixels for name in booked[0]}
     return parts | {"all": min(total) / pixels}
 
 
-def profile_lines(found: dict[str, dict[str, float]]) -> list[str]:
+def lines_of(found: dict[str, dict[str, float]]) -> list[str]:
     """A Markdown table: parts down, work across, nanoseconds per pixel and the share."""
     lines = [f"| ns per pixel | {' | '.join(found)} |", f"| --- |{' --- |' * len(found)}"]
     for part in next(iter(found.values())):
@@ -98,7 +98,7 @@ def main(arguments: Sequence[str]) -> None:
         pixels = np.repeat(pixels[..., None], 3, -1)
     for name in profiles or [DEFAULT_PROFILE]:
         for level in reversed(levels()):
-            lines = profile_lines(profile(pixels, packaged_model(name), level))
+            lines = lines_of(time_parts(pixels, packaged_model(name), level))
             sys.stdout.write("\n".join([f"\n{name}, {level}\n", *lines, ""]))
 
 
