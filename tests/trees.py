@@ -1,11 +1,16 @@
 """Trees of files, links and directories: drawn, and compared by all that comes back of them."""
 
+import errno
 import os
 import stat
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+import pytest
+
+from seec.pipeline.storage import local
 
 
 @dataclass(frozen=True)
@@ -104,3 +109,17 @@ def unprivileged(folder: Path) -> Generator[None]:
         os.seteuid(0)
         for path, mode in modes.items():
             path.chmod(mode)
+
+
+@contextmanager
+def no_hard_links(monkeypatch: pytest.MonkeyPatch, *, exclusive_renames: bool) -> Generator[None]:
+    """The kernel refuses hard links, as on exFAT, and renames that replace nothing if asked."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "link", refuse)
+        if not exclusive_renames:
+            patch.setattr(local, "_RENAME", "no such system call")
+        yield

@@ -3,14 +3,32 @@
 Paths are bytes or their surrogate escapes, so that every name a file system allows works.
 """
 
+import ctypes
 import errno
 import os
 import secrets
 import stat
+import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import Any
 
 PARTIAL_PREFIX = ".partial-"
 Pieces = Sequence[bytes | memoryview]  # of an object, one after the other
+NO_HARD_LINKS = (
+    errno.EPERM,
+    errno.EACCES,
+    errno.EXDEV,
+    errno.EMLINK,
+    errno.ENOSYS,
+    errno.EOPNOTSUPP,
+)
+_NOT_SUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM)
+# The system call that renames unless the new name is taken; its flag, and the number that stands
+# for the current directory.
+_RENAME, _NO_REPLACE, _HERE = (
+    ("renameatx_np", 4, -2) if sys.platform == "darwin" else ("renameat2", 1, -100)
+)
 
 
 class NotAFile(OSError):
@@ -47,15 +65,56 @@ def leads_elsewhere(root: str, path: str) -> bool:
 def create(path: str, pieces: Pieces) -> None:
     """Create a new file, durably. Raises FileExistsError if the name is taken.
 
-    The bytes go to a temporary file first and appear under their name by a hard link, which
-    fails if the name is taken: no reader ever sees part of an object.
+    The bytes go to a temporary file first, which then gets the name: no reader ever sees part of
+    an object.
     """
     temporary = _write_temporary(path, pieces)
     try:
-        os.link(temporary, path)
+        publish_new(temporary, path)
     finally:
-        os.unlink(temporary)
+        with suppress(FileNotFoundError):
+            os.unlink(temporary)
     _sync_directory(os.path.dirname(path))
+
+
+def publish_new(temporary: str, path: str | bytes, folder: int | None = None) -> bool:
+    """Give a finished file its name. Raises FileExistsError if the name is taken.
+
+    Returns whether the file system itself refuses a name that is taken. If not, another program
+    that takes the name between a look and a rename loses its file. A return without an error may
+    leave the temporary name. folder: a descriptor of the folder that both names are in.
+    """
+    try:
+        os.link(temporary, path, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in NO_HARD_LINKS:
+            raise
+    else:
+        return True
+    if _rename_new(temporary, path, folder):
+        return True
+    with suppress(FileNotFoundError):
+        os.stat(path, dir_fd=folder, follow_symlinks=False)
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+    os.rename(temporary, path, src_dir_fd=folder, dst_dir_fd=folder)
+    return False
+
+
+def refuses_to_replace(directory: str) -> bool:
+    """Whether the file system of a directory itself refuses to create a name that is taken.
+
+    Makes the directory if it is missing.
+    """
+    os.makedirs(directory, exist_ok=True)
+    temporary, published = _temporary_name(directory), _temporary_name(directory)
+    try:
+        with open(temporary, "xb"):
+            pass
+        return publish_new(temporary, published)
+    finally:
+        for name in (temporary, published):
+            with suppress(FileNotFoundError):
+                os.unlink(name)
 
 
 def replace(path: str, pieces: Pieces) -> None:
@@ -103,7 +162,7 @@ def files(root: str) -> Iterator[tuple[str, os.stat_result]]:
 def _write_temporary(path: str, pieces: Pieces) -> str:
     directory = os.path.dirname(path)
     os.makedirs(directory, exist_ok=True)
-    temporary = os.path.join(directory, PARTIAL_PREFIX + secrets.token_hex(8))
+    temporary = _temporary_name(directory)
     try:
         with open(temporary, "xb") as file:
             file.writelines(pieces)
@@ -116,9 +175,32 @@ def _write_temporary(path: str, pieces: Pieces) -> str:
     return temporary
 
 
+def _temporary_name(directory: str) -> str:
+    return os.path.join(directory, PARTIAL_PREFIX + secrets.token_hex(8))
+
+
+def _rename_new(temporary: str, path: str | bytes, folder: int | None) -> bool:
+    """Rename unless the name is taken; False where system or file system cannot do that."""
+    rename: Any = getattr(ctypes.CDLL(None, use_errno=True), _RENAME, None)
+    if rename is None:
+        return False
+    place = _HERE if folder is None else folder
+    old, new = os.fsencode(temporary), os.fsencode(path)
+    if rename(place, old, place, new, ctypes.c_uint(_NO_REPLACE)) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in _NOT_SUPPORTED:
+        return False
+    raise OSError(number, os.strerror(number))
+
+
 def _sync_directory(directory: str) -> None:
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        # Some network file systems cannot sync directories, and need not be asked.
+        if error.errno not in (errno.EINVAL, errno.EBADF, errno.ENOSYS, errno.EOPNOTSUPP):
+            raise
     finally:
         os.close(descriptor)

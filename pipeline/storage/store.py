@@ -164,7 +164,8 @@ class Store:
         name: a directory for the probe, an object that is created and removed.
         """
         if self.is_local:
-            return True  # the kernel's link(2) refuses
+            root = self.root
+            return self.call(f"write below {root}", lambda: local.refuses_to_replace(root))
         if getattr(self._fs.pipe_file, "__func__", None) is _FSSPEC.AbstractFileSystem.pipe_file:
             return False  # fsspec's own looks first and then writes, which is a race
         probe = f"{name}/{secrets.token_hex(8)}.probe"

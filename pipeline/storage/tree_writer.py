@@ -1,23 +1,14 @@
 """Write local trees: files whole or not at all, and nothing outside of the root."""
 
-import errno
 import os
 import secrets
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 
 from seec.pipeline.storage.descent import open_folder, parent_of
-from seec.pipeline.storage.local import PARTIAL_PREFIX
+from seec.pipeline.storage.local import NO_HARD_LINKS, PARTIAL_PREFIX, publish_new
 
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_NO_HARD_LINKS = (
-    errno.EPERM,
-    errno.EACCES,
-    errno.EXDEV,
-    errno.EMLINK,
-    errno.ENOSYS,
-    errno.EOPNOTSUPP,
-)
 # Owners are not kept: a restored file must not run with the rights of the user who restores it.
 _FILE_BITS, _FOLDER_BITS, _LENT_BITS = 0o777, 0o1777, 0o6000
 
@@ -93,7 +84,7 @@ def write_hard_link(root: bytes, name: bytes, first: bytes, *, overwrite: bool) 
                 follow_symlinks=False,
             )
         except OSError as error:
-            if error.errno in _NO_HARD_LINKS:
+            if error.errno in NO_HARD_LINKS:
                 return False
             raise
         if overwrite:
@@ -168,19 +159,5 @@ def _publish(folder: int, temporary: str, last: bytes, overwrite: bool) -> None:
     if overwrite:
         os.replace(temporary, last, src_dir_fd=folder, dst_dir_fd=folder)
     else:
-        _publish_new(folder, temporary, last)
+        publish_new(temporary, last, folder)
     os.fsync(folder)
-
-
-def _publish_new(folder: int, temporary: str, last: bytes) -> None:
-    try:
-        os.link(temporary, last, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
-    except OSError as error:
-        if error.errno not in _NO_HARD_LINKS:
-            raise
-        # Second best, on file systems such as exFAT: between the two steps another program may
-        # take the name.
-        with suppress(FileNotFoundError):
-            _look_up(folder, last)
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)) from None
-        os.rename(temporary, last, src_dir_fd=folder, dst_dir_fd=folder)

@@ -18,6 +18,7 @@ from seec.schemas.commit import ObjectRecord, RunRecord
 from seec.schemas.errors import ArchiveLocked, StorageError
 from tests.faults import filesystem
 from tests.faults.filesystem import Plan
+from tests.trees import no_hard_links
 
 FORMAT = b"how to read this"
 LONG = Terms(attempts=1)
@@ -62,6 +63,30 @@ def test_a_store_that_keeps_writers_apart_itself_needs_no_lease(tmp_path: Path, 
         with filesystem.plan(Plan()), writer(exclusive) as lease:
             assert lease is None
             assert list(exclusive.names()) == []
+
+
+def test_without_hard_links_a_rename_that_replaces_nothing_keeps_writers_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    with no_hard_links(monkeypatch, exclusive_renames=True), writer(Store(str(tmp_path))) as lease:
+        assert lease is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_system_that_only_replaces_takes_a_lease(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    place = Store(str(tmp_path / "place"))
+    with no_hard_links(monkeypatch, exclusive_renames=False):
+        with Archive.writing(place, FORMAT, LONG) as archive:
+            archive.commit(runs=(run(1),))
+            with (
+                pytest.raises(ArchiveLocked, match="is writing"),
+                Archive.writing(place, FORMAT, LONG),
+            ):
+                pass
+        assert Archive.open(place).state.sequence == 1
+    assert not any(item.partial or item.name.startswith(LOCKS) for item in place.listed())
 
 
 def test_the_second_writer_is_told_of_the_first(store: Store):

@@ -27,20 +27,28 @@ from seec.schemas.errors import (
     StoreUnavailable,
     TransientStorageError,
 )
+from tests.trees import no_hard_links
 
 QUICK = Retry(attempts=3, first_pause_s=0.001, longest_pause_s=0.002)
 
 
-@pytest.fixture(params=["local", "file-url", "memory", "s3"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+@pytest.fixture(params=["local", "no-hard-links", "file-url", "memory", "s3"])
+def store(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Store]:
     urls = {
         "local": str(tmp_path / "a place"),
+        "no-hard-links": str(tmp_path / "a place"),
         "file-url": f"file://{tmp_path}/place",
         "memory": f"memory://{uuid.uuid4()}/place",
     }
     s3 = request.param == "s3"
     url = f"{request.getfixturevalue('s3_url')}/{uuid.uuid4()}/place" if s3 else urls[request.param]
-    yield Store(url, QUICK)
+    if request.param == "no-hard-links":
+        with no_hard_links(monkeypatch, exclusive_renames=True):
+            yield Store(url, QUICK)
+    else:
+        yield Store(url, QUICK)
     fsspec.filesystem("memory").store.clear()
 
 

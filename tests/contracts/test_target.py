@@ -1,6 +1,5 @@
 """What is written below a target, and that nothing is written outside of it."""
 
-import errno
 import os
 import uuid
 from pathlib import Path
@@ -10,7 +9,7 @@ import pytest
 from seec.pipeline.storage import Target, tree_writer
 from seec.schemas.errors import ObjectExists, SourceError, StorageError
 from seec.schemas.names import escape
-from tests.trees import unprivileged
+from tests.trees import no_hard_links, unprivileged
 
 NAMES = (
     b"plain",
@@ -177,17 +176,15 @@ def test_links_keep_any_target_and_their_time(target: Target, out: Path):
         link(target, "too long", b"z" * 5000)
 
 
+@pytest.mark.parametrize("exclusive_renames", [True, False])
 def test_where_there_are_no_hard_links_files_are_written_and_kept_all_the_same(
-    target: Target, out: Path, monkeypatch: pytest.MonkeyPatch
+    target: Target, out: Path, monkeypatch: pytest.MonkeyPatch, exclusive_renames: bool
 ):
-    def refuse(*_: object, **__: object) -> None:
-        raise OSError(errno.EPERM, "Operation not permitted")
-
-    monkeypatch.setattr(tree_writer.os, "link", refuse)
-    write(target, "a", b"mine")
-    with pytest.raises(ObjectExists):
-        write(target, "a", b"new")
-    assert target.write_hard_link("b", "a", overwrite=False) is False
+    with no_hard_links(monkeypatch, exclusive_renames=exclusive_renames):
+        write(target, "a", b"mine")
+        with pytest.raises(ObjectExists):
+            write(target, "a", b"new")
+        assert target.write_hard_link("b", "a", overwrite=False) is False
     assert {path.name: path.read_bytes() for path in out.iterdir()} == {"a": b"mine"}
 
 

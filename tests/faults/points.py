@@ -88,7 +88,7 @@ class _Os:
     def fsync(self, descriptor: int) -> None:
         self._points.around("fsync", os.fsync, descriptor, at=self._paths[descriptor])
 
-    def link(self, path: str, new: str) -> None:
+    def link(self, path: str, new: str, **_: Any) -> None:
         self._points.around("link", os.link, path, new, at=new)
 
     def replace(self, path: str, new: str) -> None:
