@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from pickle import PickleBuffer
 from typing import Any, NamedTuple, SupportsIndex
 
-from seec.schemas import tables
+from seec.schemas import mtime, tables
 from seec.schemas.errors import SectionCorrupt
 from seec.schemas.kinds import DIRECTORY, FILE, KINDS, PERMISSION_BITS
 from seec.schemas.loss import MAX_BACKGROUND_ERROR
@@ -35,7 +35,7 @@ MANIFEST = Table(
         Column("permissions", "int16", nullable=True),
         Column("same_file", "string", nullable=True),
         Column("source_size_bytes", "int64"),
-        Column("source_mtime_ns", "int64", nullable=True),
+        *mtime.columns("source_"),
         Column("source_digest", "digest"),
         Column("route", "string"),
         Column("reason", "string", nullable=True),
@@ -55,7 +55,7 @@ QUARANTINE = Table(
     (
         Column("path", "string"),
         Column("source_size_bytes", "int64"),
-        Column("source_mtime_ns", "int64", nullable=True),
+        *mtime.columns("source_"),
         Column("error", "string"),
         Column("reason", "string"),
         Column("run_id", "string"),
@@ -259,7 +259,7 @@ def to_record(row: Row) -> Record:
         "permissions": row.permissions,
         "same_file": row.same_file,
         "source_size_bytes": row.source_size_bytes,
-        "source_mtime_ns": row.source_mtime_ns,
+        **mtime.split({"source_mtime_ns": row.source_mtime_ns}, "source_"),
         "source_digest": row.source_digest,
         "route": row.route,
         "reason": row.reason,
@@ -287,7 +287,7 @@ def _from_record(name: str, record: Record) -> Row:
     if samples is None and background_error is not None:
         raise SectionCorrupt(f"{name}: {record['path']}: a background error without samples")
     return Row(
-        **record,
+        **mtime.join(name, record, "source_"),
         image=None if image is None else ImageFacts(*image),
         samples=None
         if samples is None
@@ -386,15 +386,19 @@ class Identity(NamedTuple):
 
 def parse_identities(name: str, data: bytes) -> Iterator[Identity]:
     """The identities of a manifest part's rows, which are not checked; SectionCorrupt if none."""
-    columns = tables.read_columns(name, data, MANIFEST, Identity._fields)
-    return map(Identity._make, zip(*columns, strict=True))
+    fields = ("source_mtime_s", "source_mtime_fraction_ns", *Identity._fields)
+    wanted = [field for field in fields if field != "source_mtime_ns"]
+    columns = tables.read_columns(name, data, MANIFEST, wanted)
+    for seconds, fraction_ns, path, size_bytes, *others in zip(*columns, strict=True):
+        yield Identity(path, size_bytes, mtime.joined(name, seconds, fraction_ns), *others)
 
 
 def serialise_quarantine(rows: Sequence[QuarantineRow]) -> bytes:
     """The bytes of a quarantine part; rows must be sorted by path."""
-    return tables.serialise(QUARANTINE, [asdict(row) for row in rows])
+    return tables.serialise(QUARANTINE, [mtime.split(asdict(row), "source_") for row in rows])
 
 
 def parse_quarantine(name: str, data: bytes) -> list[QuarantineRow]:
     """The rows of a quarantine part; SectionCorrupt if it is none."""
-    return [QuarantineRow(**fields) for fields in tables.parse(name, data, QUARANTINE)]
+    records = tables.parse(name, data, QUARANTINE)
+    return [QuarantineRow(**mtime.join(name, record, "source_")) for record in records]

@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
-from seec.schemas import tables
+from seec.schemas import mtime, tables
 from seec.schemas.errors import SectionCorrupt
 from seec.schemas.kinds import FILE
 from seec.schemas.tables import Column, Table
@@ -19,7 +19,7 @@ PLAN = Table(
         Column("permissions", "int16", nullable=True),
         Column("same_file", "string", nullable=True),
         Column("size_bytes", "int64"),
-        Column("mtime_ns", "int64", nullable=True),
+        *mtime.columns(),
         Column("problem", "string", nullable=True),
     ),
 )
@@ -115,7 +115,7 @@ class Plan:
 
 def serialise_plan(shards: Iterable[Sequence[SourceFile]], settings: PlanSettings) -> bytes:
     """The bytes of a plan. The same files and settings give the same bytes."""
-    groups = ([asdict(file) for file in files] for files in shards)
+    groups = ([mtime.split(asdict(file)) for file in files] for files in shards)
     metadata = {_SETTINGS_KEY: json.dumps(asdict(settings), sort_keys=True).encode()}
     return tables.serialise_groups(PLAN, groups, metadata)
 
@@ -128,7 +128,11 @@ def parse_plan(name: str, data: bytes) -> Plan:
     except (KeyError, ValueError, TypeError):
         raise SectionCorrupt(f"{name}: a plan without its settings") from None
     counts = {index: groups.size(index) for index in range(len(groups))}
-    return Plan(settings, counts, lambda index: [SourceFile(**row) for row in groups.read(index)])
+
+    def shard(index: int) -> list[SourceFile]:
+        return [SourceFile(**mtime.join(name, row)) for row in groups.read(index)]
+
+    return Plan(settings, counts, shard)
 
 
 def run_id(ordinal: int, plan: bytes) -> str:

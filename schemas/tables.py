@@ -179,7 +179,7 @@ def _open(name: str, data: bytes, table: Table) -> pq.ParquetFile:
     found = (file.metadata.metadata or {}).get(_TABLE_KEY, b"").decode("ascii", "replace")
     if found != table.label:
         kind, _, version = found.partition(" ")
-        if kind != table.kind:
+        if kind != table.kind or not version.isdecimal():
             raise SectionCorrupt(f"{name}: not a {table.kind} table of SEEC")
         raise UnsupportedVersion(
             f"{name}: a {kind} table of version {version}; this release reads {table.version}"

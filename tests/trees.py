@@ -84,6 +84,8 @@ def draw(root: Path) -> None:
     for index, path in enumerate(sorted(root.rglob("*"))):
         if path.is_dir() or path.is_symlink():
             os.utime(path, ns=(index, 10**18 + index), follow_symlinks=False)
+    for name, mtime_ns in {"plain": 15 * 10**18, "links/loop": -(10**18) - 1}.items():
+        os.utime(root / name, ns=(0, mtime_ns), follow_symlinks=False)  # years 2445 and 1938
     (root / "closed").chmod(0o555)
     os.utime(root / "closed", ns=(0, 123456789012345678))
     (root / "deep").chmod(0o1777)

@@ -129,7 +129,8 @@ def test_a_plain_reader_finds_links_directories_and_names(before: dict[bytes, No
     for row, data in plain_reader.rows(kept, decoded):
         path = plain_reader.path_bytes(row["path"])
         node = left.pop(path)
-        assert (row["kind"], data, row["permissions"], row["source_mtime_ns"]) == (
+        modified_ns = row["source_mtime_s"] * 10**9 + row["source_mtime_fraction_ns"]
+        assert (row["kind"], data, row["permissions"], modified_ns) == (
             node.kind,
             node.content,
             node.permissions,

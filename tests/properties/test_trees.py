@@ -26,7 +26,7 @@ parts = st.binary(min_size=1, max_size=12).filter(
 folders = st.lists(parts, max_size=3)
 targets = st.binary(min_size=1, max_size=60).filter(lambda target: b"\0" not in target)
 permissions = st.integers(0, 0o777)
-times = st.integers(0, 4 * 10**18)
+times = st.integers(-(10**20), 10**20)  # years -1199 to 5138, as far as the file system goes
 things = st.one_of(
     st.tuples(st.just("file"), st.binary(max_size=40), permissions),
     st.tuples(st.just("link"), targets, st.none()),

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from seec.pipeline.archive.state import State
-from seec.schemas import tables
+from seec.schemas import mtime, tables
 from seec.schemas.archive import (
     ArchiveHeader,
     blob_name,
@@ -27,11 +27,15 @@ from seec.schemas.manifest import (
     MANIFEST,
     QUARANTINE,
     ImageFacts,
+    QuarantineRow,
     Row,
     SampleFacts,
     lost_row,
+    parse_identities,
     parse_manifest,
+    parse_quarantine,
     serialise_manifest,
+    serialise_quarantine,
 )
 from seec.schemas.plan import PlanSettings, SourceFile, parse_plan, run_id, serialise_plan
 from seec.schemas.routes import JPEGXL_JPEG, LOST, SEEC, SEEC_PLANES, STORE
@@ -63,6 +67,29 @@ def commits(*batches: tuple[ShardRecord, ...]) -> State:
         commit = Commit(number, state.last_commit_sha256, Changes(runs, shards))
         state = state.apply(commit, commit.serialise())
     return state
+
+
+# The ends of 64-bit nanoseconds, in the years 1677 and 2262, and those of 64-bit seconds.
+TIMES = (None, 0, -1, 2**63, -(2**63) - 1, 10**9 * 2**63 - 1, -(10**9) * 2**63)
+
+
+@pytest.mark.parametrize("mtime_ns", TIMES)
+def test_any_time_of_a_file_system_comes_back(mtime_ns: int | None):
+    row = replace(a_row("a"), source_mtime_ns=mtime_ns)
+    manifest = serialise_manifest([row])
+    assert [found.source_mtime_ns for found in parse_manifest("part", manifest)] == [mtime_ns]
+    assert [found.source_mtime_ns for found in parse_identities("part", manifest)] == [mtime_ns]
+    failed = QuarantineRow("a", 1, mtime_ns, "SourceError", "why", RUN)
+    assert parse_quarantine("part", serialise_quarantine([failed])) == [failed]
+    file = SourceFile("a", 1, mtime_ns)
+    plan = parse_plan("plan", serialise_plan([[file]], PlanSettings(model_id="cd" * 32)))
+    assert plan.shard(0) == [file]
+
+
+@pytest.mark.parametrize(("seconds", "fraction_ns"), [(1, None), (None, 1), (1, -1), (1, 10**9)])
+def test_a_time_that_is_none_is_refused(seconds: int | None, fraction_ns: int | None):
+    with pytest.raises(SectionCorrupt, match="a time of"):
+        mtime.joined("part", seconds, fraction_ns)
 
 
 def test_a_commit_comes_back():
