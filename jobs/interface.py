@@ -124,7 +124,12 @@ def command(
         def callback(*, json_output: bool, debug: bool, **options: Any) -> None:
             context = click.get_current_context()
             context.meta[_QUIET] = json_output
-            context.exit(_run(lambda: function(**options), json_output, debug))
+
+            def job() -> Summary:
+                _refuse_passwords(options.values())
+                return function(**options)
+
+            context.exit(_run(job, json_output, debug))
 
         prefix = f"SEEC_{name.upper().replace('-', '_')}"
         made = click.command(
@@ -195,6 +200,16 @@ def _read_config(ctx: click.Context, _: click.Parameter, path: Path | None) -> N
         raise click.BadParameter(f"{path}: no option {', '.join(unknown)} in {ctx.command_path}")
     defaults: Mapping[str, Any] = {names[key]: value for key, value in values.items()}  # pyright: ignore[reportAssignmentType]
     ctx.default_map = {**(ctx.default_map or {}), **defaults}
+
+
+def _refuse_passwords(values: Iterable[Any]) -> None:
+    """Before anything is done with a URL that could show it."""
+    from seec.pipeline.storage.access import refuse_password  # takes longer than --help
+
+    for value in values:
+        for one in value if isinstance(value, tuple) else (value,):
+            if isinstance(one, str):
+                refuse_password(one)
 
 
 def _run(job: Callable[[], Summary], json_output: bool, debug: bool) -> int:

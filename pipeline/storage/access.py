@@ -8,6 +8,7 @@ A table covers the URL in its name and everything below; the longest matching na
 are keyword arguments of the fsspec file system. Values may be secrets: messages never show one.
 """
 
+import re
 import tomllib
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,6 +23,8 @@ _OURS = {"asynchronous", "protocol", "use_listings_cache"}
 # People need these values to understand an error. Any text holds values below _MIN_SECRET letters.
 _SHOWN = {"endpoint_url", "profile", "region_name"}
 _MIN_SECRET = 4
+# What follows the user up to the last @; ports and names of Amazon's resources have colons, too.
+_PASSWORD = re.compile(r"(?<=://)(?!arn:)([^/@:]*):(?!\d*(?:/|$))[^@]*(?:@[^/@]*(?=@))*@")
 
 
 @dataclass(frozen=True)
@@ -102,8 +105,22 @@ def options_of(url: str) -> Options:
     return _in_use.options_of(url)
 
 
+def refuse_password(url: str) -> None:
+    """Raise StorageError, without the password, for a URL such as sftp://user:password@host.
+
+    URLs are in lists of processes, histories of shells, plans, logs and messages.
+    """
+    shown = _PASSWORD.sub(r"\1:***@", url)
+    if shown != url:
+        raise StorageError(
+            f"{shown}: holds a password, which everyone on this machine can see; write it into a "
+            "file for --stores, as an option of the file system"
+        )
+
+
 def _checked(url: str, values: object, path: Path) -> Options:
     """One table of a file."""
+    refuse_password(url)
     origin = f'["{url}"] in {path}'
     if "://" not in url:
         raise StorageError(f"{origin}: no URL, such as s3://bucket or s3://bucket/folder")

@@ -5,7 +5,7 @@ from typing import Any, cast
 import fsspec  # pyright: ignore[reportMissingTypeStubs]
 from fsspec.config import conf  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
 
-from seec.pipeline.storage.access import Options
+from seec.pipeline.storage.access import Options, refuse_password
 from seec.schemas.errors import StorageError, StoreUnavailable
 
 _S3 = ("s3", "s3a")
@@ -18,9 +18,10 @@ _ONE_ATTEMPT = {"total_max_attempts": 1}
 def open_url(url: str, options: Options) -> tuple[Any, str]:
     """The file system of a URL, and the path in it.
 
-    Raises StorageError if no file system serves the URL, StoreUnavailable if the file system
-    refuses the options.
+    Raises StorageError if no file system serves the URL or the URL holds a password,
+    StoreUnavailable if the file system refuses the options.
     """
+    refuse_password(url)
     try:
         fs, root = _FSSPEC.url_to_fs(url, **_arguments(url, options))
         if is_s3(fs):

@@ -27,7 +27,7 @@ from seec.jobs import (
 )
 from seec.pipeline.stages.repairing import Spares
 from seec.pipeline.storage import Source, Store, Target
-from seec.pipeline.storage.access import Access, Options, options_of, using
+from seec.pipeline.storage.access import Access, Options, options_of, refuse_password, using
 from seec.schemas.commit import ObjectRecord, RunRecord
 from seec.schemas.errors import StorageError, StoreUnavailable
 
@@ -317,3 +317,47 @@ def test_flag_environment_and_file_name_the_stores(
     assert profile("--config", config, **own, **shared) == "own"
     assert profile("--config", config, "--stores", stores["flag"], **own, **shared) == "flag"
     assert options_of("s3://photos") == Options()
+
+
+WITH_PASSWORDS = (
+    "sftp://user:hunter2@host/photos",
+    "sftp://user:hunter2@host:22/photos",
+    "smb://domain;user:hunter2@host/share",
+    "ftp://:hunter2@host",
+    "webdav+https://user:hun@ter2@host/a@b",
+    "sftp://user:hun/ter2@host/photos",
+    "simplecache::sftp://user:hunter2@host/photos",
+)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("url", WITH_PASSWORDS)
+def test_a_password_in_a_url_is_refused_and_not_shown(url: str, name: str, tmp_path: Path):
+    job, _, arguments = COMMANDS[name]
+    urls = [url, *(str(tmp_path / other) for other in arguments[1:])]
+    result = CliRunner().invoke(job.main, urls)
+    assert result.exit_code == 1, result.output
+    assert "holds a password" in result.output
+    assert "ter2" not in result.output
+    assert "***@host" in result.output
+
+
+def test_a_password_in_the_name_of_a_table_is_not_shown(tmp_path: Path):
+    path = tmp_path / "stores.toml"
+    path.write_text('["sftp://user:hunter2@host"]\nport = 22\n')
+    with pytest.raises(StorageError, match=r"user:\*\*\*@host: holds a password"):
+        Access.read(path)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sftp://user@host:22/a:b@c",
+        "s3://bucket/a:b@c.png",
+        "s3://arn:aws:s3:eu-central-1:123456789012:accesspoint/name/a@b",
+        "http://host:8080/a@b",
+        "/photos/user:name@host",
+    ],
+)
+def test_colons_elsewhere_are_no_password(url: str):
+    refuse_password(url)
