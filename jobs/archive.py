@@ -157,6 +157,7 @@ def run(settings: Settings) -> ArchiveSummary:
     source = Source(settings.source, settings.limits)
     store = Store(settings.archive, limits=settings.limits)
     _refuse_nesting(source, store)
+    store.make_root(source.permissions)
     with Archive.writing(store, format_md()) as archive:
         return _archive(archive, source, settings, model, start)
 

@@ -89,6 +89,7 @@ def draw(root: Path) -> None:
     (root / "closed").chmod(0o555)
     os.utime(root / "closed", ns=(0, 123456789012345678))
     (root / "deep").chmod(0o1777)
+    (root / "deep" / "er").chmod(0o750)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any
@@ -73,7 +74,8 @@ class Restoration:
     Further names of a file need the file. A symbolic link may stand where another row, by mistake
     or malice, wants a folder: it comes after all files, so that none is written through it. The
     permissions and times of folders come last, from the inside out: they may forbid writing, and
-    writing changes them. Memory grows with the number of links and folders.
+    writing changes them. Until then nobody but its owner can enter a folder that is not for all,
+    also if the restore never ends. Memory grows with the number of links and folders.
 
     lacks: whether the target has no place for some of what the rows say.
     """
@@ -115,6 +117,9 @@ class Restoration:
         for shard, rows in shards:
             blob = shard.blob.name
             firsts: dict[str, str] = {}
+            private = [row for row in rows if row.kind == DIRECTORY and not _is_for_all(row)]
+            if private and self._target.is_local:
+                fetch(self._executor, _PRIVATE_FOLDERS, self._target, private)
             files = [row for row in rows if self._comes_first(blob, row, firsts)]
             yield from (Work(blob, group) for group in group_rows(files))
 
@@ -194,7 +199,20 @@ def _restore_folders(target: Target, rows: list[Row], colliding: set[str]) -> li
     return [done for done in attempts if done is not None]
 
 
+def _make_private(target: Target, rows: list[Row]) -> None:
+    # What cannot be made is told when the folder gets its permissions.
+    for row in rows:
+        with suppress(SeecError):
+            target.make_private(row.path)
+
+
+def _is_for_all(row: Row) -> bool:
+    """Whether everyone may list and enter a directory."""
+    return row.permissions is None or row.permissions & 0o055 == 0o055
+
+
 _ROWS, _FOLDERS = Task(_restore_rows), Task(_restore_folders)
+_PRIVATE_FOLDERS = Task(_make_private)
 _FOLDS_NAMES = Task(Target.folds_names)
 
 

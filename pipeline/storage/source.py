@@ -44,6 +44,14 @@ class Source:
         """Where the files are; absolute."""
         return self.store.url
 
+    @property
+    def permissions(self) -> int | None:
+        """Who may do what with the folder itself, as in `seec.schemas.kinds`; None if remote."""
+        if not self.store.is_local:
+            return None
+        root = Path(self.store.root)
+        return self.store.call(f"look up {self.url}", lambda: root.stat().st_mode & PERMISSION_BITS)
+
     def files(self) -> list[SourceFile]:
         """All files below the source, sorted by path; links and directories, too, if it is local.
 

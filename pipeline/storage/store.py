@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import fsspec  # pyright: ignore[reportMissingTypeStubs]
@@ -110,6 +111,16 @@ class Store:
     def path(self, name: str) -> str:
         """An object's path as the file system names it."""
         return f"{self._root}/{name}"
+
+    def make_root(self, permissions: int | None) -> None:
+        """Make the folder of a local store if it is missing, with at most these permissions.
+
+        The umask takes more from them; the owner keeps all. Other stores need no folder.
+        """
+        if self.is_local and permissions is not None:
+            mode = permissions & 0o777 | 0o700
+            folder = Path(self.root)
+            self.call(f"make {self.root}", lambda: folder.mkdir(mode, parents=True, exist_ok=True))
 
     def put_new(self, name: str, *pieces: bytes | memoryview) -> None:
         """Write a new object. Raises ObjectExists if the name is taken.

@@ -105,6 +105,11 @@ class Target:
             "write", path, lambda: tree_writer.make_folder(self._root, name, permissions, mtime_ns)
         )
 
+    def make_private(self, path: str) -> None:
+        """Make a folder in a directory that only its owner can enter, unless it is there."""
+        name = _name(path)
+        self._call("write", path, lambda: tree_writer.make_private(self._root, name))
+
     def check_collision(self, path: str) -> None:
         """Raises StorageError if the directory holds the path under another spelling."""
         name = _name(path)

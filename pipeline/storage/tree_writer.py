@@ -109,6 +109,12 @@ def make_folder(root: bytes, name: bytes, permissions: int | None, mtime_ns: int
         os.close(folder)
 
 
+def make_private(root: bytes, name: bytes) -> None:
+    """Make a folder that only its owner can enter; one that exists stays as it is."""
+    with parent_of(root, name, create=True) as (folder, last), suppress(FileExistsError):
+        os.mkdir(last, 0o700, dir_fd=folder)
+
+
 def is_spelled(root: bytes, name: bytes) -> bool:
     """Whether the folders list each part of the name in this spelling."""
     above = b""

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import stat
 import uuid
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,13 @@ from click.testing import CliRunner
 
 from seec.jobs import archive, ls, restore, verify
 from seec.jobs.interface import ExitCode
+from seec.pipeline.archive import Archive
+from seec.pipeline.archive.catalogue import current_rows
 from seec.pipeline.codec import decode, load_model
+from seec.pipeline.stages.restoring import Restoration
+from seec.pipeline.storage import Store, Target
 from tests.archives import life, plain_reader
+from tests.in_process import InProcess
 from tests.pictures import textured
 from tests.sources import image_bytes
 from tests.trees import Node, draw, nodes
@@ -73,6 +79,37 @@ def test_a_tree_comes_back_as_it_was(before: dict[bytes, Node], kept: Path, tmp_
     kinds = [node.kind for node in before.values()]
     assert summary.restored == kinds.count("file")
     assert (summary.links, summary.directories) == (kinds.count("link"), kinds.count("directory"))
+
+
+def test_a_restore_that_never_ends_leaves_private_folders_private(kept: Path, tmp_path: Path):
+    opened, target = Archive.open(Store(str(kept))), Target(str(tmp_path / "out"))
+    private = tmp_path / "out" / "deep" / "er"
+    restoration = Restoration(opened.store, target, False, InProcess())  # pyright: ignore[reportArgumentType]
+    for _ in restoration.run(current_rows(opened)):
+        if private.exists():
+            break
+    assert stat.S_IMODE(private.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize(("of_source", "of_archive"), [(0o700, 0o700), (0o577, 0o755)])
+def test_an_archive_is_as_private_as_its_source_and_the_umask_say(
+    tmp_path: Path, of_source: int, of_archive: int
+):
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "a").write_bytes(b"mine")
+    source.chmod(of_source)
+    before = os.umask(0o022)
+    try:
+        archive.run(archive.Settings(str(source), str(tmp_path / "new" / "archive")))
+    finally:
+        os.umask(before)
+    modes = {
+        path.relative_to(tmp_path).as_posix(): stat.S_IMODE(path.stat().st_mode)
+        for path in (tmp_path / "new").rglob("*")
+    }
+    assert modes.pop("new/archive") == of_archive
+    assert set(modes.values()) == {0o755, 0o644}
 
 
 def test_restored_again_it_finds_all_there(kept: Path, tmp_path: Path):
