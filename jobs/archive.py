@@ -20,11 +20,12 @@ from seec.jobs.options import (
     store_options,
 )
 from seec.pipeline.archive.archive import Archive
-from seec.pipeline.archive.contents import comparable, same_contents
+from seec.pipeline.archive.contents import comparable, readable_files, same_contents
 from seec.pipeline.archive.gc import remove_unneeded_models
 from seec.pipeline.archive.planning import (
     Seen,
     displaced_files,
+    may_be_readable,
     new_files,
     quarantined_files,
     seen_files,
@@ -130,6 +131,8 @@ class ArchiveSummary:
             )
             if self.files_lossy:
                 yield f"{self.files_lossy} of them have a lossy background: seec ls marks them"
+        elif self.quarantined_now:
+            yield "nothing new"
         else:
             yield "nothing new: every file of the source is in the archive"
         if self.files_removed:
@@ -139,8 +142,9 @@ class ArchiveSummary:
             )
         if self.quarantined_now:
             yield (
-                f"{self.quarantined_now} files in quarantine: seec ls --quarantine {self.archive}; "
-                "try them again with --retry-quarantine"
+                f"{self.quarantined_now} files are in quarantine: seec ls --quarantine "
+                f"{self.archive}; each run tries again those that could not be read, "
+                "--retry-quarantine tries all"
             )
         yield f"archive digest {self.digest}"
 
@@ -175,7 +179,7 @@ def _archive(
         _check_segmentation(archive.plan(interrupted).settings, recorded)
         timings += _carry_out(archive, source, interrupted, settings)
         runs.append(interrupted.run_id)
-    removed = sum(removal.files for removal in archive.state.removals)
+    removed = _removed_files(archive)
     with ExitStack() as held:
         planned = _plan(archive, source, settings, model, held)
         if planned:
@@ -185,7 +189,7 @@ def _archive(
         archive=archive.store.url,
         digest=archive.digest(),
         files_added=sum(timing.files for timing in timings),
-        files_removed=sum(removal.files for removal in archive.state.removals) - removed,
+        files_removed=_removed_files(archive) - removed,
         files_lossy=sum(_lossy_files(archive, run_id, timings) for run_id in runs),
         files_quarantined=sum(timing.quarantined for timing in timings),
         quarantined_now=len(quarantined_files(archive)),
@@ -253,14 +257,21 @@ def _plan(
 
     None if there is nothing to archive. held: keeps what decoded images running, if anything did.
     """
-    retry = quarantined_files(archive) if settings.retry_quarantine else set[str]()
     listing, seen = source.files(), seen_files(archive, settings.check_content)
     same = _same_contents(source, listing, seen) if settings.check_content else None
-    files = new_files(listing, seen, retry, same)
+    failed = quarantined_files(archive)
+    retry = set(failed)
+    if not settings.retry_quarantine:
+        suspects = may_be_readable(listing, failed, settings.max_file_size_bytes)
+        retry = readable_files(source, suspects)
+    files = new_files(listing, seen, failed, retry, same)
     vanished = _vanished(source, listing, seen, settings.prune_missing)
+    # Of an empty source, which may be one that is not mounted, nothing is known.
+    cleared = vanished_files(listing, failed, source.url) if listing else []
     given_up = archive.state.open_run
-    if not files and (not vanished or given_up is None or given_up.compaction):
-        remove_paths(archive, vanished)
+    removes = bool(vanished or cleared)
+    if not files and (not removes or given_up is None or given_up.compaction):
+        remove_paths(archive, vanished, cleared)
         return None
     jpeg_model = _jpeg_model(archive, listing, settings)
     plan = PlanSettings(
@@ -285,7 +296,9 @@ def _plan(
 
     files = gathered(source, files, plan, start)
     jpeg_payload = jpeg_model and jpeg_model.payload
-    return open_run(archive, source.url, files, plan, model.payload, vanished, jpeg_payload)
+    return open_run(
+        archive, source.url, files, plan, model.payload, vanished, cleared, jpeg_payload
+    )
 
 
 def _jpeg_model(archive: Archive, listing: list[SourceFile], settings: Settings) -> DctModel | None:
@@ -318,6 +331,11 @@ def _vanished(
             "is it mounted?"
         )
     return vanished
+
+
+def _removed_files(archive: Archive) -> int:
+    """How many archived files were removed so far."""
+    return sum(r.files for r in archive.state.removals if not r.quarantine_only)
 
 
 def _carry_out(
@@ -424,7 +442,10 @@ def _carry_out(
     "height with another one. shard: store equal files once if they happen to be in one shard.",
 )
 @click.option(
-    "--retry-quarantine", is_flag=True, help="Try again the files that are in quarantine."
+    "--retry-quarantine",
+    is_flag=True,
+    help="Try again all files in quarantine. Without this option, archive tries those again that "
+    "changed or could not be read.",
 )
 @click.option(
     "--check-content",

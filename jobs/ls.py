@@ -158,7 +158,8 @@ class Commits:
                     "shards": [shard.shard for shard in step.shards],
                     "files": sum(shard.files for shard in step.shards),
                     "quarantined": sum(shard.quarantined for shard in step.shards),
-                    "removed": sum(removal.files for removal in step.removed),
+                    "removed": step.removed_files(),
+                    "left_quarantine": step.removed_files(quarantine_only=True),
                     "dropped": list(step.dropped),
                     "repaired": [shard.shard for shard in step.repaired],
                 }
@@ -183,8 +184,10 @@ def _changes(step: Step) -> Iterator[str]:
         yield f"{sum(s.files for s in step.shards)} files in {len(step.shards)} shards"
     if failed := sum(shard.quarantined for shard in step.shards):
         yield f"{failed} files in quarantine"
-    if step.removed:
-        yield f"{sum(removal.files for removal in step.removed)} files removed"
+    if removed := step.removed_files():
+        yield f"{removed} files removed"
+    if cleared := step.removed_files(quarantine_only=True):
+        yield f"{cleared} files that vanished left quarantine"
     if step.dropped:
         yield f"{len(step.dropped)} shards replaced by larger ones"
     if step.repaired:

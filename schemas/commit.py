@@ -122,12 +122,14 @@ class RunRecord:
 class RemovalRecord:
     """Paths that vanished from their source: their rows in run `up_to` and before do not count.
 
-    files: how many; paths: the Parquet table that lists them.
+    files: how many; paths: the Parquet table that lists them. quarantine_only: whether rows of
+    quarantine parts alone do not count, and files that were archived still do.
     """
 
     up_to: str
     files: int
     paths: ObjectRecord
+    quarantine_only: bool = False
 
     @classmethod
     def parse(cls, where: str, body: dict[str, Any]) -> "RemovalRecord":
@@ -136,6 +138,7 @@ class RemovalRecord:
             up_to=member(where, body, "up_to", str),
             files=_number(where, body, "files"),
             paths=ObjectRecord.parse(where, members(where, body, "paths"), REMOVED),
+            quarantine_only=member(where, body, "quarantine_only", bool),
         )
 
 

@@ -106,11 +106,14 @@ def current_quarantine(archive: Archive) -> Iterator[tuple[ShardRecord, list[Qua
     The latest run comes first, as in `current_rows`.
     """
     gone: set[str] = set()
-    runs = list(archive.state.by_run())
+    state = archive.state
+    runs = list(state.by_run())
     while runs and not any(shard.quarantine for shard in runs[0][1]):
         runs.pop(0)
     for run, shards in reversed(runs):
-        gone.update(vanished_after(archive, run.run_id))
+        for removal in state.removals:
+            if removal.up_to == run.run_id:
+                gone.update(archive.removed(removal))
         tried: set[str] = set()
         for shard in shards:
             failed = [row for row in archive.quarantine(shard) if row.path not in gone]
@@ -122,7 +125,7 @@ def current_quarantine(archive: Archive) -> Iterator[tuple[ShardRecord, list[Qua
 
 
 def vanished_after(archive: Archive, run_id: str) -> Iterator[str]:
-    """Paths whose rows in this run and earlier ones do not count."""
+    """Paths whose rows in manifest parts of this run and earlier ones do not count."""
     for removal in archive.state.removals:
-        if removal.up_to == run_id:
+        if removal.up_to == run_id and not removal.quarantine_only:
             yield from archive.removed(removal)

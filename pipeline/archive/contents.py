@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from seec.pipeline.archive.ahead import each_ahead
 from seec.pipeline.archive.planning import Seen
 from seec.pipeline.storage import Source
-from seec.schemas.errors import SeecError
+from seec.schemas.errors import SeecError, StoreUnavailable
 from seec.schemas.kinds import DIRECTORY, LINK
 from seec.schemas.names import unescape
 from seec.schemas.plan import SourceFile
@@ -26,6 +26,20 @@ def comparable(listing: Iterable[SourceFile], seen: Mapping[str, Seen]) -> list[
         and known.digest is not None
         and known.size_bytes == file.size_bytes
     ]
+
+
+def readable_files(source: Source, files: Iterable[SourceFile]) -> set[str]:
+    """Paths of the files that can be read. StoreUnavailable if the whole source cannot."""
+    readable: set[str] = set()
+    for file in files:
+        try:
+            source.read(file)
+        except StoreUnavailable:
+            raise
+        except SeecError:
+            continue
+        readable.add(file.path)
+    return readable
 
 
 def same_contents(

@@ -34,6 +34,10 @@ class Step:
         """Whether it changed what counts, and not only which states are kept."""
         return bool(self.runs or self.shards or self.removed or self.dropped or self.repaired)
 
+    def removed_files(self, *, quarantine_only: bool = False) -> int:
+        """How many paths were removed; or, with quarantine_only, left quarantine."""
+        return sum(r.files for r in self.removed if r.quarantine_only == quarantine_only)
+
     @classmethod
     def of(cls, commit: Commit, before: State) -> "Step":
         """before: the state that it changed."""

@@ -6,17 +6,21 @@ from typing import NamedTuple
 
 from seec.pipeline.archive.archive import Archive
 from seec.pipeline.archive.catalogue import current_quarantine, vanished_after
+from seec.schemas import errors
 from seec.schemas.kinds import DIRECTORY, FILE
 from seec.schemas.manifest import parse_identities
 from seec.schemas.plan import PlanSettings, SourceFile
 from seec.schemas.routes import is_lost
+
+_PASSING = (errors.SourceChanged, errors.StorageError)
 
 
 class Seen(NamedTuple):
     """What the archive knows of a file: size, time, digest (if asked for), URL of its source.
 
     digest: None for a file in quarantine, too. kind: by `seec.schemas.kinds`; FILE for what is in
-    quarantine. permissions: of directories.
+    quarantine. permissions: of directories. error: of a file in quarantine, the class of
+    `seec.schemas.errors`.
     """
 
     size_bytes: int
@@ -25,10 +29,11 @@ class Seen(NamedTuple):
     digest: bytes | None = None
     kind: str = FILE
     permissions: int | None = None
+    error: str | None = None
 
 
 def seen_files(archive: Archive, digests: bool = False) -> dict[str, Seen]:
-    """Each file that the archive holds or has in quarantine, by path.
+    """Each file that the archive holds, or held until it was lost, by path.
 
     Where a path occurs in several runs, the latest counts. Size grows with the collection, by
     a path and two integers per file, and a digest if asked for.
@@ -49,41 +54,71 @@ def seen_files(archive: Archive, digests: bool = False) -> dict[str, Seen]:
                     kind,
                     permissions if kind == DIRECTORY else None,
                 )
-        for shard in shards:
-            for row in archive.quarantine(shard):
-                seen[row.path] = Seen(row.source_size_bytes, row.source_mtime_ns, run.source)
         for path in vanished_after(archive, run.run_id):
             seen.pop(path, None)
     return seen
 
 
-def quarantined_files(archive: Archive) -> set[str]:
-    """Paths whose latest row is in quarantine."""
-    return {row.path for _, failed in current_quarantine(archive) for row in failed}
+def quarantined_files(archive: Archive) -> dict[str, Seen]:
+    """Each file in quarantine, by path. An older version of the file may be among `seen_files`."""
+    runs = archive.state.runs
+    return {
+        row.path: Seen(
+            row.source_size_bytes, row.source_mtime_ns, runs[row.run_id].source, error=row.error
+        )
+        for _, failed in current_quarantine(archive)
+        for row in failed
+    }
+
+
+def may_be_readable(
+    listing: Iterable[SourceFile], failed: Mapping[str, Seen], max_size_bytes: int
+) -> list[SourceFile]:
+    """The files in quarantine that another attempt to read them may succeed with.
+
+    They did not change since, and their error is of a kind that may pass: missing rights, a broken
+    connection, a bad sector. Larger files than `max_size_bytes` would fail for their size.
+    """
+    return [
+        file
+        for file in listing
+        if file.problem is None
+        and file.size_bytes <= max_size_bytes
+        and (known := failed.get(file.path)) is not None
+        and known[:2] == (file.size_bytes, file.mtime_ns)
+        and issubclass(getattr(errors, known.error or "", Exception), _PASSING)
+    ]
 
 
 def new_files(
     listing: Iterable[SourceFile],
     seen: Mapping[str, Seen],
+    failed: Mapping[str, Seen],
     retry: Container[str],
     same_content: Container[str] | None = None,
 ) -> list[SourceFile]:
     """The files of a listing that are new, changed, or to be tried again.
 
-    same_content: of the files that were archived, those whose bytes were found to be the same; None
+    seen, failed: of the archive; where both have a path, its failure is later. same_content: of the
+    files that were archived, those whose bytes were found to be the same; None
     to trust size and time. A file with several names comes with all of them.
     """
     listing = list(listing)
     wanted = {
         file.same_file or file.path
         for file in listing
-        if file.path in retry or not _unchanged(file, seen.get(file.path), same_content)
+        if file.path in retry
+        or not _unchanged(file, failed.get(file.path) or seen.get(file.path), same_content)
     }
     return [file for file in listing if (file.same_file or file.path) in wanted]
 
 
 def _unchanged(file: SourceFile, known: Seen | None, same_content: Container[str] | None) -> bool:
-    if known is None or known.kind != file.kind:
+    if known is None:
+        return False
+    if known.error is not None:
+        return known[:2] == (file.size_bytes, file.mtime_ns)
+    if known.kind != file.kind:
         return False
     if file.kind == DIRECTORY:
         return (known.mtime_ns, known.permissions) == (file.mtime_ns, file.permissions)

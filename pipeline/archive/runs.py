@@ -19,12 +19,14 @@ def open_run(
     settings: PlanSettings,
     model: bytes,
     vanished: Sequence[str] = (),
+    cleared: Sequence[str] = (),
     jpeg_model: bytes | None = None,
 ) -> RunRecord:
     """Plan these files and commit the plan. Returns the record of the run.
 
     model, jpeg_model: the files that settings.model_id and settings.jpeg_model_id name. vanished:
-    paths of earlier runs that do not count from this commit on.
+    paths of earlier runs that do not count from this commit on. cleared: paths of which no failure
+    counts from this commit on.
     """
     plan = serialise_plan(cut_shards(files, settings), settings)
     identity = run_id(len(archive.state.runs) + 1, plan)
@@ -41,16 +43,19 @@ def open_run(
         model=models[0],
         jpeg_model=models[1] if models[1:] else None,
     )
-    removed = _put_removed(archive, vanished, objects)
+    removed = _put_removed(archive, vanished, cleared, objects)
     archive.commit(runs=(run,), removed=removed)
     put_back(archive, objects)
     return run
 
 
-def remove_paths(archive: Archive, vanished: Sequence[str]) -> None:
-    """Commit that these paths vanished. Only while no run is open, which might bring them back."""
+def remove_paths(archive: Archive, vanished: Sequence[str], cleared: Sequence[str]) -> None:
+    """Commit that these paths vanished, or left quarantine.
+
+    Only while no run is open, which might bring them back.
+    """
     objects: dict[str, bytes] = {}
-    archive.commit(removed=_put_removed(archive, vanished, objects))
+    archive.commit(removed=_put_removed(archive, vanished, cleared, objects))
     put_back(archive, objects)
 
 
@@ -73,15 +78,20 @@ def put(archive: Archive, name: str, data: bytes) -> ObjectRecord:
 
 
 def _put_removed(
-    archive: Archive, vanished: Sequence[str], objects: dict[str, bytes]
+    archive: Archive,
+    vanished: Sequence[str],
+    cleared: Sequence[str],
+    objects: dict[str, bytes],
 ) -> tuple[RemovalRecord, ...]:
-    last = archive.state.last_run
-    if not vanished or last is None:
-        return ()
-    data = serialise_removed(vanished)
-    name = removed_name(hashlib.sha256(data).hexdigest())
-    objects[name] = data
-    return (RemovalRecord(last.run_id, len(vanished), put(archive, name, data)),)
+    last, removed = archive.state.last_run, list[RemovalRecord]()
+    for paths, quarantine_only in ((vanished, False), (cleared, True)):
+        if paths and last is not None:
+            data = serialise_removed(paths)
+            name = removed_name(hashlib.sha256(data).hexdigest())
+            objects[name] = data
+            record = put(archive, name, data)
+            removed.append(RemovalRecord(last.run_id, len(paths), record, quarantine_only))
+    return tuple(removed)
 
 
 def missing_shards(archive: Archive, run: RunRecord) -> list[int]:

@@ -242,4 +242,4 @@ def test_plans_cut_by_number_and_by_size():
 def test_only_new_changed_and_retried_files_are_planned():
     listing = [SourceFile(name, 1, 5) for name in "abcd"]
     seen = {"a": Seen(1, 5, ""), "b": Seen(1, 4, ""), "d": Seen(1, 5, "")}
-    assert [file.path for file in new_files(listing, seen, {"d"})] == ["b", "c", "d"]
+    assert [file.path for file in new_files(listing, seen, {}, {"d"})] == ["b", "c", "d"]

@@ -24,6 +24,9 @@ from seec.schemas.plan import SourceFile
 from tests.archives.life import archive, findings, opened, put_files, texts
 from tests.archives.plain_reader import digest, restored
 from tests.faults.points import RECAP_EVERY
+from tests.trees import unprivileged
+
+EVERY_FILE = "every file of the source is in the archive"
 
 
 @pytest.fixture
@@ -198,11 +201,64 @@ def interrupt(*_: object) -> None:
 def test_a_file_in_quarantine_that_vanished_is_not_in_quarantine(source: Path, root: Path):
     os.mkfifo(source / "broken.txt")
     assert archive(source, root).quarantined_now == 1
+    assert EVERY_FILE not in "\n".join(archive(source, root).lines())
     (source / "broken.txt").unlink()
-    assert archive(source, root).quarantined_now == 1
-    summary = archive(source, root, prune_missing=True)
-    assert (summary.files_removed, summary.quarantined_now) == (1, 0)
+    summary = archive(source, root)
+    assert (summary.exit_code, summary.runs, summary.files_removed) == (ExitCode.OK, [], 0)
+    assert EVERY_FILE in "\n".join(summary.lines())
     assert "broken" not in call(root, "--quarantine").stdout
+    assert "1 files that vanished left quarantine" in call(root, "--commits").stdout
+    assert findings(root) == []
+
+
+def test_a_version_that_was_archived_stays_when_a_later_failure_leaves_quarantine(
+    source: Path, root: Path
+):
+    archive(source, root)
+    (source / "a.txt").unlink()
+    os.mkfifo(source / "a.txt")
+    assert archive(source, root).quarantined_now == 1
+    (source / "a.txt").unlink()
+    assert archive(source, root).quarantined_now == 0
+    assert texts(root) == plain(root) == {"a": "one", "b": "two", "c": "three"}
+    # The archive still knows that it has this file, and from where.
+    assert archive(source, root, prune_missing=True).files_removed == 1
+    assert set(texts(root)) == set(plain(root)) == set("bc")
+
+
+def test_of_an_empty_source_nothing_leaves_quarantine(source: Path, root: Path):
+    os.mkfifo(source / "broken.txt")
+    archive(source, root)
+    for path in source.iterdir():
+        path.unlink()
+    assert archive(source, root).quarantined_now == 1
+
+
+def test_what_could_not_be_read_once_is_tried_again_in_every_run(source: Path, root: Path):
+    (source / "a.txt").chmod(0)
+    with unprivileged(source.parent):
+        assert archive(source, root).quarantined_now == 1
+        sequence = last(root)
+        # An attempt that fails again makes no run.
+        assert archive(source, root).quarantined_now == 1
+        assert last(root) == sequence
+    (source / "a.txt").chmod(0o644)
+    summary = archive(source, root)
+    assert (summary.exit_code, summary.files_added) == (ExitCode.OK, 1)
+    assert texts(root)["a"] == "one"
+
+
+def test_what_vanished_before_an_interrupted_run_went_on_is_not_in_quarantine(
+    source: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+):
+    with monkeypatch.context() as patch:
+        patch.setattr(archive_job, "_carry_out", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            archive(source, root)
+    (source / "a.txt").unlink()
+    summary = archive(source, root)
+    assert (summary.files_quarantined, summary.quarantined_now) == (1, 0)
+    assert summary.exit_code == ExitCode.OK
 
 
 def test_a_file_that_was_read_in_the_end_is_not_listed_in_quarantine(source: Path, root: Path):

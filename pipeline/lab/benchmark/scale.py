@@ -69,7 +69,7 @@ def _plan(url: str, rows: int) -> int:
         SourceFile(file.path, file.size_bytes, (file.mtime_ns or 0) + (i % 1000 == 0))
         for i, file in enumerate(source_files(rows))
     ]
-    return len(new_files(listing, seen_files(Archive.open(Store(url))), set()))
+    return len(new_files(listing, seen_files(Archive.open(Store(url))), {}, set()))
 
 
 def _list(pattern: str) -> Callable[[str, int], int]:
