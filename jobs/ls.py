@@ -236,9 +236,9 @@ def _line(row: Row) -> str:
 
 
 def _row_as_dict(row: Row) -> dict[str, Any]:
-    """JSON values: digests in hexadecimal, the envelope as its size."""
+    """JSON values: digests in hexadecimal; no envelope."""
     values = {**to_record(row), "rate_bpsp": row.rate_bpsp}
-    values["envelope"] = None if row.samples is None else len(row.samples.envelope)
+    del values["envelope"]
     return {k: v.hex() if isinstance(v, bytes) else v for k, v in values.items()}
 
 

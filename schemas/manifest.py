@@ -14,6 +14,7 @@ from seec.schemas.routes import LOST, ROUTES, RouteRules, is_lost
 from seec.schemas.tables import Column, Record, Table
 
 UNKNOWN_DIGEST = bytes(32)  # of a lost file of which not even the digest is known
+ENVELOPE_BYTES_IN_ROW = 4096  # a longer envelope is in the blob
 
 _IMAGE_COLUMNS = (
     Column("width", "int32", nullable=True),
@@ -24,7 +25,6 @@ _IMAGE_COLUMNS = (
 _SAMPLE_COLUMNS = (
     Column("pixel_digest", "digest", nullable=True),
     Column("sample_bytes", "int64", nullable=True),
-    Column("envelope", "binary", nullable=True),
 )
 MANIFEST = Table(
     "manifest",
@@ -45,6 +45,8 @@ MANIFEST = Table(
         Column("blob_digest", "digest"),
         *_IMAGE_COLUMNS,
         *_SAMPLE_COLUMNS,
+        Column("envelope", "binary", nullable=True),
+        Column("envelope_length", "int64", nullable=True),
         Column("background_error", "int16", nullable=True),
         Column("model_id", "string", nullable=True),
     ),
@@ -88,13 +90,14 @@ class SampleFacts:
     """What is known of a file whose samples were coded, and not its bytes.
 
     digest: the pixel digest (FORMAT.md) of what decoding gives. size_bytes: what all samples of all
-    pictures take, each in bytes of its own. envelope: what the file says beside its samples.
-    background_error: as in `schemas.loss`; where it is set, the source held other samples.
+    pictures take, each in bytes of its own. envelope: what the file says beside its samples; None
+    where that lies behind the payload, or was not read. background_error: as in
+    `schemas.loss`; where it is set, the source held other samples.
     """
 
     digest: bytes
     size_bytes: int
-    envelope: bytes = b""
+    envelope: bytes | None = b""
     background_error: int | None = None
 
 
@@ -105,9 +108,10 @@ class Row:
     path: its text by `seec.schemas.names`, relative to the source. kind, permissions, same_file: as
     in `schemas.plan.SourceFile`. A link is stored as if where it points to were the content of a
     file, a directory as if it were an empty file. Digests are SHA-256, 32 bytes: source_digest of
-    the file, blob_digest of the payload: the `length` bytes at `offset` of the blob of `shard`
-    (`<run>/<shard>`). Rows may share a payload; one with same_file shares that of the row it names,
-    which is in the same part.
+    the file, blob_digest of the `length` bytes at `offset` of the blob of `shard`, which is
+    `<run>/<shard>`. These are the payload, and behind it, where envelope_length is set, the
+    envelope: one zstd frame of so many bytes. Rows may share these bytes; one with same_file shares
+    those of the row it names, which is in the same part.
 
     route: what the payload is, one of ROUTES. `seec`: a .seec file. `seec-planes`: a payload of
     `schemas.planes`. `seec-jpeg`: the coded coefficients of the file, which is JPEG.
@@ -133,7 +137,13 @@ class Row:
     same_file: str | None = None
     image: ImageFacts | None = None
     samples: SampleFacts | None = None
+    envelope_length: int | None = None
     model_id: str | None = None
+
+    @property
+    def payload_length(self) -> int:
+        """Bytes of the payload, without an envelope behind it."""
+        return self.length - (self.envelope_length or 0)
 
     @property
     def run_id(self) -> str:
@@ -153,12 +163,15 @@ class Row:
     @property
     def rate_bpsp(self) -> float | None:
         """Coded bits per byte of samples; of 8-bit images that is per sub-pixel."""
-        return None if self.samples is None else 8 * self.length / self.samples.size_bytes
+        return None if self.samples is None else 8 * self.payload_length / self.samples.size_bytes
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A file's row and its payload, on the way into a shard: shard and offset are open."""
+    """A file's row and its bytes in a blob, on the way into a shard: shard and offset are open.
+
+    payload: with the envelope behind it, where there is one.
+    """
 
     row: Row
     payload: bytes | memoryview
@@ -210,13 +223,14 @@ def serialise_manifest(rows: Sequence[Row]) -> bytes:
     return tables.serialise(MANIFEST, [to_record(row) for row in rows])
 
 
-def parse_manifest(name: str, data: bytes) -> list[Row]:
+def parse_manifest(name: str, data: bytes, *, envelopes: bool = True) -> list[Row]:
     """The rows of a manifest part.
 
-    SectionCorrupt if a rule of the format does not hold, UnsupportedVersion if it is of another
-    version.
+    envelopes: False to leave out the column of envelopes, which is the largest. SectionCorrupt if a
+    rule of the format does not hold, UnsupportedVersion if the part is of another version.
     """
-    rows = [_from_record(name, record) for record in tables.parse(name, data, MANIFEST)]
+    without = () if envelopes else ("envelope",)
+    rows = [_from_record(name, record) for record in tables.parse(name, data, MANIFEST, without)]
     before: dict[str, Row] = {}
     for row in rows:
         _check_fields(name, row)
@@ -228,22 +242,26 @@ def parse_manifest(name: str, data: bytes) -> list[Row]:
 
 
 def parse_matching(
-    name: str, data: bytes, wanted: Callable[[Sequence[str]], list[int]]
+    name: str,
+    data: bytes,
+    wanted: Callable[[Sequence[str]], list[int]],
+    *,
+    envelopes: bool = True,
 ) -> tuple[list[str], list[Row]]:
     """All paths of a manifest part, and the rows of those that are wanted.
 
     wanted: gives the indices of these among all paths. Only those rows are parsed and checked, as
-    far as a row can be checked without the others; where it cannot, all are. Raises as
-    `parse_manifest` does.
+    far as a row can be checked without the others; where it cannot, all are. envelopes: as in
+    `parse_manifest`. Raises as that does.
     """
-    excerpt = tables.Excerpt(name, data, MANIFEST)
+    excerpt = tables.Excerpt(name, data, MANIFEST, () if envelopes else ("envelope",))
     paths = excerpt.column("path")
     indices = wanted(paths)
     if not indices:
         return paths, []
     rows = [_from_record(name, record) for record in excerpt.rows(indices)]
     if any(row.same_file is not None for row in rows):
-        whole = parse_manifest(name, data)
+        whole = parse_manifest(name, data, envelopes=envelopes)
         return paths, [whole[index] for index in indices]
     for row in rows:
         _check_fields(name, row)
@@ -274,6 +292,7 @@ def to_record(row: Row) -> Record:
         "pixel_digest": samples and samples.digest,
         "sample_bytes": samples and samples.size_bytes,
         "envelope": samples and samples.envelope,
+        "envelope_length": row.envelope_length,
         "background_error": samples and samples.background_error,
         "model_id": row.model_id,
     }
@@ -286,12 +305,17 @@ def _from_record(name: str, record: Record) -> Row:
     background_error = record.pop("background_error")
     if samples is None and background_error is not None:
         raise SectionCorrupt(f"{name}: {record['path']}: a background error without samples")
+    was_read = "envelope" in record
+    envelope = record.pop("envelope", None)
+    in_row, behind = envelope is not None, record["envelope_length"] is not None
+    if (in_row or behind) if samples is None else (was_read and in_row == behind):
+        raise SectionCorrupt(f"{name}: {record['path']}: one envelope goes with samples")
     return Row(
         **mtime.join(name, record, "source_"),
         image=None if image is None else ImageFacts(*image),
         samples=None
         if samples is None
-        else SampleFacts(*samples, background_error=background_error),
+        else SampleFacts(*samples, envelope=envelope, background_error=background_error),
     )
 
 
@@ -346,7 +370,16 @@ def _check_fields(name: str, row: Row) -> None:
         rules.lossy and 0 <= row.background_error <= MAX_BACKGROUND_ERROR
     ):
         raise SectionCorrupt(f"{where}: a background error that cannot be")
+    _check_envelope(where, row)
     _check_kind(where, row, rules)
+
+
+def _check_envelope(where: str, row: Row) -> None:
+    envelope = row.samples.envelope if row.samples else None
+    if envelope is not None and len(envelope) > ENVELOPE_BYTES_IN_ROW:
+        raise SectionCorrupt(f"{where}: an envelope of {len(envelope)} bytes in its row")
+    if row.envelope_length is not None and not 0 < row.envelope_length < row.length:
+        raise SectionCorrupt(f"{where}: an envelope of another length than could be in the blob")
 
 
 def _check_kind(where: str, row: Row, rules: RouteRules) -> None:

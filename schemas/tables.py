@@ -60,10 +60,13 @@ class Table(NamedTuple):
 class Groups:
     """A table read one row group at a time."""
 
-    def __init__(self, name: str, data: bytes, table: Table) -> None:
-        """name: for messages. SectionCorrupt or UnsupportedVersion if it is no such table."""
+    def __init__(self, name: str, data: bytes, table: Table, without: Collection[str] = ()) -> None:
+        """name: for messages. without: columns that rows lack.
+
+        SectionCorrupt or UnsupportedVersion if it is no such table.
+        """
         self._name = name
-        self._schema = _schema(table.columns)
+        self._schema = _schema_without(table, without)
         self._file = _open(name, data, table)
         self.metadata: Mapping[bytes, bytes] = self._file.metadata.metadata or {}
 
@@ -78,7 +81,7 @@ class Groups:
         """The rows of one group; SectionCorrupt if it is damaged."""
         try:
             # On Arrow's own threads a buffer might be released while the process ends.
-            group = self._file.read_row_group(index, use_threads=False)
+            group = self._file.read_row_group(index, self._schema.names, use_threads=False)
             return group.cast(self._schema).to_pylist()
         except _NOT_A_TABLE as error:
             raise _corrupt(self._name, error) from None
@@ -119,9 +122,12 @@ def serialise_groups(
     return sink.getvalue().to_pybytes()
 
 
-def parse(name: str, data: bytes, table: Table) -> list[Record]:
-    """All rows of a table; SectionCorrupt or UnsupportedVersion if it is no such table."""
-    groups = Groups(name, data, table)
+def parse(name: str, data: bytes, table: Table, without: Collection[str] = ()) -> list[Record]:
+    """All rows of a table. without: columns that are not read, and that rows lack.
+
+    SectionCorrupt or UnsupportedVersion if it is no such table.
+    """
+    groups = Groups(name, data, table, without)
     return [row for index in range(len(groups)) for row in groups.read(index)]
 
 
@@ -140,10 +146,13 @@ def read_columns(name: str, data: bytes, table: Table, wanted: Sequence[str]) ->
 class Excerpt:
     """A table of which few values and rows are wanted, and the others never made."""
 
-    def __init__(self, name: str, data: bytes, table: Table) -> None:
-        """name: for messages. SectionCorrupt or UnsupportedVersion if it is no such table."""
+    def __init__(self, name: str, data: bytes, table: Table, without: Collection[str] = ()) -> None:
+        """name: for messages. without: columns that rows lack.
+
+        SectionCorrupt or UnsupportedVersion if it is no such table.
+        """
         self._name = name
-        self._schema = _schema(table.columns)
+        self._schema = _schema_without(table, without)
         self._file = _open(name, data, table)
 
     def column(self, name: str) -> list[Any]:
@@ -162,7 +171,8 @@ class Excerpt:
                 end = start + self._file.metadata.row_group(group).num_rows
                 some = [i - start for i in indices if start <= i < end]
                 if some:
-                    rows = self._file.read_row_group(group, use_threads=False).take(some)
+                    names = self._schema.names
+                    rows = self._file.read_row_group(group, names, use_threads=False).take(some)
                     rows = rows if rows.schema.equals(self._schema) else rows.cast(self._schema)
                     found += rows.to_pylist()
                 start = end
@@ -209,6 +219,10 @@ def _names(table: Table, types: Collection[str]) -> Any:
 @lru_cache
 def _schema(columns: tuple[Column, ...]) -> pa.Schema:
     return pa.schema([pa.field(c.name, _TYPES[c.type], nullable=c.nullable) for c in columns])
+
+
+def _schema_without(table: Table, without: Collection[str]) -> pa.Schema:
+    return _schema(tuple(column for column in table.columns if column.name not in without))
 
 
 def _corrupt(name: str, error: Exception) -> SectionCorrupt:

@@ -7,7 +7,7 @@ from seec.schemas.manifest import Row
 
 
 def envelope_of(row: Row) -> bytes:
-    return b"" if row.samples is None else row.samples.envelope
+    return (row.samples.envelope or b"") if row.samples else b""
 
 
 def format_of(row: Row) -> str | None:

@@ -55,7 +55,7 @@ def current_rows(
 
 
 def sorted_rows(archive: Archive, include: Sequence[str] = ()) -> Iterator[Row]:
-    """The rows that `current_rows` gives, all of them by path.
+    """The rows that `current_rows` gives, all of them by path, without their envelopes.
 
     Memory grows with the shards whose paths overlap, and with the number of removed paths.
     """
@@ -78,7 +78,9 @@ def _merged(archive: Archive, wanted: Patterns, runs: dict[str, int]) -> Iterato
     shards.sort(key=lambda shard: starts[shard.shard])
     waiting: list[tuple[str, int, int, Row]] = []
     tie = count()
-    found = each_ahead(lambda read: _matching(*read, wanted), archive.parts(shards), threads=2)
+    found = each_ahead(
+        lambda read: _matching(*read, wanted, envelopes=False), archive.parts(shards), threads=2
+    )
     for shard, rows in zip(shards, found, strict=True):
         while waiting and waiting[0][0] < starts[shard.shard]:
             yield heapq.heappop(waiting)[-1]
@@ -88,13 +90,16 @@ def _merged(archive: Archive, wanted: Patterns, runs: dict[str, int]) -> Iterato
         yield heapq.heappop(waiting)[-1]
 
 
-def _matching(shard: ShardRecord, part: bytes, wanted: Patterns) -> list[Row]:
+def _matching(
+    shard: ShardRecord, part: bytes, wanted: Patterns, *, envelopes: bool = True
+) -> list[Row]:
     """The rows of a manifest part that are asked for: others are not worth parsing."""
     if wanted.all:
-        rows = parse_manifest(shard.manifest.name, part)
+        rows = parse_manifest(shard.manifest.name, part, envelopes=envelopes)
         paths = [row.path for row in rows]
     else:
-        paths, rows = parse_matching(shard.manifest.name, part, wanted.among)
+        name = shard.manifest.name
+        paths, rows = parse_matching(name, part, wanted.among, envelopes=envelopes)
     if not in_range(paths, shard):
         raise SectionCorrupt(f"{shard.manifest.name}: other paths than its commit says")
     return rows

@@ -89,9 +89,10 @@ def share_codes(entries: Iterable[Entry]) -> list[Entry]:
     for entry in entries:
         if entry.row.samples is not None:
             one = best.setdefault(shown(entry.row), entry)
-            best[shown(entry.row)] = min(one, entry, key=lambda e: (e.row.length, e.row.path))
+            smaller = min(one, entry, key=lambda e: (e.row.payload_length, e.row.path))
+            best[shown(entry.row)] = smaller
     return [
-        with_code(entry.row, best[shown(entry.row)]) if entry.row.samples is not None else entry
+        with_code(entry, best[shown(entry.row)]) if entry.row.samples is not None else entry
         for entry in entries
     ]
 
@@ -104,11 +105,19 @@ def shown(row: Row) -> Shown:
     return row.route, row.samples and row.samples.digest, row.background_error
 
 
-def with_code(row: Row, other: Entry) -> Entry:
-    """The entry of a row with the payload of another one that has the same `shown`."""
-    same = ("length", "blob_digest", "model_id")
-    row = replace(row, **{name: getattr(other.row, name) for name in same})
-    return Entry(row, other.payload)
+def with_code(entry: Entry, other: Entry) -> Entry:
+    """An entry with the payload of another one that has the same `shown`, and its own envelope."""
+    data, digest = other.payload, other.row.blob_digest
+    if entry.row.envelope_length is not None or other.row.envelope_length is not None:
+        data = code_of(other) + bytes(entry.payload[entry.row.payload_length :])
+        digest = hashlib.sha256(data).digest()
+    row = replace(entry.row, length=len(data), blob_digest=digest, model_id=other.row.model_id)
+    return Entry(row, data)
+
+
+def code_of(entry: Entry) -> bytes:
+    """The payload of an entry, without the envelope behind it."""
+    return bytes(entry.payload[: entry.row.payload_length])
 
 
 def _place(entries: Iterable[Entry], shard: str) -> tuple[list[Row], list[bytes | memoryview]]:

@@ -128,13 +128,14 @@ class Mender:
 def _with_same_pixels(case: Case, mended: Sequence[Entry]) -> list[Entry]:
     """The entries, where lost images take the code of another image with the same pixels.
 
-    The row of an image keeps its own format and envelope.
+    The row of an image keeps its own format and envelope. Where the envelope was behind the
+    payload, it is lost, too.
     """
-    rows = {row.path: row for row in case.rows}
+    rows = {row.path: row for row in case.rows if row.envelope_length is None}
     codes = {shown(entry.row): entry for entry in mended if entry.row.samples}
     return [
-        with_code(rows[entry.row.path], codes[shown(rows[entry.row.path])])
-        if entry.row.lost and shown(rows[entry.row.path]) in codes
+        with_code(Entry(row, b""), codes[shown(row)])
+        if entry.row.lost and (row := rows.get(entry.row.path)) and shown(row) in codes
         else entry
         for entry in mended
     ]

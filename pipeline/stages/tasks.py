@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from seec.pipeline.archive.archive import read_recorded
-from seec.pipeline.archive.shard import name_again, share_codes
+from seec.pipeline.archive.shard import code_of, name_again, share_codes
 from seec.pipeline.codec import Background, Encoder, load_model
 from seec.pipeline.dct.weights import load_model as load_jpeg_model
 from seec.pipeline.images.raster import Pixels
@@ -245,7 +245,7 @@ def _with_pictures(
 def _known_codes(others: Iterable[list[Entry]]) -> dict[bytes, bytes]:
     """By pixel digest, the payloads of entries whose samples are coded."""
     entries = (entry for part in others for entry in part)
-    return {e.row.samples.digest: bytes(e.payload) for e in entries if e.row.samples}
+    return {e.row.samples.digest: code_of(e) for e in entries if e.row.samples}
 
 
 def write(

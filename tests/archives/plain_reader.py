@@ -160,6 +160,13 @@ def rows(
                 continue
             payload = blob[row["offset"] : row["offset"] + row["length"]]
             assert hashlib.sha256(payload).digest() == row["blob_digest"]
+            if row["envelope_length"] is not None:
+                assert row["envelope"] is None
+                end_of_payload = row["length"] - row["envelope_length"]
+                frame = payload[end_of_payload:]
+                row["envelope"] = zstandard.ZstdDecompressor().decompress(frame)
+                assert 4096 < len(row["envelope"]) <= row["source_size_bytes"]
+                payload = payload[:end_of_payload]
             yield row, RESTORE[row["route"]](root, row, payload, decode)
         assert end == len(blob)
 

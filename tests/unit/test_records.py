@@ -24,6 +24,7 @@ from seec.schemas.archive import (
 from seec.schemas.commit import Changes, Commit, ObjectRecord, Recap, RunRecord, ShardRecord
 from seec.schemas.errors import FixityError, FormatError, SectionCorrupt, UnsupportedVersion
 from seec.schemas.manifest import (
+    ENVELOPE_BYTES_IN_ROW,
     MANIFEST,
     QUARANTINE,
     ImageFacts,
@@ -195,9 +196,11 @@ def test_rows_of_all_routes_come_back_side_by_side():
         a_coded_row("d", 12, background_error=0),
         replace(a_row("e", 4), kind="link", permissions=None, source_mtime_ns=None),
         replace(gone, shard=f"{RUN}/000000", offset=16),
+        replace(a_coded_row("g", 16, envelope=None), envelope_length=1),
     ]
     assert parse_manifest("m", serialise_manifest(rows)) == rows
-    assert [row.rate_bpsp for row in rows] == [None, None, 8 * 4 / 18, 8 * 4 / 18, None, None]
+    rates = [None, None, 8 * 4 / 18, 8 * 4 / 18, None, None, 8 * 3 / 18]
+    assert [row.rate_bpsp for row in rows] == rates
     assert {row.run_id for row in rows} == {RUN}
 
 
@@ -249,6 +252,10 @@ def test_manifest_parts_are_reproducible_and_come_back():
         [a_coded_row(background_error=-1)],
         [a_coded_row(digest=None)],
         [a_coded_row(envelope=None)],
+        [a_coded_row(envelope=bytes(ENVELOPE_BYTES_IN_ROW + 1))],
+        [replace(a_coded_row(), envelope_length=2)],
+        [replace(a_row("a"), envelope_length=2)],
+        *([replace(a_coded_row(envelope=None), envelope_length=n)] for n in (-1, 0, 4)),
         [a_coded_row(size_bytes=0)],
         [replace(a_jpeg_row(), image=None)],
         [replace(a_jpeg_row(), samples=a_coded_row().samples)],

@@ -5,6 +5,7 @@
 
 import hashlib
 
+from seec.pipeline.routes.reading.envelopes import split
 from seec.pipeline.routes.reading.jpegxl_jpeg import JpegXlReader
 from seec.pipeline.routes.reading.lost import LostReader
 from seec.pipeline.routes.reading.reader import Models, Reader
@@ -43,7 +44,7 @@ def check(row: Row, payload: bytes, models: Models) -> None:
     Raises DigestMismatch, FormatError or ModelError.
     """
     check_payload(row, payload)
-    _reader(row).check(row, payload, models)
+    _reader(row).check(*split(row, payload), models)
 
 
 def restore(row: Row, payload: bytes, models: Models) -> bytes:
@@ -54,7 +55,7 @@ def restore(row: Row, payload: bytes, models: Models) -> bytes:
     ModelError or Lost.
     """
     check_payload(row, payload)
-    return _reader(row).restore(row, payload, models)
+    return _reader(row).restore(*split(row, payload), models)
 
 
 def _reader(row: Row) -> Reader:

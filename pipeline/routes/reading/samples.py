@@ -41,14 +41,21 @@ def samples_of(row: Row) -> SampleFacts:
 
 
 def _is_exact(row: Row) -> bool:
-    return is_exact(samples_of(row).envelope) and row.background_error is None
+    return is_exact(_envelope(row)) and row.background_error is None
+
+
+def _envelope(row: Row) -> bytes:
+    envelope = samples_of(row).envelope
+    if envelope is None:
+        raise SectionCorrupt(f"{row.path}: its row has no envelope")
+    return envelope
 
 
 def _write(row: Row, rasters: Sequence[Raster]) -> bytes:
     """The file with these rasters, which are those of the row."""
     format_name = image_of(row).format
     try:
-        data = write_image(ImageFile(format_name, rasters, samples_of(row).envelope))
+        data = write_image(ImageFile(format_name, rasters, _envelope(row)))
         if _is_exact(row):
             same = hashlib.sha256(data).digest() == row.source_digest
         else:

@@ -21,12 +21,16 @@ class StoreReader(WholeFileReader):
 
 def unpack(payload: bytes, size_bytes: int) -> bytes:
     """The file of `size_bytes` bytes; SectionCorrupt if the payload does not hold it."""
-    if len(payload) == size_bytes:
-        return payload
+    return payload if len(payload) == size_bytes else decompressed(payload, size_bytes, size_bytes)
+
+
+def decompressed(frame: bytes, least_bytes: int, most_bytes: int) -> bytes:
+    """What is in one zstd frame; SectionCorrupt if that is damaged, or of another size."""
     try:
         # The frame's own claim decides how much is allocated: compare before decompressing.
-        if zstandard.frame_content_size(payload) != size_bytes:
-            raise SectionCorrupt("stored file: its frame announces another size")
-        return zstandard.ZstdDecompressor().decompress(payload, max_output_size=size_bytes)
+        size_bytes = zstandard.frame_content_size(frame)
+        if not least_bytes <= size_bytes <= most_bytes:
+            raise SectionCorrupt("zstd frame: it announces another size than its row allows")
+        return zstandard.ZstdDecompressor().decompress(frame, max_output_size=size_bytes)
     except zstandard.ZstdError as error:
-        raise SectionCorrupt(f"stored file: {error}") from None
+        raise SectionCorrupt(f"zstd frame: {error}") from None

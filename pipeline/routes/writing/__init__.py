@@ -9,14 +9,21 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from seec.pipeline.routes.writing.draft import Candidate, Coded, Draft, draft_stored, entry
+from seec.pipeline.routes.writing.draft import (
+    Candidate,
+    Coded,
+    Draft,
+    draft_stored,
+    entry,
+    framed,
+)
 from seec.pipeline.routes.writing.jpegxl_jpeg import JpegXlWriter
 from seec.pipeline.routes.writing.seec import SeecWriter
 from seec.pipeline.routes.writing.seec_jpeg import SeecJpegWriter
 from seec.pipeline.routes.writing.seec_planes import SeecPlanesWriter
 from seec.pipeline.routes.writing.writer import RunModels, Work, Writer
 from seec.schemas.errors import UnreadableImage
-from seec.schemas.manifest import Entry
+from seec.schemas.manifest import ENVELOPE_BYTES_IN_ROW, Entry
 from seec.schemas.plan import SourceFile
 
 # By name, as manifests have them; the first that takes a file gets it.
@@ -29,6 +36,9 @@ WRITERS: dict[str, Writer] = {
         SeecPlanesWriter(),
     )
 }
+
+# Of a file whose picture is less the codec could save next to nothing.
+_LEAST_PICTURE = 0.25
 
 __all__ = [
     "WRITERS",
@@ -73,9 +83,13 @@ def draft(candidate: Candidate) -> Draft:
     coded, reason = _first(candidate)
     if coded is None:
         return candidate.stored(reason)
+    if _envelope_bytes(coded) > max(
+        ENVELOPE_BYTES_IN_ROW, (1 - _LEAST_PICTURE) * len(candidate.data)
+    ):
+        return candidate.stored("its picture is a small part of the file")
     stored = candidate.stored(WRITERS[coded.row.route].reason)
     if coded.payload is None:
-        return replace(stored, coded=coded)
+        return replace(stored, coded=_with_envelope_behind(coded))
     if len(coded.payload) >= len(stored.payload):
         return stored
     return Draft(coded.row, coded.payload)
@@ -92,8 +106,8 @@ def settle(draft: Draft, codes: Sequence[bytes], models: RunModels) -> Entry:
         row, payload = WRITERS[draft.coded.row.route].pack(draft.coded, codes, models)
     except UnreadableImage as error:
         return entry(replace(draft.row, reason=str(error)), draft.payload)
-    envelope = row.samples.envelope if row.samples else b""
-    if len(payload) + len(envelope) < len(draft.payload):
+    payload += draft.coded.envelope
+    if len(payload) + _envelope_bytes(draft.coded) < len(draft.payload):
         return entry(row, payload)
     return entry(draft.row, draft.payload)
 
@@ -102,6 +116,26 @@ def stored_entry(file: SourceFile, data: bytes, reason: str | None) -> Entry:
     """The entry of a file by route `store`."""
     stored = draft_stored(file, data, reason)
     return entry(stored.row, stored.payload)
+
+
+def _envelope_bytes(coded: Coded) -> int:
+    samples = coded.row.samples
+    return len(samples.envelope or b"") if samples else 0
+
+
+def _with_envelope_behind(coded: Coded) -> Coded:
+    """The same; a long envelope goes behind the payload."""
+    samples = coded.row.samples
+    if (
+        samples is None
+        or samples.envelope is None
+        or _envelope_bytes(coded) <= ENVELOPE_BYTES_IN_ROW
+    ):
+        return coded
+    frame = framed(samples.envelope)
+    samples = replace(samples, envelope=None)
+    row = replace(coded.row, samples=samples, envelope_length=len(frame))
+    return replace(coded, row=row, envelope=frame)
 
 
 def _first(candidate: Candidate) -> tuple[Coded | None, str]:

@@ -27,7 +27,7 @@ class Coded:
     row: place in the shard and payload are open. payload: None where it is to be made of codes.
     pictures: those codes are wanted of, [H, W] or [H, W, 3] each. labelled: whether that is one
     picture as people see it, so that its regions may be labelled and its background be lossy.
-    layout: what the route has to know besides codes.
+    layout: what the route has to know besides codes. envelope: what goes behind the payload.
     """
 
     row: Row
@@ -35,6 +35,7 @@ class Coded:
     pictures: tuple[Pixels, ...] = ()
     labelled: bool = False
     layout: Any = None
+    envelope: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -151,8 +152,13 @@ def _value(found: Value | UnreadableImage) -> Value:
 
 def compressed(data: bytes) -> bytes:
     """The payload of a stored file: one zstd frame with its size, or `data` if no larger."""
-    frame = zstandard.ZstdCompressor(level=_LEVEL, write_content_size=True).compress(data)
+    frame = framed(data)
     return frame if len(frame) < len(data) else data
+
+
+def framed(data: bytes) -> bytes:
+    """One zstd frame with its size."""
+    return zstandard.ZstdCompressor(level=_LEVEL, write_content_size=True).compress(data)
 
 
 def entry(row: Row, payload: bytes) -> Entry:
