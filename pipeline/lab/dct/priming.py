@@ -85,7 +85,8 @@ class Primer:
         room = bytearray(most * _dct.SAMPLE)
         drawn = round(share * 65536)
         count = _dct.prime(self._model, [rows(c) for c in components], room, drawn, seed)
-        return np.frombuffer(room, np.uint8)[: count * _dct.SAMPLE].reshape(-1, _dct.SAMPLE)
+        used = np.frombuffer(room, np.uint8)[: count * _dct.SAMPLE]
+        return used.reshape(-1, _dct.SAMPLE).copy()  # or each file's samples keep all of the room
 
     def finish(self, card: Mapping[str, Any]) -> DctModel:
         """The model, its numbers rounded as far as costs next to nothing.
