@@ -39,6 +39,7 @@ from seec.schemas.errors import (
     MissingPackage,
     NotAnArchive,
     SeecError,
+    TargetError,
     UnknownCommit,
     UnsupportedVersion,
 )
@@ -52,6 +53,7 @@ class ExitCode(IntEnum):
     USAGE = 2
     QUARANTINE = 3
     DAMAGE = 4
+    REFUSED = 5
     NOT_AN_ARCHIVE = 10
     LOCKED = 11
     HUNG_UP = 129
@@ -65,6 +67,7 @@ _EXIT_CODE_MEANING = {
     ExitCode.USAGE: "wrong options or arguments",
     ExitCode.QUARANTINE: "finished, but some files are in quarantine",
     ExitCode.DAMAGE: "damage found",
+    ExitCode.REFUSED: "finished, but the target refused some files",
     ExitCode.NOT_AN_ARCHIVE: "not an archive",
     ExitCode.LOCKED: "another writer holds the archive",
     ExitCode.HUNG_UP: "interrupted by SIGHUP",
@@ -77,6 +80,7 @@ _EXIT_CODE_MEANING = {
 _EXIT_CODE_OF_ERROR: tuple[tuple[type[SeecError], ExitCode], ...] = (
     (NotAnArchive, ExitCode.NOT_AN_ARCHIVE),
     (ArchiveLocked, ExitCode.LOCKED),
+    (TargetError, ExitCode.REFUSED),
     (UnknownCommit, ExitCode.USAGE),
     (MissingPackage, ExitCode.USAGE),
     (UnsupportedVersion, ExitCode.UNEXPECTED),

@@ -17,7 +17,7 @@ from seec.pipeline.stages.execution import execution, is_small
 from seec.pipeline.stages.restoring import FAILED, KEPT, RESTORED, SKIPPED, Restoration, Restored
 from seec.pipeline.storage import Limits, Store, Target
 from seec.schemas.commit import ShardRecord
-from seec.schemas.errors import SeecError
+from seec.schemas.errors import SeecError, TargetError
 from seec.schemas.kinds import DIRECTORY, FILE, KINDS, LINK
 from seec.schemas.loss import SKIP, describe
 from seec.schemas.manifest import Row
@@ -63,13 +63,21 @@ class RestoreSummary:
 
     @property
     def exit_code(self) -> ExitCode:
-        """DAMAGE if a file could not be restored."""
-        return ExitCode.DAMAGE if self.failed else ExitCode.OK
+        """DAMAGE if the archive does not give a file, else REFUSED if the target takes none."""
+        if len(self.failed) > self.refused:
+            return ExitCode.DAMAGE
+        return ExitCode.REFUSED if self.failed else ExitCode.OK
+
+    @property
+    def refused(self) -> int:
+        """How many failed because of the target."""
+        return sum(item.error == TargetError.__name__ for item in self.failed)
 
     def as_dict(self) -> dict[str, Any]:
         """All figures by name; failures and lossy files as lists."""
         return {
             **self.__dict__,
+            "refused": self.refused,
             "failed": [asdict(item) for item in self.failed],
             "lossy": [
                 {"path": item.path, "background_error": item.background_error}
@@ -92,8 +100,13 @@ class RestoreSummary:
             yield f"{len(self.lossy)} have a lossy background, as archived; seec ls marks them"
         if self.kept:
             yield f"{self.kept} were there already and stay; --overwrite replaces them"
-        if self.failed:
-            yield f"{len(self.failed)} failed; seec verify tells what is damaged"
+        if damaged := len(self.failed) - self.refused:
+            yield f"{damaged} failed; seec verify tells what is damaged"
+        if self.refused:
+            yield (
+                f"{self.refused} refused by the target, not by the archive: restore them somewhere "
+                "else, with --include"
+            )
 
 
 def run(settings: Settings) -> RestoreSummary:
@@ -128,7 +141,11 @@ def run(settings: Settings) -> RestoreSummary:
             lossy += [item for item in group if item.background_error is not None]
             shown.advance(len(group))
     if restoration.lacks:
-        warn(f"{target.url}: an object store keeps no permissions, times, links or directories")
+        warn(
+            f"{target.url}: the file system does not keep all permissions and times"
+            if target.is_local
+            else f"{target.url}: an object store keeps no permissions, times, links or directories"
+        )
     _warn_of_loss([item for item in lossy if not item.noted])
     return RestoreSummary(
         target=target.url,

@@ -26,6 +26,7 @@ SeecError
     UnknownCommit     no commit of this number, or its state is not kept
     UnknownPath       the archive holds no such path
     ArchiveLocked     another writer holds the archive
+    TargetError       the target of a restore refuses a file: its name, its kind, missing rights
     StoreUnavailable  nothing of the store is to be had: credentials, no bucket, quota, full disk
       TransientStorageError  may go through when tried again; the only one that is retried
   MissingPackage    an optional package that this needs is not installed
@@ -139,6 +140,10 @@ class UnknownPath(StorageError):
 
 class ArchiveLocked(StorageError):
     """Another writer holds the archive."""
+
+
+class TargetError(StorageError):
+    """The target of a restore refuses a file: its name, its kind, missing rights."""
 
 
 class StoreUnavailable(StorageError):

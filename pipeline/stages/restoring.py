@@ -36,7 +36,8 @@ class Restored:
     """What became of one path: outcome, its size, and the reason if it failed.
 
     background_error: of a file that came back with a lossy background, as in `seec.schemas.loss`.
-    noted: whether the file itself says so. kind: as in `seec.schemas.kinds`.
+    noted: whether the file itself says so. kind: as in `seec.schemas.kinds`. bare: whether the
+    target did not keep permissions or time.
     """
 
     path: str
@@ -47,6 +48,7 @@ class Restored:
     background_error: int | None = None
     noted: bool = False
     kind: str = FILE
+    bare: bool = False
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,9 @@ class Restoration:
         yield from self._carry_out(_each(self._links))
         if self._folders:
             what = (self._target, self._folders, self._colliding_folders)
-            yield fetch(self._executor, _FOLDERS, *what)
+            made = fetch(self._executor, _FOLDERS, *what)
+            self._note(made)
+            yield made
         if self._skipped:
             yield self._skipped
 
@@ -174,7 +178,11 @@ class Restoration:
                 done = outcome
             restored = {item.path for item in done if item.outcome == RESTORED}
             self._named |= restored & self._awaited
+            self._note(done)
             yield done
+
+    def _note(self, done: list[Restored]) -> None:
+        self.lacks = self.lacks or (self._target.is_local and any(item.bare for item in done))
 
     def _steps(self, work: Work, suspect: bool) -> Steps[list[Restored]]:
         what = (self._store, work, self._target, self._overwrite)
@@ -275,19 +283,19 @@ def _with_content(
     mtime_ns = row.source_mtime_ns
     if row.kind == LINK:
         target.write_link(row.path, data, mtime_ns=mtime_ns, overwrite=overwrite)
-    else:
-        permissions = row.permissions
-        target.write_file(
-            row.path, data, permissions=permissions, mtime_ns=mtime_ns, overwrite=overwrite
-        )
-    return _restored(row, len(data))
+        return _restored(row, len(data))
+    permissions = row.permissions
+    kept = target.write_file(
+        row.path, data, permissions=permissions, mtime_ns=mtime_ns, overwrite=overwrite
+    )
+    return replace(_restored(row, len(data)), bare=not kept)
 
 
 def _make_folder(row: Row, target: Target, collides: bool) -> Restored:
     if collides:
         target.check_collision(row.path)
-    target.make_folder(row.path, row.permissions, row.source_mtime_ns)
-    return _restored(row, 0)
+    kept = target.make_folder(row.path, row.permissions, row.source_mtime_ns)
+    return replace(_restored(row, 0), bare=not kept)
 
 
 def _restored(row: Row, size_bytes: int) -> Restored:

@@ -3,24 +3,47 @@
 import os
 from collections.abc import Callable
 from copy import copy
-from typing import TypeVar
+from functools import wraps
+from typing import ParamSpec, TypeVar
 
 from seec.pipeline.storage import tree_writer
 from seec.pipeline.storage.descent import IN_THE_WAY
 from seec.pipeline.storage.limits import Limits
 from seec.pipeline.storage.store import Store
-from seec.schemas.errors import SourceError, StorageError
+from seec.schemas.errors import (
+    ObjectExists,
+    SourceError,
+    StorageError,
+    StoreUnavailable,
+    TargetError,
+)
 from seec.schemas.names import escape, is_safe, unescape
 
 T = TypeVar("T")
+P = ParamSpec("P")
+
+
+def _refusals(method: Callable[P, T]) -> Callable[P, T]:
+    """Raise TargetError for what concerns one path: the archive that it comes from is well."""
+
+    @wraps(method)
+    def told(*arguments: P.args, **options: P.kwargs) -> T:
+        try:
+            return method(*arguments, **options)
+        except (ObjectExists, StoreUnavailable):
+            raise
+        except StorageError as error:
+            raise TargetError(str(error)) from None
+
+    return told
 
 
 class Target:
     """A tree of files to write, below one URL.
 
     Paths are text by `seec.schemas.names`. Methods raise SourceError for a path that leads out of
-    the target. A directory keeps permissions, times, links and directories; an object store keeps
-    files only.
+    the target, and TargetError where the target refuses a path. A directory keeps permissions,
+    times, links and directories, as far as its file system does; an object store keeps files only.
     """
 
     def __init__(self, url: str, limits: Limits | None = None) -> None:
@@ -36,6 +59,7 @@ class Target:
         one._store = self._store.shared_by(processes)
         return one
 
+    @_refusals
     def exists(self, path: str) -> bool:
         """Whether the path is taken."""
         name = _name(path)
@@ -43,6 +67,7 @@ class Target:
             return self._store.exists(_key(path))
         return self._call("look up", path, lambda: tree_writer.exists(self._root, name))
 
+    @_refusals
     def write_file(
         self,
         path: str,
@@ -51,16 +76,19 @@ class Target:
         permissions: int | None,
         mtime_ns: int | None,
         overwrite: bool,
-    ) -> None:
-        """Write a file whole or not at all. Raises ObjectExists unless `overwrite`."""
+    ) -> bool:
+        """Write a file whole or not at all. Raises ObjectExists unless `overwrite`.
+
+        Returns whether the target keeps permissions and time of the file.
+        """
         name = _name(path)
         if not self.is_local:
             put = self._store.put if overwrite else self._store.put_new
             put(_key(path), data)
-            return
+            return permissions is None and mtime_ns is None
 
-        def write() -> None:
-            tree_writer.write_file(
+        def write() -> bool:
+            return tree_writer.write_file(
                 self._root,
                 name,
                 data,
@@ -69,8 +97,9 @@ class Target:
                 overwrite=overwrite,
             )
 
-        self._call("write", path, write, len(data))
+        return self._call("write", path, write, len(data))
 
+    @_refusals
     def write_link(
         self, path: str, points_to: bytes, *, mtime_ns: int | None, overwrite: bool
     ) -> None:
@@ -84,6 +113,7 @@ class Target:
 
         self._call("write", path, write)
 
+    @_refusals
     def write_hard_link(self, path: str, first: str, *, overwrite: bool) -> bool:
         """Make `path` another name of the file `first`; False if the target has no hard links.
 
@@ -98,10 +128,14 @@ class Target:
             lambda: tree_writer.write_hard_link(self._root, name, other, overwrite=overwrite),
         )
 
-    def make_folder(self, path: str, permissions: int | None, mtime_ns: int | None) -> None:
-        """Make a folder in a directory if it is missing, and set its permissions and time."""
+    @_refusals
+    def make_folder(self, path: str, permissions: int | None, mtime_ns: int | None) -> bool:
+        """Make a folder in a directory if it is missing, and set its permissions and time.
+
+        Returns whether the target keeps these.
+        """
         name = _name(path)
-        self._call(
+        return self._call(
             "write", path, lambda: tree_writer.make_folder(self._root, name, permissions, mtime_ns)
         )
 
@@ -110,6 +144,7 @@ class Target:
         name = _name(path)
         self._call("write", path, lambda: tree_writer.make_private(self._root, name))
 
+    @_refusals
     def check_collision(self, path: str) -> None:
         """Raises StorageError if the directory holds the path under another spelling."""
         name = _name(path)

@@ -1,5 +1,6 @@
 """Write local trees: files whole or not at all, and nothing outside of the root."""
 
+import errno
 import os
 import secrets
 from collections.abc import Generator
@@ -11,6 +12,8 @@ from seec.pipeline.storage.local import NO_HARD_LINKS, PARTIAL_PREFIX, publish_n
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 # Owners are not kept: a restored file must not run with the rights of the user who restores it.
 _FILE_BITS, _FOLDER_BITS, _LENT_BITS = 0o777, 0o1777, 0o6000
+# Errors of file systems that hold no permissions, or no such time.
+_NOT_KEPT = (errno.EPERM, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EOVERFLOW)
 
 
 def exists(root: bytes, name: bytes) -> bool:
@@ -31,23 +34,23 @@ def write_file(
     permissions: int | None,
     mtime_ns: int | None,
     overwrite: bool,
-) -> None:
+) -> bool:
     """Write a file whole or not at all, durably. Raises FileExistsError unless `overwrite`.
 
-    permissions: as in `seec.schemas.kinds`, without set-user-ID and set-group-ID; None means the
-    usual ones. A link of this name is replaced, not followed.
+    Returns whether the file system keeps permissions and time. permissions: as in
+    `seec.schemas.kinds`, without set-user-ID and set-group-ID; None means the usual ones. A link
+    of this name is replaced, not followed.
     """
     with parent_of(root, name, create=True) as (folder, last), _temporary(folder) as temporary:
         mode = 0o666 if permissions is None else 0o600
         with open(os.open(temporary, _NEW_FILE, mode, dir_fd=folder), "wb") as handle:
             handle.write(data)
             handle.flush()
-            if permissions is not None:
-                os.fchmod(handle.fileno(), permissions & _FILE_BITS)
-            if mtime_ns is not None:
-                os.utime(handle.fileno(), ns=(mtime_ns, mtime_ns))
+            mode = None if permissions is None else permissions & _FILE_BITS
+            kept = _set(handle.fileno(), mode, mtime_ns)
             os.fsync(handle.fileno())
         _publish(folder, temporary, last, overwrite)
+    return kept
 
 
 def write_link(
@@ -58,7 +61,8 @@ def write_link(
         made = temporary if overwrite else last
         os.symlink(target, made, dir_fd=folder)
         if mtime_ns is not None:
-            os.utime(made, ns=(mtime_ns, mtime_ns), dir_fd=folder, follow_symlinks=False)
+            with _keeping([]):
+                os.utime(made, ns=(mtime_ns, mtime_ns), dir_fd=folder, follow_symlinks=False)
         if overwrite:
             os.replace(temporary, last, src_dir_fd=folder, dst_dir_fd=folder)
         os.fsync(folder)
@@ -93,18 +97,17 @@ def write_hard_link(root: bytes, name: bytes, first: bytes, *, overwrite: bool) 
     return True
 
 
-def make_folder(root: bytes, name: bytes, permissions: int | None, mtime_ns: int | None) -> None:
+def make_folder(root: bytes, name: bytes, permissions: int | None, mtime_ns: int | None) -> bool:
     """Make a folder unless it exists, and set its permissions and time.
 
-    New entries change the time of their folder: set the times of parents last.
+    Returns whether the file system keeps these. New entries change the time of their folder: set
+    the times of parents last.
     """
     folder = open_folder(root, name, create=True)
     try:
-        if permissions is not None:
-            lent = os.fstat(folder).st_mode & _LENT_BITS
-            os.fchmod(folder, permissions & _FOLDER_BITS | lent)
-        if mtime_ns is not None:
-            os.utime(folder, ns=(mtime_ns, mtime_ns))
+        lent = os.fstat(folder).st_mode & _LENT_BITS
+        mode = None if permissions is None else permissions & _FOLDER_BITS | lent
+        return _set(folder, mode, mtime_ns)
     finally:
         os.close(folder)
 
@@ -154,6 +157,29 @@ def _temporary(folder: int) -> Generator[str]:
     finally:
         with suppress(FileNotFoundError):
             os.unlink(name, dir_fd=folder)
+
+
+def _set(descriptor: int, mode: int | None, mtime_ns: int | None) -> bool:
+    """Set what is given; whether the file system keeps it."""
+    lacks: list[OSError] = []
+    if mode is not None:
+        with _keeping(lacks):
+            os.fchmod(descriptor, mode)
+    if mtime_ns is not None:
+        with _keeping(lacks):
+            os.utime(descriptor, ns=(mtime_ns, mtime_ns))
+    return not lacks
+
+
+@contextmanager
+def _keeping(lacks: list[OSError]) -> Generator[None]:
+    """Collect errors of file systems that do not keep what is set."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NOT_KEPT:
+            raise
+        lacks.append(error)
 
 
 def _look_up(folder: int, name: bytes) -> os.stat_result:

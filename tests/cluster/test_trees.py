@@ -125,6 +125,23 @@ def test_restored_again_it_finds_all_there(kept: Path, tmp_path: Path):
     assert nodes(tmp_path / "out") == before
 
 
+def test_what_a_target_refuses_is_no_damage(kept: Path, tmp_path: Path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "links").write_bytes(b"where a folder should be")
+    refused = CliRunner().invoke(restore.main, [str(kept), str(out)])
+    assert refused.exit_code == ExitCode.REFUSED
+    assert "refused by the target, not by the archive" in refused.stdout
+    assert "seec verify" not in refused.stdout
+    copy = Path(shutil.copytree(kept, tmp_path / "archive"))
+    blob = next(copy.glob("blobs/*/000000.blob"))
+    blob.write_bytes(bytes(blob.stat().st_size))
+    both = CliRunner().invoke(restore.main, [str(copy), str(out), "--overwrite"])
+    assert both.exit_code == ExitCode.DAMAGE
+    assert "refused by the target, not by the archive" in both.stdout
+    assert "seec verify tells" in both.stdout
+
+
 def test_a_part_comes_back_with_hard_links_among_what_was_asked_for(kept: Path, tmp_path: Path):
     restored(kept, tmp_path / "out", include=("picture again*", "deep/*", "a third*"))
     found = nodes(tmp_path / "out")

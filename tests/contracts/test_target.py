@@ -1,5 +1,6 @@
 """What is written below a target, and that nothing is written outside of it."""
 
+import errno
 import os
 import uuid
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from seec.pipeline.storage import Target, tree_writer
-from seec.schemas.errors import ObjectExists, SourceError, StorageError
+from seec.schemas.errors import ObjectExists, SourceError, StorageError, TargetError
 from seec.schemas.names import escape
 from tests.trees import no_hard_links, unprivileged
 
@@ -193,6 +194,42 @@ def test_a_target_that_cannot_be_written_says_so(target: Target, out: Path, tmp_
     (out / "closed").mkdir(mode=0o555)
     with unprivileged(tmp_path), pytest.raises(StorageError, match=r"closed/a.*Permission denied"):
         write(target, "closed/a")
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EOPNOTSUPP, errno.EINVAL])
+def test_what_a_file_system_does_not_keep_of_a_file_is_told_and_does_not_stop_it(
+    target: Target, out: Path, monkeypatch: pytest.MonkeyPatch, number: int
+):
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    def write_all(name: str) -> list[bool]:
+        kept = target.write_file(name, b"data", permissions=0o640, mtime_ns=5, overwrite=False)
+        return [kept, target.make_folder(f"{name} folder", 0o750, 5)]
+
+    assert write_all("before") == [True, True]
+    for setter in ("fchmod", "utime"):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, setter, refuse)
+            assert write_all(setter) == [False, False]
+            link(target, f"{setter} link", b"x")
+            assert (out / setter).read_bytes() == b"data"
+
+
+def test_what_concerns_one_path_is_told_from_a_fault_of_the_archive(target: Target, out: Path):
+    write(target, "file")
+    out.joinpath("folder").mkdir()
+    for refused in (
+        lambda: write(target, "x" * 256),
+        lambda: link(target, "x" * 256, b"x"),
+        lambda: target.make_folder("x" * 256, 0o755, 1),
+        lambda: target.exists("x" * 256),
+        lambda: write(target, "file/inside"),
+        lambda: write(target, "folder", overwrite=True),
+        lambda: Target(f"memory://{uuid.uuid4()}").exists(escape(b"\xff")),
+    ):
+        with pytest.raises(TargetError):
+            refused()
 
 
 def test_names_that_a_file_system_takes_for_one_are_told(

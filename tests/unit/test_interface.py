@@ -114,6 +114,7 @@ def test_environment_can_ask_for_json() -> None:
         (errors.SectionCorrupt("x"), 4),
         (errors.DigestMismatch("x"), 4),
         (errors.BlobMissing("x"), 4),
+        (errors.TargetError("x"), 5),
         (errors.UnsupportedVersion("x"), 1),
         (errors.LimitExceeded("x"), 1),
         (errors.UnknownModel("x"), 1),
