@@ -190,7 +190,7 @@ def write_tiny_source(root: Path, count: int) -> None:
 # What files say of how they hold their samples.
 _HOW = ("compression", "interlace")
 # Where samples lie and how they are compressed may change; all else that TIFF says may not.
-_TIFF_MAY_CHANGE = {259, 273, 278, 279, 317, 34665}
+_TIFF_MAY_CHANGE = {259, 273, 279, 317, 324, 325, 34665}
 
 
 def metadata(image: Image.Image) -> tuple[dict[Any, Any], dict[int, Any], dict[int, Any]]:

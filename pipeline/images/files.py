@@ -8,7 +8,8 @@ import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from seec.pipeline.images.formats import FORMATS, Format
+from seec.pipeline.images.formats import FORMATS, Content, Format
+from seec.pipeline.images.other_readers import difference
 from seec.pipeline.images.raster import Pixels, Raster
 from seec.schemas.errors import FormatError, UnreadableImage
 from seec.schemas.planes import Shape, check_shapes
@@ -63,24 +64,39 @@ class Header:
         pixels = sum(shape.width * shape.height for shape in self.shapes)
         return max(pixels, -(-sum(shape.size_bytes for shape in self.shapes) // 3))
 
-    def read(self, *, keep_file: bool = False) -> ImageFile:
+    def read(self, *, keep_file: bool = False, for_archive: bool = False) -> ImageFile:
         """Take the file apart; decodes, so hold `pixels` against a limit first.
 
-        keep_file: only if it comes back byte for byte.
+        keep_file: only if it comes back byte for byte. for_archive: only if it does so, or looks
+        the same to other programs when it comes back.
 
         UnreadableImage, with the reason, if it is damaged, not losslessly stored, or says something
         that could not be put back.
         """
         form, data = self.form, self.data
-        for content in form.read(data, keep_file=keep_file):
-            if not _within([raster.shape for raster in content.rasters], self.shapes):
-                raise UnreadableImage("decodes to another size than its header says")
-            exact = content.exact
-            if exact and form.write(content.rasters, content.envelope, exact=True) != data:
-                continue
-            if exact or not keep_file:
-                return ImageFile(form.name, content.rasters, bytes([exact]) + content.envelope)
-        raise UnreadableImage(f"{form.name} file that would come back as another one")
+        reasons: list[str] = []
+        try:
+            for content in form.read(data, keep_file=keep_file):
+                if not _within([raster.shape for raster in content.rasters], self.shapes):
+                    raise UnreadableImage("decodes to another size than its header says")
+                if content.exact:
+                    if form.write(content.rasters, content.envelope, exact=True) == data:
+                        return ImageFile(form.name, content.rasters, b"\1" + content.envelope)
+                elif not keep_file:
+                    why = self._difference(content) if for_archive else None
+                    if why is None:
+                        return ImageFile(form.name, content.rasters, b"\0" + content.envelope)
+                    reasons.append(why)
+        except UnreadableImage as error:
+            reasons.append(str(error))
+        reasons = reasons or [f"{form.name} file that would come back as another one"]
+        raise UnreadableImage("; ".join(reasons))
+
+    def _difference(self, content: Content) -> str | None:
+        """Why other programs would not see the same in what comes back; None if they would."""
+        # Only its compression differs from what restoring writes, and that restoring reads back.
+        back = self.form.write(content.rasters, content.envelope, exact=False, quick=True)
+        return difference(self.form.name, self.data, back, self.pixels)
 
 
 def read_header(data: bytes) -> Header:
@@ -163,18 +179,11 @@ def _format_of(data: bytes) -> Format:
 
 
 def _within(found: Sequence[Shape], promised: Sequence[Shape]) -> bool:
-    """Whether rasters have the sizes that were promised; pixels may have fewer samples.
+    """Whether rasters have the sizes that were promised.
 
     TIFF may be taken apart in the order of its samples, not of its directories.
     """
-    if len(found) != len(promised):
-        return False
-    pairs = zip(sorted(found, key=_key), sorted(promised, key=_key), strict=True)
-    return all(
-        (one.width, one.height, one.depth) == (other.width, other.height, other.depth)
-        and one.samples <= other.samples
-        for one, other in pairs
-    )
+    return sorted(map(_key, found)) == sorted(map(_key, promised))
 
 
 def _key(shape: Shape) -> tuple[int, int, int, int]:

@@ -3,6 +3,7 @@
 import io
 import struct
 import threading
+import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,7 +39,7 @@ def decode(data: bytes, format_name: str) -> NDArray[np.uint8]:
     width and height with its own limit.
     """
     try:
-        with _without_size_limit(), Image.open(io.BytesIO(data), formats=(format_name,)) as image:
+        with opened(data, format_name) as image:
             if getattr(image, "n_frames", 1) != 1:
                 raise UnreadableImage("more than one picture in the file")
             if image.mode not in _MODES:
@@ -57,11 +58,16 @@ def encode(pixels: NDArray[np.uint8], format_name: str, **options: Any) -> bytes
 
 
 @contextmanager
-def _without_size_limit() -> Iterator[None]:
-    """Our limit is a setting and checked before; Pillow's is a global of the process."""
-    with _unlimited:
+def opened(data: bytes, format_name: str) -> Iterator[Image.Image]:
+    """A file as Pillow opens it, whatever its size, and without a warning.
+
+    Raises what Pillow raises. The caller compares width and height with its own limit.
+    """
+    # Our limit is a setting; Pillow's is a global of the process, as warnings are.
+    with _unlimited, warnings.catch_warnings(action="ignore"):
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
-            yield
+            with Image.open(io.BytesIO(data), formats=(format_name,)) as image:
+                yield image
         finally:
             Image.MAX_IMAGE_PIXELS = limit

@@ -55,8 +55,13 @@ class Format(ABC):
         """
 
     @abstractmethod
-    def write(self, rasters: Sequence[Raster], envelope: bytes, *, exact: bool) -> bytes:
-        """The bytes of a file. All arguments come from a `Content`, or from a damaged archive."""
+    def write(
+        self, rasters: Sequence[Raster], envelope: bytes, *, exact: bool, quick: bool = False
+    ) -> bytes:
+        """The bytes of a file. All arguments come from a `Content`, or from a damaged archive.
+
+        quick: whether a file that is not exact may be larger than need be.
+        """
 
     @abstractmethod
     def extent(self, head: bytes, read_at: ReadAt) -> tuple[int, int]:

@@ -87,9 +87,11 @@ class Gif(Format):
             yield Content(rasters, head + _COUNT.pack(0) + around, exact=False)
         raise UnreadableImage("GIF whose compression cannot be reproduced")
 
-    def write(self, rasters: Sequence[Raster], envelope: bytes, *, exact: bool) -> bytes:
+    def write(
+        self, rasters: Sequence[Raster], envelope: bytes, *, exact: bool, quick: bool = False
+    ) -> bytes:
         """As `Format.write`; an envelope without a recipe gives a file with the same frames."""
-        del exact
+        del exact, quick
         try:
             return b"".join(_parts(rasters, envelope))
         except (struct.error, zlib.error, IndexError, ValueError):

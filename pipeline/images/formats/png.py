@@ -46,19 +46,22 @@ class Png(Format):
         return [png_file.read_header(data).shape]
 
     def read(self, data: bytes, *, keep_file: bool) -> Iterator[Content]:
-        """As `Format.read`: exact only where that is asked for, since it takes long to find how."""
+        """As `Format.read`: the exact one last, since it takes long to find how."""
         header = png_file.read_header(data)
         first, image_data, second = png_file.parts(data, png_file.ANIMATION)
         samples = unpack(_rows(header, image_data).tobytes(), header.shape, Packing())
         rasters = [Raster(samples, header.depth, _meaning(header, first))]
-        if keep_file:
-            recipe = png_stream.find_recipe(header, image_data)
-            envelope = _envelope(header, first, _SIZE.pack(len(recipe)) + recipe + second)
-            yield Content(rasters, envelope, exact=True)
-            raise UnreadableImage("PNG that does not come back byte for byte")
-        yield Content(rasters, _envelope(replace(header, interlaced=0), first, second), exact=False)
+        if not keep_file:
+            plain = replace(header, interlaced=0)
+            yield Content(rasters, _envelope(plain, first, second), exact=False)
+        recipe = png_stream.find_recipe(header, image_data)
+        envelope = _envelope(header, first, _SIZE.pack(len(recipe)) + recipe + second)
+        yield Content(rasters, envelope, exact=True)
+        raise UnreadableImage("PNG that does not come back byte for byte")
 
-    def write(self, rasters: Sequence[Raster], envelope: bytes, *, exact: bool) -> bytes:
+    def write(
+        self, rasters: Sequence[Raster], envelope: bytes, *, exact: bool, quick: bool = False
+    ) -> bytes:
         """As `Format.write`. Exact if this zlib writes what the one that wrote the recipe did."""
         header, first, second = _split(envelope)
         if [raster.shape for raster in rasters] != [header.shape]:
@@ -69,7 +72,7 @@ class Png(Format):
             recipe, second = _split_sized(second)
             image_data = png_stream.recompress(header, rows, recipe)
         else:
-            image_data = _compressed(header, rows)
+            image_data = _compressed(header, rows, 0 if quick else _LEVEL)
         head = png_file.SIGNATURE + png_file.chunk(b"IHDR", header.body())
         return head + first + image_data + second
 
@@ -131,13 +134,13 @@ def _rows(header: Header, image_data: bytes) -> NDArray[np.uint8]:
     return decoded.reshape(header.height, row_bytes)
 
 
-def _compressed(header: Header, rows: NDArray[np.uint8]) -> bytes:
+def _compressed(header: Header, rows: NDArray[np.uint8], level: int) -> bytes:
     """IDAT chunks with these rows of bytes, filtered where that makes them smaller."""
     if header.pixel_bytes in _STAND_INS:
         pixels = rows.reshape(header.height, -1, header.pixel_bytes)
     else:
         pixels = rows.view(">u2").astype(np.uint16).reshape(header.height, header.width, -1)
-    plain = header.depth < 8 or header.color == _PALETTE
+    plain = header.depth < 8 or header.color == _PALETTE or level == 0
     filters = _NO_FILTER if plain else _ALL_FILTERS
-    file = bytes(imagecodecs.png_encode(pixels, level=_LEVEL, filter=filters))
+    file = bytes(imagecodecs.png_encode(pixels, level=level, filter=filters))
     return b"".join(file[a:b] for kind, a, b in png_file.chunks(file) if kind == b"IDAT")

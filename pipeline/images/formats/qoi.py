@@ -60,9 +60,11 @@ class Qoi(Format):
         # A decoder stops at the last pixel: what else is in such a file only a comparison shows.
         raise UnreadableImage("QOI that the format's reference writes otherwise")
 
-    def write(self, rasters: Sequence[Raster], envelope: bytes, *, exact: bool) -> bytes:
+    def write(
+        self, rasters: Sequence[Raster], envelope: bytes, *, exact: bool, quick: bool = False
+    ) -> bytes:
         """As `Format.write`: the file as the reference encoder writes it."""
-        del exact
+        del exact, quick
         if len(envelope) != 1 or len(rasters) != 1 or rasters[0].samples.dtype != np.uint8:
             raise UnreadableImage("envelope of a QOI file does not fit its picture")
         try:

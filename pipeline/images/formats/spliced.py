@@ -80,9 +80,11 @@ class SplicedFormat(Format):
         yield Content(*cut_out(data, places), exact=True)
         raise UnreadableImage("rows that are filled up with something else than zero")
 
-    def write(self, rasters: Sequence[Raster], envelope: bytes, *, exact: bool) -> bytes:
+    def write(
+        self, rasters: Sequence[Raster], envelope: bytes, *, exact: bool, quick: bool = False
+    ) -> bytes:
         """As `Format.write`."""
-        del exact
+        del exact, quick
         return splice(rasters, envelope)
 
 

@@ -1,7 +1,6 @@
 """Lossless WebP. Envelope: the chunks ICCP, EXIF and XMP, byte for byte.
 
-Layout: the chunks one after the other as they stand in the file, padding included. A file whose
-alpha is full everywhere is read, and comes back, without alpha: libwebp writes it so.
+Layout: the chunks one after the other as they stand in the file, padding included.
 """
 
 import struct
@@ -37,8 +36,10 @@ class WebP(Format):
         """As `Format.shapes`."""
         kinds = {kind: data[start:end] for kind, start, end in _chunks(data)}
         unknown = set(kinds) - {b"VP8X", b"VP8L", *_BEFORE, *_AFTER}
-        if b"VP8L" not in kinds or unknown:
-            raise UnreadableImage("WebP that is lossy, animated, or has chunks we do not know")
+        if unknown:
+            raise UnreadableImage(f"WebP with chunk {min(unknown).decode('latin-1')}")
+        if b"VP8L" not in kinds:
+            raise UnreadableImage("WebP without a lossless picture")
         body = kinds[b"VP8L"][8:]
         if len(body) < 5 or body[0] != 0x2F:
             raise UnreadableImage("damaged WebP file: no header")
@@ -55,15 +56,25 @@ class WebP(Format):
         if 8 + struct.unpack_from("<I", data, 4)[0] != len(data):
             raise UnreadableImage("WebP with bytes after its end")
         kept = [data[start:end] for kind, start, end in chunks if kind in _FLAGS]
-        yield Content([_raster(pillow.decode(data, self.name))], b"".join(kept), exact=False)
+        pixels = pillow.decode(data, self.name)
+        meaning = Meaning.COLOUR if pixels.shape[2] == 3 else Meaning.OTHER
+        yield Content([Raster(pixels, 8, meaning)], b"".join(kept), exact=False)
 
-    def write(self, rasters: Sequence[Raster], envelope: bytes, *, exact: bool) -> bytes:
+    def write(
+        self, rasters: Sequence[Raster], envelope: bytes, *, exact: bool, quick: bool = False
+    ) -> bytes:
         """As `Format.write`: with these samples, those under no alpha too, and these chunks."""
         if exact or [r.shape.samples in (3, 4) and r.depth == 8 for r in rasters] != [True]:
             raise UnreadableImage("envelope of a WebP file does not fit its picture")
         pixels = np.ascontiguousarray(rasters[0].samples)
-        plain = pillow.encode(pixels, self.name, lossless=True, quality=80, method=4, exact=True)
-        return _with_chunks(plain, envelope, pixels) if envelope else plain
+        effort = {"quality": 0, "method": 0} if quick else {"quality": 80, "method": 4}
+        plain = pillow.encode(pixels, self.name, lossless=True, exact=True, **effort)
+        image = next(plain[start:end] for k, start, end in _chunks(plain) if k == b"VP8L")
+        if pixels.shape[2] == 4:
+            # Readers go by it, and libwebp leaves it out where alpha is full everywhere.
+            bits = int.from_bytes(image[9:13], "little") | _ALPHA_BIT
+            image = image[:9] + bits.to_bytes(4, "little") + image[13:]
+        return _riff(_extended(image, envelope, pixels) if envelope else image)
 
     def extent(self, head: bytes, read_at: ReadAt) -> tuple[int, int]:
         """As `Format.extent`."""
@@ -81,16 +92,9 @@ def _size(bits: int) -> tuple[int, int]:
     return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
 
 
-def _raster(pixels: NDArray[np.uint8]) -> Raster:
-    if pixels.shape[2] == 4 and not (pixels[:, :, 3] == 255).all():
-        return Raster(pixels, 8)
-    return Raster(np.ascontiguousarray(pixels[:, :, :3]), 8, Meaning.COLOUR)
-
-
-def _with_chunks(plain: bytes, envelope: bytes, pixels: NDArray[np.uint8]) -> bytes:
-    """A file with the chunks of an envelope. plain: one without, with these pixels."""
+def _extended(image: bytes, envelope: bytes, pixels: NDArray[np.uint8]) -> bytes:
+    """A VP8L chunk with these pixels among the chunks of an envelope and the one that they need."""
     extra = {k: envelope[start:end] for k, start, end in _chunks(envelope, 0)}
-    image = next(plain[start:end] for k, start, end in _chunks(plain) if k == b"VP8L")
     flags = sum(_FLAGS.get(kind, 0) for kind in extra) | _ALPHA_FLAG * (pixels.shape[2] == 4)
     height, width = pixels.shape[:2]
     canvas = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
@@ -98,8 +102,11 @@ def _with_chunks(plain: bytes, envelope: bytes, pixels: NDArray[np.uint8]) -> by
     parts += [extra[kind] for kind in _BEFORE if kind in extra]
     parts += [image]
     parts += [extra[kind] for kind in _AFTER if kind in extra]
-    body = b"WEBP" + b"".join(parts)
-    return b"RIFF" + struct.pack("<I", len(body)) + body
+    return b"".join(parts)
+
+
+def _riff(chunks: bytes) -> bytes:
+    return b"RIFF" + struct.pack("<I", 4 + len(chunks)) + b"WEBP" + chunks
 
 
 def _chunks(data: bytes, start: int = 12) -> Iterator[tuple[bytes, int, int]]:

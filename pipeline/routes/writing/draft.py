@@ -100,7 +100,7 @@ class Candidate:
 
     def _read(self) -> ImageFile:
         self.check_limit(self.header.pixels)
-        return self.header.read(keep_file=self.keep_file)
+        return self.header.read(keep_file=self.keep_file, for_archive=True)
 
     def check_limit(self, pixels: int) -> None:
         """UnreadableImage if these are more than are decoded."""
