@@ -67,14 +67,16 @@ class Header:
     def read(self, *, keep_file: bool = False, for_archive: bool = False) -> ImageFile:
         """Take the file apart; decodes, so hold `pixels` against a limit first.
 
-        keep_file: only if it comes back byte for byte. for_archive: only if it does so, or looks
-        the same to other programs when it comes back.
+        keep_file: only if it comes back byte for byte. for_archive: only if it does so, or is not
+        signed and looks the same to other programs when it comes back.
 
         UnreadableImage, with the reason, if it is damaged, not losslessly stored, or says something
         that could not be put back.
         """
         form, data = self.form, self.data
-        reasons: list[str] = []
+        signature = form.signature(data) if for_archive else None
+        reasons = [] if signature is None else [f"signed ({signature})"]
+        keep_file |= signature is not None
         try:
             for content in form.read(data, keep_file=keep_file):
                 if not _within([raster.shape for raster in content.rasters], self.shapes):

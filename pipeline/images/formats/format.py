@@ -8,6 +8,12 @@ from seec.pipeline.images.raster import Raster
 from seec.schemas.planes import Shape
 
 ReadAt = Callable[[int, int], bytes]
+# How what signs a file begins, or what names it: JUMBF of C2PA, and packets of XMP.
+_SIGNATURES = (
+    (b"jumdc2pa", "Content Credentials"),
+    (b"dcterms:provenance", "Content Credentials kept elsewhere"),
+    (b"http://www.w3.org/2000/09/xmldsig#", "an XML signature"),
+)
 
 
 class Content(NamedTuple):
@@ -71,6 +77,10 @@ class Format(ABC):
         head: the first 4096 bytes of the file. read_at: other parts, by offset and length.
         Raises struct.error, too, if the file is too short.
         """
+
+    def signature(self, data: bytes) -> str | None:
+        """What in the file signs its bytes, so that no others will do; None where nothing does."""
+        return next((name for mark, name in _SIGNATURES if mark in data), None)
 
     def with_comment(self, data: bytes, text: str) -> bytes:
         """The same file with a comment. text: ASCII. Unchanged where the format has no comments."""

@@ -29,6 +29,7 @@ _STAND_INS = {1: 0, 2: 4, 3: 2, 4: 6}
 _LEVEL = 6
 _NO_FILTER, _ALL_FILTERS = 0x08, 0xF8  # as libpng names them
 _TRANSPARENCY = b"tRNS"
+_SIGNING = (b"caBX", b"dSIG")
 
 
 class Png(Format):
@@ -81,6 +82,11 @@ class Png(Format):
         del read_at
         header = png_file.read_header(head)
         return header.width, header.height
+
+    def signature(self, data: bytes) -> str | None:
+        """As `Format.signature`: chunks that do, too."""
+        kinds = (kind for kind, _, _ in png_file.chunks(data) if kind in _SIGNING)
+        return next((f"chunk {kind.decode()}" for kind in kinds), super().signature(data))
 
     def with_comment(self, data: bytes, text: str) -> bytes:
         """As `Format.with_comment`: a tEXt chunk before the image data."""
