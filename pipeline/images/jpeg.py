@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from seec.schemas.errors import UnreadableImage
 
 FORMAT = "JPEG"
-_START = b"\xff\xd8"
+_START, _END_OF_IMAGE = b"\xff\xd8", b"\xff\xd9"
 _SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif")
 # Bytes between two segments that are none of these markers are skipped, as most readers do.
 _MARKER = re.compile(rb"\xff[\xc0-\xfe]")
@@ -145,6 +145,22 @@ def read_frame(data: bytes) -> Frame:
     if headers.frame.height < 1:
         raise UnreadableImage("no pixels")
     return headers.frame
+
+
+def end_of_picture(data: bytes) -> int:
+    """Where a JPEG file's picture ends: films and other pictures may stand behind.
+
+    The end of the data where no marker states it. UnreadableImage as `read_frame`.
+    """
+    headers, behind = Headers(), 0
+    while True:
+        position, scan = headers.read_to_scan(data, behind)
+        if scan is None:
+            break
+        found = _BEHIND_SCAN.search(data, position)
+        behind = len(data) if found is None else found.start()
+    end = data.find(_END_OF_IMAGE, behind)
+    return len(data) if end < 0 else end + len(_END_OF_IMAGE)
 
 
 @dataclass

@@ -188,7 +188,12 @@ def restore_store(_: Path, row: dict[str, Any], payload: bytes, __: Decode) -> b
 def restore_jpeg(_: Path, row: dict[str, Any], payload: bytes, __: Decode) -> bytes:
     assert row["width"] > 0
     assert row["height"] > 0
-    data = bytes(imagecodecs.jpegxl_decode_jpeg(payload, numthreads=1))
+    at, tail = 0, b""
+    while at < len(payload) and (size := int.from_bytes(payload[at : at + 4], "big")) > 1:
+        at += size
+    if payload[at : at + 8] == b"\0\0\0\0tail":
+        payload, tail = payload[:at], payload[at + 8 :]
+    data = bytes(imagecodecs.jpegxl_decode_jpeg(payload, numthreads=1)) + tail
     assert len(data) == row["source_size_bytes"]
     assert hashlib.sha256(data).digest() == row["source_digest"]
     return data

@@ -27,9 +27,10 @@ from seec.schemas.errors import (
     UnknownModel,
     UnreadableImage,
 )
-from seec.schemas.manifest import Entry, ImageFacts
+from seec.schemas.manifest import Entry, ImageFacts, to_record
 from seec.schemas.plan import PlanSettings, SourceFile
 from seec.schemas.routes import JPEGXL_JPEG, SEEC_JPEG, STORE
+from tests.archives.plain_reader import restore_jpeg
 from tests.jpegs import HEIGHT, WIDTH, held, refused
 from tests.jpegs import jpeg as jpeg_file
 from tests.pictures import textured
@@ -112,6 +113,32 @@ def test_transcoded_jpeg_is_smaller_and_comes_back_byte_for_byte(kind: str):
     assert row.image == ImageFacts(*expected, "L" if kind == "gray" else "RGB", "JPEG")
     check(row, payload, {})
     assert restore(row, payload, {}) == data
+
+
+@pytest.mark.parametrize("way", [archive, coded])
+@pytest.mark.parametrize("kind", ["baseline", "progressive", "thumbnail", "restart intervals"])
+def test_the_picture_before_a_long_film_is_coded_and_the_film_kept(
+    kind: str, way: Callable[[bytes], Entry]
+):
+    picture = HELD[kind]
+    film = b"\0\0\0\x18ftypmp42" + np.random.default_rng(0).bytes(5_000_000) + picture
+    row, payload = (entry := way(picture + film)).row, bytes(entry.payload)
+    assert row.route == (JPEGXL_JPEG if way is archive else SEEC_JPEG)
+    assert row.length < len(film) + 0.95 * len(picture)
+    check(row, payload, MODELS)
+    assert restore(row, payload, MODELS) == picture + film
+    if way is archive:
+        assert (
+            restore_jpeg(Path(), to_record(row), payload, lambda *_: textured(1, 1))
+            == picture + film
+        )
+    assert jpeg.end_of_picture(picture + film) == len(picture)
+
+
+def test_a_jpeg_with_a_broken_profile_is_coded():
+    entry = coded(REFUSED["no profile"])
+    assert entry.row.route == SEEC_JPEG
+    assert restore(entry.row, bytes(entry.payload), MODELS) == REFUSED["no profile"]
 
 
 @pytest.mark.parametrize("kind", REFUSED)

@@ -1,7 +1,7 @@
 """Route `jpegxl-jpeg`: a JPEG XL file that holds a JPEG file.
 
 The payload is a JPEG XL file with JPEG bitstream reconstruction data (ISO/IEC 18181-2, box
-`jbrd`).
+`jbrd`). Where that data cannot hold all that stands behind the picture, a last box `tail` does.
 """
 
 from collections.abc import Iterator
@@ -16,6 +16,7 @@ from seec.schemas.routes import JPEGXL_JPEG
 
 _SIGNATURE = b"\0\0\0\x0cJXL \r\n\x87\n"
 _CODESTREAM = b"\xff\x0a"
+TAIL = b"\0\0\0\0tail"  # a box up to the end of the file
 # The codestream's signature, and a size header at its longest: 1 + 2 * (2 + 30) + 3 bits.
 _HEADER_SIZE_BYTES = 2 + 9
 _RATIOS = {1: (1, 1), 2: (6, 5), 3: (4, 3), 4: (3, 2), 5: (16, 9), 6: (5, 4), 7: (2, 1)}
@@ -46,13 +47,17 @@ def unpack(payload: bytes, size_bytes: int, width: int, height: int) -> bytes:
         raise LimitExceeded(f"JPEG XL: {width * height} pixels, over the limit of {MAX_PIXELS}")
     if size_bytes < 1:
         raise SectionCorrupt("JPEG XL: no JPEG file is empty")
+    payload, tail = _split(payload)
+    if size_bytes <= len(tail):
+        raise SectionCorrupt("JPEG XL: its last box is as large as the file")
+    size_bytes -= len(tail)
     try:
         data = bytes(imagecodecs.jpegxl_decode_jpeg(payload, numthreads=1, out=size_bytes))
     except (RuntimeError, ValueError, MemoryError) as error:
         raise SectionCorrupt(f"JPEG XL: no JPEG file in it ({error})") from None
     if len(data) != size_bytes:
         raise SectionCorrupt("JPEG XL: the JPEG file in it has another size")
-    return data
+    return data + tail
 
 
 def read_size(payload: bytes) -> tuple[int, int]:
@@ -76,6 +81,23 @@ def read_size(payload: bytes) -> tuple[int, int]:
 
 def _codestream(payload: bytes) -> Iterator[bytes]:
     """The parts of the codestream (ISO/IEC 18181-2): boxes `jxlc`, or `jxlp` behind a counter."""
+    for kind, _, start, end in _boxes(payload):
+        if kind == b"jxlc":
+            yield payload[start:end]
+        if kind == b"jxlp":
+            yield payload[start + 4 : end]
+
+
+def _split(payload: bytes) -> tuple[bytes, bytes]:
+    """The JPEG XL file without its last box, if that is a tail, and the tail."""
+    for _, position, start, _ in _boxes(payload):
+        if payload[position:start] == TAIL:
+            return payload[:position], payload[start:]
+    return payload, b""
+
+
+def _boxes(payload: bytes) -> Iterator[tuple[bytes, int, int, int]]:
+    """Kind of each box, and where it, its content, and what follows begin."""
     if not payload.startswith(_SIGNATURE):
         raise SectionCorrupt("JPEG XL: no container")
     position = len(_SIGNATURE)
@@ -89,10 +111,7 @@ def _codestream(payload: bytes) -> Iterator[bytes]:
             start, end = position + 16, position + int.from_bytes(payload[start : start + 8], "big")
         if not start <= end <= len(payload):
             raise Truncated("JPEG XL: a box ends before its own length says")
-        if kind == b"jxlc":
-            yield payload[start:end]
-        if kind == b"jxlp":
-            yield payload[start + 4 : end]
+        yield kind, position, start, end
         position = end
 
 
