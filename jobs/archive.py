@@ -19,6 +19,7 @@ from seec.jobs.options import (
     segmentation_option,
     store_options,
 )
+from seec.jobs.places import check_apart
 from seec.pipeline.archive.archive import Archive
 from seec.pipeline.archive.contents import comparable, readable_files, same_contents
 from seec.pipeline.archive.gc import remove_unneeded_models
@@ -160,7 +161,7 @@ def run(settings: Settings) -> ArchiveSummary:
     model = chosen_model(settings.model, settings.profile)
     source = Source(settings.source, settings.limits)
     store = Store(settings.archive, limits=settings.limits)
-    _refuse_nesting(source, store)
+    check_apart("the archive", store, "the source", source.store)
     store.make_root(source.permissions)
     with Archive.writing(store, format_md()) as archive:
         return _archive(archive, source, settings, model, start)
@@ -227,12 +228,6 @@ def _lossy_files(archive: Archive, run_id: str, timings: list[Timing]) -> int:
     written = {timing.shard for timing in timings}
     shards = [shard for shard in archive.state.shards_of(run_id) if shard.shard in written]
     return sum(row.background_error is not None for s in shards for row in archive.rows(s))
-
-
-def _refuse_nesting(source: Source, store: Store) -> None:
-    inside = f"{store.url}/".startswith(f"{source.url}/")
-    if inside and source.store.is_local == store.is_local:
-        raise click.UsageError(f"the archive {store.url} lies inside the source {source.url}")
 
 
 def _check_source(interrupted: RunRecord, source: Source) -> None:

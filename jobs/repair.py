@@ -9,6 +9,7 @@ import click
 
 from seec.jobs.interface import ExitCode, command, progress
 from seec.jobs.options import ray_options, store_options
+from seec.jobs.places import check_apart
 from seec.pipeline.archive.archive import Archive
 from seec.pipeline.codec.model.packaged import find_packaged
 from seec.pipeline.dct.packaged import find_packaged as find_packaged_jpeg
@@ -103,6 +104,11 @@ def run(settings: Settings) -> RepairSummary:
     start = time.monotonic()
     store = Store(settings.archive, limits=settings.limits)
     copies = [Store(url, limits=settings.limits) for url in settings.copies]
+    for copy in copies:
+        check_apart("the archive", store, "its copy", copy)
+    if settings.source is not None:
+        source = Store(settings.source, limits=settings.limits)
+        check_apart("the archive", store, "the source", source)
     objects = list(put_back_records(store, copies, format_md(), _packaged(store)))
     records = check_records(store)
     outcome = Outcome(objects, [f for item in records.checked for f in item.findings])

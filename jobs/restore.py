@@ -11,6 +11,7 @@ import click
 
 from seec.jobs.interface import ExitCode, command, progress, warn
 from seec.jobs.options import at_option, include_option, ray_options, store_options
+from seec.jobs.places import check_apart
 from seec.pipeline.archive.archive import Archive
 from seec.pipeline.archive.catalogue import current_rows
 from seec.pipeline.stages.execution import execution, is_small
@@ -115,8 +116,10 @@ def run(settings: Settings) -> RestoreSummary:
     Raises NotAnArchive, FormatError or FixityError if the archive cannot be opened.
     """
     start = time.monotonic()
-    archive = Archive.open(Store(settings.archive, limits=settings.limits))
+    store = Store(settings.archive, limits=settings.limits)
     target = Target(settings.target, settings.limits)
+    check_apart("the target", target.store, "the archive", store)
+    archive = Archive.open(store)
     archive = archive if settings.at is None else archive.at(settings.at)
     failed: list[Restored] = []
     lossy: list[Restored] = []

@@ -15,6 +15,7 @@ from PIL import Image
 from seec.jobs import files
 from seec.jobs.interface import ExitCode, command, figures, progress
 from seec.jobs.options import access_option, segmentation_option
+from seec.jobs.places import check_apart
 from seec.pipeline.codec import default_model
 from seec.pipeline.codec.coding.labels import map_from_blocks
 from seec.pipeline.codec.encoder import BLOCK_SHIFT
@@ -27,7 +28,7 @@ from seec.pipeline.segmentation import (
     label_image,
     make_segmenter,
 )
-from seec.pipeline.storage import Source
+from seec.pipeline.storage import Source, Store
 from seec.schemas.errors import SourceError
 from seec.schemas.kinds import FILE
 from seec.schemas.names import escape, unescape
@@ -78,7 +79,7 @@ def run(settings: Settings) -> Summary:
     """Label all images. Raises ModelError, StorageError; files that fail are in the summary."""
     segmenter = make_segmenter(settings.segmentation)
     check_labels(segmenter, default_model().profile.entropy_models)
-    found = [entry for url in settings.sources for entry in _images(url)]
+    found = [entry for url in settings.sources for entry in _images(url, settings.target)]
     counts = np.zeros(256, np.int64)
     failed: list[str] = []
     with progress("segment", len(found), "images") as shown:
@@ -95,12 +96,15 @@ def run(settings: Settings) -> Summary:
     return Summary(str(settings.target), len(found) - len(failed), shares.tolist(), failed)
 
 
-def _images(url: str) -> Iterator[tuple[str, Read]]:
+def _images(url: str, target: Path) -> Iterator[tuple[str, Read]]:
     """Paths, escaped, and how to read each: one file, or all below a folder."""
     if files.exists(url):
-        yield escape(os.fsencode(url.rpartition("/")[2])), partial(files.read, url)
+        path = escape(os.fsencode(url.rpartition("/")[2]))
+        check_apart("the label map", Store(str(_place(target, path))), "the image", Store(url))
+        yield path, partial(files.read, url)
         return
     source = Source(url)
+    check_apart("the target", Store(str(target)), "the source", source.store)
     for file in source.files():
         if file.kind == FILE:
             yield file.path, partial(_read, source, file)
@@ -123,10 +127,14 @@ def _labels(segmenter: Segmenter, path: str, read: Read) -> LabelMap:
 
 
 def _write(settings: Settings, path: str, labels: LabelMap) -> None:
-    relative = PurePosixPath(os.fsdecode(unescape(path))).with_suffix(".png")
-    target = settings.target / relative
+    target = _place(settings.target, path)
     target.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(_stretched(labels) if settings.visible else labels).save(target)
+
+
+def _place(target: Path, path: str) -> Path:
+    """Where the label map of an image is written."""
+    return target / PurePosixPath(os.fsdecode(unescape(path))).with_suffix(".png")
 
 
 def _stretched(labels: LabelMap) -> NDArray[np.uint8]:

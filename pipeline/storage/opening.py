@@ -1,14 +1,20 @@
 """The file system behind a URL, set up as a store needs it."""
 
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 import fsspec  # pyright: ignore[reportMissingTypeStubs]
 from fsspec.config import conf  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
+from fsspec.implementations.local import (  # pyright: ignore[reportMissingTypeStubs]
+    LocalFileSystem,
+)
 
 from seec.pipeline.storage.access import Options, refuse_password
+from seec.pipeline.storage.location import local_path
 from seec.schemas.errors import StorageError, StoreUnavailable
 
 _S3 = ("s3", "s3a")
+_AWS = (".amazonaws.com", ".amazonaws.com.cn")  # a name of a bucket says all there
 _FSSPEC = cast(Any, fsspec)
 # s3fs and botocore would try five times each: one request became up to 25, with hidden pauses.
 # `Retry` alone tries again.
@@ -16,13 +22,17 @@ _ONE_ATTEMPT = {"total_max_attempts": 1}
 
 
 def open_url(url: str, options: Options) -> tuple[Any, str]:
-    """The file system of a URL, and the path in it.
+    """The file system of a path or URL, and the path in it; local ones are absolute, without links.
 
     Raises StorageError if no file system serves the URL or the URL holds a password,
     StoreUnavailable if the file system refuses the options.
     """
-    refuse_password(url)
+    path = local_path(url)
+    if path is None:
+        refuse_password(url)
     try:
+        if path is not None:
+            return LocalFileSystem(**_arguments(url, options)), path
         fs, root = _FSSPEC.url_to_fs(url, **_arguments(url, options))
         if is_s3(fs):
             fs.retries = 1
@@ -51,3 +61,24 @@ def _arguments(url: str, options: Options) -> dict[str, Any]:
 def is_s3(fs: Any) -> bool:
     """Whether a file system is that of s3fs."""
     return hasattr(fs, "call_s3")
+
+
+def server_of(options: dict[str, Any]) -> str:
+    """`host` or `host:port` of a file system that takes these from a URL or options; else ''."""
+    host, port = options.get("host"), options.get("port")
+    return f"{host}:{port}" if host and port else str(host or "")
+
+
+def endpoint_of(fs: Any) -> str:
+    """Where an object store answers, if its URLs do not tell; without user and password.
+
+    Empty for AWS and wherever the URL says all.
+    """
+    if is_s3(fs):
+        fs.connect()
+        parts = urlsplit(fs.s3.meta.endpoint_url)
+        host = parts.hostname or ""
+        if host.endswith(_AWS):
+            return ""
+        return f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port else "")
+    return str(getattr(fs, "account_name", None) or "")  # of Azure

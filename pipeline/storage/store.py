@@ -19,7 +19,8 @@ from seec.pipeline.storage.access import Options, options_of
 from seec.pipeline.storage.failures import condition_failed, out_of_range, unsupported
 from seec.pipeline.storage.limits import Limits, gate_of
 from seec.pipeline.storage.local import Pieces
-from seec.pipeline.storage.opening import is_s3, open_url
+from seec.pipeline.storage.location import holds
+from seec.pipeline.storage.opening import endpoint_of, is_s3, open_url, server_of
 from seec.pipeline.storage.parts import Parts, Upload, are_worth_it
 from seec.pipeline.storage.retry import Retry
 from seec.schemas.errors import (
@@ -66,8 +67,9 @@ class Store:
         limits: Limits | None = None,
         options: Options | None = None,
     ) -> None:
-        """url: a path or any fsspec URL. options: None takes the options in use for the URL.
+        """url: a path, as `local_path` tells, or any fsspec URL.
 
+        options: None takes the options in use for the URL.
         Raises StorageError if no file system serves the URL, StoreUnavailable if the file system
         refuses the options.
         """
@@ -78,7 +80,7 @@ class Store:
         self._fs: Any = fs
         self.is_local = isinstance(fs, LocalFileSystem)
         self._root: str = root.rstrip("/")
-        self.url: str = root if self.is_local else fs.unstrip_protocol(root)
+        self.url: str = root if self.is_local else _url(fs, root)
         gate = gate_of((self.url, self._options), self.limits)
         self._let = gate.let
         self._parts = None
@@ -102,6 +104,22 @@ class Store:
         """The same store for each of several processes, with a share of the bandwidth."""
         make, (url, retry, limits, options) = self.__reduce__()
         return make(url, retry, limits.shared_by(processes), options)
+
+    @property
+    def endpoint(self) -> str:
+        """Where the store answers, if its URL does not tell: the address of an S3 server.
+
+        Raises StorageError if that cannot be told.
+        """
+        return "" if self.is_local else self._call("open", "", lambda: endpoint_of(self._fs))
+
+    def overlaps(self, other: "Store") -> bool:
+        """Whether one of two stores lies in the other, or both are the same place."""
+        if self.is_local or other.is_local:
+            both = self.is_local and other.is_local
+            return both and (holds(self.root, other.root) or holds(other.root, self.root))
+        one, two = f"{self.url}/", f"{other.url}/"
+        return (one.startswith(two) or two.startswith(one)) and self.endpoint == other.endpoint
 
     @property
     def root(self) -> str:
@@ -437,6 +455,14 @@ class Store:
 
     def _call(self, verb: str, name: str, action: Callable[[], T]) -> T:
         return self.call(f"{verb} {self.path(name)}", action)
+
+
+def _url(fs: Any, root: str) -> str:
+    """The URL of a path; with the server, which many file systems take out of their paths."""
+    url: str = fs.unstrip_protocol(root)
+    scheme, _, path = url.partition("://")
+    server = server_of(fs.storage_options)
+    return f"{scheme}://{server}{path}" if server and path.startswith("/") else url
 
 
 def _walks(fs: Any) -> bool:

@@ -48,15 +48,15 @@ class Target:
 
     def __init__(self, url: str, limits: Limits | None = None) -> None:
         """url: a path or any fsspec URL; StorageError if no file system serves it."""
-        self._store = Store(url, limits=limits)
-        self._root = os.fsencode(self._store.root)
-        self.url = self._store.url
-        self.is_local = self._store.is_local
+        self.store = Store(url, limits=limits)
+        self._root = os.fsencode(self.store.root)
+        self.url = self.store.url
+        self.is_local = self.store.is_local
 
     def shared_by(self, processes: int) -> "Target":
         """The same target for each of several processes, with a share of the bandwidth."""
         one = copy(self)
-        one._store = self._store.shared_by(processes)
+        one.store = self.store.shared_by(processes)
         return one
 
     @_refusals
@@ -64,7 +64,7 @@ class Target:
         """Whether the path is taken."""
         name = _name(path)
         if not self.is_local:
-            return self._store.exists(_key(path))
+            return self.store.exists(_key(path))
         return self._call("look up", path, lambda: tree_writer.exists(self._root, name))
 
     @_refusals
@@ -83,7 +83,7 @@ class Target:
         """
         name = _name(path)
         if not self.is_local:
-            put = self._store.put if overwrite else self._store.put_new
+            put = self.store.put if overwrite else self.store.put_new
             put(_key(path), data)
             return permissions is None and mtime_ns is None
 
@@ -174,7 +174,7 @@ class Target:
                 raise
 
         # The root may hold bytes that cannot be printed.
-        return self._store.call(f"{verb} {path} below {escape(self._root)}", checked, size_bytes)
+        return self.store.call(f"{verb} {path} below {escape(self._root)}", checked, size_bytes)
 
 
 def _name(path: str) -> bytes:

@@ -107,7 +107,7 @@ def test_processes_that_share_a_limit_keep_within_it_together():
     stores = (
         Store("memory://a", limits=limits).shared_by(4),
         Source("memory://a", limits).shared_by(4).store,
-        Target("memory://a", limits).shared_by(4)._store,
+        Target("memory://a", limits).shared_by(4).store,
     )
     for store in stores:
         assert store.limits == share
