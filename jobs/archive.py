@@ -1,5 +1,6 @@
 """Archive a tree of images: `python -m seec.jobs.archive SRC DST`."""
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -14,6 +15,7 @@ from seec.jobs.interface import ExitCode, command, progress
 from seec.jobs.model_options import chosen_model, model_options
 from seec.jobs.options import (
     check_region,
+    name_option,
     ray_options,
     region_options,
     segmentation_option,
@@ -33,6 +35,7 @@ from seec.pipeline.archive.planning import (
     vanished_files,
 )
 from seec.pipeline.archive.runs import missing_shards, open_run, remove_paths
+from seec.pipeline.archive.sources import check_source, own_files
 from seec.pipeline.codec import Model, load_model
 from seec.pipeline.dct.packaged import nearest_model
 from seec.pipeline.dct.weights import DctModel
@@ -44,9 +47,10 @@ from seec.pipeline.stages.execution import execution, is_small
 from seec.pipeline.stages.executor import Executor
 from seec.pipeline.storage import Limits, Source, Store
 from seec.schemas.archive import format_md
-from seec.schemas.commit import RunRecord
+from seec.schemas.commit import RunRecord, SourceRecord
 from seec.schemas.errors import StorageError
 from seec.schemas.limits import MAX_PIXELS
+from seec.schemas.names import escape, is_safe, unescape
 from seec.schemas.plan import DEDUPES, KEEP_FILE, KEEPS, PlanSettings, SourceFile
 from seec.schemas.report import Timing, serialise_timings
 from seec.schemas.tables import MAX_GROUP_ROWS
@@ -61,6 +65,8 @@ _WORTH_A_MODEL = 10
 class Settings:
     """What to archive, where to, and how; sizes in bytes, max_pixels in pixels.
 
+    name: of a directory of the archive, below which the paths of this source are; '' puts them at
+    the top. moved: whether the source of this name was elsewhere before.
     profile: of packaged weights; model: a file of weights. At most one; None is the default.
     roi, background_error: a segmentation source that finds regions of interest, and what may be
     lost outside of them, as in `seec.schemas.loss`; only with allow_lossy_background.
@@ -88,6 +94,8 @@ class Settings:
     dedupe: str = _DEFAULTS.dedupe
     prune_missing: bool = False
     new_plan: bool = False
+    name: str = ""
+    moved: bool = False
     ray_address: str | None = None
     cpus: int | None = None
     limits: Limits | None = None
@@ -159,7 +167,8 @@ def run(settings: Settings) -> ArchiveSummary:
     start = time.monotonic()
     _check_loss(settings)
     model = chosen_model(settings.model, settings.profile)
-    source = Source(settings.source, settings.limits)
+    name = _checked_name(settings.name)
+    source = Source(settings.source, settings.limits, name)
     store = Store(settings.archive, limits=settings.limits)
     check_apart("the archive", store, "the source", source.store)
     store.make_root(source.permissions)
@@ -174,12 +183,14 @@ def _archive(
     runs: list[str] = []
     interrupted = archive.state.open_run
     # A compaction that was interrupted has done its part: what is left of it can be given up.
+    identity = source.record()
     if interrupted and not interrupted.compaction and not settings.new_plan:
-        _check_source(interrupted, source)
+        _check_source(interrupted, identity)
         recorded = load_model(archive.read(interrupted.encodes_with()))
         _check_segmentation(archive.plan(interrupted).settings, recorded)
         timings += _carry_out(archive, source, interrupted, settings)
         runs.append(interrupted.run_id)
+    check_source(archive.state, identity, settings.moved)
     removed = _removed_files(archive)
     with ExitStack() as held:
         planned = _plan(archive, source, settings, model, held)
@@ -230,11 +241,20 @@ def _lossy_files(archive: Archive, run_id: str, timings: list[Timing]) -> int:
     return sum(row.background_error is not None for s in shards for row in archive.rows(s))
 
 
-def _check_source(interrupted: RunRecord, source: Source) -> None:
-    if interrupted.source != source.url:
+def _checked_name(name: str) -> str:
+    """A name that was typed, as a path of the archive."""
+    text = escape(os.fsencode(name))
+    if name and ("/" in name or not is_safe(unescape(text))):
+        raise click.UsageError(f"--as {name!r}: a name without /, and neither . nor ..")
+    return text
+
+
+def _check_source(interrupted: RunRecord, source: SourceRecord) -> None:
+    if interrupted.source != source:
+        name = interrupted.source.name
         raise StorageError(
-            f"an interrupted run still reads from {interrupted.source}: archive that again "
-            "to finish it, or give it up with --new-plan"
+            f"an interrupted run still reads from {interrupted.source}: archive that again"
+            f"{name and f' (--as {name})'} to finish it, or give it up with --new-plan"
         )
 
 
@@ -252,9 +272,10 @@ def _plan(
 
     None if there is nothing to archive. held: keeps what decoded images running, if anything did.
     """
-    listing, seen = source.files(), seen_files(archive, settings.check_content)
+    identity, listing = source.record(), source.files()
+    seen = own_files(listing, seen_files(archive, settings.check_content), identity.name)
     same = _same_contents(source, listing, seen) if settings.check_content else None
-    failed = quarantined_files(archive)
+    failed = own_files(listing, quarantined_files(archive), identity.name)
     retry = set(failed)
     if not settings.retry_quarantine:
         suspects = may_be_readable(listing, failed, settings.max_file_size_bytes)
@@ -262,10 +283,11 @@ def _plan(
     files = new_files(listing, seen, failed, retry, same)
     vanished = _vanished(source, listing, seen, settings.prune_missing)
     # Of an empty source, which may be one that is not mounted, nothing is known.
-    cleared = vanished_files(listing, failed, source.url) if listing else []
+    cleared = vanished_files(listing, failed) if listing else []
     given_up = archive.state.open_run
     removes = bool(vanished or cleared)
-    if not files and (not removes or given_up is None or given_up.compaction):
+    moved = settings.moved and archive.state.sources.get(identity.name) != identity
+    if not files and not moved and (not removes or given_up is None or given_up.compaction):
         remove_paths(archive, vanished, cleared)
         return None
     jpeg_model = _jpeg_model(archive, listing, settings)
@@ -291,9 +313,7 @@ def _plan(
 
     files = gathered(source, files, plan, start)
     jpeg_payload = jpeg_model and jpeg_model.payload
-    return open_run(
-        archive, source.url, files, plan, model.payload, vanished, cleared, jpeg_payload
-    )
+    return open_run(archive, identity, files, plan, model.payload, vanished, cleared, jpeg_payload)
 
 
 def _jpeg_model(archive: Archive, listing: list[SourceFile], settings: Settings) -> DctModel | None:
@@ -318,8 +338,8 @@ def _vanished(
 ) -> list[str]:
     """What does not count any more: all that vanished, or what could not be restored together."""
     if not prune:
-        return displaced_files(listing, seen, source.url) if source.store.is_local else []
-    vanished = vanished_files(listing, seen, source.url)
+        return displaced_files(listing, seen) if source.store.is_local else []
+    vanished = vanished_files(listing, seen)
     if vanished and not listing:
         raise StorageError(
             f"{source.url}: is empty, and --prune-missing would remove all {len(vanished)} files; "
@@ -365,6 +385,7 @@ def _carry_out(
         "seec archive photos/ photos.seec-archive",
         "seec archive photos/ photos.seec-archive --profile fast",
         "seec archive photos/ photos.seec-archive --keep file",
+        "seec archive /media/card2 photos.seec-archive --as card2",
         "seec archive photos/ photos.seec-archive --dedupe pixels",
         "seec archive s3://bucket/photos s3://bucket/archive --ray-address auto",
         "seec archive s3://photos s3://vault/archive --stores stores.toml",
@@ -372,6 +393,12 @@ def _carry_out(
 )
 @click.argument("source")
 @click.argument("archive")
+@name_option("Put the files of SOURCE below this directory of ARCHIVE, beside other sources.")
+@click.option(
+    "--moved",
+    is_flag=True,
+    help="SOURCE is the source that ARCHIVE has already, and was at another place before.",
+)
 @model_options
 @segmentation_option(default=_DEFAULTS.segmentation)
 @region_options(
@@ -467,6 +494,9 @@ def main(**options: Any) -> ArchiveSummary:
     ARCHIVE contains the weights that decode its files. --profile and --model choose the weights for
     new files; an interrupted run continues with the weights of its plan. `seec bench` measures the
     profiles on your images.
+
+    archive compares a file with the file of the same source only. A second source needs a name of
+    its own, by --as, in this and in all later runs.
     """
     return run(Settings(**options))
 

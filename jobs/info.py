@@ -14,6 +14,7 @@ from seec.pipeline.archive.archive import Archive
 from seec.pipeline.codec import Info, inspect, packaged_name
 from seec.pipeline.storage import Store
 from seec.schemas.archive import model_name
+from seec.schemas.commit import SourceRecord
 from seec.schemas.errors import FormatError
 from seec.schemas.loss import SKIP, describe
 
@@ -87,6 +88,7 @@ class ArchiveSummary:
     source_size_bytes: int
     blob_size_bytes: int
     models: tuple[str, ...]
+    sources: tuple[SourceRecord, ...]
     exit_code: int = ExitCode.OK
 
     def as_dict(self) -> dict[str, Any]:
@@ -103,6 +105,8 @@ class ArchiveSummary:
             yield f"  quarantine  {self.files_quarantined:,} files: {listing}"
         sizes = f"{self.source_size_bytes:,} -> {self.blob_size_bytes:,} bytes ({share:.1%})"
         yield f"  bytes       {sizes}"
+        for source in self.sources:
+            yield f"  source      {source}" + (f" (--as {source.name})" if source.name else "")
         for model in self.models:
             yield f"  model       {_describe_model(model)}"
         yield f"  digest      {self.digest}"
@@ -146,6 +150,7 @@ def _describe_archive(target: str) -> ArchiveSummary:
         source_size_bytes=sum(shard.source_size_bytes for shard in shards),
         blob_size_bytes=sum(shard.blob.size_bytes for shard in shards),
         models=tuple(model_name(model_id) for model_id in sorted(state.models)),
+        sources=tuple(state.sources.values()),
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import click
@@ -14,6 +14,7 @@ from seec.pipeline.archive.catalogue import current_quarantine, sorted_rows
 from seec.pipeline.archive.history import History, Step
 from seec.pipeline.archive.patterns import Patterns
 from seec.pipeline.storage import Limits, Store
+from seec.schemas.commit import RunRecord
 from seec.schemas.kinds import DIRECTORY, FILE, KINDS, LINK
 from seec.schemas.loss import describe
 from seec.schemas.manifest import QuarantineRow, Row, to_record
@@ -153,7 +154,7 @@ class Commits:
                     "sequence": step.sequence,
                     "kept": step.sequence >= self.oldest,
                     "runs": [run.run_id for run in step.runs],
-                    "source": step.runs[-1].source if step.runs else None,
+                    "source": asdict(step.runs[-1].source) if step.runs else None,
                     "compaction": any(run.compaction for run in step.runs),
                     "shards": [shard.shard for shard in step.shards],
                     "files": sum(shard.files for shard in step.shards),
@@ -179,7 +180,7 @@ def _changes(step: Step) -> Iterator[str]:
         if run.compaction:
             yield f"run {run.run_id} opened: compaction into {run.shards} shards"
         else:
-            yield f"run {run.run_id} opened: {run.files} files of {run.source}"
+            yield f"run {run.run_id} opened: {run.files} files of {run.source}{_below(run)}"
     if step.shards:
         yield f"{sum(s.files for s in step.shards)} files in {len(step.shards)} shards"
     if failed := sum(shard.quarantined for shard in step.shards):
@@ -192,6 +193,11 @@ def _changes(step: Step) -> Iterator[str]:
         yield f"{len(step.dropped)} shards replaced by larger ones"
     if step.repaired:
         yield f"{len(step.repaired)} shards repaired"
+
+
+def _below(run: RunRecord) -> str:
+    """Where the files of a source are that has a name."""
+    return run.source.name and f", below {_printable(run.source.name)}"
 
 
 def run(settings: Settings) -> Listing:

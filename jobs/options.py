@@ -37,6 +37,12 @@ include_option = click.option(
     "several patterns.",
 )
 
+
+def name_option(help_text: str) -> Callable[[F], F]:
+    """--as, for commands that take one of the sources of an archive."""
+    return click.option("--as", "name", metavar="NAME", default="", help=help_text)
+
+
 at_option = click.option(
     "--at",
     type=click.IntRange(min=1),

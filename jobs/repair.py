@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from seec.jobs.interface import ExitCode, command, progress
-from seec.jobs.options import ray_options, store_options
+from seec.jobs.options import name_option, ray_options, store_options
 from seec.jobs.places import check_apart
 from seec.pipeline.archive.archive import Archive
 from seec.pipeline.codec.model.packaged import find_packaged
@@ -34,14 +34,15 @@ class Settings:
     """What to repair, and what from.
 
     copies: other copies of the archive, or other archives of the same files. source: where the
-    files are, if not where their runs read them. report: of a verification, by its name in the
-    archive; None looks at every byte first.
+    files are, if not where their runs read them; name: of that source in the archive. report: of a
+    verification, by its name in the archive; None looks at every byte first.
     """
 
     archive: str
     copies: tuple[str, ...] = ()
     source: str | None = None
     report: str | None = None
+    name: str = ""
     ray_address: str | None = None
     cpus: int | None = None
     limits: Limits | None = None
@@ -122,10 +123,13 @@ def run(settings: Settings) -> RepairSummary:
         Archive.writing(store) as archive,
         execution(settings.ray_address, settings.cpus, small=small) as executor,
     ):
+        if settings.source is not None and settings.name not in archive.state.sources:
+            known = ", ".join(sorted(filter(None, archive.state.sources)))
+            raise click.UsageError(f"--source: which of the sources? --as one of {known or 'none'}")
         also_lost = bool(settings.copies or settings.source)
         checked = _checked(store, settings, records.shards, executor)
         damaged = damaged_shards(records.shards, checked, also_lost=also_lost)
-        spares = Spares(copies, settings.source, settings.limits)
+        spares = Spares(copies, settings.source, settings.name, settings.limits)
         repair = Repair(archive, spares, executor, outcome)
         cases = repair.put_back(damaged)
         with progress("repair", len(cases), "shards") as shown:
@@ -188,6 +192,7 @@ def _checked(
 @click.option(
     "--source", help="Folder or URL of the original files. [default: the recorded source]"
 )
+@name_option("The name of --source in ARCHIVE, if it was archived with --as.")
 @click.option(
     "--report",
     metavar="NAME",

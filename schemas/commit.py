@@ -21,6 +21,7 @@ from seec.schemas.archive import (
 )
 from seec.schemas.errors import LimitExceeded, SectionCorrupt
 from seec.schemas.limits import MAX_NUMBER, MAX_RUN_SHARDS, MAX_SHARD_ROWS
+from seec.schemas.names import is_safe, unescape
 from seec.schemas.sealed import member, members, objects, seal, strings, unseal
 
 VERSION = 1
@@ -61,17 +62,43 @@ def model_record(model_id: str) -> ObjectRecord:
 
 
 @dataclass(frozen=True)
+class SourceRecord:
+    """A source: where its files are, and where its paths are in the archive.
+
+    url: an absolute path without links, or a URL without user and password. endpoint: the server
+    of an object store where the URL does not tell, else ''. name: the text, by `schemas.names`, of
+    the directory below which all its paths are; '' if they are as in the source.
+    """
+
+    url: str
+    endpoint: str = ""
+    name: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.url} at {self.endpoint}" if self.endpoint else self.url
+
+    @classmethod
+    def parse(cls, where: str, body: dict[str, Any]) -> "SourceRecord":
+        """From parsed JSON; where: the commit's name, for messages. SectionCorrupt if malformed."""
+        name = member(where, body, "name", str)
+        if name and ("/" in name or not is_safe(unescape(name))):
+            raise SectionCorrupt(f"{where}: {name!r} is no name of a source")
+        return cls(member(where, body, "url", str), member(where, body, "endpoint", str), name)
+
+
+@dataclass(frozen=True)
 class RunRecord:
-    """A run: its id, its plan, the URL it reads, how many shards and files it plans.
+    """A run: its id, its plan, the source it reads, how many shards and files it plans.
 
     model: the weights that it encodes pixels with. None for a compaction, which copies rows of
-    earlier runs into larger shards, and reads no source. jpeg_model: that it codes JPEG files with;
-    None if JPEG XL does. Both are in the archive while the run is not complete.
+    earlier runs into larger shards, and reads no source: those of one name, whose last source it
+    has. jpeg_model: that it codes JPEG files with; None if JPEG XL does. Both are in the
+    archive while the run is not complete.
     """
 
     run_id: str
     plan: ObjectRecord
-    source: str
+    source: SourceRecord
     shards: int
     files: int
     model: ObjectRecord | None
@@ -106,7 +133,7 @@ class RunRecord:
         return cls(
             run_id=run_id,
             plan=ObjectRecord.parse(where, members(where, body, "plan"), PLAN, run_id),
-            source=member(where, body, "source", str),
+            source=SourceRecord.parse(where, members(where, body, "source")),
             shards=_number(where, body, "shards", MAX_RUN_SHARDS),
             files=_number(where, body, "files"),
             model=model("model"),

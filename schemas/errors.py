@@ -27,6 +27,7 @@ SeecError
     UnknownPath       the archive holds no such path
     ArchiveLocked     another writer holds the archive
     TargetError       the target of a restore refuses a file: its name, its kind, missing rights
+    SecondSource      the archive holds the files of another source
     StoreUnavailable  nothing of the store is to be had: credentials, no bucket, quota, full disk
       TransientStorageError  may go through when tried again; the only one that is retried
   MissingPackage    an optional package that this needs is not installed
@@ -144,6 +145,10 @@ class ArchiveLocked(StorageError):
 
 class TargetError(StorageError):
     """The target of a restore refuses a file: its name, its kind, missing rights."""
+
+
+class SecondSource(StorageError):
+    """The archive holds the files of another source."""
 
 
 class StoreUnavailable(StorageError):

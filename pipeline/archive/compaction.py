@@ -43,19 +43,17 @@ def small_shards(
     """Shards that can be one, in groups of two or more; each group within the bounds.
 
     shard_files: files and failures of a shard; shard_size_bytes: of its blob. A shard with half of
-    either is large enough. Shards of a group come from one source, that groups come from, too: the
-    one that the first small shards have.
+    either is large enough. All groups hold files of one name of a source: the first that has small
+    shards.
     """
-    sources = {run_id: run.source for run_id, run in archive.state.runs.items()}
+    names = {run_id: run.source.name for run_id, run in archive.state.runs.items()}
     small = [
         shard
         for _, shards in archive.state.by_run()
         for shard in shards
         if 2 * _files(shard) <= shard_files and 2 * shard.blob.size_bytes <= shard_size_bytes
     ]
-    by_source = groupby(
-        sorted(small, key=lambda s: sources[s.run_id]), key=lambda s: sources[s.run_id]
-    )
+    by_source = groupby(sorted(small, key=lambda s: names[s.run_id]), key=lambda s: names[s.run_id])
     for _, shards in by_source:
         groups = list(_cut(shards, shard_files, shard_size_bytes))
         if groups:
@@ -99,7 +97,7 @@ def open_compaction(archive: Archive, groups: list[list[ShardRecord]]) -> RunRec
     run = RunRecord(
         run_id=identity,
         plan=put(archive, name, plan),
-        source=state.runs[groups[0][0].run_id].source,
+        source=state.sources[state.runs[groups[0][0].run_id].source.name],
         shards=len(groups),
         files=sum(shard.files for group in groups for shard in group),
         model=None,

@@ -1,7 +1,6 @@
 """Which files of a source hold what the archive has of them, by their bytes and not their times."""
 
 import hashlib
-import os
 from collections.abc import Callable, Iterable, Mapping
 
 from seec.pipeline.archive.ahead import each_ahead
@@ -9,7 +8,6 @@ from seec.pipeline.archive.planning import Seen
 from seec.pipeline.storage import Source
 from seec.schemas.errors import SeecError, StoreUnavailable
 from seec.schemas.kinds import DIRECTORY, LINK
-from seec.schemas.names import unescape
 from seec.schemas.plan import SourceFile
 
 _READ_SIZE_BYTES = 8 << 20
@@ -61,13 +59,13 @@ def same_contents(
 
 
 def _digest(source: Source, file: SourceFile) -> bytes | None:
-    name, hasher = os.fsdecode(unescape(file.path)), hashlib.sha256()
+    hasher = hashlib.sha256()
     try:
         if file.kind == LINK:
             return hashlib.sha256(source.read(file)).digest()
         for start in range(0, file.size_bytes, _READ_SIZE_BYTES):
             length = min(_READ_SIZE_BYTES, file.size_bytes - start)
-            hasher.update(source.store.get_range(name, start, length))
+            hasher.update(source.read_range(file, start, length))
     except SeecError:
         return None
     return hasher.digest()

@@ -5,7 +5,6 @@ the shard is written.
 """
 
 import hashlib
-import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -15,7 +14,6 @@ from seec.pipeline.images.files import read_extent
 from seec.pipeline.storage import Source
 from seec.schemas.errors import SeecError
 from seec.schemas.kinds import FILE
-from seec.schemas.names import unescape
 from seec.schemas.plan import PlanSettings, SourceFile
 
 MIN_SIZE_BYTES = 4096  # smaller files are not worth a look
@@ -104,11 +102,11 @@ def _is_first(file: SourceFile) -> bool:
 
 
 def _extent(source: Source, file: SourceFile) -> tuple[int, int] | None:
-    name, size = os.fsdecode(unescape(file.path)), file.size_bytes
+    size = file.size_bytes
 
     def read(start: int, length: int) -> bytes:
         # Stores may take it for an error to be asked for what lies behind the end.
-        return source.store.get_range(name, start, max(0, min(length, size - start)))
+        return source.read_range(file, start, max(0, min(length, size - start)))
 
     try:
         return read_extent(read)
@@ -120,7 +118,7 @@ def _sign(source: Source, file: SourceFile) -> bytes | None:
     """The same for files of the same content; None where it cannot be told."""
     if file.checksum is not None:
         return file.checksum.encode()
-    name, size = os.fsdecode(unescape(file.path)), file.size_bytes
+    size = file.size_bytes
     if size <= 2 * _END_BYTES:
         parts = ((0, size),)
     else:
@@ -128,7 +126,7 @@ def _sign(source: Source, file: SourceFile) -> bytes | None:
     digest = hashlib.sha256()
     try:
         for start, length in parts:
-            digest.update(source.store.get_range(name, start, length))
+            digest.update(source.read_range(file, start, length))
     except SeecError:
         return None
     return digest.digest()

@@ -16,7 +16,7 @@ _PASSING = (errors.SourceChanged, errors.StorageError)
 
 
 class Seen(NamedTuple):
-    """What the archive knows of a file: size, time, digest (if asked for), URL of its source.
+    """What the archive knows of a file: size, time, digest (if asked for), name of its source.
 
     digest: None for a file in quarantine, too. kind: by `seec.schemas.kinds`; FILE for what is in
     quarantine. permissions: of directories. error: of a file in quarantine, the class of
@@ -40,16 +40,17 @@ def seen_files(archive: Archive, digests: bool = False) -> dict[str, Seen]:
     """
     seen: dict[str, Seen] = {}
     for run, shards in archive.state.by_run():
+        name = run.source.name
         for shard, part in archive.parts(shards):
             identities = parse_identities(shard.manifest.name, part)
             for path, size_bytes, mtime_ns, digest, route, kind, permissions in identities:
                 if is_lost(route):  # no size is like it: it is archived again where it still is
-                    seen[path] = Seen(-1, None, run.source)
+                    seen[path] = Seen(-1, None, name)
                     continue
                 seen[path] = Seen(
                     size_bytes,
                     mtime_ns,
-                    run.source,
+                    name,
                     digest if digests else None,
                     kind,
                     permissions if kind == DIRECTORY else None,
@@ -64,7 +65,10 @@ def quarantined_files(archive: Archive) -> dict[str, Seen]:
     runs = archive.state.runs
     return {
         row.path: Seen(
-            row.source_size_bytes, row.source_mtime_ns, runs[row.run_id].source, error=row.error
+            row.source_size_bytes,
+            row.source_mtime_ns,
+            runs[row.run_id].source.name,
+            error=row.error,
         )
         for _, failed in current_quarantine(archive)
         for row in failed
@@ -127,33 +131,26 @@ def _unchanged(file: SourceFile, known: Seen | None, same_content: Container[str
     return file.path in same_content
 
 
-def vanished_files(
-    listing: Iterable[SourceFile], seen: Mapping[str, Seen], source_url: str
-) -> list[str]:
-    """Paths, sorted, that the archive has from this source and that are not there any more.
+def vanished_files(listing: Iterable[SourceFile], seen: Mapping[str, Seen]) -> list[str]:
+    """Paths, sorted, that the archive has from a source and that are not there any more.
 
-    What is below a directory that could not be listed is none of them: it may be there.
+    seen: of this source only. What is below a directory that could not be listed is none of them:
+    it may be there.
     """
     listing = list(listing)
     there = {file.path for file in listing}
     unknown = {file.path for file in listing if file.problem is not None}
-    return sorted(
-        path
-        for path, known in seen.items()
-        if known.source == source_url and path not in there and not _is_below(path, unknown)
-    )
+    return sorted(path for path in seen if path not in there and not _is_below(path, unknown))
 
 
-def displaced_files(
-    listing: Iterable[SourceFile], seen: Mapping[str, Seen], source_url: str
-) -> list[str]:
+def displaced_files(listing: Iterable[SourceFile], seen: Mapping[str, Seen]) -> list[str]:
     """Those of the vanished that were below a directory where there is a file or link by now.
 
     Only of a source in which no path can be both.
     """
     listing = list(listing)
     places = {file.path for file in listing if file.kind != DIRECTORY}
-    return [path for path in vanished_files(listing, seen, source_url) if _is_below(path, places)]
+    return [path for path in vanished_files(listing, seen) if _is_below(path, places)]
 
 
 def _is_below(path: str, places: Container[str]) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from seec.pipeline.archive.archive import Archive
 from seec.pipeline.archive.planning import cut_shards
 from seec.schemas.archive import model_name, plan_name, removed_name, shard_name
-from seec.schemas.commit import ObjectRecord, RemovalRecord, RunRecord
+from seec.schemas.commit import ObjectRecord, RemovalRecord, RunRecord, SourceRecord
 from seec.schemas.errors import StorageError
 from seec.schemas.plan import PlanSettings, SourceFile, parse_plan, run_id, serialise_plan
 from seec.schemas.removal import serialise_removed
@@ -14,7 +14,7 @@ from seec.schemas.removal import serialise_removed
 
 def open_run(
     archive: Archive,
-    source_url: str,
+    source: SourceRecord,
     files: list[SourceFile],
     settings: PlanSettings,
     model: bytes,
@@ -37,7 +37,7 @@ def open_run(
     run = RunRecord(
         run_id=identity,
         plan=plan_record,
-        source=source_url,
+        source=source,
         shards=parse_plan(plan_record.name, plan).shards,
         files=len(files),
         model=models[0],

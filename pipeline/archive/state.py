@@ -13,6 +13,7 @@ from seec.schemas.commit import (
     RemovalRecord,
     RunRecord,
     ShardRecord,
+    SourceRecord,
 )
 from seec.schemas.errors import SectionCorrupt
 
@@ -95,6 +96,19 @@ class State:
         sha256 = next((link.sha256 for link in self.links if link.sequence == since), "")
         changes = (link.changes for link in self.links if link.sequence > since)
         return Recap(since, sha256, reduce(Changes.then, changes, Changes()))
+
+    @property
+    def sources(self) -> dict[str, SourceRecord]:
+        """By name, the last source of each; runs that were given up before a shard counted do not.
+
+        A run without shards says that a source has moved.
+        """
+        written = {shard.run_id for shard in self.shards.values()}
+        return {
+            run.source.name: run.source
+            for run_id, run in self.runs.items()
+            if run_id in written or not run.shards
+        }
 
     @property
     def open_run(self) -> RunRecord | None:

@@ -20,7 +20,7 @@ from seec.pipeline.stages.archiving import ArchivingRun
 from seec.pipeline.stages.executor import Executor
 from seec.pipeline.storage import Limits, Source, Store
 from seec.schemas.archive import model_name
-from seec.schemas.commit import ObjectRecord, RunRecord, ShardRecord, model_record
+from seec.schemas.commit import ObjectRecord, RunRecord, ShardRecord, SourceRecord, model_record
 from seec.schemas.errors import (
     FixityError,
     FormatError,
@@ -52,18 +52,21 @@ class Outcome:
 class Spares:
     """Where what is damaged may be whole.
 
-    copies: of the archive, or other archives of the same files. source: a URL; None stands for
-    where each run read its files. limits: of requests to the source.
+    copies: of the archive, or other archives of the same files. source: a URL of the files of the
+    source of this name; None stands for where they were read. limits: of requests to sources.
     """
 
     copies: Sequence[Store] = ()
     source: str | None = None
+    name: str = ""
     limits: Limits | None = None
 
-    def source_of(self, run: RunRecord) -> Source | None:
+    def source_of(self, known: SourceRecord) -> Source | None:
         """None if there is none. StoreUnavailable if the way to it is at fault."""
+        given = self.source if known.name == self.name else None
         try:
-            return Source(self.source or run.source, self.limits)
+            source = Source(given or known.url, self.limits, known.name)
+            return source if given or source.record() == known else None
         except StoreUnavailable:
             raise
         except StorageError:
@@ -136,7 +139,7 @@ class Repair:
         store = self._archive.store
         for run_id, members in by_run.items():
             run = self._archive.state.runs[run_id]
-            source = self._spares.source_of(run)
+            source = self._spares.source_of(self._archive.state.sources[run.source.name])
             files = _files(source, members)
             if source is not None and files:
                 run = replace(run, **self._models(run, members))

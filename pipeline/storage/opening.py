@@ -76,7 +76,7 @@ def endpoint_of(fs: Any) -> str:
     """
     if is_s3(fs):
         fs.connect()
-        parts = urlsplit(fs.s3.meta.endpoint_url)
+        parts = urlsplit(str(fs.s3.meta.endpoint_url))
         host = parts.hostname or ""
         if host.endswith(_AWS):
             return ""

@@ -11,6 +11,7 @@ from typing import Any
 from seec.pipeline.storage import tree_reader
 from seec.pipeline.storage.limits import Limits
 from seec.pipeline.storage.store import Store, modified_s
+from seec.schemas.commit import SourceRecord
 from seec.schemas.errors import (
     LimitExceeded,
     SeecError,
@@ -25,11 +26,18 @@ from seec.schemas.plan import SourceFile
 
 
 class Source:
-    """Files below one URL. Names are text by `seec.schemas.names`."""
+    """Files below one URL, whose paths have the name of the source before them, if there is one.
 
-    def __init__(self, url: str, limits: Limits | None = None) -> None:
-        """url: a path or any fsspec URL; StorageError if there is no such directory."""
+    Names are text by `seec.schemas.names`.
+    """
+
+    def __init__(self, url: str, limits: Limits | None = None, name: str = "") -> None:
+        """url: a path or any fsspec URL; StorageError if there is no such directory.
+
+        name: as in `seec.schemas.commit.SourceRecord`.
+        """
         self.store = Store(url, limits=limits)
+        self._name = name
         if self.store.is_local and not self._is_folder():
             raise StorageError(f"{url}: not a directory; give the folder that holds the images")
 
@@ -52,12 +60,21 @@ class Source:
         root = Path(self.store.root)
         return self.store.call(f"look up {self.url}", lambda: root.stat().st_mode & PERMISSION_BITS)
 
+    def record(self) -> SourceRecord:
+        """What tells this source from others. StorageError if its store cannot tell where it is."""
+        return SourceRecord(self.url, self.store.endpoint, self._name)
+
     def files(self) -> list[SourceFile]:
         """All files below the source, sorted by path; links and directories, too, if it is local.
 
         Links are not followed.
         """
-        return self._list_local() if self.store.is_local else self._list_remote()
+        found = self._list_local() if self.store.is_local else self._list_remote()
+        return [self._named(file) for file in found] if self._name else found
+
+    def read_range(self, file: SourceFile, start: int, length: int) -> bytes:
+        """`length` bytes of a file from `start`, fewer where it ends first; checks no change."""
+        return self.store.get_range(os.fsdecode(self._own(file.path)), start, length)
 
     def read(self, file: SourceFile) -> bytes:
         """The bytes of a file, the target of a link, or nothing for a directory.
@@ -87,7 +104,7 @@ class Source:
     def _read(self, file: SourceFile) -> bytes:
         if file.kind == DIRECTORY:
             return b""
-        name = unescape(file.path)
+        name = self._own(file.path)
         if self.store.is_local:
             read = tree_reader.read_link if file.kind == LINK else tree_reader.read_file
             root = os.fsencode(self.store.root)
@@ -102,6 +119,16 @@ class Source:
         if len(data) != file.size_bytes or _mtime_ns(self.store.info(key)) != file.mtime_ns:
             raise SourceChanged("changed since it was listed; run again to archive it")
         return data
+
+    def _named(self, file: SourceFile) -> SourceFile:
+        """A file of the source, by its path in the archive; `.` is the source itself."""
+        same = file.same_file and f"{self._name}/{file.same_file}"
+        path = self._name if file.path == "." else f"{self._name}/{file.path}"
+        return replace(file, path=path, same_file=same)
+
+    def _own(self, path: str) -> bytes:
+        """The name in the source of a path in the archive."""
+        return unescape(path.removeprefix(f"{self._name}/") if self._name else path)
 
     def _is_folder(self) -> bool:
         try:

@@ -81,7 +81,7 @@ def test_a_run_after_it_adds_to_it(root: Path, made: Path, tmp_path: Path):
     small(root)
     source = Path(shutil.copytree(made / "source", tmp_path / "source", symlinks=True))
     put_files(source, g="seven", b="two, last")
-    archive(source, root)
+    archive(source, root, moved=True)
     changed = NOW | {"g": "seven", "b": "two, last"}
     assert {name: text for name, text in files(root).items() if name in changed} == changed
     assert findings(root) == []

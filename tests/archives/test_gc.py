@@ -34,7 +34,7 @@ from seec.schemas.archive import (
     quarantine_name,
     shard_name,
 )
-from seec.schemas.commit import RunRecord
+from seec.schemas.commit import RunRecord, SourceRecord
 from seec.schemas.errors import (
     BlobMissing,
     DigestMismatch,
@@ -84,7 +84,7 @@ def begin(store: Store, count: int) -> tuple[Archive, RunRecord]:
     """An archive with one more run, of which no shard is written."""
     archive = Archive.open_or_create(store, FORMAT)
     files = [SourceFile(f"{index:04d}", index, 0) for index in range(count)]
-    return archive, open_run(archive, "/source", files, SETTINGS, WEIGHTS)
+    return archive, open_run(archive, SourceRecord("/source"), files, SETTINGS, WEIGHTS)
 
 
 def write(archive: Archive, run: RunRecord, index: int, count: bool = True) -> list[str]:
@@ -300,7 +300,7 @@ def left_over_run(store: Store) -> Archive:
 
 
 def begin_on(archive: Archive) -> None:
-    open_run(archive, "/source", [SourceFile("a", 1, 1)], SETTINGS, WEIGHTS)
+    open_run(archive, SourceRecord("/source"), [SourceFile("a", 1, 1)], SETTINGS, WEIGHTS)
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])

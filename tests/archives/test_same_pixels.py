@@ -18,6 +18,7 @@ from seec.pipeline.codec import load_model
 from seec.pipeline.routes.writing import Candidate, draft, samples_digest
 from seec.pipeline.stages import tasks
 from seec.pipeline.storage import Source, Store
+from seec.schemas.commit import SourceRecord
 from seec.schemas.manifest import Entry, ImageFacts, Row, SampleFacts
 from seec.schemas.plan import PlanSettings, SourceFile
 from seec.schemas.routes import SEEC, STORE
@@ -130,7 +131,9 @@ def test_the_smallest_code_is_kept_whatever_the_order():
 def test_a_picture_is_encoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     model = load_model(points.MODEL.read_bytes())
     archived = Archive.open_or_create(Store(str(tmp_path)), b"how to read this")
-    run = open_run(archived, "nowhere", files(a=1), PlanSettings(model.id), model.payload)
+    run = open_run(
+        archived, SourceRecord("nowhere"), files(a=1), PlanSettings(model.id), model.payload
+    )
     actor = tasks.Encoding(archived.store, run.encodes_with(), None, "cpu")
     pixels: list[int] = []
     encode_batch = actor._encoder.encode_batch

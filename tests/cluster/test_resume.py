@@ -10,7 +10,7 @@ from seec.pipeline.archive import Archive
 from seec.pipeline.archive.runs import open_run
 from seec.pipeline.codec import default_model
 from seec.pipeline.storage import Source, Store
-from seec.schemas.commit import RunRecord
+from seec.schemas.commit import RunRecord, SourceRecord
 from seec.schemas.errors import StorageError
 from seec.schemas.plan import PlanSettings
 from tests.pictures import textured
@@ -25,7 +25,7 @@ def interrupted(source: Path, root: Path) -> RunRecord:
     model = default_model()
     settings = PlanSettings(model.id, shard_files=2)
     url = Source(str(source)).url
-    return open_run(opened, url, Source(str(source)).files(), settings, model.payload)
+    return open_run(opened, SourceRecord(url), Source(str(source)).files(), settings, model.payload)
 
 
 def test_an_interrupted_run_is_finished_by_its_own_plan_before_a_newer_one(tmp_path: Path):

@@ -14,6 +14,7 @@ from seec.pipeline.archive.shard import write_shard
 from seec.pipeline.stages.executor import Task
 from seec.pipeline.storage import Store, Target
 from seec.schemas.archive import shard_name
+from seec.schemas.commit import SourceRecord
 from seec.schemas.errors import SectionCorrupt
 from seec.schemas.kinds import DIRECTORY, FILE, LINK
 from seec.schemas.manifest import Entry, Row, parse_manifest, serialise_manifest
@@ -35,7 +36,9 @@ def archive_of(root: Path, *shards: list[Entry]) -> Path:
     """An archive of these rows, whatever they say; one run."""
     opened = Archive.open_or_create(Store(str(root)), b"how to read all of this")
     files = [SourceFile(str(number), 0, 0) for number in range(len(shards))]
-    run = open_run(opened, "/source", files, PlanSettings("0" * 64, shard_files=1), b"weights")
+    run = open_run(
+        opened, SourceRecord("/source"), files, PlanSettings("0" * 64, shard_files=1), b"weights"
+    )
     for number, entries in enumerate(shards):
         shard = write_shard(opened.store, shard_name(run.run_id, number), entries, [])
         opened.commit(shards=(shard,))

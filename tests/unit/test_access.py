@@ -2,7 +2,6 @@
 
 import pickle
 import threading
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +27,13 @@ from seec.jobs import (
 from seec.pipeline.stages.repairing import Spares
 from seec.pipeline.storage import Source, Store, Target
 from seec.pipeline.storage.access import Access, Options, options_of, refuse_password, using
-from seec.schemas.commit import ObjectRecord, RunRecord
+from seec.schemas.commit import ObjectRecord, RunRecord, SourceRecord
 from seec.schemas.errors import StorageError, StoreUnavailable
 
 SECRET = "hunter'2\\xyz"
 QUOTED = f"'''{SECRET}'''"  # for TOML
 NO_OBJECT = ObjectRecord("none", 0, "")
-RUN = RunRecord("run", NO_OBJECT, "/nowhere", 1, 1, NO_OBJECT)
+RUN = RunRecord("run", NO_OBJECT, SourceRecord("/nowhere"), 1, 1, NO_OBJECT)
 COMMANDS = {
     "archive": (archive, "run", ("a", "b")),
     "compact": (compact, "run", ("a",)),
@@ -189,8 +188,8 @@ def test_a_source_whose_options_are_refused_does_not_count_as_gone():
     with using(Access({"s3://photos": Options({"profil": "studio"}, "stores.toml")})):
         for source in ("s3://photos", None):
             with pytest.raises(StoreUnavailable, match=r"'profil'; see stores\.toml"):
-                Spares((), source).source_of(replace(RUN, source="s3://photos"))
-    assert Spares((), "/nowhere").source_of(RUN) is None
+                Spares((), source).source_of(SourceRecord("s3://photos"))
+    assert Spares((), "/nowhere").source_of(SourceRecord("/nowhere")) is None
 
 
 def test_buckets_of_one_name_are_told_apart_by_the_protocol():

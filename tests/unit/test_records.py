@@ -21,7 +21,15 @@ from seec.schemas.archive import (
     quarantine_name,
     shard_name,
 )
-from seec.schemas.commit import Changes, Commit, ObjectRecord, Recap, RunRecord, ShardRecord
+from seec.schemas.commit import (
+    Changes,
+    Commit,
+    ObjectRecord,
+    Recap,
+    RunRecord,
+    ShardRecord,
+    SourceRecord,
+)
 from seec.schemas.errors import FixityError, FormatError, SectionCorrupt, UnsupportedVersion
 from seec.schemas.manifest import (
     ENVELOPE_BYTES_IN_ROW,
@@ -52,7 +60,7 @@ RUN = f"0001-{'a' * 16}"
 
 def a_run(run: str = RUN, shards: int = 3) -> RunRecord:
     plan, model = an_object(plan_name(run)), an_object(model_name("cd" * 32))
-    return RunRecord(run, plan, "/photos/zoë", shards, 9, model)
+    return RunRecord(run, plan, SourceRecord("/photos/zoë", "", "zoë"), shards, 9, model)
 
 
 def a_shard(index: int, run: str = RUN) -> ShardRecord:

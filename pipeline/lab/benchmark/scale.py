@@ -23,7 +23,7 @@ from seec.pipeline.lab.benchmark.process import size_bytes, status
 from seec.pipeline.routes.writing import stored_entry
 from seec.pipeline.storage import Store
 from seec.schemas.archive import shard_name
-from seec.schemas.commit import RunRecord
+from seec.schemas.commit import RunRecord, SourceRecord
 from seec.schemas.plan import PlanSettings, SourceFile
 
 _PER_FOLDER = 1000  # files of a folder of the synthetic source
@@ -53,7 +53,9 @@ def make_archive(store: Store, rows: int) -> None:
 def _open_run(archive: Archive, rows: int) -> RunRecord:
     model = default_model()
     settings = PlanSettings(model_id=model.id)
-    return open_run(archive, "file:///synthetic", source_files(rows), settings, model.payload)
+    return open_run(
+        archive, SourceRecord("/synthetic"), source_files(rows), settings, model.payload
+    )
 
 
 # ---------------------------------------------------------------- what is measured
