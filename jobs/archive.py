@@ -15,6 +15,7 @@ from seec.jobs.interface import ExitCode, command, progress
 from seec.jobs.model_options import chosen_model, model_options
 from seec.jobs.options import (
     check_region,
+    expect_option,
     name_option,
     ray_options,
     region_options,
@@ -70,6 +71,7 @@ class Settings:
     profile: of packaged weights; model: a file of weights. At most one; None is the default.
     roi, background_error: a segmentation source that finds regions of interest, and what may be
     lost outside of them, as in `seec.schemas.loss`; only with allow_lossy_background.
+    expect: what the archive digest begins with before the run.
     keep, max_seconds, dedupe: as in `seec.schemas.plan.PlanSettings`. jpeg: what codes JPEG files,
     one of JPEG_CODECS; JPEG_AUTO is JPEG_SEEC where that saves more than its model takes.
     """
@@ -96,6 +98,7 @@ class Settings:
     new_plan: bool = False
     name: str = ""
     moved: bool = False
+    expect: str | None = None
     ray_address: str | None = None
     cpus: int | None = None
     limits: Limits | None = None
@@ -172,7 +175,9 @@ def run(settings: Settings) -> ArchiveSummary:
     store = Store(settings.archive, limits=settings.limits)
     check_apart("the archive", store, "the source", source.store)
     store.make_root(source.permissions)
-    with Archive.writing(store, format_md()) as archive:
+    with Archive.writing(store, format_md() if settings.expect is None else None) as archive:
+        if settings.expect is not None:
+            archive.expect(settings.expect)
         return _archive(archive, source, settings, model, start)
 
 
@@ -482,6 +487,7 @@ def _carry_out(
 @click.option(
     "--new-plan", is_flag=True, help="Discard the plan of an interrupted run and make a new plan."
 )
+@expect_option
 @ray_options
 @store_options
 def main(**options: Any) -> ArchiveSummary:

@@ -185,6 +185,27 @@ class Part(click.ParamType[tuple[int, int]]):
         return int(first), int(second)
 
 
+class Digest(click.ParamType[str]):
+    """An archive digest, or its first 16 hexadecimal digits or more."""
+
+    name = "DIGEST"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Wrong use if it is none."""
+        text = str(value).lower()
+        if not 16 <= len(text) <= 64 or set(text) - set("0123456789abcdef"):
+            self.fail(f"{value!r} is not 16 to 64 hexadecimal digits", param, ctx)
+        return text
+
+
+expect_option = click.option(
+    "--expect",
+    type=Digest(),
+    help="The archive digest that a command printed last, or at least 16 digits of its beginning. "
+    "If the archive has another one, the command ends with exit code 4.",
+)
+
+
 def region_options(metavar: str, help_text: str) -> Callable[[F], F]:
     """--roi and --background-error, for commands that may lose what is not of interest.
 

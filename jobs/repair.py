@@ -114,7 +114,7 @@ def run(settings: Settings) -> RepairSummary:
     records = check_records(store)
     outcome = Outcome(objects, [f for item in records.checked for f in item.findings])
     if any(f.object == ARCHIVE_JSON or f.object.startswith(COMMITS) for f in outcome.left):
-        return _summary(store, records.state.digest(), outcome, start)
+        return _summary(store, records.archive.digest(), outcome, start)
     small = is_small(
         sum(shard.files for shard in records.shards),
         sum(shard.source_size_bytes for shard in records.shards),

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from seec.jobs.interface import ExitCode, command, progress, warn
-from seec.jobs.options import at_option, include_option, ray_options, store_options
+from seec.jobs.options import at_option, expect_option, include_option, ray_options, store_options
 from seec.jobs.places import check_apart
 from seec.pipeline.archive.archive import Archive
 from seec.pipeline.archive.catalogue import current_rows
@@ -31,6 +31,7 @@ class Settings:
     """What to restore and where to.
 
     include: shell patterns over paths; none means all. at: as of which commit; None is the last.
+    expect: what the archive digest begins with.
     """
 
     archive: str
@@ -38,6 +39,7 @@ class Settings:
     include: tuple[str, ...] = ()
     overwrite: bool = False
     at: int | None = None
+    expect: str | None = None
     ray_address: str | None = None
     cpus: int | None = None
     limits: Limits | None = None
@@ -113,13 +115,16 @@ class RestoreSummary:
 def run(settings: Settings) -> RestoreSummary:
     """Restore every current row that matches; report what fails and go on.
 
-    Raises NotAnArchive, FormatError or FixityError if the archive cannot be opened.
+    Raises NotAnArchive, FormatError or FixityError if the archive cannot be opened, or is not the
+    expected one.
     """
     start = time.monotonic()
     store = Store(settings.archive, limits=settings.limits)
     target = Target(settings.target, settings.limits)
     check_apart("the target", target.store, "the archive", store)
     archive = Archive.open(store)
+    if settings.expect is not None:
+        archive.expect(settings.expect)
     archive = archive if settings.at is None else archive.at(settings.at)
     failed: list[Restored] = []
     lossy: list[Restored] = []
@@ -199,6 +204,7 @@ def _warn_of_loss(silent: list[Restored]) -> None:
 @click.argument("target")
 @include_option
 @at_option
+@expect_option
 @click.option(
     "--overwrite",
     is_flag=True,

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from seec.jobs.interface import ExitCode, command, progress, warn
-from seec.jobs.options import Duration, Part, Percentage, ray_options, store_options
+from seec.jobs.options import Duration, Part, Percentage, expect_option, ray_options, store_options
 from seec.pipeline.archive import Archive
 from seec.pipeline.stages.execution import execution, is_small
 from seec.pipeline.stages.verifying import CHECKSUM, DECODE, MODES, SAMPLE, Scope, verify_shards
@@ -37,6 +37,7 @@ class Settings:
     images: a fraction of each kind of image, for mode `sample`; None is DEFAULT_IMAGES. subset:
     part K of N, from 1. shards: a fraction of the shards. seed: of both choices; None is random.
     since: only what was added after this commit. max_duration_s: no shard is begun after that time.
+    expect: what the archive digest begins with.
     """
 
     archive: str
@@ -47,6 +48,7 @@ class Settings:
     since: int | None = None
     max_duration_s: float | None = None
     seed: int | None = None
+    expect: str | None = None
     ray_address: str | None = None
     cpus: int | None = None
     limits: Limits | None = None
@@ -119,7 +121,11 @@ def run(settings: Settings) -> VerifySummary:
     seed = random.randrange(1 << 31) if settings.seed is None else settings.seed
     store = Store(settings.archive, limits=settings.limits)
     records = check_records(store)
-    checked = {item.object: item for item in records.checked}
+    if settings.expect is not None:
+        records.check_digest(settings.expect)
+    checked: dict[str, Checked] = {}
+    for item in records.checked:
+        checked[item.object] = checked.get(item.object, Checked(item.object)) + item
     shards = _choose(store, settings, records, seed)
     scope = Scope(
         settings.mode, DEFAULT_IMAGES if settings.images is None else settings.images, seed
@@ -141,7 +147,7 @@ def run(settings: Settings) -> VerifySummary:
         archive=store.url,
         mode=settings.mode,
         seed=seed,
-        digest=records.state.digest(),
+        digest=records.archive.digest(),
         objects=len(checked),
         shards=len(shards),
         shards_left=len(shards) - len(begun),
@@ -239,6 +245,7 @@ def _write_report(store: Store, mode: str, checked: list[Checked]) -> str | None
     type=int,
     help="Seed of the random choices of --shards and --images. [default: random]",
 )
+@expect_option
 @ray_options
 @store_options
 def main(**options: Any) -> VerifySummary:

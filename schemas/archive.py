@@ -1,10 +1,12 @@
 """`archive.json` and the names of all objects of an archive."""
 
 import gzip
+import hashlib
 import re
 from dataclasses import dataclass
 from importlib import resources
 
+from seec.schemas.errors import SectionCorrupt
 from seec.schemas.limits import (
     MAX_BLOB_BYTES,
     MAX_COMMIT_BYTES,
@@ -163,7 +165,15 @@ class ArchiveHeader:
     def parse(cls, data: bytes) -> "ArchiveHeader":
         """FormatError or DigestMismatch if the bytes are not a sound archive.json."""
         body = unseal(ARCHIVE_JSON, data, KIND, VERSION)
-        return cls(
+        header = cls(
             format_sha256=member(ARCHIVE_JSON, body, "format_sha256", str),
-            recap_every=max(2, member(ARCHIVE_JSON, body, "recap_every", int)),
+            recap_every=member(ARCHIVE_JSON, body, "recap_every", int),
         )
+        if header.recap_every < 2 or header.serialise() != data:
+            raise SectionCorrupt(f"{ARCHIVE_JSON}: says more, or other things, than it may")
+        return header
+
+    @property
+    def sha256(self) -> str:
+        """The hex digest of `archive.json`, which the first commit names."""
+        return hashlib.sha256(self.serialise()).hexdigest()

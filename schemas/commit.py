@@ -324,7 +324,7 @@ class Changes:
 class Recap:
     """What all commits after commit `since`, and before the one that says so, changed together.
 
-    sha256: hex SHA-256 of the bytes of commit `since`; it is '' and since 0 if that is all of them.
+    sha256: hex SHA-256 of the bytes of commit `since`; of `archive.json` if that is 0: all of them.
     """
 
     since: int
@@ -344,7 +344,10 @@ class Recap:
 
 @dataclass(frozen=True)
 class Commit:
-    """One commit. previous: hex SHA-256 of the bytes of the commit before, '' for the first."""
+    """One commit.
+
+    previous: hex SHA-256 of the bytes of the commit before; of `archive.json` for the first.
+    """
 
     sequence: int
     previous: str

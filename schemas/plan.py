@@ -138,3 +138,8 @@ def parse_plan(name: str, data: bytes) -> Plan:
 def run_id(ordinal: int, plan: bytes) -> str:
     """The id of a run: its place among the archive's runs, and the digest of its plan."""
     return f"{ordinal:04d}-{hashlib.sha256(plan).hexdigest()[:16]}"
+
+
+def run_ordinal(run: str) -> int:
+    """The place of a run among the archive's runs, counted from 1, by its id."""
+    return int(run.partition("-")[0])

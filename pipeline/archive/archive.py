@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 from seec.pipeline.archive.ahead import each_ahead
@@ -34,6 +34,8 @@ from seec.schemas.errors import (
     BlobMissing,
     BlobUnreadable,
     DigestMismatch,
+    FixityError,
+    FormatError,
     LimitExceeded,
     NotAnArchive,
     ObjectExists,
@@ -56,12 +58,23 @@ RECAP_EVERY = 16
 
 
 class Archive:
-    """An opened archive. `state` is what counted when it was opened or last refreshed."""
+    """An opened archive. `state` is what counted when it was opened or last refreshed.
 
-    def __init__(self, store: Store, header: ArchiveHeader, state: State) -> None:
+    Or, with `at`, what counted after that commit, where a later one of digest `head` is the last.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        header: ArchiveHeader,
+        state: State,
+        at: int | None = None,
+        head: str | None = None,
+    ) -> None:
         self.store = store
         self.header = header
         self.state = state
+        self._at, self._head = at, head
         self._lease: Lease | None = None
 
     @classmethod
@@ -70,7 +83,8 @@ class Archive:
 
         NotAnArchive if there is none; FormatError or FixityError if its records are damaged.
         """
-        archive = cls(store, read_header(store), State())
+        header = read_header(store)
+        archive = cls(store, header, beginning(header))
         archive.refresh()
         return archive
 
@@ -132,10 +146,11 @@ class Archive:
                 f"{self.store.url}: no state of commit {sequence} is kept; there are "
                 f"{self.state.oldest} to {last}"
             )
-        state = self._state_after(sequence, State())
+        state = self._state_after(sequence, beginning(self.header))
         repaired = self._repaired_between(sequence, last)
         shards = {name: repaired.get(name, shard) for name, shard in state.shards.items()}
-        return Archive(self.store, self.header, replace(state, shards=shards))
+        state = replace(state, shards=shards)
+        return Archive(self.store, self.header, state, sequence, self.digest())
 
     def commits(self, first: int, last: int) -> Iterator[tuple[Commit, bytes]]:
         """Commits first to last, each with its bytes.
@@ -184,8 +199,25 @@ class Archive:
                 return
 
     def digest(self) -> str:
-        """The archive digest; see `State.digest`."""
-        return self.state.digest()
+        """The archive digest: that of the last commit, also of the archive as it was before."""
+        return self._head or self.state.last_commit_sha256
+
+    def expect(self, digest: str) -> None:
+        """DigestMismatch unless the archive digest begins with these hexadecimal digits."""
+        if not self.digest().startswith(digest):
+            raise DigestMismatch(f"{self.store.url}: {self.unexpected(digest)}")
+
+    def unexpected(self, digest: str) -> str:
+        """What another archive digest than this one means, for people."""
+        found = f"the archive digest is {self.digest()}, not {digest}"
+        with suppress(FixityError, FormatError):
+            for commit, data in self.commits(1, max(self.sequences(), default=0)):
+                if hashlib.sha256(data).hexdigest().startswith(digest):
+                    return (
+                        f"{found}, which it was after commit {commit.sequence}; seec ls --commits "
+                        "tells what was committed since"
+                    )
+        return f"{found}, which it was after no commit: this is another archive, or was changed"
 
     def read(self, record: ObjectRecord) -> bytes:
         """See `read_recorded`."""
@@ -234,7 +266,7 @@ class Archive:
             commit, data = self._read_commit(sequence)
             way.append((commit, data))
             sequence = sequence - 1 if sequence - 1 == known.sequence else commit.base
-        state = known if sequence else State()
+        state = known if sequence else beginning(self.header)
         for commit, data in reversed(way):
             state = state.apply(commit, data)
         return state
@@ -272,6 +304,11 @@ def read_header(store: Store) -> ArchiveHeader:
         return ArchiveHeader.parse(read_object(store, ARCHIVE_JSON))
     except BlobMissing:
         raise _no_archive(store) from None
+
+
+def beginning(header: ArchiveHeader) -> State:
+    """The state of an archive without commits."""
+    return State(last_commit_sha256=header.sha256, header_sha256=header.sha256)
 
 
 def read_recorded(store: Store, record: ObjectRecord) -> bytes:

@@ -147,7 +147,7 @@ def survey(store: Store, older_than_s: float, reports: bool = False, oldest: int
             continue
         if kind == REPORT and not reports:
             continue
-        if kind != PLAN and run_id is not None and run_id not in history.retained.runs:
+        if not history.retained.accounts_for(item.name):
             raise _commits_missing(store, history, item.name)
         age_s = None if item.modified_s is None else now - item.modified_s
         leftover = Leftover(item.name, kind, item.size_bytes, age_s)

@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from seec.pipeline.archive.archive import Archive
+from seec.pipeline.archive.archive import Archive, beginning, read_object
 from seec.pipeline.archive.state import State
+from seec.pipeline.storage import Store
+from seec.schemas.archive import PLAN, commit_name, parse_name
 from seec.schemas.commit import (
     FIRST,
     Changes,
@@ -15,6 +17,7 @@ from seec.schemas.commit import (
     ShardRecord,
     model_record,
 )
+from seec.schemas.errors import FixityError, FormatError
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,15 @@ class Retained:
             self._dropped_by.setdefault(name, sequence)
         self.oldest = max(self.oldest, changes.oldest or FIRST)
 
+    def accounts_for(self, name: str) -> bool:
+        """Whether a commit opens the run of an object that is written only after such a commit.
+
+        Blobs, manifest parts and quarantine parts are: where one is that no commit accounts for,
+        commits are missing at the end. True for other objects.
+        """
+        kind, run_id = parse_name(name) or (None, None)
+        return run_id is None or kind == PLAN or run_id in self.runs
+
     def shards(self) -> list[ShardRecord]:
         """By name."""
         return [
@@ -104,12 +116,20 @@ class Retained:
         return list(found.values())
 
 
+def read_commit(store: Store, sequence: int) -> Commit | None:
+    """A commit; None if it is missing, damaged or not to be read."""
+    try:
+        return Commit.parse(sequence, read_object(store, commit_name(sequence)))
+    except (FormatError, FixityError):
+        return None
+
+
 class History:
     """All commits from the first: what counts now, and all that the states kept need."""
 
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
-        self.state = State()
+        self.state = beginning(archive.header)
         self.retained = Retained()
 
     def refresh(self) -> None:

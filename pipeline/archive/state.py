@@ -16,6 +16,7 @@ from seec.schemas.commit import (
     SourceRecord,
 )
 from seec.schemas.errors import SectionCorrupt
+from seec.schemas.plan import run_ordinal
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,12 @@ class Link:
 class State:
     """Runs and shards that count, by id and name; sequence 0 is an archive without commits.
 
+    last_commit_sha256: hex SHA-256 of the bytes of the last commit, which covers all before it; of
+    `archive.json` if there is none.
     removals: lists of paths that vanished, in the order of their commits. oldest: the first commit
     whose state is kept; objects that only earlier ones need may be gone. links: the commits that
     lead here, each from the state of the one before it: fewest where all recaps are used.
+    header_sha256: hex SHA-256 of `archive.json`, with which the chain of commits begins.
     """
 
     sequence: int = 0
@@ -46,6 +50,7 @@ class State:
     removals: tuple[RemovalRecord, ...] = ()
     oldest: int = FIRST
     links: tuple[Link, ...] = ()
+    header_sha256: str = ""
 
     def apply(self, commit: Commit, data: bytes) -> "State":
         """The state after `commit`, whose bytes are `data`.
@@ -63,7 +68,12 @@ class State:
             changes = commit.changes_since_base
         else:
             raise SectionCorrupt(f"{where}: does not follow commit {self.sequence}")
-        runs = self.runs | {run.run_id: run for run in changes.runs}
+        runs = _runs_after(where, self.runs, changes)
+        last = next(reversed(runs), None)
+        if any(shard.run_id != last for shard in commit.changes.shards):
+            raise SectionCorrupt(f"{where}: adds shards to another run than the last one")
+        if changes.oldest is not None and not self.oldest <= changes.oldest <= commit.sequence:
+            raise SectionCorrupt(f"{where}: keeps states from commit {changes.oldest} on")
         for removal in changes.removed:
             if removal.up_to not in runs:
                 raise SectionCorrupt(f"{where}: removes paths of {removal.up_to}, which is no run")
@@ -76,6 +86,7 @@ class State:
             (*self.removals, *changes.removed),
             self.oldest if changes.oldest is None else changes.oldest,
             self.links_after(commit, sha256),
+            self.header_sha256,
         )
 
     def links_after(self, commit: Commit, sha256: str) -> tuple[Link, ...]:
@@ -93,9 +104,9 @@ class State:
         """What changed since a commit; None if the links do not tell."""
         if since not in self.bases():
             return None
-        sha256 = next((link.sha256 for link in self.links if link.sequence == since), "")
+        digests = {0: self.header_sha256} | {link.sequence: link.sha256 for link in self.links}
         changes = (link.changes for link in self.links if link.sequence > since)
-        return Recap(since, sha256, reduce(Changes.then, changes, Changes()))
+        return Recap(since, digests[since], reduce(Changes.then, changes, Changes()))
 
     @property
     def sources(self) -> dict[str, SourceRecord]:
@@ -143,18 +154,14 @@ class State:
         """Ids of the models that rows of any shard need."""
         return frozenset(model_id for shard in self.shards.values() for model_id in shard.models)
 
-    def digest(self) -> str:
-        """The archive digest: hex SHA-256 over all shards and the digests of their objects.
 
-        One line per shard, sorted by name: its name and the hex SHA-256 of blob, manifest part
-        and quarantine part (`-` if none), separated by spaces, ended by a newline.
-        """
-        hasher = hashlib.sha256()
-        for shard in self.in_order():
-            quarantine = shard.quarantine.sha256 if shard.quarantine else "-"
-            line = f"{shard.shard} {shard.blob.sha256} {shard.manifest.sha256} {quarantine}\n"
-            hasher.update(line.encode())
-        return hasher.hexdigest()
+def _runs_after(where: str, before: dict[str, RunRecord], changes: Changes) -> dict[str, RunRecord]:
+    runs = dict(before)
+    for run in changes.runs:
+        if run_ordinal(run.run_id) != len(runs) + 1:
+            raise SectionCorrupt(f"{where}: run {run.run_id} is out of order")
+        runs[run.run_id] = run
+    return runs
 
 
 def _shards_after(

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Collection, Iterator
 
 from seec.pipeline.archive.archive import Archive
-from seec.pipeline.archive.history import Retained
+from seec.pipeline.archive.history import Retained, read_commit
 from seec.pipeline.archive.state import State
 from seec.pipeline.repair.copies import objects_named, same_object, there, whole
 from seec.pipeline.storage import Store
@@ -42,12 +42,15 @@ def put_back(store: Store, copies: Collection[Store], record: ObjectRecord) -> b
 
 
 def _put_back_header(store: Store, copies: Collection[Store]) -> bool:
-    """Take `archive.json`, which no digest covers, from a copy that shares a commit with us."""
-    if _header(there(store, ARCHIVE_JSON) or b"") is not None:
+    """Take `archive.json` from a copy: the first commit, ours or that copy's, names its digest."""
+    first = read_commit(store, FIRST)
+    own = there(store, ARCHIVE_JSON) or b""
+    if _header(own) is not None and (first is None or first.previous == _sha256(own)):
         return False
     for copy in copies:
         data = there(copy, ARCHIVE_JSON) or b""
-        if _header(data) is not None and _share_a_commit(store, copy):
+        known = first or (read_commit(copy, FIRST) if _share_a_commit(store, copy) else None)
+        if known is not None and known.previous == _sha256(data):
             return _put(store, ARCHIVE_JSON, data)
     return False
 
@@ -59,33 +62,47 @@ def _share_a_commit(store: Store, copy: Store) -> bool:
 
 
 def _put_back_commits(store: Store, copies: Collection[Store]) -> Iterator[str]:
-    """Take commits from copies: each names the digest of the one before, which proves the bytes."""
+    """Take commits from copies: each names the digest of the one before, which proves the bytes.
+
+    Also those that are missing at the end, if objects tell that there were some.
+    """
+    names = [item.name for item in store.listed()]
+    retained, last = _retained(store), max(_sequences(store), default=0)
+    more = not all(map(retained.accounts_for, names))
     # Not all numbers up to the last one: a stray name may have any.
     known = {number for one in (store, *copies) for number in _sequences(one)}
-    last = max(_sequences(store), default=0)
-    for sequence in sorted(number for number in known if FIRST <= number <= last):
-        name = commit_name(sequence)
-        if _commit(store, sequence) is not None:
-            continue
-        before = there(store, commit_name(sequence - 1)) if sequence > FIRST else None
-        after = _commit(store, sequence + 1)
-        for data in objects_named(copies, name):
-            commit = _parse(sequence, data)
-            follows = commit is not None and commit.previous == (_sha256(before) if before else "")
-            if commit is None or (after.previous != _sha256(data) if after else not follows):
-                continue
-            if _put(store, name, data):
-                yield name
-            break
+    for sequence in sorted(number for number in known if FIRST <= number):
+        if (sequence <= last or more) and read_commit(store, sequence) is None:
+            data = _proven_commit(store, copies, sequence)
+            if data is not None and _put(store, commit_name(sequence), data):
+                yield commit_name(sequence)
+
+
+def _proven_commit(store: Store, copies: Collection[Store], sequence: int) -> bytes | None:
+    """A commit of a copy that the one after it, or the one before, says is ours."""
+    before = there(store, commit_name(sequence - 1) if sequence > FIRST else ARCHIVE_JSON)
+    after = read_commit(store, sequence + 1)
+    for data in objects_named(copies, commit_name(sequence)):
+        commit = _parse(sequence, data)
+        follows = commit is not None and commit.previous == (_sha256(before) if before else "")
+        if commit is not None and (after.previous == _sha256(data) if after else follows):
+            return data
+    return None
+
+
+def _retained(store: Store) -> Retained:
+    """What all sound commits name."""
+    retained = Retained()
+    for sequence in _sequences(store):
+        commit = read_commit(store, sequence)
+        if commit is not None:
+            retained.note(commit)
+    return retained
 
 
 def _records(store: Store) -> list[ObjectRecord]:
     """The objects beside shards that commits and `archive.json` name, each once."""
-    retained = Retained()
-    for sequence in _sequences(store):
-        commit = _commit(store, sequence)
-        if commit is not None:
-            retained.note(commit)
+    retained = _retained(store)
     header = _header(there(store, ARCHIVE_JSON) or b"")
     found = {} if header is None else {FORMAT_MD: ObjectRecord(FORMAT_MD, -1, header.format_sha256)}
     found |= {run.plan.name: run.plan for run in retained.runs.values()}
@@ -94,7 +111,7 @@ def _records(store: Store) -> list[ObjectRecord]:
 
 
 def _sequences(store: Store) -> list[int]:
-    return Archive(store, ArchiveHeader("", 1), State()).sequences()
+    return Archive(store, ArchiveHeader("", 2), State()).sequences()
 
 
 def _header(data: bytes) -> ArchiveHeader | None:
@@ -102,11 +119,6 @@ def _header(data: bytes) -> ArchiveHeader | None:
         return ArchiveHeader.parse(data)
     except (FormatError, FixityError):
         return None
-
-
-def _commit(store: Store, sequence: int) -> Commit | None:
-    data = there(store, commit_name(sequence))
-    return None if data is None else _parse(sequence, data)
 
 
 def _parse(sequence: int, data: bytes) -> Commit | None:

@@ -33,6 +33,7 @@ from seec.schemas.report import Timing
 # Memory that files and pixels on their way may take, per encoder.
 BUDGET_BYTES = 96 << 20
 MAX_SHARD_ATTEMPTS = 3
+_AHEAD = 8  # shards of one in work that may be begun before the first of them counts
 _QUEUED = 2  # batches of an encoder: the one it is at, and the next
 # Errors that are no file's fault.
 _FATAL = (ModelError, StorageError, ImportError, ClusterLost)
@@ -114,6 +115,8 @@ class ArchivingRun:
         self._segmenters = self._start_segmenters() if needs_segmenter(plan.settings) else None
         self._max_shards = 2 + placement.encoders // 4
         self._todo: deque[int] = deque()
+        self._ordinals: dict[int, int] = {}
+        self._yielded = 0
         self._in_work = 0  # shards that are begun and not written
         self._parts: deque[_Part] = deque()
         self._shard_attempts: dict[int, int] = {}
@@ -143,11 +146,14 @@ class ArchivingRun:
         )
 
     def shards(self, indices: list[int]) -> Iterator[tuple[ShardRecord, Timing]]:
-        """Work on these shards of the plan and yield each as soon as its objects are written.
+        """Work on these shards of the plan; yield each once it and those before it are written.
 
+        In this order whatever the timing: so are the commits that follow, and the archive digest.
         Once: at the end, whatever it is, the actors end.
         """
         self._todo = deque(indices)
+        self._ordinals = {index: ordinal for ordinal, index in enumerate(indices)}
+        written: dict[int, tuple[ShardRecord, Timing]] = {}
         try:
             for part, outcome in self._window.results(self._next_part):
                 if part.batch is not None:
@@ -157,7 +163,10 @@ class ArchivingRun:
                 elif isinstance(outcome, _Written):
                     self._in_work -= 1
                     self._on_files(len(part.shard.names))
-                    yield outcome.record, _timing(part.shard, outcome)
+                    written[part.shard.index] = outcome.record, _timing(part.shard, outcome)
+                    while written and (index := indices[self._yielded]) in written:
+                        self._yielded += 1
+                        yield written.pop(index)
                 else:
                     self._begin_again(part.shard, outcome)
         finally:
@@ -167,10 +176,15 @@ class ArchivingRun:
 
     def _next_part(self) -> _Part | None:
         """The next batch; of a shard that is begun now if that may be."""
-        if not self._parts and self._todo and self._in_work < self._max_shards:
+        if not self._parts and self._todo and self._may_begin(self._todo[0]):
             self._parts.extend(self._begin(self._todo.popleft(), not self._todo))
             self._in_work += 1
         return self._parts.popleft() if self._parts else None
+
+    def _may_begin(self, index: int) -> bool:
+        # What is written ahead of a slow shard does not count yet, and a crash would lose it.
+        ahead = self._ordinals[index] - self._yielded
+        return self._in_work < self._max_shards and ahead < _AHEAD * self._max_shards
 
     def _begin(self, index: int, is_last: bool) -> Iterator[_Part]:
         files = self._plan.shard(index)

@@ -2,10 +2,11 @@
 
 import hashlib
 import shlex
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from seec.pipeline.archive.archive import Archive, read_object, read_recorded
-from seec.pipeline.archive.history import Retained
+from seec.pipeline.archive.archive import Archive, beginning, read_object, read_recorded
+from seec.pipeline.archive.history import Retained, read_commit
 from seec.pipeline.archive.models import load_any_model
 from seec.pipeline.archive.state import State
 from seec.pipeline.storage import Store
@@ -20,6 +21,7 @@ from seec.schemas.errors import (
     NotAnArchive,
     ObjectMissing,
     ObjectUnreadable,
+    SectionCorrupt,
     SeecError,
 )
 from seec.schemas.removal import parse_removed
@@ -32,14 +34,26 @@ Paths = tuple[str, ...]
 class Records:
     """The readable records of an archive, and the result of each check.
 
-    state: built from every sound commit, even if others are damaged. shards: of all kept states.
-    models: ids of the models that load.
+    archive: in the state that all sound commits make, even if others are damaged. shards: of all
+    kept states. models: ids of the models that load.
     """
 
-    state: State
+    archive: Archive
     shards: list[ShardRecord] = field(default_factory=list[ShardRecord])
     models: frozenset[str] = frozenset()
     checked: list[Checked] = field(default_factory=list)
+
+    @property
+    def state(self) -> State:
+        """What counts."""
+        return self.archive.state
+
+    def check_digest(self, expected: str) -> None:
+        """Add a finding unless the archive digest begins with these hexadecimal digits."""
+        if not self.archive.digest().startswith(expected):
+            detail, name = self.archive.unexpected(expected), commit_name(self.state.sequence)
+            found = Finding("digest-differs", name, detail, copy_back(self.archive.store))
+            self.checked.append(Checked(name, findings=(found,)))
 
 
 def copy_back(store: Store) -> str:
@@ -53,15 +67,18 @@ def mend(store: Store) -> str:
 
 
 def check_records(store: Store) -> Records:
-    """Check all objects but blobs, manifest and quarantine parts.
+    """Check all objects but blobs, manifest and quarantine parts; and that no commits are missing.
 
     Raises NotAnArchive if there is neither archive.json nor a commit.
     """
+    names = [item.name for item in store.listed()]  # before the commits, for the reason gc has
     header, checked = _check_header(store)
-    state, retained, commits = _check_commits(store)
+    state, retained, commits = _check_commits(store, header)
     if header is None and not commits and checked[0].findings[0].kind.endswith("missing"):
         raise NotAnArchive(f"{store.url}: no {ARCHIVE_JSON} there; is this an archive?")
     checked += commits
+    if not any(item.findings for item in commits):
+        checked += _check_end(store, state, retained, names)
     if header is not None:
         record = ObjectRecord(FORMAT_MD, -1, header.format_sha256)
         checked.append(check_object(store, record, "format-md")[0])
@@ -76,7 +93,8 @@ def check_records(store: Store) -> Records:
             except (ModelError, FormatError) as error:
                 result = _damaged(store, record.name, "model", str(error))
         checked.append(result)
-    return Records(state, retained.shards(), frozenset(models), checked)
+    archive = Archive(store, header or ArchiveHeader("", 2), state)
+    return Records(archive, retained.shards(), frozenset(models), checked)
 
 
 def check_object(
@@ -128,36 +146,62 @@ def _damaged(
 
 def _check_header(store: Store) -> tuple[ArchiveHeader | None, list[Checked]]:
     try:
-        return ArchiveHeader.parse(read_object(store, ARCHIVE_JSON)), [Checked(ARCHIVE_JSON)]
+        header = ArchiveHeader.parse(read_object(store, ARCHIVE_JSON))
     except (FormatError, FixityError) as error:
         return None, [_fault(store, ARCHIVE_JSON, "archive-json", error)]
+    first = read_commit(store, FIRST)
+    if first is None or first.previous == header.sha256:
+        return header, [Checked(ARCHIVE_JSON)]
+    detail = "is not what the first commit says"
+    return None, [_damaged(store, ARCHIVE_JSON, "archive-json", detail)]
 
 
-def _check_commits(store: Store) -> tuple[State, Retained, list[Checked]]:
-    """Check every commit from the first on; build the state from the sound ones."""
-    present = Archive(store, ArchiveHeader("", 1), State()).sequences()
-    state, retained = State(), Retained()
-    checked: list[Checked] = []
-    previous: str | None = ""
-    whole, last = True, 0
+def _check_end(
+    store: Store, state: State, retained: Retained, names: Iterable[str]
+) -> Iterator[Checked]:
+    """A finding if objects tell that there were more commits. names: of all objects."""
+    for name in names:
+        if not retained.accounts_for(name):
+            detail = f"is gone, and so may be later ones: no commit opens the run of {name}"
+            missing = commit_name(state.sequence + 1)
+            found = Finding("commit-missing", missing, detail, copy_back(store))
+            yield Checked(missing, findings=(found,))
+            return
+
+
+def _check_commits(
+    store: Store, header: ArchiveHeader | None
+) -> tuple[State, Retained, list[Checked]]:
+    """Check every commit from the first on; build the state from the sound ones.
+
+    As long as all are sound, one that `State.apply` refuses is not.
+    """
+    present = Archive(store, ArchiveHeader("", 2), State()).sequences()
+    if header is not None:
+        state = beginning(header)
+    else:
+        first = read_commit(store, FIRST)
+        previous = "" if first is None else first.previous
+        state = State(last_commit_sha256=previous, header_sha256=previous)
+    retained, checked = Retained(), list[Checked]()
+    previous, whole, last = state.last_commit_sha256, True, 0
     for sequence in present:
         name = commit_name(sequence)
         if sequence > last + 1:
             checked.append(_commits_gone(store, last + 1, sequence - 1))
-            previous, whole = None, False
+            previous, whole = "", False
         last = sequence
         try:
             data = read_object(store, name)
             commit = Commit.parse(sequence, data)
         except (FormatError, FixityError) as error:
             checked.append(_fault(store, name, "commit", error))
-            previous, whole = None, False
+            previous, whole = "", False
             continue
         digest = hashlib.sha256(data).hexdigest()
-        detail = _contradiction(commit, state, previous)
-        if whole:
-            detail = detail or _told_wrong(commit, state)
+        detail = _refusal(commit, data, state) if whole else _contradiction(commit, state, previous)
         checked.append(_damaged(store, name, "commit", detail) if detail else Checked(name))
+        whole = whole and not detail
         state = _after(state, commit, digest)
         retained.note(commit)
         previous = digest
@@ -185,6 +229,7 @@ def _after(before: State, commit: Commit, digest: str) -> State:
         (*known, *(removal for removal in changes.removed if removal not in known)),
         max(before.oldest, changes.oldest or FIRST),
         before.links_after(commit, digest),
+        before.header_sha256,
     )
 
 
@@ -195,22 +240,24 @@ def _expected(changes: Changes, before: State) -> dict[str, ShardRecord]:
     return shards | {s.shard: s for s in changes.repaired if s.shard in shards}
 
 
-def _contradiction(commit: Commit, before: State, previous: str | None) -> str | None:
+def _refusal(commit: Commit, data: bytes, before: State) -> str | None:
+    """Why a commit cannot come after others, all of which are sound; None if it can."""
+    try:
+        before.apply(commit, data)
+    except SectionCorrupt as error:
+        return str(error)
+    return None
+
+
+def _contradiction(commit: Commit, before: State, previous: str) -> str | None:
     """How a commit contradicts earlier ones, None if not at all.
 
-    previous: digest of the commit before, None if that commit is not sound.
+    previous: digest of the commit before, '' if that commit is not sound.
     """
-    if previous is not None and commit.previous != previous:
+    if previous and commit.previous != previous:
         return f"does not follow {COMMITS}/ as found: the commit before was replaced"
     expected = _expected(commit.changes, before)
     for shard in commit.changes.shards:
         if expected.get(shard.shard, shard) != shard:
             return f"names other objects for shard {shard.shard} than an earlier commit"
-    return None
-
-
-def _told_wrong(commit: Commit, before: State) -> str | None:
-    """What a commit says wrongly of the commits before it, all of which are sound."""
-    if commit.recap is not None and commit.recap != before.recap(commit.recap.since):
-        return "its recap is not what the commits before it say"
     return None

@@ -49,7 +49,8 @@ class State:
     """What counts after a commit: run ids in order, shards by name, removals."""
 
     def __init__(self, root: Path, at: int | None = None) -> None:
-        header = unsealed((root / "archive.json").read_bytes(), "seec-archive")
+        first = (root / "archive.json").read_bytes()
+        header = unsealed(first, "seec-archive")
         assert header["format_sha256"] == sha256((root / "FORMAT.md.gz").read_bytes())
         last = max(int(path.stem) for path in (root / "commits").iterdir())
         at = last if at is None else at
@@ -62,7 +63,7 @@ class State:
             commit, digest = self._read(root, base)
             way.append((commit, digest))
             base = commit["recap"]["since"] if commit["recap"] else base - 1
-        before = ""
+        before = sha256(first)
         for commit, digest in reversed(way):
             recap = commit["recap"]
             assert before == (recap["sha256"] if recap else commit["previous"])
@@ -81,7 +82,9 @@ class State:
     def _apply(self, changes: dict[str, Any]) -> None:
         for name in changes["dropped"]:
             del self.shards[name]
-        self.runs += [run["run_id"] for run in changes["runs"]]
+        for run in changes["runs"]:
+            assert int(run["run_id"].partition("-")[0]) == len(self.runs) + 1
+            self.runs.append(run["run_id"])
         self.shards |= {shard["shard"]: shard for shard in changes["shards"]}
         self.removed += changes["removed"]
         self._repair(changes)
@@ -112,12 +115,8 @@ def shards(root: Path, at: int | None = None) -> list[dict[str, Any]]:
 
 def digest(root: Path) -> str:
     """The archive digest."""
-    lines = ""
-    for shard in shards(root):
-        quarantine = shard["quarantine"]["sha256"] if shard["quarantine"] else "-"
-        objects = f"{shard['blob']['sha256']} {shard['manifest']['sha256']} {quarantine}"
-        lines += f"{shard['shard']} {objects}\n"
-    return sha256(lines.encode())
+    commits = sorted((root / "commits").iterdir())
+    return sha256((commits[-1] if commits else root / "archive.json").read_bytes())
 
 
 def run_of(shard: dict[str, Any]) -> str:

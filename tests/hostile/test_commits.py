@@ -132,14 +132,16 @@ LIES = {
 def test_a_recap_that_lies_is_found(lie: str, tmp_path: Path):
     store = Store(str(tmp_path))
     store.put_new("FORMAT.md.gz", b"")
-    store.put_new("archive.json", ArchiveHeader(hashlib.sha256(b"").hexdigest(), 4).serialise())
-    before = ""
+    header = ArchiveHeader(hashlib.sha256(b"").hexdigest(), 4)
+    store.put_new("archive.json", header.serialise())
+    before, told = header.sha256, LIES[lie]
+    told = replace(told, sha256=told.sha256 or before)
     for sequence, commit in enumerate(
         [
             Commit(1, "", Changes((a_run(),))),
             Commit(2, "", Changes(shards=(a_shard(0),))),
             Commit(3, "", Changes(shards=(a_shard(1),))),
-            Commit(4, "", Changes(shards=(a_shard(3),)), LIES[lie]),
+            Commit(4, "", Changes(shards=(a_shard(3),)), told),
         ],
         1,
     ):
@@ -152,8 +154,8 @@ def test_a_recap_that_lies_is_found(lie: str, tmp_path: Path):
         for finding in item.findings
         if finding.object.startswith("commits/")
     ]
-    assert about_commits == ["its recap is not what the commits before it say"]
-    archive = Archive(store, ArchiveHeader("", 4), State())
+    assert about_commits == ["commit 4: its recap is not what the commits before it say"]
+    archive = Archive(store, header, State())
     with pytest.raises(SectionCorrupt, match="recap"):
         History(archive).refresh()
 

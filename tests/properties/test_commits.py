@@ -11,7 +11,7 @@ from unittest.mock import patch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seec.pipeline.archive import Archive, State
+from seec.pipeline.archive import Archive
 from seec.pipeline.archive.history import History
 from seec.pipeline.storage import Store
 from seec.pipeline.verify.records import check_records
@@ -125,4 +125,3 @@ def test_one_who_looks_now_and_then_sees_what_one_who_opens_sees(
     reader.refresh()
     assert reader.state == writer.archive.state
     assert reader.state == Archive.open(reader.store).state
-    assert State() == Archive(reader.store, reader.header, State()).state

@@ -149,15 +149,10 @@ def test_commit_names_count_and_nothing_else_does():
     assert commit_sequence("commits/0000000012.json.bak") is None
 
 
-def test_the_digest_does_not_depend_on_how_shards_were_committed():
+def test_the_digest_covers_all_commits_and_their_order():
     a, b, c = (a_shard(i) for i in range(3))
-    digests = {
-        commits((a,), (b,), (c,)).digest(),
-        commits((c, a), (b,)).digest(),
-        commits((b, c, a)).digest(),
-    }
-    assert len(digests) == 1
-    assert commits((a, b)).digest() not in digests
+    told = [((a,), (b,), (c,)), ((c,), (b,), (a,)), ((a, b), (c,)), ((a, b, c),), ((a, b),)]
+    assert len({commits(*batches).last_commit_sha256 for batches in told}) == len(told)
 
 
 def test_a_run_is_open_until_its_last_shard_counts():
@@ -167,6 +162,17 @@ def test_a_run_is_open_until_its_last_shard_counts():
 
 def test_a_commit_that_does_not_follow_is_refused():
     state = commits((a_shard(0),))
+    second, third = (a_run(f"{number:04d}-{'b' * 16}") for number in (2, 3))
+    for changes in (
+        Changes((third,)),
+        Changes((a_run(),)),
+        Changes((second, second)),
+        Changes((second,), (a_shard(1),)),
+        Changes(oldest=3),
+        Changes(oldest=0),
+    ):
+        with pytest.raises(SectionCorrupt):
+            state.apply(Commit(2, state.last_commit_sha256, changes), b"")
     for commit in (
         Commit(3, state.last_commit_sha256, Changes(shards=(a_shard(1),))),
         Commit(2, "00" * 32, Changes(shards=(a_shard(1),))),
