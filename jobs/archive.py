@@ -126,8 +126,8 @@ class ArchiveSummary:
 
     @property
     def exit_code(self) -> ExitCode:
-        """QUARANTINE while any file of the archive is there."""
-        return ExitCode.QUARANTINE if self.quarantined_now else ExitCode.OK
+        """INCOMPLETE while any file of the archive is there."""
+        return ExitCode.INCOMPLETE if self.quarantined_now else ExitCode.OK
 
     def as_dict(self) -> dict[str, Any]:
         """All figures by name."""

@@ -52,7 +52,7 @@ class ExitCode(IntEnum):
     OK = 0
     UNEXPECTED = 1
     USAGE = 2
-    QUARANTINE = 3
+    INCOMPLETE = 3
     DAMAGE = 4
     REFUSED = 5
     NOT_AN_ARCHIVE = 10
@@ -66,7 +66,7 @@ _EXIT_CODE_MEANING = {
     ExitCode.OK: "success",
     ExitCode.UNEXPECTED: "unexpected error",
     ExitCode.USAGE: "wrong options or arguments",
-    ExitCode.QUARANTINE: "finished, but some files are in quarantine",
+    ExitCode.INCOMPLETE: "finished, but the archive does not hold every file",
     ExitCode.DAMAGE: "damage found",
     ExitCode.REFUSED: "finished, but the target refused some files",
     ExitCode.NOT_AN_ARCHIVE: "not an archive",

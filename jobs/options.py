@@ -198,6 +198,13 @@ class Digest(click.ParamType[str]):
         return text
 
 
+allow_unfinished_option = click.option(
+    "--allow-unfinished",
+    is_flag=True,
+    help="End with exit code 0, not 3, if files are missing in the archive: because a run is not "
+    "finished, because they are in quarantine, or because they are lost.",
+)
+
 expect_option = click.option(
     "--expect",
     type=Digest(),

@@ -9,16 +9,25 @@ from typing import Any
 
 import click
 
+from seec.jobs import absence
 from seec.jobs.interface import ExitCode, command, progress, warn
-from seec.jobs.options import at_option, expect_option, include_option, ray_options, store_options
+from seec.jobs.options import (
+    allow_unfinished_option,
+    at_option,
+    expect_option,
+    include_option,
+    ray_options,
+    store_options,
+)
 from seec.jobs.places import check_apart
 from seec.pipeline.archive.archive import Archive
 from seec.pipeline.archive.catalogue import current_rows
+from seec.pipeline.archive.completeness import Absent, absent
 from seec.pipeline.stages.execution import execution, is_small
 from seec.pipeline.stages.restoring import FAILED, KEPT, RESTORED, SKIPPED, Restoration, Restored
 from seec.pipeline.storage import Limits, Store, Target
 from seec.schemas.commit import ShardRecord
-from seec.schemas.errors import SeecError, TargetError
+from seec.schemas.errors import Lost, SeecError, TargetError
 from seec.schemas.kinds import DIRECTORY, FILE, KINDS, LINK
 from seec.schemas.loss import SKIP, describe
 from seec.schemas.manifest import Row
@@ -40,6 +49,7 @@ class Settings:
     overwrite: bool = False
     at: int | None = None
     expect: str | None = None
+    allow_unfinished: bool = False
     ray_address: str | None = None
     cpus: int | None = None
     limits: Limits | None = None
@@ -48,6 +58,9 @@ class Settings:
 @dataclass(frozen=True)
 class RestoreSummary:
     """What became of the files. kept: were there already and stayed as they are.
+
+    absent: files that the archive should hold and does not, with those in `lost`; allow_unfinished:
+    whether that is well.
 
     restored: files; links and directories by their own numbers. skipped: links and directories that
     the target has no place for. lossy: files that came back with a lossy background.
@@ -63,13 +76,23 @@ class RestoreSummary:
     seconds: float
     failed: list[Restored] = field(default_factory=list)
     lossy: list[Restored] = field(default_factory=list)
+    archive: str = ""
+    lost: list[Restored] = field(default_factory=list)
+    absent: Absent = field(default_factory=Absent)
+    allow_unfinished: bool = False
 
     @property
     def exit_code(self) -> ExitCode:
-        """DAMAGE if the archive does not give a file, else REFUSED if the target takes none."""
+        """DAMAGE if the archive does not give a file, else REFUSED if the target takes none.
+
+        INCOMPLETE if all came, and some files of the source are not in the archive.
+        """
         if len(self.failed) > self.refused:
             return ExitCode.DAMAGE
-        return ExitCode.REFUSED if self.failed else ExitCode.OK
+        if self.failed:
+            return ExitCode.REFUSED
+        complete = self.allow_unfinished or not self.absent
+        return ExitCode.OK if complete else ExitCode.INCOMPLETE
 
     @property
     def refused(self) -> int:
@@ -81,7 +104,9 @@ class RestoreSummary:
         return {
             **self.__dict__,
             "refused": self.refused,
+            "absent": asdict(self.absent),
             "failed": [asdict(item) for item in self.failed],
+            "lost": [item.path for item in self.lost],
             "lossy": [
                 {"path": item.path, "background_error": item.background_error}
                 for item in self.lossy
@@ -94,6 +119,10 @@ class RestoreSummary:
             yield f"not restored: {item.path!r}: {item.reason}"
         if len(self.failed) > _SHOWN:
             yield f"... and {len(self.failed) - _SHOWN} more"
+        for item in self.lost[:_SHOWN]:
+            yield f"lost: {item.path!r}: {item.reason}"
+        if len(self.lost) > _SHOWN:
+            yield f"... and {len(self.lost) - _SHOWN} more"
         yield f"{self.restored} files, {self.size_bytes:,} bytes, in {self.seconds:.0f} s"
         if self.links or self.directories:
             yield f"and {self.links} symbolic links, {self.directories} directories"
@@ -110,6 +139,7 @@ class RestoreSummary:
                 f"{self.refused} refused by the target, not by the archive: restore them somewhere "
                 "else, with --include"
             )
+        yield from absence.lines(self.absent, self.archive)
 
 
 def run(settings: Settings) -> RestoreSummary:
@@ -127,6 +157,7 @@ def run(settings: Settings) -> RestoreSummary:
         archive.expect(settings.expect)
     archive = archive if settings.at is None else archive.at(settings.at)
     failed: list[Restored] = []
+    lost: list[Restored] = []
     lossy: list[Restored] = []
 
     def note(shard: ShardRecord, error: SeecError) -> None:
@@ -145,7 +176,9 @@ def run(settings: Settings) -> RestoreSummary:
         for group in restoration.run(rows):
             counts.update((item.outcome, item.kind) for item in group)
             size_bytes += sum(item.size_bytes for item in group)
-            failed += [item for item in group if item.outcome == FAILED]
+            for item in group:
+                if item.outcome == FAILED:
+                    (lost if item.error == Lost.__name__ else failed).append(item)
             lossy += [item for item in group if item.background_error is not None]
             shown.advance(len(group))
     if restoration.lacks:
@@ -166,6 +199,10 @@ def run(settings: Settings) -> RestoreSummary:
         seconds=round(time.monotonic() - start, 3),
         failed=failed,
         lossy=lossy,
+        archive=archive.store.url,
+        lost=lost,
+        absent=absent(archive, settings.include, lost=len(lost)),
+        allow_unfinished=settings.allow_unfinished,
     )
 
 
@@ -205,6 +242,7 @@ def _warn_of_loss(silent: list[Restored]) -> None:
 @include_option
 @at_option
 @expect_option
+@allow_unfinished_option
 @click.option(
     "--overwrite",
     is_flag=True,
@@ -217,6 +255,8 @@ def main(**options: Any) -> RestoreSummary:
 
     Images get the same pixels and metadata as their sources; all other files get the same bytes.
     restore checks each file against its digest before it writes the file.
+
+    If ARCHIVE does not hold all files that it should, restore says why, and ends with exit code 3.
 
     In a folder, restore also creates links and directories, and sets permissions and times,
     including those of directories that exist. Object stores have none of these. restore writes

@@ -10,12 +10,24 @@ from typing import Any
 
 import click
 
+from seec.jobs import absence
 from seec.jobs.interface import ExitCode, command, progress, warn
-from seec.jobs.options import Duration, Part, Percentage, expect_option, ray_options, store_options
+from seec.jobs.options import (
+    Duration,
+    Part,
+    Percentage,
+    allow_unfinished_option,
+    expect_option,
+    ray_options,
+    store_options,
+)
 from seec.pipeline.archive import Archive
+from seec.pipeline.archive.completeness import Absent, absent, lost_files, not_held
+from seec.pipeline.archive.contents import comparable, same_contents
+from seec.pipeline.archive.planning import quarantined_files, seen_files
 from seec.pipeline.stages.execution import execution, is_small
 from seec.pipeline.stages.verifying import CHECKSUM, DECODE, MODES, SAMPLE, Scope, verify_shards
-from seec.pipeline.storage import Limits, Store
+from seec.pipeline.storage import Limits, Source, Store
 from seec.pipeline.verify.choose import not_in, oldest_first, share, subset
 from seec.pipeline.verify.records import Records, check_records
 from seec.pipeline.verify.reports import last_verified, report_name
@@ -37,7 +49,8 @@ class Settings:
     images: a fraction of each kind of image, for mode `sample`; None is DEFAULT_IMAGES. subset:
     part K of N, from 1. shards: a fraction of the shards. seed: of both choices; None is random.
     since: only what was added after this commit. max_duration_s: no shard is begun after that time.
-    expect: what the archive digest begins with.
+    expect: what the archive digest begins with. allow_unfinished: whether it is well that files are
+    absent. against: a source to compare with at the end; check_content: also by contents.
     """
 
     archive: str
@@ -49,15 +62,70 @@ class Settings:
     max_duration_s: float | None = None
     seed: int | None = None
     expect: str | None = None
+    allow_unfinished: bool = False
+    against: str | None = None
+    check_content: bool = False
     ray_address: str | None = None
     cpus: int | None = None
     limits: Limits | None = None
 
 
 @dataclass(frozen=True)
+class Comparison:
+    """What the archive does not hold of a source, and why, by path.
+
+    files: how many paths the source has. proven: whether all images of the archive were decoded,
+    without damage, and none has a lossy background.
+    """
+
+    source: str
+    files: int
+    by_content: bool
+    missing: dict[str, str]
+    proven: bool
+
+    @property
+    def safe_to_delete(self) -> bool:
+        """Whether the archive can give back all of the source."""
+        return self.proven and bool(self.files) and not self.missing
+
+    def as_dict(self) -> dict[str, Any]:
+        """All by name."""
+        return {**self.__dict__, "safe_to_delete": self.safe_to_delete}
+
+    def lines(self) -> Iterator[str]:
+        """For people."""
+        for path, reason in list(self.missing.items())[:_SHOWN]:
+            yield f"not in the archive: {path!r}: {reason}"
+        if len(self.missing) > _SHOWN:
+            yield f"... and {len(self.missing) - _SHOWN} more"
+        how = "content" if self.by_content else "size and time"
+        if self.missing:
+            yield (
+                f"{len(self.missing)} of {self.files} paths of {self.source} are not in the "
+                f"archive as they are now, by {how}"
+            )
+        elif not self.files:
+            yield f"{self.source} is empty; is it mounted?"
+        elif self.safe_to_delete:
+            yield (
+                f"all {self.files} paths of {self.source} are in the archive, by {how}, and the "
+                "archive is sound: they are safe to delete"
+            )
+        else:
+            yield (
+                f"all {self.files} paths of {self.source} are in the archive, by {how}; that they "
+                "can be restored is not proven: that takes all shards in mode decode, "
+                "without findings and without lossy backgrounds"
+            )
+
+
+@dataclass(frozen=True)
 class VerifySummary:
     """What was checked and what was found; report is the object with all of it, if written.
 
+    files_lost: of all states that are kept. absent: files that the archive should hold by now and
+    does not; allow_unfinished: whether that is well. against: of a source, None if there is none.
     shards: how many were to be checked, shards_left: how many of them time did not allow. seed:
     what samples were drawn with.
     """
@@ -76,15 +144,28 @@ class VerifySummary:
     seconds: float
     report: str | None
     findings: tuple[Finding, ...]
+    absent: Absent
+    allow_unfinished: bool
+    against: Comparison | None
 
     @property
     def exit_code(self) -> ExitCode:
-        """DAMAGE if anything was found; what seec repair gave up is no finding."""
-        return ExitCode.DAMAGE if self.findings else ExitCode.OK
+        """DAMAGE if anything was found; INCOMPLETE if files are not in the archive."""
+        if self.findings:
+            return ExitCode.DAMAGE
+        complete = self.allow_unfinished or not self.absent
+        if self.against is not None:
+            complete = complete and self.against.files > 0 and not self.against.missing
+        return ExitCode.OK if complete else ExitCode.INCOMPLETE
 
     def as_dict(self) -> dict[str, Any]:
         """All figures by name; findings as a list."""
-        return {**self.__dict__, "findings": [asdict(finding) for finding in self.findings]}
+        return {
+            **self.__dict__,
+            "findings": [asdict(finding) for finding in self.findings],
+            "absent": asdict(self.absent),
+            "against": None if self.against is None else self.against.as_dict(),
+        }
 
     def lines(self) -> Iterator[str]:
         """For people."""
@@ -94,7 +175,8 @@ class VerifySummary:
             yield f"  next: {finding.next_command}"
         if len(self.findings) > _SHOWN:
             yield f"... and {len(self.findings) - _SHOWN} more"
-        verdict = f"{len(self.findings)} findings" if self.findings else "everything as recorded"
+        sound = "what is there is as recorded" if self.absent else "everything as recorded"
+        verdict = f"{len(self.findings)} findings" if self.findings else sound
         yield (
             f"{verdict}: {self.objects} objects and {self.images} images checked, "
             f"{self.images_decoded} decoded, in {self.seconds:.0f} s"
@@ -106,8 +188,9 @@ class VerifySummary:
             )
         if self.images_lossy:
             yield f"{self.images_lossy} images have a lossy background, as they were archived"
-        if self.files_lost:
-            yield f"{self.files_lost} files are lost, as seec repair recorded: seec ls marks them"
+        yield from absence.lines(self.absent, self.archive)
+        if self.against is not None:
+            yield from self.against.lines()
         yield f"report {self.report}" if self.report else "no report: it could not be written"
         yield f"archive digest {self.digest}"
 
@@ -118,6 +201,7 @@ def run(settings: Settings) -> VerifySummary:
     Raises NotAnArchive, UnknownCommit, or StorageError if the store does not answer.
     """
     start = time.monotonic()
+    source = None if settings.against is None else Source(settings.against, settings.limits)
     seed = random.randrange(1 << 31) if settings.seed is None else settings.seed
     store = Store(settings.archive, limits=settings.limits)
     records = check_records(store)
@@ -143,6 +227,11 @@ def run(settings: Settings) -> VerifySummary:
             for item in verify_shards(store, until, scope, records.models, executor):
                 checked[item.object] = checked.get(item.object, Checked(item.object)) + item
                 shown.advance(item.decoded if settings.mode == DECODE else item.images)
+    lost = sum(item.lost for item in checked.values())
+    findings = tuple(finding for item in checked.values() for finding in item.findings)
+    lossy = sum(item.lossy for item in checked.values())
+    whole = {s.shard for s in begun} == {s.shard for s in records.shards}
+    proven = whole and settings.mode == DECODE and not findings and not lossy
     return VerifySummary(
         archive=store.url,
         mode=settings.mode,
@@ -153,12 +242,36 @@ def run(settings: Settings) -> VerifySummary:
         shards_left=len(shards) - len(begun),
         images=sum(item.images for item in checked.values()),
         images_decoded=sum(item.decoded for item in checked.values()),
-        images_lossy=sum(item.lossy for item in checked.values()),
-        files_lost=sum(item.lost for item in checked.values()),
+        images_lossy=lossy,
+        files_lost=lost,
         seconds=round(time.monotonic() - start, 3),
         report=_write_report(store, settings.mode, list(checked.values())),
-        findings=tuple(finding for item in checked.values() for finding in item.findings),
+        findings=findings,
+        absent=absent(records.archive, lost=lost_files(records.archive) if lost else 0),
+        allow_unfinished=settings.allow_unfinished,
+        against=None
+        if source is None or _is_damaged(findings, source)
+        else _compare(records.archive, source, settings.check_content, proven),
     )
+
+
+def _is_damaged(findings: tuple[Finding, ...], source: Source) -> bool:
+    if findings:
+        warn(f"not compared with {source.url}: the archive is damaged; repair it first")
+    return bool(findings)
+
+
+def _compare(archive: Archive, source: Source, by_content: bool, proven: bool) -> Comparison:
+    """Compare at the end, so that what came to the source meanwhile is missing."""
+    listing = source.files()
+    seen, failed = seen_files(archive, by_content), quarantined_files(archive)
+    same = None
+    if by_content:
+        files = comparable(listing, seen)
+        with progress("compare", len(files), "files") as shown:
+            same = same_contents(source, files, seen, shown.advance)
+    missing = not_held(listing, seen, failed, source.url, same)
+    return Comparison(source.url, len(listing), by_content, missing, proven)
 
 
 def _choose(store: Store, settings: Settings, records: Records, seed: int) -> list[ShardRecord]:
@@ -201,6 +314,7 @@ def _write_report(store: Store, mode: str, checked: list[Checked]) -> str | None
     "verify",
     examples=[
         "seec verify photos.seec-archive",
+        "seec verify photos.seec-archive --against photos/",
         "seec verify photos.seec-archive --max-duration 20m",
         "seec verify s3://bucket/archive --mode checksum",
         "seec verify s3://bucket/archive --mode sample --images 1%",
@@ -246,6 +360,19 @@ def _write_report(store: Store, mode: str, checked: list[Checked]) -> str | None
     help="Seed of the random choices of --shards and --images. [default: random]",
 )
 @expect_option
+@allow_unfinished_option
+@click.option(
+    "--against",
+    metavar="SOURCE",
+    help="Also compare ARCHIVE with this folder or URL: is every file, link and directory of it in "
+    "ARCHIVE, with the same size and time? Only then, and if all of ARCHIVE was decoded without a "
+    "finding, verify says that SOURCE is safe to delete.",
+)
+@click.option(
+    "--check-content",
+    is_flag=True,
+    help="With --against: read every file of SOURCE and compare digests instead of times.",
+)
 @ray_options
 @store_options
 def main(**options: Any) -> VerifySummary:
@@ -253,8 +380,11 @@ def main(**options: Any) -> VerifySummary:
 
     verify always checks commits, plans and models. Options choose which shards to check, and how.
     verify names each damaged object, the images that are affected and the next command, and
-    writes a report into the archive.
+    writes a report into the archive. If ARCHIVE does not hold all files that it should, because a
+    run is not finished, or files are in quarantine or lost, verify ends with exit code 3.
     """
+    if options["check_content"] and options["against"] is None:
+        raise click.UsageError("--check-content belongs to --against")
     return run(Settings(**options))
 
 

@@ -186,6 +186,7 @@ class Archive:
                 raise self._locked()
             commit = commit_after(before, todo, self.header.recap_every)
             data = commit.serialise()
+            after = before.apply(commit, data)
             try:
                 self._put_commit(commit_name(commit.sequence), data)
             except ObjectExists:
@@ -195,7 +196,7 @@ class Archive:
                 if contradicts(changes, before, self.state):
                     raise self._locked() from None
             else:
-                self.state = before.apply(commit, data)
+                self.state = after
                 return
 
     def digest(self) -> str:

@@ -31,6 +31,11 @@ class Seen(NamedTuple):
     permissions: int | None = None
     error: str | None = None
 
+    @property
+    def lost(self) -> bool:
+        """Whether the archive held the file, and a repair found it nowhere."""
+        return self.size_bytes < 0
+
 
 def seen_files(archive: Archive, digests: bool = False) -> dict[str, Seen]:
     """Each file that the archive holds, or held until it was lost, by path.

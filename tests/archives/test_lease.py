@@ -228,7 +228,7 @@ def test_a_writer_without_its_lease_does_not_replace_a_commit(store: Store):
         for name in store.names(LOCKS):
             store.remove(name)  # as a successor does
         with Archive.writing(store, FORMAT, LONG) as successor:
-            successor.commit(runs=(run(2),))
+            successor.commit(runs=(run(1),))
         data = store.get(commit_name(1))
         with pytest.raises(ArchiveLocked):
             archive.commit(runs=(run(1),))

@@ -47,7 +47,7 @@ def test_lossy_rows_are_marked_everywhere_and_verify(tmp_path: Path):
             allow_lossy_background=True,
         )
     )
-    assert (summary.exit_code, summary.files_added) == (ExitCode.QUARANTINE, 4)
+    assert (summary.exit_code, summary.files_added) == (ExitCode.INCOMPLETE, 4)
     assert (summary.files_lossy, summary.files_quarantined) == (2, 1)
 
     plan = Archive.open(Store(str(root))).plan(
@@ -61,11 +61,11 @@ def test_lossy_rows_are_marked_everywhere_and_verify(tmp_path: Path):
     assert CliRunner().invoke(ls.main, [str(root)]).stdout.count("seec~") == 2
 
     checked = verify.run(verify.Settings(str(root)))
-    assert (checked.exit_code, checked.images_lossy) == (ExitCode.OK, 2)
+    assert (checked.exit_code, checked.images_lossy) == (ExitCode.INCOMPLETE, 2)
 
     out = tmp_path / "out"
     result = CliRunner().invoke(restore.main, [str(root), str(out), "--json"])
-    assert result.exit_code == ExitCode.OK
+    assert result.exit_code == ExitCode.INCOMPLETE
     assert "'b.bmp'" in result.stderr
     assert "'a.png'" not in result.stderr
     assert {item["path"] for item in json.loads(result.stdout)["lossy"]} == {"a.png", "b.bmp"}

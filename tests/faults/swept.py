@@ -74,7 +74,7 @@ def archiving(folder: Path) -> Job:
     def run(root: Path, kill_at: int | None) -> tuple[int, list[str]]:
         return points.archive(source, root, kill_at)
 
-    return Job(None, run, frozenset({ExitCode.QUARANTINE}), check)
+    return Job(None, run, frozenset({ExitCode.INCOMPLETE}), check)
 
 
 def compacting(folder: Path) -> Job:
@@ -174,7 +174,7 @@ def _three_runs(folder: Path) -> Path:
 
 def _archive(source: Path, root: Path, **options: bool) -> None:
     code, _ = points.archive(source, root, **options)
-    assert code == ExitCode.QUARANTINE
+    assert code == ExitCode.INCOMPLETE
 
 
 def _damage(

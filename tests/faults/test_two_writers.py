@@ -62,16 +62,16 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def digest(source: Path) -> str:
     """Of the archive that one writer makes."""
     url = str(source.with_name("alone"))
-    assert both(source, [url]) == [(ExitCode.QUARANTINE, "")]
+    assert both(source, [url]) == [(ExitCode.INCOMPLETE, "")]
     return Archive.open(Store(url)).digest()
 
 
 def expect_whole(url: str, ended: list[tuple[int, str]], digest: str) -> None:
     """Each writer has finished, or stopped since there was another; nothing lost or twice."""
     codes = [code for code, _ in ended]
-    assert codes[0] == ExitCode.QUARANTINE, ended
+    assert codes[0] == ExitCode.INCOMPLETE, ended
     for code, message in ended[1:]:
-        assert code == ExitCode.QUARANTINE or (code == ExitCode.LOCKED and "writ" in message), ended
+        assert code == ExitCode.INCOMPLETE or (code == ExitCode.LOCKED and "writ" in message), ended
     opened = Archive.open(Store(url))
     assert opened.digest() == digest
     assert opened.state.open_run is None

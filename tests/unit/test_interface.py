@@ -41,7 +41,7 @@ def echo(word: str, shard_size: int, include: tuple[str, ...], fail: str | None)
         shown.advance()
         shown.update(2, total=2)
     values = {"word": word, "shard_size": shard_size, "include": list(include)}
-    return Echo(values, ExitCode.QUARANTINE if fail else ExitCode.OK)
+    return Echo(values, ExitCode.INCOMPLETE if fail else ExitCode.OK)
 
 
 def run(*arguments: str, **environment: str) -> Result:
