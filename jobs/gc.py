@@ -170,7 +170,8 @@ def _age(age_s: float | None) -> str:
     "older_than_s",
     type=Duration(),
     default="24h",
-    help="Keep objects younger than this age, such as 36h or 7d. Use 0 only while nothing writes.",
+    help="Keep objects that were written, or dropped by a commit, less than this time ago, such as "
+    "36h or 7d. Use 0 only while nothing reads or writes.",
 )
 @click.option(
     "--keep-commits",

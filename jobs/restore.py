@@ -20,19 +20,20 @@ from seec.jobs.options import (
     store_options,
 )
 from seec.jobs.places import check_apart
-from seec.pipeline.archive.archive import Archive
+from seec.pipeline.archive.archive import REOPENINGS, Archive
 from seec.pipeline.archive.catalogue import current_rows
 from seec.pipeline.archive.completeness import Absent, absent
 from seec.pipeline.stages.execution import execution, is_small
 from seec.pipeline.stages.restoring import FAILED, KEPT, RESTORED, SKIPPED, Restoration, Restored
 from seec.pipeline.storage import Limits, Store, Target
 from seec.schemas.commit import ShardRecord
-from seec.schemas.errors import Lost, SeecError, TargetError
+from seec.schemas.errors import BlobMissing, Lost, ObjectMissing, SeecError, TargetError
 from seec.schemas.kinds import DIRECTORY, FILE, KINDS, LINK
 from seec.schemas.loss import SKIP, describe
 from seec.schemas.manifest import Row
 
 _SHOWN = 20
+_VANISHED = (BlobMissing.__name__, ObjectMissing.__name__)
 
 
 @dataclass(frozen=True)
@@ -158,30 +159,48 @@ def run(settings: Settings) -> RestoreSummary:
     archive = archive if settings.at is None else archive.at(settings.at)
     failed: list[Restored] = []
     lost: list[Restored] = []
+    unread: set[str] = set()
     lossy: list[Restored] = []
 
     def note(shard: ShardRecord, error: SeecError) -> None:
         path = f"{shard.files} files of shard {shard.shard}"
         failed.append(Restored(path, FAILED, 0, type(error).__name__, str(error)))
+        unread.add(path)
 
     counts: Counter[tuple[str, str]] = Counter()
-    size_bytes = 0
-    rows, small = _looked_ahead(current_rows(archive, settings.include, note))
+    size_bytes, lacks = 0, False
+
+    def restore(wanted: Iterator[tuple[ShardRecord, list[Row]]], total: int | None) -> None:
+        nonlocal size_bytes, lacks
+        rows, small = _looked_ahead(wanted)
+        with (
+            progress("restore", total, "files") as shown,
+            execution(settings.ray_address, settings.cpus, small=small) as executor,
+        ):
+            restoration = Restoration(archive.store, target, settings.overwrite, executor)
+            for group in restoration.run(rows):
+                counts.update((item.outcome, item.kind) for item in group)
+                size_bytes += sum(item.size_bytes for item in group)
+                for item in group:
+                    if item.outcome == FAILED:
+                        (lost if item.error == Lost.__name__ else failed).append(item)
+                lossy.extend(item for item in group if item.background_error is not None)
+                shown.advance(len(group))
+        lacks = lacks or restoration.lacks
+
     total = None if settings.include else sum(s.files for s in archive.state.in_order())
-    with (
-        progress("restore", total, "files") as shown,
-        execution(settings.ray_address, settings.cpus, small=small) as executor,
-    ):
-        restoration = Restoration(archive.store, target, settings.overwrite, executor)
-        for group in restoration.run(rows):
-            counts.update((item.outcome, item.kind) for item in group)
-            size_bytes += sum(item.size_bytes for item in group)
-            for item in group:
-                if item.outcome == FAILED:
-                    (lost if item.error == Lost.__name__ else failed).append(item)
-            lossy += [item for item in group if item.background_error is not None]
-            shown.advance(len(group))
-    if restoration.lacks:
+    restore(current_rows(archive, settings.include, note), total)
+    for _ in range(REOPENINGS):
+        vanished = [item for item in failed if item.error in _VANISHED]
+        newer = archive.moved_on() if vanished else None
+        if newer is None:
+            break
+        failed = [item for item in failed if item not in vanished]
+        old, archive = archive, newer
+        rows = current_rows(archive, settings.include, note)
+        whole = old if any(item.path in unread for item in vanished) else newer
+        restore(_again(rows, {item.path for item in vanished}, whole), None)
+    if lacks:
         warn(
             f"{target.url}: the file system does not keep all permissions and times"
             if target.is_local
@@ -204,6 +223,15 @@ def run(settings: Settings) -> RestoreSummary:
         absent=absent(archive, settings.include, lost=len(lost)),
         allow_unfinished=settings.allow_unfinished,
     )
+
+
+def _again(
+    rows: Iterator[tuple[ShardRecord, list[Row]]], paths: set[str], old: Archive
+) -> Iterator[tuple[ShardRecord, list[Row]]]:
+    """The rows of these paths, and those of shards that an older state of the archive lacks."""
+    for shard, part in rows:
+        new = old.state.shards.get(shard.shard) != shard
+        yield shard, [row for row in part if new or row.path in paths]
 
 
 def _looked_ahead(

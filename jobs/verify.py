@@ -3,7 +3,7 @@
 import math
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -21,7 +21,7 @@ from seec.jobs.options import (
     ray_options,
     store_options,
 )
-from seec.pipeline.archive import Archive
+from seec.pipeline.archive.archive import REOPENINGS, Archive
 from seec.pipeline.archive.completeness import Absent, absent, lost_files, not_held
 from seec.pipeline.archive.contents import comparable, same_contents
 from seec.pipeline.archive.planning import quarantined_files, seen_files
@@ -31,6 +31,7 @@ from seec.pipeline.storage import Limits, Source, Store
 from seec.pipeline.verify.choose import not_in, oldest_first, share, subset
 from seec.pipeline.verify.records import Records, check_records
 from seec.pipeline.verify.reports import last_verified, report_name
+from seec.schemas.archive import MODEL, parse_name
 from seec.schemas.commit import ShardRecord
 from seec.schemas.errors import StorageError
 from seec.schemas.report import Checked, Finding, serialise_findings
@@ -204,19 +205,17 @@ def run(settings: Settings) -> VerifySummary:
     source = None if settings.against is None else Source(settings.against, settings.limits)
     seed = random.randrange(1 << 31) if settings.seed is None else settings.seed
     store = Store(settings.archive, limits=settings.limits)
-    records = check_records(store)
-    if settings.expect is not None:
-        records.check_digest(settings.expect)
+    records = check_records(store, settings.expect)
     checked: dict[str, Checked] = {}
-    for item in records.checked:
-        checked[item.object] = checked.get(item.object, Checked(item.object)) + item
+    _add(checked, records.checked)
     shards = _choose(store, settings, records, seed)
     scope = Scope(
         settings.mode, DEFAULT_IMAGES if settings.images is None else settings.images, seed
     )
     end = start + (math.inf if settings.max_duration_s is None else settings.max_duration_s)
     begun: list[ShardRecord] = []
-    if shards:
+
+    def check(shards: list[ShardRecord]) -> None:
         total = sum(shard.files for shard in shards)
         small = is_small(total, sum(shard.blob.size_bytes for shard in shards))
         with (
@@ -225,8 +224,22 @@ def run(settings: Settings) -> VerifySummary:
         ):
             until = _until(end, shards, begun)
             for item in verify_shards(store, until, scope, records.models, executor):
-                checked[item.object] = checked.get(item.object, Checked(item.object)) + item
+                _add(checked, [item])
                 shown.advance(item.decoded if settings.mode == DECODE else item.images)
+
+    if shards:
+        check(shards)
+    for _ in range(REOPENINGS):
+        newer = _moved_on(records, checked, settings.expect)
+        if newer is None:
+            break
+        dropped = not_in(records.shards, {s.shard: s for s in newer.shards})
+        more = not_in(newer.shards, {s.shard: s for s in records.shards})
+        begun, shards = ([s for s in part if s not in dropped] for part in (begun, shards))
+        records, shards = newer, [*shards, *more]
+        _add(checked, records.checked)
+        if more:
+            check(more)
     lost = sum(item.lost for item in checked.values())
     findings = tuple(finding for item in checked.values() for finding in item.findings)
     lossy = sum(item.lossy for item in checked.values())
@@ -253,6 +266,31 @@ def run(settings: Settings) -> VerifySummary:
         if source is None or _is_damaged(findings, source)
         else _compare(records.archive, source, settings.check_content, proven),
     )
+
+
+def _add(checked: dict[str, Checked], items: Iterable[Checked]) -> None:
+    for item in items:
+        checked[item.object] = checked.get(item.object, Checked(item.object)) + item
+
+
+def _moved_on(records: Records, checked: dict[str, Checked], expect: str | None) -> Records | None:
+    """The records by now if findings are about objects that commits since have dropped, else None.
+
+    These may be gone, and that is no damage. Takes them, and the older records, out of the checked.
+    """
+    named = {record.name for shard in records.shards for record in shard.objects}
+    found = {name for name, item in checked.items() if item.findings}
+    models = {name for name in found if parse_name(name) == (MODEL, None)}
+    if not found & named and not models:
+        return None
+    newer = check_records(records.archive.store, expect)
+    kept = {record.name for shard in newer.shards for record in shard.objects}
+    kept |= {item.object for item in newer.checked}
+    if found & (named | models) <= kept:
+        return None
+    for name in (named - kept) | {item.object for item in records.checked}:
+        checked.pop(name, None)
+    return newer
 
 
 def _is_damaged(findings: tuple[Finding, ...], source: Source) -> bool:

@@ -55,6 +55,8 @@ from seec.schemas.plan import Plan, parse_plan
 from seec.schemas.removal import parse_removed
 
 RECAP_EVERY = 16
+# How often a reader opens an archive again whose objects vanish, before that is damage.
+REOPENINGS = 3
 
 
 class Archive:
@@ -151,6 +153,16 @@ class Archive:
         shards = {name: repaired.get(name, shard) for name, shard in state.shards.items()}
         state = replace(state, shards=shards)
         return Archive(self.store, self.header, state, sequence, self.digest())
+
+    def moved_on(self) -> "Archive | None":
+        """The archive as it is by now, or as of the same commit; None if that is the same state.
+
+        For readers that miss an object: it may be gone because a commit since dropped it. Raises
+        UnknownCommit if the state was given up.
+        """
+        newer = Archive.open(self.store)
+        newer = newer if self._at is None else newer.at(self._at)
+        return None if newer.state == self.state else newer
 
     def commits(self, first: int, last: int) -> Iterator[tuple[Commit, bytes]]:
         """Commits first to last, each with its bytes.

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 
 from seec.pipeline.archive.ahead import each_ahead
-from seec.pipeline.archive.archive import Archive
+from seec.pipeline.archive.archive import REOPENINGS, Archive
 from seec.pipeline.archive.patterns import Patterns, in_range
 from seec.schemas.commit import ShardRecord
-from seec.schemas.errors import FixityError, FormatError, SectionCorrupt, SeecError
+from seec.schemas.errors import BlobMissing, FixityError, FormatError, SectionCorrupt, SeecError
 from seec.schemas.manifest import QuarantineRow, Row, parse_manifest, parse_matching
 
 
@@ -57,8 +57,26 @@ def current_rows(
 def sorted_rows(archive: Archive, include: Sequence[str] = ()) -> Iterator[Row]:
     """The rows that `current_rows` gives, all of them by path, without their envelopes.
 
-    Memory grows with the shards whose paths overlap, and with the number of removed paths.
+    Memory grows with the shards whose paths overlap, and with the number of removed paths. If parts
+    vanish meanwhile, since a commit dropped them, goes on with the rows that count by then.
     """
+    last: str | None = None
+    for left in reversed(range(REOPENINGS + 1)):
+        try:
+            for row in _sorted_rows(archive, include):
+                if last is None or row.path > last:
+                    yield row
+                    last = row.path
+        except BlobMissing:
+            newer = archive.moved_on() if left else None
+            if newer is None:
+                raise
+            archive = newer
+        else:
+            return
+
+
+def _sorted_rows(archive: Archive, include: Sequence[str]) -> Iterator[Row]:
     wanted = Patterns(include)
     runs = {run_id: number for number, run_id in enumerate(archive.state.runs)}
     vanished: dict[str, int] = {}

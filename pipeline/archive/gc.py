@@ -20,8 +20,10 @@ No lock is taken: readers and a writer may be at work. Why what counts is never 
   states. What was dropped before that, and what was damaged before it was repaired, no state needs.
 - *Uploads* that were begun and not completed are no objects, and nothing goes on with them: a rerun
   begins anew. Should one be given up while its writer is at it, the writer begins anew, too.
-- *Grace.* What is young stays, by the time the store gives it. This is for partial files, which a
-  writer may be writing now, and for the mistakes of people and clocks; the above holds without it.
+- *Grace.* What is young stays, by the times the store gives: of the object, or of the commit that
+  dropped it, if that is later. This is for readers, who may still be at what they saw when they
+  opened the archive; for partial files, which a writer may be writing now; and for the mistakes of
+  people and clocks. What counts stays without it.
 
 History must be whole to say what does not count. Every commit is read, from the first, and a
 damaged or missing one is an error. Should the last ones be gone, nothing in the commits tells;
@@ -29,7 +31,7 @@ but blobs of a run that no commit names do, and they are an error too: no crash 
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from seec.pipeline.archive.archive import Archive, read_object
@@ -64,7 +66,9 @@ PARTIAL, REPORT, UPLOAD = "partial", "report", "upload"
 
 @dataclass(frozen=True)
 class Leftover:
-    """An object that no commit names, and its kind; age_s is None where the store gives none.
+    """An object that no commit names, and its kind.
+
+    age_s: since it was written, or since a commit dropped it; None where the store gives no time.
 
     upload_id: of an upload that was begun, and would have become an object of this name.
     """
@@ -138,6 +142,7 @@ def survey(store: Store, older_than_s: float, reports: bool = False, oldest: int
         age_s = now - upload.begun_s
         leftover = Leftover(upload.name, UPLOAD, upload.size_bytes, age_s, upload.id)
         found.sort_by_age(leftover, older_than_s)
+    times = {item.name: item.modified_s for item in listing}
     for item in listing:
         if item.name in named or _always_there(item.name):
             continue
@@ -149,7 +154,8 @@ def survey(store: Store, older_than_s: float, reports: bool = False, oldest: int
             continue
         if not history.retained.accounts_for(item.name):
             raise _commits_missing(store, history, item.name)
-        age_s = None if item.modified_s is None else now - item.modified_s
+        since_s = _unneeded_since(item, history, times)
+        age_s = None if since_s is None else now - since_s
         leftover = Leftover(item.name, kind, item.size_bytes, age_s)
         if run_id is not None and run_id == found.unfinished_run:
             found.unfinished.append(leftover)
@@ -242,6 +248,17 @@ def _uploads(store: Store, found: Survey) -> list[Upload]:
     except StorageError as error:
         found.unlisted = str(error)
         return []
+
+
+def _unneeded_since(
+    item: Listed, history: History, times: Mapping[str, float | None]
+) -> float | None:
+    """From when on no state names an object; times: of commits, when they were written."""
+    sequence = history.retained.freed_by.get(item.name)
+    dropped_s = item.modified_s if sequence is None else times.get(commit_name(sequence))
+    if item.modified_s is None or dropped_s is None:
+        return None
+    return max(item.modified_s, dropped_s)
 
 
 def _always_there(name: str) -> bool:

@@ -65,6 +65,7 @@ class Retained:
         self.oldest = FIRST
         self._records: dict[str, ShardRecord] = {}
         self._dropped_by: dict[str, int] = {}
+        self.freed_by: dict[str, int] = {}  # commits, by the names of objects that they dropped
 
     def note(self, commit: Commit) -> None:
         """Take in the next commit, with what it tells of those before: they may be damaged."""
@@ -75,10 +76,18 @@ class Retained:
     def _note(self, changes: Changes, sequence: int) -> None:
         self.runs.update((run.run_id, run) for run in changes.runs)
         self.removals.update((removal.paths.name, removal) for removal in changes.removed)
-        self._records.update((s.shard, s) for s in (*changes.shards, *changes.repaired))
         for name in changes.dropped:
-            self._dropped_by.setdefault(name, sequence)
+            if self._dropped_by.setdefault(name, sequence) == sequence and name in self._records:
+                self._free(self._records[name], sequence)
+        for shard in changes.repaired:
+            if self._records.get(shard.shard, shard) != shard:
+                self._free(self._records[shard.shard], sequence)
+        self._records.update((s.shard, s) for s in (*changes.shards, *changes.repaired))
         self.oldest = max(self.oldest, changes.oldest or FIRST)
+
+    def _free(self, shard: ShardRecord, sequence: int) -> None:
+        models = map(model_record, shard.models)
+        self.freed_by.update((record.name, sequence) for record in (*shard.objects, *models))
 
     def accounts_for(self, name: str) -> bool:
         """Whether a commit opens the run of an object that is written only after such a commit.

@@ -1,15 +1,15 @@
 """An archive opened for reading: the public interface of `seec.open`."""
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from seec.pipeline.archive import Archive
+from seec.pipeline.archive.archive import REOPENINGS, Archive
 from seec.pipeline.archive.catalogue import sorted_rows
 from seec.pipeline.archive.models import archived_models
 from seec.pipeline.archive.shard import payloads
@@ -19,10 +19,12 @@ from seec.pipeline.storage import Store
 from seec.pipeline.verify.records import check_records
 from seec.pipeline.verify.shards import check_images, check_shard, without_model
 from seec.schemas.commit import ShardRecord
-from seec.schemas.errors import UnknownPath, UnreadableImage
+from seec.schemas.errors import BlobMissing, ObjectMissing, UnknownPath, UnreadableImage
 from seec.schemas.kinds import FILE
 from seec.schemas.manifest import Row
 from seec.schemas.report import Finding
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,8 @@ class FileInfo:
 class OpenedArchive:
     """An archive opened for reading. Safe to use from several threads; can be pickled.
 
-    Shows the state that counted when the archive was opened, or the state after commit `at`.
+    Shows the state that counted when the archive was opened, or the state after commit `at`. If
+    objects of that state vanish, since a commit dropped them, shows the state that counts by then.
     """
 
     def __init__(self, archive: Archive, at: int | None) -> None:
@@ -77,7 +80,7 @@ class OpenedArchive:
 
     def __contains__(self, path: str) -> bool:
         """Whether the archive holds a file, link or directory of this path."""
-        return self._lookup(path) is not None
+        return self._with_latest(lambda: self._lookup(path)) is not None
 
     def read(self, path: str) -> bytes:
         """The file as `seec restore` writes it: its bytes or, after SEEC, the same pixels.
@@ -85,10 +88,25 @@ class OpenedArchive:
         Checks every digest on the way. Raises UnknownPath, Lost, FixityError, FormatError or
         ModelError; StorageError if the store does not answer.
         """
+        return self._with_latest(lambda: self._read(path))
+
+    def _read(self, path: str) -> bytes:
         shard, row = self._row(path)
         store = self._archive.store
         [(_, payload)] = payloads(store, shard.blob.name, [row])
         return restore(row, payload, archived_models(store, [row]))
+
+    def _with_latest(self, action: Callable[[], T]) -> T:
+        """What an action gives; done again if it misses objects that a commit since dropped."""
+        for _ in range(REOPENINGS):
+            try:
+                return action()
+            except (BlobMissing, ObjectMissing):
+                newer = self._archive.moved_on()
+                if newer is None:
+                    raise
+                self._archive, self._lookup = newer, Lookup(newer)
+        return action()
 
     def pixels(self, path: str) -> NDArray[Any]:
         """The pixels of an image: [H, W] or [H, W, C], in the depth that Pillow decodes to.
@@ -103,7 +121,7 @@ class OpenedArchive:
 
     def info(self, path: str) -> FileInfo:
         """What the archive says of a file. Raises UnknownPath; reads no payload."""
-        _, row = self._row(path)
+        _, row = self._with_latest(lambda: self._row(path))
         return FileInfo(
             path=row.path,
             size_bytes=row.source_size_bytes,
@@ -128,10 +146,12 @@ class OpenedArchive:
             yield from checked.findings
         for shard in records.shards:
             check = check_shard(store, shard)
-            for checked in check.checked:
-                yield from checked.findings
+            found = [finding for checked in check.checked for finding in checked.findings]
             if decode:
-                yield from self._decoded(shard, check.sound, records.models)
+                found += self._decoded(shard, check.sound, records.models)
+            # What a commit since has dropped may be gone, and is no damage.
+            if found and shard in check_records(store).shards:
+                yield from found
 
     def _decoded(
         self, shard: ShardRecord, rows: Sequence[Row], models: frozenset[str]

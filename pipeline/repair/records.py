@@ -71,7 +71,7 @@ def _put_back_commits(store: Store, copies: Collection[Store]) -> Iterator[str]:
     more = not all(map(retained.accounts_for, names))
     # Not all numbers up to the last one: a stray name may have any.
     known = {number for one in (store, *copies) for number in _sequences(one)}
-    for sequence in sorted(number for number in known if FIRST <= number):
+    for sequence in sorted(number for number in known if number >= FIRST):
         if (sequence <= last or more) and read_commit(store, sequence) is None:
             data = _proven_commit(store, copies, sequence)
             if data is not None and _put(store, commit_name(sequence), data):

@@ -48,13 +48,6 @@ class Records:
         """What counts."""
         return self.archive.state
 
-    def check_digest(self, expected: str) -> None:
-        """Add a finding unless the archive digest begins with these hexadecimal digits."""
-        if not self.archive.digest().startswith(expected):
-            detail, name = self.archive.unexpected(expected), commit_name(self.state.sequence)
-            found = Finding("digest-differs", name, detail, copy_back(self.archive.store))
-            self.checked.append(Checked(name, findings=(found,)))
-
 
 def copy_back(store: Store) -> str:
     """The next step for an object that only another copy of the archive can mend."""
@@ -66,9 +59,10 @@ def mend(store: Store) -> str:
     return f"seec repair {shlex.quote(store.url)}"
 
 
-def check_records(store: Store) -> Records:
+def check_records(store: Store, expect: str | None = None) -> Records:
     """Check all objects but blobs, manifest and quarantine parts; and that no commits are missing.
 
+    expect: what the archive digest must begin with, or there is a finding.
     Raises NotAnArchive if there is neither archive.json nor a commit.
     """
     names = [item.name for item in store.listed()]  # before the commits, for the reason gc has
@@ -94,6 +88,10 @@ def check_records(store: Store) -> Records:
                 result = _damaged(store, record.name, "model", str(error))
         checked.append(result)
     archive = Archive(store, header or ArchiveHeader("", 2), state)
+    if expect is not None and not archive.digest().startswith(expect):
+        name, detail = commit_name(state.sequence), archive.unexpected(expect)
+        found = Finding("digest-differs", name, detail, copy_back(store))
+        checked.append(Checked(name, findings=(found,)))
     return Records(archive, retained.shards(), frozenset(models), checked)
 
 
