@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import chain
 from typing import Any
@@ -116,14 +116,8 @@ class RestoreSummary:
 
     def lines(self) -> Iterator[str]:
         """For people."""
-        for item in self.failed[:_SHOWN]:
-            yield f"not restored: {item.path!r}: {item.reason}"
-        if len(self.failed) > _SHOWN:
-            yield f"... and {len(self.failed) - _SHOWN} more"
-        for item in self.lost[:_SHOWN]:
-            yield f"lost: {item.path!r}: {item.reason}"
-        if len(self.lost) > _SHOWN:
-            yield f"... and {len(self.lost) - _SHOWN} more"
+        yield from _shown("not restored", self.failed)
+        yield from _shown("lost", self.lost)
         yield f"{self.restored} files, {self.size_bytes:,} bytes, in {self.seconds:.0f} s"
         if self.links or self.directories:
             yield f"and {self.links} symbolic links, {self.directories} directories"
@@ -141,6 +135,13 @@ class RestoreSummary:
                 "else, with --include"
             )
         yield from absence.lines(self.absent, self.archive)
+
+
+def _shown(what: str, items: Sequence[Restored]) -> Iterator[str]:
+    """The first of what did not come, and how many more there are."""
+    yield from (f"{what}: {item.path!r}: {item.reason}" for item in items[:_SHOWN])
+    if len(items) > _SHOWN:
+        yield f"... and {len(items) - _SHOWN} more"
 
 
 def run(settings: Settings) -> RestoreSummary:
