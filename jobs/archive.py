@@ -50,11 +50,10 @@ from seec.pipeline.storage import Limits, Source, Store
 from seec.schemas.archive import format_md
 from seec.schemas.commit import RunRecord, SourceRecord
 from seec.schemas.errors import StorageError
-from seec.schemas.limits import MAX_PIXELS
+from seec.schemas.limits import MAX_FILE_BYTES, MAX_GROUP_ROWS, MAX_PIXELS
 from seec.schemas.names import escape, is_safe, unescape
 from seec.schemas.plan import DEDUPES, KEEP_FILE, KEEPS, PlanSettings, SourceFile
 from seec.schemas.report import Timing, serialise_timings
-from seec.schemas.tables import MAX_GROUP_ROWS
 
 _DEFAULTS = PlanSettings(model_id="")
 JPEG_AUTO, JPEG_SEEC, JPEG_XL = JPEG_CODECS = ("auto", "seec", "jpegxl")
@@ -438,7 +437,7 @@ def _carry_out(
 )
 @click.option(
     "--max-file-size-bytes",
-    type=click.IntRange(min=1),
+    type=click.IntRange(min=1, max=MAX_FILE_BYTES),
     default=_DEFAULTS.max_file_size_bytes,
     help="Put larger files into quarantine.",
 )

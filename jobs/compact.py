@@ -12,8 +12,8 @@ from seec.jobs.options import store_options
 from seec.pipeline.archive import Archive
 from seec.pipeline.archive.compaction import compact, open_compaction, small_shards
 from seec.pipeline.storage import Limits, Store
+from seec.schemas.limits import MAX_GROUP_ROWS
 from seec.schemas.plan import PlanSettings
-from seec.schemas.tables import MAX_GROUP_ROWS
 
 _DEFAULTS = PlanSettings(model_id="")
 

@@ -17,6 +17,9 @@ MAX_MODEL_BYTES = 1 << 26  # the largest network that FORMAT.md, part 2, allows
 MAX_NUMBER = (1 << 63) - 1  # what tables can hold
 MAX_RUN_SHARDS = 1 << 24  # who continues a run looks for each shard that it plans
 MAX_SHARD_ROWS = 1 << 20  # a restore has all rows of a shard in memory, 1 to 2 KiB each
+MAX_GROUP_ROWS = 1 << 20  # of a plan, which has a row group for each shard
+ROW_GROUP_ROWS = 1024  # of other tables: so much is in memory at once
+MAX_EXPANDED_BYTES = 1 << 30  # all values of a table, or of a row group of a plan
 MAX_JSON_DEPTH = 32  # of objects and lists in each other; records and cards have 8
 
 # Images. Decoding takes some bytes for each pixel, and minutes for so many.
@@ -24,6 +27,11 @@ MAX_PIXELS = 1 << 28  # about 268 megapixels; callers may set another limit
 MIN_TILE, MAX_TILE = 16, 4096  # edges: a smaller one costs more than it codes, a larger one no u16
 MAX_GROUP_TILES = 256  # what a network learns while it decodes takes up to 100 KB for each
 MAX_GROUP_PIXELS = 1 << 26  # tiles per group times their area: what decoding a group may take
+
+# Files. One is in memory as a whole, in the archive's form and in its own.
+MAX_FILE_BYTES = 1 << 34
+MAX_ZSTD_RATIO = 1 << 15  # a block of zstd takes 4 bytes or more, and gives 128 KiB or less
+MAX_RECIPE_BYTES = 1 << 26  # how a GIF file was compressed, which is smaller than the file
 
 # Image files that are several pictures, or pixels of many samples.
 MAX_RASTERS = 4096  # the directory of a payload is parsed as a whole

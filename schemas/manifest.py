@@ -1,18 +1,21 @@
 """Manifest parts (one row per archived path) and quarantine parts (one row per failed one)."""
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pickle import PickleBuffer
 from typing import Any, NamedTuple, SupportsIndex
 
 from seec.schemas import mtime, tables
-from seec.schemas.errors import SectionCorrupt
+from seec.schemas.errors import LimitExceeded, SectionCorrupt
 from seec.schemas.kinds import DIRECTORY, FILE, KINDS, PERMISSION_BITS
+from seec.schemas.limits import MAX_FILE_BYTES
 from seec.schemas.loss import MAX_BACKGROUND_ERROR
 from seec.schemas.routes import LOST, ROUTES, RouteRules, is_lost
 from seec.schemas.tables import Column, Record, Table
 
+_MODEL_ID = re.compile("[0-9a-f]{64}")
 UNKNOWN_DIGEST = bytes(32)  # of a lost file of which not even the digest is known
 ENVELOPE_BYTES_IN_ROW = 4096  # a longer envelope is in the blob
 
@@ -353,8 +356,7 @@ def _check_fields(name: str, row: Row) -> None:
     rules = ROUTES.get(row.route)
     if rules is None:
         raise SectionCorrupt(f"{where}: route {row.route!r} is unknown")
-    if min(row.offset, row.length, row.source_size_bytes) < 0:
-        raise SectionCorrupt(f"{where}: a negative size or offset")
+    _check_bounds(where, row)
     samples, image = row.samples, row.image
     if (image is not None) != rules.image:
         raise SectionCorrupt(f"{where}: width, height, mode and format do not go with {row.route}")
@@ -380,6 +382,15 @@ def _check_envelope(where: str, row: Row) -> None:
         raise SectionCorrupt(f"{where}: an envelope of {len(envelope)} bytes in its row")
     if row.envelope_length is not None and not 0 < row.envelope_length < row.length:
         raise SectionCorrupt(f"{where}: an envelope of another length than could be in the blob")
+
+
+def _check_bounds(where: str, row: Row) -> None:
+    if min(row.offset, row.length, row.source_size_bytes) < 0:
+        raise SectionCorrupt(f"{where}: a negative size or offset")
+    if max(row.length, row.source_size_bytes) > MAX_FILE_BYTES:
+        raise LimitExceeded(f"{where}: over the limit of {MAX_FILE_BYTES} bytes of a file")
+    if row.model_id is not None and not _MODEL_ID.fullmatch(row.model_id):
+        raise SectionCorrupt(f"{where}: {row.model_id!r} is no id of a model")
 
 
 def _check_kind(where: str, row: Row, rules: RouteRules) -> None:

@@ -7,7 +7,9 @@ from dataclasses import asdict, dataclass, field
 
 from seec.schemas import mtime, tables
 from seec.schemas.errors import SectionCorrupt
+from seec.schemas.json_text import parse_json
 from seec.schemas.kinds import FILE
+from seec.schemas.limits import MAX_GROUP_ROWS
 from seec.schemas.tables import Column, Table
 
 PLAN = Table(
@@ -22,6 +24,7 @@ PLAN = Table(
         *mtime.columns(),
         Column("problem", "string", nullable=True),
     ),
+    MAX_GROUP_ROWS,
 )
 KEEP_PIXELS, KEEP_FILE = KEEPS = ("pixels", "file")
 DEDUPE_SOURCE, DEDUPE_PIXELS, DEDUPE_SHARD = DEDUPES = ("source", "pixels", "shard")
@@ -124,7 +127,7 @@ def parse_plan(name: str, data: bytes) -> Plan:
     """Open the bytes of a plan; SectionCorrupt or UnsupportedVersion if they are none."""
     groups = tables.Groups(name, data, PLAN)
     try:
-        settings = PlanSettings(**json.loads(groups.metadata[_SETTINGS_KEY]))
+        settings = PlanSettings(**parse_json(groups.metadata[_SETTINGS_KEY]))
     except (KeyError, ValueError, TypeError):
         raise SectionCorrupt(f"{name}: a plan without its settings") from None
     counts = {index: groups.size(index) for index in range(len(groups))}

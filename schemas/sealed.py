@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar, cast
 
 from seec.schemas.errors import DigestMismatch, SectionCorrupt, UnsupportedVersion
+from seec.schemas.json_text import parse_json
 
 T = TypeVar("T")
 
@@ -28,8 +29,8 @@ def unseal(name: str, data: bytes, kind: str, version: int) -> dict[str, Any]:
     kind), DigestMismatch, or UnsupportedVersion.
     """
     try:
-        body: dict[str, Any] = json.loads(data)
-    except (ValueError, RecursionError):
+        body: dict[str, Any] = parse_json(data)
+    except ValueError:
         raise SectionCorrupt(f"{name}: not JSON") from None
     if type(body) is not dict or _canonical(body) != data:
         raise SectionCorrupt(f"{name}: not canonical JSON")

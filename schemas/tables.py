@@ -9,12 +9,13 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from seec.schemas import pages
 from seec.schemas.errors import LimitExceeded, SectionCorrupt, UnsupportedVersion
+from seec.schemas.limits import MAX_EXPANDED_BYTES, ROW_GROUP_ROWS
 
-ROW_GROUP_ROWS = 1024
-MAX_GROUP_ROWS, MAX_GROUP_BYTES = 1 << 20, 1 << 30  # that a reader takes
 COMPRESSION_LEVEL = 9
 _TABLE_KEY = b"seec.table"
 
@@ -45,11 +46,15 @@ class Column(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A kind of table: what it is called in its file's metadata, its version, its columns."""
+    """A kind of table: what it is called in its file's metadata, its version, its columns.
+
+    group_rows: the most that a row group may have.
+    """
 
     kind: str
     version: int
     columns: tuple[Column, ...]
+    group_rows: int = ROW_GROUP_ROWS
 
     @property
     def label(self) -> str:
@@ -68,6 +73,7 @@ class Groups:
         self._name = name
         self._schema = _schema_without(table, without)
         self._file = _open(name, data, table)
+        self._sizes = _Sizes(name, data, self._file)
         self.metadata: Mapping[bytes, bytes] = self._file.metadata.metadata or {}
 
     def __len__(self) -> int:
@@ -77,12 +83,17 @@ class Groups:
         """How many rows one group holds."""
         return self._file.metadata.row_group(index).num_rows
 
+    def check_whole(self) -> None:
+        """LimitExceeded if all rows together take too much; SectionCorrupt if it is damaged."""
+        self._sizes.check(range(len(self)), self._schema.names)
+
     def read(self, index: int) -> list[Record]:
         """The rows of one group; SectionCorrupt if it is damaged."""
         try:
+            self._sizes.check([index], self._schema.names)
             # On Arrow's own threads a buffer might be released while the process ends.
-            group = self._file.read_row_group(index, self._schema.names, use_threads=False)
-            return group.cast(self._schema).to_pylist()
+            names = self._schema.names
+            return self._file.read_row_group(index, names, use_threads=False).to_pylist()
         except _NOT_A_TABLE as error:
             raise _corrupt(self._name, error) from None
 
@@ -128,6 +139,7 @@ def parse(name: str, data: bytes, table: Table, without: Collection[str] = ()) -
     SectionCorrupt or UnsupportedVersion if it is no such table.
     """
     groups = Groups(name, data, table, without)
+    groups.check_whole()
     return [row for index in range(len(groups)) for row in groups.read(index)]
 
 
@@ -137,7 +149,9 @@ def read_columns(name: str, data: bytes, table: Table, wanted: Sequence[str]) ->
     SectionCorrupt or UnsupportedVersion if it is no such table.
     """
     try:
-        found = _open(name, data, table).read(list(wanted), use_threads=False)
+        file = _open(name, data, table)
+        _Sizes(name, data, file).check(range(file.num_row_groups), wanted)
+        found = file.read(list(wanted), use_threads=False)
         return [found.column(column).to_pylist() for column in wanted]
     except _NOT_A_TABLE as error:
         raise _corrupt(name, error) from None
@@ -154,10 +168,12 @@ class Excerpt:
         self._name = name
         self._schema = _schema_without(table, without)
         self._file = _open(name, data, table)
+        self._sizes = _Sizes(name, data, self._file)
 
     def column(self, name: str) -> list[Any]:
         """All values of a column; SectionCorrupt if it is damaged."""
         try:
+            self._sizes.check(range(self._file.num_row_groups), [name])
             return self._file.read([name], use_threads=False).column(name).to_pylist()
         except _NOT_A_TABLE as error:
             raise _corrupt(self._name, error) from None
@@ -171,9 +187,9 @@ class Excerpt:
                 end = start + self._file.metadata.row_group(group).num_rows
                 some = [i - start for i in indices if start <= i < end]
                 if some:
+                    self._sizes.check([group], self._schema.names)
                     names = self._schema.names
                     rows = self._file.read_row_group(group, names, use_threads=False).take(some)
-                    rows = rows if rows.schema.equals(self._schema) else rows.cast(self._schema)
                     found += rows.to_pylist()
                 start = end
         except _NOT_A_TABLE as error:
@@ -184,6 +200,7 @@ class Excerpt:
 def _open(name: str, data: bytes, table: Table) -> pq.ParquetFile:
     try:
         file = pq.ParquetFile(pa.BufferReader(data))
+        schema = file.schema_arrow
     except _NOT_A_TABLE as error:
         raise _corrupt(name, error) from None
     found = (file.metadata.metadata or {}).get(_TABLE_KEY, b"").decode("ascii", "replace")
@@ -194,21 +211,75 @@ def _open(name: str, data: bytes, table: Table) -> pq.ParquetFile:
         raise UnsupportedVersion(
             f"{name}: a {kind} table of version {version}; this release reads {table.version}"
         )
-    _check_rows(name, file)
-    if file.schema_arrow.names != [column.name for column in table.columns]:
+    groups = (file.metadata.row_group(i) for i in range(file.num_row_groups))
+    rows = max((group.num_rows for group in groups), default=0)
+    if rows > table.group_rows:
+        raise LimitExceeded(f"{name}: {rows} rows in a row group, of at most {table.group_rows}")
+    # Types and what may be null, too: nobody converts one into another later.
+    if not schema.equals(_schema(table.columns)):
         raise SectionCorrupt(f"{name}: other columns than a {table.kind} table has")
     return file
 
 
-def _check_rows(name: str, file: pq.ParquetFile) -> None:
-    """A few bytes may stand for any number of equal rows: hold it against what they take."""
-    groups = [file.metadata.row_group(i) for i in range(file.num_row_groups)]
-    rows = max((group.num_rows for group in groups), default=0)
-    size_bytes = max((group.total_byte_size for group in groups), default=0)
-    if rows > MAX_GROUP_ROWS or size_bytes > MAX_GROUP_BYTES:
-        raise LimitExceeded(f"{name}: {rows} rows, {size_bytes} bytes in a row group")
+class _Sizes:
+    """What row groups of a table take once they are read, before they are."""
+
+    def __init__(self, name: str, data: bytes, file: pq.ParquetFile) -> None:
+        self._name, self._data, self._file = name, data, file
+        self._coming = pages.chunks(name, data)
+        self._groups: list[list[pages.Chunk]] = []
+
+    def check(self, groups: Iterable[int], wanted: Collection[str] | None = None) -> None:
+        """LimitExceeded if all of these together take too much; SectionCorrupt if pages lie.
+
+        wanted: some columns; None is all.
+        """
+        total = 0
+        try:
+            for group in groups:
+                rows = self._file.metadata.row_group(group).num_rows
+                for chunk in self._chunks(group):
+                    if wanted is None or chunk.name in wanted:
+                        total += self._size(group, chunk, rows)
+                    if total > MAX_EXPANDED_BYTES:
+                        raise LimitExceeded(
+                            f"{self._name}: expands to more than {MAX_EXPANDED_BYTES} bytes"
+                        )
+        except _NOT_A_TABLE as error:
+            raise _corrupt(self._name, error) from None
+
+    def _chunks(self, group: int) -> list[pages.Chunk]:
+        while len(self._groups) <= group:
+            self._groups.append(next(self._coming, []))
+        return self._groups[group]
+
+    def _size(self, group: int, chunk: pages.Chunk, rows: int) -> int:
+        if rows == chunk.values == 0:
+            return 0  # nobody looks for pages
+        found = pages.extent(self._name, self._data, chunk)
+        listed = pa.types.is_list(self._file.schema_arrow.field(chunk.name).type)
+        if found.values != chunk.values or (not listed and found.values != rows):
+            raise SectionCorrupt(f"{self._name}: more or fewer values than rows")
+        if found.longest is not None:
+            most = found.page_bytes + found.values * found.longest
+            if most <= _SMALL_BYTES or listed or found.page_bytes > MAX_EXPANDED_BYTES:
+                return most
+        return found.page_bytes + self._referred(group, chunk.name)
+
+    def _referred(self, group: int, column: str) -> int:
+        """What values take of which most may be long or short: by reading each of them once."""
+        source = pa.BufferReader(self._data)
+        file = pq.ParquetFile(source, read_dictionary=[column])
+        total = 0
+        for part in file.read_row_group(group, [column], use_threads=False).column(0).chunks:
+            if not pa.types.is_dictionary(part.type):
+                return part.nbytes
+            sizes = pc.call_function("binary_length", [part.dictionary])
+            total += pc.call_function("sum", [sizes.take(part.indices)]).as_py() or 0
+        return total
 
 
+_SMALL_BYTES = 1 << 22  # of a column: not worth a closer look
 _NOT_A_TABLE = (pa.ArrowException, OSError, KeyError, ValueError)
 
 

@@ -44,6 +44,7 @@ from seec.schemas.errors import (
     StorageError,
     UnknownCommit,
 )
+from seec.schemas.limits import MAX_COMMIT_BYTES
 from seec.schemas.manifest import (
     QuarantineRow,
     Row,
@@ -198,6 +199,9 @@ class Archive:
                 raise self._locked()
             commit = commit_after(before, todo, self.header.recap_every)
             data = commit.serialise()
+            if len(data) > MAX_COMMIT_BYTES:  # then opening reads more commits
+                commit = replace(commit, recap=None)
+                data = commit.serialise()
             after = before.apply(commit, data)
             try:
                 self._put_commit(commit_name(commit.sequence), data)

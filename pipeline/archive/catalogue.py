@@ -9,7 +9,7 @@ from seec.pipeline.archive.archive import REOPENINGS, Archive
 from seec.pipeline.archive.patterns import Patterns, in_range
 from seec.schemas.commit import ShardRecord
 from seec.schemas.errors import BlobMissing, FixityError, FormatError, SectionCorrupt, SeecError
-from seec.schemas.manifest import QuarantineRow, Row, parse_manifest, parse_matching
+from seec.schemas.manifest import QuarantineRow, Row, blob_size, parse_manifest, parse_matching
 
 
 def current_rows(
@@ -120,6 +120,10 @@ def _matching(
         paths, rows = parse_matching(name, part, wanted.among, envelopes=envelopes)
     if not in_range(paths, shard):
         raise SectionCorrupt(f"{shard.manifest.name}: other paths than its commit says")
+    if any(row.shard != shard.shard for row in rows):
+        raise SectionCorrupt(f"{shard.manifest.name}: holds rows of another shard")
+    if blob_size(rows) > shard.blob.size_bytes:
+        raise SectionCorrupt(f"{shard.manifest.name}: its rows lead out of the blob")
     return rows
 
 

@@ -28,13 +28,15 @@ from seec.schemas.errors import (
     FormatError,
     ObjectMissing,
     ObjectUnreadable,
+    SectionCorrupt,
     SeecError,
 )
+from seec.schemas.limits import MAX_GROUP_ROWS
 from seec.schemas.manifest import Entry, QuarantineRow, Row
 from seec.schemas.plan import run_id
 from seec.schemas.tables import Column, Table
 
-_PLAN = Table("compaction-plan", 1, (Column("shard", "string"),))
+_PLAN = Table("compaction-plan", 1, (Column("shard", "string"),), MAX_GROUP_ROWS)
 
 
 def small_shards(
@@ -115,9 +117,12 @@ def compact(archive: Archive, run: RunRecord) -> Iterator[tuple[ShardRecord, int
     with one shard, and with the paths of the archive.
     """
     damage: SeecError | None = None
-    missing = missing_shards(archive, run)
     plan = tables.Groups(run.plan.name, archive.read(run.plan), _PLAN)
-    groups = {index: [row["shard"] for row in plan.read(index)] for index in missing}
+    if len(plan) != run.shards:
+        raise SectionCorrupt(f"{run.plan.name}: plans {len(plan)} shards, not {run.shards}")
+    groups = {
+        index: [row["shard"] for row in plan.read(index)] for index in missing_shards(archive, run)
+    }
     wanted = {name for names in groups.values() for name in names}
     rows = {s.shard: part for s, part in current_rows(archive) if s.shard in wanted}
     failed = {s.shard: part for s, part in current_quarantine(archive) if s.shard in wanted}

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 
 from seec.schemas.errors import ModelError
+from seec.schemas.json_text import parse_json
 
 CLASSES, LINES, NODES, SETS, LANES = 2, 61008, 10, 1066, 16
 SOURCES, POSITIONS = 320, 64
@@ -82,8 +83,8 @@ def load_model(payload: bytes) -> DctModel:
             raise ModelError("a coefficient model of a strange size")
         plain = zstandard.ZstdDecompressor().decompress(payload)
         tensors = safetensors.numpy.load(plain)
-        header = json.loads(plain[8 : 8 + int.from_bytes(plain[:8], "little")])
-        card = json.loads(header["__metadata__"]["card"])
+        header = parse_json(plain[8 : 8 + int.from_bytes(plain[:8], "little")])
+        card = parse_json(header["__metadata__"]["card"])
         learning = int(card["learning"])
     except (SafetensorError, zstandard.ZstdError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"not a model of DCT coefficients: {error}") from error

@@ -99,9 +99,10 @@ def test_the_table_of_exit_codes_is_complete() -> None:
 def test_the_runbook_names_each_kind_of_finding() -> None:
     sources = [*(ROOT / "pipeline" / "verify").glob("*.py"), *(ROOT / "pipeline").rglob("*.py")]
     text = "".join(path.read_text(encoding="utf-8") for path in sources)
-    kinds = set(re.findall(r'"([a-z]+(?:-[a-z]+)*-(?:missing|damaged|differ|undecodable))"', text))
-    parts = re.findall(r'(?:check_object|_damaged)\([^()]*?"([a-z]+(?:-[a-z]+)*)"', text)
-    kinds |= {f"{part}-{state}" for part in parts for state in ("missing", "damaged")}
+    states = "missing|damaged|unreadable"
+    kinds = set(re.findall(rf'"([a-z]+(?:-[a-z]+)*-(?:{states}|differ|undecodable))"', text))
+    parts = re.findall(r'(?:check_object|_damaged|fault)\([^()]*?"([a-z]+(?:-[a-z]+)*)"', text)
+    kinds |= {f"{part}-{state}" for part in parts for state in states.split("|")}
     assert len(kinds) >= 18
     runbook = (DOCS / "operate" / "runbook.md").read_text(encoding="utf-8")
     assert [kind for kind in sorted(kinds) if f"`{kind}`" not in runbook] == []

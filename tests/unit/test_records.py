@@ -191,7 +191,7 @@ def a_row(path: str, offset: int = 0) -> Row:
 def a_coded_row(path: str = "a", offset: int = 0, **samples: Any) -> Row:
     facts = SampleFacts(b"p" * 32, 18, b"envelope")
     image = ImageFacts(3, 2, "RGB", "PNG")
-    row = replace(a_row(path, offset), route=SEEC, image=image, model_id="m")
+    row = replace(a_row(path, offset), route=SEEC, image=image, model_id="ab" * 32)
     return replace(row, samples=replace(facts, **samples))
 
 
@@ -256,7 +256,7 @@ def test_manifest_parts_are_reproducible_and_come_back():
         [a_row("a", 1)],
         [replace(a_row("a"), route="other")],
         [replace(a_row("a"), route=SEEC)],
-        [replace(a_row("a"), model_id="m")],
+        [replace(a_row("a"), model_id="ab" * 32)],
         [replace(a_coded_row(), route=STORE)],
         [replace(a_coded_row(), image=None)],
         [replace(a_coded_row(), samples=None)],

@@ -43,6 +43,7 @@ from seec.pipeline.codec.model.tables import (
     Tables,
 )
 from seec.schemas.errors import ModelError
+from seec.schemas.json_text import parse_json
 from seec.schemas.limits import MAX_TILE
 
 MAX_ENTROPY_MODELS, MAX_MIXTURES, MAX_WIDTH, MAX_PREDICTORS = 16, 8, 512, 4
@@ -130,8 +131,8 @@ def load_model(payload: bytes) -> Model:
     """
     try:
         tensors = safetensors.numpy.load(payload)
-        header = json.loads(payload[8 : 8 + int.from_bytes(payload[:8], "little")])
-        card = json.loads(header["__metadata__"]["card"])
+        header = parse_json(payload[8 : 8 + int.from_bytes(payload[:8], "little")])
+        card = parse_json(header["__metadata__"]["card"])
         profile = _profile(card["profile"])
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"not a SEEC model file: {error}") from error

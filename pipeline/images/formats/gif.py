@@ -19,7 +19,7 @@ from seec.pipeline.images.formats import gif_lzw
 from seec.pipeline.images.formats.format import Content, Format, ReadAt
 from seec.pipeline.images.raster import Meaning, Raster
 from seec.schemas.errors import UnreadableImage
-from seec.schemas.limits import MAX_RASTERS
+from seec.schemas.limits import MAX_RASTERS, MAX_RECIPE_BYTES
 from seec.schemas.planes import DEPTHS, Shape
 
 _MAGICS = (b"GIF87a", b"GIF89a")
@@ -81,8 +81,9 @@ class Gif(Format):
             around += data[last : frame.start]
             last = frame.end
         head, around = _COUNT.pack(len(rasters)) + bytes(heads), around + data[last:]
-        packed = zlib.compress(recipe, 9)
-        yield Content(rasters, head + _COUNT.pack(len(packed)) + packed + around, exact=True)
+        if len(recipe) <= MAX_RECIPE_BYTES:
+            packed = zlib.compress(recipe, 9)
+            yield Content(rasters, head + _COUNT.pack(len(packed)) + packed + around, exact=True)
         if not keep_file:
             yield Content(rasters, head + _COUNT.pack(0) + around, exact=False)
         raise UnreadableImage("GIF whose compression cannot be reproduced")
@@ -143,7 +144,10 @@ class _Recipe:
     """How the image data of all frames was written, frame by frame."""
 
     def __init__(self, packed: bytes) -> None:
-        self._data, self._at = zlib.decompress(packed), 0
+        inflater = zlib.decompressobj()
+        self._data, self._at = inflater.decompress(packed, MAX_RECIPE_BYTES), 0
+        if not inflater.eof:
+            raise ValueError("recipe that is cut short, or longer than any")
 
     def image_data(self, indices: bytes, bits: int) -> bytes:
         """The image data of the next frame."""

@@ -4,6 +4,7 @@ import zstandard
 
 from seec.pipeline.routes.reading.reader import Models, WholeFileReader
 from seec.schemas.errors import SectionCorrupt
+from seec.schemas.limits import MAX_ZSTD_RATIO
 from seec.schemas.manifest import Row
 from seec.schemas.routes import STORE
 
@@ -31,6 +32,8 @@ def decompressed(frame: bytes, least_bytes: int, most_bytes: int) -> bytes:
         size_bytes = zstandard.frame_content_size(frame)
         if not least_bytes <= size_bytes <= most_bytes:
             raise SectionCorrupt("zstd frame: it announces another size than its row allows")
+        if size_bytes > len(frame) * MAX_ZSTD_RATIO:
+            raise SectionCorrupt("zstd frame: it announces more than it can hold")
         return zstandard.ZstdDecompressor().decompress(frame, max_output_size=size_bytes)
     except zstandard.ZstdError as error:
         raise SectionCorrupt(f"zstd frame: {error}") from None
