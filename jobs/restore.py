@@ -163,10 +163,9 @@ def run(settings: Settings) -> RestoreSummary:
     unread: set[str] = set()
     lossy: list[Restored] = []
 
-    def note(shard: ShardRecord, error: SeecError) -> None:
-        path = f"{shard.files} files of shard {shard.shard}"
-        failed.append(Restored(path, FAILED, 0, type(error).__name__, str(error)))
-        unread.add(path)
+    def note(what: str, error: SeecError) -> None:
+        failed.append(Restored(what, FAILED, 0, type(error).__name__, str(error)))
+        unread.add(what)
 
     counts: Counter[tuple[str, str]] = Counter()
     size_bytes, lacks = 0, False

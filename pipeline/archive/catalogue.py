@@ -15,13 +15,14 @@ from seec.schemas.manifest import QuarantineRow, Row, blob_size, parse_manifest,
 def current_rows(
     archive: Archive,
     include: Sequence[str] = (),
-    on_damage: Callable[[ShardRecord, SeecError], None] | None = None,
+    on_damage: Callable[[str, SeecError], None] | None = None,
 ) -> Iterator[tuple[ShardRecord, list[Row]]]:
     """Shard by shard, the rows that count: no later run replaced them, and they did not vanish.
 
     The latest run comes first. include: shell patterns over paths, of which one must match (`*`
     matches `/` too); none means all. on_damage: told of a shard whose manifest part cannot be read,
-    which is then left out; without it the error is raised. Rows of a shard are sorted by path;
+    which is then left out, and of such a list of removed paths, which then count, in words and by
+    the error; without it the error is raised. Rows of a shard are sorted by path;
     shards of which the record says that nothing in them can match are left out.
     Memory grows with the number of paths only where there are several runs or removals.
     """
@@ -30,28 +31,37 @@ def current_rows(
     gone: set[str] = set()
     wanted = Patterns(include)
 
-    def read(shard: ShardRecord) -> bytes | SeecError:
-        try:
-            return archive.read(shard.manifest)
-        except (FixityError, FormatError) as error:
-            return error
+    def tell(what: str, error: SeecError) -> None:
+        if on_damage is None:
+            raise error
+        on_damage(what, error)
 
     for run, shards in reversed(list(state.by_run())):
-        gone.update(vanished_after(archive, run.run_id))
+        try:
+            gone.update(vanished_after(archive, run.run_id))
+        except (FixityError, FormatError) as error:
+            tell(f"which files of run {run.run_id} and before were removed", error)
         shards = list(filter(wanted.may_be_in, shards))
-        for shard, part in zip(shards, each_ahead(read, shards), strict=True):
+        for shard, part in zip(
+            shards, each_ahead(lambda one: _part_of(archive, one), shards), strict=True
+        ):
             try:
                 if isinstance(part, SeecError):
                     raise part
                 found = _matching(shard, part, wanted)
             except (FixityError, FormatError) as error:
-                if on_damage is None:
-                    raise
-                on_damage(shard, error)
+                tell(f"{shard.files} files of shard {shard.shard}", error)
                 continue
             yield shard, [row for row in found if row.path not in gone]
             if several:
                 gone.update(row.path for row in found)
+
+
+def _part_of(archive: Archive, shard: ShardRecord) -> bytes | SeecError:
+    try:
+        return archive.read(shard.manifest)
+    except (FixityError, FormatError) as error:
+        return error
 
 
 def sorted_rows(archive: Archive, include: Sequence[str] = ()) -> Iterator[Row]:

@@ -112,6 +112,20 @@ def test_what_does_not_depend_on_it_is_restored(root: Path, way: str, kind: str)
         }
 
 
+def test_without_a_list_of_removed_files_all_others_are_restored(root: Path):
+    source = root.with_name("source")
+    put_files(source, a=FILES["a"], g="new")
+    archive(source, root, prune_missing=True)
+    (removed,) = (path for path in (root / "removed").iterdir())
+    with bad_sector(removed):
+        (found,) = verify_in_process(verify_job.Settings(str(root))).findings
+        assert found.kind == "removed-unreadable"
+        out = root.with_name("out")
+        summary = restore_in_process(restore_job.Settings(str(root), str(out)))
+        assert [item.path.partition(" ")[0] for item in summary.failed] == ["which"]
+        assert {"a.txt", "g.txt"} <= {path.name for path in out.iterdir()}
+
+
 def test_a_blob_of_which_a_part_cannot_be_read_gives_the_rest(root: Path):
     shard = next(opened(root).state.in_order())
     first, second = opened(root).rows(shard)
