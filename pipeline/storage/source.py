@@ -24,6 +24,8 @@ from seec.schemas.kinds import DIRECTORY, FILE, LINK, PERMISSION_BITS
 from seec.schemas.names import escape, unescape
 from seec.schemas.plan import SourceFile
 
+_CHANGED = "changed since it was listed; run again to archive it"
+
 
 class Source:
     """Files below one URL, whose paths have the name of the source before them, if there is one.
@@ -115,9 +117,9 @@ class Source:
         try:
             data = self.store.get(key, file.size_bytes)
         except LimitExceeded:
-            data = b""
+            raise SourceChanged(_CHANGED) from None
         if len(data) != file.size_bytes or _mtime_ns(self.store.info(key)) != file.mtime_ns:
-            raise SourceChanged("changed since it was listed; run again to archive it")
+            raise SourceChanged(_CHANGED)
         return data
 
     def _named(self, file: SourceFile) -> SourceFile:
