@@ -252,7 +252,7 @@ def _mark(row: Row) -> str:
     """What stands behind a path: a slash, or another name of the same file."""
     if row.same_file is not None:
         return f" = {_printable(row.same_file)}"
-    return "/" if row.kind == DIRECTORY else ""
+    return "/" if row.kind == DIRECTORY and not row.is_marker else ""
 
 
 def _printable(path: str) -> str:

@@ -4,7 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 
 import click
@@ -64,7 +64,8 @@ class RestoreSummary:
     whether that is well.
 
     restored: files; links and directories by their own numbers. skipped: links and directories that
-    the target has no place for. lossy: files that came back with a lossy background.
+    the target has no place for. written_as: keys of objects that no file system has, with the paths
+    that the target has instead. lossy: files that came back with a lossy background.
     """
 
     target: str
@@ -81,6 +82,7 @@ class RestoreSummary:
     lost: list[Restored] = field(default_factory=list)
     absent: Absent = field(default_factory=Absent)
     allow_unfinished: bool = False
+    written_as: dict[str, str] = field(default_factory=dict[str, str])
 
     @property
     def exit_code(self) -> ExitCode:
@@ -121,6 +123,7 @@ class RestoreSummary:
         yield f"{self.restored} files, {self.size_bytes:,} bytes, in {self.seconds:.0f} s"
         if self.links or self.directories:
             yield f"and {self.links} symbolic links, {self.directories} directories"
+        yield from self._renamed()
         if self.skipped:
             yield f"{self.skipped} symbolic links and directories left out"
         if self.lossy:
@@ -135,6 +138,12 @@ class RestoreSummary:
                 "else, with --include"
             )
         yield from absence.lines(self.absent, self.archive)
+
+    def _renamed(self) -> Iterator[str]:
+        for key, path in islice(self.written_as.items(), _SHOWN):
+            yield f"written as {path!r}: {key!r}, which no file system has"
+        if len(self.written_as) > _SHOWN:
+            yield f"... and {len(self.written_as) - _SHOWN} more; --json has all of them"
 
 
 def _shown(what: str, items: Sequence[Restored]) -> Iterator[str]:
@@ -169,6 +178,7 @@ def run(settings: Settings) -> RestoreSummary:
 
     counts: Counter[tuple[str, str]] = Counter()
     size_bytes, lacks = 0, False
+    written_as: dict[str, str] = {}
 
     def restore(wanted: Iterator[tuple[ShardRecord, list[Row]]], total: int | None) -> None:
         nonlocal size_bytes, lacks
@@ -187,6 +197,7 @@ def run(settings: Settings) -> RestoreSummary:
                 lossy.extend(item for item in group if item.background_error is not None)
                 shown.advance(len(group))
         lacks = lacks or restoration.lacks
+        written_as.update(restoration.written_as)
 
     total = None if settings.include else sum(s.files for s in archive.state.in_order())
     restore(current_rows(archive, settings.include, note), total)
@@ -199,7 +210,9 @@ def run(settings: Settings) -> RestoreSummary:
         old, archive = archive, newer
         rows = current_rows(archive, settings.include, note)
         whole = old if any(item.path in unread for item in vanished) else newer
-        restore(_again(rows, {item.path for item in vanished}, whole), None)
+        paths = {item.path for item in vanished}
+        paths |= {key for key, path in written_as.items() if path in paths}
+        restore(_again(rows, paths, whole), None)
     if lacks:
         warn(
             f"{target.url}: the file system does not keep all permissions and times"
@@ -222,6 +235,7 @@ def run(settings: Settings) -> RestoreSummary:
         lost=lost,
         absent=absent(archive, settings.include, lost=len(lost)),
         allow_unfinished=settings.allow_unfinished,
+        written_as=written_as,
     )
 
 
@@ -289,6 +303,9 @@ def main(**options: Any) -> RestoreSummary:
     In a folder, restore also creates links and directories, and sets permissions and times,
     including those of directories that exist. Object stores have none of these. restore writes
     nothing outside TARGET, and follows no link inside TARGET.
+
+    Keys of objects that no file system has, such as a//b, get other names in a folder, and restore
+    lists them. An object store gets the keys as they were.
     """
     return run(Settings(**options))
 

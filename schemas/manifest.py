@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, SupportsIndex
 
 from seec.schemas import mtime, tables
 from seec.schemas.errors import LimitExceeded, SectionCorrupt
-from seec.schemas.kinds import DIRECTORY, FILE, KINDS, PERMISSION_BITS
+from seec.schemas.kinds import DIRECTORY, FILE, KINDS, LINK, PERMISSION_BITS
 from seec.schemas.limits import MAX_FILE_BYTES
 from seec.schemas.loss import MAX_BACKGROUND_ERROR
 from seec.schemas.routes import LOST, ROUTES, RouteRules, is_lost
@@ -147,6 +147,16 @@ class Row:
     def payload_length(self) -> int:
         """Bytes of the payload, without an envelope behind it."""
         return self.length - (self.envelope_length or 0)
+
+    @property
+    def is_key(self) -> bool:
+        """Whether the path is the key of an object: stores keep no permissions."""
+        return self.permissions is None and self.kind != LINK
+
+    @property
+    def is_marker(self) -> bool:
+        """Whether it is an empty object `dir/`, which marks a directory in a store."""
+        return self.kind == DIRECTORY and self.path.endswith("/")
 
     @property
     def run_id(self) -> str:

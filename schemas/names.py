@@ -11,6 +11,9 @@ from seec.schemas.errors import SectionCorrupt
 
 _ESCAPES = re.compile(r"\\(\\|x[0-9a-f]{2})?")
 _LOW_SURROGATE = 0xDC00
+# Parts of keys that no file system has, and how they are written there.
+_KEY_PARTS = {"": "%", ".": "%2E", "..": "%2E%2E"}
+_LIKE_WRITTEN = re.compile(r"%+(2E(%2E)?)?")
 
 
 def escape(name: bytes) -> str:
@@ -42,6 +45,18 @@ def unescape(text: str) -> bytes:
 def folded(text: str) -> str:
     """What may be left of a path on a file system that ignores case or Unicode normal form."""
     return normalize("NFC", normalize("NFD", text).casefold())
+
+
+def key_as_path(key: str) -> str:
+    """The path of a file for the key of an object, both as text; most keys are their own path.
+
+    Parts that no file system has are written as `_KEY_PARTS` says. A part that looks like one of
+    these gets one more `%` before it, so that no two keys have one path.
+    """
+    return "/".join(
+        _KEY_PARTS.get(part) or (f"%{part}" if _LIKE_WRITTEN.fullmatch(part) else part)
+        for part in key.split("/")
+    )
 
 
 def is_safe(name: bytes) -> bool:

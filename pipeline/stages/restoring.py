@@ -26,7 +26,7 @@ from seec.schemas.errors import (
 )
 from seec.schemas.kinds import DIRECTORY, FILE, LINK
 from seec.schemas.manifest import Row
-from seec.schemas.names import folded
+from seec.schemas.names import folded, key_as_path
 
 RESTORED, KEPT, SKIPPED, FAILED = "restored", "kept", "skipped", "failed"
 
@@ -79,7 +79,8 @@ class Restoration:
     writing changes them. Until then nobody but its owner can enter a folder that is not for all,
     also if the restore never ends. Memory grows with the number of links and folders.
 
-    lacks: whether the target has no place for some of what the rows say.
+    lacks: whether the target has no place for some of what the rows say. written_as: of keys that
+    are no paths of files, the path by the key; see `seec.schemas.names.key_as_path`.
     """
 
     def __init__(self, store: Store, target: Target, overwrite: bool, executor: Executor) -> None:
@@ -88,6 +89,7 @@ class Restoration:
         self._overwrite = overwrite
         self._in_flight = 2 * cpus
         self.lacks = False
+        self.written_as: dict[str, str] = {}
         self._hard_links: list[tuple[str, Row, str]] = []
         self._links: list[tuple[str, Row]] = []
         self._folders: list[Row] = []
@@ -121,22 +123,34 @@ class Restoration:
         for shard, rows in shards:
             blob = shard.blob.name
             firsts: dict[str, str] = {}
+            rows = [self._placed(row) for row in rows]
             private = [row for row in rows if row.kind == DIRECTORY and not _is_for_all(row)]
             if private and self._target.is_local:
                 fetch(self._executor, _PRIVATE_FOLDERS, self._target, private)
             files = [row for row in rows if self._comes_first(blob, row, firsts)]
             yield from (Work(blob, group) for group in group_rows(files))
 
+    def _placed(self, row: Row) -> Row:
+        """A row by the path that it gets in the target."""
+        if self._target.keeps_keys or not row.is_key:
+            return row
+        key = row.path[:-1] if row.is_marker else row.path
+        path = key_as_path(key)
+        if path != key:
+            self.written_as[row.path] = path
+        return row if path == row.path else replace(row, path=path)
+
     def _comes_first(self, blob: str, row: Row, firsts: dict[str, str]) -> bool:
         """Whether to restore a row now; if not, remember it.
 
         firsts: of the files of this shard, the first path each that is restored.
         """
-        if not self._target.is_local and (row.kind != FILE or row.permissions is not None):
+        is_object = row.kind == FILE or (row.is_marker and self._target.keeps_keys)
+        if not self._target.is_local and (not is_object or row.permissions is not None):
             self.lacks = True
-        if not self._target.is_local and row.kind != FILE:
+        if not self._target.is_local and not is_object:
             self._skipped.append(Restored(row.path, SKIPPED, kind=row.kind))
-        elif row.kind == DIRECTORY:
+        elif self._target.is_local and row.kind == DIRECTORY:
             self._folders.append(row)
             if self._collides(row):
                 self._colliding_folders.add(row.path)

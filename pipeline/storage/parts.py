@@ -96,6 +96,11 @@ class Parts:
                 return
             markers = {"KeyMarker": new[-1]["Key"], "UploadIdMarker": new[-1]["UploadId"]}
 
+    def info(self, path: str) -> dict[str, Any]:
+        """What a listing tells of one object. Raises ObjectMissing."""
+        found = self._call("head_object", path)
+        return {**found, "name": path, "size": found["ContentLength"], "type": "file"}
+
     def abort(self, path: str, upload_id: str) -> None:
         """Give up an upload; an upload that is gone is no error."""
         with suppress(ObjectMissing):

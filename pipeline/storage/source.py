@@ -152,9 +152,12 @@ class Source:
                 escape(os.fsencode(name)),
                 int(info["size"]),
                 _mtime_ns(info),
+                # An empty object `dir/` marks a directory, as consoles of stores make one.
+                kind=DIRECTORY if name.endswith("/") and not info["size"] else FILE,
                 checksum=info.get("ETag") or info.get("md5Hash"),
             )
             for name, info in self.store.infos()
+            if name  # of the source itself there may be a marker, too
         )
         return sorted(found, key=lambda file: file.path)
 

@@ -36,6 +36,7 @@ from seec.schemas.errors import (
 T = TypeVar("T")
 
 _FSSPEC = cast(Any, fsspec)
+_OF_KEYS = ("s3", "s3a", "gs", "gcs")
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,11 @@ class Store:
             return both and (holds(self.root, other.root) or holds(other.root, self.root))
         one, two = f"{self.url}/", f"{other.url}/"
         return (one.startswith(two) or two.startswith(one)) and self.endpoint == other.endpoint
+
+    @property
+    def keeps_keys(self) -> bool:
+        """Whether names are keys that nothing resolves: `a//b`, `a/../b` and `a/` are names."""
+        return self.url.partition("://")[0] in _OF_KEYS
 
     @property
     def root(self) -> str:
@@ -260,7 +266,10 @@ class Store:
 
     def info(self, name: str) -> dict[str, Any]:
         """The file system's description of an object. Raises ObjectMissing."""
-        return self._call("look up", name, lambda: self._fs.info(self.path(name)))
+        path = self.path(name)
+        if self._parts is not None and name.endswith("/"):  # which s3fs takes for a directory
+            return self._parts.info(path)
+        return self._call("look up", name, lambda: self._fs.info(path))
 
     def infos(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Name and `info` of every object below the root, from one listing."""
@@ -440,6 +449,8 @@ class Store:
 
     def _check_whole(self, name: str, data: bytes) -> None:
         """Raises TransientStorageError if the store wrote a part of the object only."""
+        if name.endswith("/"):
+            return  # one request wrote it
         size = int(self._let(lambda: self._fs.info(self.path(name)))["size"])
         if size != len(data):
             raise TransientStorageError(

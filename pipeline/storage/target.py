@@ -41,6 +41,7 @@ def _refusals(method: Callable[P, T]) -> Callable[P, T]:
 class Target:
     """A tree of files to write, below one URL.
 
+    keeps_keys: whether it is an object store, which takes any key for a path.
     Paths are text by `seec.schemas.names`. Methods raise SourceError for a path that leads out of
     the target, and TargetError where the target refuses a path. A directory keeps permissions,
     times, links and directories, as far as its file system does; an object store keeps files only.
@@ -52,6 +53,7 @@ class Target:
         self._root = os.fsencode(self.store.root)
         self.url = self.store.url
         self.is_local = self.store.is_local
+        self.keeps_keys = self.store.keeps_keys
 
     def shared_by(self, processes: int) -> "Target":
         """The same target for each of several processes, with a share of the bandwidth."""
@@ -62,9 +64,9 @@ class Target:
     @_refusals
     def exists(self, path: str) -> bool:
         """Whether the path is taken."""
-        name = _name(path)
         if not self.is_local:
-            return self.store.exists(_key(path))
+            return self.store.exists(self._key(path))
+        name = _name(path)
         return self._call("look up", path, lambda: tree_writer.exists(self._root, name))
 
     @_refusals
@@ -81,11 +83,11 @@ class Target:
 
         Returns whether the target keeps permissions and time of the file.
         """
-        name = _name(path)
         if not self.is_local:
             put = self.store.put if overwrite else self.store.put_new
-            put(_key(path), data)
+            put(self._key(path), data)
             return permissions is None and mtime_ns is None
+        name = _name(path)
 
         def write() -> bool:
             return tree_writer.write_file(
@@ -161,6 +163,16 @@ class Target:
             return False
         return self._call("write", ".", lambda: tree_writer.folds_names(self._root))
 
+    def _key(self, path: str) -> str:
+        """The name of an object; nothing resolves it, or it is safe."""
+        name = unescape(path) if self.keeps_keys else _name(path)
+        try:
+            return name.decode()
+        except UnicodeDecodeError:
+            raise StorageError(
+                f"{path}: object stores take names in UTF-8 only; not restored"
+            ) from None
+
     def _call(self, verb: str, path: str, action: Callable[[], T], size_bytes: int = 0) -> T:
         def checked() -> T:
             try:
@@ -182,13 +194,3 @@ def _name(path: str) -> bytes:
     if not is_safe(name):
         raise SourceError(f"{path}: leads out of the target; not restored")
     return name
-
-
-def _key(path: str) -> str:
-    """The name of an object."""
-    try:
-        return unescape(path).decode()
-    except UnicodeDecodeError:
-        raise StorageError(
-            f"{path}: object stores take names in UTF-8 only; not restored"
-        ) from None

@@ -73,6 +73,21 @@ def test_paths_that_lead_out_fail_and_the_others_are_restored(world: Path, kind:
     assert nodes(world / "out").keys() == {b"good"}
 
 
+def test_keys_that_lead_out_are_written_within(world: Path):
+    keys = ["../evil", "/tmp/evil", "a/../../evil", "a//evil", "./evil", "evil/"]
+    assert restored(world, [entry(key, permissions=None) for key in keys]) == {}
+    found = nodes(world / "out")
+    files = {name for name, node in found.items() if node.kind == FILE}
+    assert files == {
+        b"%2E%2E/evil",
+        b"%/tmp/evil",
+        b"a/%2E%2E/%2E%2E/evil",
+        b"a/%/evil",
+        b"%2E/evil",
+        b"evil/%",
+    }
+
+
 def test_text_that_is_no_path_fails(world: Path):
     entries = [entry("a\\b"), entry("\\x2e\\x2e/evil"), entry("good")]
     assert restored(world, entries).keys() == {"a\\b", "\\x2e\\x2e/evil"}
@@ -102,7 +117,7 @@ def test_nothing_is_written_through_a_link_that_the_archive_brings(world: Path, 
             path.rename(world / "out" / f"was {name}")
             path.symlink_to("../outside")
     failed = restored(world, overwrite=overwrite)
-    assert failed == dict.fromkeys(["a/evil", "a/sub", "b/evil", "b/deep/evil"], "StorageError")
+    assert failed == dict.fromkeys(["a/evil", "a/sub", "b/evil", "b/deep/evil"], "TargetError")
 
 
 def test_links_that_can_point_nowhere_fail(world: Path):
