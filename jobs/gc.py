@@ -70,7 +70,7 @@ class GcSummary:
     def lines(self) -> Iterator[str]:
         """For people: kind, bytes, age and name of each object, then sums."""
         for item in self.garbage:
-            age, name = _age(item.age_s), _printable(item.name)
+            age, name = _age(item.age_s), item.name
             yield f"{item.kind:<10} {item.size_bytes:>14,} {age:>6} {name}"
         if self.young:
             yield f"{_sum(self.young)} stay for now: too young, see --older-than"
@@ -80,7 +80,7 @@ class GcSummary:
                 "finished: run seec archive again, or give it up with --new-plan"
             )
         if self.strangers:
-            first = _printable(self.strangers[0])
+            first = self.strangers[0]
             yield f"{len(self.strangers)} objects stay that are not an archive's: {first} ..."
         if self.unlisted:
             yield f"unfinished uploads may be there: {self.unlisted}"
@@ -134,11 +134,6 @@ def _size_bytes(items: tuple[Leftover, ...]) -> int:
 
 def _sum(items: tuple[Leftover, ...]) -> str:
     return f"{len(items)} objects ({_size_bytes(items):,} bytes)"
-
-
-def _printable(name: str) -> str:
-    """A name on one line whatever it holds."""
-    return name if name.isprintable() else repr(name)
 
 
 def _age(age_s: float | None) -> str:

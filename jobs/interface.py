@@ -25,6 +25,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from enum import IntEnum
 from functools import wraps
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -55,6 +56,7 @@ class ExitCode(IntEnum):
     INCOMPLETE = 3
     DAMAGE = 4
     REFUSED = 5
+    UNMATCHED = 6
     NOT_AN_ARCHIVE = 10
     LOCKED = 11
     HUNG_UP = 129
@@ -69,6 +71,7 @@ _EXIT_CODE_MEANING = {
     ExitCode.INCOMPLETE: "finished, but the archive does not hold every file",
     ExitCode.DAMAGE: "damage found",
     ExitCode.REFUSED: "finished, but the target refused some files",
+    ExitCode.UNMATCHED: "finished, but nothing matched one of --include",
     ExitCode.NOT_AN_ARCHIVE: "not an archive",
     ExitCode.LOCKED: "another writer holds the archive",
     ExitCode.HUNG_UP: "interrupted by SIGHUP",
@@ -238,7 +241,7 @@ def _run(job: Callable[[], Summary], json_output: bool, debug: bool) -> int:
 
 def warn(text: str) -> None:
     """One line on stderr, also under --json."""
-    click.echo(f"seec: warning: {text}", err=True)
+    click.echo(_printable(f"seec: warning: {text}"), err=True)
 
 
 def exit_code_of(error: SeecError) -> ExitCode:
@@ -251,8 +254,10 @@ def _print(summary: Summary, json_output: bool) -> int:
         if json_output:
             click.echo(json.dumps(summary.as_dict(), indent=2))
         else:
+            if isinstance(sys.stdout, TextIOWrapper):  # whose encoding may lack letters of names
+                sys.stdout.reconfigure(errors="backslashreplace")
             for line in summary.lines():
-                sys.stdout.write(f"{line}\n")  # not `echo`, which flushes every line
+                sys.stdout.write(f"{_printable(line)}\n")  # not `echo`, which flushes every line
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader has seen enough (`| head`). Python flushes stdout once more when it
@@ -261,10 +266,17 @@ def _print(summary: Summary, json_output: bool) -> int:
     return summary.exit_code
 
 
+def _printable(line: str) -> str:
+    """A line that stays one, and does nothing to a terminal, whatever names are in it."""
+    if line.isprintable():
+        return line
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
+
+
 def _fail(text: str, code: ExitCode, debug: bool) -> ExitCode:
     if debug:
         traceback.print_exc()
-    click.echo(f"seec: error: {' '.join(text.split())}", err=True)
+    click.echo(_printable(f"seec: error: {' '.join(text.split())}"), err=True)
     return code
 
 

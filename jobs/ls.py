@@ -12,7 +12,7 @@ from seec.jobs.options import at_option, include_option, store_options
 from seec.pipeline.archive.archive import Archive
 from seec.pipeline.archive.catalogue import current_quarantine, sorted_rows
 from seec.pipeline.archive.history import History, Step
-from seec.pipeline.archive.patterns import Patterns
+from seec.pipeline.archive.patterns import Patterns, Unmatched
 from seec.pipeline.storage import Limits, Store
 from seec.schemas.commit import RunRecord
 from seec.schemas.kinds import DIRECTORY, FILE, KINDS, LINK
@@ -98,7 +98,12 @@ class Listing:
     digest: str
     rows: Iterable[Row] = ()
     failed: list[QuarantineRow] = field(default_factory=list)
-    exit_code: ExitCode = ExitCode.OK
+    unmatched: Unmatched = field(default_factory=lambda: Unmatched(()))
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """UNMATCHED if a pattern has matched no path, once all rows were read."""
+        return ExitCode.UNMATCHED if self.unmatched.left else ExitCode.OK
 
     def as_dict(self) -> dict[str, Any]:
         """Totals, and a list of files."""
@@ -114,6 +119,7 @@ class Listing:
             "routes": totals.routes,
             "kinds": totals.kinds,
             "lossy": totals.lossy,
+            "unmatched": self.unmatched.left,
         }
 
     def lines(self) -> Iterator[str]:
@@ -126,12 +132,14 @@ class Listing:
             totals.add(row)
             yield _line(row)
         for failure in self.failed:
-            yield f"{failure.error}: {_printable(failure.path)}: {failure.reason}"
+            yield f"{failure.error}: {failure.path}: {failure.reason}"
         if totals.kinds:
             yield totals.line()
         if totals.lossy:
             differ = "files are not what the source held outside a region of interest"
             yield f"~ {totals.lossy} {differ}"
+        for pattern in self.unmatched.left:
+            yield f"nothing matches {pattern!r}"
         yield f"archive digest {self.digest}"
 
 
@@ -214,13 +222,18 @@ def listing(settings: Settings) -> Listing:
     archive = Archive.open(Store(settings.archive, limits=settings.limits))
     archive = archive if settings.at is None else archive.at(settings.at)
     url, digest = archive.store.url, archive.digest()
+    unmatched = Unmatched(settings.include)
     if settings.quarantine:
         wanted = Patterns(settings.include)
         failed = [
             row for _, part in current_quarantine(archive) for row in part if wanted(row.path)
         ]
-        return Listing(url, digest, failed=sorted(failed, key=lambda row: row.path))
-    return Listing(url, digest, sorted_rows(archive, settings.include))
+        for row in failed:
+            unmatched.see(row.path)
+        failed.sort(key=lambda row: row.path)
+        return Listing(url, digest, failed=failed, unmatched=unmatched)
+    rows = unmatched.seen(sorted_rows(archive, settings.include))
+    return Listing(url, digest, rows, unmatched=unmatched)
 
 
 def run_commits(settings: Settings) -> Commits:
@@ -237,7 +250,7 @@ def _line(row: Row) -> str:
     route = row.route if row.kind == FILE else row.kind
     route += "~" * (row.background_error is not None)
     loss = "" if row.background_error is None else f" ({describe(row.background_error)})"
-    path = _printable(row.path) + _mark(row)
+    path = row.path + _mark(row)
     return f"{route:<{_ROUTE_WIDTH}} {rate:>6} {sizes} {path}{loss}"
 
 
@@ -251,13 +264,8 @@ def _row_as_dict(row: Row) -> dict[str, Any]:
 def _mark(row: Row) -> str:
     """What stands behind a path: a slash, or another name of the same file."""
     if row.same_file is not None:
-        return f" = {_printable(row.same_file)}"
+        return f" = {row.same_file}"
     return "/" if row.kind == DIRECTORY and not row.is_marker else ""
-
-
-def _printable(path: str) -> str:
-    """A path on one line whatever it holds."""
-    return path if path.isprintable() else repr(path)[1:-1]
 
 
 @command(

@@ -33,8 +33,9 @@ include_option = click.option(
     "--include",
     multiple=True,
     metavar="GLOB",
-    help="Only paths that match this pattern, in which * also matches /. Repeat the option for "
-    "several patterns.",
+    help="Only paths that match this pattern, in which * also matches /, and folders of this name "
+    "with all that is in them. Repeat the option for several patterns. The exit code is 6 if one "
+    "of them matches nothing.",
 )
 
 

@@ -23,6 +23,7 @@ from seec.jobs.places import check_apart
 from seec.pipeline.archive.archive import REOPENINGS, Archive
 from seec.pipeline.archive.catalogue import current_rows
 from seec.pipeline.archive.completeness import Absent, absent
+from seec.pipeline.archive.patterns import Unmatched
 from seec.pipeline.stages.execution import execution, is_small
 from seec.pipeline.stages.restoring import FAILED, KEPT, RESTORED, SKIPPED, Restoration, Restored
 from seec.pipeline.storage import Limits, Store, Target
@@ -65,7 +66,8 @@ class RestoreSummary:
 
     restored: files; links and directories by their own numbers. skipped: links and directories that
     the target has no place for. written_as: keys of objects that no file system has, with the paths
-    that the target has instead. lossy: files that came back with a lossy background.
+    that the target has instead. lossy: files that came back with a lossy background. unmatched:
+    patterns that no path matches.
     """
 
     target: str
@@ -83,19 +85,22 @@ class RestoreSummary:
     absent: Absent = field(default_factory=Absent)
     allow_unfinished: bool = False
     written_as: dict[str, str] = field(default_factory=dict[str, str])
+    unmatched: list[str] = field(default_factory=list[str])
 
     @property
     def exit_code(self) -> ExitCode:
         """DAMAGE if the archive does not give a file, else REFUSED if the target takes none.
 
-        INCOMPLETE if all came, and some files of the source are not in the archive.
+        INCOMPLETE if all came, and some files of the source are not in the archive; else UNMATCHED
+        if a pattern matches nothing.
         """
         if len(self.failed) > self.refused:
             return ExitCode.DAMAGE
         if self.failed:
             return ExitCode.REFUSED
-        complete = self.allow_unfinished or not self.absent
-        return ExitCode.OK if complete else ExitCode.INCOMPLETE
+        if self.absent and not self.allow_unfinished:
+            return ExitCode.INCOMPLETE
+        return ExitCode.UNMATCHED if self.unmatched else ExitCode.OK
 
     @property
     def refused(self) -> int:
@@ -130,6 +135,8 @@ class RestoreSummary:
             yield f"{len(self.lossy)} have a lossy background, as archived; seec ls marks them"
         if self.kept:
             yield f"{self.kept} were there already and stay; --overwrite replaces them"
+        for pattern in self.unmatched:
+            yield f"nothing matches {pattern!r}: seec ls lists the paths"
         if damaged := len(self.failed) - self.refused:
             yield f"{damaged} failed; seec verify tells what is damaged"
         if self.refused:
@@ -180,9 +187,11 @@ def run(settings: Settings) -> RestoreSummary:
     size_bytes, lacks = 0, False
     written_as: dict[str, str] = {}
 
+    unmatched = Unmatched(settings.include)
+
     def restore(wanted: Iterator[tuple[ShardRecord, list[Row]]], total: int | None) -> None:
         nonlocal size_bytes, lacks
-        rows, small = _looked_ahead(wanted)
+        rows, small = _looked_ahead((shard, list(unmatched.seen(part))) for shard, part in wanted)
         with (
             progress("restore", total, "files") as shown,
             execution(settings.ray_address, settings.cpus, small=small) as executor,
@@ -236,6 +245,7 @@ def run(settings: Settings) -> RestoreSummary:
         absent=absent(archive, settings.include, lost=len(lost)),
         allow_unfinished=settings.allow_unfinished,
         written_as=written_as,
+        unmatched=unmatched.left,
     )
 
 

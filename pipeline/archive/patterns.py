@@ -1,20 +1,28 @@
 """Which paths are asked for, and which shards may hold them."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import translate
+from unicodedata import normalize
 
 from seec.schemas.commit import ShardRecord
+from seec.schemas.manifest import Row
 
-_WILD = re.compile(r"[*?[]")
+# Up to here a path begins as the pattern does: what follows is wild, or has several Unicode forms.
+_OPEN = re.compile(r"[*?[]|[^\x00-\x7f]")
 
 
 class Patterns:
-    """Shell patterns over paths, of which one must match (`*` matches `/`, too); none means all."""
+    """Shell patterns over paths, of which one must match (`*` matches `/`, too); none means all.
+
+    A pattern is also the name of a file that has these very letters, brackets included, and of a
+    folder with all that is in it. `./` before it says nothing. Unicode normal forms are not told
+    apart.
+    """
 
     def __init__(self, include: Sequence[str]) -> None:
-        self._pattern = re.compile("|".join(translate(one) for one in include)) if include else None
-        self._prefixes = [_WILD.split(one, maxsplit=1)[0] for one in include]
+        self._pattern = re.compile("|".join(map(_regex, include))) if include else None
+        self._prefixes = [_OPEN.split(_tidy(one), maxsplit=1)[0] for one in include]
 
     @property
     def all(self) -> bool:
@@ -23,14 +31,13 @@ class Patterns:
 
     def __call__(self, path: str) -> bool:
         """Whether a path matches."""
-        return self._pattern is None or self._pattern.match(path) is not None
+        return self._pattern is None or _matches(self._pattern, path)
 
     def among(self, paths: Sequence[str]) -> list[int]:
         """The indices of the paths that match."""
         if self._pattern is None:
             return list(range(len(paths)))
-        match = self._pattern.match
-        return [index for index, path in enumerate(paths) if match(path)]
+        return [index for index, path in enumerate(paths) if _matches(self._pattern, path)]
 
     def may_be_in(self, shard: ShardRecord) -> bool:
         """Whether a path that matches may be among those of a shard, by what its record says."""
@@ -45,6 +52,50 @@ class Patterns:
         )
 
 
+class Unmatched:
+    """Which of several patterns have matched no path so far."""
+
+    def __init__(self, include: Sequence[str]) -> None:
+        self._left = {one: re.compile(_regex(one)) for one in include}
+
+    def see(self, path: str) -> None:
+        """A path that is there."""
+        if self._left:
+            self._left = {k: v for k, v in self._left.items() if not _matches(v, path)}
+
+    def seen(self, rows: Iterable[Row]) -> Iterator[Row]:
+        """The rows, whose paths are there."""
+        for row in rows:
+            self.see(row.path)
+            yield row
+
+    @property
+    def left(self) -> list[str]:
+        """The patterns, as they were given."""
+        return list(self._left)
+
+
 def in_range(paths: Sequence[str], shard: ShardRecord) -> bool:
     """Whether the record of a shard says the truth of its paths, which are sorted."""
     return shard.path_range == ((paths[0], paths[-1]) if paths else None)
+
+
+def _tidy(pattern: str) -> str:
+    """A pattern without what says nothing, in one Unicode normal form."""
+    return normalize("NFC", re.sub(r"^(\./+)+|^\.$|/+$", "", pattern))
+
+
+def _regex(pattern: str) -> str:
+    tidy = _tidy(pattern)
+    if not tidy:
+        return translate("*")
+    folder = translate(f"{tidy}/*")
+    letters = f"(?s:{re.escape(tidy)}(?:/.*)?)\\Z"
+    # Letters that match as they are written, too: `cafe*` finds a name that has an accent apart.
+    return "|".join(map(str, (translate(pattern), translate(tidy), folder, letters)))
+
+
+def _matches(pattern: re.Pattern[str], path: str) -> bool:
+    if pattern.match(path) is not None:
+        return True
+    return not path.isascii() and pattern.match(normalize("NFC", path)) is not None

@@ -458,7 +458,7 @@ def test_the_command_says_what_stays_and_why(local_store: Store):
     local_store.put_new("my\nnotes.txt", b"mine")
     result = call(local_store, "--older-than", "0", "--delete")
     assert f"stay for run {run.run_id}" in result.stdout
-    assert "'my\\nnotes.txt'" in result.stdout
+    assert "my\\nnotes.txt" in result.stdout
 
 
 @pytest.mark.parametrize("wrong", ["", "5", "-1h", "nanh", "1w", "infd", "0.0", "1_h"])

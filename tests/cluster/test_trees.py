@@ -142,6 +142,17 @@ def test_what_a_target_refuses_is_no_damage(kept: Path, tmp_path: Path):
     assert "seec verify tells" in both.stdout
 
 
+def test_patterns_that_match_nothing_have_an_exit_code(kept: Path, tmp_path: Path):
+    include = ("--include", "deep/er", "--include", "none[1]")
+    for main, arguments in ((ls.main, [str(kept)]), (restore.main, [str(kept), str(tmp_path)])):
+        result = CliRunner().invoke(main, [*arguments, *include])
+        assert result.exit_code == ExitCode.UNMATCHED
+        assert "nothing matches 'none[1]'" in result.stdout
+        assert "deep/er" not in result.stdout.partition("nothing matches")[2]
+        assert CliRunner().invoke(main, [*arguments, *include[:2]]).exit_code == ExitCode.OK
+    assert (tmp_path / "deep" / "er" / "another name").exists()
+
+
 def test_a_part_comes_back_with_hard_links_among_what_was_asked_for(kept: Path, tmp_path: Path):
     restored(kept, tmp_path / "out", include=("picture again*", "deep/*", "a third*"))
     found = nodes(tmp_path / "out")

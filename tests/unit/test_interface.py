@@ -101,6 +101,24 @@ def test_a_config_file_with_mistakes_is_wrong_use(tmp_path: Path, text: str) -> 
     assert str(config) in result.stderr
 
 
+ODD = "\x1b[2Jeverything as recorded\r\n\u202eend \N{LATIN SMALL LETTER E WITH ACUTE}"
+
+
+def test_a_name_stays_on_its_line_and_does_nothing_to_a_terminal() -> None:
+    shown = r"\x1b[2Jeverything as recorded\r\n\u202eend é"
+    assert run(ODD).stdout.splitlines()[0] == f"word={shown}"
+    failed = CliRunner().invoke(raising(errors.SeecError(f"{ODD}: gone")), [])
+    assert "\x1b" not in failed.stderr
+    assert len(failed.stderr.splitlines()) == 1
+    assert json.loads(run(ODD, "--json").stdout)["word"] == ODD
+
+
+def test_a_name_is_shown_whatever_the_encoding_of_stdout_lacks() -> None:
+    shown = CliRunner(charset="ascii").invoke(echo, [ODD])
+    assert (shown.exit_code, shown.exception) == (0, None)
+    assert r"end \xe9" in shown.stdout
+
+
 def test_environment_can_ask_for_json() -> None:
     assert json.loads(run("hi", SEEC_ECHO_JSON="1").stdout)["word"] == "hi"
 

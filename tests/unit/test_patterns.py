@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seec.pipeline.archive.patterns import Patterns
+from seec.pipeline.archive.patterns import Patterns, Unmatched
 from seec.schemas.errors import SectionCorrupt
 from seec.schemas.manifest import Row, parse_manifest, parse_matching, serialise_manifest
 from tests.unit.test_records import a_row, a_shard
@@ -16,13 +16,53 @@ from tests.unit.test_records import a_row, a_shard
 PATHS = st.text("ab/[*", max_size=5)
 
 
+def asks_for(pattern: str, path: str) -> bool:
+    tidy = pattern.rstrip("/")
+    own = path == tidy or path.startswith(f"{tidy}/") or not tidy
+    return own or any(fnmatch.fnmatchcase(path, one) for one in (pattern, tidy, f"{tidy}/*"))
+
+
+COMPOSED, APART = "caf\N{LATIN SMALL LETTER E WITH ACUTE}", "cafe\N{COMBINING ACUTE ACCENT}"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path"),
+    [
+        ("holiday", "holiday/sea/a.png"),
+        ("holiday/", "holiday/a.png"),
+        ("./holiday/*", "holiday/a.png"),
+        ("././holiday/a.png", "holiday/a.png"),
+        (".", "holiday/a.png"),
+        ("./", "a.png"),
+        ("h*y", "holiday/a.png"),
+        ("photo [1].png", "photo [1].png"),
+        ("2024 [raw]", "2024 [raw]/a.png"),
+        ("what?", "what?/a.png"),
+        (COMPOSED, f"{APART}/a.png"),
+        (APART, f"{COMPOSED}/a.png"),
+        (f"{APART}/*.png", f"{COMPOSED}/a.png"),
+        ("cafe*", f"{APART}.png"),
+    ],
+)
+def test_what_a_user_writes_for_a_path_finds_it(pattern: str, path: str):
+    wanted, unmatched = Patterns((pattern,)), Unmatched((pattern, "none"))
+    assert wanted(path)
+    assert wanted.may_be_in(replace(a_shard(0), path_range=(path, path)))
+    assert unmatched.left == [pattern, "none"]
+    unmatched.see(path)
+    assert unmatched.left == ["none"]
+
+
+@pytest.mark.parametrize(("pattern", "path"), [("holiday", "holidays/a"), (COMPOSED, "cafe/a")])
+def test_what_only_begins_alike_is_not_found(pattern: str, path: str):
+    assert not Patterns((pattern,))(path)
+
+
 @given(st.lists(PATHS, min_size=1), st.lists(st.text("ab/[]*?!", max_size=5), max_size=3))
 def test_a_shard_that_holds_what_matches_is_read(paths: list[str], include: list[str]):
     wanted = Patterns(include)
     shard = replace(a_shard(0), path_range=(min(paths), max(paths)))
-    expected = [
-        not include or any(fnmatch.fnmatchcase(path, one) for one in include) for path in paths
-    ]
+    expected = [not include or any(asks_for(one, path) for one in include) for path in paths]
     assert list(map(wanted, paths)) == expected
     assert wanted.among(paths) == [index for index, one in enumerate(expected) if one]
     assert wanted.may_be_in(shard) or not any(expected)
