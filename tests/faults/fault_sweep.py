@@ -262,7 +262,7 @@ def wrong_with(case: Case, folder: Path) -> str | None:
         else:
             allowed = _FAILED if case.fault in LASTING else _NOTICED
             if case.fault == DENIED:  # may be about some files only, which the summary names
-                allowed = allowed | {ExitCode.DAMAGE}
+                allowed = allowed | {ExitCode.DAMAGE, ExitCode.REFUSED}
             if outcome.code not in allowed:
                 return f"ended with {outcome.code}: {outcome.error}"
             if case.fault in LASTING and not _says_why(outcome, case.fault):
