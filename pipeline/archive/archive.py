@@ -10,6 +10,7 @@ from seec.pipeline.archive.changes import commit_after, contradicts, left
 from seec.pipeline.archive.lease import Lease, Terms, writer
 from seec.pipeline.archive.state import State
 from seec.pipeline.storage import Store
+from seec.pipeline.storage.opening import refuse_unlisted
 from seec.schemas.archive import (
     ARCHIVE_JSON,
     COMMITS,
@@ -86,6 +87,7 @@ class Archive:
 
         NotAnArchive if there is none; FormatError or FixityError if its records are damaged.
         """
+        refuse_unlisted(store.url)
         header = read_header(store)
         archive = cls(store, header, beginning(header))
         archive.refresh()
@@ -123,6 +125,7 @@ class Archive:
         see `pipeline.archive.lease`. ArchiveLocked if another writer has that. terms: of such a
         lease.
         """
+        store.check_writable()
         if not store.exists(ARCHIVE_JSON):
             if format_md is None:
                 raise _no_archive(store)

@@ -4,6 +4,7 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 
 import fsspec  # pyright: ignore[reportMissingTypeStubs]
+from fsspec import asyn  # pyright: ignore[reportMissingTypeStubs]
 from fsspec.config import conf  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
 from fsspec.implementations.local import (  # pyright: ignore[reportMissingTypeStubs]
     LocalFileSystem,
@@ -16,6 +17,8 @@ from seec.schemas.errors import StorageError, StoreUnavailable
 _S3 = ("s3", "s3a")
 _AWS = (".amazonaws.com", ".amazonaws.com.cn")  # a name of a bucket says all there
 _FSSPEC = cast(Any, fsspec)
+_ASYNC = cast(Any, asyn).AsyncFileSystem
+_NO_FOLDERS = ("http", "https", "data")
 # s3fs and botocore would try five times each: one request became up to 25, with hidden pauses.
 # `Retry` alone tries again.
 _ONE_ATTEMPT = {"total_max_attempts": 1}
@@ -56,6 +59,32 @@ def _arguments(url: str, options: Options) -> dict[str, Any]:
         config: Any = arguments.get("config_kwargs", {**configured[0], **configured[1]})
         arguments["config_kwargs"] = {"retries": _ONE_ATTEMPT.copy(), **config}
     return arguments
+
+
+def refuse_unlisted(url: str) -> None:
+    """Raise StorageError for a URL below which nothing can be listed, as an archive or a source."""
+    if (protocol := url.partition("://")[0].rpartition("::")[2]) in _NO_FOLDERS:
+        raise StorageError(
+            f"{url}: {protocol} has no folders that can be listed; give a path, s3://, gs://, "
+            "az:// or sftp://"
+        )
+
+
+def refuse_read_only(url: str, fs: Any) -> None:
+    """Raise StorageError for a store that archives and restored files cannot be written to."""
+    refuse_unlisted(url)
+    kind: Any = cast(Any, type(fs))
+    base = _ASYNC if issubclass(kind, _ASYNC) else _FSSPEC.AbstractFileSystem
+    removes = any(
+        getattr(kind, name, None) is not getattr(base, name, None)
+        for name in ("rm_file", "_rm_file", "rm", "_rm")
+    )
+    if not removes or url.startswith("ftp://"):
+        lacks = "removes no files" if not removes else "tells no times, by which writers are told"
+        raise StorageError(
+            f"{url}: the file system that serves it {lacks}; give a path, s3://, gs://, az:// or "
+            "sftp://"
+        )
 
 
 def is_s3(fs: Any) -> bool:

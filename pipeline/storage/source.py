@@ -10,6 +10,7 @@ from typing import Any
 
 from seec.pipeline.storage import tree_reader
 from seec.pipeline.storage.limits import Limits
+from seec.pipeline.storage.opening import refuse_unlisted
 from seec.pipeline.storage.store import Store, modified_s
 from seec.schemas.commit import SourceRecord
 from seec.schemas.errors import (
@@ -38,6 +39,7 @@ class Source:
 
         name: as in `seec.schemas.commit.SourceRecord`.
         """
+        refuse_unlisted(url)
         self.store = Store(url, limits=limits)
         self._name = name
         if self.store.is_local and not self._is_folder():
@@ -159,7 +161,10 @@ class Source:
             for name, info in self.store.infos()
             if name  # of the source itself there may be a marker, too
         )
-        return sorted(found, key=lambda file: file.path)
+        files = sorted(found, key=lambda file: file.path)
+        if not files and not self.store.has_root():
+            raise StorageError(f"{self.url}: nothing is there; check the URL")
+        return files
 
 
 def _source_file(found: tree_reader.Found) -> SourceFile:

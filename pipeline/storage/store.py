@@ -20,7 +20,7 @@ from seec.pipeline.storage.failures import condition_failed, out_of_range, unsup
 from seec.pipeline.storage.limits import Limits, gate_of
 from seec.pipeline.storage.local import Pieces
 from seec.pipeline.storage.location import holds
-from seec.pipeline.storage.opening import endpoint_of, is_s3, open_url, server_of
+from seec.pipeline.storage.opening import endpoint_of, is_s3, open_url, refuse_read_only, server_of
 from seec.pipeline.storage.parts import Parts, Upload, are_worth_it
 from seec.pipeline.storage.retry import Retry
 from seec.schemas.errors import (
@@ -135,6 +135,14 @@ class Store:
     def path(self, name: str) -> str:
         """An object's path as the file system names it."""
         return f"{self._root}/{name}"
+
+    def check_writable(self) -> None:
+        """Raise StorageError if the store can hold no archive and no restored files."""
+        refuse_read_only(self.url, self._fs)
+
+    def has_root(self) -> bool:
+        """Whether the folder of the store is there; on object stores, whether anything is in it."""
+        return self._call("look up", "", lambda: bool(self._fs.exists(self.root)))
 
     def make_root(self, permissions: int | None) -> None:
         """Make the folder of a local store if it is missing, with at most these permissions.

@@ -50,6 +50,7 @@ class Target:
     def __init__(self, url: str, limits: Limits | None = None) -> None:
         """url: a path or any fsspec URL; StorageError if no file system serves it."""
         self.store = Store(url, limits=limits)
+        self.store.check_writable()
         self._root = os.fsencode(self.store.root)
         self.url = self.store.url
         self.is_local = self.store.is_local

@@ -3,12 +3,14 @@
 import os
 import socket
 import uuid
+import zipfile
 from pathlib import Path
 
 import fsspec
 import pytest
 
-from seec.pipeline.storage import Source
+from seec.pipeline.archive import Archive
+from seec.pipeline.storage import Source, Store, Target
 from seec.schemas.errors import SourceChanged, StorageError
 from seec.schemas.kinds import DIRECTORY, FILE, LINK
 from seec.schemas.names import unescape
@@ -231,3 +233,27 @@ def test_sources_that_are_not_local():
     fs.pipe_file(f"{root}/a.png", b"new")
     with pytest.raises(SourceChanged):
         source.read(files[0])
+
+
+@pytest.mark.parametrize("url", ["https://example.org/photos", "data://x", "http://h/a/b"])
+def test_what_cannot_be_listed_is_refused(url: str):
+    for make in (Source, lambda url: Archive.open(Store(url))):
+        with pytest.raises(StorageError, match="no folders that can be listed"):
+            make(url)
+
+
+def test_a_remote_folder_that_is_not_there_is_an_error(s3_url: str):
+    for url in (f"{s3_url}/none", f"memory://{uuid.uuid4()}"):
+        with pytest.raises(StorageError, match="nothing is there; check the URL"):
+            Source(url).files()
+
+
+def test_a_store_that_cannot_remove_is_refused_for_writing(tmp_path: Path):
+    with zipfile.ZipFile(tmp_path / "photos.zip", "w") as packed:
+        packed.writestr("holiday/a.png", b"data")
+    url = f"zip://holiday::file://{tmp_path}/photos.zip"
+    assert [file.path for file in Source(url).files()] == ["a.png"]
+    with pytest.raises(StorageError, match="removes no files"), Archive.writing(Store(url), b""):
+        pass
+    with pytest.raises(StorageError, match="removes no files"):
+        Target(url)
