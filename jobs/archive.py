@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from seec.jobs.gathering import gathered
-from seec.jobs.interface import ExitCode, command, progress
+from seec.jobs.interface import ExitCode, command, progress, warn
 from seec.jobs.model_options import chosen_model, model_options
 from seec.jobs.options import (
     check_region,
@@ -50,6 +50,7 @@ from seec.pipeline.storage import Limits, Source, Store
 from seec.schemas.archive import format_md
 from seec.schemas.commit import RunRecord, SourceRecord
 from seec.schemas.errors import StorageError
+from seec.schemas.kinds import FILE, LINK
 from seec.schemas.limits import MAX_FILE_BYTES, MAX_GROUP_ROWS, MAX_PIXELS
 from seec.schemas.names import escape, is_safe, unescape
 from seec.schemas.plan import DEDUPES, KEEP_FILE, KEEPS, PlanSettings, SourceFile
@@ -277,6 +278,7 @@ def _plan(
     None if there is nothing to archive. held: keeps what decoded images running, if anything did.
     """
     identity, listing = source.record(), source.files()
+    _warn_of_links(source, listing)
     seen = own_files(listing, seen_files(archive, settings.check_content), identity.name)
     same = _same_contents(source, listing, seen) if settings.check_content else None
     failed = own_files(listing, quarantined_files(archive), identity.name)
@@ -329,6 +331,17 @@ def _jpeg_model(archive: Archive, listing: list[SourceFile], settings: Settings)
         return model
     size_bytes = sum(file.size_bytes for file in listing if has_jpeg_name(file.path))
     return model if size_bytes >= _WORTH_A_MODEL * len(model.payload) else None
+
+
+def _warn_of_links(source: Source, listing: list[SourceFile]) -> None:
+    """Caches of models and of version control show a tree of links whose files are elsewhere."""
+    links = sum(file.kind == LINK for file in listing)
+    files = sum(file.kind == FILE for file in listing)
+    if links > files:
+        warn(
+            f"{source.url}: holds {links} symbolic links and {files} files; links are archived as "
+            "links and not followed: archive the folder that holds what they point to, too"
+        )
 
 
 def _same_contents(source: Source, listing: list[SourceFile], seen: dict[str, Seen]) -> set[str]:

@@ -205,7 +205,7 @@ def _changes(step: Step) -> Iterator[str]:
 
 def _below(run: RunRecord) -> str:
     """Where the files of a source are that has a name."""
-    return run.source.name and f", below {_printable(run.source.name)}"
+    return run.source.name and f", below {run.source.name}"
 
 
 def run(settings: Settings) -> Listing:

@@ -125,6 +125,16 @@ def test_restored_again_it_finds_all_there(kept: Path, tmp_path: Path):
     assert nodes(tmp_path / "out") == before
 
 
+def test_a_folder_of_links_is_told(tmp_path: Path, tree: Path):
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    for number in range(3):
+        (cache / f"{number}.png").symlink_to(tree / "plain")
+    (cache / "notes").write_bytes(b"mine")
+    result = CliRunner().invoke(archive.main, [str(cache), str(tmp_path / "archive")])
+    assert (result.exit_code, result.stderr.count("3 symbolic links and 1 files")) == (0, 1)
+
+
 def test_what_a_target_refuses_is_no_damage(kept: Path, tmp_path: Path):
     out = tmp_path / "out"
     out.mkdir()
