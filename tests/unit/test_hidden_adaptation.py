@@ -14,12 +14,12 @@ from seec.pipeline.codec.network.hidden_adaptation import (
     CHANGE_LIMIT,
     HiddenAdapter,
     LearnedLayer,
-    gradients_of,
+    in_one_unit,
     runs_of,
 )
 from seec.pipeline.codec.network.layers import CarriedLayer, leak
 from seec.pipeline.codec.network.mixtures import make_mixture
-from seec.pipeline.codec.network.output_adaptation import slopes_of
+from seec.pipeline.codec.network.output_adaptation import gradients_of
 from seec.pipeline.codec.training.mixture import mixture_bits
 from seec.schemas.container import parse, serialise
 from seec.schemas.errors import LimitExceeded, ModelError, SectionCorrupt
@@ -51,7 +51,7 @@ def test_gradients_are_those_of_the_code_length():
         TABLES, pi, 64 * med[:, None] + ((mu * gain[:, None]) >> 4), sigma, level, med, None
     )
     mean_terms = drawn(3, 300)
-    found = gradients_of(slopes_of(mixture, value), mixture, gain, mean_terms).double() / 128
+    found = in_one_unit(gradients_of(mixture, value), mixture, gain, mean_terms).double() / 128
 
     floats = [(p.double() / 64).T.contiguous().requires_grad_() for p in (pi, mu, sigma)]
     gamma = torch.zeros((3, n), dtype=torch.float64, requires_grad=True)
@@ -78,7 +78,7 @@ def test_a_layer_that_has_not_learnt_says_what_the_model_says(model):
         assert torch.equal(said[labels == label], leak(own, torch.int32))
 
 
-def test_weights_move_against_their_slopes_up_to_a_limit(model):
+def test_weights_move_against_their_gradients_up_to_a_limit(model):
     layer = model.layers["fusion"]
     learned = LearnedLayer(layer, 2, 32, Adaptation(512, 8), "cpu")
     seen = torch.zeros((1, layer.weight.shape[2]), dtype=torch.int32)

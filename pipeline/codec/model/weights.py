@@ -50,7 +50,7 @@ MAX_ENTROPY_MODELS, MAX_MIXTURES, MAX_WIDTH, MAX_PREDICTORS = 16, 8, 512, 4
 LAYERS = ("context", "fusion", "hidden", "output")
 Z_LIMIT = 31  # hyper-latents lie in [-31, 31]; their table has an entry more, which is not used
 _LEAST_TAPS, _MAX_STRIDE, _MAX_SWEEPS, _MAX_FORGET = 3, 64, 16, 15
-# Slopes of so many pixels and those of a step of the largest tile add up to less than 2^31.
+# Gradients of so many pixels and those of a step of the largest tile add up to less than 2^31.
 MAX_ADAPTATION_EVERY, _MAX_RATE = 4096, 255
 TILE, DEEP_TILE = 512, 1024
 # Where hidden layers learn, 511 x 2047 for each of them.

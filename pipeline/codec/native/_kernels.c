@@ -1,4 +1,4 @@
-/* SEEC's integer arithmetic for CPUs as a Python module: the same bits as integer.py, faster.
+/* SEEC's integer arithmetic for CPUs as a Python module: the same bits as network/, faster.
  *
  * kernels_c/ holds the arithmetic, compiled once for each instruction set; this file hands it
  * arrays that Python owns, checks them, and picks the best level that the processor has.

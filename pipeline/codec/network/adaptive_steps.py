@@ -15,11 +15,11 @@ from torch import Tensor
 from seec.pipeline.codec.coding.distribution import Mixture
 from seec.pipeline.codec.model.profile import BETA_LIMIT, HIDDEN_BITS, INPUT_BITS
 from seec.pipeline.codec.network.adaptive_layers import AdaptiveLayers
-from seec.pipeline.codec.network.hidden_adaptation import HiddenAdapter, gradients_of, runs_of
+from seec.pipeline.codec.network.hidden_adaptation import HiddenAdapter, in_one_unit, runs_of
 from seec.pipeline.codec.network.inputs import NetworkInputs, head_inputs
 from seec.pipeline.codec.network.layers import by_label
 from seec.pipeline.codec.network.mixtures import make_mixture
-from seec.pipeline.codec.network.output_adaptation import OutputAdapter, slopes_of
+from seec.pipeline.codec.network.output_adaptation import OutputAdapter, gradients_of
 from seec.pipeline.codec.network.parts import Part
 from seec.pipeline.codec.network.predictors import LivePredictions, Predictions, error_of
 from seec.pipeline.codec.network.protocol import ChannelModel
@@ -76,7 +76,7 @@ class OutputAdaptedStep(FollowedStep):
         self.output_adapter, self.tile = output_adapter, step.part.tiles
         self.hidden: dict[int, Tensor] = {}  # by channel, under the labels
         self.mixtures: dict[int, Mixture] = {}
-        self.mean_terms: dict[int, Tensor] = {}  # what gamma and beta multiply: see gradients_of
+        self.mean_terms: dict[int, Tensor] = {}  # what gamma and beta multiply: see in_one_unit
 
     def channel_model(self, label: int | None = None) -> ChannelModel:
         """See StepModel. Layers learn only from pixels under their own labels."""
@@ -87,9 +87,9 @@ class OutputAdaptedStep(FollowedStep):
     def learn(self, pixel: Tensor) -> None:
         """See StepModel."""
         for channel, mixture in self.mixtures.items():
-            slopes = slopes_of(mixture, pixel[:, channel])
-            self.output_adapter.accumulate(channel, self.tile, self.hidden[channel], slopes)
-            self.backprop(channel, slopes)
+            gradients = gradients_of(mixture, pixel[:, channel])
+            self.output_adapter.accumulate(channel, self.tile, self.hidden[channel], gradients)
+            self.backprop(channel, gradients)
         self.end_step()
         super().learn(pixel)
 
@@ -104,7 +104,7 @@ class OutputAdaptedStep(FollowedStep):
             lambda label, own: self.layers.hidden(channel, label, own),
         )
 
-    def backprop(self, channel: int, slopes: Tensor) -> None:
+    def backprop(self, channel: int, gradients: Tensor) -> None:
         """Hidden layers do not adapt."""
 
     def end_step(self) -> Tensor:
@@ -138,11 +138,11 @@ class HiddenAdaptedStep(OutputAdaptedStep):
         self.entropy_inputs[channel] = features
         return self.hidden_adapter.hidden(channel, features, self.runs)
 
-    def backprop(self, channel: int, slopes: Tensor) -> None:
+    def backprop(self, channel: int, gradients: Tensor) -> None:
         """See OutputAdaptedStep."""
         gain = self.inputs.gain()[:, channel]
         mean_terms = self.mean_terms[channel] if self.hidden_adapter.means else None
-        gradient = gradients_of(slopes, self.mixtures[channel], gain, mean_terms)
+        gradient = in_one_unit(gradients, self.mixtures[channel], gain, mean_terms)
         back = self.hidden_adapter.backprop(
             channel, self.entropy_inputs[channel], self.hidden[channel], gradient, self.runs
         )

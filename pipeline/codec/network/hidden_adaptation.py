@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import pad
 
 from seec.pipeline.codec.coding.distribution import Mixture
 from seec.pipeline.codec.model.profile import (
@@ -28,11 +27,12 @@ from seec.pipeline.codec.model.profile import (
     Adaptation,
 )
 from seec.pipeline.codec.model.weights import Layer, Model
+from seec.pipeline.codec.network.layers import with_one
 
 FINE_BITS = 5  # by which weights that learn are finer than a model's
 CHANGE_LIMIT = 1023
 # Of a pixel in the mean: less is noise, and in a black sky steps that follow it do harm.
-LEAST_SLOPE = 64
+LEAST_GRADIENT = 64
 GRADIENT_LIMIT = 511
 PULL_LIMIT = 65535
 BACK_BITS = 6  # fractional bits of weights that gradients go through
@@ -59,7 +59,7 @@ class LearnedLayer:
     """
 
     def __init__(self, model: Layer, tiles: int, rate: int, adaptation: Adaptation, device: str):
-        self._rate, self._least = rate, LEAST_SLOPE * adaptation.every
+        self._rate, self._least = rate, LEAST_GRADIENT * adaptation.every
         self._memory = adaptation.memory
         # Doubles carry these integers, and sums of their products, exactly.
         weight = np.concatenate([model.weight, np.zeros_like(model.weight[..., :1])], -1)
@@ -71,11 +71,11 @@ class LearnedLayer:
         self._shift = shift + FINE_BITS
         shape = (tiles, *self._model.shape[1:])
         self.changes = torch.zeros(shape, dtype=torch.float64, device=device)
-        self._slopes = torch.zeros_like(self.changes)
+        self._sums = torch.zeros_like(self.changes)
 
     def forward(self, inputs: Tensor, runs: Runs) -> Tensor:
         """Leaky outputs [n, out] int32 of pixels with these inputs [n, in]."""
-        inputs = _with_one(inputs)
+        inputs = with_one(inputs)
         outputs = torch.empty(
             (len(inputs), self._model.shape[1]), dtype=torch.int32, device=inputs.device
         )
@@ -89,17 +89,17 @@ class LearnedLayer:
 
     def accumulate(self, inputs: Tensor, gradient: Tensor, runs: Runs) -> None:
         """Add up the gradients [n, out] of pixels with these inputs [n, in]."""
-        inputs, slopes = _with_one(inputs), gradient.to(torch.float64)
+        inputs, gradient = with_one(inputs), gradient.to(torch.float64)
         for tile, _, rows in runs:
-            self._slopes[tile] += slopes[rows].T @ inputs[rows]
+            self._sums[tile] += gradient[rows].T @ inputs[rows]
 
     def step(self, tiles: Tensor) -> None:
         """The weights of these tiles take a step against their gradient sums."""
-        slopes = self._slopes[tiles]
-        way = torch.where(slopes.abs() > self._least, slopes.sign(), 0)
+        sums = self._sums[tiles]
+        way = torch.where(sums.abs() > self._least, sums.sign(), 0)
         moved = self.changes[tiles] - self._rate * way
         self.changes[tiles] = moved.clamp(-CHANGE_LIMIT, CHANGE_LIMIT)
-        self._slopes[tiles] = (slopes / 2).floor() if self._memory else 0
+        self._sums[tiles] = (sums / 2).floor() if self._memory else 0
 
 
 class HiddenAdapter:
@@ -159,16 +159,18 @@ class HiddenAdapter:
             layer.step(tiles)
 
 
-def gradients_of(
-    slopes: Tensor, m: Mixture, gain: Tensor, mean_terms: Tensor | None = None
+def in_one_unit(
+    gradients: Tensor, m: Mixture, gain: Tensor, mean_terms: Tensor | None = None
 ) -> Tensor:
-    """Slopes [n, 3 K] of pi, mu and sigma, all in 1/128 of a natural bit for a step of one.
+    """Gradients [n, 3 K] of pi, mu and sigma, all in 1/128 of a natural bit for a step of one.
+
+    gradients: as of output_adaptation.gradients_of, each of the three kinds in its own unit.
 
     gain: [n] int32, the unit of mu. mean_terms: [n, P + channels before] int32, what gamma and beta
     multiply, in 1/4096 of a value; None without `means`. Returns int32 within +-511, those of
     gamma and beta behind those of sigma.
     """
-    pi, mu, sigma = slopes.chunk(3, -1)
+    pi, mu, sigma = gradients.chunk(3, -1)
     narrow = (m.inverse >> 5).clamp_max(32767)
     steep = (narrow * gain[:, None]) >> 8
     found = [pi, (mu * steep.clamp_max(HIDDEN_LIMIT) + 32) >> 6, (11 * sigma + 2) >> 2]
@@ -210,7 +212,3 @@ def _leak_back(gradient: Tensor, output: Tensor) -> Tensor:
     odd = (whole >> LEAK_SHIFT) & 1
     less = (whole + (1 << (LEAK_SHIFT - 1)) - 1 + odd) >> LEAK_SHIFT
     return torch.where(output < 0, less, whole)
-
-
-def _with_one(inputs: Tensor) -> Tensor:
-    return pad(inputs.to(torch.float64), (0, 1), value=1 << HIDDEN_BITS)

@@ -12,9 +12,10 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from seec.pipeline.codec.coding.tiles import Pixels
-from seec.pipeline.codec.model.profile import HIDDEN_LIMIT, LEAK_SHIFT
+from seec.pipeline.codec.model.profile import HIDDEN_BITS, HIDDEN_LIMIT, LEAK_SHIFT
 from seec.pipeline.codec.model.weights import Layer, Model
 from seec.pipeline.codec.network.inputs import Tables
 
@@ -61,6 +62,11 @@ def leak(y: Tensor, carrier: torch.dtype) -> Tensor:
     return torch.maximum(y, y >> LEAK_SHIFT).to(carrier)
 
 
+def with_one(inputs: Tensor) -> Tensor:
+    """Inputs of a layer [n, in] int32 and behind them a one, [n, in + 1] float64."""
+    return pad(inputs.to(torch.float64), (0, 1), value=1 << HIDDEN_BITS)
+
+
 def by_label(
     labels: Pixels,
     label: int | None,
@@ -68,7 +74,7 @@ def by_label(
     outputs: int,
     function: Callable[[int, Tensor], Tensor],
 ) -> Tensor:
-    """`ask` (label, features) of each row of features [n, ...]: [n, outputs] int32.
+    """function(label, features) of each row of features [n, ...]: [n, outputs] int32.
 
     label: of all rows; None takes that of each row's label.
     """

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import pad
 
 from seec.pipeline.codec.coding.distribution import Mixture
 from seec.pipeline.codec.model.profile import (
@@ -26,8 +25,9 @@ from seec.pipeline.codec.model.profile import (
     Adaptation,
     Profile,
 )
+from seec.pipeline.codec.network.layers import with_one
 
-SLOPE_LIMIT = 127
+OUTPUT_GRADIENT_LIMIT = 127
 _SHIFT = ADAPTATION_BITS + HIDDEN_BITS - OUTPUT_BITS
 
 
@@ -39,7 +39,7 @@ class OutputAdapter:
         self._adaptation = adaptation
         # Doubles carry these integers, and sums of their products, exactly.
         self._weights = torch.zeros(shape, dtype=torch.float64, device=device)
-        self._slopes = torch.zeros_like(self._weights)
+        self._sums = torch.zeros_like(self._weights)
         self._pixels = np.zeros(tiles, np.int64)  # since the last update
 
     def correct(
@@ -50,18 +50,18 @@ class OutputAdapter:
         tile: [n]. hidden: [n, hidden features], inputs of the layers. outputs: of the model.
         """
         own = self._weights[channel, torch.from_numpy(tile).to(hidden.device)]
-        sums = (own @ _with_bias(hidden)[:, :, None])[:, :, 0].to(torch.int32)
+        sums = (own @ with_one(hidden)[:, :, None])[:, :, 0].to(torch.int32)
         change = ((sums + (1 << (_SHIFT - 1))) >> _SHIFT).clamp(-HIDDEN_LIMIT, HIDDEN_LIMIT)
         adapted = outputs.clone()
         adapted[:, : change.shape[1]] += change
         return adapted.clamp(-HIDDEN_LIMIT, HIDDEN_LIMIT)
 
     def accumulate(
-        self, channel: int, tile: NDArray[np.int64], hidden: Tensor, slopes: Tensor
+        self, channel: int, tile: NDArray[np.int64], hidden: Tensor, gradients: Tensor
     ) -> None:
-        """Add up the slopes [n, 3 K] int32 of pixels of these tiles."""
-        products = slopes.to(torch.float64)[:, :, None] * _with_bias(hidden)[:, None]
-        self._slopes[channel].index_add_(0, torch.from_numpy(tile).to(hidden.device), products)
+        """Add up the gradients [n, 3 K] int32 of pixels of these tiles."""
+        products = gradients.to(torch.float64)[:, :, None] * with_one(hidden)[:, None]
+        self._sums[channel].index_add_(0, torch.from_numpy(tile).to(hidden.device), products)
 
     def end_step(self, tile: NDArray[np.int64]) -> Tensor:
         """Count the pixels of a step, in these tiles [n]; tiles with enough of them take a step.
@@ -74,22 +74,17 @@ class OutputAdapter:
         if not len(due):
             return tiles
         self._pixels[due] = 0
-        moved = self._weights[:, tiles] - self._adaptation.rate * self._slopes[:, tiles].sign()
+        moved = self._weights[:, tiles] - self._adaptation.rate * self._sums[:, tiles].sign()
         self._weights[:, tiles] = moved.clamp(-ADAPTATION_LIMIT, ADAPTATION_LIMIT)
-        self._slopes[:, tiles] = 0
+        self._sums[:, tiles] = 0
         return tiles
 
 
-def _with_bias(hidden: Tensor) -> Tensor:
-    """Hidden features and behind them a one, [n, hidden features + 1] float64."""
-    return pad(hidden.to(torch.float64), (0, 1), value=1 << HIDDEN_BITS)
-
-
-def slopes_of(m: Mixture, value: Tensor) -> Tensor:
+def gradients_of(m: Mixture, value: Tensor) -> Tensor:
     """How the code length of values [n] rises with pi, mu and sigma, [n, 3 K] int32.
 
-    Each of the three in a unit of its own, within +-127. That of mu is the slope with the mean in
-    units of the scale. Where bins are wider than a value, 0.
+    Each of the three in a unit of its own, within +-127. That of mu is the gradient by the mean in
+    units of the scale. 0 where bins are not one value wide.
     """
     bounds = torch.stack([value, value + 1], 1)
     away, share = m.shares(bounds)
@@ -104,8 +99,8 @@ def slopes_of(m: Mixture, value: Tensor) -> Tensor:
     pi = (prior - own + 4) >> 3
     mu = (own * ((1 << 15) - below - above) + (1 << 17)) >> 18
     sigma = (_share_of(spread, total) + 16) >> 5
-    slopes = torch.cat([pi, mu, sigma], 1).clamp(-SLOPE_LIMIT, SLOPE_LIMIT)
-    return torch.where(m.width[:, None] == 1, slopes, 0)
+    gradients = torch.cat([pi, mu, sigma], 1).clamp(-OUTPUT_GRADIENT_LIMIT, OUTPUT_GRADIENT_LIMIT)
+    return torch.where(m.width[:, None] == 1, gradients, 0)
 
 
 def _slant(away: Tensor, share: Tensor) -> Tensor:

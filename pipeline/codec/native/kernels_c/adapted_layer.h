@@ -7,9 +7,9 @@
  * 10 inputs of a head in +-508: 1023 * (512 * 2047 + 128 + 10 * 508) < 2^30 + 2^22. Together that
  * stays below 2^31. A weight, 127 * 32 + 1023, has 16 bits.
  *
- * A slope of a weight adds up gradients in +-511 times inputs in +-2047 over the pixels from one
+ * The sum of a weight adds up gradients in +-511 times inputs in +-2047 over the pixels from one
  * update to the next: at most every - 1, and those of the step that completes them, of which a tile
- * has half its edge. weights.py allows every <= 1024 and tiles up to 2048 x 2048, so slopes stay
+ * has half its edge. weights.py allows every <= 1024 and tiles up to 2048 x 2048, so sums stay
  * below 2047 * 511 * 2047 < 2^31. With memory both limits are halved: a sum that starts at s / 2
  * stays below twice what is added, which is the same.
  */
@@ -21,7 +21,7 @@ enum {
     HIDDEN_ONE = 128,
     FINE_BITS = 5,
     CHANGE_LIMIT = 1023,
-    LEAST_SLOPE = 64, /* of a pixel, in the mean */
+    LEAST_GRADIENT = 64, /* of a pixel, in the mean */
     GRADIENT_LIMIT = 511,
     PULL_LIMIT = 65535,
     GRADIENT_STRIDE = 32, /* of a pixel's gradients of mixture parameters, padded */
@@ -31,8 +31,8 @@ enum {
 /* One layer in all tiles of a group. */
 typedef struct {
     int in, out, steps, models, rate;
-    int least;        /* a weight whose slope is no larger stays */
-    int memory;       /* whether half of the slopes stays after a step */
+    int least;        /* a weight whose sum is no larger stays */
+    int memory;       /* whether half of the sums stays after a step */
     int in_room;      /* inputs, padded to whole vectors */
     int rows;         /* inputs, padded to whole blocks of sums */
     int16_t *change;  /* [tiles][out / VECTOR][steps][VECTOR][2], in 1/32 of a weight */
@@ -42,12 +42,12 @@ typedef struct {
     int32_t *shift;   /* [models][out] */
     int32_t *sum;     /* [tiles][rows + 1][out]: of inputs times gradients; a last row of ones */
     int32_t *inputs;  /* [JOINED][in_room]: of two pixels in each lane */
-    int32_t *slopes;  /* [JOINED][out] */
+    int32_t *joined;  /* [JOINED][out] */
 } AdaptedLayer;
 
 static void free_adapted_layer(AdaptedLayer *l) {
     free(l->change), free(l->weight), free(l->bias), free(l->start), free(l->shift);
-    free(l->sum), free(l->inputs), free(l->slopes);
+    free(l->sum), free(l->inputs), free(l->joined);
 }
 
 INLINE size_t adapted_size(const AdaptedLayer *l) { return 2 * (size_t)l->steps * l->out; }
@@ -69,7 +69,7 @@ INLINE size_t adapted_place(const AdaptedLayer *l, int o, int i) {
 static int make_adapted_layer(AdaptedLayer *l, const Layer *model, int models, int tiles,
                               const AdaptationSizes *adaptation, int rate) {
     l->in = model->in, l->out = model->out, l->steps = (model->in + 1) / 2;
-    l->models = models, l->rate = rate, l->least = LEAST_SLOPE * adaptation->every;
+    l->models = models, l->rate = rate, l->least = LEAST_GRADIENT * adaptation->every;
     l->memory = adaptation->memory;
     l->in_room = round_up(model->in, 16);
     l->rows = round_up(model->in, 4);
@@ -81,9 +81,9 @@ static int make_adapted_layer(AdaptedLayer *l, const Layer *model, int models, i
     l->shift = aligned_room(models * out * sizeof *l->shift);
     l->sum = aligned_room(tiles * ((size_t)l->rows + 1) * out * sizeof *l->sum);
     l->inputs = aligned_room((size_t)JOINED * l->in_room * sizeof *l->inputs);
-    l->slopes = aligned_room(JOINED * out * sizeof *l->slopes);
+    l->joined = aligned_room(JOINED * out * sizeof *l->joined);
     if (!l->change || !l->weight || !l->bias || !l->start || !l->shift || !l->sum || !l->inputs ||
-        !l->slopes)
+        !l->joined)
         return 0;
     for (int e = 0; e < models; e++)
         for (int o = 0; o < l->out; o++) {
@@ -163,7 +163,7 @@ INLINE void join_rows(const int16_t *from, int stride, int count, const int32_t 
     }
 }
 
-/* Adds the gradients of n pixels of a tile times their inputs to its slopes. rank: the rows of the
+/* Adds the gradients of n pixels of a tile times their inputs to its sums. rank: the rows of the
  * pixels. Both arrays have rows of whole vectors that may be read. */
 static void accumulate_gradients(const AdaptedLayer *l, int tile, const int16_t *in, int in_stride,
                                  const int16_t *gradient, int stride, const int32_t *rank, int n) {
@@ -171,22 +171,22 @@ static void accumulate_gradients(const AdaptedLayer *l, int tile, const int16_t 
     for (int i = 0; i < n; i += 2 * JOINED) {
         const int some = n - i < 2 * JOINED ? n - i : 2 * JOINED, pairs = (some + 1) / 2;
         join_rows(in, in_stride, l->in_room, rank + i, some, l->inputs);
-        join_rows(gradient, stride, l->out, rank + i, some, l->slopes);
-        add_products_of_rows(l->inputs, l->in_room, l->slopes, pairs, l->rows, sums, l->out);
+        join_rows(gradient, stride, l->out, rank + i, some, l->joined);
+        add_products_of_rows(l->inputs, l->in_room, l->joined, pairs, l->rows, sums, l->out);
         for (int at = 0; at < l->out; at += VECTOR) {
             vec sum = load(bias + at);
             for (int q = 0; q < pairs; q++)
-                sum = add_pairs(sum, load(l->slopes + (size_t)q * l->out + at),
+                sum = add_pairs(sum, load(l->joined + (size_t)q * l->out + at),
                                 fill(HIDDEN_ONE * 0x10001));
             store(bias + at, sum);
         }
     }
 }
 
-/* Steps VECTOR changes against the slopes of their weights; returns by how much they moved. */
-INLINE vec step_change(const AdaptedLayer *l, vec *change, vec slope) {
+/* Steps VECTOR changes against the sums of their weights; returns by how much they moved. */
+INLINE vec step_change(const AdaptedLayer *l, vec *change, vec sum) {
     const vec old = *change;
-    const vec way = (slope > l->least) - (slope < -l->least);
+    const vec way = (sum > l->least) - (sum < -l->least);
     *change = between(old + l->rate * way, -CHANGE_LIMIT, CHANGE_LIMIT);
     return *change - old; /* true is -1 */
 }
@@ -208,8 +208,8 @@ INLINE void step_pair(const AdaptedLayer *l, int tile, size_t place, vec first, 
     }
 }
 
-/* Clears n slopes, or with memory halves them, rounding down. */
-static void decay_slopes(const AdaptedLayer *l, int32_t *sums, size_t n) {
+/* Clears n sums, or with memory halves them, rounding down. */
+static void decay_sums(const AdaptedLayer *l, int32_t *sums, size_t n) {
     if (!l->memory) {
         memset(sums, 0, n * sizeof *sums);
         return;
@@ -217,7 +217,7 @@ static void decay_slopes(const AdaptedLayer *l, int32_t *sums, size_t n) {
     for (size_t i = 0; i < n; i++) sums[i] >>= 1;
 }
 
-/* Steps all weights of a tile against their slopes. */
+/* Steps all weights of a tile against their sums. */
 static void step_adapted_layer(const AdaptedLayer *l, int tile) {
     int32_t *sums = adapted_sums(l, tile);
     for (int at = 0; at < l->out; at += VECTOR) {
@@ -229,13 +229,13 @@ static void step_adapted_layer(const AdaptedLayer *l, int tile) {
         }
         int32_t *bias = l->bias + (size_t)tile * l->out + at;
         vec change = load(bias);
-        const vec slopes = load(sums + (size_t)l->rows * l->out + at);
-        const vec by = step_change(l, &change, slopes);
+        const vec sum = load(sums + (size_t)l->rows * l->out + at);
+        const vec by = step_change(l, &change, sum);
         store(bias, change);
         for (int e = 0; e < l->models; e++) {
             int32_t *start = l->start + ((size_t)tile * l->models + e) * l->out + at;
             store(start, load(start) + by * HIDDEN_ONE);
         }
     }
-    decay_slopes(l, sums, ((size_t)l->rows + 1) * l->out);
+    decay_sums(l, sums, ((size_t)l->rows + 1) * l->out);
 }

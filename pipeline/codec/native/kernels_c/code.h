@@ -63,13 +63,13 @@ static void predict_channel(const Group *g, Step *s, int n, int channel) {
     if (t->weight) correct_channel(g, s, n, channel);
 }
 
-/* Adds the slopes of a channel of the n coded pixels of a step to the sums of their tiles. */
+/* Adds the gradients of a channel of the n coded pixels of a step to the sums of their tiles. */
 static void accumulate_channel(const Group *g, Step *s, int n, int channel) {
     const OutputAdapter *t = &s->adapter;
     if (!t->weight) return;
     for (int i = 0; i < n; i += VECTOR)
-        find_slopes(g->net, s->mixtures + i / LANES, i % LANES, load(s->value + i), t->capacity,
-                    t->slope + i);
+        mixture_gradients(g->net, s->mixtures + i / LANES, i % LANES, load(s->value + i),
+                          t->capacity, t->gradient + i);
     for (int first = 0, end; first < n; first = end) {
         end = end_of_tile(s, first, n);
         accumulate_run(t, s->tile[first], channel, s->rank, first, end - first);

@@ -1,9 +1,9 @@
 /* Gradients of a coded step: of mixture parameters, and from there back to the hidden layers of the
  * entropy models and to the fusion; see hidden_adaptation.py.
  *
- * Bounds. The slopes of output_adaptation.h lie in +-127, `narrow` in 0..32767 and a gain below
+ * Bounds. The gradients of output_adaptation.h lie in +-127, `narrow` in 0..32767 and a gain below
  * 2^13: the spread of six errors of at most 1020, and 12. So narrow * gain < 2^28, and the sum of
- * slope * narrow over eight components stays below 127 * 2^15 * 8 < 2^25. `pull` is clamped to
+ * gradient * narrow over eight components stays below 127 * 2^15 * 8 < 2^25. `pull` is clamped to
  * 2^16, an offset of a predictor from the MED prediction to 64 * 255 < 2^14: their product stays
  * below 2^30. Gradients are clamped to +-511 in front of each layer.
  *
@@ -65,7 +65,7 @@ INLINE void keep_gradients(const Step *s, int row, vec gradient, int i, int n) {
             (int16_t)lanes[lane];
 }
 
-/* What the slopes of VECTOR pixels of a channel are as gradients of pi, mu and sigma, in 1/128 of
+/* The gradients of VECTOR pixels of a channel as gradients of pi, mu and sigma, in 1/128 of
  * a parameter. Returns how the code length rises with all means, in 1/64 of that for 1/64. */
 INLINE vec find_gradients(const Step *s, int channel, int i, int n) {
     const OutputAdapter *t = &s->adapter;
@@ -74,16 +74,16 @@ INLINE vec find_gradients(const Step *s, int channel, int i, int n) {
     const vec gain = load(s->contexts.gain[channel] + i);
     vec pull = fill(8);
     for (int row = 0; row < t->size; row++) {
-        vec slope = load_wide(t->slope + (size_t)row * t->capacity + i);
+        vec gradient = load_wide(t->gradient + (size_t)row * t->capacity + i);
         if (row >= 2 * count)
-            slope = (slope * 11 + 2) >> 2;
+            gradient = (gradient * 11 + 2) >> 2;
         else if (row >= count) {
             const vec inverse = load(m->inverse[row - count] + i % LANES);
             const vec narrow = lesser(inverse >> 5, fill(32767)), steep = (narrow * gain) >> 8;
-            pull += slope * narrow;
-            slope = (slope * lesser(steep, fill(LIMIT)) + 32) >> 6;
+            pull += gradient * narrow;
+            gradient = (gradient * lesser(steep, fill(LIMIT)) + 32) >> 6;
         }
-        keep_gradients(s, row, slope, i, n);
+        keep_gradients(s, row, gradient, i, n);
     }
     return between(pull >> 4, -PULL_LIMIT, PULL_LIMIT);
 }

@@ -5,7 +5,7 @@
  * Bounds. A correction adds up products of weights in +-2047 with at most 512 hidden features in
  * +-2047 and a one of 128: 2047 * (512 * 2047 + 128) + 2^11 < 2^31.
  *
- * A slope of a weight adds up slopes in +-127 times hidden features in +-2047 over the pixels from
+ * The sum of a weight adds gradients in +-127 times hidden features in +-2047 over the pixels from
  * one update to the next: at most every - 1 < 4096, and those of the step of pixels that completes
  * them, of which a tile of 4096 x 4096 has 2048: 127 * 2047 * (4095 + 2048) < 2^31.
  *
@@ -21,7 +21,7 @@
 enum {
     ADAPTATION_SHIFT = 12, /* from products of corrections to mixture parameters */
     ADAPTATION_LIMIT = 2047,
-    SLOPE_LIMIT = 127,
+    OUTPUT_GRADIENT_LIMIT = 127,
 };
 
 /* What the fusion and the hidden layers of a step's channels need to learn; pixels are sorted. */
@@ -35,7 +35,7 @@ typedef struct {
     int16_t *sum;      /* [capacity][fused]: of fused features, from all channels */
 } HiddenAdapter;
 
-/* The corrections of the tiles of a group, and their slopes. */
+/* The corrections of the tiles of a group, and their sums. */
 typedef struct {
     int size, room;    /* outputs of a channel that are corrected; padded to whole vectors */
     int features;      /* hidden ones of a pixel */
@@ -44,11 +44,11 @@ typedef struct {
     int every, rate;
     int capacity;      /* pixels of a step, padded */
     int16_t *weight;   /* [tiles][3][steps][room][2]; NULL if no layer learns */
-    int32_t *sum;      /* [tiles][3][padded size][features]: of slopes times hidden features */
-    int32_t *bias;     /* [tiles][3][padded size]: of slopes */
+    int32_t *sum;      /* [tiles][3][padded size][features]: of gradients times hidden features */
+    int32_t *bias;     /* [tiles][3][padded size]: of gradients */
     int32_t *count;    /* [tiles]: pixels since the last update */
     int16_t *hidden;   /* [capacity][stride]: of a channel of the sorted pixels of a step */
-    int16_t *slope;    /* [padded size][capacity]: of a channel, in coding order */
+    int16_t *gradient; /* [padded size][capacity]: of a channel, in coding order */
     int32_t *pairs;    /* [JOINED][features] */
     HiddenAdapter deep;
 } OutputAdapter;
@@ -78,7 +78,7 @@ static int make_hidden_adapter(HiddenAdapter *d, const Network *net, int tiles, 
 
 static void free_output_adapter(OutputAdapter *t) {
     free(t->weight), free(t->sum), free(t->bias), free(t->count);
-    free(t->hidden), free(t->slope), free(t->pairs);
+    free(t->hidden), free(t->gradient), free(t->pairs);
     free_hidden_adapter(&t->deep);
 }
 
@@ -92,11 +92,11 @@ INLINE int16_t *corrections(const OutputAdapter *t, int tile, int channel) {
     return t->weight + (3 * (size_t)tile + channel) * weights_each(t);
 }
 
-INLINE int32_t *sums_of_slopes(const OutputAdapter *t, int tile, int channel) {
+INLINE int32_t *tile_sums(const OutputAdapter *t, int tile, int channel) {
     return t->sum + (3 * (size_t)tile + channel) * sums_each(t);
 }
 
-INLINE int32_t *bias_slopes(const OutputAdapter *t, int tile, int channel) {
+INLINE int32_t *bias_sums(const OutputAdapter *t, int tile, int channel) {
     return t->bias + (3 * (size_t)tile + channel) * rows_each(t);
 }
 
@@ -114,11 +114,11 @@ static int make_output_adapter(OutputAdapter *t, const Network *net, int tiles, 
     t->bias = aligned_room(each * rows_each(t) * sizeof *t->bias);
     t->count = aligned_room((size_t)tiles * sizeof *t->count);
     t->hidden = aligned_room(capacity * t->stride * sizeof *t->hidden);
-    t->slope = aligned_room(capacity * rows_each(t) * sizeof *t->slope);
+    t->gradient = aligned_room(capacity * rows_each(t) * sizeof *t->gradient);
     t->pairs = aligned_room((size_t)JOINED * t->features * sizeof *t->pairs);
     for (size_t i = 0; t->hidden && i < capacity; i++)
         t->hidden[i * t->stride + s->hidden] = HIDDEN_ONE;
-    return t->weight && t->sum && t->bias && t->count && t->hidden && t->slope && t->pairs &&
+    return t->weight && t->sum && t->bias && t->count && t->hidden && t->gradient && t->pairs &&
            (!learns_deeply(s) || make_hidden_adapter(&t->deep, net, tiles, capacity));
 }
 
@@ -166,7 +166,7 @@ INLINE vec guess_share(vec part, vec whole) {
 }
 
 /* floor(1024 part / whole), 0 < whole < 2^22. What is beyond 2^22 may be off, and is far beyond
- * what any slope is clamped to. */
+ * what any gradient is clamped to. */
 INLINE vec share_of(vec part, vec whole) {
     const vec found = guess_share(part, whole), rest = part * 1024 - found * whole;
     return found + (rest < 0) - (rest >= whole); /* true is -1 */
@@ -188,9 +188,9 @@ INLINE vec share_below(const Tables *tables, vec away) {
 /* How the share below a bound falls with the logarithm of the scale. */
 INLINE vec slant(vec away, vec share) { return (away * ((share * (32768 - share)) >> 15)) >> 11; }
 
-/* The slopes of VECTOR pixels with these values, [mixtures][VECTOR] each kind, `stride` apart. */
-INLINE void find_slopes(const Network *net, const Mixtures *m, int at, vec value, int stride,
-                        int16_t *slope) {
+/* Gradients of VECTOR pixels with these values: each kind [mixtures][VECTOR], a stride apart. */
+INLINE void mixture_gradients(const Network *net, const Mixtures *m, int at, vec value, int stride,
+                              int16_t *gradient) {
     const int count = net->sizes.mixtures;
     const vec exact = load(m->width + at) == 1;
     vec mass[MAX_MIXTURES], spread[MAX_MIXTURES], both[MAX_MIXTURES], all = fill(1), whole = {0};
@@ -206,21 +206,22 @@ INLINE void find_slopes(const Network *net, const Mixtures *m, int at, vec value
     }
     for (int k = 0; k < count; k++) {
         const vec own = share_of(mass[k], all);
-        const vec slopes[3] = {
+        const vec gradients[3] = {
             /* Of numbers below 2^12, where floats come no closer to the next integer. */
             (guess_share(load(m->weight[k] + at), whole) - own + 4) >> 3,
             (own * (32768 - both[k]) + (1 << 17)) >> 18,
             (share_of(spread[k], all) + 16) >> 5,
         };
         for (int i = 0; i < 3; i++)
-            store_narrow(slope + (size_t)(i * count + k) * stride,
-                         between(slopes[i], -SLOPE_LIMIT, SLOPE_LIMIT) & exact);
+            store_narrow(gradient + (size_t)(i * count + k) * stride,
+                         between(gradients[i], -OUTPUT_GRADIENT_LIMIT, OUTPUT_GRADIENT_LIMIT) &
+                             exact);
     }
 }
 
-/* Adds the products of four rows of slopes with `columns` vectors of hidden features. */
-INLINE void add_slopes(const OutputAdapter *t, const int16_t *slope, int count, int column,
-                       int columns, int32_t *sums) {
+/* Adds the products of four rows of gradients with `columns` vectors of hidden features. */
+INLINE void add_gradients(const OutputAdapter *t, const int16_t *gradient, int count, int column,
+                          int columns, int32_t *sums) {
     vec sum[4][2];
     for (int r = 0; r < 4; r++)
         for (int c = 0; c < columns; c++)
@@ -230,7 +231,7 @@ INLINE void add_slopes(const OutputAdapter *t, const int16_t *slope, int count, 
         const vec left = load(pairs), right = columns > 1 ? load(pairs + VECTOR) : left;
 #pragma GCC unroll 4
         for (int r = 0; r < 4; r++) {
-            const int16_t *own = slope + (size_t)r * t->capacity + 2 * q;
+            const int16_t *own = gradient + (size_t)r * t->capacity + 2 * q;
             const vec pair = fill((int32_t)((uint16_t)own[0] | (uint32_t)own[1] << 16));
             sum[r][0] = add_pairs(sum[r][0], left, pair);
             if (columns > 1) sum[r][1] = add_pairs(sum[r][1], right, pair);
@@ -254,40 +255,40 @@ INLINE int32_t sum_shorts(const int16_t *from, int n) {
     return sum;
 }
 
-/* Adds the slopes of n pixels of a tile to the sums of the tile; the first pixel is number `first`
+/* Adds the gradients of n pixels to the sums of their tile; the first pixel is number `first`
  * in coding order. */
 static void accumulate_run(const OutputAdapter *t, int tile, int channel, const int32_t *rank,
                            int first, int n) {
-    int32_t *sums = sums_of_slopes(t, tile, channel), *bias = bias_slopes(t, tile, channel);
+    int32_t *sums = tile_sums(t, tile, channel), *bias = bias_sums(t, tile, channel);
     for (int row = 0; row < t->size; row++)
-        bias[row] += sum_shorts(t->slope + (size_t)row * t->capacity + first, n);
+        bias[row] += sum_shorts(t->gradient + (size_t)row * t->capacity + first, n);
     for (int i = 0; i < n; i += 2 * JOINED) {
         const int some = n - i < 2 * JOINED ? n - i : 2 * JOINED;
         const int count = (some + 1) / 2;
-        /* A last pixel alone is joined with zeros: the slope behind its own then counts nothing. */
+        /* A last pixel alone is joined with zeros, so the gradient behind it counts nothing. */
         join_rows(t->hidden, t->stride, t->features, rank + first + i, some, t->pairs);
         for (int row = 0; row < t->size; row += 4) {
-            const int16_t *slope = t->slope + (size_t)row * t->capacity + first + i;
+            const int16_t *gradient = t->gradient + (size_t)row * t->capacity + first + i;
             int32_t *own = sums + (size_t)row * t->features;
             int column = 0;
             for (; column + 2 * VECTOR <= t->features; column += 2 * VECTOR)
-                add_slopes(t, slope, count, column, 2, own);
-            if (column < t->features) add_slopes(t, slope, count, column, 1, own);
+                add_gradients(t, gradient, count, column, 2, own);
+            if (column < t->features) add_gradients(t, gradient, count, column, 1, own);
         }
     }
 }
 
-INLINE void step_weight(const OutputAdapter *t, int16_t *weight, int32_t slope) {
-    const int moved = *weight - t->rate * ((slope > 0) - (slope < 0));
+INLINE void step_weight(const OutputAdapter *t, int16_t *weight, int32_t sum) {
+    const int moved = *weight - t->rate * ((sum > 0) - (sum < 0));
     *weight = (int16_t)(moved > ADAPTATION_LIMIT    ? ADAPTATION_LIMIT
                         : moved < -ADAPTATION_LIMIT ? -ADAPTATION_LIMIT
                                                 : moved);
 }
 
-/* Steps each correction of a channel against its slope, and clears the slopes. */
+/* Steps each correction of a channel against its sum, and clears the sums. */
 static void step_corrections(const OutputAdapter *t, int tile, int channel) {
     int16_t *weight = corrections(t, tile, channel);
-    int32_t *sums = sums_of_slopes(t, tile, channel), *bias = bias_slopes(t, tile, channel);
+    int32_t *sums = tile_sums(t, tile, channel), *bias = bias_sums(t, tile, channel);
     for (int i = 0; i < t->features; i++)
         for (int o = 0; o < t->size; o++)
             step_weight(t, weight + 2 * ((size_t)(i / 2) * t->room + o) + i % 2,
