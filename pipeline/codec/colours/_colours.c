@@ -12,9 +12,9 @@ enum { FRACTION_BITS = 18, FAR_STEPS = 125, CACHE_BITS = 12 };
 /* Fields of a Family, and how pixels are inverted but for rounding. */
 typedef struct {
     int32_t luma, red, blue, green_blue, green_red, rounding, zero[3], whole;
-    int64_t inverse[9], added[3];
-    int8_t step[FAR_STEPS][3]; /* the nearest first */
-    int near;                  /* how many of them are tried where no channel is clipped */
+    const int64_t *inverse, *added; /* [9], [3] */
+    const int8_t (*step)[3];        /* [FAR_STEPS], the nearest first */
+    int near;                       /* how many of them are tried where no channel is clipped */
 } Inverter;
 
 typedef struct {
@@ -81,47 +81,46 @@ static int invert_pixels(const Inverter *f, const uint8_t *pixel, size_t count, 
     return 1;
 }
 
-static int take_numbers(const Py_buffer *numbers, const Py_buffer *steps, Inverter *f) {
-    const int64_t *n = numbers->buf;
-    if (numbers->len != 23 * 8 || steps->len != sizeof f->step) return 0;
-    int32_t *const fields[] = {&f->luma, &f->red, &f->blue, &f->green_blue, &f->green_red,
-                               &f->rounding, f->zero, f->zero + 1, f->zero + 2, &f->whole};
-    for (int i = 0; i < 10; i++) *fields[i] = (int32_t)*n++;
-    for (int i = 0; i < 9; i++) f->inverse[i] = *n++;
-    for (int i = 0; i < 3; i++) f->added[i] = *n++;
-    f->near = (int)*n;
-    for (int i = 0; i < 3 * FAR_STEPS; i++) f->step[i / 3][i % 3] = ((int8_t *)steps->buf)[i];
-    return f->near >= 0 && f->near <= FAR_STEPS;
+static int is_of(const Py_buffer *buffer, size_t bytes, size_t unit) {
+    return buffer->len == (Py_ssize_t)bytes && (uintptr_t)buffer->buf % unit == 0;
 }
 
-/* (numbers of an Inverter, steps, pixels, samples, exact), the last two filled */
-static PyObject *py_invert(PyObject *self, PyObject *args) {
-    Py_buffer numbers, steps, pixels, samples, exact;
-    PyObject *result = NULL;
+/* All arguments by name, so that none takes another's place. samples, exact: to be filled. */
+static PyObject *py_invert(PyObject *self, PyObject *args, PyObject *named) {
+    static char *names[] = {"inverse",  "added",     "steps",     "pixels",     "samples", "exact",
+                            "near",     "luma",      "red",       "blue",       "green_blue",
+                            "green_red", "rounding", "luma_zero", "blue_zero",  "red_zero",
+                            "whole",    NULL};
     Inverter f;
-    if (!PyArg_ParseTuple(args, "y*y*y*w*w*", &numbers, &steps, &pixels, &samples, &exact))
+    Py_buffer b[6];
+    PyObject *result = NULL;
+    if (!PyArg_ParseTupleAndKeywords(args, named, "$y*y*y*y*w*w*iiiiiiiiiii", names, b, b + 1,
+                                     b + 2, b + 3, b + 4, b + 5, &f.near, &f.luma, &f.red, &f.blue,
+                                     &f.green_blue, &f.green_red, &f.rounding, f.zero, f.zero + 1,
+                                     f.zero + 2, &f.whole))
         return NULL;
-    if (!take_numbers(&numbers, &steps, &f) || pixels.len != 3 * exact.len ||
-        samples.len != pixels.len) {
+    const Py_buffer *pixels = b + 3, *samples = b + 4, *exact = b + 5;
+    f.inverse = b[0].buf, f.added = b[1].buf, f.step = b[2].buf;
+    if (!is_of(b, 9 * sizeof *f.inverse, sizeof *f.inverse) ||
+        !is_of(b + 1, 3 * sizeof *f.added, sizeof *f.added) ||
+        !is_of(b + 2, FAR_STEPS * sizeof *f.step, 1) || f.near < 0 || f.near > FAR_STEPS ||
+        pixels->len != 3 * exact->len || samples->len != pixels->len) {
         PyErr_SetString(PyExc_ValueError, "inconsistent pixels, samples or family");
         goto end;
     }
     int done;
     Py_BEGIN_ALLOW_THREADS
-    done = invert_pixels(&f, pixels.buf, (size_t)exact.len, samples.buf, exact.buf);
+    done = invert_pixels(&f, pixels->buf, (size_t)exact->len, samples->buf, exact->buf);
     Py_END_ALLOW_THREADS
     result = done ? Py_NewRef(Py_None) : PyErr_NoMemory();
 end:
-    PyBuffer_Release(&numbers);
-    PyBuffer_Release(&steps);
-    PyBuffer_Release(&pixels);
-    PyBuffer_Release(&samples);
-    PyBuffer_Release(&exact);
+    for (int i = 0; i < 6; i++) PyBuffer_Release(b + i);
     return result;
 }
 
 static PyMethodDef METHODS[] = {
-    {"invert", py_invert, METH_VARARGS, "Fill in the samples that pixels were made of."},
+    {"invert", (PyCFunction)(void (*)(void))py_invert, METH_VARARGS | METH_KEYWORDS,
+     "Fill in the samples that pixels were made of."},
     {NULL, NULL, 0, NULL},
 };
 

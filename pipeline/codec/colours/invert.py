@@ -3,7 +3,7 @@
 A C extension does it fast; where there is none, numpy gives the same samples.
 """
 
-from dataclasses import astuple
+from dataclasses import asdict
 from itertools import product
 
 import numpy as np
@@ -41,8 +41,16 @@ def invert(family: Family, pixels: Pixels) -> Samples:
     pixels = np.ascontiguousarray(pixels)
     samples, exact = np.empty_like(pixels), np.empty(len(pixels), np.bool_)
     inverse, added = _inverse(family)
-    numbers = np.array([*astuple(family), *inverse.ravel(), *added, _NEAR_STEPS], np.int64)
-    native.invert(numbers, _STEPS, pixels, samples, exact)
+    native.invert(
+        **asdict(family),
+        inverse=inverse,
+        added=added,
+        steps=_STEPS,
+        near=_NEAR_STEPS,
+        pixels=pixels,
+        samples=samples,
+        exact=exact,
+    )
     return samples, exact
 
 
