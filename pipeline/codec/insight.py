@@ -12,7 +12,7 @@ from seec.pipeline.codec.decoder import decode, find_model, open_group, read_fro
 from seec.pipeline.codec.kernels import make_kernels
 from seec.pipeline.codec.model.weights import Model
 from seec.pipeline.codec.network.torch_kernels import TorchKernels
-from seec.schemas.container import Coding, SectionKind, parse, read_index, reader
+from seec.schemas.container import SectionKind, parse, read_index, reader
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,12 @@ def explain(blob: bytes, *, models: Mapping[str, Model] | None = None) -> Insigh
     )
     sections = [s for s in container.sections if s.kind is SectionKind.TILE_GROUP]
     for tiles, section in zip(groups, sections, strict=True):
-        if section.coding is not Coding.RANGE:
+        group = open_group(section, tiles, front)
+        if group.words is None:
             coded = sum(t.height * t.width for t in tiles)
             for tile in tiles:
                 lengths[tile.rows, tile.columns] = 8 * len(section.payload) / coded
             continue
-        group = open_group(section, tiles, front)
-        assert group.words is not None
         make_kernels(model).decode([group.canvas], [group.words])
         bits = kernels.code_lengths(group.canvas).astype(np.float32) / 256
         parts = [b[:h, :w] for b, (h, w) in zip(bits, group.canvas.sizes, strict=True)]
