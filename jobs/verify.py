@@ -1,6 +1,7 @@
 """Prove that an archive still holds what was put into it: `python -m seec.jobs.verify ARCHIVE`."""
 
 import math
+import os
 import random
 import time
 from collections.abc import Iterable, Iterator
@@ -18,6 +19,7 @@ from seec.jobs.options import (
     Percentage,
     allow_unfinished_option,
     expect_option,
+    name_option,
     ray_options,
     store_options,
 )
@@ -34,6 +36,7 @@ from seec.pipeline.verify.reports import last_verified, report_name
 from seec.schemas.archive import MODEL, parse_name
 from seec.schemas.commit import ShardRecord
 from seec.schemas.errors import StorageError
+from seec.schemas.names import escape
 from seec.schemas.report import Checked, Finding, serialise_findings
 
 _SHOWN = 20
@@ -51,7 +54,8 @@ class Settings:
     part K of N, from 1. shards: a fraction of the shards. seed: of both choices; None is random.
     since: only what was added after this commit. max_duration_s: no shard is begun after that time.
     expect: what the archive digest begins with. allow_unfinished: whether it is well that files are
-    absent. against: a source to compare with at the end; check_content: also by contents.
+    absent. against: a source to compare with at the end; name: of that source in the archive;
+    check_content: compare contents, too.
     """
 
     archive: str
@@ -65,6 +69,7 @@ class Settings:
     expect: str | None = None
     allow_unfinished: bool = False
     against: str | None = None
+    name: str = ""
     check_content: bool = False
     ray_address: str | None = None
     cpus: int | None = None
@@ -202,7 +207,7 @@ def run(settings: Settings) -> VerifySummary:
     Raises NotAnArchive, UnknownCommit, or StorageError if the store does not answer.
     """
     start = time.monotonic()
-    source = None if settings.against is None else Source(settings.against, settings.limits)
+    source = None if settings.against is None else _source(settings.against, settings)
     seed = random.randrange(1 << 31) if settings.seed is None else settings.seed
     store = Store(settings.archive, limits=settings.limits)
     records = check_records(store, settings.expect)
@@ -299,6 +304,10 @@ def _is_damaged(findings: tuple[Finding, ...], source: Source) -> bool:
     return bool(findings)
 
 
+def _source(url: str, settings: Settings) -> Source:
+    return Source(url, settings.limits, escape(os.fsencode(settings.name)))
+
+
 def _compare(archive: Archive, source: Source, by_content: bool, proven: bool) -> Comparison:
     """Compare at the end, so that what came to the source meanwhile is missing."""
     listing = source.files()
@@ -308,7 +317,9 @@ def _compare(archive: Archive, source: Source, by_content: bool, proven: bool) -
         files = comparable(listing, seen)
         with progress("compare", len(files), "files") as shown:
             same = same_contents(source, files, seen, shown.advance)
-    missing = not_held(listing, seen, failed, source.url, same)
+    identity = source.record()
+    name = identity.name if archive.state.sources.get(identity.name) == identity else None
+    missing = not_held(listing, seen, failed, name, same)
     return Comparison(source.url, len(listing), by_content, missing, proven)
 
 
@@ -406,6 +417,7 @@ def _write_report(store: Store, mode: str, checked: list[Checked]) -> str | None
     "ARCHIVE, with the same size and time? Only then, and if all of ARCHIVE was decoded without a "
     "finding, verify says that SOURCE is safe to delete.",
 )
+@name_option("The name of --against in ARCHIVE, if it was archived with --as.")
 @click.option(
     "--check-content",
     is_flag=True,
@@ -421,8 +433,8 @@ def main(**options: Any) -> VerifySummary:
     writes a report into the archive. If ARCHIVE does not hold all files that it should, because a
     run is not finished, or files are in quarantine or lost, verify ends with exit code 3.
     """
-    if options["check_content"] and options["against"] is None:
-        raise click.UsageError("--check-content belongs to --against")
+    if (options["check_content"] or options["name"]) and options["against"] is None:
+        raise click.UsageError("--check-content and --as belong to --against")
     return run(Settings(**options))
 
 

@@ -66,16 +66,17 @@ def not_held(
     listing: Iterable[SourceFile],
     seen: Mapping[str, Seen],
     failed: Mapping[str, Seen],
-    source_url: str,
+    name: str | None,
     same_content: Container[str] | None,
 ) -> dict[str, str]:
     """Why the archive does not hold what a source has, by path, for each path of which that is so.
 
-    seen, failed: what the archive holds, and has in quarantine. same_content: paths of which the
+    seen, failed: what the archive holds, and has in quarantine. name: of the source in the archive;
+    None if the archive has it from nowhere, or from elsewhere. same_content: paths of which the
     bytes were found to be the same; None to trust size and time of files from this very source.
     """
     found = (
-        (file.path, _why_not(file, seen.get(file.path), failed, source_url, same_content))
+        (file.path, _why_not(file, seen.get(file.path), failed, name, same_content))
         for file in listing
     )
     return {path: reason for path, reason in found if reason is not None}
@@ -85,7 +86,7 @@ def _why_not(
     file: SourceFile,
     known: Seen | None,
     failed: Mapping[str, Seen],
-    source_url: str,
+    name: str | None,
     same_content: Container[str] | None,
 ) -> str | None:
     if file.problem is not None:
@@ -102,8 +103,8 @@ def _why_not(
         return None
     if same_content is not None:
         return "has other content than the archive"
-    if known.source != source_url:
-        return f"archived from {known.source}, so size and time prove nothing"
+    if known.source != name:
+        return "archived from another place, so size and time prove nothing"
     if known[:2] != (file.size_bytes, file.mtime_ns):
         return "changed since it was archived"
     return None

@@ -169,6 +169,17 @@ def test_size_and_time_of_another_source_prove_nothing(source: Path, root: Path,
     assert SAFE in text(checked(root, against=str(tmp_path / "copy"), check_content=True))
 
 
+def test_a_source_with_a_name_is_compared_below_the_name(source: Path, root: Path, tmp_path: Path):
+    archive(source, root)
+    put_files(tmp_path / "card", a="another")
+    archive(tmp_path / "card", root, name="card")
+    assert SAFE in text(checked(root, against=str(source)))
+    assert SAFE in text(checked(root, against=str(tmp_path / "card"), name="card"))
+    for options in ({"name": "other"}, {}):
+        summary = checked(root, against=str(tmp_path / "card"), **options)
+        assert (summary.exit_code, SAFE in text(summary)) == (ExitCode.INCOMPLETE, False)
+
+
 def test_an_empty_source_and_a_damaged_archive_are_not_safe(
     source: Path, root: Path, tmp_path: Path
 ):
