@@ -166,7 +166,7 @@ def test_a_file_found_nowhere_is_lost_and_the_archive_sound(root: Path, source: 
 def test_a_lost_file_that_the_source_has_is_archived_again(root: Path, source: Path):
     spoil(root, shards(root)[1], "c.txt")
     mend(root)
-    assert archive(source, root).files_added == 1
+    assert archive(source, root, moved=True).files_added == 1
     assert texts(root) == FILES | {"a": "one, later"}
 
 
