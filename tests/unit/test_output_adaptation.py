@@ -13,7 +13,7 @@ from seec.pipeline.codec.model.tables import build_tables
 from seec.pipeline.codec.model.weights import save_model
 from seec.pipeline.codec.native.kernels import NativeKernels
 from seec.pipeline.codec.network.mixtures import make_mixture
-from seec.pipeline.codec.network.output_adaptation import OutputAdapter, slopes_of
+from seec.pipeline.codec.network.output_adaptation import OutputAdapter, gradients_of
 from seec.schemas.errors import ModelError
 from tests.pictures import textured
 from tests.unit.test_adaptive import canvases
@@ -65,7 +65,7 @@ def test_slopes_are_those_of_the_code_length():
     length = bits(floats[0], floats[1], floats[2], value.double()).sum()
     exact = list(torch.autograd.grad(length, floats))
     exact[1] = exact[1] * torch.exp2((scale.double() / 4 - 16) / 16)
-    found = slopes_of(mixture(pi, mean, scale), value).split(K, 1)
+    found = gradients_of(mixture(pi, mean, scale), value).split(K, 1)
     for name, slope, true in zip(("pi", "mu", "sigma"), found, exact, strict=True):
         pair = torch.stack([slope.double().flatten(), true.flatten()])
         assert torch.corrcoef(pair)[0, 1] > 0.97, name
@@ -75,9 +75,9 @@ def test_slopes_are_those_of_the_code_length():
 
 def test_bins_of_several_values_have_no_slopes():
     pi, mean, scale, value = drawn(10)
-    assert slopes_of(mixture(pi, mean, scale), value).any()
+    assert gradients_of(mixture(pi, mean, scale), value).any()
     for width in (0, 3):
-        assert not slopes_of(mixture(pi, mean, scale, width), value).any()
+        assert not gradients_of(mixture(pi, mean, scale, width), value).any()
 
 
 def test_corrections_move_when_enough_pixels_are_coded_and_stay_within_their_limit():
