@@ -16,6 +16,7 @@ PLAN = Table(
     "plan",
     1,
     (
+        Column("number", "int32"),
         Column("path", "string"),
         Column("kind", "string"),
         Column("permissions", "int16", nullable=True),
@@ -118,22 +119,22 @@ class Plan:
 
 def serialise_plan(shards: Iterable[Sequence[SourceFile]], settings: PlanSettings) -> bytes:
     """The bytes of a plan. The same files and settings give the same bytes."""
-    groups = ([mtime.split(asdict(file)) for file in files] for files in shards)
+    parts = ([mtime.split(asdict(file)) for file in files] for files in shards)
     metadata = {_SETTINGS_KEY: json.dumps(asdict(settings), sort_keys=True).encode()}
-    return tables.serialise_groups(PLAN, groups, metadata)
+    return tables.serialise_numbered(PLAN, parts, metadata)
 
 
 def parse_plan(name: str, data: bytes) -> Plan:
     """Open the bytes of a plan; SectionCorrupt or UnsupportedVersion if they are none."""
-    groups = tables.Groups(name, data, PLAN)
+    shards = tables.Numbered(name, data, PLAN)
     try:
-        settings = PlanSettings(**parse_json(groups.metadata[_SETTINGS_KEY]))
+        settings = PlanSettings(**parse_json(shards.metadata[_SETTINGS_KEY]))
     except (KeyError, ValueError, TypeError):
         raise SectionCorrupt(f"{name}: a plan without its settings") from None
-    counts = {index: groups.size(index) for index in range(len(groups))}
+    counts = dict(enumerate(shards.counts.tolist()))
 
     def shard(index: int) -> list[SourceFile]:
-        return [SourceFile(**mtime.join(name, row)) for row in groups.read(index)]
+        return [SourceFile(**mtime.join(name, row)) for row in shards.read(index)]
 
     return Plan(settings, counts, shard)
 

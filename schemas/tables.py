@@ -4,10 +4,11 @@
 The only module that speaks to pyarrow, which ships no types.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -16,6 +17,8 @@ from seec.schemas import pages
 from seec.schemas.errors import LimitExceeded, SectionCorrupt, UnsupportedVersion
 from seec.schemas.limits import MAX_EXPANDED_BYTES, ROW_GROUP_ROWS
 
+# Each row group takes a kilobyte in the footer, which readers hold in memory and limit.
+_NUMBERED_ROWS = 1 << 15
 COMPRESSION_LEVEL = 9
 _TABLE_KEY = b"seec.table"
 
@@ -79,23 +82,80 @@ class Groups:
     def __len__(self) -> int:
         return self._file.num_row_groups
 
-    def size(self, index: int) -> int:
-        """How many rows one group holds."""
-        return self._file.metadata.row_group(index).num_rows
-
     def check_whole(self) -> None:
         """LimitExceeded if all rows together take too much; SectionCorrupt if it is damaged."""
         self._sizes.check(range(len(self)), self._schema.names)
 
     def read(self, index: int) -> list[Record]:
         """The rows of one group; SectionCorrupt if it is damaged."""
+        return _records(self._name, self.group(index, self._schema.names))
+
+    def group(self, index: int, names: list[str]) -> pa.Table:
+        """Some columns of one group; SectionCorrupt if it is damaged."""
         try:
-            self._sizes.check([index], self._schema.names)
+            self._sizes.check([index], names)
             # On Arrow's own threads a buffer might be released while the process ends.
-            names = self._schema.names
-            return self._file.read_row_group(index, names, use_threads=False).to_pylist()
+            return self._file.read_row_group(index, names, use_threads=False)
         except _NOT_A_TABLE as error:
             raise _corrupt(self._name, error) from None
+
+
+class Numbered:
+    """A table of parts: the rows of one number are together, and read without the others.
+
+    counts: how many rows each part has, by its number. The number is in the column `number`, which
+    rows lack here. Memory grows with the number of parts, by 24 bytes each.
+    """
+
+    def __init__(self, name: str, data: bytes, table: Table) -> None:
+        """name: for messages. SectionCorrupt or UnsupportedVersion if it is no such table."""
+        self._name = name
+        self._groups = Groups(name, data, table)
+        self._names = [column.name for column in table.columns if column.name != "number"]
+        self._group = lru_cache(1)(lambda index: self._groups.group(index, self._names))
+        self.metadata = self._groups.metadata
+        empty = np.zeros(0, np.int64)
+        places = [(empty, empty, empty)]
+        end = 0
+        for index in range(len(self._groups)):
+            numbers = self._groups.group(index, ["number"]).column(0).to_numpy()
+            starts = np.flatnonzero(np.diff(numbers, prepend=numbers[:1] - 1))
+            if not np.array_equal(numbers[starts], np.arange(end, end + len(starts))):
+                raise SectionCorrupt(f"{name}: parts that are not numbered one by one")
+            end += len(starts)
+            places.append(
+                (np.full_like(starts, index), starts, np.diff(starts, append=len(numbers)))
+            )
+        self._in_group, self._starts, self.counts = map(np.concatenate, zip(*places, strict=True))
+
+    def read(self, number: int) -> list[Record]:
+        """The rows of one part; SectionCorrupt if they are damaged."""
+        group = self._group(int(self._in_group[number]))
+        part = group.slice(int(self._starts[number]), int(self.counts[number]))
+        return _records(self._name, part)
+
+
+def serialise_numbered(
+    table: Table,
+    parts: Iterable[Iterable[Record]],
+    metadata: Mapping[bytes, bytes] | None = None,
+) -> bytes:
+    """The bytes of a table whose rows are numbered by part; a part is in one row group.
+
+    parts: each with one row or more. metadata: as in `serialise_groups`.
+    """
+
+    def groups() -> Iterator[list[Record]]:
+        rows: list[Record] = []
+        for number, part in enumerate(parts):
+            rows += [{**row, "number": number} for row in part]
+            if len(rows) >= _NUMBERED_ROWS:
+                yield rows
+                rows = []
+        if rows:
+            yield rows
+
+    return serialise_groups(table, groups(), metadata)
 
 
 def serialise(table: Table, rows: Sequence[Record]) -> bytes:
@@ -281,6 +341,13 @@ class _Sizes:
 
 _SMALL_BYTES = 1 << 22  # of a column: not worth a closer look
 _NOT_A_TABLE = (pa.ArrowException, OSError, KeyError, ValueError)
+
+
+def _records(name: str, rows: pa.Table) -> list[Record]:
+    try:
+        return rows.to_pylist()
+    except _NOT_A_TABLE as error:  # text that is not UTF-8
+        raise _corrupt(name, error) from None
 
 
 def _names(table: Table, types: Collection[str]) -> Any:

@@ -36,7 +36,9 @@ from seec.schemas.manifest import Entry, QuarantineRow, Row
 from seec.schemas.plan import run_id
 from seec.schemas.tables import Column, Table
 
-_PLAN = Table("compaction-plan", 1, (Column("shard", "string"),), MAX_GROUP_ROWS)
+_PLAN = Table(
+    "compaction-plan", 1, (Column("number", "int32"), Column("shard", "string")), MAX_GROUP_ROWS
+)
 
 
 def small_shards(
@@ -91,7 +93,7 @@ def open_compaction(archive: Archive, groups: list[list[ShardRecord]]) -> RunRec
             f"{archive.store.url}: run {last.run_id if last else '?'} is not finished; run seec "
             "archive again first, or wait for it"
         )
-    plan = tables.serialise_groups(
+    plan = tables.serialise_numbered(
         _PLAN, ([{"shard": shard.shard} for shard in group] for group in groups)
     )
     identity = run_id(len(state.runs) + 1, plan)
@@ -117,9 +119,9 @@ def compact(archive: Archive, run: RunRecord) -> Iterator[tuple[ShardRecord, int
     with one shard, and with the paths of the archive.
     """
     damage: SeecError | None = None
-    plan = tables.Groups(run.plan.name, archive.read(run.plan), _PLAN)
-    if len(plan) != run.shards:
-        raise SectionCorrupt(f"{run.plan.name}: plans {len(plan)} shards, not {run.shards}")
+    plan = tables.Numbered(run.plan.name, archive.read(run.plan), _PLAN)
+    if len(plan.counts) != run.shards:
+        raise SectionCorrupt(f"{run.plan.name}: plans {len(plan.counts)} shards, not {run.shards}")
     groups = {
         index: [row["shard"] for row in plan.read(index)] for index in missing_shards(archive, run)
     }

@@ -309,6 +309,29 @@ def test_a_plan_is_reproducible_and_read_shard_by_shard():
     assert run_id(2, data) != run_id(1, data)
 
 
+def test_a_plan_of_many_shards_has_a_small_footer_and_every_shard():
+    # One row group a shard would take a kilobyte of the footer each, which readers limit.
+    count = 70_000
+    shards = ([SourceFile(f"{i:09d}", i, None)] * (1 + i % 2) for i in range(count))
+    data = serialise_plan(shards, PlanSettings("model"))
+    assert pq.read_metadata(pa.BufferReader(data)).serialized_size < 8_000
+    plan = parse_plan("p", data)
+    assert (plan.shards, plan.files) == (count, count * 3 // 2)
+    for i in (0, 1, 21_844, 21_845, 43_690, count - 1):
+        assert plan.shard(i) == [SourceFile(f"{i:09d}", i, None)] * (1 + i % 2)
+
+
+@pytest.mark.parametrize("numbers", [[1], [-1], [0, 2], [0, 1, 0], [1, 0]])
+def test_parts_that_are_not_numbered_one_by_one_are_corrupt(numbers: list[int]):
+    table = tables.Table("t", 1, (tables.Column("number", "int32"),))
+    data = tables.serialise(table, [{"number": number} for number in numbers])
+    with pytest.raises(SectionCorrupt, match="numbered"):
+        tables.Numbered("t", data, table)
+    split = tables.serialise_groups(table, [[{"number": 0}], [{"number": 0}]])
+    with pytest.raises(SectionCorrupt, match="numbered"):
+        tables.Numbered("t", split, table)
+
+
 def test_bytes_that_are_no_plan_are_corrupt():
     for data in (b"", b"PAR1", serialise_manifest([])):
         with pytest.raises(SectionCorrupt):
