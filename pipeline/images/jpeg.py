@@ -63,6 +63,12 @@ class Frame:
         return self.width * self.height
 
     @property
+    def samples(self) -> int:
+        """Of all components, but for what fills up blocks at the right and at the bottom."""
+        most = max(c.horizontal for c in self.components) * max(c.vertical for c in self.components)
+        return self.pixels * sum(c.horizontal * c.vertical for c in self.components) // most
+
+    @property
     def mode(self) -> str:
         """L, RGB, or how many components of 8 bits."""
         count = len(self.components)

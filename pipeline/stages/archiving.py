@@ -204,7 +204,7 @@ class ArchivingRun:
 
     def _encode(self, shard: _Shard, batch: Batch, suspect: bool) -> Steps[_Encoded]:
         what = (self._source, batch, suspect, self._run.run_id, self._plan.settings)
-        read, drafts = self._executor.submit(READ, *what)
+        read, drafts = self._executor.submit(replace(READ, memory_bytes=batch.memory_bytes), *what)
         report: ReadReport = yield read
         # Not before: an encoder that starts late, or is slow, would leave its share to the end.
         encoder = yield self._encoders.place(_QUEUED)
@@ -276,14 +276,14 @@ class ArchivingRun:
         shard.read_s += outcome.report.read_s
         shard.segment_s += outcome.segment_s
         shard.encode_s += outcome.encode_s
-        deferred = outcome.report.deferred
-        self._window.add(_Part(shard, batch) for batch in cut_batches(deferred))
-        self._count(shard, len(batch.files) - len(deferred))
+        again = [*cut_batches(outcome.report.deferred), *outcome.report.alone]
+        self._window.add(_Part(shard, one) for one in again)
+        self._count(shard, len(batch.files) - sum(len(one.files) for one in again))
 
     def _give_up(self, shard: _Shard, batch: Batch, outcome: Failed) -> None:
         """Store a file that no worker survives without looking inside; else put it aside."""
         if batch.decode:
-            stored = _Part(shard, replace(batch, pixels=0, decode=False))
+            stored = _Part(shard, replace(batch, pixels=0, decode=False, passing_bytes=0))
             self._window.add([stored], suspect=True)
             return
         crashed = isinstance(outcome.error, WorkerCrashed | NodeLost)

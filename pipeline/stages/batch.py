@@ -9,8 +9,9 @@ from seec.schemas.plan import SourceFile
 MAX_FILES = 32
 MAX_SOURCE_BYTES = 2 << 20
 MAX_PIXELS = 2_000_000
-# A file that needs more pixels for a moment is alone: JPEG takes 36 bytes for each to transcode.
-MAX_PASSING_PIXELS = 16_000_000
+# What any task may take while it looks into a file: 33 megapixels of most formats. A file that
+# needs more is alone, and its task asks the cluster for memory.
+MAX_PASSING_BYTES = 768 << 20
 _PARTS = 4  # of each of the last batches of a run
 
 
@@ -19,16 +20,23 @@ class Batch:
     """Files that are read, segmented and encoded together.
 
     pixels: what they decode to at most. decode: False to store them without looking inside.
+    passing_bytes: of memory that one of them takes while it is looked into, at most.
     """
 
     files: tuple[SourceFile, ...]
     pixels: int = MAX_PIXELS
     decode: bool = True
+    passing_bytes: int = MAX_PASSING_BYTES
 
     @property
     def cost_bytes(self) -> int:
         """Memory it may take on its way: files and decoded pixels."""
         return 3 * self.pixels + sum(file.size_bytes for file in self.files)
+
+    @property
+    def memory_bytes(self) -> int:
+        """Memory that reading it has to ask for; 0 if it takes no more than any task may."""
+        return self.passing_bytes if self.passing_bytes > MAX_PASSING_BYTES else 0
 
     def parts(self) -> "list[Batch]":
         """Each file alone."""

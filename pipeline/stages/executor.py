@@ -16,12 +16,14 @@ class Task:
     """A function that an executor runs.
 
     cpus: how much of a processor the function keeps busy. returns: how many values it has; with
-    more than one, each value has a ticket of its own and moves between workers alone.
+    more than one, each value has a ticket of its own and moves between workers alone. memory_bytes:
+    that no other task, which says so too, may take beside this one; 0 for what any task takes.
     """
 
     function: Callable[..., Any]
     cpus: float = 1
     returns: int = 1
+    memory_bytes: int = 0
 
 
 @dataclass(frozen=True)

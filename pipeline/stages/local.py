@@ -31,12 +31,16 @@ class _Actor:
 
 @dataclass(eq=False)
 class _Job:
-    """A call that waits or runs. actor: whose method it is; None for a task."""
+    """A call that waits or runs. actor: whose method it is; None for a task.
+
+    takes_memory: as one of these at a time may.
+    """
 
     function: Callable[..., Any]
     arguments: tuple[Any, ...]
     values: tuple[_Value, ...]
     actor: _Actor | None = None
+    takes_memory: bool = False
 
     def lacks(self) -> bool:
         """Whether an argument is not there yet."""
@@ -67,7 +71,8 @@ class LocalExecutor:
 
     def submit(self, task: Task, *arguments: Any) -> Any:
         """As `Executor.submit`."""
-        return self._queue(task.function, arguments, task.returns, None)
+        takes_memory = task.memory_bytes > 0
+        return self._queue(task.function, arguments, task.returns, None, takes_memory)
 
     def start(self, kind: type, options: dict[str, Any], *arguments: Any) -> _Actor:
         """As `Executor.start`; the actor is made with its first call."""
@@ -120,10 +125,15 @@ class LocalExecutor:
             worker.end()
 
     def _queue(
-        self, function: Any, arguments: tuple[Any, ...], returns: int, actor: _Actor | None
+        self,
+        function: Any,
+        arguments: tuple[Any, ...],
+        returns: int,
+        actor: _Actor | None,
+        takes_memory: bool = False,
     ) -> Any:
         values = tuple(_Value() for _ in range(returns))
-        self._waiting.append(_Job(function, arguments, values, actor))
+        self._waiting.append(_Job(function, arguments, values, actor, takes_memory))
         return values[0] if returns == 1 else values
 
     def _send(self) -> None:
@@ -134,7 +144,10 @@ class LocalExecutor:
                 self._begin(worker, job)
 
     def _next(self, worker: _Worker) -> _Job | None:
+        taken = any(one.job is not None and one.job.takes_memory for one in self._workers)
         for job in self._waiting:
+            if job.takes_memory and taken:
+                continue
             elsewhere = job.actor is not None and job.actor.worker is not worker
             if not elsewhere and not job.lacks():
                 return job

@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -43,7 +44,10 @@ class RayExecutor:
 
     def submit(self, task: Task, *arguments: Any) -> Any:
         """As `Executor.submit`."""
-        return _remote(task).remote(*arguments)
+        remote = _remote(replace(task, memory_bytes=0))
+        if task.memory_bytes:
+            remote = remote.options(memory=min(task.memory_bytes, _most_memory()))
+        return remote.remote(*arguments)
 
     def start(self, kind: type, options: dict[str, Any], *arguments: Any) -> Any:
         """As `Executor.start`. options: of a Ray actor."""
@@ -125,6 +129,11 @@ class RayExecutor:
 def _remote(task: Task) -> Any:
     made: Any = ray.remote(num_cpus=task.cpus, max_retries=0, num_returns=task.returns)
     return made(task.function)
+
+
+def _most_memory() -> int:
+    """Bytes that Ray would give to tasks on the largest machine: one that wants more never runs."""
+    return int(max(node["Resources"].get("memory", 0) for node in ray.nodes() if node["Alive"]))
 
 
 def _node_id(_: Any) -> str:

@@ -14,7 +14,7 @@ from seec.pipeline.routes.region import background_of
 from seec.pipeline.routes.writing import Draft, RunModels, draft, draft_stored, settle, work_of
 from seec.pipeline.segmentation import LabelMap, RateSegmenter, label_image, make_segmenter
 from seec.pipeline.stages.apart import candidate_of, draft_apart, hurried
-from seec.pipeline.stages.batch import MAX_PASSING_PIXELS, Batch
+from seec.pipeline.stages.batch import Batch
 from seec.pipeline.stages.executor import TASK_CPUS, Task
 from seec.pipeline.storage import Source, Store
 from seec.schemas.commit import ObjectRecord, ShardRecord
@@ -36,12 +36,14 @@ Finish = Callable[[Store, str, list[Entry], Sequence[QuarantineRow]], ShardRecor
 class ReadReport:
     """What the driver must know of a batch that was read.
 
-    deferred: files, with their pixels, that would have passed a limit of pixels. digests: of the
-    pixels of those that are one picture.
+    deferred: files, with their pixels, that would have passed a limit of pixels. alone: a batch for
+    each file that takes more memory than this one may. digests: of the pixels of those that are one
+    picture.
     """
 
     failed: list[QuarantineRow] = field(default_factory=list)
     deferred: list[tuple[SourceFile, int]] = field(default_factory=list)
+    alone: list[Batch] = field(default_factory=list)
     digests: list[bytes] = field(default_factory=list)
     read_s: float = 0.0
 
@@ -103,10 +105,13 @@ def read_batch(
         else:
             with hurried(settings.max_seconds):
                 candidate = candidate_of(file, data, settings)
-                pixels, passing_pixels = work_of(candidate)
+                pixels, passing_bytes = work_of(candidate)
+                if pixels <= settings.max_pixels and passing_bytes > batch.passing_bytes:
+                    report.alone.append(Batch((file,), pixels, passing_bytes=passing_bytes))
+                    continue
                 over = used + min(pixels, settings.max_pixels) > batch.pixels
-                if len(batch.files) > 1 and (over or passing_pixels > MAX_PASSING_PIXELS):
-                    report.deferred.append((file, pixels or passing_pixels))
+                if len(batch.files) > 1 and over:
+                    report.deferred.append((file, pixels))
                     continue
                 made = draft(candidate)
             used += pixels if made.coded is not None else 0

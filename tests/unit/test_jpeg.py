@@ -16,8 +16,7 @@ from seec.pipeline.images import jpeg
 from seec.pipeline.routes.reading import check, restore
 from seec.pipeline.routes.reading import jpegxl_jpeg as jpegxl
 from seec.pipeline.routes.writing import Candidate, RunModels, Work, draft, settle, work_of
-from seec.pipeline.stages import tasks
-from seec.pipeline.stages.batch import Batch
+from seec.pipeline.stages import batch, tasks
 from seec.pipeline.storage import Source
 from seec.schemas.errors import (
     DigestMismatch,
@@ -206,8 +205,8 @@ def test_sizes_are_read_from_file_and_payload_alike(width: int, height: int):
     frame = jpeg.read_frame(data)
     code = bytes(imagecodecs.jpegxl_encode_jpeg(data, numthreads=1))
     assert jpegxl.read_size(code) == (frame.width, frame.height) == (width, height)
-    assert work_of(Candidate(SourceFile("a", len(data), 0), data, 10**6)) == Work(
-        passing_pixels=width * height
+    assert work_of(Candidate(SourceFile("a", len(data), 0), data, 10**7)) == Work(
+        passing_bytes=max(24 * frame.pixels, 17 * frame.samples)
     )
 
 
@@ -221,16 +220,28 @@ def test_a_frame_header_behind_the_scan_does_not_count():
         jpeg.read_frame(moved)
 
 
-def test_large_jpeg_waits_for_a_batch_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_large_jpeg_waits_for_a_batch_of_its_own_that_asks_for_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     for name in ("a.jpg", "b.jpg"):
         (tmp_path / name).write_bytes(jpeg_file())
-    monkeypatch.setattr(tasks, "MAX_PASSING_PIXELS", WIDTH * HEIGHT - 1)
-    source = Source(str(tmp_path))
+    need = work_of(Candidate(SourceFile("", 0, 0), jpeg_file(), 10**6)).passing_bytes
+    monkeypatch.setattr(batch, "MAX_PASSING_BYTES", need - 1)
+    source, settings = Source(str(tmp_path)), PlanSettings("")
     files = tuple(source.files())
-    report, drafts = tasks.read_batch(source, Batch(files), False, "run", PlanSettings(""))
-    assert (report.deferred, drafts) == ([(file, WIDTH * HEIGHT) for file in files], [])
-    report, drafts = tasks.read_batch(source, Batch(files[:1]), False, "run", PlanSettings(""))
+    for some in (files, files[:1]):
+        begun = batch.Batch(some, passing_bytes=need - 1)
+        report, drafts = tasks.read_batch(source, begun, False, "run", settings)
+        assert drafts == []
+        assert report.alone == [batch.Batch((file,), 0, passing_bytes=need) for file in some]
+        assert [one.memory_bytes for one in report.alone] == [need] * len(some)
+    report, drafts = tasks.read_batch(source, report.alone[0], False, "run", settings)
     assert [made.row.route for made in drafts] == [JPEGXL_JPEG]
+    small = replace(settings, max_pixels=WIDTH * HEIGHT - 1)  # stored, which takes no memory
+    report, drafts = tasks.read_batch(
+        source, batch.Batch(files, passing_bytes=1), False, "run", small
+    )
+    assert [made.row.route for made in drafts] == [STORE, STORE]
 
 
 def test_rows_that_lie_are_found():

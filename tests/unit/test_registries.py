@@ -98,7 +98,7 @@ class CountWriter(Writer):
     def work(self, candidate: Candidate) -> Work:
         if not candidate.data.startswith(b"COUNT "):
             raise UnreadableImage("no numbers")
-        return Work(passing_pixels=len(candidate.data))
+        return Work(passing_bytes=len(candidate.data))
 
     def draft(self, candidate: Candidate) -> Coded | None:
         if not candidate.data.startswith(b"COUNT "):
@@ -178,7 +178,7 @@ def test_a_route_of_one_line_takes_its_files_and_gives_them_back(golden_model: M
     row = in_a_manifest(entry)
     assert (row.route, row.samples, row.model_id) == ("toy", None, None)
     assert work_of(Candidate(SourceFile("a", len(NUMBERS), 0), NUMBERS, 10**6)) == Work(
-        passing_pixels=len(NUMBERS)
+        passing_bytes=len(NUMBERS)
     )
     check(row, bytes(entry.payload), {})
     assert restore(row, bytes(entry.payload), {}) == NUMBERS

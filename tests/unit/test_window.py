@@ -54,6 +54,17 @@ def sleeping(log: Path) -> None:
     time.sleep(120)
 
 
+def alone(log: Path) -> bool:
+    """Whether no other task like this one ran meanwhile."""
+    try:
+        log.touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    time.sleep(0.5)
+    log.unlink()
+    return True
+
+
 def raising(text: str) -> None:
     raise ValueError(text)
 
@@ -256,3 +267,14 @@ def test_one_task_alone_gives_its_value_or_raises(executor: Executor):
     assert fetch(executor, Task(doubled), (4,)) == [8]
     with pytest.raises(ValueError, match="no"):
         fetch(executor, Task(raising), "no")
+
+
+def test_of_tasks_that_ask_for_all_memory_one_runs_at_a_time(executor: Executor, tmp_path: Path):
+    more_than_there_is = Task(alone, cpus=0.25, memory_bytes=1 << 60)
+    tickets = [executor.submit(more_than_there_is, tmp_path / "running") for _ in range(3)]
+    beside = executor.submit(Task(doubled, cpus=0.25), (1,))
+    left = [*tickets, beside]
+    while left:
+        left = [ticket for ticket in left if ticket not in executor.wait(left)]
+    assert executor.result(beside) == [2]
+    assert [executor.result(ticket) for ticket in tickets] == [True] * 3

@@ -25,7 +25,9 @@ class JpegXlWriter(Writer):
         """As `Writer.work`."""
         if not jpeg.matches(candidate.data):
             raise UnreadableImage("not a JPEG file")
-        return Work(passing_pixels=jpeg.read_frame(candidate.data).pixels)
+        frame = jpeg.read_frame(candidate.data)
+        candidate.check_limit(frame.pixels)
+        return Work(passing_bytes=max(24 * frame.pixels, 17 * frame.samples))
 
     def draft(self, candidate: Candidate) -> Coded | None:
         """As `Writer.draft`."""
@@ -41,7 +43,7 @@ class JpegXlWriter(Writer):
 def transcode(data: bytes, frame: Frame) -> bytes:
     """The payload for a JPEG file, of which it was tried that it gives the same bytes.
 
-    frame: the file's own. One thread, and up to 36 bytes of memory for each pixel: compare its
+    frame: the file's own. One thread, and up to 48 bytes of memory for each pixel: compare its
     pixels with a limit first. UnreadableImage, with the reason, if JPEG XL cannot hold the file.
     """
     end = jpeg.end_of_picture(data)

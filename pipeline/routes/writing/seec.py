@@ -21,7 +21,7 @@ class SeecWriter(Writer):
 
     def work(self, candidate: Candidate) -> Work:
         """As `Writer.work`."""
-        return Work(candidate.header.pixels)
+        return Work.of_pixels(candidate.header.pixels)
 
     def draft(self, candidate: Candidate) -> Coded | None:
         """As `Writer.draft`."""

@@ -20,9 +20,11 @@ class SeecJpegWriter(Writer):
 
     def work(self, candidate: Candidate) -> Work:
         """As `Writer.work`."""
-        if not jpeg.matches(candidate.data):
-            raise UnreadableImage("not a JPEG file")
-        return Work(passing_pixels=jpeg.read_frame(candidate.data).pixels)
+        if not candidate.code_jpeg or not jpeg.matches(candidate.data):
+            raise UnreadableImage("not a JPEG file, or none that the run codes")
+        frame = jpeg.read_frame(candidate.data)
+        candidate.check_limit(frame.pixels)
+        return Work(passing_bytes=4 * frame.samples)
 
     def draft(self, candidate: Candidate) -> Coded | None:
         """As `Writer.draft`."""
