@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from seec.jobs.gathering import gathered
-from seec.jobs.interface import ExitCode, command, progress, warn
+from seec.jobs.interface import ExitCode, command, progress, tell, warn
 from seec.jobs.model_options import chosen_model, model_options
 from seec.jobs.options import (
     check_region,
@@ -44,6 +44,7 @@ from seec.pipeline.images.jpeg import has_jpeg_name
 from seec.pipeline.routes.region import check_region_source
 from seec.pipeline.segmentation import check_labels, make_segmenter
 from seec.pipeline.stages.archiving import ArchivingRun
+from seec.pipeline.stages.devices import AUTO, CUDA, DEVICES
 from seec.pipeline.stages.execution import execution, is_small
 from seec.pipeline.stages.executor import Executor
 from seec.pipeline.storage import Limits, Source, Store
@@ -73,7 +74,8 @@ class Settings:
     lost outside of them, as in `seec.schemas.loss`; only with allow_lossy_background.
     expect: what the archive digest begins with before the run.
     keep, max_seconds, dedupe: as in `seec.schemas.plan.PlanSettings`. jpeg: what codes JPEG files,
-    one of JPEG_CODECS; JPEG_AUTO is JPEG_SEEC where that saves more than its model takes.
+    one of JPEG_CODECS; JPEG_AUTO is JPEG_SEEC where that saves more than its model takes. device:
+    of encoders, as in `seec.pipeline.stages.devices`.
     """
 
     source: str
@@ -99,6 +101,7 @@ class Settings:
     name: str = ""
     moved: bool = False
     expect: str | None = None
+    device: str = AUTO
     ray_address: str | None = None
     cpus: int | None = None
     limits: Limits | None = None
@@ -379,14 +382,26 @@ def _carry_out(
     timings: list[Timing] = []
     first = archive.state.sequence + 1
     files = sum(plan.counts[i] for i in missing)
-    small = is_small(files, 0) and is_small(
-        files, sum(file.size_bytes for i in missing for file in plan.shard(i))
+    # Without Ray nobody knows of GPUs.
+    small = (
+        settings.device != CUDA
+        and is_small(files, 0)
+        and is_small(files, sum(file.size_bytes for i in missing for file in plan.shard(i)))
     )
     with (
         progress("archive", files, "files") as shown,
         execution(settings.ray_address, settings.cpus, small=small) as executor,
     ):
-        work = ArchivingRun(archive.store, source, record, plan, executor, on_files=shown.advance)
+        work = ArchivingRun(
+            archive.store,
+            source,
+            record,
+            plan,
+            executor,
+            on_files=shown.advance,
+            device=settings.device,
+            on_choice=tell,
+        )
         for shard, timing in work.shards(missing):
             archive.commit(shards=(shard,))
             timings.append(timing)
@@ -500,6 +515,13 @@ def _carry_out(
     "--new-plan", is_flag=True, help="Discard the plan of an interrupted run and make a new plan."
 )
 @expect_option
+@click.option(
+    "--device",
+    type=click.Choice(DEVICES),
+    default=AUTO,
+    help="Where images are encoded; the bytes are the same. auto: on GPUs and CPUs where a "
+    "measurement of about a second says that a GPU is faster than a CPU, else on CPUs.",
+)
 @ray_options
 @store_options
 def main(**options: Any) -> ArchiveSummary:

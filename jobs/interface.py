@@ -244,6 +244,11 @@ def warn(text: str) -> None:
     click.echo(_printable(f"seec: warning: {text}"), err=True)
 
 
+def tell(text: str) -> None:
+    """One line on stderr that is no warning, also under --json."""
+    click.echo(f"seec: {text}", err=True)
+
+
 def exit_code_of(error: SeecError) -> ExitCode:
     """The exit code that an error ends a command with."""
     return next(code for kind, code in _EXIT_CODE_OF_ERROR if isinstance(error, kind))

@@ -9,6 +9,7 @@ from seec.pipeline.archive.archive import read_recorded
 from seec.pipeline.archive.shard import write_shard
 from seec.pipeline.codec import load_model
 from seec.pipeline.stages.batch import Batch, cut_batches, tapered
+from seec.pipeline.stages.devices import AUTO, CPU, CUDA, choose, measure
 from seec.pipeline.stages.executor import ClusterLost, Executor, NodeLost, Ticket, WorkerCrashed
 from seec.pipeline.stages.pool import Pool
 from seec.pipeline.stages.tasks import (
@@ -102,16 +103,30 @@ class ArchivingRun:
         executor: Executor,
         on_files: Callable[[int], None] = lambda count: None,
         finish: Finish = write_shard,
+        device: str = AUTO,
+        on_choice: Callable[[str], None] = lambda line: None,
     ) -> None:
-        """on_files: called with how many more files are done. finish: writes a shard's objects."""
-        placement = executor.placement
+        """on_files: called with how many more files are done. finish: writes a shard's objects.
+
+        device: of encoders, one of `pipeline.stages.devices`. on_choice: told where they run, if
+        there was a choice. SeecError if there is no such device.
+        """
+        placement, chosen = choose(
+            executor.placement, device, lambda: measure(executor, store, run.encodes_with())
+        )
+        if chosen:
+            on_choice(chosen)
+        self._placement = placement
         self._store, self._source = (
             store.shared_by(placement.cpus),
             source.shared_by(placement.cpus),
         )
         self._run, self._plan, self._executor = run, plan, executor
         self._on_files, self._finish_shard = on_files, finish
-        self._encoders = Pool(executor, placement.encoders, self._start_encoder)
+        starts = iter(range(placement.encoders))
+        self._encoders = Pool(
+            executor, placement.encoders, lambda: self._start_encoder(next(starts))
+        )
         self._segmenters = self._start_segmenters() if needs_segmenter(plan.settings) else None
         self._max_shards = 2 + placement.encoders // 4
         self._todo: deque[int] = deque()
@@ -129,16 +144,18 @@ class ArchivingRun:
             blames=lambda error: not isinstance(error, _FATAL),
         )
 
-    def _start_encoder(self) -> Any:
-        placement = self._executor.placement
-        run = self._run
-        what = (self._store, run.encodes_with(), run.jpeg_model, placement.device)
-        return self._executor.start(Encoding, placement.encoder_options, *what)
+    def _start_encoder(self, number: int) -> Any:
+        placement, run = self._placement, self._run
+        on_gpu = number < placement.gpus
+        options = placement.gpu_encoder_options if on_gpu else placement.encoder_options
+        what = (self._store, run.encodes_with(), run.jpeg_model, CUDA if on_gpu else CPU)
+        return self._executor.start(Encoding, options, *what)
 
     def _start_segmenters(self) -> Pool:
         model = load_model(read_recorded(self._store, self._run.encodes_with()))
-        placement = self._executor.placement
-        what = (self._plan.settings, model.profile.entropy_models, placement.device)
+        placement = self._placement
+        device = CUDA if placement.gpus else CPU
+        what = (self._plan.settings, model.profile.entropy_models, device)
         return Pool(
             self._executor,
             placement.segmenters,
@@ -192,7 +209,7 @@ class ArchivingRun:
         names = [file for file in files if file.same_file is not None]
         shard = _Shard(index, shard_name(self._run.run_id, index), names, len(own))
         batches = list(cut_batches((file, None) for file in own))
-        taper = _QUEUED * self._executor.placement.encoders if is_last else 0
+        taper = _QUEUED * self._placement.encoders if is_last else 0
         yield from (_Part(shard, batch) for batch in tapered(batches, taper))
         if not own:
             yield _Part(shard)

@@ -53,20 +53,12 @@ _AUTHENTICATION = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 
 
 def placement(cpus: int, gpus: int) -> Placement:
-    """One encoder per GPU, with a segmenter beside it; without GPUs, one encoder per CPU."""
-    if gpus:
-        return Placement(
-            cpus=cpus,
-            encoders=gpus,
-            segmenters=gpus,
-            encoder_options={"num_cpus": ENCODER_CPUS, "num_gpus": 0.75},
-            segmenter_options={"num_cpus": 0, "num_gpus": 0.25},
-            device="cuda",
-        )
+    """One encoder per CPU; what to do with GPUs is chosen by `pipeline.stages.devices`."""
     return Placement(
         cpus=cpus,
         encoders=cpus,
         segmenters=-(-cpus // _ENCODERS_PER_SEGMENTER),
+        gpus=gpus,
         encoder_options={"num_cpus": ENCODER_CPUS},
         segmenter_options={"num_cpus": 0},
     )

@@ -18,27 +18,31 @@ class Task:
     cpus: how much of a processor the function keeps busy. returns: how many values it has; with
     more than one, each value has a ticket of its own and moves between workers alone. memory_bytes:
     that no other task, which says so too, may take beside this one; 0 for what any task takes.
+    gpus: how much of a GPU the function asks for.
     """
 
     function: Callable[..., Any]
     cpus: float = 1
     returns: int = 1
     memory_bytes: int = 0
+    gpus: float = 0
 
 
 @dataclass(frozen=True)
 class Placement:
     """How much to run at once, and where networks run.
 
-    cpus: tasks that keep one processor busy. encoders, segmenters: actors of each kind.
-    encoder_options, segmenter_options: what each asks of the cluster. device: as torch names it.
+    cpus: tasks that keep one processor busy. encoders, segmenters: actors of each kind. gpus: that
+    are there; the first so many encoders, and all segmenters, run on them. encoder_options,
+    gpu_encoder_options, segmenter_options: what each asks of the cluster.
     """
 
     cpus: int
     encoders: int
     segmenters: int
-    device: str = "cpu"
+    gpus: int = 0
     encoder_options: dict[str, Any] = field(default_factory=dict[str, Any])
+    gpu_encoder_options: dict[str, Any] = field(default_factory=dict[str, Any])
     segmenter_options: dict[str, Any] = field(default_factory=dict[str, Any])
 
 

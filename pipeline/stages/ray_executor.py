@@ -127,7 +127,9 @@ class RayExecutor:
 
 @lru_cache(maxsize=64)
 def _remote(task: Task) -> Any:
-    made: Any = ray.remote(num_cpus=task.cpus, max_retries=0, num_returns=task.returns)
+    made: Any = ray.remote(
+        num_cpus=task.cpus, num_gpus=task.gpus, max_retries=0, num_returns=task.returns
+    )
     return made(task.function)
 
 

@@ -14,7 +14,6 @@ import yaml
 
 from seec.jobs import archive
 from seec.pipeline.stages import archiving
-from seec.pipeline.stages.cluster import placement
 from tests.sources import write_tiny_source
 
 ROOT = Path(__file__).parents[2]
@@ -64,15 +63,6 @@ def test_the_driver_needs_no_more_memory_for_many_files_than_for_few(
         assert process.returncode == 0
         peaks.append(usage.ru_maxrss)
     assert peaks[1] - peaks[0] < 30_000, f"peaks in KiB: {peaks}"
-
-
-def test_gpus_are_asked_for_where_there_are_any():
-    with_gpus, without = placement(16, 2), placement(16, 0)
-    assert (with_gpus.encoders, with_gpus.device) == (2, "cuda")
-    together = (with_gpus.encoder_options, with_gpus.segmenter_options)
-    assert sum(options["num_gpus"] for options in together) == 1
-    assert (without.encoders, without.device) == (16, "cpu")
-    assert "num_gpus" not in without.encoder_options
 
 
 def test_the_cluster_file_is_one_that_ray_accepts():
