@@ -131,7 +131,7 @@ def parse_plan(name: str, data: bytes) -> Plan:
         settings = PlanSettings(**parse_json(shards.metadata[_SETTINGS_KEY]))
     except (KeyError, ValueError, TypeError):
         raise SectionCorrupt(f"{name}: a plan without its settings") from None
-    counts = dict(enumerate(shards.counts.tolist()))
+    counts: dict[int, int] = dict(enumerate(shards.counts))
 
     def shard(index: int) -> list[SourceFile]:
         return [SourceFile(**mtime.join(name, row)) for row in shards.read(index)]
