@@ -8,6 +8,7 @@
 
 #include "coder_c/levels.h"
 #include "coder_c/network.h"
+#include "coder_c/slots.h"
 
 enum { COMPONENTS_MAX = 4, LAYERS = 3, NETWORKS = CLASSES * KINDS };
 
@@ -363,12 +364,55 @@ static PyObject *py_levels(PyObject *self, PyObject *none) {
     return names;
 }
 
+/* Slots to bytes, or back: (what to code, what to fill or NULL). */
+static PyObject *py_slots(PyObject *args, int decoding) {
+    Py_buffer predictors, slots, coded = {0};
+    if (!PyArg_ParseTuple(args, decoding ? "y*w*y*" : "y*y*", &predictors, &slots, &coded))
+        return NULL;
+    Layout layout;
+    lay_out(&layout);
+    const size_t lines = CLASSES * (size_t)layout.lines;
+    PyObject *result = NULL;
+    int8_t(*copy)[NODES] = aligned(lines * NODES);
+    Predictors *p = aligned(sizeof *p);
+    if (!copy || !p)
+        PyErr_NoMemory();
+    else if (slots.len != (Py_ssize_t)(lines * NODES) || predictors.len != sizeof *p)
+        PyErr_SetString(PyExc_ValueError, "slots or predictors of another shape");
+    else {
+        Arithmetic a;
+        memcpy(copy, slots.buf, lines * NODES), memcpy(p, predictors.buf, sizeof *p);
+        if (decoding)
+            start_decoding(&a, coded.buf, (size_t)coded.len);
+        else
+            start_encoding(&a);
+        code_slots(&a, (const Predictors *)p, copy, decoding);
+        if (decoding) {
+            memcpy(slots.buf, copy, lines * NODES);
+            result = PyBool_FromLong(a.next == a.end && a.overrun <= 4);
+        } else {
+            finish_encoding(&a);
+            result = a.failed ? PyErr_NoMemory()
+                              : PyBytes_FromStringAndSize((char *)a.bytes, (Py_ssize_t)a.count);
+            free(a.bytes);
+        }
+    }
+    free_aligned(copy), free_aligned(p);
+    PyBuffer_Release(&predictors), PyBuffer_Release(&slots);
+    if (decoding) PyBuffer_Release(&coded);
+    return result;
+}
+static PyObject *py_encode_slots(PyObject *self, PyObject *args) { return py_slots(args, 0); }
+static PyObject *py_decode_slots(PyObject *self, PyObject *args) { return py_slots(args, 1); }
+
 static PyMethodDef methods[] = {{"make_model", py_make_model, METH_VARARGS, NULL},
                                 {"encode", py_encode, METH_VARARGS, NULL},
                                 {"decode", py_decode, METH_VARARGS, NULL},
                                 {"prime", py_prime, METH_VARARGS, NULL},
                                 {"start", py_start, METH_O, NULL},
                                 {"levels", py_levels, METH_NOARGS, NULL},
+                                {"encode_slots", py_encode_slots, METH_VARARGS, NULL},
+                                {"decode_slots", py_decode_slots, METH_VARARGS, NULL},
                                 {NULL, NULL, 0, NULL}};
 
 static struct PyModuleDef module = {

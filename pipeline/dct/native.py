@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from seec.pipeline.dct import _dct
 from seec.pipeline.dct.jpeg import Component
-from seec.pipeline.dct.weights import COUNT_STEPS, DctModel, Layer
+from seec.pipeline.dct.weights import START_COUNT, UNUSED, DctModel, Layer
 from seec.schemas.errors import SectionCorrupt
 
-STRETCH_UNIT = 64  # of model files, in the coder's 1/256
+STRETCH_UNIT = 128  # of model files, in the coder's 1/256
 COUNTERS = np.dtype([("one", "<u2", _dct.NODES), ("count", "u1", _dct.NODES), ("rest", "u1", 2)])
 # 65536 / (1 + exp(-x)) at x = -8, -7.5, ... 8, as tables.h has them.
 _SQUASH = np.fromstring(
@@ -30,7 +30,7 @@ def levels() -> tuple[str, ...]:
 
 def squash(stretched: NDArray[Any]) -> NDArray[np.uint16]:
     """65536 / (1 + exp(-x)) of x in 1/256, from -2048 to 2047."""
-    at = np.asarray(stretched, np.int64) + 2048
+    at = np.clip(np.asarray(stretched, np.int64), -2048, 2047) + 2048
     node, part = at >> 7, at & 127
     mixed = _SQUASH[node] * (128 - part) + _SQUASH[node + 1] * part
     return ((mixed + 64) >> 7).astype(np.uint16)
@@ -40,12 +40,10 @@ class Coder:
     """A model made ready. May be used from several threads."""
 
     def __init__(self, model: DctModel, level: str = "") -> None:
-        counters = np.zeros(model.stretched.shape[:2], COUNTERS)
-        used = model.counts > 0
-        counters["one"] = np.where(
-            used, squash(model.stretched.astype(np.int64) * STRETCH_UNIT), 1 << 15
-        )
-        counters["count"] = COUNT_STEPS[model.counts]
+        counters = np.zeros(model.slots.shape[:2], COUNTERS)
+        used = model.slots != UNUSED
+        counters["one"] = np.where(used, squash(model.slots.astype(int) * STRETCH_UNIT), 1 << 15)
+        counters["count"] = START_COUNT * used
         layers = [packed(layer) for n in model.networks.values() for layer in n]
         self._model = _dct.make_model(
             counters.tobytes(), model.weights, model.linear, layers, model.learning, level

@@ -20,6 +20,7 @@ import zstandard
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 
+from seec.pipeline.dct import _dct
 from seec.schemas.errors import ModelError
 from seec.schemas.json_text import parse_json
 
@@ -29,7 +30,10 @@ LAYERS = ("first", "second", "third")
 # Luma's networks, then chroma's.
 NETWORKS = tuple(f"{c}.{kind}" for c in ("luma", "chroma") for kind in ("last", "dc", "ac"))
 FEATURES, WIDEST = 64, 256
-COUNT_STEPS = np.array([0, 12, 30], np.uint8)
+# Of `slots`: one that begins knowing nothing; of others the decisions that each remembers.
+UNUSED, START_COUNT = -128, 30
+PREDICTORS = (NODES, 8, 6)
+WEIGHT_UNIT = 256
 _OUTPUTS = {"last": 64, "dc": 16, "ac": 16}
 SUM_LIMIT, _BIAS_LIMIT = (1 << 19) - 1, 1 << 29
 _LARGEST = 1 << 25  # bytes of a model file without compression
@@ -48,9 +52,8 @@ class Layer:
 class DctModel:
     """A checked model.
 
-    id: SHA-256 of the file, hex. payload: the file. stretched: [2, lines, nodes] int8,
-    probabilities of a 1 as ln(p / (1 - p)) in 1/4. counts: the same shape, uint8, decisions that
-    each remembers, as indices of COUNT_STEPS. weights: [2, sets, lanes] int16 with 14 fractional
+    id: SHA-256 of the file, hex. payload: the file. slots: [2, lines, nodes] int8, probabilities
+    of a 1 as ln(p / (1 - p)) in 1/2, or UNUSED. weights: [2, sets, lanes] int16 with 14 fractional
     bits. linear: [2, 2, sources, positions] int16, of coefficients and of their magnitudes, 13
     fractional bits. networks: three layers each, or none.
     """
@@ -58,8 +61,7 @@ class DctModel:
     id: str
     payload: bytes
     card: Mapping[str, Any]
-    stretched: NDArray[np.int8]
-    counts: NDArray[np.uint8]
+    slots: NDArray[np.int8]
     weights: NDArray[np.int16]
     linear: NDArray[np.int16]
     networks: Mapping[str, tuple[Layer, ...]]
@@ -90,35 +92,39 @@ def load_model(payload: bytes) -> DctModel:
         raise ModelError(f"not a model of DCT coefficients: {error}") from error
     if not 3 <= learning <= 8:
         raise ModelError(f"a coefficient model that learns by {learning}")
-    stretched = _take(tensors, "stretched", np.int8, (CLASSES, LINES, NODES))
-    counts = _take(tensors, "counts", np.uint8, stretched.shape)
-    weights = _take(tensors, "weights", np.int16, (CLASSES, SETS, LANES))
+    slots = _take_slots(tensors)
+    weights = _take(tensors, "weights", np.int8, (CLASSES, SETS, LANES)) * np.int16(WEIGHT_UNIT)
     linear = _take(tensors, "linear", np.int16, (CLASSES, 2, SOURCES, POSITIONS))
     if np.abs(linear.astype(np.int64)).sum(2).max() > SUM_LIMIT:
         raise ModelError("linear predictions of a coefficient model could overflow")
-    if counts.max() >= len(COUNT_STEPS):
-        raise ModelError("a coefficient model whose counts are no steps")
     names = NETWORKS if f"{NETWORKS[0]}.first.weight" in tensors else ()
     networks = {name: _take_network(tensors, name) for name in names}
     if tensors:
         raise ModelError(f"a coefficient model with more than it needs: {', '.join(tensors)}")
     digest = hashlib.sha256(payload).hexdigest()
-    return DctModel(digest, payload, card, stretched, counts, weights, linear, networks, learning)
+    return DctModel(digest, payload, card, slots, weights, linear, networks, learning)
 
 
 def save_model(
     card: Mapping[str, Any],
-    stretched: NDArray[np.int8],
-    counts: NDArray[np.uint8],
+    slots: NDArray[np.int8],
+    predictors: NDArray[np.int16],
     weights: NDArray[np.int16],
     linear: NDArray[np.int16],
     networks: Mapping[str, tuple[Layer, ...]],
 ) -> DctModel:
-    """A model file of these parts, loaded and checked."""
+    """A model file of these parts, loaded and checked.
+
+    predictors: PREDICTORS int16, by which slots are told from their neighbours; 8 fractional bits.
+    weights: multiples of WEIGHT_UNIT.
+    """
+    if slots.shape != (CLASSES, LINES, NODES) or predictors.shape != PREDICTORS:
+        raise ModelError("a coefficient model whose slots are of another shape")
+    coded = _dct.encode_slots(predictors, np.ascontiguousarray(slots))
     tensors: dict[str, NDArray[Any]] = {
-        "stretched": stretched,
-        "counts": counts,
-        "weights": weights,
+        "slots": np.frombuffer(coded, np.uint8),
+        "predictors": predictors,
+        "weights": (weights // WEIGHT_UNIT).astype(np.int8),
         "linear": linear,
     }
     for name, layers in networks.items():
@@ -128,6 +134,17 @@ def save_model(
     tensors = {name: np.ascontiguousarray(t) for name, t in tensors.items()}
     plain = safetensors.numpy.save(tensors, {"card": json.dumps(dict(card), sort_keys=True)})
     return load_model(zstandard.ZstdCompressor(level=22).compress(plain))
+
+
+def _take_slots(tensors: dict[str, NDArray[Any]]) -> NDArray[np.int8]:
+    predictors = _take(tensors, "predictors", np.int16, PREDICTORS)
+    coded = tensors.pop("slots", None)
+    slots = np.zeros((CLASSES, LINES, NODES), np.int8)
+    if coded is None or coded.dtype != np.uint8 or coded.ndim != 1:
+        raise ModelError("a coefficient model without slots")
+    if not _dct.decode_slots(predictors, slots, coded):
+        raise ModelError("a coefficient model whose slots no writer wrote")
+    return slots
 
 
 def _take(

@@ -6,12 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from seec.pipeline.dct import codec, native
+from seec.pipeline.dct import _dct, codec, native
 from seec.pipeline.dct.codec import comes_back, decode, decode_file, encode, encode_file
 from seec.pipeline.dct.jpeg import Component
 from seec.pipeline.dct.packaged import find_packaged, packaged_model, packaged_profiles
 from seec.pipeline.dct.pictures import put_file_together, take_file_apart
-from seec.pipeline.dct.weights import DctModel, load_model, save_model
+from seec.pipeline.dct.weights import PREDICTORS, UNUSED, DctModel, load_model, save_model
+from seec.pipeline.lab.dct.slots import fit_predictors
 from seec.schemas.errors import ModelError, SectionCorrupt, SeecError, Truncated, UnknownModel
 from tests.jpegs import held, icc_profile, jpeg
 from tests.pictures import textured
@@ -145,16 +146,34 @@ def test_each_damaged_byte_is_found():
 
 
 def test_models_that_could_overflow_are_refused(model):
-    parts = (model.card, model.stretched, model.counts, model.weights)
+    predictors = np.zeros(PREDICTORS, np.int16)
+    parts = (model.card, model.slots, predictors, model.weights)
     assert load_model(model.payload).id == model.id
     linear = model.linear.copy()
     linear[0, 0, :, 5] = 1639  # 320 of them: 524480 > 2^19 - 1
     with pytest.raises(ModelError, match="overflow"):
         save_model(*parts, linear, model.networks)
-    counts = model.counts + np.uint8(3)
-    with pytest.raises(ModelError, match="counts"):
-        save_model(model.card, model.stretched, counts, model.weights, model.linear, {})
     with pytest.raises(ModelError, match="not a model"):
         load_model(b"no model")
     with pytest.raises(ModelError, match="another shape"):
-        save_model(model.card, model.stretched[:, 1:], model.counts, model.weights, linear, {})
+        save_model(model.card, model.slots[:, 1:], predictors, model.weights, linear, {})
+
+
+def test_slots_come_back_whatever_predicts_them(model):
+    rng = np.random.default_rng(6)
+    noise = rng.integers(-16, 16, model.slots.shape).astype(np.int8)
+    noise[rng.random(noise.shape) < 0.5] = UNUSED
+    for predictors in (fit_predictors(model.slots), rng.integers(-32768, 32768, PREDICTORS)):
+        for slots in (model.slots, noise, np.full_like(noise, UNUSED)):
+            own = predictors.astype(np.int16)
+            saved = save_model(model.card, slots, own, model.weights, model.linear, {})
+            np.testing.assert_array_equal(saved.slots, slots)
+
+
+def test_damaged_slots_are_refused_or_within_bounds(model):
+    rng = np.random.default_rng(7)
+    predictors = fit_predictors(model.slots)
+    for size in (0, 1, 50, 5000):
+        found = np.zeros_like(model.slots)
+        _dct.decode_slots(predictors, found, rng.integers(0, 256, size).astype(np.uint8))
+        assert ((found == UNUSED) | (abs(found) <= 16)).all()

@@ -15,7 +15,10 @@ from tests.vectors.plain_decoder import crc32c
 
 NODES, LINES, SETS, LANES = 10, 61008, 1066, 16
 SET_A, SET_B = 456, 274
-COUNT_STEPS = (0, 12, 30)
+FAMILIES = [
+    *contexts.VALUE, *contexts.BEHIND_SIGN, *contexts.SIGN,
+    *((values, parts) for parts, values in contexts.LAST), *contexts.REST,
+]  # fmt: skip
 SQUASH_NODES = [
     *(22, 36, 60, 98, 162, 267, 439, 720, 1179, 1921, 3108, 4971, 7812, 11955, 17625, 24743),
     *(32768, 40793, 47911, 53581, 57724, 60565, 62428, 63615, 64357, 64816, 65097, 65269),
@@ -59,8 +62,8 @@ class Model:
             part = plain[8 + size + begin : 8 + size + end]
             return struct.unpack(f"<{len(part) // struct.calcsize(letter)}{letter}", part)
 
-        self.stretched, self.counts = read("stretched", "b"), read("counts", "B")
-        self.weights, self.linear = read("weights", "h"), read("linear", "h")
+        self.slots = read_slots(read("predictors", "h"), bytes(read("slots", "B")))
+        self.weights, self.linear = [256 * w for w in read("weights", "b")], read("linear", "h")
         self.networks = [
             [self._layer(read, f"{c}.{kind}.{part}") for part in ("first", "second", "third")]
             for c in ("luma", "chroma")
@@ -71,6 +74,56 @@ class Model:
     @staticmethod
     def _layer(read, name):
         return read(f"{name}.weight", "b"), read(f"{name}.bias", "i")
+
+
+class AdaptiveBits:
+    """Bits in contexts: probabilities and counts."""
+
+    def __init__(self, data):
+        self.decoder, self.known = Decoder(data), {}
+
+    def read(self, *context):
+        one, count = self.known.get(context, (1 << 15, 0))
+        bit = self.decoder.bit(clip(one, 32, 65504))
+        one += ((65535 * bit - one) * RATE[count]) >> 15
+        self.known[context] = one, min(count + 1, 250)
+        return bit
+
+
+def read_slots(predictors, data):
+    """Of each class, line and node a number of -16 to 15, or None."""
+    bits, slots = AdaptiveBits(data), []
+    for _ in range(2):
+        for bands, values in FAMILIES:
+            start = len(slots)
+            for place in range(bands * values):
+                band, value = divmod(place, values)
+                before = slots[-1] if value else [None] * NODES
+                earlier = slots[-2] if value > 1 else [None] * NODES
+                slots.append(row := [])
+                above = slots[start + place - values] if band else [None] * NODES
+                for node in range(NODES):
+                    near = [before[node], above[node]]
+                    near += [row[-1], before[node - 1], above[node - 1]] if node else [None] * 3
+                    row.append(read_slot(bits, predictors, [*near, earlier[node]], node))
+    return [slot for row in slots for slot in row]
+
+
+def read_slot(bits, predictors, near, node):
+    used = [n is not None for n in near]
+    pattern = used[0] + 2 * used[1] + 4 * used[2]
+    if not bits.read("used", node, pattern + 8 * used[5]):
+        return None
+    row = predictors[6 * (8 * node + pattern) :]
+    total = sum((n or 0) * w for n, w in zip(near, row, strict=False))
+    known, size = sum(used[:3]), 0
+    if bits.read("zero", node, known):
+        negative = bits.read("sign", node, known)
+        size = 1
+        while size < 32 and bits.read("more", node, known, min(size, 12)):
+            size += 1
+        size = -size if negative else size
+    return clip(clip((total + 128) >> 8, -16, 15) + size, -16, 15)
 
 
 def run_network(layers, features, position):
@@ -116,11 +169,8 @@ class State:
 
     def __init__(self, model, data):
         self.learning, self.decoder = model.learning, Decoder(data)
-        self.one = [
-            SQUASH[64 * s + 2048] if n else 1 << 15
-            for s, n in zip(model.stretched, model.counts, strict=True)
-        ]
-        self.count = [COUNT_STEPS[n] for n in model.counts]
+        self.one = [1 << 15 if s is None else SQUASH[128 * s + 2048] for s in model.slots]
+        self.count = [0 if s is None else 30 for s in model.slots]
         self.weights = [
             list(model.weights[i : i + LANES]) for i in range(0, len(model.weights), LANES)
         ]

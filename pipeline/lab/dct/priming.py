@@ -12,15 +12,18 @@ from seec.pipeline.dct.jpeg import Component
 from seec.pipeline.dct.native import COUNTERS, STRETCH_UNIT, packed, rows
 from seec.pipeline.dct.weights import (
     CLASSES,
-    COUNT_STEPS,
     LANES,
     LINES,
     NODES,
     SETS,
+    START_COUNT,
+    UNUSED,
+    WEIGHT_UNIT,
     DctModel,
     Layer,
     save_model,
 )
+from seec.pipeline.lab.dct.slots import fit_predictors
 
 _EVEN = 1 << 15
 # A context's weight in the mixer before anything is learnt, and a network's.
@@ -91,18 +94,19 @@ class Primer:
     def finish(self, card: Mapping[str, Any]) -> DctModel:
         """The model, its numbers rounded as far as costs next to nothing.
 
-        Of forty files 0.01 % for all but linear predictions, where finer ones are given.
+        Of files of photographs 0.05 %, and what contexts know of slots that were met fewer than
+        START_COUNT times another 0.02 %; but finer linear predictions would be missed.
         """
         counters, _ = _dct.start(self._model)
         state = np.frombuffer(counters, COUNTERS).reshape(CLASSES, LINES)
-        counts = np.searchsorted(COUNT_STEPS, state["count"], "right").astype(np.uint8) - 1
         one = np.clip(self._one.astype(np.float64), 1, 65535) / 65536
-        stretched = np.rint(np.log(one / (1 - one)) * (256 / STRETCH_UNIT)).clip(-32, 31)
+        stretched = np.rint(np.log(one / (1 - one)) * (256 / STRETCH_UNIT)).clip(-16, 15)
+        slots = np.where(state["count"] >= START_COUNT, stretched, UNUSED).astype(np.int8)
         return save_model(
             {**card, "learning": self._start.learning},
-            np.where(counts > 0, stretched, 0).astype(np.int8),
-            counts,
-            _rounded(self._weights, 64),
+            slots,
+            fit_predictors(slots),
+            _rounded(self._weights, WEIGHT_UNIT),
             self._start.linear,
             self._start.networks,
         )
