@@ -13,6 +13,7 @@ from seec.jobs.interface import ExitCode
 from seec.pipeline.storage import Store
 from seec.schemas.names import key_as_path
 from tests.faults import points
+from tests.in_process import execution
 from tests.key_server import key_server
 
 ODD = {
@@ -26,6 +27,13 @@ ODD = {
     "empty//": "empty/%",
 }
 PLAIN = ["2024/ok.txt", "100%/a%20b.txt", "marked/a.txt"]
+
+
+@pytest.fixture(autouse=True)
+def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cluster that runs already knows nothing of the environment that a test sets."""
+    for job in (archive, restore, verify):
+        monkeypatch.setattr(job, "execution", execution)
 
 
 @pytest.fixture

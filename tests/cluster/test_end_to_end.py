@@ -179,9 +179,10 @@ def test_an_archive_inside_its_source_is_refused(tmp_path: Path):
 
 @pytest.mark.parametrize("command", [verify.main, ls.main, restore.main])
 def test_a_folder_without_an_archive_is_exit_code_10(command, tmp_path: Path):
-    arguments = (
-        [str(tmp_path), str(tmp_path / "out")] if command is restore.main else [str(tmp_path)]
-    )
+    (tmp_path / "folder").mkdir()
+    arguments = [str(tmp_path / "folder")]
+    if command is restore.main:
+        arguments.append(str(tmp_path / "out"))
     result = CliRunner().invoke(command, arguments)
     assert result.exit_code == ExitCode.NOT_AN_ARCHIVE
     assert "archive" in result.stderr

@@ -52,7 +52,7 @@ def test_an_interrupted_run_is_finished_by_its_own_plan_before_a_newer_one(tmp_p
     ]
     # 001.png was archived by the second run; what is gone from the source is in quarantine no more.
     assert (summary.exit_code, summary.quarantined_now) == (ExitCode.OK, 0)
-    assert ls.run(ls.Settings(str(root), quarantine=True)).failed == failed[1:]
+    assert ls.run(ls.Settings(str(root), quarantine=True)).failed == []
     assert verify.run(verify.Settings(str(root))).exit_code == ExitCode.OK
 
 

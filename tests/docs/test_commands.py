@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 import tomllib
 from importlib.util import find_spec
@@ -39,6 +40,8 @@ def _photos(folder: Path) -> None:
     for number, name in enumerate(("coffee.png", "animals/cat.png")):
         Image.fromarray(textured(24, 32 + number, number)).save(folder / "photos" / name)
     (folder / "photos" / "notes.txt").write_text("A cat, a cup.\n" * 8)
+    for card in ("card1", "card2"):
+        shutil.copytree(folder / "photos", folder / card)
 
 
 def _run(step: Command | Program, names: dict[str, object]) -> None:
