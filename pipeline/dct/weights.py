@@ -29,7 +29,7 @@ SOURCES, POSITIONS = 320, 64
 LAYERS = ("first", "second", "third")
 # Luma's networks, then chroma's.
 NETWORKS = tuple(f"{c}.{kind}" for c in ("luma", "chroma") for kind in ("last", "dc", "ac"))
-FEATURES, WIDEST = 64, 256
+FEATURES, WIDEST = 96, 256
 # Of `slots`: one that begins knowing nothing; of others the decisions that each remembers.
 UNUSED, START_COUNT = -128, 30
 PREDICTORS = (NODES, 8, 6)

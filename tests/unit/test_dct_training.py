@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from seec.pipeline.dct.native import Coder
-from seec.pipeline.dct.weights import load_model
+from seec.pipeline.dct.weights import FEATURES, load_model
 from seec.pipeline.lab.dct import train
 from seec.pipeline.lab.dct.linear import fit_linear
 from seec.pipeline.lab.dct.networks import samples_of
@@ -42,7 +42,7 @@ def test_a_network_learns_and_goes_on_from_its_checkpoint(tmp_path: Path):
         )
     bits = [float(line.split()[-2]) for line in reports]
     assert bits[-1] < bits[0]
-    assert [layer.weight.shape for layer in layers] == [(16, 64), (16, 16), (16, 16)]
+    assert [layer.weight.shape for layer in layers] == [(16, FEATURES), (16, 16), (16, 16)]
     assert [len(layer.bias) for layer in layers] == [64, 1, 64]
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seec.pipeline.dct.jpeg import Component
-from seec.pipeline.dct.weights import NETWORKS, DctModel, Layer
+from seec.pipeline.dct.weights import FEATURES, NETWORKS, DctModel, Layer
 from seec.pipeline.lab.dct.priming import Primer, Start
 
 _FREQUENCY = np.add.outer(np.arange(8), np.arange(8)).reshape(64)
@@ -61,7 +61,7 @@ def draw_networks() -> dict[str, tuple[Layer, ...]]:
 
     return {
         name: (
-            layer(16, 64, 64 if name.endswith("ac") else 1),
+            layer(16, FEATURES, 64 if name.endswith("ac") else 1),
             layer(16, 16, 1),
             layer(64 if name.endswith("last") else 16, 16, 64 if name.endswith("ac") else 1),
         )

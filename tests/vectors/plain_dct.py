@@ -266,7 +266,8 @@ def decode_group(model, components, data):
                 for k in range(last, 0, -1):
                     block.add(ZIGZAG[k], decode_value(state, chroma, block.prepare_ac(k)))
                 dc = block.prepare_dc()
-                block.finish(dc.base + decode_value(state, chroma, dc))
+                rest = decode_value(state, chroma, dc)
+                block.finish(dc.base + rest, rest)
         planes.append(plane)
     return [plane.blocks for plane in planes]
 

@@ -134,6 +134,16 @@ def last_of(block):
     return max((k for k in range(1, 64) if block[ZIGZAG[k]]), default=0)
 
 
+class Trace:
+    """What a block leaves."""
+
+    def __init__(self, block, last, rest):
+        sizes = [abs(block[ZIGZAG[k]]) for k in range(64)]
+        self.last, self.activity, self.high = last, sum(sizes[1:]), sum(sizes[21:])
+        self.count, self.rest = sum(size > 0 for size in sizes[1:]), rest
+        self.lower, self.right = [0] * 8, [0] * 8
+
+
 class Plane:
     """A component in a group: its blocks so far, and what each left."""
 
@@ -141,6 +151,7 @@ class Plane:
         self.rows, self.columns = rows, columns
         self.horizontal, self.vertical, self.steps = horizontal, vertical, steps
         self.blocks, self.traces = [], []
+        self.means, self.mean_last = [0] * 64, 0
 
     def at(self, y, x):
         inside = y >= 0 and 0 <= x < self.columns
@@ -149,7 +160,7 @@ class Plane:
     def trace(self, y, x):
         if y >= 0 and 0 <= x < self.columns:
             return self.traces[y * self.columns + x]
-        return SimpleNamespace(last=0, activity=0, lower=[0] * 8, right=[0] * 8)
+        return Trace([0] * 64, 0, 0)
 
     def beside(self, other, y, x):
         """Its block at another component's place."""
@@ -174,8 +185,12 @@ class Block:
         self.northeast = plane.at(y - 1, x + 1) if x + 1 < plane.columns else plane.at(y - 1, x)
         self.north_north = plane.at(y - 2, x) if y > 1 else self.north
         self.west_west = plane.at(y, x - 2) if x > 1 else self.west
-        self.luma = planes[0].beside(plane, y, x) if self.chroma else NOTHING
-        self.before = planes[1].beside(plane, y, x) if number == 2 else NOTHING
+        # At the place of this block, of N and of W.
+        places = ((y, x), (max(y - 1, 0), x), (y, max(x - 1, 0)))
+        lumas = [planes[0].beside(plane, *at) if self.chroma else NOTHING for at in places]
+        befores = [planes[1].beside(plane, *at) if number == 2 else NOTHING for at in places]
+        self.luma, self.before = lumas[0], befores[0]
+        self.changes = [b[0][0] - b[i][0] for b in (lumas, befores) for i in (1, 2)]
         self.above, self.left = plane.trace(y - 1, x), plane.trace(y, x - 1)
         self.above_left, self.above_right = plane.trace(y - 1, x - 1), plane.trace(y - 1, x + 1)
         if y == 0:  # nothing lies above, and what the row before this one left is no more
@@ -200,7 +215,7 @@ class Block:
         self.activity = class12((self.above.activity + self.left.activity) >> 2)
         self.known = [0] * 64
         self.upper, self.own_left = [0] * 8, [0] * 8
-        self.count = self.sum = self.earlier = self.earlier_still = 0
+        self.count = self.sum = self.earlier = self.earlier_still = self.hoped = 0
         self.run: Callable[[int, Any, int], list[int]] | None = None
 
     def dequantised(self, coefficient, z):
@@ -324,6 +339,7 @@ class Block:
             + (signs[2] + 1) * 3 + signs[3] + 1,
         ]  # fmt: skip
         features = self.ac_features(k, prediction, from_north, from_west, edges)
+        self.hoped += max(self.expected(z), 0)
         return SimpleNamespace(
             position=k, known=k == self.last, prediction=prediction, scale=scale,
             value=_lines(VALUE_AT, VALUE, k, value), sign=_lines(SIGN_AT, SIGN, k, signs_of),
@@ -382,9 +398,12 @@ class Block:
             network=self.network(1, self.dc_features(rests), 0),
         )  # fmt: skip
 
-    def finish(self, dc):
+    def finish(self, dc, rest):
         self.known[0] = dc
-        trace = SimpleNamespace(last=self.last, activity=self.sum, lower=[0] * 8, right=[0] * 8)
+        plane, trace = self.plane, Trace(self.known, self.last, rest)
+        sizes = [abs(c) for c in [rest, *self.known[1:]]]
+        plane.means = [m + (((c << 12) - m) >> 6) for m, c in zip(plane.means, sizes, strict=True)]
+        plane.mean_last += ((self.last << 8) - plane.mean_last) >> 6
         for z, coefficient in enumerate(self.known):
             u, v, real = z >> 3, z & 7, self.dequantised(coefficient, z)
             trace.lower[v] += (-real if u & 1 else real) * share(u)
@@ -411,7 +430,18 @@ class Block:
         lasts += [last_of(self.north_north), last_of(self.west_west)]
         steps = [magnitude_byte(max(self.steps[z], 1)) for z in (1, 9, 27, 63)]
         apart = magnitude_byte(abs(self.north[0] - self.west[0]))
-        return [*self.block_features(0), *sizes, *(4 * n for n in lasts), *steps, apart, 0]
+        traces = (self.above, self.left, self.above_left, self.above_right)
+        means = [1, 3, 5, 8, 11, 14, 18, 21, 24, 28, 33, 38, 43, 48, 54, 63]
+        luma_high = sum(abs(self.luma[ZIGZAG[k]]) for k in range(21, 64))
+        return [
+            *self.block_features(0), *sizes, *(4 * n for n in lasts), *steps, apart,
+            *(4 * t.count for t in traces),
+            *(magnitude_byte(t.high) for t in traces),
+            *(magnitude_byte(self.plane.means[ZIGZAG[k]] >> 8) for k in means),
+            self.plane.mean_last >> 6,
+            magnitude_byte(luma_high), magnitude_byte(sum(abs(c) for c in self.before[1:])),
+            *[0] * 6,
+        ]  # fmt: skip
 
     def ac_features(self, k, prediction, from_north, from_west, edges):
         z = ZIGZAG[k]
@@ -419,12 +449,22 @@ class Block:
         steps = [(0, 1), (1, 0), (1, 1), (0, 2), (2, 0), (1, 2), (2, 1), (0, 3), (3, 0), (2, 2)]
         steps += [(1, -1), (-1, 1), (-1, 2), (2, -1)]
         own = [self.inside(u + a, v + b) for a, b in steps]
+        further = [(1, 3), (3, 1), (0, 4), (4, 0)]
         blocks = (self.north, self.west, self.northwest, self.northeast)
         blocks += (self.north_north, self.west_west)
 
+        def cross(block):
+            cells = ((u - 1, v), (u, v - 1), (u + 1, v), (u, v + 1))
+            inside = [0 <= a < 8 and 0 <= b < 8 for a, b in cells]
+            return [
+                abs(block[8 * a + b]) if i else 0 for (a, b), i in zip(cells, inside, strict=True)
+            ]
+
         def beside(block):
-            cells = ((u - 1, v), (u + 1, v), (u, v - 1), (u, v + 1))
-            return sum(abs(block[8 * a + b]) for a, b in cells if 0 <= a < 8 and 0 <= b < 8)
+            return sum(cross(block))
+
+        def hoped(k):
+            return magnitude_byte(max(self.expected(ZIGZAG[k]), 0))
 
         sizes = [max(self.expected(z), 0), max(self.expected(ZIGZAG[k - 1]), 0), self.around[z]]
         predictions = (prediction, from_north, from_west, edges)
@@ -442,13 +482,26 @@ class Block:
             *(signed_byte(p) for p in predictions),
             magnitude_byte(max(self.steps[z], 1)),
             magnitude_byte(abs(self.luma[z])), magnitude_byte(abs(self.before[z])),
-            signed_byte(self.luma[z]), signed_byte(self.before[z]), 0,
+            signed_byte(self.luma[z]), signed_byte(self.before[z]),
+            *(magnitude_byte(abs(self.inside(u + a, v + b))) for a, b in further),
+            *(signed_byte(c) for c in own[5:10]),
+            *(magnitude_byte(c) for c in cross(self.north) + cross(self.west)),
+            signed_byte(self.northwest[z]), signed_byte(self.northeast[z]),
+            *(magnitude_byte(beside(b)) for b in (self.northwest, self.northeast)),
+            magnitude_byte(beside(self.luma)), magnitude_byte(beside(self.before)),
+            magnitude_byte(self.plane.means[z] >> 8), magnitude_byte(self.hoped),
+            hoped(min(k + 1, 63)), hoped(max(k - 2, 1)),
+            magnitude_byte(max(self.steps[9], 1)),
+            4 * self.above.count, 4 * self.left.count,
+            magnitude_byte(max(self.steps[1], 1)), 0, 0,
         ]  # fmt: skip
 
     def dc_features(self, rests):
         cells = (1, 8, 9, 2, 16, 3, 24, 10)
         own = [self.known[z] for z in cells]
         north, west = self.north[0], self.west[0]
+        traces = (self.above, self.left, self.above_left, self.above_right)
+        left = [trace.rest for trace in traces]
         others = (
             *(north - self.northwest[0], west - self.northwest[0], north - self.northeast[0]),
             *(north - self.north_north[0], west - self.west_west[0]),
@@ -462,7 +515,16 @@ class Block:
             4 * self.count, magnitude_byte(self.sum),
             *(magnitude_byte(abs(d)) for d in others),
             signed_byte(self.before[0]), signed_byte(self.luma[0]),
-            *[0] * 8,
+            *(magnitude_byte(abs(r)) for r in left),
+            *(signed_byte(r) for r in left),
+            *(magnitude_byte(abs(c)) for c in self.changes),
+            *(signed_byte(c) for c in self.changes),
+            magnitude_byte(self.plane.means[0] >> 8),
+            magnitude_byte(abs(self.northeast[0] - self.northwest[0])),
+            signed_byte(self.before[1]), signed_byte(self.before[8]),
+            *(magnitude_byte(abs(self.known[z])) for z in (11, 25, 5, 40)),
+            *(signed_byte(self.known[z]) for z in (11, 25, 5, 40)),
+            *[0] * 12,
         ]  # fmt: skip
 
 

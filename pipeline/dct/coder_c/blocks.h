@@ -64,7 +64,7 @@ INLINE int code_ac(const Place *p, Near *n, Inside *in, int k, int last, int val
                       : !v ? from_west
                            : (from_north * v + from_west * u) / (2 * (u + v));
     const int prediction = n->linear ? in_steps(n->direct[z], s->per_step[z]) : edges;
-    const int size = expected73(expected(n, s, z)), scale = size >> 3;
+    const int now = expected(n, s, z), size = expected73(now), scale = size >> 3;
     const int total = 3 * (2 * (beside + under) + beyond) + n->around[z] / 6 + along;
     const int luma = p->luma[z], chroma = p->chroma_before[z];
     const int apart = size13(prediction), band24 = BAND24[k], band12 = BAND12[k];
@@ -107,11 +107,12 @@ INLINE int code_ac(const Place *p, Near *n, Inside *in, int k, int last, int val
     for (int i = 0; i < SIGN; i++) c.sign[i] = p->counters + p->layout->sign[i] + sign_contexts[i];
     c.choice = (Choice){size >> 1, inside + 12 * class4(in->count), apart};
     c.zigzag = k, c.prediction = prediction, c.scale = scale;
+    in->expected += now > 0 ? now : 0;
     return code_value(&c, value, k == last, decoding);
 }
 
 INLINE int code_dc(const Place *p, const Near *n, const Inside *in, int last, int value,
-                   const int decoding) {
+                   int *rest, const int decoding) {
     const Steps *s = p->steps;
     const int from_north = across(p->above->lower[0] - in->upper[0], s->below[0]);
     const int from_west = across(p->left->right[0] - in->left[0], s->right[0]);
@@ -160,7 +161,8 @@ INLINE int code_dc(const Place *p, const Near *n, const Inside *in, int last, in
     for (int i = 0; i < SIGN; i++) c.sign[i] = p->counters + p->layout->sign[i] + sign_contexts[i];
     c.choice = (Choice){apart, sum + 12 * class4(low), least(size13(edges - exact), 12)};
     c.zigzag = 0, c.prediction = prediction, c.scale = least(sum, 9);
-    return base + code_value(&c, value - base, 0, decoding);
+    *rest = code_value(&c, value - base, 0, decoding);
+    return base + *rest;
 }
 
 /* Codes a block and leaves its trace; decoding writes the block. */
@@ -179,13 +181,15 @@ INLINE void code_block(const Place *p, int16_t *block, Trace *trace, const int d
         if (!value) continue;
         known[z] = (int16_t)value;
         in.size[padded(u, v)] = size, in.sign[padded(u, v)] = (int8_t)sign_of(value);
-        in.count++, in.sum += size;
+        in.count++, in.sum += size, in.high += k >= HIGH ? size : 0;
         const int real = dequantised(value, p->steps->step[z]);
         in.upper[v] += share(u) * real, in.left[u] += share(v) * real;
         if (n.linear) add_source(n.direct, n.size, p->linear, z, real);
     }
-    known[0] = (int16_t)code_dc(p, &n, &in, last, decoding ? 0 : block[0], decoding);
+    known[0] =
+        (int16_t)code_dc(p, &n, &in, last, decoding ? 0 : block[0], &trace->rest, decoding);
     if (decoding) memcpy(block, known, sizeof known);
-    trace->last = last, trace->activity = in.sum;
+    trace->last = last, trace->activity = in.sum, trace->count = in.count, trace->high = in.high;
+    if (p->networks || p->samples) add_to_means(p->means, known, last, trace->rest);
     edges_of(known, p->steps, trace->lower, trace->right);
 }

@@ -1,9 +1,9 @@
-/* What a network sees: 64 bytes for a coefficient, for a DC coefficient, for a last position. */
+/* What a network sees: 96 bytes for a coefficient, for a DC coefficient, for a last position. */
 #pragma once
 
 #include "surroundings.h"
 
-enum { FEATURES = 64 };
+enum { FEATURES = 96 };
 
 /* 24 log2(1 + x), straight between powers of two, at most 255; x >= 0. */
 INLINE uint8_t magnitude_byte(int x) {
@@ -23,6 +23,16 @@ INLINE int beside(const int16_t *block, int u, int v) {
     const int16_t *at = block + u * 8 + v;
     return (u ? abs(at[-8]) : 0) + (u < 7 ? abs(at[8]) : 0) + (v ? abs(at[-1]) : 0) +
            (v < 7 ? abs(at[1]) : 0);
+}
+
+/* A neighbour's magnitudes at the four positions beside one. */
+INLINE uint8_t *cross_bytes(uint8_t *f, const int16_t *block, int u, int v) {
+    const int16_t *at = block + u * 8 + v;
+    *f++ = magnitude_byte(u ? abs(at[-8]) : 0);
+    *f++ = magnitude_byte(v ? abs(at[-1]) : 0);
+    *f++ = magnitude_byte(u < 7 ? abs(at[8]) : 0);
+    *f++ = magnitude_byte(v < 7 ? abs(at[1]) : 0);
+    return f;
 }
 
 /* The first BLOCK_FEATURES bytes. */
@@ -87,7 +97,29 @@ INLINE void ac_features(uint8_t *f, const Place *p, const Near *n, const Inside 
     *f++ = magnitude_byte(abs(p->chroma_before[z]));
     *f++ = signed_byte(p->luma[z]);
     *f++ = signed_byte(p->chroma_before[z]);
-    *f = 0;
+    static const int8_t FURTHER[4] = {PITCH + 3, 3 * PITCH + 1, 4, 4 * PITCH};
+    for (int i = 0; i < 4; i++) *f++ = magnitude_byte(in->size[at + FURTHER[i]]);
+    for (int i = 5; i < 10; i++)
+        *f++ = signed_byte(in->sign[at + INSIDE[i]] * in->size[at + INSIDE[i]]);
+    f = cross_bytes(f, p->north, u, v);
+    f = cross_bytes(f, p->west, u, v);
+    *f++ = signed_byte(p->northwest[z]);
+    *f++ = signed_byte(p->northeast[z]);
+    *f++ = magnitude_byte(beside(p->northwest, u, v));
+    *f++ = magnitude_byte(beside(p->northeast, u, v));
+    *f++ = magnitude_byte(beside(p->luma, u, v));
+    *f++ = magnitude_byte(beside(p->chroma_before, u, v));
+    *f++ = magnitude_byte(p->means->size[z] >> 8);
+    *f++ = magnitude_byte(in->expected);
+    const int after = expected(n, p->steps, ZIGZAG[least(k + 1, 63)]);
+    *f++ = magnitude_byte(after > 0 ? after : 0);
+    const int later = expected(n, p->steps, ZIGZAG[k > 2 ? k - 2 : 1]);
+    *f++ = magnitude_byte(later > 0 ? later : 0);
+    *f++ = magnitude_byte(p->steps->step[9]);
+    *f++ = (uint8_t)(4 * p->above->count);
+    *f++ = (uint8_t)(4 * p->left->count);
+    *f++ = magnitude_byte(p->steps->step[1]);
+    memset(f, 0, 2);
 }
 
 /* Numbers that a DC coefficient's contexts and features share; rests are behind the base. */
@@ -123,7 +155,23 @@ INLINE void dc_features(uint8_t *f, const Place *p, const Inside *in, const Dc *
     *f++ = magnitude_byte(abs(west - p->west_west[0]));
     *f++ = signed_byte(p->chroma_before[0]);
     *f++ = signed_byte(p->luma[0]);
-    for (int i = 0; i < 8; i++) *f++ = 0;
+    const int rest[4] = {p->above->rest, p->left->rest, p->above_left->rest, p->above_right->rest};
+    for (int i = 0; i < 4; i++) *f++ = magnitude_byte(size_of(rest[i]));
+    for (int i = 0; i < 4; i++) *f++ = signed_byte(rest[i]);
+    /* How the other components change here. */
+    const int change[4] = {
+        p->luma[0] - p->luma_north[0], p->luma[0] - p->luma_west[0],
+        p->chroma_before[0] - p->before_north[0], p->chroma_before[0] - p->before_west[0]};
+    for (int i = 0; i < 4; i++) *f++ = magnitude_byte(size_of(change[i]));
+    for (int i = 0; i < 4; i++) *f++ = signed_byte(change[i]);
+    *f++ = magnitude_byte(p->means->size[0] >> 8);
+    *f++ = magnitude_byte(abs(northeast - northwest));
+    *f++ = signed_byte(p->chroma ? p->chroma_before[1] : 0);
+    *f++ = signed_byte(p->chroma ? p->chroma_before[8] : 0);
+    static const int8_t ODD[4] = {PITCH + 3, 3 * PITCH + 1, 5, 5 * PITCH};
+    for (int i = 0; i < 4; i++) *f++ = magnitude_byte(in->size[at + ODD[i]]);
+    for (int i = 0; i < 4; i++) *f++ = signed_byte(in->sign[at + ODD[i]] * in->size[at + ODD[i]]);
+    memset(f, 0, 12);
 }
 
 INLINE void last_features(uint8_t *f, const Place *p, const Near *n) {
@@ -145,7 +193,20 @@ INLINE void last_features(uint8_t *f, const Place *p, const Near *n) {
     *f++ = magnitude_byte(p->steps->step[27]);
     *f++ = magnitude_byte(p->steps->step[63]);
     *f++ = magnitude_byte(abs(p->north[0] - p->west[0]));
-    *f = 0;
+    const Trace *near[4] = {p->above, p->left, p->above_left, p->above_right};
+    for (int i = 0; i < 4; i++) *f++ = (uint8_t)(4 * near[i]->count);
+    for (int i = 0; i < 4; i++) *f++ = magnitude_byte(near[i]->high);
+    static const uint8_t MEANS[16] = {1, 3, 5, 8, 11, 14, 18, 21, 24, 28, 33, 38, 43, 48, 54, 63};
+    for (int i = 0; i < 16; i++) *f++ = magnitude_byte(p->means->size[ZIGZAG[MEANS[i]]] >> 8);
+    *f++ = (uint8_t)(p->means->last >> 6);
+    int luma_high = 0, before_sum = 0;
+    if (p->chroma)
+        for (int k = HIGH; k < POSITIONS; k++) luma_high += abs(p->luma[ZIGZAG[k]]);
+    if (p->chroma)
+        for (int z = 1; z < POSITIONS; z++) before_sum += abs(p->chroma_before[z]);
+    *f++ = magnitude_byte(luma_high);
+    *f++ = magnitude_byte(before_sum);
+    memset(f, 0, 6);
 }
 
 /* Features of decisions that were met, for training. A sample is its features, and 4 bytes: kind

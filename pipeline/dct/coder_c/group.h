@@ -23,6 +23,7 @@ INLINE int code_component(const Model *m, State *state, Arithmetic *arithmetic,
     Trace *traces = calloc(2 * ((size_t)columns + 2), sizeof *traces);
     if (!traces) return NO_MEMORY;
     Steps steps;
+    Means means = {0};
     take_steps(&steps, c->step);
     Weights *weights = state->weights + chroma * SETS;
     Place p = {.mixer = {&m->tables, weights, weights + SETS_A, weights + SETS_A + SETS_B,
@@ -34,8 +35,13 @@ INLINE int code_component(const Model *m, State *state, Arithmetic *arithmetic,
                .chroma = chroma,
                .networks = m->networks ? m->networks + chroma * KINDS : NULL,
                .samples = samples,
+               .means = &means,
                .luma = NO_BLOCK,
-               .chroma_before = NO_BLOCK};
+               .chroma_before = NO_BLOCK,
+               .luma_north = NO_BLOCK,
+               .luma_west = NO_BLOCK,
+               .before_north = NO_BLOCK,
+               .before_west = NO_BLOCK};
     const size_t row = (size_t)columns * POSITIONS;
     for (int y = 0; y < c->rows; y++) {
         Trace *above = traces + 1 + (y & 1 ? 0 : columns + 2),
@@ -52,7 +58,13 @@ INLINE int code_component(const Model *m, State *state, Arithmetic *arithmetic,
             p.northeast = !north ? NO_BLOCK : x + 1 < columns ? block - row + POSITIONS : p.north;
             if (chroma) {
                 p.luma = co_located(all, c, y, x);
-                if (number == 2) p.chroma_before = co_located(all + 1, c, y, x);
+                p.luma_north = co_located(all, c, y - north, x);
+                p.luma_west = co_located(all, c, y, x - west);
+                if (number == 2) {
+                    p.chroma_before = co_located(all + 1, c, y, x);
+                    p.before_north = co_located(all + 1, c, y - north, x);
+                    p.before_west = co_located(all + 1, c, y, x - west);
+                }
             }
             p.above = above + x, p.left = now + x - 1, p.above_left = above + x - 1,
             p.above_right = above + x + 1;

@@ -13,8 +13,25 @@ typedef struct Component {
 /* What a block left for the blocks below and to the right of it. */
 typedef struct {
     int last, activity; /* last position; sum of AC magnitudes, at most 63 * 32768 */
+    int count, high; /* AC coefficients that are not 0; magnitudes at k of HIGH and more */
+    int rest;        /* DC behind its prediction */
     int lower[8], right[8];
 } Trace;
+
+/* Means over the blocks of a component so far, later ones weighing more: of magnitudes, in 1/4096
+ * (of DC's rest at 0), and of last positions, in 1/256. */
+typedef struct {
+    int size[POSITIONS], last;
+} Means;
+
+enum { HIGH = 21, MEAN_SHIFT = 6 };
+
+INLINE void add_to_means(Means *m, const int16_t *block, int last, int rest) {
+    m->last += ((last << 8) - m->last) >> MEAN_SHIFT;
+    m->size[0] += ((size_of(rest) << 12) - m->size[0]) >> MEAN_SHIFT;
+    for (int z = 1; z < POSITIONS; z++)
+        m->size[z] += ((size_of(block[z]) << 12) - m->size[z]) >> MEAN_SHIFT;
+}
 
 struct Network;
 struct Samples;
@@ -30,6 +47,8 @@ typedef struct {
     const int16_t *north, *west, *northwest, *northeast, *north_north,
         *west_west;                      /* zeros where there is none */
     const int16_t *luma, *chroma_before; /* at the same place; zeros */
+    const int16_t *luma_north, *luma_west, *before_north, *before_west; /* beside these; or these */
+    Means *means;
     const Trace *above, *left, *above_left, *above_right;
     int has_north, has_west;
     const struct Network *networks; /* of the class: last position, DC, AC; or NULL */
@@ -81,7 +100,7 @@ static int last_of(const int16_t *block) {
 }
 
 /* Rows of magnitudes and signs with zeros around, so that no neighbour lies outside. */
-enum { PITCH = 11, PADDED = 12 * PITCH };
+enum { PITCH = 12, PADDED = 13 * PITCH };
 
 INLINE int padded(int u, int v) { return (u + 1) * PITCH + v; }
 
@@ -91,4 +110,6 @@ typedef struct {
     int8_t sign[PADDED];
     int upper[8], left[8]; /* its own upper and left edge, as far as it is known */
     int count, sum, before, before_that;
+    int high;     /* of the sum, at k of HIGH and more */
+    int expected; /* sum over known AC of what was expected of each, in 1/16 steps */
 } Inside;
