@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from seec.pipeline.dct.native import Coder
 from seec.pipeline.dct.weights import FEATURES, load_model
-from seec.pipeline.lab.dct import train
+from seec.pipeline.lab.dct import ladder, train
 from seec.pipeline.lab.dct.linear import fit_linear
 from seec.pipeline.lab.dct.networks import samples_of
 from seec.pipeline.lab.dct.networks import train as train_network
@@ -46,11 +47,25 @@ def test_a_network_learns_and_goes_on_from_its_checkpoint(tmp_path: Path):
     assert [len(layer.bias) for layer in layers] == [64, 1, 64]
 
 
-def test_the_command_trains_a_model_of_a_folder(tmp_path: Path, monkeypatch):
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
     folder = tmp_path / "images"
     folder.mkdir()
     for number in range(8):
         (folder / f"{number}.jpg").write_bytes(jpeg(detailed(number), quality=60 + 4 * number))
+    return folder
+
+
+def test_the_ladder_names_each_part_and_its_size(folder: Path, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["ladder", "--profile", "lite", str(folder)])
+    ladder.main()
+    rows = [line.split("|")[1:-1] for line in capsys.readouterr().out.splitlines()[2:]]
+    assert len(rows) == 5
+    sizes = [int(row[1].replace(",", "")) for row in rows]
+    assert sizes[-1] < sizes[0]
+
+
+def test_the_command_trains_a_model_of_a_folder(folder: Path, tmp_path: Path, monkeypatch):
     out = tmp_path / "small.dct"
     arguments = ["--profile", "lite", "--work", str(tmp_path / "work"), "--scale", "0.002"]
     monkeypatch.setattr("sys.argv", ["train", *arguments, str(out), str(folder)])

@@ -19,6 +19,7 @@ from seec.pipeline.dct.weights import FEATURES, POSITIONS, Layer
 
 # Units of bytes and of weights; sums of hidden layers are in their product.
 _BYTE, _HIDDEN, _OUTPUT = 64, 128, 32
+_COARSE = 64  # biases are multiples of this, so that model files are smaller
 _LEAST = (1, 2, 3, 4, 5, 7, 11, 19, 35, 67)
 _SIGN = 10
 _BATCH, _RATE = 2048, 2e-3
@@ -96,7 +97,8 @@ class Network(nn.Module):
             rows = bias.detach().reshape(-1, len(weight)).numpy()
             rows = rows if by_position else rows[:1]
             near = np.rint(weight.detach().numpy() * unit).clip(-127, 127)
-            return Layer(near.astype(np.int8), np.rint(rows * (unit * _BYTE)).astype(np.int32))
+            biases = np.rint(rows * (unit * _BYTE / _COARSE)).astype(np.int32) * _COARSE
+            return Layer(near.astype(np.int8), biases)
 
         return (
             layer(self.first, self.first_bias, _HIDDEN),

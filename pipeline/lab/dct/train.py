@@ -25,11 +25,17 @@ from seec.pipeline.lab.dct.networks import samples_of, train
 from seec.pipeline.lab.dct.priming import Primer, Start, prime
 from seec.schemas.errors import UnreadableImage
 
-# Hidden units of a profile's networks.
-PROFILES = {"fast": None, "lite": (128, 32), "max": (256, 64)}
+# Hidden units of a profile's networks; a name goes before a kind.
+_NARROW = (128, 32)
+PROFILES: dict[str, dict[str, tuple[int, int]]] = {
+    "fast": {},
+    "lite": {"last": _NARROW, "dc": _NARROW, "ac": _NARROW},
+    "max": {"last": _NARROW, "dc": _NARROW, "chroma.ac": (192, 48), "luma.ac": (256, 64)},
+}
 _JPEG = (".jpg", ".jpeg")
 _ROWS = 64  # of luma's blocks: more of one file would crowd out others
 _SHARE, _MOST = 0.06, 1 << 18
+_PRIMED = 300  # files: with more, contexts know a little more, and model files grow
 # Seconds of CPU for each network: three quarters of the bytes are luma's AC coefficients.
 _SECONDS = {"last": 25, "dc": 20, "ac": 70, "luma.ac": 220}
 
@@ -43,18 +49,14 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("folders", nargs="+", type=Path)
     asked = parser.parse_args()
-    images = sorted(p for folder in asked.folders for p in folder.iterdir() if p.is_file())
-    order = np.random.default_rng(0).permutation(len(images))
-    images = [images[i] for i in order]
-    training = [p for p in images if not is_validation(p.name)]
-    linear = fit_linear(_components(training))
+    training, validation = split(asked.folders)
+    linear = fit_linear(components_of(training))
     networks: dict[str, tuple[Layer, ...]] = {}
     hidden = PROFILES[asked.profile]
     if hidden:
         if not asked.work:
             parser.error("--work is needed where networks are trained")
         asked.work.mkdir(exist_ok=True)
-        validation = [p for p in images if is_validation(p.name)]
         seen = _sampled(asked.work / "training.npy", linear, training)
         held = _sampled(asked.work / "validation.npy", linear, validation)
         for kind, name in enumerate(NETWORKS):
@@ -62,12 +64,13 @@ def main() -> None:
                 samples_of(seen, kind),
                 samples_of(held, kind),
                 kind,
-                hidden,
-                asked.scale * _SECONDS.get(name, _SECONDS[name.partition(".")[2]]),
+                hidden.get(name) or hidden[name.partition(".")[2]],
+                asked.scale * (_SECONDS.get(name) or _SECONDS[name.partition(".")[2]]),
                 asked.work / f"{name}.pt",
                 lambda line, name=name: print(f"{name}: {line}", flush=True),  # noqa: T201
             )
-    model = prime(Start(linear, networks), _components(training), {"name": asked.out.stem})
+    primed = components_of(training[:_PRIMED])
+    model = prime(Start(linear, networks), primed, {"name": asked.out.stem})
     asked.out.write_bytes(model.payload)
     print(f"{asked.out}: {len(model.payload)} bytes, {model.id}")  # noqa: T201
 
@@ -77,13 +80,22 @@ def _sampled(kept: Path, linear: NDArray[np.int16], images: Sequence[Path]) -> N
         primer = Primer(Start(linear, {}))
         parts = [
             primer.sample(components, _SHARE, seed, _MOST)
-            for seed, components in enumerate(_components(images))
+            for seed, components in enumerate(components_of(images))
         ]
         np.save(kept, np.concatenate(parts))
     return np.load(kept, mmap_mode="r")
 
 
-def _components(images: Sequence[Path]) -> Iterator[list[Component]]:
+def split(folders: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+    """Training and validation files of folders, in an order that mixes folders."""
+    images = sorted(p for folder in folders for p in folder.iterdir() if p.is_file())
+    order = np.random.default_rng(0).permutation(len(images))
+    images = [images[i] for i in order]
+    held = [p for p in images if is_validation(p.name)]
+    return [p for p in images if not is_validation(p.name)], held
+
+
+def components_of(images: Sequence[Path]) -> Iterator[list[Component]]:
     """Of each image that can be read, the upper rows."""
     for number, path in enumerate(images):
         data = path.read_bytes()
