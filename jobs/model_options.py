@@ -8,6 +8,8 @@ import click
 
 from seec.pipeline.codec import Model, load_model, packaged_model, packaged_profiles
 from seec.pipeline.codec.model.packaged import DEFAULT_PROFILE
+from seec.pipeline.dct.weights import DctModel
+from seec.pipeline.dct.weights import load_model as load_jpeg_model
 from seec.schemas.errors import ModelError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -59,6 +61,14 @@ def read_model(path: Path) -> Model:
         return load_model(path.read_bytes())
     except ModelError as error:
         raise type(error)(f"{path}: {error}") from None
+
+
+def read_jpeg_model(path: Path) -> DctModel:
+    """The coefficient model in a file. Raises ModelError, which names it, if there is none."""
+    try:
+        return load_jpeg_model(path.read_bytes())
+    except ModelError as error:
+        raise type(error)(f"{path}: {error}; seec train --jpeg makes such files") from None
 
 
 def _packaged(_: click.Context, __: click.Parameter, value: str | None) -> str | None:

@@ -21,7 +21,17 @@ from seec.schemas.errors import DigestMismatch
 from tests.pictures import gray, made_of_planes, textured
 
 SPEEDS = ["encode_mp_per_s", "decode_mp_per_s", "encode_mp_per_cpu_s", "decode_mp_per_cpu_s"]
-KEYS = ["folder", "codec", "images", "megapixels", "size_bytes", "bpsp", *SPEEDS, "parallel"]
+KEYS = [
+    "kind",
+    "folder",
+    "codec",
+    "images",
+    "megapixels",
+    "size_bytes",
+    "bpsp",
+    *SPEEDS,
+    "parallel",
+]
 OURS_PACKAGED = [f"seec-{profile}" for profile in packaged_profiles()]
 PEERS = [name for name in CODEC_NAMES if name != OURS]
 

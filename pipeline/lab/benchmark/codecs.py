@@ -35,15 +35,14 @@ def make_codecs(names: Sequence[str], ours: Sequence[Codec] = ()) -> list[Codec]
 
     Raises ValueError for a name that is not in CODEC_NAMES.
     """
-    check_names(names)
+    check_names(names, CODEC_NAMES)
     return [codec for name in names for codec in (ours if name == OURS else (_PEERS[name],))]
 
 
-def check_names(names: Sequence[str]) -> None:
-    """ValueError that lists the codecs there are, for a name that is not in CODEC_NAMES."""
-    unknown = [name for name in names if name not in CODEC_NAMES]
-    if unknown:
-        raise ValueError(f"no codec {', '.join(unknown)}; there are {', '.join(CODEC_NAMES)}")
+def check_names(names: Sequence[str], known: Sequence[str]) -> None:
+    """ValueError that lists the known codecs, for a name that is none of theirs."""
+    if unknown := [name for name in names if name not in known]:
+        raise ValueError(f"no codec {', '.join(unknown)}; there are {', '.join(known)}")
 
 
 def our_codec(

@@ -45,9 +45,9 @@ def _folder_lines(result: FolderResult) -> list[str]:
     scope = f"{rows[0].images} images, {rows[0].megapixels:.1f} MP" if rows else "no images"
     lines = [f"### {result.folder}: {scope}", ""]
     if rows:
-        lines += [*_aligned(("codec", *_HEADINGS), _cells(result)), ""]
+        lines += [*aligned(("codec", *_HEADINGS), _cells(result)), ""]
     if result.parallel:
-        lines += [*_aligned(("codec", *_PARALLEL_HEADINGS), _parallel_cells(result)), ""]
+        lines += [*aligned(("codec", *_PARALLEL_HEADINGS), _parallel_cells(result)), ""]
     return [*lines, *_footer(result)]
 
 
@@ -86,7 +86,7 @@ def _parallel_cells(result: FolderResult) -> Iterable[Sequence[str]]:
         )
 
 
-def _aligned(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+def aligned(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     """A Markdown table, numbers to the right."""
     table = Table(box=box.MARKDOWN)
     for number, heading in enumerate(headings):
