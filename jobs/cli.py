@@ -18,7 +18,7 @@ _COMMANDS = {
     "ls": "List the files or the commits of an archive.",
     "gc": "Delete objects that interrupted runs left in an archive.",
     "compact": "Merge small shards of an archive into large ones.",
-    "info": "Describe a .seec file or an archive.",
+    "info": "Describe a .seec file, a JPEG file or an archive.",
     "encode": "Encode one image as a .seec file.",
     "decode": "Decode a .seec file to an image.",
     "segment": "Write label maps of images as PNG.",

@@ -1,4 +1,4 @@
-"""Describe a `.seec` file or an archive: `python -m seec.jobs.info FILE-or-ARCHIVE`."""
+"""Describe a `.seec` or JPEG file or an archive: `python -m seec.jobs.info FILE-or-ARCHIVE`."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -12,6 +12,9 @@ from seec.jobs.interface import ExitCode, command, figures
 from seec.jobs.options import access_option
 from seec.pipeline.archive.archive import Archive
 from seec.pipeline.codec import Info, inspect, packaged_name
+from seec.pipeline.dct.inspection import JpegInfo, Quality, inspect_file
+from seec.pipeline.dct.packaged import packaged_name as packaged_jpeg_name
+from seec.pipeline.images import jpeg
 from seec.pipeline.storage import Store
 from seec.schemas.archive import model_name
 from seec.schemas.commit import SourceRecord
@@ -74,6 +77,61 @@ _COLOURS = {1: "gray", 3: "RGB"}
 
 
 @dataclass(frozen=True)
+class JpegSummary:
+    """A JPEG file."""
+
+    target: str
+    info: JpegInfo
+    exit_code: int = ExitCode.OK
+
+    def as_dict(self) -> dict[str, Any]:
+        """All that `inspect_file` tells; of a frame that is not read, null."""
+        info, frame = self.info, self.info.frame
+        return {
+            "target": self.target,
+            "kind": "jpeg",
+            "size_bytes": info.size_bytes,
+            "width": frame and frame.width,
+            "height": frame and frame.height,
+            "components": frame and len(frame.components),
+            "sampling": info.sampling,
+            "progressive": frame and frame.progressive,
+            "luma_quality": info.luma and asdict(info.luma),
+            "chroma_quality": info.chroma and asdict(info.chroma),
+            "within": [asdict(picture) for picture in info.within],
+            "codable": info.refusal is None,
+            "refusal": info.refusal,
+        }
+
+    def lines(self) -> Iterator[str]:
+        """Figures, then the pictures within."""
+        info = self.info
+        yield f"{self.target}: JPEG file"
+        yield f"  bytes         {info.size_bytes:,}"
+        if info.frame is not None:
+            kind = "progressive" if info.frame.progressive else "sequential"
+            yield f"  frame         {info.frame.width} x {info.frame.height}, {kind}"
+            yield f"  sampling      {info.sampling}"
+        for name, quality in (("luma", info.luma), ("chroma", info.chroma)):
+            if quality is not None:
+                yield f"  {name:<13} {_described(quality)}"
+        for picture in info.within:
+            size = f"{picture.width} x {picture.height}"
+            yield f"  within        {size}, from byte {picture.position:,}"
+        yield f"  coefficients  {_codable(info.refusal)}"
+
+
+def _described(quality: Quality) -> str:
+    return f"{'quality' if quality.exact else 'other tables, about quality'} {quality.quality}"
+
+
+def _codable(refusal: str | None) -> str:
+    if refusal is None:
+        return "can be coded"
+    return f"cannot be coded: {refusal}; seec archive uses JPEG XL or stores the file"
+
+
+@dataclass(frozen=True)
 class ArchiveSummary:
     """An archive, as its commits describe it; sizes in bytes."""
 
@@ -116,20 +174,26 @@ class ArchiveSummary:
 
 def _describe_model(path: str) -> str:
     """The path of a model in an archive, and its name if the package has it, too."""
-    name = packaged_name(bytes.fromhex(PurePosixPath(path).stem)[:8])
+    short_id = bytes.fromhex(PurePosixPath(path).stem)[:8]
+    name, jpeg_name = packaged_name(short_id), packaged_jpeg_name(short_id)
+    if jpeg_name is not None:
+        name = f"{jpeg_name}, of JPEG files"
     return f"{path} ({name})" if name else path
 
 
-def run(target: str) -> FileSummary | ArchiveSummary:
+def run(target: str) -> FileSummary | JpegSummary | ArchiveSummary:
     """Describe what is there. Raises NotAnArchive, FormatError, FixityError or StorageError."""
     if files.exists(target):
         return _describe_file(target)
     return _describe_archive(target)
 
 
-def _describe_file(target: str) -> FileSummary:
+def _describe_file(target: str) -> FileSummary | JpegSummary:
+    data = files.read(target)
+    if jpeg.matches(data):
+        return JpegSummary(target, inspect_file(data))
     try:
-        return FileSummary(target, inspect(files.read(target)))
+        return FileSummary(target, inspect(data))
     except FormatError as error:
         raise type(error)(f"{target}: {error}") from None
 
@@ -154,11 +218,22 @@ def _describe_archive(target: str) -> ArchiveSummary:
     )
 
 
-@command("info", examples=["seec info photo.seec", "seec info s3://bucket/archive --json"])
+@command(
+    "info",
+    examples=[
+        "seec info photo.seec",
+        "seec info photo.jpg",
+        "seec info s3://bucket/archive --json",
+    ],
+)
 @click.argument("target", metavar="FILE-or-ARCHIVE")
 @access_option
-def main(target: str) -> FileSummary | ArchiveSummary:
-    """Describe a .seec file or an archive. No pixels are decoded."""
+def main(target: str) -> FileSummary | JpegSummary | ArchiveSummary:
+    """Describe a .seec file, a JPEG file or an archive. No pixels are decoded.
+
+    Of a JPEG file: frame, sampling, the quality whose tables are nearest, pictures within (such as
+    thumbnails), and whether seec archive can code its coefficients.
+    """
     return run(target)
 
 

@@ -37,7 +37,13 @@ def nearest_model(profile: str | None) -> DctModel:
     return packaged_model(profile if profile in packaged_profiles() else DEFAULT_PROFILE)
 
 
+def packaged_name(short_id: bytes) -> str | None:
+    """The profile whose coefficient model has an id that begins so; None if there is none."""
+    named = (name for name in packaged_profiles() if packaged_model(name).short_id == short_id)
+    return next(named, None)
+
+
 def find_packaged(short_id: bytes) -> DctModel | None:
     """The packaged coefficient model whose id begins so, or None."""
-    models = map(packaged_model, packaged_profiles())
-    return next((model for model in models if model.short_id == short_id), None)
+    profile = packaged_name(short_id)
+    return None if profile is None else packaged_model(profile)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from seec.jobs import archive as archive_job
-from seec.jobs import ls, restore
+from seec.jobs import info, ls, restore
 from seec.jobs.archive import JPEG_AUTO, JPEG_SEEC, JPEG_XL, Settings
 from seec.pipeline.archive import Archive
 from seec.pipeline.dct.packaged import packaged_model
@@ -62,6 +62,7 @@ def test_the_archive_holds_the_model_of_jpeg_and_no_other(source: Path, root: Pa
     assert set(routes(root).values()) == {SEEC_JPEG}
     assert models(root) == {model_name(MODEL.id)}
     assert Archive.open(Store(str(root))).state.models == {MODEL.id}
+    assert f"{model_name(MODEL.id)} (fast, of JPEG files)" in "".join(info.run(str(root)).lines())
     assert findings(root) == []
     assert comes_back(source, root, tmp_path / "out")
 
