@@ -3,6 +3,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# Where torch says whether this build of it needs the libraries of CUDA.
+TORCH := .venv/lib/python3*/site-packages/torch-*.dist-info/METADATA
 BENCH_FOLDERS ?= demo-output/photos
 
 # Small matrix products only get slower when OpenBLAS and OpenMP share them out.
@@ -18,7 +21,7 @@ SANITIZED_TESTS := tests/vectors/test_vectors.py tests/exactness/test_predictor_
 	tests/unit/test_screen.py tests/unit/test_colours.py tests/hostile/test_seec_damage.py \
 	tests/unit/test_jpeg_files.py tests/hostile/test_jpeg_files.py tests/unit/test_dct.py
 
-.PHONY: help demo test test-all sweep faults sanitize fuzz check bench docs words dist clean
+.PHONY: help lock demo test test-all sweep faults sanitize fuzz check bench docs words dist clean
 
 help:
 	@echo "make demo      archive, verify and restore photographs; sizes against PNG, WebP, JPEG XL"
@@ -33,18 +36,25 @@ help:
 	@echo "make docs      build the site into build/site, without warnings"
 	@echo "make words     measure the prose of README, docs, docstrings and comments"
 	@echo "make dist      source distribution and wheel (manylinux where the machine can), into dist"
+	@echo "make lock      resolve the dependencies, and write their hashes; LOCK=--upgrade for new versions"
 	@echo "make clean     remove what these targets made"
 
-$(INSTALLED): pyproject.toml setup.py constraints.txt pipeline/codec/native/_kernels.c \
+$(INSTALLED): pyproject.toml setup.py requirements.lock requirements-cuda.lock \
+		pipeline/codec/native/_kernels.c \
 		pipeline/codec/screen/_screen.c pipeline/codec/colours/_colours.c \
 		pipeline/dct/_jpeg.c pipeline/dct/_dct.c \
 		$(wildcard pipeline/dct/jpeg_c/*.h pipeline/dct/coder_c/*.[ch]) \
 		$(wildcard pipeline/codec/native/kernels_c/*.[ch] pipeline/codec/screen/screen_c/*.h)
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "SEEC needs Python 3.11 or later")'
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11, 5) and "make needs Python 3.11.5 or later")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		--constraint constraints.txt --editable '.[test,dev,demo,docs]'
+	$(PIP) --require-hashes --no-deps --requirement requirements.lock
+	! grep -q '^Requires-Dist: nvidia' $(TORCH) \
+		|| $(PIP) --require-hashes --no-deps --requirement requirements-cuda.lock
+	$(PIP) --no-deps --no-build-isolation --editable .
 	touch $@
+
+lock: $(INSTALLED)
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python .ci/lock.py $(LOCK)
 
 demo: $(INSTALLED)
 	$(BIN)/python -m seec.jobs.demo
@@ -101,7 +111,7 @@ words: $(INSTALLED)
 # auditwheel names the oldest Linux that the wheel runs on; elsewhere the wheel stays as built.
 dist: $(INSTALLED)
 	rm -rf dist build/dist
-	$(BIN)/python -m build --outdir build/dist .
+	$(BIN)/python -m build --no-isolation --outdir build/dist .
 	mkdir -p dist
 	mv build/dist/*.tar.gz dist/
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/auditwheel repair --wheel-dir dist build/dist/*.whl \
