@@ -22,7 +22,9 @@ EXTRAS = ("test", "dev", "demo", "docs")
 _PYTHON = "3.11.5"
 # What only the CUDA build of torch needs.
 _CUDA = re.compile(r"(nvidia|cuda)-|triton==")
-_HEADER = "# Written by `make lock`. Versions and hashes of all that make installs; see CONTRIBUTING.md."
+_HEADER = (
+    "# Written by `make lock`. Versions and hashes of all that make installs; see CONTRIBUTING.md."
+)
 
 
 def main(options: list[str]) -> None:
