@@ -4,8 +4,6 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
-# Where torch says whether this build of it needs the libraries of CUDA.
-TORCH := .venv/lib/python3*/site-packages/torch-*.dist-info/METADATA
 BENCH_FOLDERS ?= demo-output/photos
 
 # Small matrix products only get slower when OpenBLAS and OpenMP share them out.
@@ -39,7 +37,7 @@ help:
 	@echo "make lock      resolve the dependencies, and write their hashes; LOCK=--upgrade for new versions"
 	@echo "make clean     remove what these targets made"
 
-$(INSTALLED): pyproject.toml setup.py requirements.lock requirements-cuda.lock \
+$(INSTALLED): pyproject.toml setup.py requirements.lock requirements-cpu.lock requirements-cuda.lock \
 		pipeline/codec/native/_kernels.c \
 		pipeline/codec/screen/_screen.c pipeline/codec/colours/_colours.c \
 		pipeline/dct/_jpeg.c pipeline/dct/_dct.c \
@@ -48,7 +46,7 @@ $(INSTALLED): pyproject.toml setup.py requirements.lock requirements-cuda.lock \
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11, 5) and "make needs Python 3.11.5 or later")'
 	$(PYTHON) -m venv .venv
 	$(PIP) --require-hashes --no-deps --requirement requirements.lock
-	! grep -q '^Requires-Dist: nvidia' $(TORCH) \
+	$(PIP) --require-hashes --no-deps --requirement requirements-cpu.lock 2>/dev/null \
 		|| $(PIP) --require-hashes --no-deps --requirement requirements-cuda.lock
 	$(PIP) --no-deps --no-build-isolation --editable .
 	touch $@

@@ -1,10 +1,11 @@
-"""Lock what `make` installs: `make lock` writes requirements.lock and requirements-cuda.lock.
+"""Lock what `make` installs: `make lock` writes requirements.lock and one lock per build of torch.
 
 uv resolves pyproject.toml once for all systems and versions of Python, and takes the hashes of all
 files of a release from the public index. Versions of the lock stay unless `--upgrade` is given.
 
-A build of torch for CPUs is not on the public index. Its hash comes from the folders of pip's
-`find-links`, and stays in the lock on machines without these folders.
+requirements-cpu.lock has torch's build for CPUs, which is not on the public index. Its hashes come
+from the folders of pip's `find-links`, and stay in the lock on machines without these folders.
+requirements-cuda.lock has the build of the public index, and the libraries of CUDA for that.
 """
 
 import hashlib
@@ -16,24 +17,22 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-LOCK, CUDA_LOCK = ROOT / "requirements.lock", ROOT / "requirements-cuda.lock"
+LOCK = ROOT / "requirements.lock"
+CPU_LOCK, CUDA_LOCK = ROOT / "requirements-cpu.lock", ROOT / "requirements-cuda.lock"
 EXTRAS = ("test", "dev", "demo", "docs")
 # The oldest Python that all of the tools run on.
 _PYTHON = "3.11.5"
-# What only the CUDA build of torch needs.
-_CUDA = re.compile(r"(nvidia|cuda)-|triton==")
-_HEADER = (
-    "# Written by `make lock`. Versions and hashes of all that make installs; see CONTRIBUTING.md."
-)
+# Torch of the public index, and what only that needs.
+_CUDA = re.compile(r"(nvidia|cuda)-|(triton|torch)==")
+_HEADER = "# Written by `make lock`; CONTRIBUTING.md says what for."
 
 
 def main(options: list[str]) -> None:
-    """Write both locks; options: of `uv pip compile`."""
-    old = _blocks(LOCK) | _blocks(CUDA_LOCK)
+    """Write the locks; options: of `uv pip compile`."""
     new = _resolve(options)
-    local = _local_hashes()
-    for pin, hashes in new.items():
-        hashes |= old.get(pin, set()) | local.get(pin.split(" ;")[0], set())
+    (torch,) = (f"{pin}+cpu" for pin in new if pin.startswith("torch=="))
+    # Without a hash pip refuses this build, and `make` takes the other one.
+    _write(CPU_LOCK, {torch: _cpu_hashes(torch) | _blocks(CPU_LOCK).get(torch, set())})
     _write(LOCK, {pin: new[pin] for pin in new if not _CUDA.match(pin)})
     _write(CUDA_LOCK, {pin: new[pin] for pin in new if _CUDA.match(pin)})
 
@@ -67,19 +66,16 @@ def _blocks(path: Path) -> dict[str, set[str]]:
     return blocks
 
 
-def _local_hashes() -> dict[str, set[str]]:
-    """The hashes of the wheels in pip's folders; a build such as +cpu counts as its version."""
+def _cpu_hashes(pin: str) -> set[str]:
+    """The hashes of the wheels of this build in the folders where pip looks for files."""
     asked = [sys.executable, "-m", "pip", "config", "get", "global.find-links"]
     said = subprocess.run(asked, capture_output=True, text=True, check=False).stdout
     said += " " + os.environ.get("PIP_FIND_LINKS", "")
-    hashes: dict[str, set[str]] = {}
+    hashes: set[str] = set()
     for folder in {Path(text.removeprefix("file://")) for text in said.split()}:
-        for wheel in folder.glob("*.whl"):
-            name, version = wheel.name.split("-")[:2]
-            pin = f"{name.lower().replace('_', '-')}=={version.split('+')[0]}"
+        for wheel in folder.glob(f"{pin.replace('==', '-')}-*.whl"):
             with wheel.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-            hashes.setdefault(pin, set()).add(f"sha256:{digest}")
+                hashes.add(f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}")
     return hashes
 
 
