@@ -59,6 +59,8 @@ from seec.schemas.report import Timing, serialise_timings
 
 _DEFAULTS = PlanSettings(model_id="")
 JPEG_AUTO, JPEG_SEEC, JPEG_XL = JPEG_CODECS = ("auto", "seec", "jpegxl")
+# Fewer links among the files are no reason to speak.
+_FILES_FOR_A_LINK = 10
 # Of JPEG files, a tenth that JPEG XL would need more of is as much as the model takes.
 _WORTH_A_MODEL = 10
 
@@ -73,9 +75,9 @@ class Settings:
     roi, background_error: a segmentation source that finds regions of interest, and what may be
     lost outside of them, as in `seec.schemas.loss`; only with allow_lossy_background.
     expect: what the archive digest begins with before the run.
-    keep, max_seconds, dedupe: as in `seec.schemas.plan.PlanSettings`. jpeg: what codes JPEG files,
-    one of JPEG_CODECS; JPEG_AUTO is JPEG_SEEC where that saves more than its model takes. device:
-    of encoders, as in `seec.pipeline.stages.devices`.
+    follow_links, keep, max_seconds, dedupe: as in `seec.schemas.plan.PlanSettings`. jpeg: what
+    codes JPEG files, one of JPEG_CODECS; JPEG_AUTO is JPEG_SEEC where that saves more than its
+    model takes. device: of encoders, as in `seec.pipeline.stages.devices`.
     """
 
     source: str
@@ -100,6 +102,7 @@ class Settings:
     new_plan: bool = False
     name: str = ""
     moved: bool = False
+    follow_links: bool = False
     expect: str | None = None
     device: str = AUTO
     ray_address: str | None = None
@@ -174,7 +177,7 @@ def run(settings: Settings) -> ArchiveSummary:
     _check_loss(settings)
     model = chosen_model(settings.model, settings.profile)
     name = _checked_name(settings.name)
-    source = Source(settings.source, settings.limits, name)
+    source = Source(settings.source, settings.limits, name, settings.follow_links)
     store = Store(settings.archive, limits=settings.limits)
     check_apart("the archive", store, "the source", source.store)
     store.make_root(source.permissions)
@@ -194,9 +197,11 @@ def _archive(
     identity = source.record()
     if interrupted and not interrupted.compaction and not settings.new_plan:
         _check_source(interrupted, identity)
+        plan = archive.plan(interrupted).settings
         recorded = load_model(archive.read(interrupted.encodes_with()))
-        _check_segmentation(archive.plan(interrupted).settings, recorded)
-        timings += _carry_out(archive, source, interrupted, settings)
+        _check_segmentation(plan, recorded)
+        planned_source = source.following(plan.follow_links)
+        timings += _carry_out(archive, planned_source, interrupted, settings)
         runs.append(interrupted.run_id)
     check_source(archive.state, identity, settings.moved)
     removed = _removed_files(archive)
@@ -280,8 +285,8 @@ def _plan(
 
     None if there is nothing to archive. held: keeps what decoded images running, if anything did.
     """
-    identity, listing = source.record(), source.files()
-    _warn_of_links(source, listing)
+    identity, listing = source.record(), source.files(archive.store)
+    _warn_of_links(source, listing, settings.follow_links)
     seen = own_files(listing, seen_files(archive, settings.check_content), identity.name)
     same = _same_contents(source, listing, seen) if settings.check_content else None
     failed = own_files(listing, quarantined_files(archive), identity.name)
@@ -313,6 +318,7 @@ def _plan(
         keep=settings.keep,
         max_seconds=settings.max_seconds,
         dedupe=settings.dedupe,
+        follow_links=settings.follow_links,
     )
     _check_segmentation(plan, model)
 
@@ -336,14 +342,20 @@ def _jpeg_model(archive: Archive, listing: list[SourceFile], settings: Settings)
     return model if size_bytes >= _WORTH_A_MODEL * len(model.payload) else None
 
 
-def _warn_of_links(source: Source, listing: list[SourceFile]) -> None:
+def _warn_of_links(source: Source, listing: list[SourceFile], followed: bool) -> None:
     """Caches of models and of version control show a tree of links whose files are elsewhere."""
-    links = sum(file.kind == LINK for file in listing)
+    links = [file.path for file in listing if file.kind == LINK]
     files = sum(file.kind == FILE for file in listing)
-    if links > files:
+    if followed and links:
         warn(
-            f"{source.url}: holds {links} symbolic links and {files} files; links are archived as "
-            "links and not followed: archive the folder that holds what they point to, too"
+            f"{source.url}: {len(links)} symbolic links, {links[0]} first, lead to nothing or to a "
+            "directory that holds them; these are archived as links"
+        )
+    elif len(links) * _FILES_FOR_A_LINK > files:
+        warn(
+            f"{source.url}: holds {len(links)} symbolic links and {files} files; links are "
+            "archived as links, without what they lead to: --follow-links archives the files "
+            "that they lead to"
         )
 
 
@@ -419,6 +431,7 @@ def _carry_out(
         "seec archive photos/ photos.seec-archive --keep file",
         "seec archive /media/card2 photos.seec-archive --as card2",
         "seec archive photos/ photos.seec-archive --dedupe pixels",
+        "seec archive hub/snapshots snapshots.seec-archive --follow-links",
         "seec archive s3://bucket/photos s3://bucket/archive --ray-address auto",
         "seec archive s3://photos s3://vault/archive --stores stores.toml",
     ],
@@ -430,6 +443,13 @@ def _carry_out(
     "--moved",
     is_flag=True,
     help="SOURCE is the source that ARCHIVE has already, and was at another place before.",
+)
+@click.option(
+    "--follow-links",
+    is_flag=True,
+    help="Archive the files and directories that symbolic links of SOURCE lead to, in place of the "
+    "links. Links that lead to nothing, or to a directory that holds them, stay links. Give this "
+    "option in each run: without the option, a later run archives the links themselves again.",
 )
 @model_options
 @segmentation_option(default=_DEFAULTS.segmentation)

@@ -27,6 +27,7 @@ from seec.pipeline.archive.archive import REOPENINGS, Archive
 from seec.pipeline.archive.completeness import Absent, absent, lost_files, not_held
 from seec.pipeline.archive.contents import comparable, same_contents
 from seec.pipeline.archive.planning import quarantined_files, seen_files
+from seec.pipeline.archive.sources import follows_links
 from seec.pipeline.stages.execution import execution, is_small
 from seec.pipeline.stages.verifying import CHECKSUM, DECODE, MODES, SAMPLE, Scope, verify_shards
 from seec.pipeline.storage import Limits, Source, Store
@@ -310,6 +311,7 @@ def _source(url: str, settings: Settings) -> Source:
 
 def _compare(archive: Archive, source: Source, by_content: bool, proven: bool) -> Comparison:
     """Compare at the end, so that what came to the source meanwhile is missing."""
+    source = source.following(follows_links(archive, source.record().name))
     listing = source.files()
     seen, failed = seen_files(archive, by_content), quarantined_files(archive)
     same = None

@@ -73,6 +73,7 @@ class PlanSettings:
     dedupe: what was brought together in one shard: DEDUPE_SOURCE, files that are probably equal;
     DEDUPE_SHARD, nothing; DEDUPE_PIXELS, images with equal pixels, too, which share a code then,
     whatever labels a segmentation source gives each.
+    follow_links: whether links of the source stand for the file or directory that they lead to.
     """
 
     model_id: str
@@ -87,6 +88,7 @@ class PlanSettings:
     keep: str = KEEP_PIXELS
     max_seconds: int = 600
     dedupe: str = DEDUPE_SOURCE
+    follow_links: bool = False
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,27 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
+from seec.pipeline.archive.archive import Archive
 from seec.pipeline.archive.planning import Seen
 from seec.pipeline.archive.state import State
 from seec.schemas.commit import SourceRecord
-from seec.schemas.errors import SecondSource
+from seec.schemas.errors import FixityError, FormatError, SecondSource
 from seec.schemas.plan import SourceFile
+
+
+def follows_links(archive: Archive, name: str) -> bool:
+    """Whether the last run that planned files of the source of this name followed links.
+
+    False where its plan cannot be read.
+    """
+    for run in reversed(archive.state.runs.values()):
+        if run.source.name == name and not run.compaction:
+            with suppress(FixityError, FormatError):
+                return archive.plan(run).settings.follow_links
+            break
+    return False
 
 
 def check_source(state: State, source: SourceRecord, moved: bool = False) -> None:

@@ -10,6 +10,7 @@ from seec.pipeline.archive.gc import remove_unneeded_models
 from seec.pipeline.archive.models import archived_model
 from seec.pipeline.archive.runs import put
 from seec.pipeline.archive.runs import put_back as put_back_after_commit
+from seec.pipeline.archive.sources import follows_links
 from seec.pipeline.codec import Model, default_model
 from seec.pipeline.dct.weights import DctModel
 from seec.pipeline.repair.copies import same_files
@@ -140,6 +141,7 @@ class Repair:
         for run_id, members in by_run.items():
             run = self._archive.state.runs[run_id]
             source = self._spares.source_of(self._archive.state.sources[run.source.name])
+            source = source and source.following(follows_links(self._archive, run.source.name))
             files = _files(source, members)
             if source is not None and files:
                 run = replace(run, **self._models(run, members))

@@ -1,4 +1,4 @@
-"""The way down into a local tree, without following a symbolic link.
+"""The way down into a local tree, without following a symbolic link unless asked to.
 
 Each folder is opened by its name in its parent. So no link leads out of the tree, not even one
 made meanwhile, and no path is too long. Names are bytes, relative to the root, with `/` between
@@ -16,30 +16,33 @@ IN_THE_WAY = (errno.ELOOP, errno.ENOTDIR)
 
 
 @contextmanager
-def parent_of(root: bytes, name: bytes, *, create: bool = False) -> Generator[tuple[int, bytes]]:
+def parent_of(
+    root: bytes, name: bytes, *, create: bool = False, follow: bool = False
+) -> Generator[tuple[int, bytes]]:
     """A descriptor of the parent folder of a name, and the last part of the name."""
     above, _, last = name.rpartition(b"/")
-    folder = open_folder(root, above, create=create)
+    folder = open_folder(root, above, create=create, follow=follow)
     try:
         yield folder, last
     finally:
         os.close(folder)
 
 
-def open_folder(root: bytes, name: bytes, *, create: bool = False) -> int:
-    """A descriptor of a folder, for the caller to close.
+def open_folder(root: bytes, name: bytes, *, create: bool = False, follow: bool = False) -> int:
+    """A descriptor of a folder, for the caller to close; follow: through links to folders, too.
 
     Raises OSError, with a number of `IN_THE_WAY`, where a part of the name is a link or no folder.
     """
     if create:
         os.makedirs(root, exist_ok=True)
     folder = os.open(root, _FOLDER)
+    flags = _FOLDER if follow else _FOLDER | os.O_NOFOLLOW
     for part in filter(None, name.split(b"/")):
         try:
             if create:
                 with suppress(FileExistsError):
                     os.mkdir(part, dir_fd=folder)
-            inner = os.open(part, _FOLDER | os.O_NOFOLLOW, dir_fd=folder)
+            inner = os.open(part, flags, dir_fd=folder)
         finally:
             os.close(folder)
         folder = inner

@@ -34,14 +34,18 @@ class Source:
     Names are text by `seec.schemas.names`.
     """
 
-    def __init__(self, url: str, limits: Limits | None = None, name: str = "") -> None:
+    def __init__(
+        self, url: str, limits: Limits | None = None, name: str = "", follow_links: bool = False
+    ) -> None:
         """url: a path or any fsspec URL; StorageError if there is no such directory.
 
-        name: as in `seec.schemas.commit.SourceRecord`.
+        name: as in `seec.schemas.commit.SourceRecord`. follow_links: as in
+        `seec.schemas.plan.PlanSettings`.
         """
         refuse_unlisted(url)
         self.store = Store(url, limits=limits)
         self._name = name
+        self._follow = follow_links
         if self.store.is_local and not self._is_folder():
             raise StorageError(f"{url}: not a directory; give the folder that holds the images")
 
@@ -49,6 +53,12 @@ class Source:
         """The same source for each of several processes, with a share of the bandwidth."""
         one = copy(self)
         one.store = self.store.shared_by(processes)
+        return one
+
+    def following(self, links: bool) -> "Source":
+        """The same source, with its links followed or not."""
+        one = copy(self)
+        one._follow = links
         return one
 
     @property
@@ -68,12 +78,13 @@ class Source:
         """What tells this source from others. StorageError if its store cannot tell where it is."""
         return SourceRecord(self.url, self.store.endpoint, self._name)
 
-    def files(self) -> list[SourceFile]:
+    def files(self, apart_from: Store | None = None) -> list[SourceFile]:
         """All files below the source, sorted by path; links and directories, too, if it is local.
 
-        Links are not followed.
+        Where links are followed, links that are left lead to nothing or to a folder above them.
+        apart_from: StorageError if links lead to what holds this store.
         """
-        found = self._list_local() if self.store.is_local else self._list_remote()
+        found = self._list_local(apart_from) if self.store.is_local else self._list_remote()
         return [self._named(file) for file in found] if self._name else found
 
     def read_range(self, file: SourceFile, start: int, length: int) -> bytes:
@@ -113,7 +124,8 @@ class Source:
             read = tree_reader.read_link if file.kind == LINK else tree_reader.read_file
             root = os.fsencode(self.store.root)
             return self.store.call(
-                f"read {file.path}", lambda: read(root, name, file.size_bytes, file.mtime_ns)
+                f"read {file.path}",
+                lambda: read(root, name, file.size_bytes, file.mtime_ns, self._follow),
             )
         key = os.fsdecode(name)
         try:
@@ -140,11 +152,19 @@ class Source:
         except OSError as error:
             raise StorageError(f"{self.url}: {error.strerror}") from None
 
-    def _list_local(self) -> list[SourceFile]:
-        found = [
-            (_source_file(item), _shared_inode(item.status))
-            for item in tree_reader.walk(os.fsencode(self.store.root))
-        ]
+    def _list_local(self, apart_from: Store | None) -> list[SourceFile]:
+        other = None
+        if self._follow and apart_from is not None and apart_from.is_local:
+            other = Path(apart_from.root).stat()
+        found: list[tuple[SourceFile, tuple[int, ...] | None]] = []
+        for item in tree_reader.walk(os.fsencode(self.store.root), self._follow):
+            file = _source_file(item)
+            if other and item.status and os.path.samestat(item.status, other):
+                raise StorageError(
+                    f"{self.url}: by a link, {file.path} is the archive itself; remove this link, "
+                    "or archive without following links"
+                )
+            found.append((file, _shared_inode(item.status)))
         found.sort(key=lambda pair: pair[0].path)
         return _mark_same_files(found)
 

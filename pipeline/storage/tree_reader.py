@@ -1,4 +1,4 @@
-"""Read local trees: every name, without following links, opening regular files only."""
+"""Read local trees: every name, following links only if asked to, opening regular files only."""
 
 import errno
 import os
@@ -11,7 +11,7 @@ from seec.pipeline.storage.descent import IN_THE_WAY, open_folder, parent_of
 from seec.schemas.errors import SourceChanged
 
 # O_NONBLOCK: opening must not wait if a pipe has taken the place of a file.
-_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 _SPECIAL: tuple[tuple[Callable[[int], bool], str], ...] = (
     (stat.S_ISFIFO, "a named pipe"),
     (stat.S_ISSOCK, "a socket"),
@@ -21,29 +21,36 @@ _SPECIAL: tuple[tuple[Callable[[int], bool], str], ...] = (
 _CHANGED = "changed since it was listed; run again to archive it"
 
 
+# Device and number of each folder on a way down.
+_Folders = frozenset[tuple[int, int]]
+
+
 @dataclass(frozen=True)
 class Found:
-    """An entry of a walk: a name, and its status without following a link.
+    """An entry of a walk: a name, and its status, which is the link's own if none was followed.
 
     problem: why the entry cannot be read; None for files, links and folders. status: None if the
-    entry has none.
+    entry has none. link: the status of the link that was followed.
     """
 
     name: bytes
     status: os.stat_result | None
     problem: str | None = None
+    link: os.stat_result | None = None
 
 
-def walk(root: bytes) -> Iterator[Found]:
+def walk(root: bytes, follow: bool = False) -> Iterator[Found]:
     """Everything below a folder, in no particular order; the folder itself is left out.
 
+    follow: a link to a file or folder is an entry with the status of that, and its folder is
+    walked. Links that lead to nothing, or to a folder that holds them, stay links.
     A folder that cannot be listed becomes an entry with a problem; the name of the root is `.`.
     """
-    waiting = [b""]
+    waiting: list[tuple[bytes, _Folders]] = [(b"", frozenset())]
     while waiting:
-        folder = waiting.pop()
+        folder, above = waiting.pop()
         try:
-            own, inside = _list(root, folder)
+            own, inside = _list(root, folder, follow)
         except FileNotFoundError:
             if not folder:
                 raise
@@ -54,17 +61,28 @@ def walk(root: bytes) -> Iterator[Found]:
             continue
         if folder:
             yield Found(folder, own)
+        if follow:
+            above |= {_number(own)}
         for found in inside:
-            if found.status is not None and stat.S_ISDIR(found.status.st_mode):
-                waiting.append(found.name)
-            else:
+            status = found.status
+            if status is None or not stat.S_ISDIR(status.st_mode):
                 yield found
+            elif found.link is not None and _number(status) in above:
+                yield Found(found.name, found.link)
+            else:
+                waiting.append((found.name, above))
 
 
-def read_file(root: bytes, name: bytes, size_bytes: int, mtime_ns: int | None) -> bytes:
-    """The bytes of a file. Raises SourceChanged if size or time differ before or after."""
-    with _as_listed(), parent_of(root, name) as (folder, last):
-        with open(os.open(last, _FILE, dir_fd=folder), "rb") as handle:
+def read_file(
+    root: bytes, name: bytes, size_bytes: int, mtime_ns: int | None, follow: bool = False
+) -> bytes:
+    """The bytes of a file. Raises SourceChanged if size or time differ before or after.
+
+    follow: through links, where the name is one or has some above.
+    """
+    flags = _FILE if follow else _FILE | os.O_NOFOLLOW
+    with _as_listed(), parent_of(root, name, follow=follow) as (folder, last):
+        with open(os.open(last, flags, dir_fd=folder), "rb") as handle:
             before = os.fstat(handle.fileno())
             if not stat.S_ISREG(before.st_mode):
                 raise SourceChanged(_CHANGED)
@@ -76,9 +94,14 @@ def read_file(root: bytes, name: bytes, size_bytes: int, mtime_ns: int | None) -
         return data
 
 
-def read_link(root: bytes, name: bytes, size_bytes: int, mtime_ns: int | None) -> bytes:
-    """The target of a link. Raises SourceChanged if size or time differ before or after."""
-    with _as_listed(), parent_of(root, name) as (folder, last):
+def read_link(
+    root: bytes, name: bytes, size_bytes: int, mtime_ns: int | None, follow: bool = False
+) -> bytes:
+    """The target of a link. Raises SourceChanged if size or time differ before or after.
+
+    follow: through links above this one.
+    """
+    with _as_listed(), parent_of(root, name, follow=follow) as (folder, last):
         before = os.stat(last, dir_fd=folder, follow_symlinks=False)
         if not stat.S_ISLNK(before.st_mode):
             raise SourceChanged(_CHANGED)
@@ -88,17 +111,21 @@ def read_link(root: bytes, name: bytes, size_bytes: int, mtime_ns: int | None) -
         return target
 
 
-def _list(root: bytes, name: bytes) -> tuple[os.stat_result, list[Found]]:
-    folder = open_folder(root, name)
+def _number(folder: os.stat_result) -> tuple[int, int]:
+    return folder.st_dev, folder.st_ino
+
+
+def _list(root: bytes, name: bytes, follow: bool) -> tuple[os.stat_result, list[Found]]:
+    folder = open_folder(root, name, follow=follow)
     try:
         with os.scandir(folder) as entries:
-            found = [_look_up(name, entry) for entry in entries]
+            found = [_look_up(name, entry, follow) for entry in entries]
         return os.fstat(folder), [item for item in found if item is not None]
     finally:
         os.close(folder)
 
 
-def _look_up(folder: bytes, entry: "os.DirEntry[str]") -> Found | None:
+def _look_up(folder: bytes, entry: "os.DirEntry[str]", follow: bool) -> Found | None:
     """The entry; None if it was removed while its folder was listed."""
     name = os.path.join(folder, os.fsencode(entry.name))
     try:
@@ -107,7 +134,15 @@ def _look_up(folder: bytes, entry: "os.DirEntry[str]") -> Found | None:
         return None
     except OSError as error:
         return Found(name, None, f"cannot be looked up, {error.strerror}")
-    return Found(name, status, _problem(status.st_mode))
+    if not follow or not stat.S_ISLNK(status.st_mode):
+        return Found(name, status, _problem(status.st_mode))
+    try:
+        target = entry.stat()
+    except OSError as error:
+        if error.errno in (errno.ENOENT, *IN_THE_WAY):
+            return Found(name, status)
+        return Found(name, None, f"a link to what cannot be looked up, {error.strerror}")
+    return Found(name, target, _problem(target.st_mode), status)
 
 
 def _problem(mode: int) -> str | None:
