@@ -12,7 +12,7 @@ import click
 
 from seec.jobs.gathering import gathered
 from seec.jobs.interface import ExitCode, command, progress, tell, warn
-from seec.jobs.model_options import chosen_model, model_options
+from seec.jobs.model_options import chosen_model, model_options, read_jpeg_model
 from seec.jobs.options import (
     check_region,
     expect_option,
@@ -77,7 +77,8 @@ class Settings:
     expect: what the archive digest begins with before the run.
     follow_links, keep, max_seconds, dedupe: as in `seec.schemas.plan.PlanSettings`. jpeg: what
     codes JPEG files, one of JPEG_CODECS; JPEG_AUTO is JPEG_SEEC where that saves more than its
-    model takes. device: of encoders, as in `seec.pipeline.stages.devices`.
+    model takes. jpeg_model: a file of a coefficient model, which then codes JPEG files instead of
+    the profile's. device: of encoders, as in `seec.pipeline.stages.devices`.
     """
 
     source: str
@@ -90,6 +91,7 @@ class Settings:
     allow_lossy_background: bool = False
     keep: str = _DEFAULTS.keep
     jpeg: str = JPEG_AUTO
+    jpeg_model: Path | None = None
     max_pixels: int = _DEFAULTS.max_pixels
     max_file_size_bytes: int = _DEFAULTS.max_file_size_bytes
     max_seconds: int = _DEFAULTS.max_seconds
@@ -176,6 +178,7 @@ def run(settings: Settings) -> ArchiveSummary:
     start = time.monotonic()
     _check_loss(settings)
     model = chosen_model(settings.model, settings.profile)
+    jpeg_model = _chosen_jpeg_model(settings)
     name = _checked_name(settings.name)
     source = Source(settings.source, settings.limits, name, settings.follow_links)
     store = Store(settings.archive, limits=settings.limits)
@@ -184,11 +187,16 @@ def run(settings: Settings) -> ArchiveSummary:
     with Archive.writing(store, format_md() if settings.expect is None else None) as archive:
         if settings.expect is not None:
             archive.expect(settings.expect)
-        return _archive(archive, source, settings, model, start)
+        return _archive(archive, source, settings, model, jpeg_model, start)
 
 
 def _archive(
-    archive: Archive, source: Source, settings: Settings, model: Model, start: float
+    archive: Archive,
+    source: Source,
+    settings: Settings,
+    model: Model,
+    jpeg_model: DctModel | None,
+    start: float,
 ) -> ArchiveSummary:
     timings: list[Timing] = []
     runs: list[str] = []
@@ -206,7 +214,7 @@ def _archive(
     check_source(archive.state, identity, settings.moved)
     removed = _removed_files(archive)
     with ExitStack() as held:
-        planned = _plan(archive, source, settings, model, held)
+        planned = _plan(archive, source, settings, model, jpeg_model, held)
         if planned:
             timings += _carry_out(archive, source, planned, settings)
             runs.append(planned.run_id)
@@ -223,6 +231,15 @@ def _archive(
         seconds=round(time.monotonic() - start, 3),
         runs=runs,
     )
+
+
+def _chosen_jpeg_model(settings: Settings) -> DctModel | None:
+    """The model that may code JPEG files; None where JPEG XL does."""
+    if settings.jpeg_model is None:
+        return None if settings.jpeg == JPEG_XL else nearest_model(settings.profile)
+    if settings.jpeg == JPEG_XL:
+        raise click.UsageError("--jpeg jpegxl uses no model: leave out --jpeg-model")
+    return read_jpeg_model(settings.jpeg_model)
 
 
 def _check_loss(settings: Settings) -> None:
@@ -279,7 +296,12 @@ def _check_segmentation(plan: PlanSettings, model: Model) -> None:
 
 
 def _plan(
-    archive: Archive, source: Source, settings: Settings, model: Model, held: ExitStack
+    archive: Archive,
+    source: Source,
+    settings: Settings,
+    model: Model,
+    jpeg_model: DctModel | None,
+    held: ExitStack,
 ) -> RunRecord | None:
     """Open a run for the files that are new, and remove what vanished if asked.
 
@@ -304,7 +326,8 @@ def _plan(
     if not files and not moved and (not removes or given_up is None or given_up.compaction):
         remove_paths(archive, vanished, cleared)
         return None
-    jpeg_model = _jpeg_model(archive, listing, settings)
+    if jpeg_model and not _is_worth_it(jpeg_model, archive, listing, settings):
+        jpeg_model = None
     plan = PlanSettings(
         model_id=model.id,
         jpeg_model_id=jpeg_model and jpeg_model.id,
@@ -331,15 +354,14 @@ def _plan(
     return open_run(archive, identity, files, plan, model.payload, vanished, cleared, jpeg_payload)
 
 
-def _jpeg_model(archive: Archive, listing: list[SourceFile], settings: Settings) -> DctModel | None:
-    """The model that codes JPEG files; None where JPEG XL does."""
-    if settings.jpeg == JPEG_XL:
-        return None
-    model = nearest_model(settings.profile)
-    if settings.jpeg == JPEG_SEEC or model.id in archive.state.models:
-        return model
+def _is_worth_it(
+    model: DctModel, archive: Archive, listing: list[SourceFile], settings: Settings
+) -> bool:
+    """Whether JPEG files are coded with this model: always if asked for or in the archive."""
+    if settings.jpeg == JPEG_SEEC or settings.jpeg_model or model.id in archive.state.models:
+        return True
     size_bytes = sum(file.size_bytes for file in listing if has_jpeg_name(file.path))
-    return model if size_bytes >= _WORTH_A_MODEL * len(model.payload) else None
+    return size_bytes >= _WORTH_A_MODEL * len(model.payload)
 
 
 def _warn_of_links(source: Source, listing: list[SourceFile], followed: bool) -> None:
@@ -476,6 +498,11 @@ def _carry_out(
     help="What codes JPEG files. seec: smallest, with a model that the archive then holds. jpegxl: "
     "larger, and several times faster. auto: seec if SOURCE has so many JPEG files that it saves "
     "more than its model takes. Files come back byte for byte in each case.",
+)
+@click.option(
+    "--jpeg-model",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Your own coefficient model for JPEG files, from seec train --jpeg.",
 )
 @click.option(
     "--max-pixels",

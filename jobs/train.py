@@ -9,7 +9,9 @@ from typing import Any
 
 import click
 import torch
+from click.core import ParameterSource
 
+from seec.jobs import train_jpeg
 from seec.jobs.interface import ExitCode, command, figures, progress
 from seec.jobs.model_options import read_model
 from seec.pipeline.codec import Model, load_model, packaged_model, packaged_profiles
@@ -18,6 +20,9 @@ from seec.pipeline.codec.training.export import export_model
 from seec.pipeline.lab.training.adaptive import load_data
 from seec.pipeline.lab.training.loop import Progress, Trainer, TrainingSettings
 from seec.pipeline.segmentation import make_segmenter
+
+# Options that training of JPEG files has, too.
+_OF_BOTH = {"profile", "budget_s", "name", "data_source"}
 
 
 @dataclass(frozen=True)
@@ -170,10 +175,23 @@ def _write_curve(path: Path, history: Sequence[Progress]) -> None:
             "seec train photographs paper.checkpoint --profile paper --segmentation salient "
             "--device cuda --batch 128 --steps 2000000 --export paper.safetensors"
         ),
+        "seec train --jpeg camera.dct camera/ phone/",
     ],
 )
-@click.argument("data", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.argument("checkpoint", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument(
+    "places",
+    nargs=-1,
+    required=True,
+    metavar="DATA CHECKPOINT | FOLDER...",
+    type=click.Path(path_type=Path),
+)
+@click.option(
+    "--jpeg",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="OUT.dct",
+    help="Train a coefficient model of JPEG files on all FOLDERs and write the model to this file, "
+    "for seec archive --jpeg-model.",
+)
 @click.option(
     "--profile",
     type=click.Choice(sorted(PROFILES)),
@@ -237,15 +255,45 @@ def _write_curve(path: Path, history: Sequence[Progress]) -> None:
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write losses and validation rates to this CSV file.",
 )
-def main(**options: Any) -> Summary:
+def main(
+    places: tuple[Path, ...], jpeg: Path | None, **options: Any
+) -> Summary | train_jpeg.Summary:
     """Train weights on the images of folder DATA. One image in eight is for validation only.
 
     train writes CHECKPOINT every few minutes. Run the same command to continue after an
     interruption. Predictions are cached in a folder beside CHECKPOINT with the suffix .tiles; you
     may delete this folder when training has ended. --export proves that the integer network is
     exact before it writes the weights.
+
+    With --jpeg, all arguments are folders of images. JPEG files are taken as they are; other images
+    become JPEG files of many qualities. Of the options, --profile, --budget-s, --name and
+    --data-source apply. Samples and checkpoints are in a folder beside OUT.dct with the suffix
+    .PROFILE.work; run the same command to continue, and delete this folder when training has ended
+    or to begin anew.
     """
-    return run(Settings(**options))
+    if jpeg is None:
+        if len(places) != 2:
+            raise click.UsageError("two arguments are needed: DATA and CHECKPOINT")
+        data, checkpoint = places
+        _check_folders(data)
+        if checkpoint.is_dir():
+            raise click.UsageError(f"CHECKPOINT {checkpoint} is a directory; name a file")
+        return run(Settings(data, checkpoint, **options))
+    _check_folders(*places)
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        given = context.get_parameter_source(name) == ParameterSource.COMMANDLINE
+        if given and name in options and name not in _OF_BOTH:
+            raise click.UsageError(f"{parameter.opts[0]} does not apply with --jpeg; leave it out")
+    chosen = {name: options[name] for name in _OF_BOTH}
+    return train_jpeg.run(train_jpeg.Settings(jpeg, places, **chosen))
+
+
+def _check_folders(*places: Path) -> None:
+    for place in places:
+        if not place.is_dir():
+            raise click.UsageError(f"{place} is not a folder of images")
 
 
 if __name__ == "__main__":

@@ -4,12 +4,14 @@ import shutil
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from seec.jobs import archive as archive_job
 from seec.jobs import info, ls, restore
 from seec.jobs.archive import JPEG_AUTO, JPEG_SEEC, JPEG_XL, Settings
 from seec.pipeline.archive import Archive
 from seec.pipeline.dct.packaged import packaged_model
+from seec.pipeline.dct.weights import load_model
 from seec.pipeline.storage import Store
 from seec.schemas.archive import model_name
 from seec.schemas.routes import JPEGXL_JPEG, SEEC, SEEC_JPEG, STORE
@@ -21,6 +23,7 @@ from tests.pictures import textured
 from tests.sources import files_below, image_bytes
 
 MODEL = packaged_model("fast")
+OWN = Path(__file__).parent.parent / "vectors" / "dct" / "networks.dct"
 
 
 @pytest.fixture
@@ -111,6 +114,33 @@ def test_few_jpeg_files_are_not_worth_the_model(
     (source / "last.jpg").write_bytes(jpeg(textured(120, 160, 7)))
     archive(source, root, JPEG_XL)
     assert routes(root)["last.jpg"] == JPEGXL_JPEG
+
+
+def test_a_model_of_ones_own_codes_jpeg_and_is_in_the_archive(
+    source: Path, root: Path, tmp_path: Path
+):
+    settings = Settings(str(source), str(root), jpeg_model=OWN)
+    assert archive_job.run(settings).exit_code == 0
+    assert set(routes(root).values()) == {SEEC_JPEG}
+    assert models(root) == {model_name(load_model(OWN.read_bytes()).id)}
+    assert findings(root) == []
+    assert comes_back(source, root, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--jpeg-model", str(OWN), "--jpeg", "jpegxl"], "leave out --jpeg-model"),
+        (["--jpeg-model", __file__], f"{__file__}: not a model"),
+    ],
+)
+def test_a_model_that_cannot_be_used_is_refused_before_anything_is_written(
+    source: Path, root: Path, options: list[str], complaint: str
+):
+    result = CliRunner().invoke(archive_job.main, [str(source), str(root), *options])
+    assert result.exit_code != 0
+    assert complaint in result.stderr
+    assert not root.exists()
 
 
 def test_a_lost_model_is_found_named_and_put_back(source: Path, root: Path, tmp_path: Path):

@@ -1,17 +1,21 @@
 """Training of coefficient models: what is trained codes, and codes better for it."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from seec.jobs import train as train_job
 from seec.pipeline.dct.native import Coder
-from seec.pipeline.dct.weights import FEATURES, load_model
+from seec.pipeline.dct.weights import FEATURES, Layer, load_model
 from seec.pipeline.lab.dct import ladder, train
 from seec.pipeline.lab.dct.linear import fit_linear
 from seec.pipeline.lab.dct.networks import samples_of
 from seec.pipeline.lab.dct.networks import train as train_network
 from seec.pipeline.lab.dct.priming import Primer, Start, prime
+from seec.schemas.errors import UnreadableImage
 from tests.jpegs import detailed, jpeg
 from tests.vectors.drawn_dct import draw, draw_linear
 from tests.vectors.plain_dct_contexts import ZIGZAG
@@ -32,27 +36,41 @@ def test_a_position_is_predicted_from_higher_frequencies_of_its_block_alone():
     assert linear.any()
 
 
-def test_a_network_learns_and_goes_on_from_its_checkpoint(tmp_path: Path):
+def test_a_network_learns_and_goes_on_where_it_was_cut_short(tmp_path: Path):
     primer = Primer(Start(draw_linear(), {}))
     parts = [primer.sample(draw("4-4-4", seed), 0.5, seed, 1000) for seed in range(40)]
     samples = samples_of(np.concatenate(parts), 2)
     reports: list[str] = []
-    for _ in range(2):
-        layers = train_network(
-            samples, samples, 2, (16, 16), 1.0, tmp_path / "ac.pt", reports.append
-        )
+
+    def report(line: str) -> None:
+        reports.append(line)
+        if len(reports) == 5:
+            raise KeyboardInterrupt
+
+    def train() -> tuple[Layer, ...]:
+        return train_network(samples, samples, 2, (16, 16), 1.5, tmp_path / "ac.pt", report)
+
+    with pytest.raises(KeyboardInterrupt):
+        train()
+    layers = train()
+    shares = [int(line.rpartition(" %")[0].rpartition(" ")[2]) for line in reports[:-1]]
+    assert shares == sorted(set(shares))
     bits = [float(line.split()[-2]) for line in reports]
     assert bits[-1] < bits[0]
     assert [layer.weight.shape for layer in layers] == [(16, FEATURES), (16, 16), (16, 16)]
     assert [len(layer.bias) for layer in layers] == [64, 1, 64]
+    train()
+    assert reports[-1] == reports[-2]
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     folder = tmp_path / "images"
-    folder.mkdir()
+    (folder / "more").mkdir(parents=True)
     for number in range(8):
-        (folder / f"{number}.jpg").write_bytes(jpeg(detailed(number), quality=60 + 4 * number))
+        place = folder / "more" if number % 2 else folder
+        (place / f"{number}.jpg").write_bytes(jpeg(detailed(number), quality=60 + 4 * number))
+    (folder / "notes.txt").write_text("no image")
     return folder
 
 
@@ -65,14 +83,41 @@ def test_the_ladder_names_each_part_and_its_size(folder: Path, monkeypatch, caps
     assert sizes[-1] < sizes[0]
 
 
-def test_the_command_trains_a_model_of_a_folder(folder: Path, tmp_path: Path, monkeypatch):
+def test_the_command_trains_a_model_of_a_folder(folder: Path, tmp_path: Path):
     out = tmp_path / "small.dct"
-    arguments = ["--profile", "lite", "--work", str(tmp_path / "work"), "--scale", "0.002"]
-    monkeypatch.setattr("sys.argv", ["train", *arguments, str(out), str(folder)])
-    train.main()
-    coder, components = Coder(load_model(out.read_bytes())), draw("4-2-0")
+    options = ["--jpeg", str(out), "--profile", "lite", "--budget-s", "1", "--json"]
+    result = CliRunner().invoke(train_job.main, [*options, str(folder)], catch_exceptions=False)
+    found = json.loads(result.stdout)
+    model = load_model(out.read_bytes())
+    assert (found["model_id"], found["size_bytes"]) == (model.id, out.stat().st_size)
+    assert "luma.ac: " in result.stderr
+    assert "bits" in result.stderr
+    coder, components = Coder(model), draw("4-2-0")
     kept = [c.coefficients.copy() for c in components]
     coded = coder.encode(components)
     coder.decode(components, coded)
     for c, coefficients in zip(components, kept, strict=True):
         np.testing.assert_array_equal(c.coefficients, coefficients)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["images"], "two arguments"),
+        (["--jpeg", "a.dct", "nowhere"], "not a folder"),
+        (["--jpeg", "a.dct", "images", "--steps", "5"], "--steps does not apply with --jpeg"),
+        (["--jpeg", "a.dct", "images", "--profile", "paper"], "there are fast, lite, max"),
+    ],
+)
+def test_options_that_make_no_sense_are_wrong_use(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], complaint: str
+):
+    monkeypatch.chdir(folder.parent)
+    result = CliRunner().invoke(train_job.main, arguments)
+    assert result.exit_code == 2
+    assert complaint in result.stderr
+
+
+def test_a_folder_without_enough_images_is_named(tmp_path: Path):
+    with pytest.raises(UnreadableImage, match="0 images for training"):
+        train.train_model([tmp_path], "fast", tmp_path, 1.0, {}, print)

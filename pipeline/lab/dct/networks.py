@@ -135,16 +135,27 @@ def train(
     checkpoint: Path,
     report: Callable[[str], None],
 ) -> tuple[Layer, ...]:
-    """Train a network for so many seconds of CPU; goes on from the checkpoint if there is one."""
+    """Train a network for so many seconds of CPU in all; goes on where the checkpoint ends."""
     last = kind % 3 == 0
     network = Network(training, last, hidden)
-    if checkpoint.exists():
-        network.load_state_dict(torch.load(checkpoint, weights_only=True))
     biases = [network.first_bias, network.third_bias]
     others = [p for p in network.parameters() if all(p is not b for b in biases)]
     steps = torch.optim.Adam([{"params": others}, {"params": biases}], lr=_RATE, betas=(0.9, 0.99))
-    began, reported, step = time.process_time(), 0.0, 0
-    while (done := (time.process_time() - began) / seconds) < 1:
+    before, step = 0.0, 0
+    if checkpoint.exists():
+        kept = torch.load(checkpoint, weights_only=True)
+        network.load_state_dict(kept["network"])
+        steps.load_state_dict(kept["steps"])
+        before, step = kept["done"], kept["step"]
+
+    def save(done: float) -> None:
+        states = {"network": network.state_dict(), "steps": steps.state_dict()}
+        part = checkpoint.with_suffix(".part")
+        torch.save({**states, "done": done, "step": step}, part)
+        part.replace(checkpoint)
+
+    began, reported = time.process_time(), before
+    while (done := before + (time.process_time() - began) / seconds) < 1:
         rate = _RATE * min(1, (step + 1) / 100) * (0.01 + 0.99 * math.cos(math.pi * done / 2) ** 2)
         steps.param_groups[0]["lr"], steps.param_groups[1]["lr"] = rate, 2 * rate
         network.rounded = done > 0.4
@@ -157,10 +168,10 @@ def train(
         step += 1
         if done - reported > 0.1:
             reported = done
-            torch.save(network.state_dict(), checkpoint)
+            save(done)
             report(f"{step} steps, {100 * done:.0f} %: {_bits(network, validation, last):.4f} bits")
     network.rounded = True
-    torch.save(network.state_dict(), checkpoint)
+    save(1.0)
     report(f"{step} steps: {_bits(network, validation, last):.4f} bits")
     return network.export(kind % 3 == 2)
 

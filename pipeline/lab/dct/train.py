@@ -1,24 +1,21 @@
-"""A coefficient model from photographs and JPEG files.
-
-    python -m seec.pipeline.lab.dct.train --profile fast OUT.dct FOLDER...
-    python -m seec.pipeline.lab.dct.train --profile lite --work WORK OUT.dct FOLDER...
+"""A coefficient model from photographs and JPEG files; `seec train --jpeg` is the command.
 
 JPEG files are taken as they are; other images become JPEG files of many qualities, samplings and
-quantisation tables. Every eighth image by a hash of its name is kept for validation. The folder
-WORK keeps samples and checkpoints, so that a training that was cut short goes on.
+quantisation tables. Every eighth image by a hash of its name is kept for validation.
 """
 
-import argparse
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from seec.pipeline.dct.jpeg import Component, take_apart
-from seec.pipeline.dct.weights import NETWORKS, Layer
+from seec.pipeline.dct.weights import NETWORKS, DctModel, Layer
+from seec.pipeline.images.jpeg import matches
 from seec.pipeline.images.split import is_validation
 from seec.pipeline.lab.dct.linear import fit_linear
 from seec.pipeline.lab.dct.networks import samples_of, train
@@ -32,7 +29,6 @@ PROFILES: dict[str, dict[str, tuple[int, int]]] = {
     "lite": {"last": _NARROW, "dc": _NARROW, "ac": _NARROW},
     "max": {"last": _NARROW, "dc": _NARROW, "chroma.ac": (192, 48), "luma.ac": (256, 64)},
 }
-_JPEG = (".jpg", ".jpeg")
 _ROWS = 64  # of luma's blocks: more of one file would crowd out others
 _SHARE, _MOST = 0.06, 1 << 18
 _PRIMED = 300  # files: with more, contexts know a little more, and model files grow
@@ -40,39 +36,58 @@ _PRIMED = 300  # files: with more, contexts know a little more, and model files 
 _SECONDS = {"last": 25, "dc": 20, "ac": 70, "luma.ac": 220}
 
 
-def main() -> None:
-    """Train what the command line asks for."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--profile", choices=sorted(PROFILES), default="fast")
-    parser.add_argument("--work", type=Path)
-    parser.add_argument("--scale", type=float, default=1.0, help="of the time that networks take")
-    parser.add_argument("out", type=Path)
-    parser.add_argument("folders", nargs="+", type=Path)
-    asked = parser.parse_args()
-    training, validation = split(asked.folders)
+def train_model(
+    folders: Sequence[Path],
+    profile: str,
+    work: Path,
+    budget_s: float,
+    card: Mapping[str, Any],
+    report: Callable[[str], None],
+) -> DctModel:
+    """A model of a profile from the images of folders.
+
+    work: a folder for samples and checkpoints of networks, from which the same call goes on; made
+    if the profile has networks. budget_s: CPU time of all networks. report: takes lines,
+    each with a network's bits a decision on the validation split. UnreadableImage if folders have
+    no image for training, or none for validation.
+    """
+    training, validation = split(folders)
+    if not training or not validation:
+        raise UnreadableImage(
+            f"{len(training)} images for training and {len(validation)} for validation, one in "
+            "eight by file name: more images are needed"
+        )
     linear = fit_linear(components_of(training))
     networks: dict[str, tuple[Layer, ...]] = {}
-    hidden = PROFILES[asked.profile]
+    hidden = PROFILES[profile]
     if hidden:
-        if not asked.work:
-            parser.error("--work is needed where networks are trained")
-        asked.work.mkdir(exist_ok=True)
-        seen = _sampled(asked.work / "training.npy", linear, training)
-        held = _sampled(asked.work / "validation.npy", linear, validation)
+        work.mkdir(exist_ok=True)
+        seen = _sampled(work / "training.npy", linear, training)
+        held = _sampled(work / "validation.npy", linear, validation)
         for kind, name in enumerate(NETWORKS):
             networks[name] = train(
                 samples_of(seen, kind),
                 samples_of(held, kind),
                 kind,
-                hidden.get(name) or hidden[name.partition(".")[2]],
-                asked.scale * (_SECONDS.get(name) or _SECONDS[name.partition(".")[2]]),
-                asked.work / f"{name}.pt",
-                lambda line, name=name: print(f"{name}: {line}", flush=True),  # noqa: T201
+                hidden.get(name) or hidden[_kind(name)],
+                budget_s * _seconds(name) / network_seconds(),
+                work / f"{name}.pt",
+                lambda line, name=name: report(f"{name}: {line}"),
             )
-    primed = components_of(training[:_PRIMED])
-    model = prime(Start(linear, networks), primed, {"name": asked.out.stem})
-    asked.out.write_bytes(model.payload)
-    print(f"{asked.out}: {len(model.payload)} bytes, {model.id}")  # noqa: T201
+    return prime(Start(linear, networks), components_of(training[:_PRIMED]), card)
+
+
+def network_seconds() -> float:
+    """CPU time of all networks if nothing else is asked for."""
+    return sum(map(_seconds, NETWORKS))
+
+
+def _seconds(name: str) -> float:
+    return _SECONDS.get(name) or _SECONDS[_kind(name)]
+
+
+def _kind(name: str) -> str:
+    return name.partition(".")[2]
 
 
 def _sampled(kept: Path, linear: NDArray[np.int16], images: Sequence[Path]) -> NDArray[np.uint8]:
@@ -82,13 +97,17 @@ def _sampled(kept: Path, linear: NDArray[np.int16], images: Sequence[Path]) -> N
             primer.sample(components, _SHARE, seed, _MOST)
             for seed, components in enumerate(components_of(images))
         ]
-        np.save(kept, np.concatenate(parts))
+        if not parts:
+            raise UnreadableImage(f"none of {len(images)} files for {kept.stem} is an image")
+        part = kept.with_suffix(".part.npy")
+        np.save(part, np.concatenate(parts))
+        part.replace(kept)
     return np.load(kept, mmap_mode="r")
 
 
 def split(folders: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     """Training and validation files of folders, in an order that mixes folders."""
-    images = sorted(p for folder in folders for p in folder.iterdir() if p.is_file())
+    images = sorted(p for folder in folders for p in folder.rglob("*") if p.is_file())
     order = np.random.default_rng(0).permutation(len(images))
     images = [images[i] for i in order]
     held = [p for p in images if is_validation(p.name)]
@@ -99,11 +118,11 @@ def components_of(images: Sequence[Path]) -> Iterator[list[Component]]:
     """Of each image that can be read, the upper rows."""
     for number, path in enumerate(images):
         data = path.read_bytes()
-        if path.suffix.lower() not in _JPEG:
-            data = _as_jpeg(data, np.random.default_rng(number))
         try:
+            if not matches(data):
+                data = _as_jpeg(data, np.random.default_rng(number))
             jpeg = take_apart(data)
-        except UnreadableImage:
+        except (UnreadableImage, OSError, ValueError, Image.DecompressionBombError):
             continue
         tallest = max(c.vertical for c in jpeg.components)
         yield [
@@ -140,7 +159,3 @@ def _as_jpeg(data: bytes, rng: np.random.Generator) -> bytes:
         else:
             image.convert("RGB").save(out, "JPEG", quality=quality, subsampling=sampling)
     return out.getvalue()
-
-
-if __name__ == "__main__":
-    main()
