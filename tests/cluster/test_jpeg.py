@@ -64,17 +64,20 @@ def test_a_tree_with_jpeg_goes_in_is_proved_and_comes_back(tmp_path: Path, codec
     assert all(after[name] == data for name, data in before.items() if name.endswith(b".jpg"))
 
 
-def one_jpeg(tmp_path: Path) -> Path:
+@pytest.fixture(params=[archive.JPEG_XL, archive.JPEG_SEEC])
+def one_jpeg(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     source, root = tmp_path / "source", tmp_path / "archive"
     source.mkdir()
     (source / "a.jpg").write_bytes(jpeg())
     (source / "b.jpg").write_bytes(jpeg(quality=90))
-    archive.run(archive.Settings(str(source), str(root)))
+    archive.run(archive.Settings(str(source), str(root), profile="fast", jpeg=request.param))
+    expected = {archive.JPEG_XL: JPEGXL_JPEG, archive.JPEG_SEEC: SEEC_JPEG}[request.param]
+    assert {row.route for row in rows_of(root)[2]} == {expected}
     return root
 
 
-def test_flipped_bytes_of_a_payload_are_found_in_every_mode(tmp_path: Path):
-    root = one_jpeg(tmp_path)
+def test_flipped_bytes_of_a_payload_are_found_in_every_mode(tmp_path: Path, one_jpeg: Path):
+    root = one_jpeg
     _, shard, rows = rows_of(root)
     blob = root / shard.blob.name
     sound = blob.read_bytes()
@@ -107,8 +110,8 @@ def forge(root: Path, row: Row, payload: bytes) -> None:
     last.write_bytes(replace(commit, changes=changes).serialise())
 
 
-def test_a_forged_row_is_found_when_it_is_decoded_and_not_restored(tmp_path: Path):
-    root = one_jpeg(tmp_path)
+def test_a_forged_row_is_found_when_it_is_decoded_and_not_restored(tmp_path: Path, one_jpeg: Path):
+    root = one_jpeg
     _, shard, (row, other) = rows_of(root)
     payload = (root / shard.blob.name).read_bytes()[: row.length]
     for number, (forged, data, kind) in enumerate(

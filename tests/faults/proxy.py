@@ -52,13 +52,15 @@ class Request:
 class Plan:
     """What befalls requests. fault: of each request, None for none.
 
-    in_flight, most: how many requests the proxy is at work on, and were at most at once.
+    in_flight, most: how many requests the proxy is at work on, and were at most at once. sizes:
+    bytes of bodies, of requests and of answers, by method and path.
     """
 
     fault: Callable[[Request], str | None] = lambda request: None
     requests: list[Request] = field(default_factory=list[Request])
     struck: Counter[str] = field(default_factory=Counter[str])
     size_bytes: int = 0
+    sizes: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
     in_flight: int = 0
     most: int = 0
     guard: threading.Lock = field(default_factory=threading.Lock)
@@ -74,11 +76,12 @@ class Plan:
                 self.struck[found] += 1
             return found
 
-    def done(self, size_bytes: int) -> None:
+    def done(self, request: Request, size_bytes: int) -> None:
         """Count the end of a request, and the bytes of its body and of its answer's."""
         with self.guard:
             self.in_flight -= 1
             self.size_bytes += size_bytes
+            self.sizes[request.method, urlsplit(request.target).path] += size_bytes
 
 
 def some(
@@ -141,7 +144,7 @@ class Proxy:
             else:
                 handler.answer_with(status, headers, data, whole=fault != CUT)
         finally:
-            plan.done(size_bytes)
+            plan.done(request, size_bytes)
 
     def _pass_on(
         self, handler: "_Handler", body: bytes

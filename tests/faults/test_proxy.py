@@ -23,9 +23,11 @@ from seec.pipeline.archive import Archive
 from seec.pipeline.storage import Limits, Retry, Store, parts
 from seec.pipeline.storage import retry as retry_module
 from seec.schemas.errors import StorageError, StoreUnavailable
+from seec.schemas.routes import SEEC_JPEG
 from tests.faults import points, proxy
 from tests.faults.fault_sweep import restore_in_process
 from tests.faults.proxy import LASTING, PASSING, Plan, Proxy, always, some
+from tests.jpegs import detailed, jpeg
 from tests.sources import files_below, write_tiny_source
 
 MIB = 1 << 20
@@ -262,3 +264,23 @@ def test_each_shard_takes_twelve_requests(faulty: Proxy, place: str, tmp_path: P
         counts.append(Counter(request.method for request in faulty.plan.requests))
     per_shard = {method: (counts[1][method] - counts[0][method]) / 3 for method in counts[1]}
     assert per_shard == {"PUT": 3, "HEAD": 6, "GET": 3, "DELETE": 0}
+
+
+def test_a_restore_of_one_jpeg_reads_only_its_range(faulty: Proxy, place: str, tmp_path: Path):
+    folder = tmp_path / "jpegs"
+    folder.mkdir()
+    for number in range(9):
+        (folder / f"{number}.jpg").write_bytes(jpeg(detailed(number)))
+    settings = archive_job.Settings(str(folder), place, profile="fast", jpeg=archive_job.JPEG_SEEC)
+    points.archive_in_process(settings)
+    opened = Archive.open(Store(place))
+    (shard,) = opened.state.in_order()
+    row = next(row for row in opened.rows(shard) if row.path == "4.jpg")
+    assert row.route == SEEC_JPEG
+    faulty.plan = Plan()
+    restore_in_process(restore_job.Settings(place, str(tmp_path / "out"), ("4.jpg",)))
+    assert (tmp_path / "out" / "4.jpg").read_bytes() == (folder / "4.jpg").read_bytes()
+    blobs = {
+        method: size for (method, path), size in faulty.plan.sizes.items() if "/blobs/" in path
+    }
+    assert blobs.get("GET") == row.length < shard.blob.size_bytes / 4
