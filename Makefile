@@ -19,12 +19,14 @@ SANITIZED_TESTS := tests/vectors/test_vectors.py tests/exactness/test_predictor_
 	tests/unit/test_screen.py tests/unit/test_colours.py tests/hostile/test_seec_damage.py \
 	tests/unit/test_jpeg_files.py tests/hostile/test_jpeg_files.py tests/unit/test_dct.py
 
-.PHONY: help lock demo test test-all sweep faults sanitize fuzz check bench docs words dist clean
+.PHONY: help lock demo test test-all gauntlet sweep faults sanitize fuzz check bench docs words dist \
+	clean
 
 help:
 	@echo "make demo      archive, verify and restore photographs; sizes against PNG, WebP, JPEG XL"
 	@echo "make test      the quick tests"
 	@echo "make test-all  all tests"
+	@echo "make gauntlet  archive and restore hostile and odd files, within bounds of time and memory"
 	@echo "make sweep     kill jobs at each of their write points, and finish them"
 	@echo "make faults    let each request of whole jobs fail in each way that it can"
 	@echo "make sanitize  test C extensions that report undefined behaviour and bad accesses (gcc)"
@@ -62,6 +64,9 @@ test: $(INSTALLED)
 
 test-all: $(INSTALLED)
 	$(BIN)/python -m pytest
+
+gauntlet: $(INSTALLED)
+	$(BIN)/python -m tests.torture.gauntlet
 
 sweep: $(INSTALLED)
 	$(BIN)/python -m tests.faults.sweep

@@ -3,7 +3,7 @@
 import io
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import imagecodecs
@@ -18,6 +18,7 @@ from tests.pictures import gray, screenshot, textured
 from tests.sources import coded_files, image_bytes, jpeg_files, plane_files, stored_files
 
 SIZES = ((1, 1), (1, 40), (40, 1), (2, 3), (17, 31), (64, 80))
+Sizes = Iterable[tuple[int, int]]
 Files = Iterator[tuple[str, bytes]]
 
 
@@ -56,8 +57,8 @@ def deep(height: int, width: int, factor: int = 97) -> NDArray[np.uint16]:
     return (gray(height, width).astype(np.uint16) * factor + 3 * x + y).astype(np.uint16)
 
 
-def pngs() -> Files:
-    for height, width in SIZES:
+def pngs(sizes: Sizes = SIZES) -> Files:
+    for height, width in sizes:
         size = f"{height}x{width}"
         for mode, picture in modes(height, width).items():
             if mode not in ("F", "CMYK"):
@@ -115,8 +116,8 @@ def png_metadata() -> Files:
         yield f"said/{mode}-behind.png", plain + b"PK\3\4 and an archive behind it"
 
 
-def bitmaps() -> Files:
-    for height, width in SIZES:
+def bitmaps(sizes: Sizes = SIZES) -> Files:
+    for height, width in sizes:
         for mode in ("RGB", "RGBA", "L", "P", "1"):
             data = image_bytes(modes(height, width)[mode], "BMP")
             yield f"bmp/{mode}-{height}x{width}.bmp", data
@@ -129,8 +130,8 @@ def bitmaps() -> Files:
     yield "bmp/sixteen.bmp", header + deep(20, 30).tobytes()
 
 
-def netpbms() -> Files:
-    for height, width in SIZES:
+def netpbms(sizes: Sizes = SIZES) -> Files:
+    for height, width in sizes:
         size, rgb, one = f"{height}x{width}", textured(height, width), gray(height, width)
         wide = np.dstack([deep(height, width)] * 3)
         names = f"{width} {height}".encode()
@@ -160,8 +161,8 @@ def netpbms() -> Files:
         )
 
 
-def tiffs() -> Files:
-    for height, width in SIZES[3:]:
+def tiffs(sizes: Sizes = SIZES[3:]) -> Files:
+    for height, width in sizes:
         for mode, picture in modes(height, width).items():
             for compression in (None, "tiff_lzw", "tiff_adobe_deflate", "packbits"):
                 if mode in ("P16", "P4", "P2"):
@@ -179,8 +180,8 @@ def tiffs() -> Files:
         yield f"tiff/{compression}.tif", image_bytes(picture, "TIFF", compression=compression)
 
 
-def webps() -> Files:
-    for height, width in SIZES:
+def webps(sizes: Sizes = SIZES) -> Files:
+    for height, width in sizes:
         for mode in ("RGB", "RGBA"):
             picture = modes(height, width)[mode]
             data = image_bytes(picture, "WEBP", lossless=True, exact=True)
@@ -190,8 +191,8 @@ def webps() -> Files:
     yield "webp/lossy-alpha.webp", image_bytes(modes(20, 30)["RGBA"], "WEBP")
 
 
-def others() -> Files:
-    for height, width in SIZES:
+def others(sizes: Sizes = SIZES) -> Files:
+    for height, width in sizes:
         for mode in ("RGB", "RGBA"):
             pixels = np.asarray(modes(height, width)[mode])
             yield f"qoi/{mode}-{height}x{width}.qoi", bytes(imagecodecs.qoi_encode(pixels))

@@ -1,25 +1,20 @@
 """A tree of everything, into an archive and back: every file accounted for, by its route."""
 
-import io
-import warnings
 from collections import Counter
 from pathlib import Path
 
-import imagecodecs
-import numpy as np
 import pytest
-from PIL import Image
 
 from seec.jobs import archive, ls, restore, verify
 from seec.jobs.interface import ExitCode
-from seec.pipeline.images.files import is_exact
 from seec.schemas.kinds import FILE
 from seec.schemas.manifest import Row
 from seec.schemas.names import unescape
 from seec.schemas.routes import JPEGXL_JPEG, SEEC, SEEC_PLANES, STORE
 from tests.rows import envelope_of
-from tests.sources import files_below, same_image
+from tests.sources import files_below
 from tests.torture import tree
+from tests.torture.comparison import came_back
 from tests.torture.drawn import everything
 
 pytestmark = [pytest.mark.usefixtures("ray_cluster"), pytest.mark.slow]
@@ -76,29 +71,3 @@ def check_routes(rows: dict[bytes, Row], keep: str) -> None:
     for name in everything():
         if "64x80" in name and name.startswith(worth):
             assert rows[name.encode()].route in (SEEC, SEEC_PLANES), name
-
-
-def came_back(row: Row, before: bytes, after: bytes, keep: str) -> bool:
-    """Whether a file is what its route promises, as other programs see it."""
-    if before == after:
-        return True
-    exact = is_exact(envelope_of(row))
-    if keep == "file" or exact or row.route in (STORE, JPEGXL_JPEG):
-        return False
-    if row.image and row.image.mode in ("2x16", "3x16", "4x16"):
-        with warnings.catch_warnings(action="ignore"):
-            one, other = imagecodecs.png_decode(before), imagecodecs.png_decode(after)
-        if not np.array_equal(one, other):
-            return False
-    try:
-        return same_image(before, after)
-    except (OSError, SyntaxError, ValueError):
-        return not readable(before)
-
-
-def readable(data: bytes) -> bool:
-    try:
-        Image.open(io.BytesIO(data)).load()
-    except (OSError, SyntaxError, ValueError):
-        return False
-    return True
