@@ -108,6 +108,19 @@ def test_the_runbook_names_each_kind_of_finding() -> None:
     assert [kind for kind in sorted(kinds) if f"`{kind}`" not in runbook] == []
 
 
+def test_the_tests_of_the_checks_exist() -> None:
+    text = (DOCS / "operate" / "checks.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", text)
+    assert len(named) == text.count("::test_") >= 90
+    rows = re.findall(r"^\| .+ \|$", text, re.MULTILINE)
+    assert [row for row in rows if "::test_" not in row and "---" not in row] == [
+        "| what is checked | by which test |"
+    ] * text.count("\n## ")
+    for path, test in named:
+        source = (ROOT / path).read_text(encoding="utf-8")
+        assert re.search(rf"^def {test}\(", source, re.MULTILINE), f"{path}::{test}"
+
+
 def test_the_api_page_has_every_public_name() -> None:
     text = (DOCS / "reference" / "api.md").read_text(encoding="utf-8")
     shown = re.findall(r"^::: seec\.(\w+)$", text, re.MULTILINE)
