@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from seec.schemas import pages
@@ -329,6 +328,8 @@ class _Sizes:
 
     def _referred(self, group: int, column: str) -> int:
         """What values take of which most may be long or short: by reading each of them once."""
+        import pyarrow.compute as pc  # which takes as long as all of pyarrow, and is rarely needed
+
         source = pa.BufferReader(self._data)
         file = pq.ParquetFile(source, read_dictionary=[column])
         total = 0

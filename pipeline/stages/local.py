@@ -8,7 +8,7 @@ from multiprocessing.connection import wait
 from typing import Any
 
 from seec.pipeline.stages.executor import Placement, Task, WorkerCrashed
-from seec.pipeline.stages.process import Died, WorkerProcess
+from seec.pipeline.stages.process import Died, WorkerProcess, may_fork
 
 
 @dataclass(eq=False)
@@ -159,7 +159,7 @@ class LocalExecutor:
             _settle(job, failed[0])
             return
         arguments = [one.value if isinstance(one, _Value) else one for one in job.arguments]
-        worker.process = worker.process or WorkerProcess()
+        worker.process = worker.process or WorkerProcess(fork=may_fork())
         try:
             worker.process.send(job.function, *arguments)
         except Died:

@@ -1,11 +1,17 @@
 """A worker process of our own: runs one function at a time, and may die without harm to others."""
 
+import gc
+import multiprocessing
 import os
+import signal
 import socket
 import subprocess
 import sys
+import threading
+import warnings
 from collections.abc import Callable
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -17,22 +23,27 @@ class Died(Exception):
     """The process is gone, and has not said what came of its work."""
 
 
+def may_fork() -> bool:
+    """Whether a copy of this process can work as a new one does.
+
+    Locks that other threads hold stay locked in a copy. Those of libraries count where these do not
+    see to forks themselves, as OpenMP below torch and all of macOS do not.
+    """
+    alone = threading.active_count() == 1 and "torch" not in sys.modules
+    return sys.platform == "linux" and alone
+
+
 class WorkerProcess:
     """Starts at once. Calls are answered in their order, each with a value or an exception."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, fork: bool = False) -> None:
+        """fork: copy this process, where `may_fork` allows, with what it has imported.
+
+        Else the process is a new one, which takes a third of a second to import the same again.
+        """
         here, there = socket.socketpair()
         with there:
-            there.set_inheritable(True)
-            code = _MAIN.format(root=code_folder(), module=__name__, descriptor=there.fileno())
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-c", code],
-                pass_fds=[there.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,  # Ctrl-C is for the process that started it
-            )
+            self._process = _copy(there.fileno()) if fork else _new(there)
         self.connection = Connection(here.detach())
 
     def send(self, function: Callable[..., Any], *arguments: Any) -> None:
@@ -53,7 +64,57 @@ class WorkerProcess:
         """End the process, whatever it is doing. Returns its exit status as `subprocess` does."""
         self.connection.close()
         self._process.kill()
-        return self._process.wait()
+        if isinstance(self._process, subprocess.Popen):
+            return self._process.wait()
+        self._process.join()
+        return self._process.exitcode or 0
+
+
+def _new(there: socket.socket) -> subprocess.Popen[bytes]:
+    there.set_inheritable(True)
+    code = _MAIN.format(root=code_folder(), module=__name__, descriptor=there.fileno())
+    return subprocess.Popen(
+        [sys.executable, "-P", "-c", code],
+        pass_fds=[there.fileno()],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # Ctrl-C is for the process that started it
+    )
+
+
+def _copy(descriptor: int) -> BaseProcess:
+    process = multiprocessing.get_context("fork").Process(
+        target=_begin_copy, args=(descriptor,), daemon=True
+    )
+    # A signal between fork and `_begin_copy` would make the copy end the job of the first process.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        with warnings.catch_warnings():
+            # Python 3.12 counts threads of libraries, too.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    return process
+
+
+def _begin_copy(descriptor: int) -> None:
+    """Make the process as `_new` does, but for its memory."""
+    os.setsid()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if callable(signal.getsignal(number)):
+            signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    null = os.open(os.devnull, os.O_RDWR)
+    for standard in range(3):
+        os.dup2(null, standard)
+    # Others wait for the end of what they share with the first process. Not one by one: objects
+    # that own these descriptors stay, and are never collected.
+    gc.freeze()
+    os.closerange(3, descriptor)
+    os.closerange(descriptor + 1, os.sysconf("SC_OPEN_MAX"))
+    main(descriptor)
 
 
 def code_folder() -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from seec.pipeline.stages import local
 from seec.pipeline.stages.executor import (
     Executor,
     NodeLost,
@@ -18,17 +19,17 @@ from seec.pipeline.stages.executor import (
     WorkerCrashed,
     fetch,
 )
-from seec.pipeline.stages.local import local_executor
 from seec.pipeline.stages.pool import Pool
 from seec.pipeline.stages.window import MAX_ATTEMPTS, MAX_LOSSES, Failed, Steps, Window
 from tests.in_process import InProcess
 
 
-@pytest.fixture(params=["processes", "ray"])
-def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
-    """Workers of two kinds, two of each."""
-    if request.param == "processes":
-        with local_executor(2) as made:
+@pytest.fixture(params=["processes", "copies", "ray"])
+def executor(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Executor]:
+    """Workers of three kinds, two of each: new processes, copies of this one, and Ray's."""
+    if request.param != "ray":
+        monkeypatch.setattr(local, "may_fork", lambda: request.param == "copies")
+        with local.local_executor(2) as made:
             yield made
         return
     request.getfixturevalue("ray_cluster")
