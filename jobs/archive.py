@@ -24,6 +24,7 @@ from seec.jobs.options import (
 )
 from seec.jobs.places import check_apart
 from seec.pipeline.archive.archive import Archive
+from seec.pipeline.archive.catalogue import OnDamage
 from seec.pipeline.archive.contents import comparable, readable_files, same_contents
 from seec.pipeline.archive.gc import remove_unneeded_models
 from seec.pipeline.archive.planning import (
@@ -50,7 +51,7 @@ from seec.pipeline.stages.executor import Executor
 from seec.pipeline.storage import Limits, Source, Store
 from seec.schemas.archive import format_md
 from seec.schemas.commit import RunRecord, SourceRecord
-from seec.schemas.errors import StorageError
+from seec.schemas.errors import SeecError, StorageError
 from seec.schemas.kinds import FILE, LINK
 from seec.schemas.limits import MAX_FILE_BYTES, MAX_GROUP_ROWS, MAX_PIXELS
 from seec.schemas.names import escape, is_safe, unescape
@@ -117,7 +118,8 @@ class ArchiveSummary:
     """What this invocation added, and what the archive holds now.
 
     files_removed: how many vanished from the source, and do not count any more. files_lossy: of
-    those added, how many have a lossy background.
+    those added, how many have a lossy background. unread: what the archive does not give of what
+    it holds, and why; such files were archived again if the source has them.
     """
 
     archive: str
@@ -131,10 +133,16 @@ class ArchiveSummary:
     blob_size_bytes: int
     seconds: float
     runs: list[str] = field(default_factory=list)
+    unread: dict[str, str] = field(default_factory=dict[str, str])
 
     @property
     def exit_code(self) -> ExitCode:
-        """INCOMPLETE while any file of the archive is there."""
+        """DAMAGE if the archive has parts that cannot be read.
+
+        Else INCOMPLETE while any file of the archive is in quarantine.
+        """
+        if self.unread:
+            return ExitCode.DAMAGE
         return ExitCode.INCOMPLETE if self.quarantined_now else ExitCode.OK
 
     def as_dict(self) -> dict[str, Any]:
@@ -165,6 +173,11 @@ class ArchiveSummary:
                 f"{self.quarantined_now} files are in quarantine: seec ls --quarantine "
                 f"{self.archive}; each run tries again those that could not be read, "
                 "--retry-quarantine tries all"
+            )
+        if self.unread:
+            yield (
+                f"{len(self.unread)} parts of the archive cannot be read; what the source has of "
+                f"them was archived again: seec verify {self.archive} tells what mends them"
             )
         yield f"archive digest {self.digest}"
 
@@ -213,8 +226,15 @@ def _archive(
         runs.append(interrupted.run_id)
     check_source(archive.state, identity, settings.moved)
     removed = _removed_files(archive)
+    unread: dict[str, str] = {}
+
+    def tell_unread(what: str, error: SeecError) -> None:
+        if what not in unread:
+            warn(f"{what} cannot be read, and are archived again if the source has them: {error}")
+        unread[what] = str(error)
+
     with ExitStack() as held:
-        planned = _plan(archive, source, settings, model, jpeg_model, held)
+        planned = _plan(archive, source, settings, model, jpeg_model, held, tell_unread)
         if planned:
             timings += _carry_out(archive, source, planned, settings)
             runs.append(planned.run_id)
@@ -225,11 +245,12 @@ def _archive(
         files_removed=_removed_files(archive) - removed,
         files_lossy=sum(_lossy_files(archive, run_id, timings) for run_id in runs),
         files_quarantined=sum(timing.quarantined for timing in timings),
-        quarantined_now=len(quarantined_files(archive)),
+        quarantined_now=len(quarantined_files(archive, tell_unread)),
         source_size_bytes=sum(timing.source_size_bytes for timing in timings),
         blob_size_bytes=sum(timing.blob_size_bytes for timing in timings),
         seconds=round(time.monotonic() - start, 3),
         runs=runs,
+        unread=unread,
     )
 
 
@@ -302,16 +323,19 @@ def _plan(
     model: Model,
     jpeg_model: DctModel | None,
     held: ExitStack,
+    on_damage: OnDamage,
 ) -> RunRecord | None:
     """Open a run for the files that are new, and remove what vanished if asked.
 
     None if there is nothing to archive. held: keeps what decoded images running, if anything did.
+    on_damage: told of parts that cannot be read; what may be in them is new.
     """
     identity, listing = source.record(), source.files(archive.store)
     _warn_of_links(source, listing, settings.follow_links)
-    seen = own_files(listing, seen_files(archive, settings.check_content), identity.name)
+    known = seen_files(archive, settings.check_content, on_damage)
+    seen = own_files(listing, known, identity.name)
     same = _same_contents(source, listing, seen) if settings.check_content else None
-    failed = own_files(listing, quarantined_files(archive), identity.name)
+    failed = own_files(listing, quarantined_files(archive, on_damage), identity.name)
     retry = set(failed)
     if not settings.retry_quarantine:
         suspects = may_be_readable(listing, failed, settings.max_file_size_bytes)

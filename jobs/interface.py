@@ -27,7 +27,7 @@ from enum import IntEnum
 from functools import wraps
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast, runtime_checkable
 
 import click
 
@@ -110,6 +110,15 @@ class Summary(Protocol):
 
     def lines(self) -> Iterable[str]:
         """What a person reads."""
+        ...
+
+
+@runtime_checkable
+class LongSummary(Summary, Protocol):
+    """A summary that is printed while it is made, since all of it may be more than memory holds."""
+
+    def members(self) -> Iterator[tuple[str, Any]]:
+        """The members of `as_dict`; the items of a list may come from an iterator, one by one."""
         ...
 
 
@@ -246,7 +255,7 @@ def warn(text: str) -> None:
 
 def tell(text: str) -> None:
     """One line on stderr that is no warning, also under --json."""
-    click.echo(f"seec: {text}", err=True)
+    click.echo(_printable(f"seec: {text}"), err=True)
 
 
 def exit_code_of(error: SeecError) -> ExitCode:
@@ -257,7 +266,8 @@ def exit_code_of(error: SeecError) -> ExitCode:
 def _print(summary: Summary, json_output: bool) -> int:
     try:
         if json_output:
-            click.echo(json.dumps(summary.as_dict(), indent=2))
+            for piece in _json(summary):
+                sys.stdout.write(piece)
         else:
             if isinstance(sys.stdout, TextIOWrapper):  # whose encoding may lack letters of names
                 sys.stdout.reconfigure(errors="backslashreplace")
@@ -269,6 +279,30 @@ def _print(summary: Summary, json_output: bool) -> int:
         # exits, which must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return summary.exit_code
+
+
+def _json(summary: Summary) -> Iterator[str]:
+    """The JSON text of a summary, in pieces; of a long one, while its members are made."""
+    if not isinstance(summary, LongSummary):
+        yield f"{json.dumps(summary.as_dict(), indent=2)}\n"
+        return
+    begin = "{"
+    for name, value in summary.members():
+        yield f"{begin}\n  {json.dumps(name)}: "
+        begin = ","
+        if not isinstance(value, Iterator):
+            yield _indented(value, "  ")
+            continue
+        bracket = "["
+        for item in cast(Iterator[Any], value):
+            yield f"{bracket}\n    {_indented(item, '    ')}"
+            bracket = ","
+        yield "[]" if bracket == "[" else "\n  ]"
+    yield "\n}\n"
+
+
+def _indented(value: Any, indent: str) -> str:
+    return json.dumps(value, indent=2).replace("\n", f"\n{indent}")
 
 
 def _printable(line: str) -> str:

@@ -1,5 +1,7 @@
 """List what an archive holds: `python -m seec.jobs.ls ARCHIVE`."""
 
+import shlex
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
@@ -14,7 +16,9 @@ from seec.pipeline.archive.catalogue import current_quarantine, sorted_rows
 from seec.pipeline.archive.history import History, Step
 from seec.pipeline.archive.patterns import Patterns, Unmatched
 from seec.pipeline.storage import Limits, Store
+from seec.pipeline.verify.records import opened
 from seec.schemas.commit import RunRecord
+from seec.schemas.errors import SeecError
 from seec.schemas.kinds import DIRECTORY, FILE, KINDS, LINK
 from seec.schemas.loss import describe
 from seec.schemas.manifest import QuarantineRow, Row, to_record
@@ -49,7 +53,7 @@ class Totals:
         self.source_size_bytes = self.length = self.lossy = 0
         self._routes: Counter[str] = Counter()
         self._kinds: Counter[str] = Counter()
-        self._offsets: dict[str, set[int]] = {}
+        self._counted: dict[str, list[int]] = {}
         for row in rows:
             self.add(row)
 
@@ -59,10 +63,15 @@ class Totals:
         self.lossy += row.background_error is not None
         self._kinds[row.kind] += 1
         self._routes[row.route] += row.kind == FILE
-        offsets = self._offsets.setdefault(row.shard, set())
-        if row.length and row.offset not in offsets:
-            offsets.add(row.offset)
+        counted = self._counted.setdefault(row.shard, [])
+        if row.length and add_once(counted, row.offset, row.offset + row.length):
             self.length += row.length
+
+    def counted(self, rows: Iterable[Row]) -> Iterator[Row]:
+        """The rows, which are counted on the way."""
+        for row in rows:
+            self.add(row)
+            yield row
 
     @property
     def routes(self) -> dict[str, int]:
@@ -86,12 +95,23 @@ class Totals:
         return f"{files}{routes and f' ({routes})'}{others}, {sizes}"
 
 
+def add_once(ends: list[int], start: int, end: int) -> bool:
+    """Add a range to those that begin and end at these numbers; False if its start is in one."""
+    at = bisect_right(ends, start)
+    if at % 2:
+        return False
+    follows, leads = ends[at - 1 : at] == [start], ends[at : at + 1] == [end]
+    ends[at - follows : at + leads] = [start] * (not follows) + [end] * (not leads)
+    return True
+
+
 @dataclass(frozen=True)
 class Listing:
     """Files by path, with totals, or files in quarantine.
 
-    rows: may be such that they are read while they are listed, once. In JSON, background_error is
-    null where nothing is lost and 0 where nothing was coded.
+    rows: may be such that they are read while they are listed, once. unread: what the archive does
+    not give, and why, once all rows were read. In JSON, background_error is null where nothing is
+    lost and 0 where nothing was coded.
     """
 
     archive: str
@@ -99,28 +119,39 @@ class Listing:
     rows: Iterable[Row] = ()
     failed: list[QuarantineRow] = field(default_factory=list)
     unmatched: Unmatched = field(default_factory=lambda: Unmatched(()))
+    unread: dict[str, str] = field(default_factory=dict[str, str])
 
     @property
     def exit_code(self) -> ExitCode:
-        """UNMATCHED if a pattern has matched no path, once all rows were read."""
+        """DAMAGE if something cannot be read, else UNMATCHED if a pattern has matched no path.
+
+        Only right once all rows were read.
+        """
+        if self.unread:
+            return ExitCode.DAMAGE
         return ExitCode.UNMATCHED if self.unmatched.left else ExitCode.OK
 
     def as_dict(self) -> dict[str, Any]:
         """Totals, and a list of files."""
-        rows = list(self.rows)
-        totals = Totals(rows)
         return {
-            "archive": self.archive,
-            "digest": self.digest,
-            "files": [_row_as_dict(row) for row in rows],
-            "quarantine": [dict(row.__dict__) for row in self.failed],
-            "source_size_bytes": totals.source_size_bytes,
-            "length": totals.length,
-            "routes": totals.routes,
-            "kinds": totals.kinds,
-            "lossy": totals.lossy,
-            "unmatched": self.unmatched.left,
+            name: list(value) if isinstance(value, Iterator) else value
+            for name, value in self.members()
         }
+
+    def members(self) -> Iterator[tuple[str, Any]]:
+        """The members of `as_dict`, files while they are read."""
+        totals = Totals()
+        yield "archive", self.archive
+        yield "digest", self.digest
+        yield "files", map(_row_as_dict, totals.counted(self.rows))
+        yield "quarantine", [dict(row.__dict__) for row in self.failed]
+        yield "source_size_bytes", totals.source_size_bytes
+        yield "length", totals.length
+        yield "routes", totals.routes
+        yield "kinds", totals.kinds
+        yield "lossy", totals.lossy
+        yield "unmatched", self.unmatched.left
+        yield "unread", self.unread
 
     def lines(self) -> Iterator[str]:
         """For people: route or kind, rate, bytes in the archive, bytes of the source, path.
@@ -128,9 +159,7 @@ class Listing:
         A tilde behind the route marks a lossy background, a slash behind the path a directory.
         """
         totals = Totals()
-        for row in self.rows:
-            totals.add(row)
-            yield _line(row)
+        yield from map(_line, totals.counted(self.rows))
         for failure in self.failed:
             yield f"{failure.error}: {failure.path}: {failure.reason}"
         if totals.kinds:
@@ -140,6 +169,13 @@ class Listing:
             yield f"~ {totals.lossy} {differ}"
         for pattern in self.unmatched.left:
             yield f"nothing matches {pattern!r}"
+        for what, reason in self.unread.items():
+            yield f"not listed: {what}: {reason}"
+        if self.unread:
+            yield (
+                "what is listed in place of these may be older: seec verify "
+                f"{shlex.quote(self.archive)} tells what mends them"
+            )
         yield f"archive digest {self.digest}"
 
 
@@ -217,23 +253,29 @@ def run(settings: Settings) -> Listing:
 def listing(settings: Settings) -> Listing:
     """List current rows, or rows in quarantine, as of a commit; rows while they are read.
 
-    Raises NotAnArchive, UnknownCommit, FormatError or FixityError; so may the rows.
+    Without a commit to list as of, the state is that of the sound commits. Raises NotAnArchive,
+    UnknownCommit, FormatError or FixityError.
     """
-    archive = Archive.open(Store(settings.archive, limits=settings.limits))
-    archive = archive if settings.at is None else archive.at(settings.at)
+    store = Store(settings.archive, limits=settings.limits)
+    archive, damaged = opened(store, settings.at)
+    unread = {found.object: found.detail for found in damaged}
+
+    def note(what: str, error: SeecError) -> None:
+        unread[what] = str(error)
+
     url, digest = archive.store.url, archive.digest()
     unmatched = Unmatched(settings.include)
     if settings.quarantine:
         wanted = Patterns(settings.include)
         failed = [
-            row for _, part in current_quarantine(archive) for row in part if wanted(row.path)
+            row for _, part in current_quarantine(archive, note) for row in part if wanted(row.path)
         ]
         for row in failed:
             unmatched.see(row.path)
         failed.sort(key=lambda row: row.path)
-        return Listing(url, digest, failed=failed, unmatched=unmatched)
-    rows = unmatched.seen(sorted_rows(archive, settings.include))
-    return Listing(url, digest, rows, unmatched=unmatched)
+        return Listing(url, digest, failed=failed, unmatched=unmatched, unread=unread)
+    rows = unmatched.seen(sorted_rows(archive, settings.include, note))
+    return Listing(url, digest, rows, unmatched=unmatched, unread=unread)
 
 
 def run_commits(settings: Settings) -> Commits:
@@ -287,6 +329,8 @@ def main(commits: bool, **options: Any) -> Listing | Commits:
     """List the files of ARCHIVE.
 
     A line shows the route, bits per sub-pixel, bytes in the archive, bytes of the source, and path.
+    ls writes lines, and --json writes files, while ls reads ARCHIVE. If a part of ARCHIVE cannot
+    be read, ls lists the others, names that part, and ends with exit code 4.
     """
     settings = Settings(**options)
     if not commits:

@@ -27,11 +27,14 @@ from seec.pipeline.archive.patterns import Unmatched
 from seec.pipeline.stages.execution import execution, is_small
 from seec.pipeline.stages.restoring import FAILED, KEPT, RESTORED, SKIPPED, Restoration, Restored
 from seec.pipeline.storage import Limits, Store, Target
+from seec.pipeline.verify.records import opened
+from seec.schemas.archive import ARCHIVE_JSON, COMMITS
 from seec.schemas.commit import ShardRecord
 from seec.schemas.errors import BlobMissing, Lost, ObjectMissing, SeecError, TargetError
 from seec.schemas.kinds import DIRECTORY, FILE, KINDS, LINK
 from seec.schemas.loss import SKIP, describe
 from seec.schemas.manifest import Row
+from seec.schemas.report import Finding
 
 _SHOWN = 20
 _VANISHED = (BlobMissing.__name__, ObjectMissing.__name__)
@@ -163,18 +166,18 @@ def _shown(what: str, items: Sequence[Restored]) -> Iterator[str]:
 def run(settings: Settings) -> RestoreSummary:
     """Restore every current row that matches; report what fails and go on.
 
-    Raises NotAnArchive, FormatError or FixityError if the archive cannot be opened, or is not the
+    Where commits are damaged, restores the state that the others make, and says so. Raises
+    NotAnArchive, FormatError or FixityError if the archive cannot be opened even so, or is not the
     expected one.
     """
     start = time.monotonic()
     store = Store(settings.archive, limits=settings.limits)
     target = Target(settings.target, settings.limits)
     check_apart("the target", target.store, "the archive", store)
-    archive = Archive.open(store)
+    archive, damaged = opened(store, settings.at)
     if settings.expect is not None:
         archive.expect(settings.expect)
-    archive = archive if settings.at is None else archive.at(settings.at)
-    failed: list[Restored] = []
+    failed = _unknown(store, damaged)
     lost: list[Restored] = []
     unread: set[str] = set()
     lossy: list[Restored] = []
@@ -249,6 +252,17 @@ def run(settings: Settings) -> RestoreSummary:
     )
 
 
+def _unknown(store: Store, damaged: list[Finding]) -> list[Restored]:
+    """Warn of damaged commits; an entry for each: nobody can tell what files it stands for."""
+    if damaged:
+        warn(
+            f"{store.url}: not the whole archive: {len(damaged)} records of {COMMITS}/ or of "
+            f"{ARCHIVE_JSON} are damaged. Files may be missing, older than they should be, or have "
+            f"been removed. To mend the archive: {damaged[0].next_command}"
+        )
+    return [Restored(f"what {one.object} says", FAILED, 0, one.kind, one.detail) for one in damaged]
+
+
 def _again(
     rows: Iterator[tuple[ShardRecord, list[Row]]], paths: set[str], old: Archive
 ) -> Iterator[tuple[ShardRecord, list[Row]]]:
@@ -307,6 +321,9 @@ def main(**options: Any) -> RestoreSummary:
 
     Images get the same pixels and metadata as their sources; all other files get the same bytes.
     restore checks each file against its digest before it writes the file.
+
+    If a commit of ARCHIVE cannot be read, restore writes what the other commits tell of, warns that
+    this is not the whole archive, and ends with exit code 4.
 
     If ARCHIVE does not hold all files that it should, restore says why, and ends with exit code 3.
 

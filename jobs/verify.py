@@ -36,7 +36,7 @@ from seec.pipeline.verify.records import Records, check_records
 from seec.pipeline.verify.reports import last_verified, report_name
 from seec.schemas.archive import MODEL, parse_name
 from seec.schemas.commit import ShardRecord
-from seec.schemas.errors import StorageError
+from seec.schemas.errors import SeecError, StorageError
 from seec.schemas.names import escape
 from seec.schemas.report import Checked, Finding, serialise_findings
 
@@ -313,7 +313,12 @@ def _compare(archive: Archive, source: Source, by_content: bool, proven: bool) -
     """Compare at the end, so that what came to the source meanwhile is missing."""
     source = source.following(follows_links(archive, source.record().name))
     listing = source.files()
-    seen, failed = seen_files(archive, by_content), quarantined_files(archive)
+
+    def tell_unread(what: str, error: SeecError) -> None:
+        warn(f"{what} cannot be compared: {error}")
+
+    seen = seen_files(archive, by_content, tell_unread)
+    failed = quarantined_files(archive, tell_unread)
     same = None
     if by_content:
         files = comparable(listing, seen)

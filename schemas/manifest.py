@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
 from pickle import PickleBuffer
 from typing import Any, NamedTuple, SupportsIndex
 
@@ -236,14 +237,13 @@ def serialise_manifest(rows: Sequence[Row]) -> bytes:
     return tables.serialise(MANIFEST, [to_record(row) for row in rows])
 
 
-def parse_manifest(name: str, data: bytes, *, envelopes: bool = True) -> list[Row]:
+def parse_manifest(name: str, data: bytes) -> list[Row]:
     """The rows of a manifest part.
 
-    envelopes: False to leave out the column of envelopes, which is the largest. SectionCorrupt if a
-    rule of the format does not hold, UnsupportedVersion if the part is of another version.
+    SectionCorrupt if a rule of the format does not hold, UnsupportedVersion if the part is of
+    another version.
     """
-    without = () if envelopes else ("envelope",)
-    rows = [_from_record(name, record) for record in tables.parse(name, data, MANIFEST, without)]
+    rows = [_from_record(name, record) for record in tables.parse(name, data, MANIFEST)]
     before: dict[str, Row] = {}
     for row in rows:
         _check_fields(name, row)
@@ -254,27 +254,51 @@ def parse_manifest(name: str, data: bytes, *, envelopes: bool = True) -> list[Ro
     return rows
 
 
-def parse_matching(
+def each_row(
     name: str,
     data: bytes,
+    path_range: tuple[str, str] | None,
     wanted: Callable[[Sequence[str]], list[int]],
-    *,
-    envelopes: bool = True,
+) -> Iterator[Row]:
+    """The rows of a manifest part that are wanted, without envelopes, one by one.
+
+    path_range: the first and last path of the part. wanted: as in `parse_matching`, asked for each
+    row group. Only a row group is in memory at a time. Raises as `parse_manifest`, in the middle;
+    each row is checked as far as that goes without the others.
+    """
+    groups = tables.Groups(name, data, MANIFEST, ("envelope",))
+    first = last = None
+    for index in range(len(groups)):
+        paths, records = groups.some(index, "path", wanted)
+        if any(one >= two for one, two in pairwise(paths if last is None else [last, *paths])):
+            raise SectionCorrupt(f"{name}: rows are not sorted by path")
+        if paths:
+            first, last = paths[0] if first is None else first, paths[-1]
+        for record in records:
+            row = _from_record(name, record)
+            _check_fields(name, row)
+            yield row
+    if path_range != (None if first is None or last is None else (first, last)):
+        raise SectionCorrupt(f"{name}: other paths than its commit says")
+
+
+def parse_matching(
+    name: str, data: bytes, wanted: Callable[[Sequence[str]], list[int]]
 ) -> tuple[list[str], list[Row]]:
     """All paths of a manifest part, and the rows of those that are wanted.
 
     wanted: gives the indices of these among all paths. Only those rows are parsed and checked, as
-    far as a row can be checked without the others; where it cannot, all are. envelopes: as in
-    `parse_manifest`. Raises as that does.
+    far as a row can be checked without the others; where it cannot, all are. Raises as
+    `parse_manifest`.
     """
-    excerpt = tables.Excerpt(name, data, MANIFEST, () if envelopes else ("envelope",))
+    excerpt = tables.Excerpt(name, data, MANIFEST)
     paths = excerpt.column("path")
     indices = wanted(paths)
     if not indices:
         return paths, []
     rows = [_from_record(name, record) for record in excerpt.rows(indices)]
     if any(row.same_file is not None for row in rows):
-        whole = parse_manifest(name, data, envelopes=envelopes)
+        whole = parse_manifest(name, data)
         return paths, [whole[index] for index in indices]
     for row in rows:
         _check_fields(name, row)

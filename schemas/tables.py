@@ -4,7 +4,7 @@
 The only module that speaks to pyarrow, which ships no types.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ from seec.schemas.limits import MAX_EXPANDED_BYTES, ROW_GROUP_ROWS
 
 # Each row group takes a kilobyte in the footer, which readers hold in memory and limit.
 _NUMBERED_ROWS = 1 << 15
+_FEW_ROWS = 32  # that are made at a time where rows are asked for one by one
 COMPRESSION_LEVEL = 9
 _TABLE_KEY = b"seec.table"
 
@@ -88,6 +89,23 @@ class Groups:
     def read(self, index: int) -> list[Record]:
         """The rows of one group; SectionCorrupt if it is damaged."""
         return _records(self._name, self.group(index, self._schema.names))
+
+    def some(
+        self, index: int, key: str, wanted: Callable[[Sequence[Any]], list[int]]
+    ) -> tuple[list[Any], Iterator[Record]]:
+        """All values of the column `key` of one group, and the rows that are wanted.
+
+        wanted: gives their indices among these values. Rows are made a few at a time, from columns
+        that take much less. SectionCorrupt if the group is damaged.
+        """
+        values = _values(self._name, self.group(index, [key]))
+        indices = wanted(values)
+        return values, self._made(index, indices) if indices else iter(())
+
+    def _made(self, index: int, indices: Sequence[int]) -> Iterator[Record]:
+        group = self.group(index, self._schema.names)
+        for start in range(0, len(indices), _FEW_ROWS):
+            yield from _records(self._name, group.take(indices[start : start + _FEW_ROWS]))
 
     def group(self, index: int, names: list[str]) -> pa.Table:
         """Some columns of one group; SectionCorrupt if it is damaged."""
@@ -193,12 +211,9 @@ def serialise_groups(
     return sink.getvalue().to_pybytes()
 
 
-def parse(name: str, data: bytes, table: Table, without: Collection[str] = ()) -> list[Record]:
-    """All rows of a table. without: columns that are not read, and that rows lack.
-
-    SectionCorrupt or UnsupportedVersion if it is no such table.
-    """
-    groups = Groups(name, data, table, without)
+def parse(name: str, data: bytes, table: Table) -> list[Record]:
+    """All rows of a table; SectionCorrupt or UnsupportedVersion if it is no such table."""
+    groups = Groups(name, data, table)
     groups.check_whole()
     return [row for index in range(len(groups)) for row in groups.read(index)]
 
@@ -220,13 +235,10 @@ def read_columns(name: str, data: bytes, table: Table, wanted: Sequence[str]) ->
 class Excerpt:
     """A table of which few values and rows are wanted, and the others never made."""
 
-    def __init__(self, name: str, data: bytes, table: Table, without: Collection[str] = ()) -> None:
-        """name: for messages. without: columns that rows lack.
-
-        SectionCorrupt or UnsupportedVersion if it is no such table.
-        """
+    def __init__(self, name: str, data: bytes, table: Table) -> None:
+        """name: for messages. SectionCorrupt or UnsupportedVersion if it is no such table."""
         self._name = name
-        self._schema = _schema_without(table, without)
+        self._schema = _schema(table.columns)
         self._file = _open(name, data, table)
         self._sizes = _Sizes(name, data, self._file)
 
@@ -349,6 +361,13 @@ def _records(name: str, rows: pa.Table) -> list[Record]:
     try:
         return rows.to_pylist()
     except _NOT_A_TABLE as error:  # text that is not UTF-8
+        raise _corrupt(name, error) from None
+
+
+def _values(name: str, column: pa.Table) -> list[Any]:
+    try:
+        return column.column(0).to_pylist()
+    except _NOT_A_TABLE as error:
         raise _corrupt(name, error) from None
 
 

@@ -59,6 +59,8 @@ from seec.schemas.removal import parse_removed
 RECAP_EVERY = 16
 # How often a reader opens an archive again whose objects vanish, before that is damage.
 REOPENINGS = 3
+# Why an object that counts cannot be had.
+Unread = FixityError | FormatError
 
 
 class Archive:
@@ -161,11 +163,15 @@ class Archive:
     def moved_on(self) -> "Archive | None":
         """The archive as it is by now, or as of the same commit; None if that is the same state.
 
-        For readers that miss an object: it may be gone because a commit since dropped it. Raises
-        UnknownCommit if the state was given up.
+        For readers that miss an object: it may be gone because a commit since dropped it. None,
+        too, if a commit is damaged, so that nobody can tell. Raises UnknownCommit if the state was
+        given up.
         """
-        newer = Archive.open(self.store)
-        newer = newer if self._at is None else newer.at(self._at)
+        try:
+            newer = Archive.open(self.store)
+            newer = newer if self._at is None else newer.at(self._at)
+        except (FixityError, FormatError):
+            return None
         return None if newer.state == self.state else newer
 
     def commits(self, first: int, last: int) -> Iterator[tuple[Commit, bytes]]:
@@ -251,10 +257,16 @@ class Archive:
         """The paths of these rows, without the cost of all that rows hold."""
         return parse_paths(shard.manifest.name, self.read(shard.manifest))
 
-    def parts(self, shards: Sequence[ShardRecord]) -> Iterator[tuple[ShardRecord, bytes]]:
-        """The manifest part of each shard, a few read ahead."""
-        found = each_ahead(lambda shard: self.read(shard.manifest), shards)
-        return zip(shards, found, strict=True)
+    def parts(self, shards: Sequence[ShardRecord]) -> Iterator[tuple[ShardRecord, bytes | Unread]]:
+        """The manifest part of each shard, or why it cannot be had; a few read ahead."""
+
+        def part(shard: ShardRecord) -> bytes | Unread:
+            try:
+                return self.read(shard.manifest)
+            except (FixityError, FormatError) as error:
+                return error
+
+        return zip(shards, each_ahead(part, shards), strict=True)
 
     def quarantine(self, shard: ShardRecord) -> list[QuarantineRow]:
         """The quarantine rows of one shard, sorted by path."""

@@ -4,18 +4,27 @@ import heapq
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 
-from seec.pipeline.archive.ahead import each_ahead
-from seec.pipeline.archive.archive import REOPENINGS, Archive
-from seec.pipeline.archive.patterns import Patterns, in_range
+from seec.pipeline.archive.archive import REOPENINGS, Archive, Unread
+from seec.pipeline.archive.patterns import Patterns, in_range, may_hold
 from seec.schemas.commit import ShardRecord
 from seec.schemas.errors import BlobMissing, FixityError, FormatError, SectionCorrupt, SeecError
-from seec.schemas.manifest import QuarantineRow, Row, blob_size, parse_manifest, parse_matching
+from seec.schemas.manifest import (
+    QuarantineRow,
+    Row,
+    blob_size,
+    each_row,
+    parse_manifest,
+    parse_matching,
+)
+
+# Told what cannot be had, in words, and why.
+OnDamage = Callable[[str, SeecError], None]
 
 
 def current_rows(
     archive: Archive,
     include: Sequence[str] = (),
-    on_damage: Callable[[str, SeecError], None] | None = None,
+    on_damage: OnDamage | None = None,
 ) -> Iterator[tuple[ShardRecord, list[Row]]]:
     """Shard by shard, the rows that count: no later run replaced them, and they did not vanish.
 
@@ -30,25 +39,12 @@ def current_rows(
     several = len(state.runs) > 1 or bool(state.removals)
     gone: set[str] = set()
     wanted = Patterns(include)
-
-    def tell(what: str, error: SeecError) -> None:
-        if on_damage is None:
-            raise error
-        on_damage(what, error)
-
+    tell = on_damage or _raise
     for run, shards in reversed(list(state.by_run())):
-        try:
-            gone.update(vanished_after(archive, run.run_id))
-        except (FixityError, FormatError) as error:
-            tell(f"which files of run {run.run_id} and before were removed", error)
-        shards = list(filter(wanted.may_be_in, shards))
-        for shard, part in zip(
-            shards, each_ahead(lambda one: _part_of(archive, one), shards), strict=True
-        ):
+        gone.update(_vanished_after(archive, run.run_id, tell))
+        for shard, part in archive.parts(list(filter(wanted.may_be_in, shards))):
             try:
-                if isinstance(part, SeecError):
-                    raise part
-                found = _matching(shard, part, wanted)
+                found = _matching(shard, had(part), wanted)
             except (FixityError, FormatError) as error:
                 tell(f"{shard.files} files of shard {shard.shard}", error)
                 continue
@@ -57,23 +53,38 @@ def current_rows(
                 gone.update(row.path for row in found)
 
 
-def _part_of(archive: Archive, shard: ShardRecord) -> bytes | SeecError:
-    try:
-        return archive.read(shard.manifest)
-    except (FixityError, FormatError) as error:
-        return error
+def had(part: bytes | Unread) -> bytes:
+    """A manifest part of `Archive.parts`; raises why it cannot be had."""
+    if isinstance(part, bytes):
+        return part
+    raise part
 
 
-def sorted_rows(archive: Archive, include: Sequence[str] = ()) -> Iterator[Row]:
+def _raise(_: str, error: SeecError) -> None:
+    raise error
+
+
+def sorted_rows(
+    archive: Archive, include: Sequence[str] = (), on_damage: OnDamage | None = None
+) -> Iterator[Row]:
     """The rows that `current_rows` gives, all of them by path, without their envelopes.
 
-    Memory grows with the shards whose paths overlap, and with the number of removed paths. If parts
-    vanish meanwhile, since a commit dropped them, goes on with the rows that count by then.
+    Each row is checked by itself. on_damage: as in `current_rows`; of a damaged part the rows
+    before the damage are given. Memory grows with the number of shards whose paths overlap, by a
+    row group of each, and with the number of removed paths. If parts vanish meanwhile, since a
+    commit dropped them, goes on with the rows that count by then.
     """
     last: str | None = None
     for left in reversed(range(REOPENINGS + 1)):
+
+        def tell(what: str, error: SeecError, archive: Archive = archive, left: int = left) -> None:
+            vanished = isinstance(error, BlobMissing) and left and archive.moved_on() is not None
+            if on_damage is None or vanished:
+                raise error
+            on_damage(what, error)
+
         try:
-            for row in _sorted_rows(archive, include):
+            for row in _sorted_rows(archive, include, tell):
                 if last is None or row.path > last:
                     yield row
                     last = row.path
@@ -86,63 +97,96 @@ def sorted_rows(archive: Archive, include: Sequence[str] = ()) -> Iterator[Row]:
             return
 
 
-def _sorted_rows(archive: Archive, include: Sequence[str]) -> Iterator[Row]:
+def _sorted_rows(archive: Archive, include: Sequence[str], tell: OnDamage) -> Iterator[Row]:
     wanted = Patterns(include)
     runs = {run_id: number for number, run_id in enumerate(archive.state.runs)}
     vanished: dict[str, int] = {}
     for run_id, number in runs.items():
-        vanished.update((path, number) for path in vanished_after(archive, run_id) if wanted(path))
+        paths = _vanished_after(archive, run_id, tell)
+        vanished.update((path, number) for path in paths if wanted(path))
     last = None
-    for row in _merged(archive, wanted, runs):
+    for row in _merged(archive, wanted, runs, tell):
         if row.path != last and vanished.get(row.path, -1) < runs[row.run_id]:
             yield row
         last = row.path
 
 
-def _merged(archive: Archive, wanted: Patterns, runs: dict[str, int]) -> Iterator[Row]:
+def _merged(
+    archive: Archive, wanted: Patterns, runs: dict[str, int], tell: OnDamage
+) -> Iterator[Row]:
     """All rows by path; of one path, that of the latest run first."""
     shards = list(filter(wanted.may_be_in, archive.state.in_order()))
     starts = {shard.shard: shard.path_range[0] for shard in shards if shard.path_range}
     shards.sort(key=lambda shard: starts[shard.shard])
-    waiting: list[tuple[str, int, int, Row]] = []
+    # The next row of each shard that has been begun, with the rows behind it.
+    waiting: list[tuple[str, int, int, Row, Iterator[Row]]] = []
     tie = count()
-    found = each_ahead(
-        lambda read: _matching(*read, wanted, envelopes=False), archive.parts(shards), threads=2
-    )
-    for shard, rows in zip(shards, found, strict=True):
-        while waiting and waiting[0][0] < starts[shard.shard]:
-            yield heapq.heappop(waiting)[-1]
-        for row in rows:
-            heapq.heappush(waiting, (row.path, -runs[shard.run_id], next(tie), row))
-    while waiting:
-        yield heapq.heappop(waiting)[-1]
+
+    def wait_for(rows: Iterator[Row]) -> None:
+        row = next(rows, None)
+        if row is not None:
+            heapq.heappush(waiting, (row.path, -runs[row.run_id], next(tie), row, rows))
+
+    def before(path: str | None) -> Iterator[Row]:
+        while waiting and (path is None or waiting[0][0] < path):
+            *_, row, rows = heapq.heappop(waiting)
+            yield row
+            wait_for(rows)
+
+    for shard, part in archive.parts(shards):
+        yield from before(starts[shard.shard])
+        wait_for(_rows_of(shard, part, wanted, tell))
+    yield from before(None)
 
 
-def _matching(
-    shard: ShardRecord, part: bytes, wanted: Patterns, *, envelopes: bool = True
-) -> list[Row]:
+def _rows_of(
+    shard: ShardRecord, part: bytes | Unread, wanted: Patterns, tell: OnDamage
+) -> Iterator[Row]:
+    """The rows of a manifest part that are asked for, one by one, up to the first damage."""
+    name, given = shard.manifest.name, 0
+    try:
+        for row in each_row(name, had(part), shard.path_range, wanted.among):
+            _check_place(shard, [row])
+            yield row
+            given += 1
+    except (FixityError, FormatError) as error:
+        tell(f"{shard.files - given} files of shard {shard.shard}", error)
+
+
+def _matching(shard: ShardRecord, part: bytes, wanted: Patterns) -> list[Row]:
     """The rows of a manifest part that are asked for: others are not worth parsing."""
+    name = shard.manifest.name
     if wanted.all:
-        rows = parse_manifest(shard.manifest.name, part, envelopes=envelopes)
+        rows = parse_manifest(name, part)
         paths = [row.path for row in rows]
     else:
-        name = shard.manifest.name
-        paths, rows = parse_matching(name, part, wanted.among, envelopes=envelopes)
+        paths, rows = parse_matching(name, part, wanted.among)
     if not in_range(paths, shard):
-        raise SectionCorrupt(f"{shard.manifest.name}: other paths than its commit says")
-    if any(row.shard != shard.shard for row in rows):
-        raise SectionCorrupt(f"{shard.manifest.name}: holds rows of another shard")
-    if blob_size(rows) > shard.blob.size_bytes:
-        raise SectionCorrupt(f"{shard.manifest.name}: its rows lead out of the blob")
+        raise SectionCorrupt(f"{name}: other paths than its commit says")
+    _check_place(shard, rows)
     return rows
 
 
-def current_quarantine(archive: Archive) -> Iterator[tuple[ShardRecord, list[QuarantineRow]]]:
+def _check_place(shard: ShardRecord, rows: Sequence[Row]) -> None:
+    name = shard.manifest.name
+    if any(row.shard != shard.shard for row in rows):
+        raise SectionCorrupt(f"{name}: holds rows of another shard")
+    if blob_size(rows) > shard.blob.size_bytes:
+        raise SectionCorrupt(f"{name}: its rows lead out of the blob")
+
+
+def current_quarantine(
+    archive: Archive, on_damage: OnDamage | None = None
+) -> Iterator[tuple[ShardRecord, list[QuarantineRow]]]:
     """Shard by shard, the failures that count: no later run tried again, and they did not vanish.
 
-    The latest run comes first, as in `current_rows`.
+    The latest run comes first, as in `current_rows`. on_damage: told of a shard of which a part
+    cannot be read; then all paths that may be in its manifest part count as tried. Without it the
+    error is raised, as is that of a list of removed paths.
     """
     gone: set[str] = set()
+    unknown: list[ShardRecord] = []
+    tell = on_damage or _raise
     state = archive.state
     runs = list(state.by_run())
     while runs and not any(shard.quarantine for shard in runs[0][1]):
@@ -152,13 +196,28 @@ def current_quarantine(archive: Archive) -> Iterator[tuple[ShardRecord, list[Qua
             if removal.up_to == run.run_id:
                 gone.update(archive.removed(removal))
         tried: set[str] = set()
+        unread: list[ShardRecord] = []
         for shard in shards:
-            failed = [row for row in archive.quarantine(shard) if row.path not in gone]
+            try:
+                found = archive.quarantine(shard)
+            except (FixityError, FormatError) as error:
+                tell(f"{shard.quarantined} files in quarantine of shard {shard.shard}", error)
+                found = []
+            failed = [
+                row
+                for row in found
+                if row.path not in gone and not any(may_hold(one, row.path) for one in unknown)
+            ]
             yield shard, failed
             tried.update(row.path for row in failed)
             if run is not runs[0][0]:
-                tried.update(archive.paths(shard))
+                try:
+                    tried.update(archive.paths(shard))
+                except (FixityError, FormatError) as error:
+                    tell(f"{shard.files} files of shard {shard.shard}", error)
+                    unread.append(shard)
         gone |= tried
+        unknown += unread
 
 
 def vanished_after(archive: Archive, run_id: str) -> Iterator[str]:
@@ -166,3 +225,12 @@ def vanished_after(archive: Archive, run_id: str) -> Iterator[str]:
     for removal in archive.state.removals:
         if removal.up_to == run_id and not removal.quarantine_only:
             yield from archive.removed(removal)
+
+
+def _vanished_after(archive: Archive, run_id: str, tell: OnDamage) -> list[str]:
+    """As `vanished_after`; none, and tell, if a list of them cannot be had."""
+    try:
+        return list(vanished_after(archive, run_id))
+    except (FixityError, FormatError) as error:
+        tell(f"which files of run {run_id} and before were removed", error)
+        return []

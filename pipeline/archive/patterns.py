@@ -80,6 +80,11 @@ def in_range(paths: Sequence[str], shard: ShardRecord) -> bool:
     return shard.path_range == ((paths[0], paths[-1]) if paths else None)
 
 
+def may_hold(shard: ShardRecord, path: str) -> bool:
+    """Whether a path may be among those of a shard, by what its record says."""
+    return shard.path_range is not None and shard.path_range[0] <= path <= shard.path_range[1]
+
+
 def _tidy(pattern: str) -> str:
     """A pattern without what says nothing, in one Unicode normal form."""
     return normalize("NFC", re.sub(r"^(\./+)+|^\.$|/+$", "", pattern))

@@ -5,8 +5,10 @@ from itertools import groupby
 from typing import NamedTuple
 
 from seec.pipeline.archive.archive import Archive
-from seec.pipeline.archive.catalogue import current_quarantine, vanished_after
+from seec.pipeline.archive.catalogue import OnDamage, current_quarantine, had, vanished_after
+from seec.pipeline.archive.patterns import may_hold
 from seec.schemas import errors
+from seec.schemas.errors import FixityError, FormatError
 from seec.schemas.kinds import DIRECTORY, FILE
 from seec.schemas.manifest import parse_identities
 from seec.schemas.plan import PlanSettings, SourceFile
@@ -37,17 +39,28 @@ class Seen(NamedTuple):
         return self.size_bytes < 0
 
 
-def seen_files(archive: Archive, digests: bool = False) -> dict[str, Seen]:
+def seen_files(
+    archive: Archive, digests: bool = False, on_damage: OnDamage | None = None
+) -> dict[str, Seen]:
     """Each file that the archive holds, or held until it was lost, by path.
 
-    Where a path occurs in several runs, the latest counts. Size grows with the collection, by
-    a path and two integers per file, and a digest if asked for.
+    Where a path occurs in several runs, the latest counts. on_damage: told of a shard whose
+    manifest part cannot be read; then nothing is known of any path that may be in it, unless a
+    later run has the path. Without it the error is raised, as is that of a list of removed paths.
+    Size grows with the collection, by a path and two integers per file, and a digest if asked for.
     """
     seen: dict[str, Seen] = {}
     for run, shards in archive.state.by_run():
         name = run.source.name
         for shard, part in archive.parts(shards):
-            identities = parse_identities(shard.manifest.name, part)
+            try:
+                identities = list(parse_identities(shard.manifest.name, had(part)))
+            except (FixityError, FormatError) as error:
+                if on_damage is None:
+                    raise
+                on_damage(f"{shard.files} files of shard {shard.shard}", error)
+                seen = {path: known for path, known in seen.items() if not may_hold(shard, path)}
+                continue
             for path, size_bytes, mtime_ns, digest, route, kind, permissions in identities:
                 if is_lost(route):  # no size is like it: it is archived again where it still is
                     seen[path] = Seen(-1, None, name)
@@ -65,8 +78,11 @@ def seen_files(archive: Archive, digests: bool = False) -> dict[str, Seen]:
     return seen
 
 
-def quarantined_files(archive: Archive) -> dict[str, Seen]:
-    """Each file in quarantine, by path. An older version of the file may be among `seen_files`."""
+def quarantined_files(archive: Archive, on_damage: OnDamage | None = None) -> dict[str, Seen]:
+    """Each file in quarantine, by path. An older version of the file may be among `seen_files`.
+
+    on_damage: as in `seen_files`, of quarantine parts, too.
+    """
     runs = archive.state.runs
     return {
         row.path: Seen(
@@ -75,7 +91,7 @@ def quarantined_files(archive: Archive) -> dict[str, Seen]:
             runs[row.run_id].source.name,
             error=row.error,
         )
-        for _, failed in current_quarantine(archive)
+        for _, failed in current_quarantine(archive, on_damage)
         for row in failed
     }
 

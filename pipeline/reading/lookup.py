@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from seec.pipeline.archive import Archive
 from seec.pipeline.archive.catalogue import vanished_after
-from seec.pipeline.archive.patterns import in_range
+from seec.pipeline.archive.patterns import in_range, may_hold
 from seec.schemas.commit import ShardRecord
 from seec.schemas.errors import SectionCorrupt
 from seec.schemas.manifest import Row, parse_matching
@@ -36,7 +36,7 @@ class Lookup:
             if path in self._vanished(run_id):
                 return None
             for shard in shards:
-                if _may_hold(shard, path) and (row := self._row_in(shard, path)) is not None:
+                if may_hold(shard, path) and (row := self._row_in(shard, path)) is not None:
                     return shard, row
         return None
 
@@ -56,7 +56,3 @@ class Lookup:
 
     def _read_vanished(self, run_id: str) -> frozenset[str]:
         return frozenset(vanished_after(self._archive, run_id))
-
-
-def _may_hold(shard: ShardRecord, path: str) -> bool:
-    return shard.path_range is None or shard.path_range[0] <= path <= shard.path_range[1]

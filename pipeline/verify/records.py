@@ -23,6 +23,7 @@ from seec.schemas.errors import (
     ObjectUnreadable,
     SectionCorrupt,
     SeecError,
+    UnsupportedVersion,
 )
 from seec.schemas.removal import parse_removed
 from seec.schemas.report import Checked, Finding
@@ -47,6 +48,29 @@ class Records:
     def state(self) -> State:
         """What counts."""
         return self.archive.state
+
+
+def opened(store: Store, at: int | None = None) -> tuple[Archive, list[Finding]]:
+    """The archive as of a commit, None is the last; and what is wrong with its commits.
+
+    Without findings this is the state that counts. Where a commit that opening needs is damaged,
+    this is the state that the sound commits make; not so with `at`, and not where a later version
+    of SEEC wrote the archive: then the error is raised.
+    """
+    try:
+        archive = Archive.open(store)
+        return archive if at is None else archive.at(at), []
+    except UnsupportedVersion:
+        raise
+    except (FixityError, FormatError):
+        if at is not None:
+            raise
+        header, checked = _check_header(store)
+        state, _, commits = _check_commits(store, header)
+        findings = [found for item in (*checked, *commits) for found in item.findings]
+        if not findings:  # damage that did not last
+            raise
+        return Archive(store, header or ArchiveHeader("", 2), state), findings
 
 
 def copy_back(store: Store) -> str:

@@ -29,11 +29,13 @@ _STATUS = {
     "InvalidAccessKeyId": 403,
     "QuotaExceeded": 403,
     "NoSuchBucket": 404,
+    "NoSuchKey": 404,
     "EntityTooLarge": 413,
     "InsufficientStorage": 507,
 }
 PASSING = (DROPPED, BROKEN, LOST, LOST_500, CUT, LATE, INTERNAL, UNAVAILABLE, SLOW_DOWN)
-LASTING = tuple(name for name in _STATUS if name not in PASSING)
+# That an object is gone is no fault of the store.
+LASTING = tuple(name for name in _STATUS if name not in (*PASSING, "NoSuchKey"))
 _LATE_S = 0.2
 _TIMEOUT_S = 120.0
 _HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "expect"}

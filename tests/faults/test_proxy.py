@@ -16,6 +16,8 @@ import numpy as np
 import pytest
 
 from seec.jobs import archive as archive_job
+from seec.jobs import ls
+from seec.jobs import repair as repair_job
 from seec.jobs import restore as restore_job
 from seec.jobs import verify as verify_job
 from seec.jobs.interface import ExitCode, exit_code_of
@@ -165,6 +167,44 @@ def test_a_fault_that_stays_stops_a_run_at_once(
     faulty.plan = Plan()
     assert points.archive_in_process(settings).exit_code == ExitCode.OK
     assert len(Archive.open(Store(place)).state.shards) == 6
+
+
+@pytest.mark.parametrize(("part", "finding"), [("manifest", "manifest"), ("blob", "blob")])
+@pytest.mark.parametrize(
+    ("fault", "state"), [("AccessDenied", "unreadable"), ("NoSuchKey", "missing")]
+)
+def test_one_object_that_the_server_does_not_give_is_found_and_mended(
+    fault: str, state: str, part: str, finding: str, faulty: Proxy, place: str, tmp_path: Path
+):
+    write_tiny_source(tmp_path / "source", 6)
+    root, copy = f"{place}/archive", f"{place}/copy"
+    points.archive_in_process(
+        archive_job.Settings(str(tmp_path / "source"), root, model=points.MODEL, shard_files=2)
+    )
+    fsspec.filesystem("s3").copy(root, copy, recursive=True)
+    shard = list(Archive.open(Store(root)).state.in_order())[1]
+    name = getattr(shard, part).name
+    mended = False
+
+    def befalls(request: proxy.Request) -> str | None:
+        nonlocal mended
+        if f"/archive/{name}" not in request.target:
+            return None
+        mended = mended or request.method == "PUT"
+        return None if mended else fault
+
+    faulty.plan = Plan(befalls)
+    verified = points.verify_in_process(verify_job.Settings(root))
+    assert [(one.kind, one.object) for one in verified.findings] == [(f"{finding}-{state}", name)]
+    restored = restore_in_process(restore_job.Settings(root, str(tmp_path / "out")))
+    assert (restored.exit_code, restored.restored) == (ExitCode.DAMAGE, 4)
+    listing = ls.listing(ls.Settings(root))
+    assert len(list(listing.rows)) == (4 if part == "manifest" else 6)
+    assert listing.exit_code == (ExitCode.DAMAGE if part == "manifest" else ExitCode.OK)
+    repaired = points.repair_in_process(repair_job.Settings(root, (copy,)))
+    assert (repaired.exit_code, repaired.objects) == (ExitCode.OK, (name,))
+    assert mended
+    assert points.verify_in_process(verify_job.Settings(root)).findings == ()
 
 
 OF_ONE_OBJECT = ("AccessDenied", "EntityTooLarge")

@@ -8,7 +8,7 @@ import struct
 import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -37,8 +37,6 @@ from seec.schemas.archive import ArchiveHeader, commit_name, shard_name
 from seec.schemas.commit import Changes, Commit, ObjectRecord, SourceRecord
 from seec.schemas.errors import (
     DigestMismatch,
-    FixityError,
-    FormatError,
     LimitExceeded,
     ModelError,
     SectionCorrupt,
@@ -316,13 +314,51 @@ def test_lengths_that_lead_out_of_the_blob_are_refused(tmp_path: Path, lie: dict
     assert [path.name for path in out.iterdir()] == ["b"]
 
 
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_listing_takes_no_more_memory_for_more_rows(tmp_path: Path, as_json: bool):
+    """Four shards whose paths alternate, each with many rows of one file's bytes."""
+    most: list[int] = []
+    for count in (3000, 12000):
+        shards = [[row(f"{n:06d}-{k}") for n in range(count)] for k in range(4)]
+        root = archive_of(tmp_path / f"{count}", *shards)
+        written = Written()
+        tracemalloc.start()
+        try:
+            with redirect_stdout(written):
+                code = ls.main.main([str(root), *["--json"] * as_json], standalone_mode=False)
+            most.append(tracemalloc.get_traced_memory()[1])
+        finally:
+            tracemalloc.stop()
+        assert (code, written.lines > 4 * count) == (ExitCode.OK, True)
+    assert most[1] < 1.5 * most[0] < 45_000_000
+
+
+class Written(io.StringIO):
+    """Counts the lines of what is written, and keeps nothing."""
+
+    lines = 0
+
+    def write(self, text: str) -> int:
+        self.lines += text.count("\n")
+        return len(text)
+
+
+def test_ranges_count_once_however_they_come():
+    order = [(0, 10), (10, 20), (0, 10), (40, 50), (20, 30), (30, 40), (35, 40), (60, 70)]
+    ends: list[int] = []
+    added = [ls.add_once(ends, *one) for one in order]
+    assert added == [True, True, False, True, True, True, False, True]
+    assert ends == [0, 50, 60, 70]
+
+
 def test_rows_of_another_shard_are_refused(tmp_path: Path):
     other = f"0099-{'a' * 16}/000000"
     root = archive_of(tmp_path / "archive", [row("a")], [row("b")], shard=other)
     with pytest.raises(SectionCorrupt, match="rows of another shard"):
         list(sorted_rows(Archive.open(Store(str(root)))))
-    with pytest.raises((FormatError, FixityError)):
-        ls.run(ls.Settings(str(root)))
+    listing = ls.listing(ls.Settings(str(root)))
+    assert [row.path for row in listing.rows] == []
+    assert listing.exit_code == ExitCode.DAMAGE
 
 
 @pytest.mark.parametrize("name", ["../../../../etc/passwd", "ab" * 31, "AB" * 32, "\u0660" * 64])

@@ -1,14 +1,16 @@
 """One object that cannot be read is a finding: the others count, and a copy mends it."""
 
 import errno
+import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from unittest.mock import patch
 
 import pytest
+from click.testing import CliRunner
 
 from seec.jobs import compact, gc, ls
 from seec.jobs import repair as repair_job
@@ -17,7 +19,15 @@ from seec.jobs import verify as verify_job
 from seec.jobs.interface import ExitCode
 from seec.pipeline.reading import open_archive
 from seec.pipeline.storage import local
-from seec.schemas.errors import BlobUnreadable, ObjectUnreadable, StoreUnavailable
+from seec.schemas.archive import commit_name
+from seec.schemas.errors import (
+    BlobUnreadable,
+    DigestMismatch,
+    ObjectUnreadable,
+    StoreUnavailable,
+    UnsupportedVersion,
+)
+from seec.schemas.sealed import seal
 from tests.archives.life import archive, opened, put_files, texts
 from tests.faults.fault_sweep import restore_in_process
 from tests.faults.points import repair_in_process, verify_in_process
@@ -36,16 +46,24 @@ def root(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def bad_sector(path: Path) -> Iterator[None]:
+def bad_sector(path: Path, number: int = errno.EIO) -> Iterator[None]:
     """A disk on which this file cannot be read; one that is written anew lies elsewhere."""
     read, inode = local.read, path.stat().st_ino
 
     def fails(name: str, start: int = 0, most: int | None = None) -> bytes:
         if Path(name) == path and path.stat().st_ino == inode:
-            raise OSError(errno.EIO, "Input/output error")
+            raise OSError(number, os.strerror(number))
         return read(name, start, most)
 
     with patch.object(local, "read", fails):
+        yield
+
+
+@contextmanager
+def missing_right(path: Path) -> Iterator[None]:
+    """A file of someone else; root may read it all the same, so that the disk has to refuse."""
+    path.chmod(0)
+    with bad_sector(path, errno.EACCES) if os.geteuid() == 0 else nullcontext():
         yield
 
 
@@ -63,7 +81,7 @@ def folder(path: Path) -> Iterator[None]:
     yield
 
 
-WAYS = {"bad sector": bad_sector, "FIFO": fifo, "folder": folder}
+WAYS = {"bad sector": bad_sector, "missing right": missing_right, "FIFO": fifo, "folder": folder}
 KINDS = {
     "archive.json": "archive-json",
     "FORMAT.md.gz": "format-md",
@@ -167,6 +185,101 @@ def test_nothing_is_removed_while_a_commit_cannot_be_read(root: Path):
     ):
         gc.run(gc.Settings(str(root), delete=True, older_than_s=0))
     assert sorted(root.rglob("*")) == before
+
+
+def listed(root: Path, **options: bool) -> tuple[list[str], ls.Listing]:
+    found = ls.listing(ls.Settings(str(root), **options))
+    return [row.path for row in found.rows], found
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_other_parts_tell_is_listed(root: Path, way: str):
+    path = object_of(root, "manifest")
+    with WAYS[way](path):
+        paths, found = listed(root)
+        assert paths == ["a.txt", "b.txt", "e.txt", "f.txt"]
+        assert found.exit_code == ExitCode.DAMAGE
+        (line,) = (line for line in found.lines() if line.startswith("not listed"))
+        assert "2 files of shard" in line
+        assert str(path.relative_to(root)) in line
+        result = CliRunner().invoke(ls.main, [str(root), "--json"])
+        assert result.exit_code == ExitCode.DAMAGE
+        assert [one["path"] for one in json.loads(result.stdout)["files"]] == paths
+        assert json.loads(result.stdout)["unread"] == found.unread
+
+
+def test_files_of_a_part_that_cannot_be_read_are_archived_again(
+    root: Path, capsys: pytest.CaptureFixture[str]
+):
+    source = root.with_name("source")
+    # Of c there are two versions: that of the part which cannot be read is the one that counts.
+    put_files(source, **FILES | {"c": "another"})
+    archive(source, root, check_content=True)
+    path = root / list(opened(root).state.in_order())[-1].manifest.name
+    put_files(source, **FILES)
+    with bad_sector(path):
+        summary = archive(source, root, check_content=True)
+        assert (summary.files_added, summary.exit_code) == (1, ExitCode.DAMAGE)
+        assert list(summary.unread) == [f"1 files of shard {shard_of(root, path)}"]
+        assert str(path.relative_to(root)) in capsys.readouterr().err
+        assert "seec verify" in "\n".join(summary.lines())
+        again = archive(source, root, check_content=True)
+        assert (again.files_added, again.exit_code) == (0, ExitCode.DAMAGE)
+    assert texts(root) == FILES
+    assert archive(source, root).exit_code == ExitCode.OK
+
+
+def shard_of(root: Path, manifest: Path) -> str:
+    name = str(manifest.relative_to(root))
+    return next(s.shard for s in opened(root).state.in_order() if s.manifest.name == name)
+
+
+def test_a_file_may_be_removed_and_back_while_that_cannot_be_read(root: Path):
+    """Which files were removed decides what is new: nothing is archived without."""
+    source = root.with_name("source")
+    put_files(source, a=FILES["a"])
+    archive(source, root, prune_missing=True)
+    (removed,) = (path for path in (root / "removed").iterdir())
+    put_files(source, b=FILES["b"])
+    with bad_sector(removed), pytest.raises(BlobUnreadable, match=r"removed/.*seec verify"):
+        archive(source, root)
+
+
+@pytest.mark.parametrize("way", ["bad sector", "missing right", "FIFO"])
+def test_what_sound_commits_tell_is_restored_and_not_called_whole(
+    root: Path, way: str, capsys: pytest.CaptureFixture[str]
+):
+    last = opened(root).state.links[-1].sequence  # that of the last shard
+    name = commit_name(last)
+    path = root / name
+    out = root.with_name("out")
+    with WAYS[way](path):
+        summary = restore_in_process(restore_job.Settings(str(root), str(out)))
+        assert summary.exit_code == ExitCode.DAMAGE
+        assert [item.path for item in summary.failed] == [f"what {name} says"]
+        assert "not the whole archive" in capsys.readouterr().err
+        paths, found = listed(root)
+        assert found.exit_code == ExitCode.DAMAGE
+        assert list(found.unread) == [name]
+        assert sorted(path.name for path in out.iterdir()) == paths
+        assert paths == ["a.txt", "b.txt", "c.txt", "d.txt"]
+        for path in out.iterdir():
+            assert path.read_text() == FILES[path.stem]
+        with pytest.raises(BlobUnreadable):
+            restore_in_process(restore_job.Settings(str(root), str(out), at=last))
+        with pytest.raises(DigestMismatch):
+            restore_in_process(restore_job.Settings(str(root), str(out), expect="0" * 64))
+
+
+def test_an_archive_of_a_later_version_is_not_restored_in_part(root: Path):
+    path = root / "archive.json"
+    body = json.loads(path.read_text())
+    known = {
+        key: value for key, value in body.items() if key not in ("sha256", "format", "version")
+    }
+    path.write_bytes(seal(body["format"], body["version"] + 1, known))
+    with pytest.raises(UnsupportedVersion):
+        restore_in_process(restore_job.Settings(str(root), str(root.with_name("out"))))
 
 
 def test_other_shards_are_compacted_and_those_of_a_bad_one_later(root: Path):
