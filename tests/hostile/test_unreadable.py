@@ -187,8 +187,8 @@ def test_nothing_is_removed_while_a_commit_cannot_be_read(root: Path):
     assert sorted(root.rglob("*")) == before
 
 
-def listed(root: Path, **options: bool) -> tuple[list[str], ls.Listing]:
-    found = ls.listing(ls.Settings(str(root), **options))
+def listed(root: Path) -> tuple[list[str], ls.Listing]:
+    found = ls.listing(ls.Settings(str(root)))
     return [row.path for row in found.rows], found
 
 
