@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from seec.pipeline.archive import Archive
 from seec.pipeline.codec import decode, load_model
 from seec.pipeline.storage import Store
+from seec.schemas.archive import format_text
 from tests.archives import plain_reader
 from tests.sources import files_below, same_image
 
@@ -27,3 +28,8 @@ def test_a_plain_reader_restores_every_file(source: Path, archived: Path):
 
 def test_a_plain_reader_computes_the_archive_digest(archived: Path):
     assert plain_reader.digest(archived) == Archive.open(Store(str(archived))).digest()
+
+
+def test_lines_of_the_description_fit_a_terminal():
+    lines = format_text().partition("### The dictionary")[0].splitlines()
+    assert [line for line in lines if len(line) > 100 and not line.startswith("|")] == []
