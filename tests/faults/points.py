@@ -71,11 +71,12 @@ class _Os:
         self._paths[descriptor] = path
         return descriptor
 
-    def opened(self, path: str, mode: str) -> Any:
+    def opened(self, path: str | int, mode: str, **how: Any) -> Any:
         """What the built-in `open` does."""
         if mode == "rb":
-            return open(path, mode)  # noqa: PTH123, it stands in for it
+            return open(path, mode, **how)  # noqa: PTH123, it stands in for it
         assert mode == "xb"
+        assert isinstance(path, str)
         file = self._points.around("open", _Written, path, mode, at=path)
         file.points, file.path = self._points, path
         self._paths[file.fileno()] = path
