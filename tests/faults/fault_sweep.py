@@ -261,7 +261,8 @@ def wrong_with(case: Case, folder: Path) -> str | None:
             return f"ended with {outcome.code}: {outcome.error or list(outcome.summary.lines())}"
         else:
             allowed = _FAILED if case.fault in LASTING else _NOTICED
-            if case.fault == DENIED:  # may be about some files only, which the summary names
+            # May be about some files only, which the summary names.
+            if case.fault in (DENIED, ABSENT):
                 allowed = allowed | {ExitCode.DAMAGE, ExitCode.REFUSED}
             if outcome.code not in allowed:
                 return f"ended with {outcome.code}: {outcome.error}"
