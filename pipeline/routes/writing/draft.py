@@ -8,10 +8,12 @@ from typing import Any, TypeVar
 
 import zstandard
 
+from seec.pipeline.images import jpeg
 from seec.pipeline.images.files import Header, ImageFile, read_header
+from seec.pipeline.images.jpeg import Frame
 from seec.pipeline.images.raster import Pixels
 from seec.schemas.errors import UnreadableImage
-from seec.schemas.manifest import Entry, Row
+from seec.schemas.manifest import Entry, ImageFacts, Row
 from seec.schemas.plan import SourceFile
 from seec.schemas.routes import STORE
 
@@ -101,6 +103,30 @@ class Candidate:
     def _read(self) -> ImageFile:
         self.check_limit(self.header.pixels)
         return self.header.read(keep_file=self.keep_file, for_archive=True)
+
+    @property
+    def jpeg_frame(self) -> Frame | None:
+        """The frame of a JPEG file; None of all other files.
+
+        UnreadableImage, with the reason, if it is damaged or has more pixels than the limit.
+        """
+        return _value(self._jpeg_frame)
+
+    @cached_property
+    def _jpeg_frame(self) -> Frame | UnreadableImage | None:
+        return _value_or_reason(self._read_jpeg_frame)
+
+    def _read_jpeg_frame(self) -> Frame | None:
+        if not jpeg.matches(self.data):
+            return None
+        frame = jpeg.read_frame(self.data)
+        self.check_limit(frame.pixels)
+        return frame
+
+    def jpeg_row(self, route: str, frame: Frame) -> Row:
+        """The row of a JPEG file, as `row`."""
+        image = ImageFacts(frame.width, frame.height, frame.mode, jpeg.FORMAT)
+        return self.row(route, image=image)
 
     def check_limit(self, pixels: int) -> None:
         """UnreadableImage if these are more than are decoded."""

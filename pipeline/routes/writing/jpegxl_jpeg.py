@@ -8,7 +8,6 @@ from seec.pipeline.routes.reading.jpegxl_jpeg import TAIL, unpack
 from seec.pipeline.routes.writing.draft import Candidate, Coded
 from seec.pipeline.routes.writing.writer import Work, Writer
 from seec.schemas.errors import FormatError, UnreadableImage
-from seec.schemas.manifest import ImageFacts
 from seec.schemas.routes import JPEGXL_JPEG
 
 # JPEG XL holds a few bytes more behind the end of a picture.
@@ -23,21 +22,18 @@ class JpegXlWriter(Writer):
 
     def work(self, candidate: Candidate) -> Work:
         """As `Writer.work`."""
-        if not jpeg.matches(candidate.data):
+        frame = candidate.jpeg_frame
+        if frame is None:
             raise UnreadableImage("not a JPEG file")
-        frame = jpeg.read_frame(candidate.data)
-        candidate.check_limit(frame.pixels)
         return Work(passing_bytes=max(24 * frame.pixels, 17 * frame.samples))
 
     def draft(self, candidate: Candidate) -> Coded | None:
         """As `Writer.draft`."""
-        if not jpeg.matches(candidate.data):
+        frame = candidate.jpeg_frame
+        if frame is None:
             return None
-        frame = jpeg.read_frame(candidate.data)
-        candidate.check_limit(frame.pixels)
         payload = transcode(candidate.data, frame)
-        image = ImageFacts(frame.width, frame.height, frame.mode, jpeg.FORMAT)
-        return Coded(candidate.row(JPEGXL_JPEG, image=image), payload)
+        return Coded(candidate.jpeg_row(JPEGXL_JPEG, frame), payload)
 
 
 def transcode(data: bytes, frame: Frame) -> bytes:
