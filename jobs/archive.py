@@ -1,6 +1,5 @@
 """Archive a tree of images: `python -m seec.jobs.archive SRC DST`."""
 
-import os
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -10,6 +9,7 @@ from typing import Any
 
 import click
 
+from seec.jobs.contents import same_contents
 from seec.jobs.gathering import gathered
 from seec.jobs.interface import ExitCode, command, progress, tell, warn
 from seec.jobs.model_options import chosen_model, model_options, read_jpeg_model
@@ -22,10 +22,10 @@ from seec.jobs.options import (
     segmentation_option,
     store_options,
 )
-from seec.jobs.places import check_apart
+from seec.jobs.places import check_apart, source_name
 from seec.pipeline.archive.archive import Archive
 from seec.pipeline.archive.catalogue import OnDamage
-from seec.pipeline.archive.contents import comparable, readable_files, same_contents
+from seec.pipeline.archive.contents import readable_files
 from seec.pipeline.archive.gc import remove_unneeded_models
 from seec.pipeline.archive.planning import (
     Seen,
@@ -54,7 +54,6 @@ from seec.schemas.commit import RunRecord, SourceRecord
 from seec.schemas.errors import SeecError, StorageError
 from seec.schemas.kinds import FILE, LINK
 from seec.schemas.limits import MAX_FILE_BYTES, MAX_GROUP_ROWS, MAX_PIXELS
-from seec.schemas.names import escape, is_safe, unescape
 from seec.schemas.plan import DEDUPES, KEEP_FILE, KEEPS, PlanSettings, SourceFile
 from seec.schemas.report import Timing, serialise_timings
 
@@ -192,7 +191,7 @@ def run(settings: Settings) -> ArchiveSummary:
     _check_loss(settings)
     model = chosen_model(settings.model, settings.profile)
     jpeg_model = _chosen_jpeg_model(settings)
-    name = _checked_name(settings.name)
+    name = source_name(settings.name)
     source = Source(settings.source, settings.limits, name, settings.follow_links)
     store = Store(settings.archive, limits=settings.limits)
     check_apart("the archive", store, "the source", source.store)
@@ -292,14 +291,6 @@ def _lossy_files(archive: Archive, run_id: str, timings: list[Timing]) -> int:
     return sum(row.background_error is not None for s in shards for row in archive.rows(s))
 
 
-def _checked_name(name: str) -> str:
-    """A name that was typed, as a path of the archive."""
-    text = escape(os.fsencode(name))
-    if name and ("/" in name or not is_safe(unescape(text))):
-        raise click.UsageError(f"--as {name!r}: a name without /, and neither . nor ..")
-    return text
-
-
 def _check_source(interrupted: RunRecord, source: SourceRecord) -> None:
     if interrupted.source != source:
         name = interrupted.source.name
@@ -334,7 +325,7 @@ def _plan(
     _warn_of_links(source, listing, settings.follow_links)
     known = seen_files(archive, settings.check_content, on_damage)
     seen = own_files(listing, known, identity.name)
-    same = _same_contents(source, listing, seen) if settings.check_content else None
+    same = same_contents(source, listing, seen) if settings.check_content else None
     failed = own_files(listing, quarantined_files(archive, on_damage), identity.name)
     retry = set(failed)
     if not settings.retry_quarantine:
@@ -403,12 +394,6 @@ def _warn_of_links(source: Source, listing: list[SourceFile], followed: bool) ->
             "archived as links, without what they lead to: --follow-links archives the files "
             "that they lead to"
         )
-
-
-def _same_contents(source: Source, listing: list[SourceFile], seen: dict[str, Seen]) -> set[str]:
-    files = comparable(listing, seen)
-    with progress("compare", len(files), "files") as shown:
-        return same_contents(source, files, seen, shown.advance)
 
 
 def _vanished(

@@ -1,8 +1,11 @@
-"""Places that a command takes: none may lie in another one."""
+"""Places that a command takes: none may lie in another one, and a source may have a name."""
+
+import os
 
 import click
 
 from seec.pipeline.storage import Store
+from seec.schemas.names import escape, is_safe, unescape
 
 
 def check_apart(first: str, one: Store, second: str, other: Store) -> None:
@@ -16,3 +19,11 @@ def check_apart(first: str, one: Store, second: str, other: Store) -> None:
             f"{first} {one.url} and {second} {other.url} are one place, or one lies in the other; "
             "give two places apart"
         )
+
+
+def source_name(name: str) -> str:
+    """The name of a source as it was typed (--as), as a path of the archive; '' is no name."""
+    text = escape(os.fsencode(name))
+    if name and ("/" in name or not is_safe(unescape(text))):
+        raise click.UsageError(f"--as {name!r}: a name without /, and neither . nor ..")
+    return text

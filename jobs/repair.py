@@ -9,7 +9,7 @@ import click
 
 from seec.jobs.interface import ExitCode, command, progress
 from seec.jobs.options import name_option, ray_options, store_options
-from seec.jobs.places import check_apart
+from seec.jobs.places import check_apart, source_name
 from seec.pipeline.archive.archive import Archive
 from seec.pipeline.codec.model.packaged import find_packaged
 from seec.pipeline.dct.packaged import find_packaged as find_packaged_jpeg
@@ -103,6 +103,7 @@ def run(settings: Settings) -> RepairSummary:
     Raises NotAnArchive, StorageError, or ArchiveLocked if a writer changes what is being repaired.
     """
     start = time.monotonic()
+    name = source_name(settings.name)
     store = Store(settings.archive, limits=settings.limits)
     copies = [Store(url, limits=settings.limits) for url in settings.copies]
     for copy in copies:
@@ -123,13 +124,13 @@ def run(settings: Settings) -> RepairSummary:
         Archive.writing(store) as archive,
         execution(settings.ray_address, settings.cpus, small=small) as executor,
     ):
-        if settings.source is not None and settings.name not in archive.state.sources:
+        if settings.source is not None and name not in archive.state.sources:
             known = ", ".join(sorted(filter(None, archive.state.sources)))
             raise click.UsageError(f"--source: which of the sources? --as one of {known or 'none'}")
         also_lost = bool(settings.copies or settings.source)
         checked = _checked(store, settings, records.shards, executor)
         damaged = damaged_shards(records.shards, checked, also_lost=also_lost)
-        spares = Spares(copies, settings.source, settings.name, settings.limits)
+        spares = Spares(copies, settings.source, name, settings.limits)
         repair = Repair(archive, spares, executor, outcome)
         cases = repair.put_back(damaged)
         with progress("repair", len(cases), "shards") as shown:

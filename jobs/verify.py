@@ -1,7 +1,6 @@
 """Prove that an archive still holds what was put into it: `python -m seec.jobs.verify ARCHIVE`."""
 
 import math
-import os
 import random
 import time
 from collections.abc import Iterable, Iterator
@@ -12,6 +11,7 @@ from typing import Any
 import click
 
 from seec.jobs import absence
+from seec.jobs.contents import same_contents
 from seec.jobs.interface import ExitCode, command, progress, warn
 from seec.jobs.options import (
     Duration,
@@ -23,9 +23,9 @@ from seec.jobs.options import (
     ray_options,
     store_options,
 )
+from seec.jobs.places import source_name
 from seec.pipeline.archive.archive import REOPENINGS, Archive
 from seec.pipeline.archive.completeness import Absent, absent, lost_files, not_held
-from seec.pipeline.archive.contents import comparable, same_contents
 from seec.pipeline.archive.planning import quarantined_files, seen_files
 from seec.pipeline.archive.sources import follows_links
 from seec.pipeline.stages.execution import execution, is_small
@@ -37,7 +37,6 @@ from seec.pipeline.verify.reports import last_verified, report_name
 from seec.schemas.archive import MODEL, parse_name
 from seec.schemas.commit import ShardRecord
 from seec.schemas.errors import SeecError, StorageError
-from seec.schemas.names import escape
 from seec.schemas.report import Checked, Finding, serialise_findings
 
 _SHOWN = 20
@@ -208,7 +207,8 @@ def run(settings: Settings) -> VerifySummary:
     Raises NotAnArchive, UnknownCommit, or StorageError if the store does not answer.
     """
     start = time.monotonic()
-    source = None if settings.against is None else _source(settings.against, settings)
+    name = source_name(settings.name)
+    source = None if settings.against is None else Source(settings.against, settings.limits, name)
     seed = random.randrange(1 << 31) if settings.seed is None else settings.seed
     store = Store(settings.archive, limits=settings.limits)
     records = check_records(store, settings.expect)
@@ -305,10 +305,6 @@ def _is_damaged(findings: tuple[Finding, ...], source: Source) -> bool:
     return bool(findings)
 
 
-def _source(url: str, settings: Settings) -> Source:
-    return Source(url, settings.limits, escape(os.fsencode(settings.name)))
-
-
 def _compare(archive: Archive, source: Source, by_content: bool, proven: bool) -> Comparison:
     """Compare at the end, so that what came to the source meanwhile is missing."""
     source = source.following(follows_links(archive, source.record().name))
@@ -319,11 +315,7 @@ def _compare(archive: Archive, source: Source, by_content: bool, proven: bool) -
 
     seen = seen_files(archive, by_content, tell_unread)
     failed = quarantined_files(archive, tell_unread)
-    same = None
-    if by_content:
-        files = comparable(listing, seen)
-        with progress("compare", len(files), "files") as shown:
-            same = same_contents(source, files, seen, shown.advance)
+    same = same_contents(source, listing, seen) if by_content else None
     identity = source.record()
     name = identity.name if archive.state.sources.get(identity.name) == identity else None
     missing = not_held(listing, seen, failed, name, same)

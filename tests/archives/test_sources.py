@@ -15,6 +15,7 @@ from seec.pipeline.storage import Source, Store
 from seec.schemas.commit import SourceRecord
 from seec.schemas.errors import SecondSource, StorageError
 from tests.archives.life import archive, findings, held, opened, put_files
+from tests.faults.points import repair_in_process
 
 
 def card(path: Path, text: str, *, name: str = "DCIM") -> Path:
@@ -232,3 +233,11 @@ def test_an_object_store_is_known_by_its_server(s3_url: str):
     store = Store(f"{s3_url}/photos")
     assert store.endpoint == endpoint
     assert Source(f"{s3_url}/photos").record() == SourceRecord(f"{s3_url}/photos", endpoint)
+
+
+def test_a_repair_takes_a_name_as_it_was_typed(cards: tuple[Path, Path], root: Path):
+    one, _ = cards
+    name = "an odd \\ n\udcffme"
+    archive(one, root, name=name)
+    done = repair_in_process(repair.Settings(str(root), source=str(one), name=name))
+    assert (done.left, done.lost) == ((), ())
