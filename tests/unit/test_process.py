@@ -16,6 +16,17 @@ from seec.pipeline.stages.process import Died, WorkerProcess, may_fork
 linux = pytest.mark.skipif(sys.platform != "linux", reason="copies are made on Linux alone")
 
 
+@pytest.fixture(autouse=True)
+def _no_signal_is_ignored() -> Iterator[None]:
+    """Whoever starts the tests may ignore some, as nohup does, and processes inherit that."""
+    ignored = [n for n in (signal.SIGHUP, signal.SIGINT) if signal.getsignal(n) == signal.SIG_IGN]
+    for number in ignored:
+        signal.signal(number, signal.SIG_DFL)
+    yield
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)
+
+
 @pytest.fixture(params=[False, pytest.param(True, marks=linux)], ids=["new", "copy"])
 def process(request: pytest.FixtureRequest) -> Iterator[WorkerProcess]:
     before = signal.signal(signal.SIGTERM, lambda *_: None)
@@ -55,8 +66,6 @@ def test_it_goes_on_after_an_error(process: WorkerProcess):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGSEGV])
 def test_signals_end_it_and_not_the_first_process(number: int, process: WorkerProcess):
-    if signal.getsignal(number) == signal.SIG_IGN:
-        pytest.skip("whoever started the tests ignores this signal, and processes inherit that")
     process.send(signal.raise_signal, number)
     with pytest.raises(Died):
         process.receive()
