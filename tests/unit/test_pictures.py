@@ -130,6 +130,18 @@ def test_small_sizes(shape: tuple[int, int], format_name: str):
     assert np.array_equal(read_pixels(write_image(read_image(data))), textured(*shape))
 
 
+@pytest.mark.parametrize("width", [1, 2, 7])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_high_and_narrow_noise(width: int, channels: int):
+    """Nothing compresses it, and a byte for each row is much beside so few pixels."""
+    shape = (20000, width, channels) if channels > 1 else (20000, width)
+    noise = np.random.default_rng(channels).integers(0, 256, shape, np.uint8)
+    picture = read_image(image_bytes(noise, "PNG"))
+    for quick in (False, True):
+        written = Png().write(picture.rasters, picture.envelope[1:], exact=False, quick=quick)
+        assert np.array_equal(pixels_by_pillow(written), noise)
+
+
 def test_gray_stays_gray():
     for format_name in ("PNG", "TIFF", "PPM"):
         data = image_bytes(gray(5, 6), format_name)

@@ -148,5 +148,8 @@ def _compressed(header: Header, rows: NDArray[np.uint8], level: int) -> bytes:
         pixels = rows.view(">u2").astype(np.uint16).reshape(header.height, header.width, -1)
     plain = header.depth < 8 or header.color == _PALETTE or level == 0
     filters = _NO_FILTER if plain else _ALL_FILTERS
-    file = bytes(imagecodecs.png_encode(pixels, level=level, filter=filters))
+    # The room that imagecodecs makes leaves out the byte that says how each row is filtered.
+    stream = rows.size + len(rows)
+    room = stream + stream // 64 + 4096
+    file = bytes(imagecodecs.png_encode(pixels, level=level, filter=filters, out=room))
     return b"".join(file[a:b] for kind, a, b in png_file.chunks(file) if kind == b"IDAT")
