@@ -9,8 +9,6 @@ from typing import Any
 
 import click
 
-from seec.jobs.contents import same_contents
-from seec.jobs.gathering import gathered
 from seec.jobs.interface import ExitCode, command, progress, tell, warn
 from seec.jobs.model_options import chosen_model, model_options, read_jpeg_model
 from seec.jobs.options import (
@@ -23,27 +21,16 @@ from seec.jobs.options import (
     store_options,
 )
 from seec.jobs.places import check_apart, source_name
+from seec.jobs.planning import RunOptions, check_segmentation, plan_run
 from seec.pipeline.archive.archive import Archive
-from seec.pipeline.archive.catalogue import OnDamage
-from seec.pipeline.archive.contents import readable_files
 from seec.pipeline.archive.gc import remove_unneeded_models
-from seec.pipeline.archive.planning import (
-    Seen,
-    displaced_files,
-    may_be_readable,
-    new_files,
-    quarantined_files,
-    seen_files,
-    vanished_files,
-)
-from seec.pipeline.archive.runs import missing_shards, open_run, remove_paths
-from seec.pipeline.archive.sources import check_source, own_files
+from seec.pipeline.archive.planning import quarantined_files
+from seec.pipeline.archive.runs import missing_shards
+from seec.pipeline.archive.sources import check_source
 from seec.pipeline.codec import Model, load_model
 from seec.pipeline.dct.packaged import nearest_model
 from seec.pipeline.dct.weights import DctModel
-from seec.pipeline.images.jpeg import has_jpeg_name
 from seec.pipeline.routes.region import check_region_source
-from seec.pipeline.segmentation import check_labels, make_segmenter
 from seec.pipeline.stages.archiving import ArchivingRun
 from seec.pipeline.stages.devices import AUTO, CUDA, DEVICES
 from seec.pipeline.stages.execution import execution, is_small
@@ -52,17 +39,12 @@ from seec.pipeline.storage import Limits, Source, Store
 from seec.schemas.archive import format_md
 from seec.schemas.commit import RunRecord, SourceRecord
 from seec.schemas.errors import SeecError, StorageError
-from seec.schemas.kinds import FILE, LINK
 from seec.schemas.limits import MAX_FILE_BYTES, MAX_GROUP_ROWS, MAX_PIXELS
-from seec.schemas.plan import DEDUPES, KEEP_FILE, KEEPS, PlanSettings, SourceFile
+from seec.schemas.plan import DEDUPES, KEEP_FILE, KEEPS, PlanSettings
 from seec.schemas.report import Timing, serialise_timings
 
 _DEFAULTS = PlanSettings(model_id="")
 JPEG_AUTO, JPEG_SEEC, JPEG_XL = JPEG_CODECS = ("auto", "seec", "jpegxl")
-# Fewer links among the files are no reason to speak.
-_FILES_FOR_A_LINK = 10
-# Of JPEG files, a tenth that JPEG XL would need more of is as much as the model takes.
-_WORTH_A_MODEL = 10
 
 
 @dataclass(frozen=True)
@@ -110,6 +92,32 @@ class Settings:
     ray_address: str | None = None
     cpus: int | None = None
     limits: Limits | None = None
+
+    def run_options(self, model: Model, jpeg_model: DctModel | None) -> RunOptions:
+        """What these settings ask of a new run that encodes with these models."""
+        return RunOptions(
+            plan=PlanSettings(
+                model_id=model.id,
+                segmentation=self.segmentation,
+                max_pixels=self.max_pixels,
+                max_file_size_bytes=self.max_file_size_bytes,
+                shard_files=self.shard_files,
+                shard_size_bytes=self.shard_size_bytes,
+                region_source=self.roi,
+                background_error=self.background_error,
+                keep=self.keep,
+                max_seconds=self.max_seconds,
+                dedupe=self.dedupe,
+                follow_links=self.follow_links,
+            ),
+            model=model,
+            jpeg_model=jpeg_model,
+            needs_jpeg_model=self.jpeg == JPEG_SEEC or self.jpeg_model is not None,
+            retry_quarantine=self.retry_quarantine,
+            check_content=self.check_content,
+            prune_missing=self.prune_missing,
+            moved=self.moved,
+        )
 
 
 @dataclass(frozen=True)
@@ -219,7 +227,7 @@ def _archive(
         _check_source(interrupted, identity)
         plan = archive.plan(interrupted).settings
         recorded = load_model(archive.read(interrupted.encodes_with()))
-        _check_segmentation(plan, recorded)
+        check_segmentation(plan, recorded)
         planned_source = source.following(plan.follow_links)
         timings += _carry_out(archive, planned_source, interrupted, settings)
         runs.append(interrupted.run_id)
@@ -233,7 +241,13 @@ def _archive(
         unread[what] = str(error)
 
     with ExitStack() as held:
-        planned = _plan(archive, source, settings, model, jpeg_model, held, tell_unread)
+
+        def executor(files: int, size_bytes: int) -> Executor:
+            small = is_small(files, size_bytes)
+            return held.enter_context(execution(settings.ray_address, settings.cpus, small=small))
+
+        options = settings.run_options(model, jpeg_model)
+        planned = plan_run(archive, source, options, executor, tell_unread)
         if planned:
             timings += _carry_out(archive, source, planned, settings)
             runs.append(planned.run_id)
@@ -298,117 +312,6 @@ def _check_source(interrupted: RunRecord, source: SourceRecord) -> None:
             f"an interrupted run still reads from {interrupted.source}: archive that again"
             f"{name and f' (--as {name})'} to finish it, or give it up with --new-plan"
         )
-
-
-def _check_segmentation(plan: PlanSettings, model: Model) -> None:
-    """ModelError before anything is written if its sources cannot label images here."""
-    check_labels(make_segmenter(plan.segmentation), model.profile.entropy_models)
-    if plan.region_source is not None:
-        make_segmenter(plan.region_source)
-
-
-def _plan(
-    archive: Archive,
-    source: Source,
-    settings: Settings,
-    model: Model,
-    jpeg_model: DctModel | None,
-    held: ExitStack,
-    on_damage: OnDamage,
-) -> RunRecord | None:
-    """Open a run for the files that are new, and remove what vanished if asked.
-
-    None if there is nothing to archive. held: keeps what decoded images running, if anything did.
-    on_damage: told of parts that cannot be read; what may be in them is new.
-    """
-    identity, listing = source.record(), source.files(archive.store)
-    _warn_of_links(source, listing, settings.follow_links)
-    known = seen_files(archive, settings.check_content, on_damage)
-    seen = own_files(listing, known, identity.name)
-    same = same_contents(source, listing, seen) if settings.check_content else None
-    failed = own_files(listing, quarantined_files(archive, on_damage), identity.name)
-    retry = set(failed)
-    if not settings.retry_quarantine:
-        suspects = may_be_readable(listing, failed, settings.max_file_size_bytes)
-        retry = readable_files(source, suspects)
-    files = new_files(listing, seen, failed, retry, same)
-    vanished = _vanished(source, listing, seen, settings.prune_missing)
-    # Of an empty source, which may be one that is not mounted, nothing is known.
-    cleared = vanished_files(listing, failed) if listing else []
-    given_up = archive.state.open_run
-    removes = bool(vanished or cleared)
-    moved = settings.moved and archive.state.sources.get(identity.name) != identity
-    if not files and not moved and (not removes or given_up is None or given_up.compaction):
-        remove_paths(archive, vanished, cleared)
-        return None
-    if jpeg_model and not _is_worth_it(jpeg_model, archive, listing, settings):
-        jpeg_model = None
-    plan = PlanSettings(
-        model_id=model.id,
-        jpeg_model_id=jpeg_model and jpeg_model.id,
-        segmentation=settings.segmentation,
-        max_pixels=settings.max_pixels,
-        max_file_size_bytes=settings.max_file_size_bytes,
-        shard_files=settings.shard_files,
-        shard_size_bytes=settings.shard_size_bytes,
-        region_source=settings.roi,
-        background_error=settings.background_error,
-        keep=settings.keep,
-        max_seconds=settings.max_seconds,
-        dedupe=settings.dedupe,
-        follow_links=settings.follow_links,
-    )
-    _check_segmentation(plan, model)
-
-    def start(files: int, size_bytes: int) -> Executor:
-        small = is_small(files, size_bytes)
-        return held.enter_context(execution(settings.ray_address, settings.cpus, small=small))
-
-    files = gathered(source, files, plan, start)
-    jpeg_payload = jpeg_model and jpeg_model.payload
-    return open_run(archive, identity, files, plan, model.payload, vanished, cleared, jpeg_payload)
-
-
-def _is_worth_it(
-    model: DctModel, archive: Archive, listing: list[SourceFile], settings: Settings
-) -> bool:
-    """Whether JPEG files are coded with this model: always if asked for or in the archive."""
-    if settings.jpeg == JPEG_SEEC or settings.jpeg_model or model.id in archive.state.models:
-        return True
-    size_bytes = sum(file.size_bytes for file in listing if has_jpeg_name(file.path))
-    return size_bytes >= _WORTH_A_MODEL * len(model.payload)
-
-
-def _warn_of_links(source: Source, listing: list[SourceFile], followed: bool) -> None:
-    """Caches of models and of version control show a tree of links whose files are elsewhere."""
-    links = [file.path for file in listing if file.kind == LINK]
-    files = sum(file.kind == FILE for file in listing)
-    if followed and links:
-        warn(
-            f"{source.url}: {len(links)} symbolic links, {links[0]} first, lead to nothing or to a "
-            "directory that holds them; these are archived as links"
-        )
-    elif len(links) * _FILES_FOR_A_LINK > files:
-        warn(
-            f"{source.url}: holds {len(links)} symbolic links and {files} files; links are "
-            "archived as links, without what they lead to: --follow-links archives the files "
-            "that they lead to"
-        )
-
-
-def _vanished(
-    source: Source, listing: list[SourceFile], seen: dict[str, Seen], prune: bool
-) -> list[str]:
-    """What does not count any more: all that vanished, or what could not be restored together."""
-    if not prune:
-        return displaced_files(listing, seen) if source.store.is_local else []
-    vanished = vanished_files(listing, seen)
-    if vanished and not listing:
-        raise StorageError(
-            f"{source.url}: is empty, and --prune-missing would remove all {len(vanished)} files; "
-            "is it mounted?"
-        )
-    return vanished
 
 
 def _removed_files(archive: Archive) -> int:

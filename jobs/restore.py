@@ -177,79 +177,120 @@ def run(settings: Settings) -> RestoreSummary:
     archive, damaged = opened(store, settings.at)
     if settings.expect is not None:
         archive.expect(settings.expect)
-    failed = _unknown(store, damaged)
-    lost: list[Restored] = []
-    unread: set[str] = set()
-    lossy: list[Restored] = []
+    restorer = _Restorer(settings, target, _unknown(store, damaged))
+    archive = restorer.restore(archive)
+    restorer.warn_of_losses()
+    return restorer.summary(archive, start)
 
-    def note(what: str, error: SeecError) -> None:
-        failed.append(Restored(what, FAILED, 0, type(error).__name__, str(error)))
-        unread.add(what)
 
-    counts: Counter[tuple[str, str]] = Counter()
-    size_bytes, lacks = 0, False
-    written_as: dict[str, str] = {}
+class _Restorer:
+    """Restores the current files of an archive, and keeps what became of each."""
 
-    unmatched = Unmatched(settings.include)
+    def __init__(self, settings: Settings, target: Target, failed: list[Restored]) -> None:
+        self._settings = settings
+        self._target = target
+        self._failed = failed
+        self._lost: list[Restored] = []
+        self._lossy: list[Restored] = []
+        self._unread: set[str] = set()
+        self._counts: Counter[tuple[str, str]] = Counter()
+        self._size_bytes = 0
+        self._lacks = False
+        self._written_as: dict[str, str] = {}
+        self._unmatched = Unmatched(settings.include)
 
-    def restore(wanted: Iterator[tuple[ShardRecord, list[Row]]], total: int | None) -> None:
-        nonlocal size_bytes, lacks
-        rows, small = _looked_ahead((shard, list(unmatched.seen(part))) for shard, part in wanted)
+    def restore(self, archive: Archive) -> Archive:
+        """Restore an archive; gives the state of it that the last files came from.
+
+        Where objects have vanished under the restorer, a writer may have replaced them: then what
+        failed for that is restored from the newer state.
+        """
+        total = None if self._settings.include else sum(s.files for s in archive.state.in_order())
+        self._write(archive, self._current_rows(archive), total)
+        for _ in range(REOPENINGS):
+            vanished = [item for item in self._failed if item.error in _VANISHED]
+            newer = archive.moved_on() if vanished else None
+            if newer is None:
+                break
+            self._failed = [item for item in self._failed if item not in vanished]
+            rows = self._current_rows(newer)
+            whole = archive if any(item.path in self._unread for item in vanished) else newer
+            paths = {item.path for item in vanished}
+            paths |= {key for key, path in self._written_as.items() if path in paths}
+            archive = newer
+            self._write(archive, _again(rows, paths, whole), None)
+        return archive
+
+    def warn_of_losses(self) -> None:
+        """Say what the target does not keep, and which lossy files do not say that they are."""
+        if self._lacks:
+            warn(
+                f"{self._target.url}: the file system does not keep all permissions and times"
+                if self._target.is_local
+                else f"{self._target.url}: an object store keeps no permissions, times, links or "
+                "directories"
+            )
+        silent = [item for item in self._lossy if not item.noted]
+        for item in silent[:_SHOWN]:
+            loss = describe(item.background_error or SKIP)
+            warn(f"{item.path!r}: {loss}; the file does not say so")
+        if len(silent) > _SHOWN:
+            warn(f"... and {len(silent) - _SHOWN} more")
+
+    def summary(self, archive: Archive, start: float) -> RestoreSummary:
+        """What became of all files; start: of the command, on the monotonic clock, in seconds."""
+        counts = self._counts
+        return RestoreSummary(
+            target=self._target.url,
+            restored=counts[RESTORED, FILE],
+            links=counts[RESTORED, LINK],
+            directories=counts[RESTORED, DIRECTORY],
+            kept=sum(counts[KEPT, kind] for kind in KINDS),
+            skipped=sum(counts[SKIPPED, kind] for kind in KINDS),
+            size_bytes=self._size_bytes,
+            seconds=round(time.monotonic() - start, 3),
+            failed=self._failed,
+            lossy=self._lossy,
+            archive=archive.store.url,
+            lost=self._lost,
+            absent=absent(archive, self._settings.include, lost=len(self._lost)),
+            allow_unfinished=self._settings.allow_unfinished,
+            written_as=self._written_as,
+            unmatched=self._unmatched.left,
+        )
+
+    def _current_rows(self, archive: Archive) -> Iterator[tuple[ShardRecord, list[Row]]]:
+        return current_rows(archive, self._settings.include, self._note_unread)
+
+    def _note_unread(self, what: str, error: SeecError) -> None:
+        self._failed.append(Restored(what, FAILED, 0, type(error).__name__, str(error)))
+        self._unread.add(what)
+
+    def _write(
+        self, archive: Archive, shards: Iterator[tuple[ShardRecord, list[Row]]], total: int | None
+    ) -> None:
+        """Write these rows; total: how many there are, None if that is not known."""
+        settings, unmatched = self._settings, self._unmatched
+        seen = ((shard, list(unmatched.seen(rows))) for shard, rows in shards)
+        rows, small = _looked_ahead(seen)
         with (
             progress("restore", total, "files") as shown,
             execution(settings.ray_address, settings.cpus, small=small) as executor,
         ):
-            restoration = Restoration(archive.store, target, settings.overwrite, executor)
+            restoration = Restoration(archive.store, self._target, settings.overwrite, executor)
             for group in restoration.run(rows):
-                counts.update((item.outcome, item.kind) for item in group)
-                size_bytes += sum(item.size_bytes for item in group)
-                for item in group:
-                    if item.outcome == FAILED:
-                        (lost if item.error == Lost.__name__ else failed).append(item)
-                lossy.extend(item for item in group if item.background_error is not None)
+                self._count(group)
                 shown.advance(len(group))
-        lacks = lacks or restoration.lacks
-        written_as.update(restoration.written_as)
+        self._lacks = self._lacks or restoration.lacks
+        self._written_as.update(restoration.written_as)
 
-    total = None if settings.include else sum(s.files for s in archive.state.in_order())
-    restore(current_rows(archive, settings.include, note), total)
-    for _ in range(REOPENINGS):
-        vanished = [item for item in failed if item.error in _VANISHED]
-        newer = archive.moved_on() if vanished else None
-        if newer is None:
-            break
-        failed = [item for item in failed if item not in vanished]
-        old, archive = archive, newer
-        rows = current_rows(archive, settings.include, note)
-        whole = old if any(item.path in unread for item in vanished) else newer
-        paths = {item.path for item in vanished}
-        paths |= {key for key, path in written_as.items() if path in paths}
-        restore(_again(rows, paths, whole), None)
-    if lacks:
-        warn(
-            f"{target.url}: the file system does not keep all permissions and times"
-            if target.is_local
-            else f"{target.url}: an object store keeps no permissions, times, links or directories"
-        )
-    _warn_of_loss([item for item in lossy if not item.noted])
-    return RestoreSummary(
-        target=target.url,
-        restored=counts[RESTORED, FILE],
-        links=counts[RESTORED, LINK],
-        directories=counts[RESTORED, DIRECTORY],
-        kept=sum(counts[KEPT, kind] for kind in KINDS),
-        skipped=sum(counts[SKIPPED, kind] for kind in KINDS),
-        size_bytes=size_bytes,
-        seconds=round(time.monotonic() - start, 3),
-        failed=failed,
-        lossy=lossy,
-        archive=archive.store.url,
-        lost=lost,
-        absent=absent(archive, settings.include, lost=len(lost)),
-        allow_unfinished=settings.allow_unfinished,
-        written_as=written_as,
-        unmatched=unmatched.left,
-    )
+    def _count(self, group: Sequence[Restored]) -> None:
+        self._counts.update((item.outcome, item.kind) for item in group)
+        self._size_bytes += sum(item.size_bytes for item in group)
+        for item in group:
+            if item.outcome == FAILED:
+                (self._lost if item.error == Lost.__name__ else self._failed).append(item)
+        self._lossy.extend(item for item in group if item.background_error is not None)
 
 
 def _unknown(store: Store, damaged: list[Finding]) -> list[Restored]:
@@ -285,14 +326,6 @@ def _looked_ahead(
         if not is_small(files, size_bytes):
             return chain(seen, shards), False
     return iter(seen), True
-
-
-def _warn_of_loss(silent: list[Restored]) -> None:
-    """Name files that are lossy and whose format has no place to say so."""
-    for item in silent[:_SHOWN]:
-        warn(f"{item.path!r}: {describe(item.background_error or SKIP)}; the file does not say so")
-    if len(silent) > _SHOWN:
-        warn(f"... and {len(silent) - _SHOWN} more")
 
 
 @command(

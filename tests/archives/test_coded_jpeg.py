@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from seec.jobs import archive as archive_job
-from seec.jobs import info, ls, restore
+from seec.jobs import info, ls, planning, restore
 from seec.jobs.archive import JPEG_AUTO, JPEG_SEEC, JPEG_XL, Settings
 from seec.pipeline.archive import Archive
 from seec.pipeline.dct.packaged import packaged_model
@@ -103,7 +103,7 @@ def test_few_jpeg_files_are_not_worth_the_model(
     archive(source, root, JPEG_AUTO)
     assert set(routes(root).values()) == {JPEGXL_JPEG}
     assert models(root) == set()
-    monkeypatch.setattr(archive_job, "_WORTH_A_MODEL", 0)
+    monkeypatch.setattr(planning, "_WORTH_A_MODEL", 0)
     (source / "new.jpg").write_bytes(jpeg(textured(120, 160, 5)))
     archive(source, root, JPEG_AUTO)
     assert routes(root)["new.jpg"] == SEEC_JPEG

@@ -1,0 +1,190 @@
+"""Plan a run of `seec archive`: which files it reads, which paths it removes, what encodes them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from seec.jobs.contents import same_contents
+from seec.jobs.gathering import gathered
+from seec.jobs.interface import warn
+from seec.pipeline.archive.archive import Archive
+from seec.pipeline.archive.catalogue import OnDamage
+from seec.pipeline.archive.contents import readable_files
+from seec.pipeline.archive.planning import (
+    Seen,
+    displaced_files,
+    may_be_readable,
+    new_files,
+    quarantined_files,
+    seen_files,
+    vanished_files,
+)
+from seec.pipeline.archive.runs import open_run, remove_paths
+from seec.pipeline.archive.sources import own_files
+from seec.pipeline.codec import Model
+from seec.pipeline.dct.weights import DctModel
+from seec.pipeline.images.jpeg import has_jpeg_name
+from seec.pipeline.segmentation import check_labels, make_segmenter
+from seec.pipeline.stages.executor import Executor
+from seec.pipeline.storage import Source
+from seec.schemas.commit import RunRecord
+from seec.schemas.errors import StorageError
+from seec.schemas.kinds import FILE, LINK
+from seec.schemas.plan import PlanSettings, SourceFile
+
+# Fewer links among the files are no reason to speak.
+_FILES_FOR_A_LINK = 10
+# Of JPEG files, a tenth that JPEG XL would need more of is as much as the model takes.
+_WORTH_A_MODEL = 10
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What decides which files a new run reads, and what encodes them.
+
+    plan: what the run is planned with; its jpeg_model_id is set here. model: of `plan.model_id`.
+    jpeg_model: may code JPEG files; None where JPEG XL does. needs_jpeg_model: whether it codes
+    them even if it saves less than it takes. retry_quarantine: read all files in quarantine again.
+    check_content: compare unchanged files by their bytes. prune_missing: remove what vanished.
+    moved: whether the source was at another place before.
+    """
+
+    plan: PlanSettings
+    model: Model
+    jpeg_model: DctModel | None
+    needs_jpeg_model: bool
+    retry_quarantine: bool
+    check_content: bool
+    prune_missing: bool
+    moved: bool
+
+
+class _Changes(NamedTuple):
+    """What a source has that the archive has not, and the reverse.
+
+    files: to read. vanished: paths that do not count any more. cleared: paths that leave the
+    quarantine, since the source has no such file.
+    """
+
+    files: list[SourceFile]
+    vanished: list[str]
+    cleared: list[str]
+
+
+def plan_run(
+    archive: Archive,
+    source: Source,
+    options: RunOptions,
+    start: Callable[[int, int], Executor],
+    on_damage: OnDamage,
+) -> RunRecord | None:
+    """Open a run for the files that are new, and remove what vanished if asked.
+
+    None if there is nothing to archive; paths may have been removed even so. start: starts what
+    decodes images, if copies are looked for by their pixels, for so many files of so many bytes.
+    on_damage: told of parts that cannot be read; what may be in them is new. Raises StorageError
+    or ModelError before anything is written.
+    """
+    listing = source.files(archive.store)
+    _warn_of_links(source, listing, options.plan.follow_links)
+    changes = _changes(archive, source, listing, options, on_damage)
+    if not _needs_run(archive, source, changes, options.moved):
+        remove_paths(archive, changes.vanished, changes.cleared)
+        return None
+    jpeg_model = _worthwhile_jpeg_model(archive, listing, options)
+    plan = replace(options.plan, jpeg_model_id=jpeg_model and jpeg_model.id)
+    check_segmentation(plan, options.model)
+    return open_run(
+        archive,
+        source.record(),
+        gathered(source, changes.files, plan, start),
+        plan,
+        options.model.payload,
+        changes.vanished,
+        changes.cleared,
+        jpeg_model and jpeg_model.payload,
+    )
+
+
+def check_segmentation(plan: PlanSettings, model: Model) -> None:
+    """ModelError before anything is written if its sources cannot label images here."""
+    check_labels(make_segmenter(plan.segmentation), model.profile.entropy_models)
+    if plan.region_source is not None:
+        make_segmenter(plan.region_source)
+
+
+def _changes(
+    archive: Archive,
+    source: Source,
+    listing: list[SourceFile],
+    options: RunOptions,
+    on_damage: OnDamage,
+) -> _Changes:
+    name = source.record().name
+    known = seen_files(archive, options.check_content, on_damage)
+    seen = own_files(listing, known, name)
+    same = same_contents(source, listing, seen) if options.check_content else None
+    failed = own_files(listing, quarantined_files(archive, on_damage), name)
+    retry = set(failed)
+    if not options.retry_quarantine:
+        suspects = may_be_readable(listing, failed, options.plan.max_file_size_bytes)
+        retry = readable_files(source, suspects)
+    return _Changes(
+        files=new_files(listing, seen, failed, retry, same),
+        vanished=_vanished(source, listing, seen, options.prune_missing),
+        # Of an empty source, which may be one that is not mounted, nothing is known.
+        cleared=vanished_files(listing, failed) if listing else [],
+    )
+
+
+def _vanished(
+    source: Source, listing: Sequence[SourceFile], seen: dict[str, Seen], prune: bool
+) -> list[str]:
+    """What does not count any more: all that vanished, or what could not be restored together."""
+    if not prune:
+        return displaced_files(listing, seen) if source.store.is_local else []
+    vanished = vanished_files(listing, seen)
+    if vanished and not listing:
+        raise StorageError(
+            f"{source.url}: is empty, and --prune-missing would remove all {len(vanished)} files; "
+            "is it mounted?"
+        )
+    return vanished
+
+
+def _needs_run(archive: Archive, source: Source, changes: _Changes, moved: bool) -> bool:
+    """Whether a run is opened: for new files, a new place, or to give up one with its plan."""
+    identity = source.record()
+    if changes.files or (moved and archive.state.sources.get(identity.name) != identity):
+        return True
+    given_up = archive.state.open_run
+    removes = bool(changes.vanished or changes.cleared)
+    return removes and given_up is not None and not given_up.compaction
+
+
+def _worthwhile_jpeg_model(
+    archive: Archive, listing: Sequence[SourceFile], options: RunOptions
+) -> DctModel | None:
+    """The model that codes JPEG files: always if asked for or in the archive, else if it saves."""
+    model = options.jpeg_model
+    if model is None or options.needs_jpeg_model or model.id in archive.state.models:
+        return model
+    size_bytes = sum(file.size_bytes for file in listing if has_jpeg_name(file.path))
+    return model if size_bytes >= _WORTH_A_MODEL * len(model.payload) else None
+
+
+def _warn_of_links(source: Source, listing: Sequence[SourceFile], followed: bool) -> None:
+    """Caches of models and of version control show a tree of links whose files are elsewhere."""
+    links = [file.path for file in listing if file.kind == LINK]
+    files = sum(file.kind == FILE for file in listing)
+    if followed and links:
+        warn(
+            f"{source.url}: {len(links)} symbolic links, {links[0]} first, lead to nothing or to a "
+            "directory that holds them; these are archived as links"
+        )
+    elif len(links) * _FILES_FOR_A_LINK > files:
+        warn(
+            f"{source.url}: holds {len(links)} symbolic links and {files} files; links are "
+            "archived as links, without what they lead to: --follow-links archives the files "
+            "that they lead to"
+        )
