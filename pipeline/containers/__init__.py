@@ -1,0 +1,13 @@
+"""Images inside files of any kind and size, as pure functions of the files' bytes.
+
+A caller cuts a file in pieces with `cut`, and `find` gives the images in a piece. What lies between
+them is none of this package's business. By the container's own index where members have names,
+else by what images look like: that finds them in TFRecord, LMDB, HDF5, Arrow, PDF, WARC and raw
+files, and behind other images.
+"""
+
+from seec.pipeline.containers.finding import cut, find, is_container
+from seec.pipeline.containers.packings import PACKINGS, Packing
+from seec.pipeline.containers.span import Held, Ranges, Span
+
+__all__ = ["PACKINGS", "Held", "Packing", "Ranges", "Span", "cut", "find", "is_container"]

@@ -1,0 +1,84 @@
+"""The kinds of containers, and which of them a file is."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from seec.pipeline.containers import carving, tar
+from seec.pipeline.containers.members import Look
+from seec.pipeline.containers.span import MOST_DEPTH, Held, Ranges, Span
+
+_HEAD_BYTES = 4096
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """A container with an index. matches: whether a file is one, by its first 4 KiB."""
+
+    matches: Callable[[bytes], bool]
+    find: Callable[[bytes, int, Ranges, Look], Iterable[Span]]
+    cut: Callable[[Ranges, int], int]
+
+
+_KINDS = (_Kind(tar.matches, tar.find, tar.cut),)
+# Of containers in which images are carved: where it stands, how it begins.
+_CARVED = (
+    (0, b"\x89HDF\r\n\x1a\n"),
+    (0, b"%PDF-"),
+    (0, b"WARC/1."),
+    (0, b"ARROW1\0\0"),
+    (0, b"SQLite format 3\0"),
+    (16, b"\xde\xc0\xef\xbe"),  # LMDB
+)
+
+
+def is_container(head: bytes) -> bool:
+    """Whether the first 4 KiB of a file say that it is a container that we know."""
+    return any(kind.matches(head) for kind in _KINDS) or any(
+        head.startswith(mark, at) for at, mark in _CARVED
+    )
+
+
+def find(piece: bytes, start: int, ranges: Ranges) -> tuple[Span, ...]:
+    """Images in a piece of a file: sorted, not overlapping, wholly inside the piece.
+
+    piece: bytes of the file from `start` on. ranges: the whole file, for its index; at least its
+    first 4 KiB are read. Raises what `ranges` raises, and nothing for whatever the bytes are.
+    """
+    return _find(piece, start, ranges, 0)
+
+
+def cut(ranges: Ranges, position: int) -> int:
+    """The first place at or behind a position at which a piece may begin, and no member is cut.
+
+    The size of the file if there is none within the file. It depends on the bytes of the file
+    alone. A member of more than 64 MiB may be cut in two, and an image without an index of more
+    than 8 MiB.
+    """
+    if position <= 0 or position >= ranges.size_bytes:
+        return max(0, min(position, ranges.size_bytes))
+    kind = _kind(ranges.read(0, _HEAD_BYTES))
+    return kind.cut(ranges, position) if kind else carving.cut(ranges, position)
+
+
+def _kind(head: bytes) -> _Kind | None:
+    return next((kind for kind in _KINDS if kind.matches(head)), None)
+
+
+def _find(piece: bytes, start: int, ranges: Ranges, depth: int) -> tuple[Span, ...]:
+    def look(data: bytes) -> tuple[Span, ...]:
+        return _find(data, 0, Held(data), depth + 1)
+
+    head = piece[:_HEAD_BYTES] if start == 0 else ranges.read(0, _HEAD_BYTES)
+    kind = _kind(head) if depth < MOST_DEPTH else None
+    if kind is None:
+        return carving.carve(piece)
+    return _apart(kind.find(piece, start, ranges, look), len(piece))
+
+
+def _apart(spans: Iterable[Span], size: int) -> tuple[Span, ...]:
+    """The spans in order; without those that begin in another one, or lead out of the piece."""
+    kept: list[Span] = []
+    for span in sorted(spans, key=lambda one: (one.start, one.length)):
+        if span.start >= (kept[-1].end if kept else 0) and span.end <= size:
+            kept.append(span)
+    return tuple(kept)

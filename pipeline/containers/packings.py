@@ -1,0 +1,25 @@
+"""Ways in which bytes of a container come from a member's content, and back.
+
+Each is exact on every machine: it does not call a library that compresses.
+"""
+
+from typing import Protocol
+
+
+class Packing(Protocol):
+    """One way."""
+
+    def unpack(self, data: bytes, limit: int) -> tuple[bytes, bytes]:
+        """Content and recipe of packed bytes. limit: of the content, in bytes.
+
+        UnreadableImage where the bytes are not packed in this way, or come to more than the limit.
+        """
+        ...
+
+    def pack(self, content: bytes, recipe: bytes) -> bytes:
+        """The packed bytes; SectionCorrupt where the recipe is damaged or not of this content."""
+        ...
+
+
+# By name, as spans and rows have them.
+PACKINGS: dict[str, Packing] = {}

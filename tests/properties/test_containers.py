@@ -1,0 +1,74 @@
+"""What holds for spans in any bytes, and in containers however they are altered."""
+
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from seec.pipeline.containers import Held, cut, find, is_container
+from tests.containers import FORMATS, assembled, found, in_pieces, pictures, tar
+
+PIECES = [
+    *pictures().values(),
+    *(begin[:40] for begin in pictures().values()),
+    bytes(512),
+    b"ustar",
+]
+NAMES = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0"), min_size=1)
+# Where, as a part of the whole; how many bytes go; what comes.
+edits = st.lists(
+    st.tuples(st.floats(0, 1), st.integers(0, 600), st.sampled_from([b"", b"\xff", *PIECES])),
+    max_size=4,
+)
+
+
+def altered(data: bytes, changes: list[tuple[float, int, bytes]]) -> bytes:
+    for where, gone, piece in changes:
+        position = int(where * len(data))
+        data = data[:position] + piece + data[position + gone :]
+    return data
+
+
+def holds(data: bytes, start: int, end: int) -> None:
+    """What must hold for a piece of any file."""
+    ranges = Held(data)
+    piece = data[start:end]
+    assert assembled(piece, find(piece, start, ranges)) == piece
+    place = cut(ranges, start)
+    assert min(start, len(data)) <= place <= len(data)
+    is_container(data[:4096])
+
+
+CONTAINERS = [tar(list(pictures().items())[:4], form) for form in FORMATS.values()]
+
+
+@settings(max_examples=150, deadline=None)
+@given(parts=st.lists(st.one_of(st.sampled_from(PIECES), st.binary(max_size=600))), cuts=st.data())
+def test_spans_in_any_bytes_give_the_bytes_back(parts: list[bytes], cuts: st.DataObject):
+    data = b"".join(parts)
+    start = cuts.draw(st.integers(0, len(data)))
+    holds(data, start, cuts.draw(st.integers(start, len(data))))
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.sampled_from(CONTAINERS), changes=edits, part=st.tuples(*[st.floats(0, 1)] * 2))
+@example(data=CONTAINERS[0], changes=[], part=(0, 1))
+def test_spans_in_altered_containers_give_the_bytes_back(
+    data: bytes, changes: list[tuple[float, int, bytes]], part: tuple[float, float]
+):
+    data = altered(data, changes)
+    start, end = sorted(int(where * len(data)) for where in part)
+    holds(data, start, end)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    files=st.lists(
+        st.tuples(NAMES, st.one_of(st.sampled_from(PIECES), st.binary(max_size=600))), max_size=12
+    ),
+    form=st.sampled_from(["gnu", "pax"]),
+    size_bytes=st.integers(1, 40_000),
+)
+def test_pieces_of_a_tar_hold_what_the_whole_holds(
+    files: list[tuple[str, bytes]], form: str, size_bytes: int
+):
+    data = tar(files, FORMATS[form])
+    assert in_pieces(data, size_bytes) == found(data)
