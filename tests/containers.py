@@ -2,6 +2,7 @@
 
 import io
 import tarfile
+import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 
 from seec.pipeline.containers import PACKINGS, Held, Span, cut, find
@@ -45,6 +46,31 @@ def tar(files: Iterable[tuple[str, bytes]], form: int = tarfile.PAX_FORMAT) -> b
             one.size = len(data)
             archive.addfile(one, io.BytesIO(data))
     return target.getvalue()
+
+
+class OneWay(io.RawIOBase):
+    """A file that cannot be sought in: lengths go behind the members."""
+
+    def __init__(self) -> None:
+        self.data = b""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: object) -> int:
+        self.data += bytes(data)  # pyright: ignore[reportArgumentType]
+        return len(bytes(data))  # pyright: ignore[reportArgumentType]
+
+
+def zipped(
+    files: dict[str, bytes], method: int = zipfile.ZIP_STORED, *, one_way: bool = False
+) -> bytes:
+    """A zip archive of files. one_way: written as into a pipe."""
+    target = OneWay() if one_way else io.BytesIO()
+    with zipfile.ZipFile(target, "w", method) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return target.data if isinstance(target, OneWay) else target.getvalue()
 
 
 def found(data: bytes) -> list[tuple[str | None, bytes]]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from seec.pipeline.containers import carving, tar
+from seec.pipeline.containers import carving, tars, zips
 from seec.pipeline.containers.members import Look
 from seec.pipeline.containers.span import MOST_DEPTH, Held, Ranges, Span
 
@@ -19,7 +19,10 @@ class _Kind:
     cut: Callable[[Ranges, int], int]
 
 
-_KINDS = (_Kind(tar.matches, tar.find, tar.cut),)
+_KINDS = (
+    _Kind(tars.matches, tars.find, tars.cut),
+    _Kind(zips.matches, zips.find, zips.cut),
+)
 # Of containers in which images are carved: where it stands, how it begins.
 _CARVED = (
     (0, b"\x89HDF\r\n\x1a\n"),
@@ -65,14 +68,14 @@ def _kind(head: bytes) -> _Kind | None:
 
 
 def _find(piece: bytes, start: int, ranges: Ranges, depth: int) -> tuple[Span, ...]:
-    def look(data: bytes) -> tuple[Span, ...]:
+    def spans(data: bytes) -> tuple[Span, ...]:
         return _find(data, 0, Held(data), depth + 1)
 
     head = piece[:_HEAD_BYTES] if start == 0 else ranges.read(0, _HEAD_BYTES)
     kind = _kind(head) if depth < MOST_DEPTH else None
     if kind is None:
         return carving.carve(piece)
-    return _apart(kind.find(piece, start, ranges, look), len(piece))
+    return _apart(kind.find(piece, start, ranges, Look(spans, is_container)), len(piece))
 
 
 def _apart(spans: Iterable[Span], size: int) -> tuple[Span, ...]:

@@ -1,30 +1,60 @@
 """What becomes of a member that an index delimits."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from seec.pipeline.containers.carving import carve, end_of_jpeg, is_image
+from seec.pipeline.containers.packings import PACKINGS
+from seec.pipeline.containers.pictures import JPEG_START
 from seec.pipeline.containers.span import LEAST_CARVED_BYTES, LEAST_NAMED_BYTES, Span
+from seec.schemas.errors import UnreadableImage
 
-# Spans in the bytes of a member.
-Look = Callable[[bytes], tuple[Span, ...]]
+# A recipe that is longer, as a part of the packed bytes, would cost more than the image saves.
+_MOST_RECIPE = 0.25
+
+
+@dataclass(frozen=True)
+class Look:
+    """How to look into a member. spans: in its bytes. is_container: by how it begins."""
+
+    spans: Callable[[bytes], tuple[Span, ...]]
+    is_container: Callable[[bytes], bool]
+
+    def wants(self, head: bytes) -> bool:
+        """Whether a packed member that begins so is worth unpacking: an image, or a container."""
+        return head.startswith(JPEG_START) or is_image(head) or self.is_container(head)
 
 
 def member(data: bytes, start: int, name: str | None, look: Look) -> Span | None:
     """The span of a member, or None where it holds no image.
 
-    data: all its bytes. start: where they lie. look: finds spans in what is no image itself. A
-    JPEG file with other images behind it is a container of them all.
+    data: all its bytes. start: where they lie. A JPEG file with other images behind it is a
+    container of them all.
     """
-    members = ()
+    inner = _inner(data, look)
+    return None if inner is None else Span(start, len(data), name, members=inner)
+
+
+def packed_member(
+    packing: str, data: bytes, start: int, name: str | None, look: Look, limit: int
+) -> Span | None:
+    """The same for packed bytes; None, too, where a recipe would not pay.
+
+    limit: of the content, in bytes.
+    """
+    try:
+        content, recipe = PACKINGS[packing].unpack(data, limit)
+    except UnreadableImage:
+        return None
+    inner = _inner(content, look) if len(recipe) <= _MOST_RECIPE * len(data) else None
+    return None if inner is None else Span(start, len(data), name, packing, content, recipe, inner)
+
+
+def _inner(data: bytes, look: Look) -> tuple[Span, ...] | None:
+    """Spans in the bytes of a member; none where it is an image, None where it holds none."""
     if len(data) < LEAST_NAMED_BYTES:
         return None
-    if is_image(data):
-        members = _several(data)
-    else:
-        members = look(data)
-        if not members:
-            return None
-    return Span(start, len(data), name, members=members)
+    return _several(data) if is_image(data) else look.spans(data) or None
 
 
 def _several(data: bytes) -> tuple[Span, ...]:

@@ -1,10 +1,12 @@
 """What holds for spans in any bytes, and in containers however they are altered."""
 
+from zipfile import ZIP_DEFLATED
+
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from seec.pipeline.containers import Held, cut, find, is_container
-from tests.containers import FORMATS, assembled, found, in_pieces, pictures, tar
+from tests.containers import FORMATS, assembled, found, in_pieces, pictures, tar, zipped
 
 PIECES = [
     *pictures().values(),
@@ -37,7 +39,12 @@ def holds(data: bytes, start: int, end: int) -> None:
     is_container(data[:4096])
 
 
-CONTAINERS = [tar(list(pictures().items())[:4], form) for form in FORMATS.values()]
+FEW = dict(list(pictures().items())[:4])
+CONTAINERS = [
+    *(tar(FEW.items(), form) for form in FORMATS.values()),
+    *(zipped(FEW, one_way=one_way) for one_way in (False, True)),
+    zipped(FEW, ZIP_DEFLATED),
+]
 
 
 @settings(max_examples=150, deadline=None)

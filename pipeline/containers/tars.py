@@ -15,14 +15,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from seec.pipeline.containers.carving import carve
+from seec.pipeline.containers.cutting import FARTHEST_BYTES, ahead
 from seec.pipeline.containers.members import Look, member
 from seec.pipeline.containers.span import LEAST_CARVED_BYTES, Ranges, Span
 from seec.schemas.names import escape
 
 BLOCK = 512
-# Where so many bytes behind a position hold no header, a piece begins there, within a member.
-FARTHEST_BYTES = 64 << 20
-_FIRST_BYTES, _MOST_READ_BYTES = 1 << 16, 4 << 20
 _MAGIC, _MAGIC_AT = b"ustar", 257
 _REGULAR, _EXTENSIONS, _SPARSE = b"0\0" + b"7", b"xXLK", b"S"
 _WITHOUT_DATA = b"123456"
@@ -100,13 +98,10 @@ def cut(ranges: Ranges, position: int) -> int:
     position += -position % BLOCK
     if position <= 0:
         return 0
-    at, length = position, _FIRST_BYTES
-    while at < min(ranges.size_bytes, position + FARTHEST_BYTES):
-        found = at + _Headers(ranges.read(at, length), 0).following(0)
-        if found < min(at + length, ranges.size_bytes):
-            return _behind_group(ranges, found)
-        at, length = at + length, min(2 * length, _MOST_READ_BYTES)
-    return ranges.size_bytes if at >= ranges.size_bytes else position
+    found = ahead(ranges, position, lambda data: _Headers(data, 0).first, 0)
+    if found is None or found >= ranges.size_bytes:
+        return position if found is None else ranges.size_bytes
+    return _behind_group(ranges, found)
 
 
 def header(block: bytes) -> Header | None:
@@ -229,6 +224,12 @@ class _Headers:
                 _MAGIC, np.uint8
             )
             self._places = (first + np.flatnonzero(magic.all(1)) * BLOCK).tolist()
+
+    @property
+    def first(self) -> int | None:
+        """The first header of all."""
+        place = self.following(0)
+        return place if place < self._end else None
 
     def following(self, at: int) -> int:
         """The first header there or behind; the end of the blocks where there is none."""
