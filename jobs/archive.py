@@ -39,7 +39,7 @@ from seec.pipeline.storage import Limits, Source, Store
 from seec.schemas.archive import format_md
 from seec.schemas.commit import RunRecord, SourceRecord
 from seec.schemas.errors import SeecError, StorageError
-from seec.schemas.limits import MAX_FILE_BYTES, MAX_GROUP_ROWS, MAX_PIXELS
+from seec.schemas.limits import MAX_GROUP_ROWS, MAX_PIXELS
 from seec.schemas.plan import DEDUPES, KEEP_FILE, KEEPS, PlanSettings
 from seec.schemas.report import Timing, serialise_timings
 
@@ -75,10 +75,11 @@ class Settings:
     jpeg: str = JPEG_AUTO
     jpeg_model: Path | None = None
     max_pixels: int = _DEFAULTS.max_pixels
-    max_file_size_bytes: int = _DEFAULTS.max_file_size_bytes
+    max_file_size_bytes: int | None = _DEFAULTS.max_file_size_bytes
     max_seconds: int = _DEFAULTS.max_seconds
     shard_files: int = _DEFAULTS.shard_files
     shard_size_bytes: int = _DEFAULTS.shard_size_bytes
+    piece_size_bytes: int = _DEFAULTS.piece_size_bytes
     retry_quarantine: bool = False
     check_content: bool = False
     dedupe: str = _DEFAULTS.dedupe
@@ -103,6 +104,7 @@ class Settings:
                 max_file_size_bytes=self.max_file_size_bytes,
                 shard_files=self.shard_files,
                 shard_size_bytes=self.shard_size_bytes,
+                piece_size_bytes=self.piece_size_bytes,
                 region_source=self.roi,
                 background_error=self.background_error,
                 keep=self.keep,
@@ -332,7 +334,7 @@ def _carry_out(
     small = (
         settings.device != CUDA
         and is_small(files, 0)
-        and is_small(files, sum(file.size_bytes for i in missing for file in plan.shard(i)))
+        and is_small(files, sum(file.planned_bytes for i in missing for file in plan.shard(i)))
     )
     with (
         progress("archive", files, "files") as shown,
@@ -424,9 +426,9 @@ def _carry_out(
 )
 @click.option(
     "--max-file-size-bytes",
-    type=click.IntRange(min=1, max=MAX_FILE_BYTES),
+    type=click.IntRange(min=1),
     default=_DEFAULTS.max_file_size_bytes,
-    help="Put larger files into quarantine.",
+    help="Put larger files into quarantine. Without this option no file is too large.",
 )
 @click.option(
     "--max-seconds",
@@ -445,6 +447,12 @@ def _carry_out(
     type=click.IntRange(min=1),
     default=_DEFAULTS.shard_size_bytes,
     help="Maximum number of source bytes in a shard. A larger file has a shard to itself.",
+)
+@click.option(
+    "--piece-size-bytes",
+    type=click.IntRange(min=1 << 16, max=1 << 30),
+    default=_DEFAULTS.piece_size_bytes,
+    help="Cut larger files that are no images, such as tars, in pieces of about this size.",
 )
 @click.option(
     "--dedupe",

@@ -10,9 +10,9 @@ from typing import Any
 import click
 
 from seec.jobs.interface import ExitCode, command
-from seec.jobs.options import at_option, include_option, store_options
+from seec.jobs.options import at_option, include_option, members_option, store_options
 from seec.pipeline.archive.archive import Archive
-from seec.pipeline.archive.catalogue import current_quarantine, sorted_rows
+from seec.pipeline.archive.catalogue import current_quarantine, sorted_members, sorted_rows
 from seec.pipeline.archive.history import History, Step
 from seec.pipeline.archive.patterns import Patterns, Unmatched
 from seec.pipeline.storage import Limits, Store
@@ -32,7 +32,7 @@ _OTHERS = ((LINK, "links"), (DIRECTORY, "directories"))
 class Settings:
     """Which archive, and which of its paths. quarantine: list failed files instead.
 
-    at: as of which commit; None is the last.
+    members: list images within files, too. at: as of which commit; None is the last.
     """
 
     archive: str
@@ -40,6 +40,7 @@ class Settings:
     quarantine: bool = False
     at: int | None = None
     limits: Limits | None = None
+    members: bool = False
 
 
 class Totals:
@@ -274,7 +275,8 @@ def listing(settings: Settings) -> Listing:
             unmatched.see(row.path)
         failed.sort(key=lambda row: row.path)
         return Listing(url, digest, failed=failed, unmatched=unmatched, unread=unread)
-    rows = unmatched.seen(sorted_rows(archive, settings.include, note))
+    listed = sorted_members if settings.members else sorted_rows
+    rows = unmatched.seen(listed(archive, settings.include, note))
     return Listing(url, digest, rows, unmatched=unmatched, unread=unread)
 
 
@@ -288,7 +290,7 @@ def run_commits(settings: Settings) -> Commits:
 
 def _line(row: Row) -> str:
     rate = "" if row.rate_bpsp is None else f"{row.rate_bpsp:.3f}"
-    sizes = f"{row.length:>12,} {row.source_size_bytes:>12,}"
+    sizes = f"{row.tree_length:>12,} {row.source_size_bytes:>12,}"
     route = row.route if row.kind == FILE else row.kind
     route += "~" * (row.background_error is not None)
     loss = "" if row.background_error is None else f" ({describe(row.background_error)})"
@@ -315,6 +317,7 @@ def _mark(row: Row) -> str:
     examples=[
         "seec ls photos.seec-archive",
         "seec ls s3://bucket/archive --include '*.png' --json",
+        "seec ls photos.seec-archive --members --include 'train-*.tar/*.jpg'",
         "seec ls photos.seec-archive --commits",
         "seec ls photos.seec-archive --at 12",
     ],
@@ -322,6 +325,7 @@ def _mark(row: Row) -> str:
 @click.argument("archive")
 @include_option
 @at_option
+@members_option
 @click.option("--quarantine", is_flag=True, help="List the files in quarantine, with reasons.")
 @click.option("--commits", is_flag=True, help="List the commits, with the changes of each.")
 @store_options
@@ -335,8 +339,10 @@ def main(commits: bool, **options: Any) -> Listing | Commits:
     settings = Settings(**options)
     if not commits:
         return listing(settings)
-    if settings.include or settings.quarantine or settings.at is not None:
-        raise click.UsageError("--commits goes with none of --include, --quarantine and --at")
+    if settings.include or settings.quarantine or settings.members or settings.at is not None:
+        raise click.UsageError(
+            "--commits goes with none of --include, --members, --quarantine and --at"
+        )
     return run_commits(settings)
 
 

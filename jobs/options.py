@@ -39,6 +39,13 @@ include_option = click.option(
 )
 
 
+members_option = click.option(
+    "--members",
+    is_flag=True,
+    help="Images within files, too, as if the files were folders: train.tar/0001.jpg.",
+)
+
+
 def name_option(help_text: str) -> Callable[[F], F]:
     """--as, for commands that take one of the sources of an archive."""
     return click.option("--as", "name", metavar="NAME", default="", help=help_text)

@@ -10,6 +10,7 @@ from seec.jobs.interface import warn
 from seec.pipeline.archive.archive import Archive
 from seec.pipeline.archive.catalogue import OnDamage
 from seec.pipeline.archive.contents import readable_files
+from seec.pipeline.archive.pieces import cut_files
 from seec.pipeline.archive.planning import (
     Seen,
     displaced_files,
@@ -97,7 +98,7 @@ def plan_run(
     return open_run(
         archive,
         source.record(),
-        gathered(source, changes.files, plan, start),
+        cut_files(source, gathered(source, changes.files, plan, start), plan),
         plan,
         options.model.payload,
         changes.vanished,

@@ -4,7 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import chain, islice
+from itertools import chain, groupby, islice
 from typing import Any
 
 import click
@@ -16,12 +16,13 @@ from seec.jobs.options import (
     at_option,
     expect_option,
     include_option,
+    members_option,
     ray_options,
     store_options,
 )
 from seec.jobs.places import check_apart
 from seec.pipeline.archive.archive import REOPENINGS, Archive
-from seec.pipeline.archive.catalogue import current_rows
+from seec.pipeline.archive.catalogue import current_rows, sorted_members
 from seec.pipeline.archive.completeness import Absent, absent
 from seec.pipeline.archive.patterns import Unmatched
 from seec.pipeline.stages.execution import execution, is_small
@@ -35,6 +36,7 @@ from seec.schemas.kinds import DIRECTORY, FILE, KINDS, LINK
 from seec.schemas.loss import SKIP, describe
 from seec.schemas.manifest import Row
 from seec.schemas.report import Finding
+from seec.schemas.routes import PIECES, SPANS
 
 _SHOWN = 20
 _VANISHED = (BlobMissing.__name__, ObjectMissing.__name__)
@@ -45,7 +47,7 @@ class Settings:
     """What to restore and where to.
 
     include: shell patterns over paths; none means all. at: as of which commit; None is the last.
-    expect: what the archive digest begins with.
+    expect: what the archive digest begins with. members: images within files in place of these.
     """
 
     archive: str
@@ -58,6 +60,7 @@ class Settings:
     ray_address: str | None = None
     cpus: int | None = None
     limits: Limits | None = None
+    members: bool = False
 
 
 @dataclass(frozen=True)
@@ -260,7 +263,13 @@ class _Restorer:
         )
 
     def _current_rows(self, archive: Archive) -> Iterator[tuple[ShardRecord, list[Row]]]:
-        return current_rows(archive, self._settings.include, self._note_unread)
+        include = self._settings.include
+        if not self._settings.members:
+            return current_rows(archive, include, self._note_unread)
+        found = sorted_members(archive, include, self._note_unread)
+        rows = (row for row in found if row.route not in (SPANS, PIECES))
+        shards = archive.state.shards
+        return ((shards[name], list(part)) for name, part in groupby(rows, lambda row: row.shard))
 
     def _note_unread(self, what: str, error: SeecError) -> None:
         self._failed.append(Restored(what, FAILED, 0, type(error).__name__, str(error)))
@@ -277,7 +286,13 @@ class _Restorer:
             progress("restore", total, "files") as shown,
             execution(settings.ray_address, settings.cpus, small=small) as executor,
         ):
-            restoration = Restoration(archive.store, self._target, settings.overwrite, executor)
+            restoration = Restoration(
+                archive.store,
+                self._target,
+                settings.overwrite,
+                executor,
+                lambda: archive.state.shards.values(),
+            )
             for group in restoration.run(rows):
                 self._count(group)
                 shown.advance(len(group))
@@ -333,12 +348,14 @@ def _looked_ahead(
     examples=[
         "seec restore photos.seec-archive restored/",
         "seec restore s3://bucket/archive out/ --include '2024/*.png'",
+        "seec restore photos.seec-archive out/ --members --include 'train.tar/*.jpg'",
         "seec restore photos.seec-archive as-it-was/ --at 12",
     ],
 )
 @click.argument("archive")
 @click.argument("target")
 @include_option
+@members_option
 @at_option
 @expect_option
 @allow_unfinished_option
@@ -353,6 +370,7 @@ def main(**options: Any) -> RestoreSummary:
     """Write the files of ARCHIVE below TARGET, which is a folder or a URL.
 
     Images get the same pixels and metadata as their sources; all other files get the same bytes.
+    With --members, images within files are written below folders that are named like these files.
     restore checks each file against its digest before it writes the file.
 
     If a commit of ARCHIVE cannot be read, restore writes what the other commits tell of, warns that

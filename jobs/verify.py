@@ -229,7 +229,9 @@ def run(settings: Settings) -> VerifySummary:
             execution(settings.ray_address, settings.cpus, small=small) as executor,
         ):
             until = _until(end, shards, begun)
-            for item in verify_shards(store, until, scope, records.models, executor):
+            for item in verify_shards(
+                store, until, scope, records.models, executor, records.shards
+            ):
                 _add(checked, [item])
                 shown.advance(item.decoded if settings.mode == DECODE else item.images)
 

@@ -176,7 +176,7 @@ class ShardRecord:
     shard: <run>/<shard>. files and quarantined count its rows in manifest and quarantine part.
     source_size_bytes: sum over its files. quarantine is None where no file failed. path_range: the
     first and the last path of the manifest part; None where it has no rows. models: ids of those
-    that its rows need, sorted.
+    that its rows need, sorted. pieces: how many of its rows are pieces, or files in pieces.
     """
 
     shard: str
@@ -188,6 +188,7 @@ class ShardRecord:
     quarantine: ObjectRecord | None
     path_range: tuple[str, str] | None
     models: tuple[str, ...]
+    pieces: int = 0
 
     @property
     def run_id(self) -> str:
@@ -214,6 +215,7 @@ class ShardRecord:
             return record
 
         files = _number(where, body, "files", MAX_SHARD_ROWS)
+        pieces = _number(where, body, "pieces", MAX_SHARD_ROWS)
         return cls(
             shard=shard,
             files=files,
@@ -222,8 +224,9 @@ class ShardRecord:
             blob=part(BLOB),
             manifest=part(MANIFEST),
             quarantine=None if body.get("quarantine") is None else part(QUARANTINE),
-            path_range=_path_range(where, body) if files else None,
+            path_range=_path_range(where, body) if files or pieces else None,
             models=_models(where, body),
+            pieces=pieces,
         )
 
     def members(self) -> dict[str, Any]:

@@ -11,10 +11,11 @@ from typing import Any, NamedTuple, SupportsIndex
 from seec.schemas import mtime, tables
 from seec.schemas.errors import LimitExceeded, SectionCorrupt
 from seec.schemas.kinds import DIRECTORY, FILE, KINDS, LINK, PERMISSION_BITS
-from seec.schemas.limits import MAX_FILE_BYTES
+from seec.schemas.limits import MAX_FILE_BYTES, MAX_NUMBER
 from seec.schemas.loss import MAX_BACKGROUND_ERROR
-from seec.schemas.routes import LOST, ROUTES, RouteRules, is_lost
+from seec.schemas.routes import LOST, PIECES, ROUTES, RouteRules, is_lost
 from seec.schemas.tables import Column, Record, Table
+from seec.schemas.trees import renamed, trees, with_depths
 
 _MODEL_ID = re.compile("[0-9a-f]{64}")
 UNKNOWN_DIGEST = bytes(32)  # of a lost file of which not even the digest is known
@@ -35,6 +36,11 @@ MANIFEST = Table(
     1,
     (
         Column("path", "string"),
+        Column("piece", "int32", nullable=True),
+        Column("depth", "int16"),
+        Column("member", "string", nullable=True),
+        Column("start", "int64", nullable=True),
+        Column("packing", "string", nullable=True),
         Column("kind", "string"),
         Column("permissions", "int16", nullable=True),
         Column("same_file", "string", nullable=True),
@@ -119,11 +125,20 @@ class Row:
 
     route: what the payload is, one of ROUTES. `seec`: a .seec file. `seec-planes`: a payload of
     `schemas.planes`. `seec-jpeg`: the coded coefficients of the file, which is JPEG.
-    `jpegxl-jpeg`: a JPEG XL file that holds the file, which is JPEG. `store`: the file itself if
+    `jpegxl-jpeg`: a JPEG XL file that holds the file, which is JPEG. `spans`: what lies between the
+    members of a file that holds images. `pieces`: a list of the pieces of a file that was cut, by
+    `schemas.pieces`. `store`: the file itself if
     length equals source_size_bytes, else one zstd frame of it. `lost`: a repair found the file
     nowhere, and length is 0. reason: why it is stored or lost, else None. image: of the routes of
     images. samples: of `seec` and `seec-planes`. model_id: of the model that decodes the payload,
     if that takes one.
+
+    members: rows of images within the file, or within a part of it that is unpacked first; in the
+    order of their start, without overlap. Sizes and digests of a member are of its content.
+    start: where a member begins in the content of the row that it is a member of, or a piece in its
+    file. packing: how the bytes there come from the content of a member, one of `schemas.spans`;
+    None if they are the content. The path of a member is that of the file, `/`, and a name. piece:
+    which piece of its file the row is; None if it is the whole file, and in members.
     """
 
     path: str
@@ -143,6 +158,26 @@ class Row:
     samples: SampleFacts | None = None
     envelope_length: int | None = None
     model_id: str | None = None
+    members: "tuple[Row, ...]" = ()
+    start: int | None = None
+    packing: str | None = None
+    piece: int | None = None
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """What rows of a manifest part are sorted by, which is different for each."""
+        return self.path, -1 if self.piece is None else self.piece
+
+    def tree(self) -> "Iterator[Row]":
+        """The row, and behind each row its members."""
+        yield self
+        for one in self.members:
+            yield from one.tree()
+
+    @property
+    def tree_length(self) -> int:
+        """Bytes of all payloads of the tree."""
+        return sum(row.length for row in self.tree())
 
     @property
     def payload_length(self) -> int:
@@ -166,8 +201,8 @@ class Row:
 
     @property
     def lost(self) -> bool:
-        """Whether there is no file to restore any more."""
-        return is_lost(self.route)
+        """Whether there is no file to restore any more, or not all of it."""
+        return is_lost(self.route) or any(row.lost for row in self.members)
 
     @property
     def background_error(self) -> int | None:
@@ -184,7 +219,8 @@ class Row:
 class Entry:
     """A file's row and its bytes in a blob, on the way into a shard: shard and offset are open.
 
-    payload: with the envelope behind it, where there is one.
+    payload: with the envelope behind it, where there is one; of a row with members, the payloads
+    of its tree, in the order of `Row.tree`.
     """
 
     row: Row
@@ -214,7 +250,7 @@ class QuarantineRow:
 
 def blob_size(rows: Iterable[Row]) -> int:
     """How many bytes a blob of these rows has."""
-    return max((row.offset + row.length for row in rows), default=0)
+    return max((row.offset + row.length for one in rows for row in one.tree()), default=0)
 
 
 def lost_row(
@@ -233,8 +269,8 @@ def lost_row(
 
 
 def serialise_manifest(rows: Sequence[Row]) -> bytes:
-    """The bytes of a manifest part; rows must be sorted by path."""
-    return tables.serialise(MANIFEST, [to_record(row) for row in rows])
+    """The bytes of a manifest part; rows must be sorted by `Row.key`."""
+    return tables.serialise(MANIFEST, [record for row in rows for record in to_records(row)])
 
 
 def parse_manifest(name: str, data: bytes) -> list[Row]:
@@ -243,10 +279,9 @@ def parse_manifest(name: str, data: bytes) -> list[Row]:
     SectionCorrupt if a rule of the format does not hold, UnsupportedVersion if the part is of
     another version.
     """
-    rows = [_from_record(name, record) for record in tables.parse(name, data, MANIFEST)]
+    rows = list(_from_records(name, tables.parse(name, data, MANIFEST)))
     before: dict[str, Row] = {}
     for row in rows:
-        _check_fields(name, row)
         if row.same_file is not None and not is_same_file(before.get(row.same_file), row):
             raise SectionCorrupt(f"{name}: {row.path}: not the same file as {row.same_file}")
         before[row.path] = row
@@ -259,26 +294,33 @@ def each_row(
     data: bytes,
     path_range: tuple[str, str] | None,
     wanted: Callable[[Sequence[str]], list[int]],
+    envelopes: bool = False,
 ) -> Iterator[Row]:
-    """The rows of a manifest part that are wanted, without envelopes, one by one.
+    """The rows of a manifest part that are wanted, one by one, without envelopes or with them.
 
     path_range: the first and last path of the part. wanted: as in `parse_matching`, asked for each
     row group. Only a row group is in memory at a time. Raises as `parse_manifest`, in the middle;
     each row is checked as far as that goes without the others.
     """
-    groups = tables.Groups(name, data, MANIFEST, ("envelope",))
-    first = last = None
-    for index in range(len(groups)):
-        paths, records = groups.some(index, "path", wanted)
-        if any(one >= two for one, two in pairwise(paths if last is None else [last, *paths])):
+    groups = tables.Groups(name, data, MANIFEST, () if envelopes else ("envelope",))
+    ends: list[str] = []
+
+    def records() -> Iterator[Record]:
+        for index in range(len(groups)):
+            paths, records = groups.some(index, "path", wanted)
+            if any(one > two for one, two in pairwise([*ends[-1:], *paths])):
+                raise SectionCorrupt(f"{name}: rows are not sorted by path")
+            if paths:
+                ends[:] = [ends[0] if ends else paths[0], paths[-1]]
+            yield from records
+
+    last = None
+    for row in _from_records(name, records()):
+        if last is not None and last >= row.key:
             raise SectionCorrupt(f"{name}: rows are not sorted by path")
-        if paths:
-            first, last = paths[0] if first is None else first, paths[-1]
-        for record in records:
-            row = _from_record(name, record)
-            _check_fields(name, row)
-            yield row
-    if path_range != (None if first is None or last is None else (first, last)):
+        last = row.key
+        yield row
+    if path_range != ((ends[0], ends[-1]) if ends else None):
         raise SectionCorrupt(f"{name}: other paths than its commit says")
 
 
@@ -293,23 +335,47 @@ def parse_matching(
     """
     excerpt = tables.Excerpt(name, data, MANIFEST)
     paths = excerpt.column("path")
-    indices = wanted(paths)
+    indices = _with_members(paths, wanted(paths))
     if not indices:
         return paths, []
-    rows = [_from_record(name, record) for record in excerpt.rows(indices)]
+    rows = list(_from_records(name, excerpt.rows(indices)))
     if any(row.same_file is not None for row in rows):
-        whole = parse_manifest(name, data)
-        return paths, [whole[index] for index in indices]
-    for row in rows:
-        _check_fields(name, row)
+        keys = {row.key for row in rows}
+        rows = [row for row in parse_manifest(name, data) if row.key in keys]
     return paths, rows
 
 
-def to_record(row: Row) -> Record:
-    """The values of a row by column."""
+def _with_members(paths: Sequence[str], indices: Iterable[int]) -> list[int]:
+    """The indices of all rows that have the paths of some: of a file, its members, its pieces."""
+    found: list[int] = []
+    for index in indices:
+        if found and index <= found[-1]:
+            continue
+        start = end = index
+        while start and paths[start - 1] == paths[index]:
+            start -= 1
+        while end < len(paths) and paths[end] == paths[index]:
+            end += 1
+        found.extend(range(start, end))
+    return found
+
+
+def to_records(row: Row) -> Iterator[Record]:
+    """The values by column, of a row and of its members."""
+    for depth, one in with_depths(row):
+        yield to_record(one, depth, row.path)
+
+
+def to_record(row: Row, depth: int = 0, path: str | None = None) -> Record:
+    """The values of a row by column. depth: how many rows it is below. path: of its file."""
     image, samples = row.image, row.samples
     return {
-        "path": row.path,
+        "path": row.path if path is None else path,
+        "piece": row.piece,
+        "depth": depth,
+        "member": row.path[len(path or "") + 1 :] if depth else None,
+        "start": row.start,
+        "packing": row.packing,
         "kind": row.kind,
         "permissions": row.permissions,
         "same_file": row.same_file,
@@ -335,8 +401,29 @@ def to_record(row: Row) -> Record:
     }
 
 
-def _from_record(name: str, record: Record) -> Row:
+def _from_records(name: str, records: Iterable[Record]) -> Iterator[Row]:
+    """Rows with their members; SectionCorrupt if a rule does not hold that says nothing of others.
+
+    records: taken apart, one by one.
+    """
+
+    def rows() -> Iterator[tuple[int, Row]]:
+        for record in records:
+            depth = record.pop("depth")
+            row = _from_record(name, depth, record)
+            _check_fields(name, row)
+            yield depth, row
+
+    return trees(name, rows())
+
+
+def _from_record(name: str, depth: int, record: Record) -> Row:
     """A row from its values by column, which this takes apart. SectionCorrupt if some lack."""
+    member = record.pop("member")
+    if (member is not None) != (depth != 0):
+        raise SectionCorrupt(f"{name}: {record['path']}: a member without a name")
+    if member is not None:
+        record["path"] += f"/{member}"
     image = _all_or_none(name, record, _IMAGE_COLUMNS)
     samples = _all_or_none(name, record, _SAMPLE_COLUMNS)
     background_error = record.pop("background_error")
@@ -370,15 +457,14 @@ def _all_or_none(name: str, record: Record, columns: tuple[Column, ...]) -> list
 def _check_places(name: str, rows: Sequence[Row]) -> None:
     """SectionCorrupt unless rows are in order, and payloads fill the blob without gaps."""
     payloads: set[tuple[int, int, bytes]] = set()
-    end, last = 0, None
-    for row in rows:
+    end = 0
+    if any(one.key >= two.key for one, two in pairwise(rows)):
+        raise SectionCorrupt(f"{name}: rows are not sorted by path")
+    for row in (row for one in rows for row in one.tree()):
         shares = row.offset != end
-        if last is not None and last >= row.path:
-            raise SectionCorrupt(f"{name}: {row.path}: rows are not sorted by path")
         payload = (row.offset, row.length, row.blob_digest)
         if shares and payload not in payloads:
             raise SectionCorrupt(f"{name}: {row.path}: offset or length out of order")
-        last = row.path
         if not shares and row.length:
             payloads.add(payload)
             end += row.length
@@ -421,7 +507,8 @@ def _check_envelope(where: str, row: Row) -> None:
 def _check_bounds(where: str, row: Row) -> None:
     if min(row.offset, row.length, row.source_size_bytes) < 0:
         raise SectionCorrupt(f"{where}: a negative size or offset")
-    if max(row.length, row.source_size_bytes) > MAX_FILE_BYTES:
+    most = MAX_NUMBER if row.route == PIECES else MAX_FILE_BYTES
+    if row.length > MAX_FILE_BYTES or row.source_size_bytes > most:
         raise LimitExceeded(f"{where}: over the limit of {MAX_FILE_BYTES} bytes of a file")
     if row.model_id is not None and not _MODEL_ID.fullmatch(row.model_id):
         raise SectionCorrupt(f"{where}: {row.model_id!r} is no id of a model")
@@ -442,7 +529,8 @@ def is_same_file(first: Row | None, row: Row) -> bool:
     if first is None or first.same_file is not None:
         return False
     offset = row.offset if row.length == 0 else first.offset
-    return replace(first, offset=offset, path=row.path, same_file=row.same_file) == row
+    first = renamed(first, row.path)
+    return replace(first, offset=offset, same_file=row.same_file) == row
 
 
 def parse_paths(name: str, data: bytes) -> list[str]:
@@ -463,12 +551,16 @@ class Identity(NamedTuple):
 
 
 def parse_identities(name: str, data: bytes) -> Iterator[Identity]:
-    """The identities of a manifest part's rows, which are not checked; SectionCorrupt if none."""
-    fields = ("source_mtime_s", "source_mtime_fraction_ns", *Identity._fields)
+    """The identities of the files of a manifest part, whose rows are not checked.
+
+    SectionCorrupt if it is none.
+    """
+    fields = ("depth", "piece", "source_mtime_s", "source_mtime_fraction_ns", *Identity._fields)
     wanted = [field for field in fields if field != "source_mtime_ns"]
     columns = tables.read_columns(name, data, MANIFEST, wanted)
-    for seconds, fraction_ns, path, size_bytes, *others in zip(*columns, strict=True):
-        yield Identity(path, size_bytes, mtime.joined(name, seconds, fraction_ns), *others)
+    for depth, piece, seconds, fraction_ns, path, size, *others in zip(*columns, strict=True):
+        if depth == 0 and piece is None:
+            yield Identity(path, size, mtime.joined(name, seconds, fraction_ns), *others)
 
 
 def serialise_quarantine(rows: Sequence[QuarantineRow]) -> bytes:

@@ -24,6 +24,8 @@ PLAN = Table(
         Column("size_bytes", "int64"),
         *mtime.columns(),
         Column("problem", "string", nullable=True),
+        Column("piece", "int32", nullable=True),
+        Column("pieces", "int32", nullable=True),
     ),
     MAX_GROUP_ROWS,
 )
@@ -43,6 +45,8 @@ class SourceFile:
     names (hard links) the first of them by path, None for that one itself and for all others.
     checksum: what the listing of a store says of the content; copy_of: a path whose shard this one
     should share, right behind it and others like this; neither is in plans.
+    pieces: of a file that is cut, how many pieces; piece: which of them this is, or None for the
+    file as a whole, which is archived once its pieces are.
     """
 
     path: str
@@ -52,8 +56,27 @@ class SourceFile:
     kind: str = FILE
     permissions: int | None = None
     same_file: str | None = None
+    piece: int | None = None
+    pieces: int | None = None
     checksum: str | None = field(default=None, compare=False)
     copy_of: str | None = field(default=None, compare=False)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it stands for all pieces of a file that is cut."""
+        return self.pieces is not None and self.piece is None
+
+    @property
+    def planned_bytes(self) -> int:
+        """How much of it is read at once, about."""
+        if self.is_whole:
+            return 0
+        return self.size_bytes if self.pieces is None else -(-self.size_bytes // self.pieces)
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """What the files of a shard are sorted by, which is different for each."""
+        return self.path, -1 if self.piece is None else self.piece
 
 
 @dataclass(frozen=True)
@@ -63,8 +86,8 @@ class PlanSettings:
     model_id: of the weights that encode pixels. jpeg_model_id: of the model that codes JPEG files;
     None if JPEG XL is to code them.
     max_pixels: larger images are stored, neither decoded nor transcoded. max_file_size_bytes:
-    larger files are quarantined. shard_files, shard_size_bytes: a shard ends when either is
-    reached.
+    larger files are quarantined; None if there is no limit. shard_files, shard_size_bytes: a shard
+    ends when either is reached.
     region_source, background_error: where regions of interest come from, and how much may be lost
     outside of them, as in `seec.schemas.loss`; both None where nothing may.
     keep: KEEP_FILE if every file is to come back byte for byte, KEEP_PIXELS if the same pixels and
@@ -74,13 +97,14 @@ class PlanSettings:
     DEDUPE_SHARD, nothing; DEDUPE_PIXELS, images with equal pixels, too, which share a code then,
     whatever labels a segmentation source gives each.
     follow_links: whether links of the source stand for the file or directory that they lead to.
+    piece_size_bytes: a larger file that is no image is cut near multiples of this.
     """
 
     model_id: str
     jpeg_model_id: str | None = None
     segmentation: str = "rate"
     max_pixels: int = 200_000_000
-    max_file_size_bytes: int = 2 << 30
+    max_file_size_bytes: int | None = None
     shard_files: int = 1024
     shard_size_bytes: int = 64 << 20
     region_source: str | None = None
@@ -89,6 +113,7 @@ class PlanSettings:
     max_seconds: int = 600
     dedupe: str = DEDUPE_SOURCE
     follow_links: bool = False
+    piece_size_bytes: int = 16 << 20
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ SEEC = "seec"
 SEEC_PLANES = "seec-planes"
 SEEC_JPEG = "seec-jpeg"
 JPEGXL_JPEG = "jpegxl-jpeg"
+SPANS = "spans"
+PIECES = "pieces"
 STORE = "store"
 LOST = "lost"
 
@@ -16,7 +18,7 @@ class RouteRules:
 
     image: facts of an image. samples: facts of its samples. model: that decodes the payload. lossy:
     perhaps a background error. any_kind: perhaps a link or a directory. lost: no payload, since
-    there is no file any more.
+    there is no file any more. members: rows of images within the file.
     """
 
     image: bool = False
@@ -25,6 +27,7 @@ class RouteRules:
     lossy: bool = False
     any_kind: bool = False
     lost: bool = False
+    members: bool = False
 
 
 # By name, in the order in which users see them.
@@ -33,6 +36,8 @@ ROUTES: dict[str, RouteRules] = {
     SEEC_PLANES: RouteRules(image=True, samples=True, model=True),
     SEEC_JPEG: RouteRules(image=True, model=True),
     JPEGXL_JPEG: RouteRules(image=True),
+    SPANS: RouteRules(members=True),
+    PIECES: RouteRules(),
     STORE: RouteRules(any_kind=True),
     LOST: RouteRules(lost=True),
 }

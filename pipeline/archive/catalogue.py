@@ -2,10 +2,11 @@
 
 import heapq
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import count
 
 from seec.pipeline.archive.archive import REOPENINGS, Archive, Unread
-from seec.pipeline.archive.patterns import Patterns, in_range, may_hold
+from seec.pipeline.archive.patterns import MemberPatterns, Patterns, in_range, may_hold
 from seec.schemas.commit import ShardRecord
 from seec.schemas.errors import BlobMissing, FixityError, FormatError, SectionCorrupt, SeecError
 from seec.schemas.manifest import (
@@ -16,6 +17,7 @@ from seec.schemas.manifest import (
     parse_manifest,
     parse_matching,
 )
+from seec.schemas.routes import SPANS
 
 # Told what cannot be had, in words, and why.
 OnDamage = Callable[[str, SeecError], None]
@@ -48,9 +50,10 @@ def current_rows(
             except (FixityError, FormatError) as error:
                 tell(f"{shard.files} files of shard {shard.shard}", error)
                 continue
-            yield shard, [row for row in found if row.path not in gone]
+            files = [row for row in found if row.piece is None]
+            yield shard, [row for row in files if row.path not in gone]
             if several:
-                gone.update(row.path for row in found)
+                gone.update(row.path for row in files)
 
 
 def had(part: bytes | Unread) -> bytes:
@@ -64,6 +67,22 @@ def _raise(_: str, error: SeecError) -> None:
     raise error
 
 
+def sorted_members(
+    archive: Archive, include: Sequence[str] = (), on_damage: OnDamage | None = None
+) -> Iterator[Row]:
+    """The rows of all files and members that match, each without its own members.
+
+    A file in pieces has the members of its pieces. By path of the file, members in their order,
+    with their envelopes. include, on_damage: as in `current_rows`.
+    """
+    wanted = Patterns(include)
+    for row in _reopened(archive, MemberPatterns(include), on_damage, pieces=True):
+        for one in row.tree():
+            within = one.piece is not None or (one is not row and one.route == SPANS)
+            if not within and wanted(one.path):
+                yield replace(one, members=())
+
+
 def sorted_rows(
     archive: Archive, include: Sequence[str] = (), on_damage: OnDamage | None = None
 ) -> Iterator[Row]:
@@ -74,7 +93,14 @@ def sorted_rows(
     row group of each, and with the number of removed paths. If parts vanish meanwhile, since a
     commit dropped them, goes on with the rows that count by then.
     """
-    last: str | None = None
+    return _reopened(archive, Patterns(include), on_damage)
+
+
+def _reopened(
+    archive: Archive, wanted: Patterns, on_damage: OnDamage | None, pieces: bool = False
+) -> Iterator[Row]:
+    """Rows by path, and those of pieces if wanted, then with all envelopes."""
+    last: tuple[str, int] | None = None
     for left in reversed(range(REOPENINGS + 1)):
 
         def tell(what: str, error: SeecError, archive: Archive = archive, left: int = left) -> None:
@@ -84,10 +110,10 @@ def sorted_rows(
             on_damage(what, error)
 
         try:
-            for row in _sorted_rows(archive, include, tell):
-                if last is None or row.path > last:
+            for row in _sorted_rows(archive, wanted, tell, pieces):
+                if last is None or row.key > last:
                     yield row
-                    last = row.path
+                    last = row.key
         except BlobMissing:
             newer = archive.moved_on() if left else None
             if newer is None:
@@ -97,35 +123,42 @@ def sorted_rows(
             return
 
 
-def _sorted_rows(archive: Archive, include: Sequence[str], tell: OnDamage) -> Iterator[Row]:
-    wanted = Patterns(include)
+def _sorted_rows(archive: Archive, wanted: Patterns, tell: OnDamage, pieces: bool) -> Iterator[Row]:
     runs = {run_id: number for number, run_id in enumerate(archive.state.runs)}
     vanished: dict[str, int] = {}
     for run_id, number in runs.items():
         paths = _vanished_after(archive, run_id, tell)
         vanished.update((path, number) for path in paths if wanted(path))
-    last = None
-    for row in _merged(archive, wanted, runs, tell):
-        if row.path != last and vanished.get(row.path, -1) < runs[row.run_id]:
-            yield row
+    last, current = None, None
+    for row in _merged(archive, wanted, runs, tell, pieces):
+        if row.piece is not None:  # it counts if the file of the same run does
+            if current == (row.path, row.run_id):
+                yield row
+            continue
+        if row.path != last:
+            counts = vanished.get(row.path, -1) < runs[row.run_id]
+            current = (row.path, row.run_id) if counts else None
+            if counts:
+                yield row
         last = row.path
 
 
 def _merged(
-    archive: Archive, wanted: Patterns, runs: dict[str, int], tell: OnDamage
+    archive: Archive, wanted: Patterns, runs: dict[str, int], tell: OnDamage, pieces: bool
 ) -> Iterator[Row]:
-    """All rows by path; of one path, that of the latest run first."""
+    """All rows by path; of one path, that of the latest run first, and its pieces behind it."""
     shards = list(filter(wanted.may_be_in, archive.state.in_order()))
     starts = {shard.shard: shard.path_range[0] for shard in shards if shard.path_range}
     shards.sort(key=lambda shard: starts[shard.shard])
     # The next row of each shard that has been begun, with the rows behind it.
-    waiting: list[tuple[str, int, int, Row, Iterator[Row]]] = []
+    waiting: list[tuple[str, int, int, int, Row, Iterator[Row]]] = []
     tie = count()
 
     def wait_for(rows: Iterator[Row]) -> None:
         row = next(rows, None)
         if row is not None:
-            heapq.heappush(waiting, (row.path, -runs[row.run_id], next(tie), row, rows))
+            path, piece = row.key
+            heapq.heappush(waiting, (path, -runs[row.run_id], piece, next(tie), row, rows))
 
     def before(path: str | None) -> Iterator[Row]:
         while waiting and (path is None or waiting[0][0] < path):
@@ -135,20 +168,21 @@ def _merged(
 
     for shard, part in archive.parts(shards):
         yield from before(starts[shard.shard])
-        wait_for(_rows_of(shard, part, wanted, tell))
+        wait_for(_rows_of(shard, part, wanted, tell, pieces))
     yield from before(None)
 
 
 def _rows_of(
-    shard: ShardRecord, part: bytes | Unread, wanted: Patterns, tell: OnDamage
+    shard: ShardRecord, part: bytes | Unread, wanted: Patterns, tell: OnDamage, pieces: bool
 ) -> Iterator[Row]:
     """The rows of a manifest part that are asked for, one by one, up to the first damage."""
     name, given = shard.manifest.name, 0
     try:
-        for row in each_row(name, had(part), shard.path_range, wanted.among):
+        for row in each_row(name, had(part), shard.path_range, wanted.among, pieces):
             _check_place(shard, [row])
-            yield row
-            given += 1
+            if row.piece is None or pieces:
+                yield row
+            given += row.piece is None
     except (FixityError, FormatError) as error:
         tell(f"{shard.files - given} files of shard {shard.shard}", error)
 

@@ -47,15 +47,17 @@ def small_shards(
     """Shards that can be one, in groups of two or more; each group within the bounds.
 
     shard_files: files and failures of a shard; shard_size_bytes: of its blob. A shard with half of
-    either is large enough. All groups hold files of one name of a source: the first that has small
-    shards.
+    either is large enough, and one with pieces of files stays as it is. All groups hold files of
+    one name of a source: the first that has small shards.
     """
     names = {run_id: run.source.name for run_id, run in archive.state.runs.items()}
     small = [
         shard
         for _, shards in archive.state.by_run()
         for shard in shards
-        if 2 * _files(shard) <= shard_files and 2 * shard.blob.size_bytes <= shard_size_bytes
+        if 2 * _files(shard) <= shard_files
+        and 2 * shard.blob.size_bytes <= shard_size_bytes
+        and not shard.pieces
     ]
     by_source = groupby(sorted(small, key=lambda s: names[s.run_id]), key=lambda s: names[s.run_id])
     for _, shards in by_source:

@@ -8,6 +8,7 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from math import inf
 
 from seec.pipeline.archive.ahead import each_ahead
 from seec.pipeline.images.files import read_extent
@@ -29,7 +30,8 @@ def comparable(files: Iterable[SourceFile]) -> list[SourceFile]:
 
 def images(files: Iterable[SourceFile], settings: PlanSettings) -> list[SourceFile]:
     """The files that may be images of which other files have the pixels, before any is read."""
-    return [f for f in files if _is_first(f) and 0 < f.size_bytes <= settings.max_file_size_bytes]
+    most = inf if settings.max_file_size_bytes is None else settings.max_file_size_bytes
+    return [file for file in files if _is_first(file) and 0 < file.size_bytes <= most]
 
 
 def same_extent(

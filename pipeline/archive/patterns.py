@@ -52,6 +52,35 @@ class Patterns:
         )
 
 
+class MemberPatterns(Patterns):
+    """The same for files: those that match, and those of which members may."""
+
+    def among(self, paths: Sequence[str]) -> list[int]:
+        """The indices of the files that may be, or hold, what is asked for."""
+        if self._pattern is None:
+            return list(range(len(paths)))
+        return [index for index, path in enumerate(paths) if self._may_hold(path)]
+
+    def may_be_in(self, shard: ShardRecord) -> bool:
+        """As `Patterns.may_be_in`, for files that may hold what is asked for."""
+        above = (one for prefix in self._prefixes for one in _folders(prefix))
+        return super().may_be_in(shard) or any(may_hold(shard, one) for one in above)
+
+    def _may_hold(self, path: str) -> bool:
+        if self(path):
+            return True
+        normal = path if path.isascii() else normalize("NFC", path)
+        return any(
+            prefix.startswith(f"{normal}/") or normal.startswith(prefix)
+            for prefix in self._prefixes
+        )
+
+
+def _folders(path: str) -> Iterator[str]:
+    """What a path may be below: all that stands before one of its slashes."""
+    return (path[:place] for place, letter in enumerate(path) if letter == "/")
+
+
 class Unmatched:
     """Which of several patterns have matched no path so far."""
 

@@ -1,7 +1,7 @@
 """From a listing and what counts already to a plan. The same input gives the same plan."""
 
 from collections.abc import Container, Iterable, Iterator, Mapping
-from itertools import groupby
+from itertools import chain, groupby
 from typing import NamedTuple
 
 from seec.pipeline.archive.archive import Archive
@@ -97,7 +97,7 @@ def quarantined_files(archive: Archive, on_damage: OnDamage | None = None) -> di
 
 
 def may_be_readable(
-    listing: Iterable[SourceFile], failed: Mapping[str, Seen], max_size_bytes: int
+    listing: Iterable[SourceFile], failed: Mapping[str, Seen], max_size_bytes: int | None
 ) -> list[SourceFile]:
     """The files in quarantine that another attempt to read them may succeed with.
 
@@ -108,7 +108,7 @@ def may_be_readable(
         file
         for file in listing
         if file.problem is None
-        and file.size_bytes <= max_size_bytes
+        and (max_size_bytes is None or file.size_bytes <= max_size_bytes)
         and (known := failed.get(file.path)) is not None
         and known[:2] == (file.size_bytes, file.mtime_ns)
         and issubclass(getattr(errors, known.error or "", Exception), _PASSING)
@@ -186,34 +186,39 @@ def cut_shards(files: Iterable[SourceFile], settings: PlanSettings) -> Iterator[
 
     Each shard is sorted by path, whatever the order of the files. Further names of a file are in
     its shard, whatever their number: they take no room. A file and those behind it that have it as
-    `copy_of` are in one shard if one can hold them.
+    `copy_of` are in one shard if one can hold them. Files that were cut come last, in shards of
+    their own, behind the shards of their pieces.
     """
     names: dict[str, list[SourceFile]] = {}
     firsts: list[SourceFile] = []
+    wholes: list[SourceFile] = []
     for file in files:
-        if file.same_file is None:
-            firsts.append(file)
-        else:
+        if file.same_file is not None:
             names.setdefault(file.same_file, []).append(file)
-    for shard in _cut(firsts, settings):
-        others = [other for file in shard for other in names.get(file.path, ())]
-        yield sorted(shard + others, key=lambda file: file.path)
+        elif file.is_whole:
+            wholes.append(file)
+        else:
+            firsts.append(file)
+    for shard in chain(_cut(firsts, settings), _cut(wholes, settings)):
+        there = (file for file in shard if file.piece is None)
+        others = [other for file in there for other in names.get(file.path, ())]
+        yield sorted(shard + others, key=lambda file: file.key)
 
 
 def _cut(files: Iterable[SourceFile], settings: PlanSettings) -> Iterator[list[SourceFile]]:
     shard: list[SourceFile] = []
     size_bytes = 0
-    for _, group in groupby(files, lambda file: file.copy_of or file.path):
+    for _, group in groupby(files, lambda file: (file.copy_of or file.path, file.piece)):
         alike = list(group)
         for file in alike:
             # All of them have to fit in with the first, or else begin a shard.
             coming = alike if file is alike[0] else [file]
             full = len(shard) + len(coming) > settings.shard_files
-            coming_bytes = sum(one.size_bytes for one in coming)
+            coming_bytes = sum(one.planned_bytes for one in coming)
             if shard and (full or size_bytes + coming_bytes > settings.shard_size_bytes):
                 yield shard
                 shard, size_bytes = [], 0
             shard.append(file)
-            size_bytes += file.size_bytes
+            size_bytes += file.planned_bytes
     if shard:
         yield shard

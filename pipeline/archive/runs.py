@@ -39,7 +39,7 @@ def open_run(
         plan=plan_record,
         source=source,
         shards=parse_plan(plan_record.name, plan).shards,
-        files=len(files),
+        files=sum(file.piece is None for file in files),
         model=models[0],
         jpeg_model=models[1] if models[1:] else None,
     )

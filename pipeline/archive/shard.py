@@ -17,6 +17,8 @@ from seec.schemas.manifest import (
     serialise_quarantine,
 )
 from seec.schemas.plan import SourceFile
+from seec.schemas.routes import PIECES
+from seec.schemas.trees import renamed
 
 _READ_SIZE_BYTES = 8 << 20
 
@@ -30,7 +32,7 @@ def write_shard(
     bytes depend on nothing else, so objects that an interrupted run left behind are found to be
     the same and kept.
     """
-    in_order = sorted(entries, key=lambda item: item.row.path)
+    in_order = sorted(entries, key=lambda item: item.row.key)
     rows, kept = _place(in_order, shard)
     quarantined = sorted(failed, key=lambda row: row.path)
     blob = _put(store, blob_name(shard), *kept)
@@ -41,20 +43,32 @@ def write_shard(
         quarantine = _put(store, quarantine_name(shard), data)
     return ShardRecord(
         shard=shard,
-        files=len(rows),
+        files=files_of(rows),
         quarantined=len(quarantined),
-        source_size_bytes=sum(row.source_size_bytes for row in rows),
+        source_size_bytes=sum(row.source_size_bytes for row in rows if row.route != PIECES),
         blob=blob,
         manifest=manifest,
         quarantine=quarantine,
         path_range=(rows[0].path, rows[-1].path) if rows else None,
         models=models_of(rows),
+        pieces=pieces_of(rows),
     )
 
 
+def files_of(rows: Iterable[Row]) -> int:
+    """How many of the rows of a shard are files, and not pieces of files."""
+    return sum(row.piece is None for row in rows)
+
+
+def pieces_of(rows: Iterable[Row]) -> int:
+    """How many of the rows of a shard are pieces of files, or files in pieces."""
+    return sum(row.piece is not None or row.route == PIECES for row in rows)
+
+
 def models_of(rows: Iterable[Row]) -> tuple[str, ...]:
-    """Ids of the models that rows need, sorted."""
-    return tuple(sorted({row.model_id for row in rows if row.model_id is not None}))
+    """Ids of the models that rows and their members need, sorted."""
+    needed = (one.model_id for row in rows for one in row.tree())
+    return tuple(sorted({model_id for model_id in needed if model_id is not None}))
 
 
 def name_again(
@@ -64,14 +78,14 @@ def name_again(
 
     names: each with `same_file`, which is among entries or failed.
     """
-    by_path = {entry.row.path: entry for entry in entries}
+    by_path = {entry.row.path: entry for entry in entries if entry.row.piece is None}
     failures = {row.path: row for row in failed}
     named: list[Entry] = []
     unnamed: list[QuarantineRow] = []
     for file in names:
         first = file.same_file or ""
         if entry := by_path.get(first):
-            row = replace(entry.row, path=file.path, same_file=first)
+            row = replace(renamed(entry.row, file.path), same_file=first)
             named.append(Entry(row, entry.payload))
         else:
             unnamed.append(replace(failures[first], path=file.path))
@@ -120,21 +134,28 @@ def code_of(entry: Entry) -> bytes:
     return bytes(entry.payload[: entry.row.payload_length])
 
 
+def payloads_of_tree(row: Row, payload: bytes | memoryview) -> Iterator[bytes | memoryview]:
+    """The payload of each row of a tree. payload: of all of them, in the order of `Row.tree`."""
+    if not row.members:
+        yield payload
+        return
+    start = 0
+    for one in row.tree():
+        yield payload[start : start + one.length]
+        start += one.length
+
+
 def _place(entries: Iterable[Entry], shard: str) -> tuple[list[Row], list[bytes | memoryview]]:
     """The rows of a shard, and the payloads of its blob; one that occurs again is shared.
 
     Further names of a file that is not among the entries name the first of them that is.
     """
     rows: list[Row] = []
-    kept: list[bytes | memoryview] = []
+    blob = _Blob()
     by_path: dict[str, Row] = {}
     heirs: dict[str, str] = {}
-    offsets: dict[tuple[int, bytes], int] = {}
-    end = 0
     for entry in entries:
-        size = len(entry.payload)
-        offset = offsets.get((size, entry.row.blob_digest), end)
-        row = replace(entry.row, shard=shard, offset=offset)
+        row = _placed(entry.row, payloads_of_tree(entry.row, entry.payload), shard, blob)
         if row.same_file is not None:
             first = by_path.get(heirs.get(row.same_file, row.same_file))
             if first is None or not is_same_file(first, row):
@@ -143,16 +164,39 @@ def _place(entries: Iterable[Entry], shard: str) -> tuple[list[Row], list[bytes 
             row = replace(row, same_file=first and first.path)
         by_path[row.path] = row
         rows.append(row)
-        if size and offset == end:
-            offsets[size, row.blob_digest] = offset
-            kept.append(entry.payload)
-            end += size
-    return rows, kept
+    return rows, blob.payloads
+
+
+class _Blob:
+    """The payloads of a shard in their order; one that occurs again is shared."""
+
+    def __init__(self) -> None:
+        self.payloads: list[bytes | memoryview] = []
+        self._offsets: dict[tuple[int, bytes], int] = {}
+        self._end = 0
+
+    def offset_of(self, payload: bytes | memoryview, digest: bytes) -> int:
+        """Where the payload of this digest is."""
+        size = len(payload)
+        offset = self._offsets.get((size, digest), self._end)
+        if size and offset == self._end:
+            self._offsets[size, digest] = offset
+            self.payloads.append(payload)
+            self._end += size
+        return offset
+
+
+def _placed(row: Row, payloads: Iterator[bytes | memoryview], shard: str, blob: _Blob) -> Row:
+    """A row with its place, and its members with theirs. payloads: of its tree."""
+    offset = blob.offset_of(next(payloads), row.blob_digest)
+    members = tuple(_placed(one, payloads, shard, blob) for one in row.members)
+    return replace(row, shard=shard, offset=offset, members=members)
 
 
 def payloads(store: Store, blob: str, rows: Sequence[Row]) -> Iterator[tuple[Row, bytes]]:
     """Each row with its bytes, or fewer bytes where the blob ends first.
 
+    Of a row with members: the bytes of its tree, in the order of `Row.tree`.
     rows: of one blob, by offset. Neighbours are fetched together, up to 8 MiB at a time. Raises
     ObjectMissing or ObjectUnreadable.
     """
@@ -166,6 +210,20 @@ def readable_payloads(
     store: Store, blob: str, rows: Sequence[Row]
 ) -> Iterator[tuple[Row, bytes | ObjectUnreadable]]:
     """As `payloads`; an error in place of the bytes of a row that lie in an unreadable place."""
+    found = _each_readable(store, blob, [one for row in rows for one in row.tree()])
+    for row in rows:
+        parts = [next(found)[1] for _ in row.tree()]
+        whole = [part for part in parts if not isinstance(part, ObjectUnreadable)]
+        if len(whole) == len(parts):
+            yield row, whole[0] if len(whole) == 1 else b"".join(whole)
+        else:
+            yield row, next(part for part in parts if isinstance(part, ObjectUnreadable))
+
+
+def _each_readable(
+    store: Store, blob: str, rows: Sequence[Row]
+) -> Iterator[tuple[Row, bytes | ObjectUnreadable]]:
+    """As `readable_payloads`, of rows without their members."""
     group: list[Row] = []
     for row in rows:
         if group and (

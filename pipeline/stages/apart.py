@@ -11,6 +11,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
+from seec.pipeline.containers import Ranges
 from seec.pipeline.routes.writing import Candidate, Draft, draft, draft_stored
 from seec.pipeline.stages.process import Died, WorkerProcess
 from seec.schemas.plan import KEEP_FILE, PlanSettings, SourceFile
@@ -30,25 +31,36 @@ def hurried(seconds: float) -> Generator[None]:
         faulthandler.cancel_dump_traceback_later()
 
 
-def candidate_of(file: SourceFile, data: bytes, settings: PlanSettings) -> Candidate:
-    """A file that is to be looked into as the plan says."""
+def candidate_of(
+    file: SourceFile,
+    data: bytes,
+    settings: PlanSettings,
+    start: int = 0,
+    ranges: Ranges | None = None,
+) -> Candidate:
+    """A file, or a piece of one, to be looked into as the plan says.
+
+    start: where the piece begins in its file, which is read by `ranges`.
+    """
     return Candidate(
         file,
         data,
         settings.max_pixels,
         settings.keep == KEEP_FILE,
         settings.jpeg_model_id is not None,
+        start=start,
+        ranges=ranges,
     )
 
 
-def draft_apart(file: SourceFile, data: bytes, settings: PlanSettings) -> Draft:
+def draft_apart(file: SourceFile, data: bytes, settings: PlanSettings, start: int = 0) -> Draft:
     """As `pipeline.routes.writing.draft`; a file that its decoder does not survive is stored."""
     limit = settings.max_seconds
     process = WorkerProcess()
     result: Any = None
     answered = False
     try:
-        process.send(_look, file, data, settings)
+        process.send(_look, file, data, settings, start)
         answered = process.connection.poll(limit + _START_S)
         if answered:
             _, result = process.receive()
@@ -66,10 +78,10 @@ def draft_apart(file: SourceFile, data: bytes, settings: PlanSettings) -> Draft:
         reason = f"looking into it takes longer than the limit of {limit} seconds"
     else:
         reason = "looking into it crashes"
-    return draft_stored(file, data, reason)
+    return draft_stored(file, data, reason, start)
 
 
-def _look(file: SourceFile, data: bytes, settings: PlanSettings) -> Draft:
+def _look(file: SourceFile, data: bytes, settings: PlanSettings, start: int) -> Draft:
     """In the process of `draft_apart`."""
     with hurried(settings.max_seconds):
-        return draft(candidate_of(file, data, settings))
+        return draft(candidate_of(file, data, settings, start))

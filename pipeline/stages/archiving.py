@@ -132,6 +132,7 @@ class ArchivingRun:
         self._todo: deque[int] = deque()
         self._ordinals: dict[int, int] = {}
         self._yielded = 0
+        self._needing: dict[int, bool] = {}
         self._in_work = 0  # shards that are begun and not written
         self._parts: deque[_Part] = deque()
         self._shard_attempts: dict[int, int] = {}
@@ -201,7 +202,15 @@ class ArchivingRun:
     def _may_begin(self, index: int) -> bool:
         # What is written ahead of a slow shard does not count yet, and a crash would lose it.
         ahead = self._ordinals[index] - self._yielded
+        if ahead and self._needs_pieces(index):
+            return False
         return self._in_work < self._max_shards and ahead < _AHEAD * self._max_shards
+
+    def _needs_pieces(self, index: int) -> bool:
+        """Whether a shard can only be made once all before it count."""
+        if index not in self._needing:
+            self._needing[index] = any(file.is_whole for file in self._plan.shard(index))
+        return self._needing[index]
 
     def _begin(self, index: int, is_last: bool) -> Iterator[_Part]:
         files = self._plan.shard(index)
@@ -220,7 +229,7 @@ class ArchivingRun:
         return self._encode(part.shard, part.batch, suspect)
 
     def _encode(self, shard: _Shard, batch: Batch, suspect: bool) -> Steps[_Encoded]:
-        what = (self._source, batch, suspect, self._run.run_id, self._plan.settings)
+        what = (self._store, self._source, batch, suspect, self._run.run_id, self._plan.settings)
         read, drafts = self._executor.submit(replace(READ, memory_bytes=batch.memory_bytes), *what)
         report: ReadReport = yield read
         # Not before: an encoder that starts late, or is slow, would leave its share to the end.

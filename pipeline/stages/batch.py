@@ -31,7 +31,7 @@ class Batch:
     @property
     def cost_bytes(self) -> int:
         """Memory it may take on its way: files and decoded pixels."""
-        return 3 * self.pixels + sum(file.size_bytes for file in self.files)
+        return 3 * self.pixels + sum(file.planned_bytes for file in self.files)
 
     @property
     def memory_bytes(self) -> int:
@@ -54,14 +54,14 @@ def cut_batches(files: Iterable[tuple[SourceFile, int | None]]) -> Iterator[Batc
     for file, file_pixels in files:
         over = (
             len(batch) == MAX_FILES
-            or size_bytes + file.size_bytes > MAX_SOURCE_BYTES
+            or size_bytes + file.planned_bytes > MAX_SOURCE_BYTES
             or pixels + (file_pixels or 0) > MAX_PIXELS
         )
         if batch and over:
             yield Batch(tuple(batch), pixels if known else MAX_PIXELS)
             batch, size_bytes, pixels, known = [], 0, 0, True
         batch.append(file)
-        size_bytes += file.size_bytes
+        size_bytes += file.planned_bytes
         pixels += file_pixels or 0
         known = known and file_pixels is not None
     if batch:

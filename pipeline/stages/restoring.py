@@ -8,8 +8,10 @@ from itertools import groupby
 from typing import Any
 
 from seec.pipeline.archive.models import archived_models
+from seec.pipeline.archive.pieces import holders
 from seec.pipeline.archive.shard import readable_payloads
 from seec.pipeline.images.files import has_comments
+from seec.pipeline.reading.pieces import contents
 from seec.pipeline.routes.reading import restore
 from seec.pipeline.stages.executor import Executor, Task, fetch
 from seec.pipeline.stages.verifying import group_rows
@@ -27,6 +29,7 @@ from seec.schemas.errors import (
 from seec.schemas.kinds import DIRECTORY, FILE, LINK
 from seec.schemas.manifest import Row
 from seec.schemas.names import folded, key_as_path
+from seec.schemas.routes import PIECES
 
 RESTORED, KEPT, SKIPPED, FAILED = "restored", "kept", "skipped", "failed"
 
@@ -57,13 +60,14 @@ class Work:
 
     first_names: of a file that was restored under another path already, that path. collides: other
     files have the same names but for case and Unicode normal form, which the target may not tell
-    apart.
+    apart. holders: shards that may hold pieces of the one file that this is, if it is in pieces.
     """
 
     blob: str
     rows: list[Row]
     first_names: dict[str, str] = field(default_factory=dict[str, str])
     collides: bool = False
+    holders: tuple[ShardRecord, ...] = ()
 
     def parts(self) -> "list[Work]":
         """Each row alone."""
@@ -83,9 +87,18 @@ class Restoration:
     are no paths of files, the path by the key; see `seec.schemas.names.key_as_path`.
     """
 
-    def __init__(self, store: Store, target: Target, overwrite: bool, executor: Executor) -> None:
+    def __init__(
+        self,
+        store: Store,
+        target: Target,
+        overwrite: bool,
+        executor: Executor,
+        counting: Callable[[], Iterable[ShardRecord]],
+    ) -> None:
+        """counting: gives the shards that count, among which those with pieces of files are."""
         self._executor, cpus = executor, executor.placement.cpus
         self._store, self._target = store.shared_by(cpus), target.shared_by(cpus)
+        self._counting = counting
         self._overwrite = overwrite
         self._in_flight = 2 * cpus
         self.lacks = False
@@ -199,6 +212,9 @@ class Restoration:
         self.lacks = self.lacks or (self._target.is_local and any(item.bare for item in done))
 
     def _steps(self, work: Work, suspect: bool) -> Steps[list[Restored]]:
+        if any(row.route == PIECES for row in work.rows):
+            found = holders(self._counting(), work.rows[0].path)
+            work = replace(work, holders=tuple(found))
         what = (self._store, work, self._target, self._overwrite)
         return (yield self._executor.submit(_ROWS, *what))
 
@@ -252,7 +268,7 @@ def restore_rows(store: Store, work: Work, target: Target, overwrite: bool) -> I
             yield done
     try:
         for row, payload in readable_payloads(store, work.blob, list(wanted)):
-            done = _attempt(row, _with_content, store, payload, target, overwrite)
+            done = _attempt(row, _with_content, store, work, payload, target, overwrite)
             assert done is not None
             yield done
             wanted.popleft()
@@ -289,10 +305,25 @@ def _without_content(row: Row, work: Work, target: Target, overwrite: bool) -> R
 
 
 def _with_content(
-    row: Row, store: Store, payload: bytes | ObjectUnreadable, target: Target, overwrite: bool
+    row: Row,
+    store: Store,
+    work: Work,
+    payload: bytes | ObjectUnreadable,
+    target: Target,
+    overwrite: bool,
 ) -> Restored:
     if isinstance(payload, ObjectUnreadable):
         raise payload
+    if row.route == PIECES:
+        kept = target.write_chunks(
+            row.path,
+            lambda: contents(store, work.holders, row, payload),
+            row.source_size_bytes,
+            permissions=row.permissions,
+            mtime_ns=row.source_mtime_ns,
+            overwrite=overwrite,
+        )
+        return replace(_restored(row, row.source_size_bytes), bare=not kept)
     data = restore(row, payload, archived_models(store, [row]))
     mtime_ns = row.source_mtime_ns
     if row.kind == LINK:

@@ -16,6 +16,7 @@ from seec.pipeline.segmentation import LabelMap, RateSegmenter, label_image, mak
 from seec.pipeline.stages.apart import candidate_of, draft_apart, hurried
 from seec.pipeline.stages.batch import Batch
 from seec.pipeline.stages.executor import TASK_CPUS, Task
+from seec.pipeline.stages.pieces import InSource, draft_whole, read_piece
 from seec.pipeline.storage import Source, Store
 from seec.schemas.commit import ObjectRecord, ShardRecord
 from seec.schemas.errors import (
@@ -76,35 +77,44 @@ def quarantined(file: SourceFile, run_id: str, error: SeecError) -> QuarantineRo
 
 
 def read_batch(
-    source: Source, batch: Batch, suspect: bool, run_id: str, settings: PlanSettings
+    store: Store,
+    source: Source,
+    batch: Batch,
+    suspect: bool,
+    run_id: str,
+    settings: PlanSettings,
 ) -> tuple[ReadReport, list[Draft]]:
     """Read files and look into them. Returns the report, and a draft per file read.
 
-    suspect: whether the batch may be what took a worker down; then each file is decoded apart.
+    store: of the archive, where the pieces of files are. suspect: whether the batch may be what
+    took a worker down; then each file is decoded apart.
     """
-    start = time.perf_counter()
+    begun = time.perf_counter()
     report = ReadReport()
     drafts: list[Draft] = []
     used = 0
     for file in batch.files:
         try:
-            data = _read(source, file, settings)
+            found = _read(store, source, file, run_id, settings)
         except StoreUnavailable:
             raise
         except SeecError as error:
-            report.failed.append(quarantined(file, run_id, error))
+            if file.piece is None:  # else the file as a whole cannot be archived, and says why
+                report.failed.append(quarantined(file, run_id, error))
             continue
-        if file.kind != FILE:
-            drafts.append(draft_stored(file, data, None))
+        if isinstance(found, Draft):
+            drafts.append(found)
             continue
+        start, data = found
         if not batch.decode:
-            drafts.append(draft_stored(file, data, "could not be encoded"))
+            drafts.append(draft_stored(file, data, "could not be encoded", start))
             continue
         if suspect:
-            made = draft_apart(file, data, settings)
+            made = draft_apart(file, data, settings, start)
         else:
             with hurried(settings.max_seconds):
-                candidate = candidate_of(file, data, settings)
+                ranges = None if file.piece is None else InSource(source, file)
+                candidate = candidate_of(file, data, settings, start, ranges)
                 pixels, passing_bytes = work_of(candidate)
                 if pixels <= settings.max_pixels and passing_bytes > batch.passing_bytes:
                     report.alone.append(Batch((file,), pixels, passing_bytes=passing_bytes))
@@ -117,16 +127,29 @@ def read_batch(
             used += pixels if made.coded is not None else 0
         drafts.append(made)
     report.digests = [made.picture_digest for made in drafts if made.picture_digest]
-    report.read_s = time.perf_counter() - start
+    report.read_s = time.perf_counter() - begun
     return report, drafts
 
 
-def _read(source: Source, file: SourceFile, settings: PlanSettings) -> bytes:
+def _read(
+    store: Store, source: Source, file: SourceFile, run_id: str, settings: PlanSettings
+) -> tuple[int, bytes] | Draft:
+    """Where in its file it begins, which is 0 but for pieces, and the bytes.
+
+    The draft of what is not looked into: links, directories, and files whose pieces are there.
+    """
     if file.problem is not None:
         raise SourceError(file.problem)
-    if file.size_bytes > settings.max_file_size_bytes:
-        raise LimitExceeded(f"larger than the limit of {settings.max_file_size_bytes} bytes")
-    return source.read(file)
+    if file.is_whole:
+        return draft_whole(store, run_id, source, file)
+    if file.kind != FILE:
+        return draft_stored(file, source.read(file), None)
+    limit = settings.max_file_size_bytes
+    if limit is not None and file.size_bytes > limit:
+        raise LimitExceeded(f"larger than the limit of {limit} bytes")
+    if file.piece is not None:
+        return read_piece(source, file, settings.piece_size_bytes)
+    return 0, source.read(file)
 
 
 class Segmentation:

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from seec.pipeline.archive.models import archived_models
+from seec.pipeline.archive.pieces import holders
+from seec.pipeline.archive.shard import models_of
 from seec.pipeline.stages.executor import Executor, Task
 from seec.pipeline.stages.window import Failed, Steps, Window
 from seec.pipeline.storage import Store
@@ -19,6 +21,7 @@ from seec.pipeline.verify.shards import (
 from seec.schemas.commit import ShardRecord
 from seec.schemas.manifest import Row
 from seec.schemas.report import Checked, Finding
+from seec.schemas.routes import PIECES
 
 CHECKSUM, DECODE, SAMPLE = MODES = ("checksum", "decode", "sample")
 # One unit of work: enough to be worth a task, little enough to spread.
@@ -41,8 +44,8 @@ class Scope:
         return list(rows) if self.mode == DECODE else sample(rows, self.fraction, self.seed)
 
 
-def _check_images(store: Store, blob: str, rows: list[Row]) -> Checked:
-    return check_images(store, blob, rows, archived_models(store, rows))
+def _check_images(store: Store, blob: str, rows: list[Row], shards: list[ShardRecord]) -> Checked:
+    return check_images(store, blob, rows, archived_models(store, rows), shards)
 
 
 _SHARD, _IMAGES = Task(check_shard), Task(_check_images)
@@ -65,10 +68,12 @@ def verify_shards(
     scope: Scope,
     models: frozenset[str],
     executor: Executor,
+    kept: Sequence[ShardRecord] = (),
 ) -> Iterator[Checked]:
     """Check shards and yield what was checked as it is done.
 
-    models: ids of the archive's sound models. Objects come once; blobs come again for each group
+    models: ids of the archive's sound models. kept: all shards of the archive, among which those
+    with pieces of files are. Objects come once; blobs come again for each group
     of images that was decoded.
     """
     cpus = executor.placement.cpus
@@ -77,7 +82,9 @@ def verify_shards(
     def steps(check: _Check, suspect: bool) -> Steps[ShardCheck | Checked]:
         if check.rows is None:
             return (yield executor.submit(_SHARD, shared, check.shard))
-        return (yield executor.submit(_IMAGES, shared, check.shard.blob.name, check.rows))
+        cut = (row.path for row in check.rows if row.route == PIECES)
+        others = [shard for path in cut for shard in holders(kept, path)]
+        return (yield executor.submit(_IMAGES, shared, check.shard.blob.name, check.rows, others))
 
     def next_check() -> _Check | None:
         shard = next(todo, None)
@@ -94,7 +101,7 @@ def verify_shards(
             chosen, blob = scope.choose(outcome.sound), check.shard.blob.name
             if lacking := tuple(without_model(store, blob, chosen, models)):
                 yield Checked(blob, findings=lacking)
-            ready = [row for row in chosen if row.model_id is None or row.model_id in models]
+            ready = [row for row in chosen if models.issuperset(models_of([row]))]
             window.add(_Check(check.shard, group) for group in group_rows(ready))
 
 
@@ -114,12 +121,17 @@ def group_rows(rows: Iterable[Row]) -> Iterator[list[Row]]:
     group: list[Row] = []
     pixels = 0
     for row in rows:
-        image, samples = row.image, row.samples
-        size = max(image.pixels if image else 0, samples.size_bytes // 3 if samples else 0)
-        if group and (len(group) == _MAX_ROWS or pixels + size > _MAX_PIXELS):
+        size = sum(map(_pixels, row.tree()))
+        alone = row.route == PIECES  # it asks for other shards, and may take long
+        if group and (alone or len(group) == _MAX_ROWS or pixels + size > _MAX_PIXELS):
             yield group
             group, pixels = [], 0
         group.append(row)
-        pixels += size
+        pixels += _MAX_PIXELS if alone else size
     if group:
         yield group
+
+
+def _pixels(row: Row) -> int:
+    image, samples = row.image, row.samples
+    return max(image.pixels if image else 0, samples.size_bytes // 3 if samples else 0)

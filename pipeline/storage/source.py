@@ -103,6 +103,14 @@ class Source:
             self._check_there(error)
             raise
 
+    def read_part(self, file: SourceFile, start: int, length: int) -> bytes:
+        """`length` bytes of a file from `start`, all within it. Raises as `read`."""
+        try:
+            return self._read(file, (start, length))
+        except (SourceChanged, StorageError) as error:
+            self._check_there(error)
+            raise
+
     def _check_there(self, error: SeecError) -> None:
         """StoreUnavailable if the whole source is at fault."""
         if self.store.is_local:
@@ -116,23 +124,36 @@ class Source:
             except StorageError as whole:
                 raise StoreUnavailable(str(whole)) from None
 
-    def _read(self, file: SourceFile) -> bytes:
+    def _read(self, file: SourceFile, part: tuple[int, int] | None = None) -> bytes:
         if file.kind == DIRECTORY:
             return b""
         name = self._own(file.path)
         if self.store.is_local:
-            read = tree_reader.read_link if file.kind == LINK else tree_reader.read_file
-            root = os.fsencode(self.store.root)
+            what = (
+                os.fsencode(self.store.root),
+                name,
+                file.size_bytes,
+                file.mtime_ns,
+                self._follow,
+            )
             return self.store.call(
                 f"read {file.path}",
-                lambda: read(root, name, file.size_bytes, file.mtime_ns, self._follow),
+                lambda: (
+                    tree_reader.read_link(*what)
+                    if file.kind == LINK
+                    else tree_reader.read_file(*what, part)
+                ),
             )
         key = os.fsdecode(name)
         try:
-            data = self.store.get(key, file.size_bytes)
+            if part is None:
+                part = 0, file.size_bytes
+                data = self.store.get(key, file.size_bytes)
+            else:
+                data = self.store.get_range(key, *part)
         except LimitExceeded:
             raise SourceChanged(_CHANGED) from None
-        if len(data) != file.size_bytes or _mtime_ns(self.store.info(key)) != file.mtime_ns:
+        if len(data) != part[1] or _mtime_ns(self.store.info(key)) != file.mtime_ns:
             raise SourceChanged(_CHANGED)
         return data
 

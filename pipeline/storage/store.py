@@ -1,7 +1,7 @@
 """A place for immutable objects: a directory, a bucket prefix, or anything else fsspec reaches."""
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,7 +21,7 @@ from seec.pipeline.storage.limits import Limits, gate_of
 from seec.pipeline.storage.local import Pieces
 from seec.pipeline.storage.location import holds
 from seec.pipeline.storage.opening import endpoint_of, is_s3, open_url, refuse_read_only, server_of
-from seec.pipeline.storage.parts import Parts, Upload, are_worth_it
+from seec.pipeline.storage.parts import PART_SIZE_BYTES, Parts, Upload, are_worth_it
 from seec.pipeline.storage.retry import Retry
 from seec.schemas.errors import (
     LimitExceeded,
@@ -36,6 +36,7 @@ from seec.schemas.errors import (
 T = TypeVar("T")
 
 _FSSPEC = cast(Any, fsspec)
+_MOST_BLOCKS = 9000  # of an object: S3 takes 10,000 parts
 _OF_KEYS = ("s3", "s3a", "gs", "gcs")
 
 
@@ -200,6 +201,28 @@ class Store:
         Only repairs replace objects that count, with the bytes that these objects had.
         """
         self.retry.call(f"write {self.path(name)}", lambda: self._replace(name, pieces))
+
+    def write_chunks(self, name: str, chunks: Iterable[bytes], size_bytes: int) -> None:
+        """Write an object, replacing an existing one, whose bytes are made one after the other.
+
+        Of a store that is not local. chunks: `size_bytes` in all, made anew for each attempt.
+        """
+        path = self.path(name)
+        block = max(PART_SIZE_BYTES, -(-size_bytes // _MOST_BLOCKS))
+
+        def write() -> None:
+            file = self._fs.open(path, "wb", block_size=block)
+            try:
+                for chunk in chunks:
+                    file.write(chunk)
+            except BaseException:
+                file.discard()  # or else closing it would complete the object
+                raise
+            file.close()
+
+        self.call(f"write {path}", write, size_bytes)
+        if self.size(name) != size_bytes:
+            raise StorageError(f"write {path}: not all of {size_bytes} bytes arrived")
 
     def refuses_to_replace(self, name: str) -> bool:
         """Whether the store refuses to create an existing object; some stores replace it silently.

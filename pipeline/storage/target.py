@@ -1,7 +1,7 @@
 """The target of a restore: a tree of files, outside of which nothing is ever written."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from copy import copy
 from functools import wraps
 from typing import ParamSpec, TypeVar
@@ -12,6 +12,7 @@ from seec.pipeline.storage.limits import Limits
 from seec.pipeline.storage.store import Store
 from seec.schemas.errors import (
     ObjectExists,
+    SeecError,
     SourceError,
     StorageError,
     StoreUnavailable,
@@ -94,13 +95,65 @@ class Target:
             return tree_writer.write_file(
                 self._root,
                 name,
-                data,
+                [data],
                 permissions=permissions,
                 mtime_ns=mtime_ns,
                 overwrite=overwrite,
             )
 
         return self._call("write", path, write, len(data))
+
+    def write_chunks(
+        self,
+        path: str,
+        chunks: Callable[[], Iterable[bytes]],
+        size_bytes: int,
+        *,
+        permissions: int | None,
+        mtime_ns: int | None,
+        overwrite: bool,
+    ) -> bool:
+        """As `write_file`, for a file that need not be in memory as a whole.
+
+        chunks: makes its bytes, from the beginning each time; what they raise is raised.
+        """
+        source = _Chunks(chunks)
+        try:
+            return self._write_chunks(path, source, size_bytes, permissions, mtime_ns, overwrite)
+        except SeecError:
+            if source.error is not None:
+                raise source.error from None
+            raise
+
+    @_refusals
+    def _write_chunks(
+        self,
+        path: str,
+        chunks: "_Chunks",
+        size_bytes: int,
+        permissions: int | None,
+        mtime_ns: int | None,
+        overwrite: bool,
+    ) -> bool:
+        if not self.is_local:
+            key = self._key(path)
+            if not overwrite and self.store.exists(key):
+                raise ObjectExists(f"write {path}: exists already")
+            self.store.write_chunks(key, chunks, size_bytes)
+            return permissions is None and mtime_ns is None
+        name = _name(path)
+
+        def write() -> bool:
+            return tree_writer.write_file(
+                self._root,
+                name,
+                chunks,
+                permissions=permissions,
+                mtime_ns=mtime_ns,
+                overwrite=overwrite,
+            )
+
+        return self._call("write", path, write, size_bytes)
 
     @_refusals
     def write_link(
@@ -188,6 +241,22 @@ class Target:
 
         # The root may hold bytes that cannot be printed.
         return self.store.call(f"{verb} {path} below {escape(self._root)}", checked, size_bytes)
+
+
+class _Chunks:
+    """Bytes that are made while they are written. error: what making them raised."""
+
+    def __init__(self, make: Callable[[], Iterable[bytes]]) -> None:
+        self._make = make
+        self.error: SeecError | None = None
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            yield from self._make()
+        except SeecError as error:
+            self.error = error
+            # Nothing that is tried again: the writer is not at fault.
+            raise SourceError(str(error)) from None
 
 
 def _name(path: str) -> bytes:

@@ -74,22 +74,30 @@ def walk(root: bytes, follow: bool = False) -> Iterator[Found]:
 
 
 def read_file(
-    root: bytes, name: bytes, size_bytes: int, mtime_ns: int | None, follow: bool = False
+    root: bytes,
+    name: bytes,
+    size_bytes: int,
+    mtime_ns: int | None,
+    follow: bool = False,
+    part: tuple[int, int] | None = None,
 ) -> bytes:
     """The bytes of a file. Raises SourceChanged if size or time differ before or after.
 
-    follow: through links, where the name is one or has some above.
+    follow: through links, where the name is one or has some above. part: start and length of what
+    is wanted, which is within the file; None is all.
     """
+    start, length = (0, size_bytes) if part is None else part
     flags = _FILE if follow else _FILE | os.O_NOFOLLOW
     with _as_listed(), parent_of(root, name, follow=follow) as (folder, last):
         with open(os.open(last, flags, dir_fd=folder), "rb") as handle:
             before = os.fstat(handle.fileno())
             if not stat.S_ISREG(before.st_mode):
                 raise SourceChanged(_CHANGED)
-            data = handle.read(size_bytes + 1)
+            handle.seek(start)
+            data = handle.read(length)
             after = os.fstat(handle.fileno())
         _check_unchanged((before, after), size_bytes, mtime_ns)
-        if len(data) != size_bytes:
+        if len(data) != length:
             raise SourceChanged(_CHANGED)
         return data
 

@@ -3,7 +3,7 @@
 import errno
 import os
 import secrets
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager, suppress
 
 from seec.pipeline.storage.descent import open_folder, parent_of
@@ -29,7 +29,7 @@ def exists(root: bytes, name: bytes) -> bool:
 def write_file(
     root: bytes,
     name: bytes,
-    data: bytes,
+    chunks: Iterable[bytes],
     *,
     permissions: int | None,
     mtime_ns: int | None,
@@ -44,7 +44,7 @@ def write_file(
     with parent_of(root, name, create=True) as (folder, last), _temporary(folder) as temporary:
         mode = 0o666 if permissions is None else 0o600
         with open(os.open(temporary, _NEW_FILE, mode, dir_fd=folder), "wb") as handle:
-            handle.write(data)
+            handle.writelines(chunks)
             handle.flush()
             mode = None if permissions is None else permissions & _FILE_BITS
             kept = _set(handle.fileno(), mode, mtime_ns)
@@ -141,7 +141,7 @@ def folds_names(root: bytes) -> bool:
     os.makedirs(root, exist_ok=True)
     name = f"{PARTIAL_PREFIX}{secrets.token_hex(8)}-a\N{LATIN SMALL LETTER E WITH ACUTE}"
     others = (name.replace("-a", "-A"), name[:-1] + "e\N{COMBINING ACUTE ACCENT}")
-    write_file(root, name.encode(), b"", permissions=None, mtime_ns=None, overwrite=False)
+    write_file(root, name.encode(), [], permissions=None, mtime_ns=None, overwrite=False)
     try:
         return any(exists(root, other.encode()) for other in others)
     finally:

@@ -6,12 +6,20 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from seec.pipeline.archive.patterns import in_range
-from seec.pipeline.archive.shard import models_of, readable_payloads
+from seec.pipeline.archive.pieces import piece_rows
+from seec.pipeline.archive.shard import (
+    files_of,
+    models_of,
+    payloads_of_tree,
+    pieces_of,
+    readable_payloads,
+)
 from seec.pipeline.routes.reading import Models, check, check_payload
 from seec.pipeline.storage import Store
 from seec.pipeline.verify.records import check_object, copy_back, fault, mend
 from seec.schemas.commit import ShardRecord
 from seec.schemas.errors import (
+    BlobMissing,
     DigestMismatch,
     FormatError,
     ModelError,
@@ -20,6 +28,7 @@ from seec.schemas.errors import (
 )
 from seec.schemas.manifest import Row, blob_size, parse_manifest, parse_quarantine
 from seec.schemas.report import Checked, Finding
+from seec.schemas.routes import PIECES
 
 _READ_SIZE_BYTES = 8 << 20
 
@@ -42,10 +51,16 @@ def check_shard(store: Store, shard: ShardRecord) -> ShardCheck:
     return ShardCheck([*checked, blob], sound)
 
 
-def check_images(store: Store, blob: str, rows: Sequence[Row], models: Models) -> Checked:
+def check_images(
+    store: Store,
+    blob: str,
+    rows: Sequence[Row],
+    models: Models,
+    shards: Sequence[ShardRecord] = (),
+) -> Checked:
     """Decode images and compare with the digests of their pixels, or of their files.
 
-    rows: of one blob. models: of the archive, by id.
+    rows: of one blob. models: of the archive, by id. shards: that may hold pieces of these files.
     """
     findings: list[Finding] = []
     for row, payload in readable_payloads(store, blob, rows):
@@ -53,8 +68,13 @@ def check_images(store: Store, blob: str, rows: Sequence[Row], models: Models) -
             if isinstance(payload, ObjectUnreadable):
                 raise payload
             check(row, payload, models)
+            if row.route == PIECES:
+                for _ in piece_rows(store, shards, row, payload):
+                    pass
         except DigestMismatch as error:
             findings.append(image_finding(store, blob, row, "pixels-differ", str(error)))
+        except BlobMissing as error:
+            findings.append(Finding("piece-missing", blob, str(error), mend(store), (row.path,)))
         except (FormatError, ModelError) as error:
             findings.append(image_finding(store, blob, row, "image-undecodable", str(error)))
         except ObjectUnreadable as error:
@@ -76,8 +96,8 @@ def without_model(
 ) -> Iterator[Finding]:
     """A finding for each row whose model is missing or damaged."""
     for row in rows:
-        if row.model_id is not None and row.model_id not in models:
-            detail = f"{row.path}: its model {row.model_id} is missing or damaged"
+        for model_id in set(models_of([row])).difference(models):
+            detail = f"{row.path}: its model {model_id} is missing or damaged"
             yield Finding("image-undecodable", blob, detail, copy_back(store), (row.path,))
 
 
@@ -98,8 +118,10 @@ def _check_manifest(store: Store, shard: ShardRecord) -> tuple[Checked, list[Row
 
 
 def _contradiction(shard: ShardRecord, rows: list[Row]) -> str | None:
-    if len(rows) != shard.files:
-        return f"holds {len(rows)} rows where the commit says {shard.files}"
+    if files_of(rows) != shard.files:
+        return f"holds {files_of(rows)} files where the commit says {shard.files}"
+    if pieces_of(rows) != shard.pieces:
+        return f"holds {pieces_of(rows)} pieces where the commit says {shard.pieces}"
     if any(row.shard != shard.shard or row.run_id != shard.run_id for row in rows):
         return "holds rows of another shard"
     if not in_range([row.path for row in rows], shard):
@@ -127,6 +149,15 @@ def _check_quarantine(store: Store, shard: ShardRecord) -> Checked:
     return Checked(name, findings=(found,))
 
 
+def _add_to(hasher: "hashlib._Hash", row: Row, payload: bytes, end: int) -> int:
+    """Hash what of a row's bytes begins at the end of those before; the new end."""
+    for one, part in zip(row.tree(), payloads_of_tree(row, payload), strict=True):
+        if one.offset == end:  # else it is that of a row before
+            hasher.update(part)
+            end += one.length
+    return end
+
+
 def _check_blob(
     store: Store, shard: ShardRecord, rows: list[Row] | None
 ) -> tuple[Checked, list[Row]]:
@@ -144,11 +175,9 @@ def _check_blob(
             if isinstance(payload, ObjectUnreadable):
                 unreadable = payload
                 damaged.append(row)
-                end = max(end, row.offset + row.length)
+                end = max(end, blob_size([row]))
                 continue
-            if row.offset == end:  # else it is that of a row before
-                hasher.update(payload)
-                end += row.length
+            end = _add_to(hasher, row, payload, end)
             try:
                 check_payload(row, payload)
                 sound.append(row)
@@ -174,5 +203,5 @@ def _check_blob(
         findings = (Finding("manifest-damaged", shard.manifest.name, detail, next_step, affected),)
     lossy = sum(row.background_error is not None for row in rows or ())
     lost = sum(row.lost for row in rows or ())
-    checked = Checked(name, len(paths) - lost, findings=findings, lossy=lossy, lost=lost)
+    checked = Checked(name, files_of(rows or ()) - lost, findings=findings, lossy=lossy, lost=lost)
     return checked, [row for row in sound if not row.lost]

@@ -153,21 +153,87 @@ def rows(
         end = 0
         table = pq.read_table(manifest)
         assert table.schema.metadata[b"seec.table"] == b"manifest 1"
-        for row in table.to_pylist():
-            end = max(end, row["offset"] + row["length"])
-            if row["path"] in vanished:
+        records = table.to_pylist()
+        while records:
+            row, tree = records[0], 1
+            while tree < len(records) and records[tree]["depth"] > 0:
+                tree += 1
+            members, records = records[1:tree], records[tree:]
+            end = max(end, *(one["offset"] + one["length"] for one in (row, *members)))
+            if row["path"] in vanished or row["piece"] is not None:
                 continue
-            payload = blob[row["offset"] : row["offset"] + row["length"]]
-            assert hashlib.sha256(payload).digest() == row["blob_digest"]
-            if row["envelope_length"] is not None:
-                assert row["envelope"] is None
-                end_of_payload = row["length"] - row["envelope_length"]
-                frame = payload[end_of_payload:]
-                row["envelope"] = zstandard.ZstdDecompressor().decompress(frame)
-                assert 4096 < len(row["envelope"]) <= row["source_size_bytes"]
-                payload = payload[:end_of_payload]
-            yield row, RESTORE[row["route"]](root, row, payload, decode)
+            yield row, content(root, row, members, blob, decode)
         assert end == len(blob)
+
+
+def content(
+    root: Path, row: dict[str, Any], members: list[dict[str, Any]], blob: bytes, decode: Decode
+) -> bytes:
+    """What a row restores to. members: the rows behind it that are deeper."""
+    payload = blob[row["offset"] : row["offset"] + row["length"]]
+    assert hashlib.sha256(payload).digest() == row["blob_digest"]
+    if row["route"] == "spans":
+        return put_together(root, row, members, payload, blob, decode)
+    assert members == []
+    if row["envelope_length"] is not None:
+        assert row["envelope"] is None
+        end_of_payload = row["length"] - row["envelope_length"]
+        frame = payload[end_of_payload:]
+        row["envelope"] = zstandard.ZstdDecompressor().decompress(frame)
+        assert 4096 < len(row["envelope"]) <= row["source_size_bytes"]
+        payload = payload[:end_of_payload]
+    return RESTORE[row["route"]](root, row, payload, decode)
+
+
+def put_together(
+    root: Path,
+    row: dict[str, Any],
+    members: list[dict[str, Any]],
+    payload: bytes,
+    blob: bytes,
+    decode: Decode,
+) -> bytes:
+    frame = zstandard.ZstdDecompressor().decompress(payload)
+    length = int.from_bytes(frame[:4], "little")
+    recipe, between = frame[4 : 4 + length], frame[4 + length :]
+    data = b""
+    while members:
+        one, tree = members[0], 1
+        while tree < len(members) and members[tree]["depth"] > one["depth"]:
+            tree += 1
+        gap = one["start"] - len(data)
+        assert 0 <= gap <= len(between)
+        data, between = data + between[:gap], between[gap:]
+        there = content(root, one, members[1:tree], blob, decode)
+        data += there
+        members = members[tree:]
+    data += between
+    assert len(data) == row["source_size_bytes"]
+    assert hashlib.sha256(data).digest() == row["source_digest"]
+    return data if row["packing"] is None else PACK[row["packing"]](data, recipe)
+
+
+def restore_pieces(root: Path, row: dict[str, Any], payload: bytes, decode: Decode) -> bytes:
+    state, data = State(root), b""
+    for number, piece in enumerate(pq.read_table(io.BytesIO(payload)).to_pylist()):
+        shard = state.shards[piece["shard"]]
+        blob = (root / shard["blob"]["name"]).read_bytes()
+        records = pq.read_table(root / shard["manifest"]["name"]).to_pylist()
+        place = next(
+            place
+            for place, one in enumerate(records)
+            if (one["path"], one["piece"]) == (row["path"], number)
+        )
+        end = place + 1
+        while end < len(records) and records[end]["depth"] > 0:
+            end += 1
+        assert records[place]["start"] == len(data)
+        part = content(root, records[place], records[place + 1 : end], blob, decode)
+        assert (len(part), hashlib.sha256(part).digest()) == (piece["size_bytes"], piece["digest"])
+        data += part
+    assert len(data) == row["source_size_bytes"]
+    assert hashlib.sha256(data).digest() == row["source_digest"]
+    return data
 
 
 def restore_lost(_: Path, row: dict[str, Any], payload: bytes, __: Decode) -> bytes:
@@ -427,7 +493,10 @@ RESTORE = {
     "seec-jpeg": restore_coded_jpeg,
     "jpegxl-jpeg": restore_jpeg,
     "store": restore_store,
+    "pieces": restore_pieces,
 }
+# By packing: the bytes of a member from its content and the recipe.
+PACK: dict[str, Callable[[bytes, bytes], bytes]] = {}
 
 
 def parts(envelope: bytes) -> tuple[bytes, bytes]:

@@ -5,7 +5,7 @@ import shutil
 import stat
 import uuid
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from click.testing import CliRunner
@@ -84,7 +84,8 @@ def test_a_tree_comes_back_as_it_was(before: dict[bytes, Node], kept: Path, tmp_
 def test_a_restore_that_never_ends_leaves_private_folders_private(kept: Path, tmp_path: Path):
     opened, target = Archive.open(Store(str(kept))), Target(str(tmp_path / "out"))
     private = tmp_path / "out" / "deep" / "er"
-    restoration = Restoration(opened.store, target, False, InProcess())  # pyright: ignore[reportArgumentType]
+    executor = cast(Any, InProcess())
+    restoration = Restoration(opened.store, target, False, executor, lambda: ())
     for _ in restoration.run(current_rows(opened)):
         if private.exists():
             break

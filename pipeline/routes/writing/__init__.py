@@ -21,6 +21,7 @@ from seec.pipeline.routes.writing.jpegxl_jpeg import JpegXlWriter
 from seec.pipeline.routes.writing.seec import SeecWriter
 from seec.pipeline.routes.writing.seec_jpeg import SeecJpegWriter
 from seec.pipeline.routes.writing.seec_planes import SeecPlanesWriter
+from seec.pipeline.routes.writing.spans import SpansWriter
 from seec.pipeline.routes.writing.writer import RunModels, Work, Writer
 from seec.schemas.errors import UnreadableImage
 from seec.schemas.manifest import ENVELOPE_BYTES_IN_ROW, Entry
@@ -30,6 +31,8 @@ from seec.schemas.plan import SourceFile
 WRITERS: dict[str, Writer] = {
     one.name: one
     for one in (
+        # First: what is behind a JPEG picture would be kept as it is by those that follow.
+        SpansWriter(lambda one: work_of(one), lambda one: draft(one), lambda *one: settle(*one)),
         SeecJpegWriter(),
         JpegXlWriter(),
         SeecWriter(),
@@ -39,6 +42,8 @@ WRITERS: dict[str, Writer] = {
 
 # Of a file whose picture is less the codec could save next to nothing.
 _LEAST_PICTURE = 0.25
+# What the row of a member takes of a manifest part: nearly all of that are its digests.
+_MEMBER_BYTES = 110
 
 __all__ = [
     "WRITERS",
@@ -88,7 +93,7 @@ def draft(candidate: Candidate) -> Draft:
     ):
         return candidate.stored("its picture is a small part of the file")
     stored = candidate.stored(WRITERS[coded.row.route].reason)
-    if coded.payload is None:
+    if coded.payload is None or coded.members:
         return replace(stored, coded=_with_envelope_behind(coded))
     if len(coded.payload) >= len(stored.payload):
         return stored
@@ -107,8 +112,11 @@ def settle(draft: Draft, codes: Sequence[bytes], models: RunModels) -> Entry:
     except UnreadableImage as error:
         return entry(replace(draft.row, reason=str(error)), draft.payload)
     payload += draft.coded.envelope
-    if len(payload) + _envelope_bytes(draft.coded) < len(draft.payload):
-        return entry(row, payload)
+    made = Entry(row, payload) if row.members else entry(row, payload)
+    # Equal payloads are kept once.
+    kept = {(one.blob_digest, one.length) for one in made.row.tree()}
+    if sum(length for _, length in kept) + _bytes_in_rows(draft.coded) < len(draft.payload):
+        return made
     return entry(draft.row, draft.payload)
 
 
@@ -116,6 +124,12 @@ def stored_entry(file: SourceFile, data: bytes, reason: str | None) -> Entry:
     """The entry of a file by route `store`."""
     stored = draft_stored(file, data, reason)
     return entry(stored.row, stored.payload)
+
+
+def _bytes_in_rows(coded: Coded) -> int:
+    """What keeping a file this way takes of a manifest part, beyond what storing it does."""
+    within = (_bytes_in_rows(one.coded) if one.coded else 0 for one in coded.members)
+    return _envelope_bytes(coded) + _MEMBER_BYTES * len(coded.members) + sum(within)
 
 
 def _envelope_bytes(coded: Coded) -> int:

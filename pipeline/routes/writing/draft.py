@@ -8,11 +8,12 @@ from typing import Any, TypeVar
 
 import zstandard
 
+from seec.pipeline.containers import Held, Ranges, Span, find
 from seec.pipeline.images import jpeg
 from seec.pipeline.images.files import Header, ImageFile, read_header
 from seec.pipeline.images.jpeg import Frame
 from seec.pipeline.images.raster import Pixels
-from seec.schemas.errors import UnreadableImage
+from seec.schemas.errors import SeecError, UnreadableImage
 from seec.schemas.manifest import Entry, ImageFacts, Row
 from seec.schemas.plan import SourceFile
 from seec.schemas.routes import STORE
@@ -30,6 +31,8 @@ class Coded:
     pictures: those codes are wanted of, [H, W] or [H, W, 3] each. labelled: whether that is one
     picture as people see it, so that its regions may be labelled and its background be lossy.
     layout: what the route has to know besides codes. envelope: what goes behind the payload.
+    members: drafts of the images within the file, whose rows say where each starts; payload is of
+    the bytes between them then.
     """
 
     row: Row
@@ -38,6 +41,7 @@ class Coded:
     labelled: bool = False
     layout: Any = None
     envelope: bytes = b""
+    members: "tuple[Draft, ...]" = ()
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,10 @@ class Draft:
     @property
     def pictures(self) -> Sequence[Pixels]:
         """What is to be encoded, each by itself."""
-        return self.coded.pictures if self.coded else ()
+        if self.coded is None:
+            return ()
+        within = (picture for one in self.coded.members for picture in one.pictures)
+        return (*self.coded.pictures, *within)
 
     @property
     def labelled(self) -> bool:
@@ -73,7 +80,9 @@ class Candidate:
     """A file that is looked into.
 
     max_pixels: more are not decoded. keep_file: whether it is to come back byte for byte, whatever
-    that takes. code_jpeg: whether the run has a model of JPEG files.
+    that takes. code_jpeg: whether the run has a model of JPEG files. opened: whether images within
+    it are looked for. start: where a piece begins in its file. ranges: the whole of that file; None
+    if `data` is.
     """
 
     file: SourceFile
@@ -81,6 +90,9 @@ class Candidate:
     max_pixels: int
     keep_file: bool = False
     code_jpeg: bool = False
+    opened: bool = True
+    start: int = 0
+    ranges: Ranges | None = field(default=None, repr=False)
 
     @property
     def header(self) -> Header:
@@ -123,6 +135,14 @@ class Candidate:
         self.check_limit(frame.pixels)
         return frame
 
+    @cached_property
+    def spans(self) -> tuple[Span, ...]:
+        """Where images are within the file; none if it is damaged in a way that hides them."""
+        try:
+            return find(self.data, self.start, self.ranges or Held(self.data))
+        except SeecError:
+            return ()
+
     def jpeg_row(self, route: str, frame: Frame) -> Row:
         """The row of a JPEG file, as `row`."""
         image = ImageFacts(frame.width, frame.height, frame.mode, jpeg.FORMAT)
@@ -143,6 +163,8 @@ class Candidate:
             route=route,
             kind=self.file.kind,
             permissions=self.file.permissions,
+            piece=self.file.piece,
+            start=None if self.file.piece is None else self.start,
             **facts,
         )
 
@@ -155,12 +177,13 @@ class Candidate:
         return hashlib.sha256(self.data).digest()
 
 
-def draft_stored(file: SourceFile, data: bytes, reason: str | None) -> Draft:
+def draft_stored(file: SourceFile, data: bytes, reason: str | None, start: int = 0) -> Draft:
     """A draft for route `store`: nothing is decoded.
 
-    data: of a link, where it points to; of a directory, nothing. reason: why it is stored.
+    data: of a link, where it points to; of a directory, nothing. reason: why it is stored. start:
+    as in `Candidate`.
     """
-    return Candidate(file, data, 0).stored(reason)
+    return Candidate(file, data, 0, start=start).stored(reason)
 
 
 def _value_or_reason(look: Callable[[], Value]) -> Value | UnreadableImage:

@@ -1,0 +1,120 @@
+"""Which files of a plan are cut in pieces, and how the pieces of an archive are found."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+
+from seec.pipeline.archive.ahead import each_ahead
+from seec.pipeline.archive.archive import read_recorded
+from seec.pipeline.archive.patterns import may_hold
+from seec.pipeline.images import jpeg
+from seec.pipeline.images.files import read_extent
+from seec.pipeline.storage import Source, Store
+from seec.schemas.commit import ShardRecord
+from seec.schemas.errors import BlobMissing, DigestMismatch, SeecError
+from seec.schemas.kinds import FILE
+from seec.schemas.manifest import Row, parse_matching
+from seec.schemas.pieces import Piece, parse_pieces
+from seec.schemas.plan import PlanSettings, SourceFile
+
+# An image file is read as a whole up to this size.
+MAX_IMAGE_BYTES = 1 << 30
+
+
+def cut_files(
+    source: Source, files: Sequence[SourceFile], settings: PlanSettings
+) -> list[SourceFile]:
+    """The files, and in place of each large one that is no image its pieces.
+
+    Behind all others comes what makes each of these one file again, and further names of them.
+    """
+    large = {file.path: file for file in files if _is_large(file, settings)}
+    looked = each_ahead(lambda file: (file, _is_image(source, file)), large.values())
+    cut = {file.path for file, image in looked if not image}
+    pieces: list[SourceFile] = []
+    wholes: list[SourceFile] = []
+    for file in files:
+        if (file.same_file or file.path) not in cut:
+            pieces.append(file)
+            continue
+        count = -(-file.size_bytes // settings.piece_size_bytes)
+        wholes.append(replace(file, pieces=count, copy_of=None))
+        if file.same_file is None:
+            pieces += (replace(file, pieces=count, piece=i, copy_of=None) for i in range(count))
+    return pieces + wholes
+
+
+def _is_large(file: SourceFile, settings: PlanSettings) -> bool:
+    return (
+        file.kind == FILE
+        and file.problem is None
+        and file.same_file is None
+        and file.size_bytes > settings.piece_size_bytes
+        and (
+            settings.max_file_size_bytes is None or file.size_bytes <= settings.max_file_size_bytes
+        )
+    )
+
+
+def _is_image(source: Source, file: SourceFile) -> bool:
+    """Whether it is an image that is read as a whole; so is what cannot be looked into."""
+    if file.size_bytes > MAX_IMAGE_BYTES:
+        return False
+    size = file.size_bytes
+
+    def read(start: int, length: int) -> bytes:
+        return source.read_range(file, start, max(0, min(length, size - start)))
+
+    try:
+        return jpeg.matches(read(0, 16)) or read_extent(read) is not None
+    except SeecError:
+        return True
+
+
+@dataclass(frozen=True)
+class PieceRow:
+    """A piece of a file: its row, and the blob that holds the bytes of the row."""
+
+    blob: str
+    row: Row
+
+
+def holders(shards: Iterable[ShardRecord], path: str) -> list[ShardRecord]:
+    """The shards that may hold pieces of the file of this path."""
+    return [shard for shard in shards if may_hold(shard, path)]
+
+
+def piece_rows(
+    store: Store, shards: Sequence[ShardRecord], row: Row, payload: bytes
+) -> Iterator[PieceRow]:
+    """The rows of the pieces of a file, in the order of the file.
+
+    shards: that may hold them. row, payload: of the file as a whole. Raises DigestMismatch,
+    BlobMissing or FormatError if a piece is not what the payload says, or not there.
+    """
+    by_name = {shard.shard: shard for shard in shards}
+    number = 0
+    pieces = parse_pieces(row.path, payload, row.source_size_bytes)
+    for name, group in groupby(pieces, key=lambda piece: piece.shard):
+        if (shard := by_name.get(name)) is None:
+            raise BlobMissing(f"{row.path}: shard {name}, which has pieces of it, is gone")
+        found = _rows_in(store, shard, row.path)
+        for piece in group:
+            yield PieceRow(shard.blob.name, _checked(row, number, piece, found.get(number)))
+            number += 1
+
+
+def _rows_in(store: Store, shard: ShardRecord, path: str) -> dict[int, Row]:
+    _, rows = parse_matching(
+        shard.manifest.name,
+        read_recorded(store, shard.manifest),
+        lambda paths: [index for index, one in enumerate(paths) if one == path],
+    )
+    return {row.piece: row for row in rows if row.piece is not None}
+
+
+def _checked(row: Row, number: int, piece: Piece, found: Row | None) -> Row:
+    wanted = (piece.size_bytes, piece.digest)
+    if found is None or (found.source_size_bytes, found.source_digest) != wanted:
+        raise DigestMismatch(f"{row.path}: piece {number} is not in shard {piece.shard}")
+    return found

@@ -1,0 +1,187 @@
+"""Route `spans`: a file that holds images, each of which goes its own way."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+
+from seec.pipeline.containers import Span
+from seec.pipeline.images import jpeg
+from seec.pipeline.routes.writing.draft import Candidate, Coded, Draft, entry, framed
+from seec.pipeline.routes.writing.writer import RunModels, Work, Writer
+from seec.schemas.errors import UnreadableImage
+from seec.schemas.kinds import FILE
+from seec.schemas.manifest import Entry, Row
+from seec.schemas.names import is_safe, unescape
+from seec.schemas.plan import SourceFile
+from seec.schemas.routes import SPANS, STORE
+from seec.schemas.spans import serialise_gaps
+
+# Of all images of a file, or of a piece of one: they are in memory together.
+_MAX_PIXELS = 64_000_000
+# Behind a JPEG picture there may be another one; less than this is no picture.
+_LEAST_BEHIND_BYTES = 1024
+_SUFFIXES = ((b"\xff\xd8", ".jpg"), (b"\x89PNG", ".png"), (b"GIF8", ".gif"), (b"RIFF", ".webp"))
+
+Choose = Callable[[Candidate], Draft]
+WorkOf = Callable[[Candidate], Work]
+Settle = Callable[[Draft, Sequence[bytes], RunModels], Entry]
+
+
+class SpansWriter(Writer):
+    """Looks for images within files that are none, and behind JPEG pictures."""
+
+    name = SPANS
+    reason = "smaller than what its images and the bytes between them take"
+
+    def __init__(self, work_of: WorkOf, choose: Choose, settle: Settle) -> None:
+        """work_of, choose, settle: what is done with any file, here with each image."""
+        self._work_of, self._choose, self._settle = work_of, choose, settle
+
+    def work(self, candidate: Candidate) -> Work:
+        """As `Writer.work`."""
+        spans = _spans(candidate)
+        if not spans:
+            raise UnreadableImage("no images are found in it")
+        images = _images(candidate, candidate.data, spans)
+        works = [self._work_of(one) for one in images]
+        return Work(sum(one.pixels for one in works), max(one.passing_bytes for one in works))
+
+    def draft(self, candidate: Candidate) -> Coded | None:
+        """As `Writer.draft`."""
+        spans = _spans(candidate)
+        if not spans:
+            return None
+        names = _Names(candidate.file.path, candidate.start)
+        left = [_MAX_PIXELS]
+        return self._coded(candidate, candidate.row(SPANS), candidate.data, spans, names, left)
+
+    def _coded(
+        self,
+        candidate: Candidate,
+        row: Row,
+        content: bytes,
+        spans: Sequence[Span],
+        names: "_Names",
+        left: list[int],
+        recipe: bytes = b"",
+    ) -> Coded | None:
+        """How a row of this content and these spans is kept; None if no image is worth it."""
+        members: list[Draft] = []
+        gaps: list[bytes] = []
+        end = 0
+        for span in spans:
+            made = self._member(candidate, content, span, names, left)
+            if made is None:
+                continue
+            gaps.append(content[end : span.start])
+            end = span.start + span.length
+            members.append(replace(made, row=replace(made.row, start=span.start)))
+        if not members:
+            return None
+        gaps.append(content[end:])
+        frame = framed(serialise_gaps(recipe, b"".join(gaps)))
+        return Coded(row, frame, members=tuple(members))
+
+    def _member(
+        self, candidate: Candidate, content: bytes, span: Span, names: "_Names", left: list[int]
+    ) -> Draft | None:
+        """The draft of what is in a span; None if the bytes are to stay as they are."""
+        data = content[span.start : span.start + span.length]
+        if not span.members:
+            image = _image(candidate, data, names.path(span, data))
+            pixels = self._work_of(image).pixels
+            if pixels > left[0]:
+                return None
+            made = self._choose(image)
+            if made.coded is None and made.row.route == STORE:
+                return None
+            left[0] -= pixels
+            return made
+        inner = data if span.content is None else span.content
+        part = _image(candidate, inner, names.path(span, inner))
+        row = replace(part.row(SPANS), packing=span.packing)
+        within = names if span.name is None else _Names(part.file.path, 0)
+        coded = self._coded(candidate, row, inner, span.members, within, left, span.recipe)
+        # Never kept as it is: what it is packed from tells nobody the bytes of the file.
+        return coded and Draft(row, b"", coded)
+
+    def pack(self, coded: Coded, codes: Sequence[bytes], models: RunModels) -> tuple[Row, bytes]:
+        """As `Writer.pack`."""
+        todo = iter(codes)
+        entries = [self._settled(one, todo, models) for one in coded.members]
+        own = entry(coded.row, coded.payload or b"")
+        members = tuple(
+            replace(one.row, start=member.row.start)
+            for one, member in zip(entries, coded.members, strict=True)
+        )
+        payload = b"".join([bytes(own.payload), *(bytes(one.payload) for one in entries)])
+        return replace(own.row, members=members), payload
+
+    def _settled(self, member: Draft, codes: Iterator[bytes], models: RunModels) -> Entry:
+        own = list(islice(codes, len(member.pictures)))
+        if member.coded is not None and member.coded.members:
+            row, payload = self.pack(member.coded, own, models)
+            return Entry(row, payload)
+        return self._settle(member, own, models)
+
+
+class _Names:
+    """Paths for the members of a file, no two the same."""
+
+    def __init__(self, path: str, start: int) -> None:
+        self._path, self._start = path, start
+        self._taken: set[str] = set()
+
+    def path(self, span: Span, data: bytes) -> str:
+        """The path of what is in a span: by its name if it has one that a file can have."""
+        name = span.name
+        if name is None or name in self._taken or not is_safe(unescape(name)):
+            name = self._by_place(span.start, data)
+        self._taken.add(name)
+        return f"{self._path}/{name}"
+
+    def _by_place(self, start: int, data: bytes) -> str:
+        suffix = next((ext for magic, ext in _SUFFIXES if data.startswith(magic)), "")
+        name = f"@{self._start + start}{suffix}"
+        while name in self._taken:
+            name = f"@{name}"
+        return name
+
+
+def _spans(candidate: Candidate) -> tuple[Span, ...]:
+    """The images within a file that is none, or is a JPEG picture with more behind it."""
+    if not candidate.opened:
+        return ()
+    if jpeg.matches(candidate.data):
+        spans = candidate.spans
+        behind = len(candidate.data) - (spans[0].start + spans[0].length if spans else 0)
+        return spans if len(spans) > 1 and behind >= _LEAST_BEHIND_BYTES else ()
+    try:
+        _ = candidate.header
+    except UnreadableImage:
+        whole = (0, len(candidate.data))
+        return tuple(one for one in candidate.spans if (one.start, one.length) != whole)
+    return ()
+
+
+def _images(candidate: Candidate, content: bytes, spans: Sequence[Span]) -> Iterator[Candidate]:
+    """All images in spans of a content."""
+    for span in spans:
+        data = content[span.start : span.start + span.length]
+        if span.members:
+            inner = data if span.content is None else span.content
+            yield from _images(candidate, inner, span.members)
+        else:
+            yield _image(candidate, data, candidate.file.path)
+
+
+def _image(candidate: Candidate, data: bytes, path: str) -> Candidate:
+    """What is within a file, on its way; it has to come back byte for byte."""
+    return replace(
+        candidate,
+        file=SourceFile(path, len(data), None, kind=FILE),
+        data=data,
+        keep_file=True,
+        opened=False,
+        start=0,
+    )

@@ -1,0 +1,119 @@
+"""Files that are cut: where their pieces begin, and the row that makes them one file again.
+
+A piece begins at the first place, at or after a multiple of the size of pieces, where no member of
+the file is cut in two. Each task finds the places around its piece by itself, from the bytes of the
+file alone.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from seec.pipeline.archive.archive import Archive
+from seec.pipeline.archive.patterns import may_hold
+from seec.pipeline.containers import cut
+from seec.pipeline.routes.writing import Draft
+from seec.pipeline.storage import Source, Store
+from seec.schemas.errors import SeecError, SourceChanged
+from seec.schemas.manifest import Row, parse_matching
+from seec.schemas.pieces import Piece, serialise_pieces
+from seec.schemas.plan import SourceFile
+from seec.schemas.routes import PIECES
+
+# A member that goes on for longer is cut all the same: a piece is in memory as a whole.
+_MAX_OVER_BYTES = 128 << 20
+_READ_SIZE_BYTES = 8 << 20
+
+
+@dataclass(frozen=True)
+class InSource:
+    """A file of a source that is read by ranges. end: where looking for a place stops."""
+
+    source: Source
+    file: SourceFile
+
+    @property
+    def size_bytes(self) -> int:
+        """Of the file."""
+        return self.file.size_bytes
+
+    def read(self, start: int, length: int) -> bytes:
+        """Bytes of the file, fewer where it ends. Raises as `Source.read`."""
+        length = min(length, self.size_bytes - start)
+        return self.source.read_part(self.file, start, length) if length > 0 else b""
+
+
+def read_piece(source: Source, file: SourceFile, piece_size_bytes: int) -> tuple[int, bytes]:
+    """Where a piece begins in its file, and its bytes. Raises as `Source.read`."""
+    ranges, number = InSource(source, file), file.piece or 0
+    start = _place(ranges, number * piece_size_bytes)
+    end = file.size_bytes
+    if number + 1 != file.pieces:
+        end = _place(ranges, (number + 1) * piece_size_bytes)
+    return start, b"".join(_chunks(ranges, start, end))
+
+
+def _place(ranges: InSource, position: int) -> int:
+    if position == 0:
+        return 0
+    try:
+        place = cut(ranges, position)
+    except SeecError as error:
+        if isinstance(error, SourceChanged):
+            raise
+        return position
+    return place if position <= place <= position + _MAX_OVER_BYTES else position
+
+
+def draft_whole(store: Store, run_id: str, source: Source, file: SourceFile) -> Draft:
+    """The draft of a file whose pieces are in the archive: they are compared with it once more.
+
+    SourceChanged, or another SourceError, if one of them is not there or is another one.
+    """
+    pieces = sorted(_rows(store, run_id, file.path), key=lambda row: row.piece or 0)
+    if [row.piece for row in pieces] != list(range(file.pieces or 0)):
+        raise SourceChanged("some of its pieces could not be read; run again to archive it")
+    ranges, whole, end = InSource(source, file), hashlib.sha256(), 0
+    for row in pieces:
+        own = hashlib.sha256()
+        for chunk in _chunks(ranges, end, end + row.source_size_bytes):
+            whole.update(chunk)
+            own.update(chunk)
+        if row.start != end or own.digest() != row.source_digest:
+            raise SourceChanged("changed while its pieces were read; run again to archive it")
+        end += row.source_size_bytes
+    if end != file.size_bytes:
+        raise SourceChanged("changed while its pieces were read; run again to archive it")
+    row = Row(
+        path=file.path,
+        source_size_bytes=file.size_bytes,
+        source_mtime_ns=file.mtime_ns,
+        source_digest=whole.digest(),
+        route=PIECES,
+        kind=file.kind,
+        permissions=file.permissions,
+    )
+    return Draft(
+        row,
+        serialise_pieces(
+            [Piece(row.shard, row.source_size_bytes, row.source_digest) for row in pieces]
+        ),
+    )
+
+
+def _rows(store: Store, run_id: str, path: str) -> Iterator[Row]:
+    """The rows of the pieces of a file that this run has archived."""
+    archive = Archive.open(store)
+    for shard in archive.state.shards_of(run_id):
+        if may_hold(shard, path):
+            _, rows = parse_matching(
+                shard.manifest.name,
+                archive.read(shard.manifest),
+                lambda paths: [index for index, one in enumerate(paths) if one == path],
+            )
+            yield from (row for row in rows if row.piece is not None)
+
+
+def _chunks(ranges: InSource, start: int, end: int) -> Iterator[bytes]:
+    for place in range(start, end, _READ_SIZE_BYTES):
+        yield ranges.read(place, min(_READ_SIZE_BYTES, end - place))

@@ -1,0 +1,31 @@
+"""What lies between the members of a file: the payload of route `spans`.
+
+One zstd frame: uint32 little-endian, how many bytes of a recipe follow; the recipe, from which the
+packing of the row makes its bytes again, empty where there is no packing; all bytes of the content
+that are in no member, in their order.
+"""
+
+import struct
+
+from seec.schemas.errors import SectionCorrupt
+
+DEFLATE, SNAPPY = "deflate", "snappy"
+PACKINGS = (DEFLATE, SNAPPY)
+_HEAD = struct.Struct("<I")
+HEAD_BYTES = _HEAD.size
+
+
+def serialise_gaps(recipe: bytes, gaps: bytes) -> bytes:
+    """What is compressed into a payload."""
+    return _HEAD.pack(len(recipe)) + recipe + gaps
+
+
+def parse_gaps(where: str, data: bytes) -> tuple[bytes, bytes]:
+    """The recipe, and the bytes between members. where: for messages. SectionCorrupt if neither."""
+    if len(data) < HEAD_BYTES:
+        raise SectionCorrupt(f"{where}: no bytes between members")
+    (length,) = _HEAD.unpack_from(data)
+    if length > len(data) - HEAD_BYTES:
+        raise SectionCorrupt(f"{where}: a recipe that ends too early")
+    end = HEAD_BYTES + length
+    return data[HEAD_BYTES:end], data[end:]

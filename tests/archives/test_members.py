@@ -1,0 +1,278 @@
+"""Images within files have rows of their own; the files come back byte for byte."""
+
+import hashlib
+import io
+import tarfile
+import zipfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from seec.jobs import archive as archive_job
+from seec.jobs import compact, ls, restore, verify
+from seec.jobs.archive import Settings
+from seec.pipeline.archive import Archive
+from seec.pipeline.archive.catalogue import sorted_members
+from seec.pipeline.storage import Store
+from seec.schemas.errors import SectionCorrupt
+from seec.schemas.manifest import Row, parse_manifest, serialise_manifest
+from seec.schemas.routes import PIECES, SEEC, SEEC_JPEG, SPANS, STORE
+from tests.archives import plain_reader
+from tests.archives.life import findings
+from tests.archives.test_format import decode_with
+from tests.jpegs import jpeg
+from tests.pictures import textured
+from tests.sources import files_below, image_bytes
+
+PIECE_BYTES = 1 << 16
+
+
+def pictures() -> dict[str, bytes]:
+    """Of several formats, under names as datasets have them."""
+    files = {f"{number:04}.jpg": jpeg(textured(160, 200, number)) for number in range(6)}
+    for number in (7, 8):
+        files[f"{number:04}.png"] = image_bytes(textured(90, 120, number), "PNG")
+    return files | {"0000.json": b'{"caption": "a picture"}'}
+
+
+def tar_of(files: dict[str, bytes]) -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        for name, data in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            archive.addfile(entry, io.BytesIO(data))
+    return stream.getvalue()
+
+
+def zip_of(files: dict[str, bytes]) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(zipfile.ZipInfo(name), data)
+    return stream.getvalue()
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    folder = tmp_path / "source"
+    (folder / "loose").mkdir(parents=True)
+    files = pictures()
+    (folder / "train.tar").write_bytes(tar_of(files))
+    (folder / "train.zip").write_bytes(zip_of({"inner.tar": tar_of(files), **files}))
+    (folder / "two.mpo").write_bytes(jpeg(textured(80, 80, 1)) + jpeg(textured(80, 80, 2)))
+    (folder / "loose" / "0003.jpg").write_bytes(files["0003.jpg"])
+    return folder
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "archive"
+
+
+def archived(source: Path, root: Path, **settings: object) -> None:
+    chosen = Settings(str(source), str(root), profile="fast", jpeg="seec", ray_address=None)
+    assert archive_job.run(replace(chosen, **settings)).exit_code == 0  # pyright: ignore[reportArgumentType]
+
+
+def rows_of(root: Path) -> dict[str, Row]:
+    archive = Archive.open(Store(str(root)))
+    return {row.path: row for shard in archive.state.in_order() for row in archive.rows(shard)}
+
+
+def members(root: Path) -> dict[str, Row]:
+    return {row.path: row for row in sorted_members(Archive.open(Store(str(root))))}
+
+
+def restored(root: Path, out: Path, **settings: object) -> dict[bytes, bytes]:
+    chosen = restore.Settings(str(root), str(out))
+    assert restore.run(replace(chosen, **settings)).exit_code == 0  # pyright: ignore[reportArgumentType]
+    return files_below(out)
+
+
+def test_images_in_files_are_coded_and_the_files_come_back(
+    source: Path, root: Path, tmp_path: Path
+):
+    archived(source, root)
+    found = rows_of(root)
+    assert {path: row.route for path, row in found.items()} == {
+        "loose": STORE,
+        "loose/0003.jpg": SEEC_JPEG,
+        "train.tar": SPANS,
+        "train.zip": SPANS,
+        "two.mpo": SPANS,
+    }
+    routes = {row.path: row.route for row in found["train.tar"].tree()}
+    assert routes["train.tar/0000.jpg"] == SEEC_JPEG
+    assert routes["train.tar/0007.png"] == SEEC
+    assert "train.tar/0000.json" not in routes  # what is no image stays between the members
+    assert "train.zip/inner.tar/0000.jpg" in {row.path for row in found["train.zip"].tree()}
+    assert findings(root) == []
+    assert restored(root, tmp_path / "out") == files_below(source)
+
+
+def test_members_and_loose_files_of_the_same_bytes_share_them(source: Path, root: Path):
+    archived(source, root)
+    places = {(row.offset, row.length) for path, row in members(root).items() if "0003.jpg" in path}
+    assert len(places) == 1
+    assert sum("0003.jpg" in path for path in members(root)) == 4
+
+
+def test_a_plain_reader_puts_them_together(tmp_path: Path, root: Path):
+    source = tmp_path / "small"
+    source.mkdir()
+    files = {"a.jpg": jpeg(textured(24, 24)[..., 0]), "b.png": image_bytes(textured(16, 16), "PNG")}
+    (source / "nested.zip").write_bytes(zip_of({"inner.tar": tar_of(files)}))
+    archived(source, root)
+    held = dict(plain_reader.restored(root, decode_with))
+    assert held == files_below(source)
+
+
+def test_a_large_file_is_cut_in_pieces_and_comes_back(source: Path, root: Path, tmp_path: Path):
+    (source / "noise.bin").write_bytes(np.random.default_rng(1).bytes(3 * PIECE_BYTES + 7))
+    (source / "zeros.bin").write_bytes(bytes(2 * PIECE_BYTES + 1))
+    archived(source, root, piece_size_bytes=PIECE_BYTES, shard_size_bytes=2 * PIECE_BYTES)
+    listed = {row.path: row for row in ls.run(ls.Settings(str(root))).rows}
+    assert {path for path, row in listed.items() if row.route == PIECES} >= {
+        "noise.bin",
+        "train.tar",
+        "zeros.bin",
+    }
+    assert set(listed) == {path.decode() for path in files_below(source)} | {"loose"}
+    assert "train.tar/0005.jpg" in members(root)
+    assert findings(root) == []
+    assert restored(root, tmp_path / "out") == files_below(source)
+    # Nothing is new, and nothing of this is compacted.
+    before = Store(str(root)).names("commits")
+    archived(source, root, piece_size_bytes=PIECE_BYTES)
+    assert list(Store(str(root)).names("commits")) == list(before)
+    compact.run(compact.Settings(str(root)))
+    assert restored(root, tmp_path / "again") == files_below(source)
+
+
+def test_a_plain_reader_puts_pieces_together(tmp_path: Path, root: Path):
+    source = tmp_path / "small"
+    source.mkdir()
+    picture = image_bytes(textured(16, 16), "PNG")
+    noise = np.random.default_rng(1).bytes(PIECE_BYTES - 100)
+    (source / "noise.bin").write_bytes(noise + picture + noise)
+    archived(source, root, piece_size_bytes=PIECE_BYTES)
+    assert dict(plain_reader.restored(root, decode_with)) == files_below(source)
+
+
+def test_a_new_version_of_a_file_in_pieces_replaces_all_of_the_old(
+    source: Path, root: Path, tmp_path: Path
+):
+    archived(source, root, piece_size_bytes=PIECE_BYTES)
+    (source / "train.tar").write_bytes(tar_of({"new.jpg": jpeg(textured(300, 400, 9))}))
+    archived(source, root, piece_size_bytes=PIECE_BYTES)
+    inside = {path for path in members(root) if path.startswith("train.tar/")}
+    assert inside == {"train.tar/new.jpg"}
+    assert restored(root, tmp_path / "out") == files_below(source)
+    old = restored(root, tmp_path / "old", at=first_commit_of_run(root, 1))
+    assert b"train.tar" in old
+    assert old[b"train.tar"] != (source / "train.tar").read_bytes()
+
+
+def first_commit_of_run(root: Path, ordinal: int) -> int:
+    """The last commit before the run behind this one was opened."""
+    archive = Archive.open(Store(str(root)))
+    opened = [
+        commit.sequence
+        for commit, _ in archive.commits(1, archive.state.sequence)
+        for run in commit.changes.runs
+        if run.run_id.startswith(f"{ordinal + 1:04d}-")
+    ]
+    return opened[0] - 1
+
+
+def test_members_are_restored_by_themselves(source: Path, root: Path, tmp_path: Path):
+    archived(source, root)
+    include = ("train.tar/*.png", "train.zip/inner.tar/0001.jpg")
+    found = restored(root, tmp_path / "out", members=True, include=include)
+    files = pictures()
+    assert found == {
+        b"train.tar/0007.png": files["0007.png"],
+        b"train.tar/0008.png": files["0008.png"],
+        b"train.zip/inner.tar/0001.jpg": files["0001.jpg"],
+    }
+
+
+def test_names_that_lead_out_or_come_twice_are_by_place(tmp_path: Path, root: Path):
+    source = tmp_path / "source"
+    source.mkdir()
+    one, two = jpeg(textured(64, 80, 1)), jpeg(textured(64, 80, 2))
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        for name, data in (
+            ("../../up.jpg", one),
+            ("/abs.jpg", two),
+            ("x.jpg", one),
+            ("x.jpg", two),
+        ):
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            archive.addfile(entry, io.BytesIO(data))
+    (source / "slip.tar").write_bytes(stream.getvalue())
+    archived(source, root)
+    inside = sorted(path for path in members(root) if path != "slip.tar")
+    assert len(inside) == 4
+    assert "slip.tar/x.jpg" in inside
+    assert sum(path.startswith("slip.tar/@") for path in inside) == 3
+    found = restored(root, tmp_path / "out", members=True)
+    assert all(path.startswith(b"slip.tar/") for path in found)
+    assert sorted(found.values()) == sorted([one, two, one, two])
+
+
+def test_damage_in_one_member_costs_one_member(source: Path, root: Path, tmp_path: Path):
+    archived(source, root)
+    bad = members(root)["train.tar/0002.jpg"]
+    store = Store(str(root))
+    blob = Path(store.path(Archive.open(store).state.shards[bad.shard].blob.name))
+    data = bytearray(blob.read_bytes())
+    data[bad.offset + bad.length // 2] ^= 1
+    blob.write_bytes(data)
+    report = verify.run(verify.Settings(str(root)))
+    assert any("train.tar" in path for found in report.findings for path in found.paths)
+    out = tmp_path / "out"
+    chosen = restore.Settings(str(root), str(out), members=True, include=("train.tar/*",))
+    summary = restore.run(chosen)
+    assert [item.path for item in summary.failed] == ["train.tar/0002.jpg"]
+    files = {f"train.tar/{name}".encode(): data for name, data in pictures().items()}
+    expected = {k: v for k, v in files.items() if not k.endswith((b"0002.jpg", b".json"))}
+    assert files_below(out) == expected
+
+
+def test_a_file_without_gain_is_stored_whole(tmp_path: Path, root: Path):
+    source = tmp_path / "source"
+    source.mkdir()
+    tiny = {f"{n}.png": image_bytes(textured(2, 2, n), "PNG") for n in range(4)}
+    (source / "tiny.tar").write_bytes(tar_of(tiny))
+    archived(source, root)
+    assert rows_of(root)["tiny.tar"].route == STORE
+    assert restored(root, tmp_path / "out") == files_below(source)
+
+
+def trees() -> Iterator[tuple[str, Row]]:
+    """What no part may say of members, with the rule that forbids it."""
+    digest = hashlib.sha256(b"").digest()
+    file = Row("a.tar", 100, None, digest, SPANS, "r/0", 0, 1, digest)
+    one = Row("a.tar/x", 10, None, digest, STORE, "r/0", 1, 1, hashlib.sha256(b"1").digest(), "")
+    one = replace(one, start=0)
+    two = replace(one, path="a.tar/y", start=5, offset=2, blob_digest=hashlib.sha256(b"2").digest())
+    yield "overlap", replace(file, members=(one, two))
+    yield "lead out", replace(file, members=(one, replace(two, start=91)))
+    yield "no name of a member", replace(file, members=(replace(one, path="a.tar/../x"),))
+    yield "begins nowhere", replace(file, members=(replace(one, start=None),))
+    yield "do not go with", replace(file, route=STORE, members=(one,))
+    yield "what no member has", replace(file, members=(replace(one, source_mtime_ns=1),))
+    yield "packing", replace(file, members=(replace(one, packing="deflate"),))
+
+
+@pytest.mark.parametrize(("why", "row"), [*trees()], ids=[why for why, _ in trees()])
+def test_a_part_that_lies_about_members_is_refused(why: str, row: Row):
+    with pytest.raises(SectionCorrupt, match=why):
+        parse_manifest("part", serialise_manifest([row]))
