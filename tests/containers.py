@@ -4,6 +4,10 @@ import io
 import tarfile
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from seec.pipeline.containers import PACKINGS, Held, Span, cut, find
 from tests.jpegs import jpeg
@@ -71,6 +75,13 @@ def zipped(
         for name, data in files.items():
             archive.writestr(name, data)
     return target.data if isinstance(target, OneWay) else target.getvalue()
+
+
+def parquet(columns: dict[str, Any], **options: Any) -> bytes:
+    """A Parquet file of columns. options: of pyarrow."""
+    target = io.BytesIO()
+    pq.write_table(pa.table(columns), target, **options)
+    return target.getvalue()
 
 
 def found(data: bytes) -> list[tuple[str | None, bytes]]:

@@ -21,12 +21,15 @@ from seec.pipeline.containers.pictures import (
 from seec.pipeline.containers.span import LEAST_CARVED_BYTES, Ranges, Span
 from seec.pipeline.images import jpeg
 from seec.pipeline.images.files import read_extent
+from seec.pipeline.images.formats import FORMATS
 from seec.schemas.errors import UnreadableImage
 
 # What `cut` reads before and behind a position. An image that begins further before is noticed by
 # its end or by the next one, if these are not further away.
 BEFORE_BYTES, BEHIND_BYTES = 1 << 20, 8 << 20
 _FIRST_BYTES = 1 << 18
+# By format, where it is not the format's name.
+_EXTENSIONS = {"TIFF": ".tif", "NETPBM": ".pnm"}
 
 
 def carve(piece: bytes) -> tuple[Span, ...]:
@@ -77,6 +80,14 @@ def is_image(data: bytes) -> bool:
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return True
     return read_extent(lambda start, length: data[start : start + length]) is not None
+
+
+def extension(data: bytes) -> str:
+    """What the name of an image file ends with, by its content; nothing for others."""
+    if data.startswith(JPEG_START):
+        return ".jpg"
+    name = next((form.name for form in FORMATS.values() if form.matches(data)), None)
+    return "" if name is None else _EXTENSIONS.get(name, f".{name.lower()}")
 
 
 def _place(data: bytes, position: int, *, whole: bool) -> int | None:

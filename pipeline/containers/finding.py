@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from seec.pipeline.containers import carving, tars, zips
+from seec.pipeline.containers import carving, parquet, tars, zips
 from seec.pipeline.containers.members import Look
 from seec.pipeline.containers.span import MOST_DEPTH, Held, Ranges, Span
 
@@ -22,6 +22,7 @@ class _Kind:
 _KINDS = (
     _Kind(tars.matches, tars.find, tars.cut),
     _Kind(zips.matches, zips.find, zips.cut),
+    _Kind(parquet.matches, parquet.find, parquet.cut),
 )
 # Of containers in which images are carved: where it stands, how it begins.
 _CARVED = (

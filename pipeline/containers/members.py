@@ -31,26 +31,31 @@ def member(data: bytes, start: int, name: str | None, look: Look) -> Span | None
     data: all its bytes. start: where they lie. A JPEG file with other images behind it is a
     container of them all.
     """
-    inner = _inner(data, look)
+    inner = inside(data, look)
     return None if inner is None else Span(start, len(data), name, members=inner)
 
 
 def packed_member(
-    packing: str, data: bytes, start: int, name: str | None, look: Look, limit: int
+    packing: str,
+    data: bytes,
+    start: int,
+    name: str | None,
+    inner: Callable[[bytes], tuple[Span, ...] | None],
+    limit: int,
 ) -> Span | None:
     """The same for packed bytes; None, too, where a recipe would not pay.
 
-    limit: of the content, in bytes.
+    inner: spans in the content, as `inside`. limit: of the content, in bytes.
     """
     try:
         content, recipe = PACKINGS[packing].unpack(data, limit)
     except UnreadableImage:
         return None
-    inner = _inner(content, look) if len(recipe) <= _MOST_RECIPE * len(data) else None
-    return None if inner is None else Span(start, len(data), name, packing, content, recipe, inner)
+    spans = inner(content) if len(recipe) <= _MOST_RECIPE * len(data) else None
+    return None if spans is None else Span(start, len(data), name, packing, content, recipe, spans)
 
 
-def _inner(data: bytes, look: Look) -> tuple[Span, ...] | None:
+def inside(data: bytes, look: Look) -> tuple[Span, ...] | None:
     """Spans in the bytes of a member; none where it is an image, None where it holds none."""
     if len(data) < LEAST_NAMED_BYTES:
         return None

@@ -5,6 +5,8 @@ Each is exact on every machine: it does not call a library that compresses.
 
 from typing import Protocol
 
+from seec.pipeline.containers.snappy import Snappy
+
 
 class Packing(Protocol):
     """One way."""
@@ -22,4 +24,4 @@ class Packing(Protocol):
 
 
 # By name, as spans and rows have them.
-PACKINGS: dict[str, Packing] = {}
+PACKINGS: dict[str, Packing] = {"snappy": Snappy()}

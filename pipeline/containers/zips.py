@@ -13,10 +13,11 @@ import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from seec.pipeline.containers.carving import carve
 from seec.pipeline.containers.cutting import ahead
-from seec.pipeline.containers.members import Look, member, packed_member
+from seec.pipeline.containers.members import Look, inside, member, packed_member
 from seec.pipeline.containers.packings import PACKINGS
 from seec.pipeline.containers.span import LEAST_CARVED_BYTES, Ranges, Span
 from seec.schemas.names import escape
@@ -77,7 +78,8 @@ def find(piece: bytes, start: int, ranges: Ranges, look: Look) -> Iterator[Span]
         elif one.method == _STORED:
             span = member(data, one.data, escape(one.name), look)
         elif one.method == _DEFLATED and ends.may_inflate and look.wants(_peeked(data)):
-            span = packed_member("deflate", data, one.data, escape(one.name), look, ends.most)
+            name, limit = escape(one.name), ends.most
+            span = packed_member("deflate", data, one.data, name, partial(inside, look=look), limit)
             ends.inflated(0 if span is None else len(span.content or b""))
         if span is not None:
             yield span

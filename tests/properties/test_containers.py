@@ -6,7 +6,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from seec.pipeline.containers import Held, cut, find, is_container
-from tests.containers import FORMATS, assembled, found, in_pieces, pictures, tar, zipped
+from tests.containers import FORMATS, assembled, found, in_pieces, parquet, pictures, tar, zipped
 
 PIECES = [
     *pictures().values(),
@@ -44,6 +44,7 @@ CONTAINERS = [
     *(tar(FEW.items(), form) for form in FORMATS.values()),
     *(zipped(FEW, one_way=one_way) for one_way in (False, True)),
     zipped(FEW, ZIP_DEFLATED),
+    *(parquet({"image": [*FEW.values()]}, compression=codec) for codec in ("none", "snappy")),
 ]
 
 
