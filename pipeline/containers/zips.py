@@ -104,11 +104,11 @@ def local_header(data: bytes, at: int) -> Local | None:
     _, version, _, flags, method, _, _, _, length, size, name_bytes, extra_bytes = (
         _HEADER.unpack_from(data, at)
     )
-    name = data[at + _HEADER.size :][:name_bytes] if name_bytes <= _MOST_NAME_BYTES else b"\0"
+    behind = at + _HEADER.size + min(name_bytes, _MOST_NAME_BYTES)
+    name = data[at + _HEADER.size : behind]
     sane = version <= _MOST_VERSION and not flags & _UNUSED_FLAGS and method in _METHODS
     if not sane or b"\0" in name or len(name) != name_bytes or extra_bytes > _MOST_EXTRA_BYTES:
         return None
-    behind = at + _HEADER.size + name_bytes
     if _UNKNOWN in (length, size):
         size, length = _zip64(data[behind : behind + extra_bytes], size, length)
     encrypted = bool(flags & _ENCRYPTED)
