@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from seec.pipeline.containers import carving, parquet, tars, zips
+from seec.pipeline.containers.marks import is_carved
 from seec.pipeline.containers.members import Look
 from seec.pipeline.containers.span import MOST_DEPTH, Held, Ranges, Span
 
@@ -24,22 +25,11 @@ _KINDS = (
     _Kind(zips.matches, zips.find, zips.cut),
     _Kind(parquet.matches, parquet.find, parquet.cut),
 )
-# Of containers in which images are carved: where it stands, how it begins.
-_CARVED = (
-    (0, b"\x89HDF\r\n\x1a\n"),
-    (0, b"%PDF-"),
-    (0, b"WARC/1."),
-    (0, b"ARROW1\0\0"),
-    (0, b"SQLite format 3\0"),
-    (16, b"\xde\xc0\xef\xbe"),  # LMDB
-)
 
 
 def is_container(head: bytes) -> bool:
     """Whether the first 4 KiB of a file say that it is a container that we know."""
-    return any(kind.matches(head) for kind in _KINDS) or any(
-        head.startswith(mark, at) for at, mark in _CARVED
-    )
+    return _kind(head) is not None or is_carved(head)
 
 
 def find(piece: bytes, start: int, ranges: Ranges) -> tuple[Span, ...]:
