@@ -10,8 +10,8 @@ from 0, of column `image` or of the bytes of image column `image`; the extension
 content. Rows with lists of images have `image/000017-0.jpg` and so on. A value of a dictionary is
 called by the first row that has it. Where no row is known, there is no name.
 
-Bounds: footers of at most 16 MiB; 4096 pages of a chunk that lie before a piece; contents of at
-most four times the piece and 64 MiB.
+Bounds: footers of at most 16 MiB; of a chunk 4096 pages before a piece, and 65,536 in all; contents
+of at most four times the piece and 64 MiB.
 """
 
 from bisect import bisect_right
@@ -44,7 +44,7 @@ from seec.pipeline.containers.span import LEAST_CARVED_BYTES, LEAST_NAMED_BYTES,
 from seec.schemas.errors import UnreadableImage
 
 _CODECS = {0: None, 1: "snappy"}
-_MOST_PAGES_BEFORE = 4096
+_MOST_PAGES_BEFORE, _MOST_PAGES = 1 << 12, 1 << 16
 _LEAST_VALUE_BYTES = 32  # of a page, packed or not, on average
 _CONTENT_FACTOR, _MORE_CONTENT_BYTES = 4, 64 << 20
 _MOST_INDEX_BITS = 31
@@ -66,7 +66,7 @@ def find(piece: bytes, start: int, ranges: Ranges, look: Look) -> Iterator[Span]
         for i, (page, row) in enumerate(pages):
             spans = ()
             if start <= page.start and page.end <= file.end:
-                behind = [one for one, _ in pages[i + 1 :]]
+                behind = [] if i else [one for one, _ in pages[1:]]
                 spans = _Values(file, chunk, look).spans(page, row, behind)
             if spans:
                 yield from _carved(piece[gap - start : page.data - start], gap - start)
@@ -126,7 +126,8 @@ class _Values:
     def spans(self, page: Page, row: int | None, behind: Sequence[Page]) -> tuple[Span, ...]:
         """The spans of a page that is whole in the piece; none where it has no images.
 
-        row: its first, if it is known. behind: pages that follow, for what a dictionary is for.
+        row: its first, if it is known. behind: pages that follow the first one, which may be a
+        dictionary.
         """
         size = page.end - page.data
         plain = PLAIN_DICTIONARY if page.kind == DICTIONARY else PLAIN
@@ -255,7 +256,9 @@ def _carved(data: bytes, start: int) -> Iterator[Span]:
 def _pages(read: ReadAt, chunk: Chunk, start: int, end: int) -> Iterator[tuple[Page, int | None]]:
     """Pages up to the end of a piece, each with its first row; up to the first that cannot be."""
     at, row, before = chunk.start, chunk.first_row, 0
-    while at < min(end, chunk.end) and before < _MOST_PAGES_BEFORE:
+    for _ in range(_MOST_PAGES):
+        if at >= min(end, chunk.end) or before == _MOST_PAGES_BEFORE:
+            return
         page = page_at(read, at)
         if page is None or page.end > chunk.end:
             return
