@@ -33,7 +33,7 @@ _UNKNOWN, _ZIP64 = 0xFFFFFFFF, 1
 _MOST_INFLATED_BYTES = 64 << 20
 _BEHIND_FACTOR = 4
 _PEEKED_BYTES = 4096
-_INFLATED_AT_ONCE = 1 << 16
+_LEAST_AT_ONCE, _INFLATED_AT_ONCE = 1 << 10, 1 << 16
 _INFLATES_FASTER = 8  # bytes of repetitions than others
 
 
@@ -162,20 +162,22 @@ class _Ends:
         return end if end is not None and end <= len(self._piece) else None
 
     def _end_of_stream(self, start: int) -> int | None:
-        inflater, at = zlib.decompressobj(-zlib.MAX_WBITS), start
+        inflater, at, count = zlib.decompressobj(-zlib.MAX_WBITS), start, _LEAST_AT_ONCE
         try:
             while not inflater.eof and self._searched > 0:
-                part = inflater.unconsumed_tail or self._piece[at : at + _INFLATED_AT_ONCE]
+                part = inflater.unconsumed_tail or self._piece[at : at + count]
                 if not part:
                     return None
                 at += 0 if inflater.unconsumed_tail else len(part)
                 out = inflater.decompress(part, _INFLATED_AT_ONCE)
                 self._searched -= len(out) // _INFLATES_FASTER
+                count = min(2 * count, _INFLATED_AT_ONCE)
         except zlib.error:
             return None
         finally:
-            self._searched -= at - start
-        return at - len(inflater.unused_data) if inflater.eof else None
+            end = at - len(inflater.unused_data)
+            self._searched -= end - start
+        return end if inflater.eof else None
 
     def _before_descriptor(self, start: int) -> int | None:
         """Where a length stands that is right: before the next header, with what it describes."""

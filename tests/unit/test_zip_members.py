@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from seec.pipeline.containers import Held, cut, find, is_container
-from tests.containers import found, in_pieces, named_pictures, pictures, tar, zipped
+from tests.containers import OneWay, found, in_pieces, named_pictures, pictures, tar, zipped
 from tests.jpegs import jpeg
 
 NEEDS_ZIP = pytest.mark.skipif(which("zip") is None, reason="no program zip")
@@ -135,3 +135,12 @@ def test_members_that_overlap_are_found_once():
 def test_descriptors_that_are_missing_cost_bounded_time():
     header = zipped({"a.jpg": b""}, one_way=True)[:35]
     assert found(header * 20_000) == []
+
+
+def test_many_members_of_unknown_length_are_read():
+    target = OneWay()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        for i in range(3000):
+            archive.writestr(f"{i}.txt", b"text" * 9)
+        archive.writestr("a.jpg", jpeg(), zipfile.ZIP_STORED)
+    assert found(target.data) == [("a.jpg", jpeg())]
