@@ -6,6 +6,7 @@ Each is exact on every machine: it does not call a library that compresses.
 from typing import Protocol
 
 from seec.pipeline.containers.snappy import Snappy
+from seec.pipeline.containers.zstd_frames import Zstd
 
 
 class Packing(Protocol):
@@ -24,4 +25,7 @@ class Packing(Protocol):
 
 
 # By name, as spans and rows have them.
-PACKINGS: dict[str, Packing] = {"snappy": Snappy()}
+PACKINGS: dict[str, Packing] = {
+    "snappy": Snappy(),
+    "zstd": Zstd(),
+}

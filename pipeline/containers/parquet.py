@@ -1,9 +1,9 @@
 """Parquet files, as Hugging Face's `datasets` and others write images: columns of byte arrays.
 
 The footer says where the pages of a column lie; within a page each value states its length. Values
-of pages that are not packed lie in the file as they are. A page packed with Snappy is one span with
-packing `snappy`, without a name, and its members are the values. Images in pages of other codecs
-are left alone; in other encodings, and where the footer is none, they are carved.
+of pages that are not packed lie in the file as they are. A packed page is one span without a name,
+with the packing that `_CODECS` names, and its members are the values. Images in pages of other
+codecs are left alone; in other encodings, and where the footer is none, they are carved.
 
 A member is called `COLUMN/ROW.EXTENSION`: `image/000017.jpg` is that in row 17 of the file, counted
 from 0, of column `image` or of the bytes of image column `image`; the extension follows from the
@@ -43,7 +43,7 @@ from seec.pipeline.containers.parquet_pages import (
 from seec.pipeline.containers.span import LEAST_CARVED_BYTES, LEAST_NAMED_BYTES, Ranges, Span
 from seec.schemas.errors import UnreadableImage
 
-_CODECS = {0: None, 1: "snappy"}
+_CODECS = {0: None, 1: "snappy", 6: "zstd"}
 _MOST_PAGES_BEFORE, _MOST_PAGES = 1 << 12, 1 << 16
 _LEAST_VALUE_BYTES = 32  # of a page, packed or not, on average
 _CONTENT_FACTOR, _MORE_CONTENT_BYTES = 4, 64 << 20

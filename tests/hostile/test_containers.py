@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Callable
 
 import pytest
+import zstandard
 
 from seec.pipeline.containers import PACKINGS, Held, cut, find
 from seec.schemas.errors import SectionCorrupt, UnreadableImage
@@ -176,10 +177,18 @@ def test_a_damaged_snappy_block_is_an_error_of_ours(block: bytes):
         PACKINGS["snappy"].unpack(block, 1 << 20)
 
 
+@pytest.mark.parametrize("length", range(0, 40, 3))
+def test_a_zstd_frame_that_is_cut_short_is_an_error_of_ours(length: int):
+    frame = zstandard.ZstdCompressor().compress(jpeg()[:20])
+    with pytest.raises(UnreadableImage):
+        PACKINGS["zstd"].unpack(frame[: min(length, len(frame) - 1)], 1 << 20)
+
+
 @pytest.mark.parametrize(
     "recipe",
     [b"", b"no zlib", zlib.compress(b""), zlib.compress(b"\5\x10")[:-3], zlib.compress(b"\5\xff")],
 )
-def test_a_damaged_recipe_is_an_error_of_ours(recipe: bytes):
+@pytest.mark.parametrize("packing", ["snappy", "zstd"])
+def test_a_damaged_recipe_is_an_error_of_ours(recipe: bytes, packing: str):
     with pytest.raises(SectionCorrupt):
-        PACKINGS["snappy"].pack(b"hello", recipe)
+        PACKINGS[packing].pack(b"hello", recipe)

@@ -44,7 +44,10 @@ CONTAINERS = [
     *(tar(FEW.items(), form) for form in FORMATS.values()),
     *(zipped(FEW, one_way=one_way) for one_way in (False, True)),
     zipped(FEW, ZIP_DEFLATED),
-    *(parquet({"image": [*FEW.values()]}, compression=codec) for codec in ("none", "snappy")),
+    *(
+        parquet({"image": [*FEW.values()]}, compression=codec)
+        for codec in ("none", "snappy", "zstd")
+    ),
 ]
 
 
