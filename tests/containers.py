@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from seec.pipeline.containers import PACKINGS, Held, Span, cut, find
 from tests.jpegs import jpeg
 from tests.pictures import textured
+from tests.plain_packings import packed
 from tests.sources import image_bytes
 
 FORMATS = {
@@ -112,7 +113,11 @@ def assembled(content: bytes, spans: Sequence[Span]) -> bytes:
         inner = content[span.start : span.end] if span.content is None else span.content
         inner = assembled(inner, span.members)
         parts.append(content[at : span.start])
-        parts.append(PACKINGS[span.packing].pack(inner, span.recipe) if span.packing else inner)
+        if span.packing:
+            back = PACKINGS[span.packing].pack(inner, span.recipe)
+            assert packed(span.packing, inner, span.recipe) == back, "FORMAT.md says so"
+            inner = back
+        parts.append(inner)
         at = span.end
     return b"".join([*parts, content[at:]])
 

@@ -1,0 +1,55 @@
+"""Packings by what FORMAT.md says, with nothing of the project and nothing beside Python."""
+
+import zlib
+
+
+def packed(packing: str, content: bytes, recipe: bytes) -> bytes:
+    """The bytes of a part of a file."""
+    return {"snappy": _snappy, "zstd": _zstd}[packing](content, zlib.decompress(recipe))
+
+
+def _snappy(content: bytes, recipe: bytes) -> bytes:
+    out, done = bytearray(), 0
+    _, at = _number(recipe, 0)
+    out += recipe[:at]
+    while at < len(recipe):
+        b, begin = recipe[at], at
+        kind, size = b & 3, b >> 2
+        at += 1
+        if kind == 0 and size >= 60:
+            more = size - 59
+            size = int.from_bytes(recipe[at : at + more], "little")
+            at += more
+        elif kind == 1:
+            size = (size & 7) + 3
+            at += 1
+        elif kind:
+            at += 2 if kind == 2 else 4
+        out += recipe[begin:at]
+        if kind == 0:
+            out += content[done : done + size + 1]
+        done += size + 1
+    return bytes(out)
+
+
+def _zstd(content: bytes, recipe: bytes) -> bytes:
+    out, done, at = bytearray(), 0, 0
+    while at < len(recipe):
+        verbatim, at = _number(recipe, at)
+        copied, at = _number(recipe, at)
+        passed, at = _number(recipe, at)
+        out += recipe[at : at + verbatim]
+        at += verbatim
+        done += passed
+        out += content[done : done + copied]
+        done += copied
+    return bytes(out)
+
+
+def _number(data: bytes, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        value |= (data[at] & 0x7F) << shift
+        at, shift = at + 1, shift + 7
+        if data[at - 1] < 0x80:
+            return value, at
