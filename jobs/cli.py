@@ -16,6 +16,7 @@ _COMMANDS = {
     "repair": "Repair a damaged archive from a copy or from the source.",
     "restore": "Write files of an archive to a folder or bucket.",
     "ls": "List the files or the commits of an archive.",
+    "cat": "Write files of an archive to stdout.",
     "gc": "Delete objects that interrupted runs left in an archive.",
     "compact": "Merge small shards of an archive into large ones.",
     "info": "Describe a .seec file, a JPEG file or an archive.",

@@ -258,6 +258,22 @@ def tell(text: str) -> None:
     click.echo(_printable(f"seec: {text}"), err=True)
 
 
+def prints_json() -> bool:
+    """Whether the command that runs was given --json."""
+    context = click.get_current_context(silent=True)
+    return context is not None and bool(context.meta.get(_QUIET))
+
+
+def write_out(data: bytes) -> None:
+    """Write bytes to stdout, for commands whose result they are."""
+    try:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        _give_up_stdout()
+        raise click.exceptions.Exit(ExitCode.OK) from None
+
+
 def exit_code_of(error: SeecError) -> ExitCode:
     """The exit code that an error ends a command with."""
     return next(code for kind, code in _EXIT_CODE_OF_ERROR if isinstance(error, kind))
@@ -275,10 +291,14 @@ def _print(summary: Summary, json_output: bool) -> int:
                 sys.stdout.write(f"{_printable(line)}\n")  # not `echo`, which flushes every line
         sys.stdout.flush()
     except BrokenPipeError:
-        # The reader has seen enough (`| head`). Python flushes stdout once more when it
-        # exits, which must not fail again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up_stdout()
     return summary.exit_code
+
+
+def _give_up_stdout() -> None:
+    """The reader has seen enough (`| head`)."""
+    # Python flushes stdout once more when it exits, which must not fail again.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _json(summary: Summary) -> Iterator[str]:

@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 import click
 
 from seec.pipeline.extras import missing
-from seec.pipeline.segmentation import check_name
 from seec.pipeline.storage.access import Access, using
 from seec.pipeline.storage.limits import Limits
 from seec.schemas.errors import StorageError
@@ -60,6 +59,8 @@ at_option = click.option(
 
 
 def _known_source(_: click.Context, __: click.Parameter, value: str) -> str:
+    from seec.pipeline.segmentation import check_name  # few commands take one
+
     try:
         check_name(value)
     except ValueError as error:

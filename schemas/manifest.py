@@ -294,13 +294,15 @@ def each_row(
     data: bytes,
     path_range: tuple[str, str] | None,
     wanted: Callable[[Sequence[str]], list[int]],
+    *,
     envelopes: bool = False,
 ) -> Iterator[Row]:
-    """The rows of a manifest part that are wanted, one by one, without envelopes or with them.
+    """The rows of a manifest part that are wanted, one by one.
 
     path_range: the first and last path of the part. wanted: as in `parse_matching`, asked for each
-    row group. Only a row group is in memory at a time. Raises as `parse_manifest`, in the middle;
-    each row is checked as far as that goes without the others.
+    row group. envelopes: with the envelopes that are in rows, else with None for each. Only a row
+    group is in memory at a time. Raises as `parse_manifest`, in the middle; each row is checked as
+    far as that goes without the others.
     """
     groups = tables.Groups(name, data, MANIFEST, () if envelopes else ("envelope",))
     ends: list[str] = []
@@ -333,16 +335,37 @@ def parse_matching(
     far as a row can be checked without the others; where it cannot, all are. Raises as
     `parse_manifest`.
     """
-    excerpt = tables.Excerpt(name, data, MANIFEST)
-    paths = excerpt.column("path")
-    indices = _with_members(paths, wanted(paths))
-    if not indices:
-        return paths, []
-    rows = list(_from_records(name, excerpt.rows(indices)))
-    if any(row.same_file is not None for row in rows):
-        keys = {row.key for row in rows}
-        rows = [row for row in parse_manifest(name, data) if row.key in keys]
-    return paths, rows
+    part = Part(name, data)
+    paths = list(part.paths)
+    return paths, part.rows(wanted(paths))
+
+
+class Part:
+    """A manifest part of which few rows are wanted. Raises as `parse_manifest`.
+
+    paths: of all rows, in order, those of members and pieces too; each is made when it is asked
+    for.
+    """
+
+    def __init__(self, name: str, data: bytes) -> None:
+        self._name, self._data = name, data
+        self._excerpt = tables.Excerpt(name, data, MANIFEST)
+        self.paths: Sequence[str] = self._excerpt.values("path")
+
+    def rows(self, indices: Sequence[int]) -> list[Row]:
+        """The rows of the paths of these numbers, which rise; with their members and pieces.
+
+        Only these are parsed and checked, as far as a row can be checked without the others; where
+        it cannot, all are.
+        """
+        indices = _with_members(self.paths, indices)
+        if not indices:
+            return []
+        rows = list(_from_records(self._name, self._excerpt.rows(indices)))
+        if any(row.same_file is not None for row in rows):
+            keys = {row.key for row in rows}
+            rows = [row for row in parse_manifest(self._name, self._data) if row.key in keys]
+        return rows
 
 
 def _with_members(paths: Sequence[str], indices: Iterable[int]) -> list[int]:

@@ -6,7 +6,7 @@ The only module that speaks to pyarrow, which ships no types.
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +19,7 @@ from seec.schemas.limits import MAX_EXPANDED_BYTES, ROW_GROUP_ROWS
 # Each row group takes a kilobyte in the footer, which readers hold in memory and limit.
 _NUMBERED_ROWS = 1 << 15
 _FEW_ROWS = 32  # that are made at a time where rows are asked for one by one
+_SLICED_ROWS = 4  # that are cut out of a table one by one
 COMPRESSION_LEVEL = 9
 _TABLE_KEY = b"seec.table"
 
@@ -105,7 +106,7 @@ class Groups:
     def _made(self, index: int, indices: Sequence[int]) -> Iterator[Record]:
         group = self.group(index, self._schema.names)
         for start in range(0, len(indices), _FEW_ROWS):
-            yield from _records(self._name, group.take(indices[start : start + _FEW_ROWS]))
+            yield from _records(self._name, _taken(group, indices[start : start + _FEW_ROWS]))
 
     def group(self, index: int, names: list[str]) -> pa.Table:
         """Some columns of one group; SectionCorrupt if it is damaged."""
@@ -244,9 +245,13 @@ class Excerpt:
 
     def column(self, name: str) -> list[Any]:
         """All values of a column; SectionCorrupt if it is damaged."""
+        return self.values(name)[:]
+
+    def values(self, name: str) -> "Values":
+        """A column whose values are made when they are asked for; SectionCorrupt if damaged."""
         try:
             self._sizes.check(range(self._file.num_row_groups), [name])
-            return self._file.read([name], use_threads=False).column(name).to_pylist()
+            return Values(self._name, self._file.read([name], use_threads=False).column(name))
         except _NOT_A_TABLE as error:
             raise _corrupt(self._name, error) from None
 
@@ -261,12 +266,35 @@ class Excerpt:
                 if some:
                     self._sizes.check([group], self._schema.names)
                     names = self._schema.names
-                    rows = self._file.read_row_group(group, names, use_threads=False).take(some)
-                    found += rows.to_pylist()
+                    rows = self._file.read_row_group(group, names, use_threads=False)
+                    found += _taken(rows, some).to_pylist()
                 start = end
         except _NOT_A_TABLE as error:
             raise _corrupt(self._name, error) from None
         return found
+
+
+class Values(Sequence[Any]):
+    """A column in a tenth of the memory that its values take as objects."""
+
+    def __init__(self, name: str, column: Any) -> None:
+        """name: for messages."""
+        self._name, self._column = name, column
+
+    def __len__(self) -> int:
+        return len(self._column)
+
+    @overload
+    def __getitem__(self, index: int) -> Any: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Any]: ...
+    def __getitem__(self, index: int | slice) -> Any:
+        try:
+            if isinstance(index, slice):
+                return self._column.to_pylist()[index]
+            return self._column[index].as_py()
+        except _NOT_A_TABLE as error:  # text that is not UTF-8
+            raise _corrupt(self._name, error) from None
 
 
 def _open(name: str, data: bytes, table: Table) -> pq.ParquetFile:
@@ -355,6 +383,14 @@ class _Sizes:
 
 _SMALL_BYTES = 1 << 22  # of a column: not worth a closer look
 _NOT_A_TABLE = (pa.ArrowException, OSError, KeyError, ValueError)
+
+
+def _taken(rows: pa.Table, indices: Sequence[int]) -> pa.Table:
+    if len(indices) <= _SLICED_ROWS:  # `take` would import all of Arrow's functions
+        return pa.concat_tables([rows.slice(index, 1) for index in indices])
+    # A list would make Arrow import pandas, to ask whether it is one of pandas' own.
+    numbers = pa.py_buffer(np.asarray(indices, np.int64))
+    return rows.take(pa.Array.from_buffers(pa.int64(), len(indices), [None, numbers]))
 
 
 def _records(name: str, rows: pa.Table) -> list[Record]:

@@ -11,19 +11,23 @@ _THREADS = 16  # that mostly wait for a store
 
 
 def each_ahead(
-    function: Callable[[_Item], _Result], items: Iterable[_Item], threads: int = _THREADS
+    function: Callable[[_Item], _Result],
+    items: Iterable[_Item],
+    threads: int = _THREADS,
+    ahead: int | None = None,
 ) -> Generator[_Result, None, None]:
     """function(item) of each item, in order; what it raises is raised in its turn.
 
-    Two items for each thread are in work at a time, so memory is bounded; the function runs in
-    threads. What computes more than it waits for is fastest in two of them.
+    ahead: how many items are in work at a time, so memory is bounded; None is two for each thread.
+    The function runs in threads. What computes more than it waits for is fastest in two of them.
     """
+    most = 2 * threads if ahead is None else ahead
     pool = ThreadPoolExecutor(threads)
     waiting: deque[Future[_Result]] = deque()
     try:
         for item in items:
             waiting.append(pool.submit(function, item))
-            if len(waiting) > 2 * threads:
+            if len(waiting) > most:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()

@@ -174,6 +174,10 @@ class Archive:
             return None
         return None if newer.state == self.state else newer
 
+    def through(self, store: Store) -> "Archive":
+        """The same state, for reading through another store of the same URL."""
+        return Archive(store, self.header, self.state, self._at, self._head)
+
     def commits(self, first: int, last: int) -> Iterator[tuple[Commit, bytes]]:
         """Commits first to last, each with its bytes.
 

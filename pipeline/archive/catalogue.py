@@ -4,6 +4,7 @@ import heapq
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import count
+from typing import NamedTuple
 
 from seec.pipeline.archive.archive import REOPENINGS, Archive, Unread
 from seec.pipeline.archive.patterns import MemberPatterns, Patterns, in_range, may_hold
@@ -18,6 +19,14 @@ from seec.schemas.manifest import (
     parse_matching,
 )
 from seec.schemas.routes import SPANS
+
+
+class Also(NamedTuple):
+    """What else than files is asked for: rows of pieces; envelopes in rows."""
+
+    pieces: bool = False
+    envelopes: bool = False
+
 
 # Told what cannot be had, in words, and why.
 OnDamage = Callable[[str, SeecError], None]
@@ -76,7 +85,9 @@ def sorted_members(
     with their envelopes. include, on_damage: as in `current_rows`.
     """
     wanted = Patterns(include)
-    for row in _reopened(archive, MemberPatterns(include), on_damage, pieces=True):
+    for row in _reopened(
+        archive, MemberPatterns(include), on_damage, Also(pieces=True, envelopes=True)
+    ):
         for one in row.tree():
             within = one.piece is not None or (one is not row and one.route == SPANS)
             if not within and wanted(one.path):
@@ -84,22 +95,26 @@ def sorted_members(
 
 
 def sorted_rows(
-    archive: Archive, include: Sequence[str] = (), on_damage: OnDamage | None = None
+    archive: Archive,
+    include: Sequence[str] = (),
+    on_damage: OnDamage | None = None,
+    *,
+    envelopes: bool = False,
 ) -> Iterator[Row]:
-    """The rows that `current_rows` gives, all of them by path, without their envelopes.
+    """The rows that `current_rows` gives, all of them by path; with their envelopes if asked to.
 
     Each row is checked by itself. on_damage: as in `current_rows`; of a damaged part the rows
     before the damage are given. Memory grows with the number of shards whose paths overlap, by a
     row group of each, and with the number of removed paths. If parts vanish meanwhile, since a
     commit dropped them, goes on with the rows that count by then.
     """
-    return _reopened(archive, Patterns(include), on_damage)
+    return _reopened(archive, Patterns(include), on_damage, Also(envelopes=envelopes))
 
 
 def _reopened(
-    archive: Archive, wanted: Patterns, on_damage: OnDamage | None, pieces: bool = False
+    archive: Archive, wanted: Patterns, on_damage: OnDamage | None, also: Also
 ) -> Iterator[Row]:
-    """Rows by path, and those of pieces if wanted, then with all envelopes."""
+    """Rows by path, and what else is asked for."""
     last: tuple[str, int] | None = None
     for left in reversed(range(REOPENINGS + 1)):
 
@@ -110,7 +125,7 @@ def _reopened(
             on_damage(what, error)
 
         try:
-            for row in _sorted_rows(archive, wanted, tell, pieces):
+            for row in _sorted_rows(archive, wanted, tell, also):
                 if last is None or row.key > last:
                     yield row
                     last = row.key
@@ -123,14 +138,14 @@ def _reopened(
             return
 
 
-def _sorted_rows(archive: Archive, wanted: Patterns, tell: OnDamage, pieces: bool) -> Iterator[Row]:
+def _sorted_rows(archive: Archive, wanted: Patterns, tell: OnDamage, also: Also) -> Iterator[Row]:
     runs = {run_id: number for number, run_id in enumerate(archive.state.runs)}
     vanished: dict[str, int] = {}
     for run_id, number in runs.items():
         paths = _vanished_after(archive, run_id, tell)
         vanished.update((path, number) for path in paths if wanted(path))
     last, current = None, None
-    for row in _merged(archive, wanted, runs, tell, pieces):
+    for row in _merged(archive, wanted, runs, tell, also):
         if row.piece is not None:  # it counts if the file of the same run does
             if current == (row.path, row.run_id):
                 yield row
@@ -144,7 +159,7 @@ def _sorted_rows(archive: Archive, wanted: Patterns, tell: OnDamage, pieces: boo
 
 
 def _merged(
-    archive: Archive, wanted: Patterns, runs: dict[str, int], tell: OnDamage, pieces: bool
+    archive: Archive, wanted: Patterns, runs: dict[str, int], tell: OnDamage, also: Also
 ) -> Iterator[Row]:
     """All rows by path; of one path, that of the latest run first, and its pieces behind it."""
     shards = list(filter(wanted.may_be_in, archive.state.in_order()))
@@ -168,19 +183,22 @@ def _merged(
 
     for shard, part in archive.parts(shards):
         yield from before(starts[shard.shard])
-        wait_for(_rows_of(shard, part, wanted, tell, pieces))
+        wait_for(_rows_of(shard, part, wanted, tell, also))
     yield from before(None)
 
 
 def _rows_of(
-    shard: ShardRecord, part: bytes | Unread, wanted: Patterns, tell: OnDamage, pieces: bool
+    shard: ShardRecord, part: bytes | Unread, wanted: Patterns, tell: OnDamage, also: Also
 ) -> Iterator[Row]:
     """The rows of a manifest part that are asked for, one by one, up to the first damage."""
     name, given = shard.manifest.name, 0
+    among = wanted.among
     try:
-        for row in each_row(name, had(part), shard.path_range, wanted.among, pieces):
+        for row in each_row(
+            name, had(part), shard.path_range, wanted.among, envelopes=also.envelopes
+        ):
             _check_place(shard, [row])
-            if row.piece is None or pieces:
+            if row.piece is None or also.pieces:
                 yield row
             given += row.piece is None
     except (FixityError, FormatError) as error:

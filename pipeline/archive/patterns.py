@@ -63,7 +63,7 @@ class MemberPatterns(Patterns):
 
     def may_be_in(self, shard: ShardRecord) -> bool:
         """As `Patterns.may_be_in`, for files that may hold what is asked for."""
-        above = (one for prefix in self._prefixes for one in _folders(prefix))
+        above = (one for prefix in self._prefixes for one in folders(prefix))
         return super().may_be_in(shard) or any(may_hold(shard, one) for one in above)
 
     def _may_hold(self, path: str) -> bool:
@@ -76,7 +76,7 @@ class MemberPatterns(Patterns):
         )
 
 
-def _folders(path: str) -> Iterator[str]:
+def folders(path: str) -> Iterator[str]:
     """What a path may be below: all that stands before one of its slashes."""
     return (path[:place] for place, letter in enumerate(path) if letter == "/")
 

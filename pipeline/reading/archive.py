@@ -1,28 +1,24 @@
 """An archive opened for reading: the public interface of `seec.open`."""
 
-import io
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
-
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from typing import Any, Literal, TypeVar, overload
 
 from seec.pipeline.archive.archive import REOPENINGS, Archive
 from seec.pipeline.archive.catalogue import sorted_rows
-from seec.pipeline.archive.models import archived_models
-from seec.pipeline.archive.shard import payloads
+from seec.pipeline.archive.pieces import holders
+from seec.pipeline.reading.ahead import OnError, contents_ahead
+from seec.pipeline.reading.cache import DiskCache
+from seec.pipeline.reading.contents import Held, Pixels, RegionOfPixels
 from seec.pipeline.reading.lookup import Lookup
-from seec.pipeline.routes.reading import restore
 from seec.pipeline.storage import Store
-from seec.pipeline.verify.records import check_records
-from seec.pipeline.verify.shards import check_images, check_shard, without_model
 from seec.schemas.commit import ShardRecord
-from seec.schemas.errors import BlobMissing, ObjectMissing, UnknownPath, UnreadableImage
+from seec.schemas.errors import BlobMissing, ObjectMissing, UnknownPath
 from seec.schemas.kinds import FILE
 from seec.schemas.manifest import Row
 from seec.schemas.report import Finding
+from seec.schemas.routes import PIECES
 
 T = TypeVar("T")
 
@@ -53,15 +49,19 @@ class OpenedArchive:
 
     Shows the state that counted when the archive was opened, or the state after commit `at`. If
     objects of that state vanish, since a commit dropped them, shows the state that counts by then.
+    A pickle, and a process that is forked, show the same state. `for path, data in archive.iter()`
+    reads all files in order, several at a time.
     """
 
-    def __init__(self, archive: Archive, at: int | None) -> None:
+    def __init__(self, archive: Archive, at: int | None, cache: DiskCache | None = None) -> None:
         """Programs call `seec.open`."""
-        self._archive, self._at = archive, at
-        self._lookup = Lookup(archive)
+        self._at, self._cache = at, cache
+        self._process = os.getpid()
+        self._state = (archive, Lookup(archive))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _open, (self._archive.store, self._at or self._archive.state.sequence)
+        cache = None if self._cache is None else (str(self._cache.folder), self._cache.limit_bytes)
+        return _reopened, (self._archive.store, self.commit, cache)
 
     def __repr__(self) -> str:
         return f"seec.open({self.url!r})"
@@ -70,6 +70,11 @@ class OpenedArchive:
     def url(self) -> str:
         """Where the archive lies."""
         return self._archive.store.url
+
+    @property
+    def commit(self) -> int:
+        """The number of the commit after which the archive is shown, as `seec ls --commits`."""
+        return self._at or self._archive.state.sequence
 
     def paths(self, include: Sequence[str] = ()) -> Iterator[str]:
         """The paths of the files in the archive, sorted; read as they are asked for.
@@ -88,47 +93,74 @@ class OpenedArchive:
         Checks every digest on the way. Raises UnknownPath, Lost, FixityError, FormatError or
         ModelError; StorageError if the store does not answer.
         """
-        return self._with_latest(lambda: self._read(path))
+        return self._with_latest(lambda: self._held(path).file())
 
-    def _read(self, path: str) -> bytes:
-        shard, row = self._row(path)
-        store = self._archive.store
-        [(_, payload)] = payloads(store, shard.blob.name, [row])
-        return restore(row, payload, archived_models(store, [row]))
-
-    def _with_latest(self, action: Callable[[], T]) -> T:
-        """What an action gives; done again if it misses objects that a commit since dropped."""
-        for _ in range(REOPENINGS):
-            try:
-                return action()
-            except (BlobMissing, ObjectMissing):
-                newer = self._archive.moved_on()
-                if newer is None:
-                    raise
-                self._archive, self._lookup = newer, Lookup(newer)
-        return action()
-
-    def pixels(self, path: str) -> NDArray[Any]:
+    def pixels(self, path: str, region: RegionOfPixels | None = None) -> Pixels:
         """The pixels of an image: [H, W] or [H, W, C], in the depth that Pillow decodes to.
 
-        Raises UnreadableImage if Pillow cannot decode the file; else as `read`.
+        region: x, y, width and height of a rectangle, in pixels from the top left corner; of files
+        that the codec holds, only what it touches is decoded, whose checksums are compared.
+
+        Raises UnreadableImage if Pillow cannot decode the file, ValueError if the region is not
+        inside the image; else as `read`.
         """
-        try:
-            with Image.open(io.BytesIO(self.read(path))) as image:
-                return np.asarray(image)
-        except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
-            raise UnreadableImage(f"{path}: {error}") from None
+        if region is None:
+            return self._with_latest(lambda: self._held(path).pixels())
+        return self._with_latest(lambda: self._held(path).region(region))
+
+    @overload
+    def iter(
+        self,
+        include: Sequence[str] = (),
+        *,
+        prefetch: int = 16,
+        pixels: Literal[False] = False,
+        on_error: OnError | None = None,
+    ) -> Iterator[tuple[str, bytes]]: ...
+    @overload
+    def iter(
+        self,
+        include: Sequence[str] = (),
+        *,
+        prefetch: int = 16,
+        pixels: Literal[True],
+        on_error: OnError | None = None,
+    ) -> Iterator[tuple[str, Pixels]]: ...
+    def iter(
+        self,
+        include: Sequence[str] = (),
+        *,
+        prefetch: int = 16,
+        pixels: bool = False,
+        on_error: OnError | None = None,
+    ) -> Iterator[tuple[str, Any]]:
+        """Each file with its bytes or pixels, sorted by path: much faster than one `read` each.
+
+        include: as of `paths`. prefetch: how many files are read ahead, by threads; memory holds
+        so many. pixels: give pixels instead of bytes. on_error: called with the path and the
+        SeecError of a file that cannot be had, which is then left out; without it the error is
+        raised.
+        """
+        rows = sorted_rows(self._archive, include, envelopes=True)
+        return contents_ahead(
+            (row for row in rows if row.kind == FILE),
+            self._held_by,
+            self.pixels if pixels else self.read,
+            prefetch,
+            pixels=pixels,
+            on_error=on_error,
+        )
 
     def info(self, path: str) -> FileInfo:
         """What the archive says of a file. Raises UnknownPath; reads no payload."""
-        _, row = self._with_latest(lambda: self._row(path))
+        row = self._with_latest(lambda: self._held(path).row)
         return FileInfo(
             path=row.path,
             size_bytes=row.source_size_bytes,
             mtime_ns=row.source_mtime_ns,
             sha256=row.source_digest.hex(),
             route=row.route,
-            stored_bytes=row.length,
+            stored_bytes=row.tree_length,
             width=None if row.image is None else row.image.width,
             height=None if row.image is None else row.image.height,
             lossless=row.background_error is None,
@@ -140,46 +172,87 @@ class OpenedArchive:
         decode: also decode every image; otherwise compare digests of bytes only. An archive without
         damage gives nothing. `seec verify` does the same on all cores, and writes a report.
         """
-        store = self._archive.store
-        records = check_records(store)
-        for checked in records.checked:
-            yield from checked.findings
-        for shard in records.shards:
-            check = check_shard(store, shard)
-            found = [finding for checked in check.checked for finding in checked.findings]
-            if decode:
-                found += self._decoded(shard, check.sound, records.models)
-            # What a commit since has dropped may be gone, and is no damage.
-            if found and shard in check_records(store).shards:
-                yield from found
+        from seec.pipeline.reading.checking import findings  # who only reads does without
 
-    def _decoded(
-        self, shard: ShardRecord, rows: Sequence[Row], models: frozenset[str]
-    ) -> Iterator[Finding]:
-        store, blob = self._archive.store, shard.blob.name
-        yield from without_model(store, blob, rows, models)
-        for row in rows:
-            if row.model_id is None or row.model_id in models:
-                own = archived_models(store, [row])
-                yield from check_images(store, blob, [row], own).findings
+        return findings(self._archive.store, decode=decode)
 
-    def _row(self, path: str) -> tuple[ShardRecord, Row]:
-        found = self._lookup(path)
+    @property
+    def _archive(self) -> Archive:
+        return self._here()[0]
+
+    @property
+    def _lookup(self) -> Lookup:
+        return self._here()[1]
+
+    def _here(self) -> tuple[Archive, Lookup]:
+        """The archive in this process: a connection or a lock of another one is of no use."""
+        if self._process != os.getpid():
+            archive, _ = self._state
+            make, options = archive.store.__reduce__()
+            archive = archive.through(make(*options))
+            if self._cache is not None:
+                self._cache = DiskCache(self._cache.folder, self._cache.limit_bytes)
+            self._state, self._process = (archive, Lookup(archive)), os.getpid()
+        return self._state
+
+    def _with_latest(self, action: Callable[[], T]) -> T:
+        """What an action gives; done again if it misses objects that a commit since dropped."""
+        for _ in range(REOPENINGS):
+            try:
+                return action()
+            except (BlobMissing, ObjectMissing):
+                newer = self._archive.moved_on()
+                if newer is None:
+                    raise
+                self._state = (newer, Lookup(newer))
+        return action()
+
+    def _held(self, path: str) -> Held:
+        archive, lookup = self._here()
+        found = lookup(path)
         if found is None:
             raise UnknownPath(f"{path}: not in {self.url}; seec ls {self.url} lists what is")
-        return found
+        return _held(archive, *found, self._cache)
+
+    def _held_by(self, row: Row) -> Held | None:
+        """The file of a row that counts; None if its shard came to count after opening."""
+        archive = self._archive
+        shard = archive.state.shards.get(row.shard)
+        return None if shard is None else _held(archive, shard, row, self._cache)
 
 
-def open_archive(url: str, *, at: int | None = None) -> OpenedArchive:
+def _held(archive: Archive, shard: ShardRecord, row: Row, cache: DiskCache | None) -> Held:
+    others: list[ShardRecord] = []
+    if row.route == PIECES:
+        others = holders(archive.state.shards.values(), row.path)
+    return Held(archive.store, shard, row, cache, holders=tuple(others))
+
+
+def open_archive(
+    url: str,
+    *,
+    at: int | None = None,
+    cache: str | os.PathLike[str] | None = None,
+    cache_bytes: int = 10 << 30,
+) -> OpenedArchive:
     """Open an archive for reading.
 
     url: a path, or any URL that fsspec knows. at: show the state after this commit, as
-    `seec ls --commits` numbers them; None is the last. Raises NotAnArchive or UnknownCommit;
-    FormatError or FixityError if the archive's records are damaged.
+    `seec ls --commits` numbers them; None is the last. cache: a folder that keeps what is read, for
+    this process and others, and of this archive and others. cache_bytes: how large it may become;
+    what was used longest ago goes first.
+
+    Reads a bounded number of objects. Raises NotAnArchive or UnknownCommit; FormatError or
+    FixityError if the archive's records are damaged; StorageError if the folder cannot be used.
     """
-    return _open(Store(url), at)
+    kept = None if cache is None else DiskCache(cache, cache_bytes)
+    return _opened(Store(url), at, kept)
 
 
-def _open(store: Store, at: int | None) -> OpenedArchive:
+def _reopened(store: Store, at: int, cache: tuple[str, int] | None) -> OpenedArchive:
+    return _opened(store, at, None if cache is None else DiskCache(*cache))
+
+
+def _opened(store: Store, at: int | None, cache: DiskCache | None) -> OpenedArchive:
     archive = Archive.open(store)
-    return OpenedArchive(archive if at is None else archive.at(at), at)
+    return OpenedArchive(archive if at is None else archive.at(at), at, cache)

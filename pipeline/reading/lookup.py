@@ -1,37 +1,52 @@
 """Which row counts for one path, without reading the rows of all others."""
 
+import threading
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Iterable
 from functools import lru_cache
 
 from seec.pipeline.archive import Archive
 from seec.pipeline.archive.catalogue import vanished_after
-from seec.pipeline.archive.patterns import in_range, may_hold
+from seec.pipeline.archive.patterns import folders, may_hold
 from seec.schemas.commit import ShardRecord
 from seec.schemas.errors import SectionCorrupt
-from seec.schemas.manifest import Row, parse_matching
+from seec.schemas.manifest import Part, Row
+from seec.schemas.routes import PIECES
 
-_PARTS_KEPT = 16
+# With their paths some 100 bytes each.
+_ROWS_KEPT = 1 << 20
 
 
 class Lookup:
     """Finds rows by path. Safe to use from several threads.
 
-    Reads the manifest parts whose range of paths holds the path, latest run first, and keeps the
-    bytes of the last few.
+    Reads the manifest parts whose range of paths holds the path, latest run first, and keeps those
+    that it used last.
     """
 
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
         self._runs = [(run.run_id, shards) for run, shards in archive.state.by_run()][::-1]
-        self._part = lru_cache(maxsize=_PARTS_KEPT)(self._read_part)
+        self._parts: OrderedDict[str, Part] = OrderedDict()
+        self._rows_kept = 0
+        self._guard = threading.Lock()
         self._vanished = lru_cache(maxsize=None)(self._read_vanished)
 
     def __call__(self, path: str) -> tuple[ShardRecord, Row] | None:
         """The row that counts for a path, and its shard; None if the archive holds no such path.
 
-        Raises BlobMissing, DigestMismatch or FormatError if a record that is needed is damaged.
+        The path of a file, or that of an image within a file behind the path of this file. Raises
+        BlobMissing, DigestMismatch or FormatError if a record that is needed is damaged.
         """
+        found = self._file(path)
+        if found is not None:
+            return found
+        files = (self._file(above) for above in folders(path))
+        members = (self._member(*file, path) for file in files if file is not None)
+        return next((member for member in members if member is not None), None)
+
+    def _file(self, path: str) -> tuple[ShardRecord, Row] | None:
         for run_id, shards in self._runs:
             if path in self._vanished(run_id):
                 return None
@@ -40,19 +55,49 @@ class Lookup:
                     return shard, row
         return None
 
+    def _member(self, shard: ShardRecord, file: Row, path: str) -> tuple[ShardRecord, Row] | None:
+        """A member of a file, or of a piece of it."""
+        if file.route != PIECES:
+            return _among(shard, [file], path)
+        holders = (s for s in self._archive.state.shards_of(file.run_id) if may_hold(s, file.path))
+        found = (_among(s, self._rows_in(s, file.path), path) for s in holders)
+        return next((member for member in found if member is not None), None)
+
     def _row_in(self, shard: ShardRecord, path: str) -> Row | None:
-        def indices(paths: Sequence[str]) -> list[int]:
-            at = bisect_left(paths, path)
-            return [at] if at < len(paths) and paths[at] == path else []
+        return next((row for row in self._rows_in(shard, path) if row.piece is None), None)
 
+    def _rows_in(self, shard: ShardRecord, path: str) -> list[Row]:
+        """The rows of a path: of a file, of pieces of it, or of both."""
+        part = self._part(shard)
+        at = bisect_left(part.paths, path)
+        if at == len(part.paths) or part.paths[at] != path:
+            return []
+        return part.rows([at])
+
+    def _part(self, shard: ShardRecord) -> Part:
         name = shard.manifest.name
-        paths, rows = parse_matching(name, self._part(shard), indices)
-        if not in_range(paths, shard):
+        with self._guard:
+            if (kept := self._parts.get(name)) is not None:
+                self._parts.move_to_end(name)
+                return kept
+        part = Part(name, self._archive.read(shard.manifest))
+        paths = part.paths
+        if shard.path_range != ((paths[0], paths[-1]) if len(paths) else None):
             raise SectionCorrupt(f"{name}: other paths than its commit says; run seec verify")
-        return rows[0] if rows else None
-
-    def _read_part(self, shard: ShardRecord) -> bytes:
-        return self._archive.read(shard.manifest)
+        with self._guard:
+            if name not in self._parts:
+                self._parts[name] = part
+                self._rows_kept += len(paths)
+            while self._rows_kept > _ROWS_KEPT and len(self._parts) > 1:
+                _, dropped = self._parts.popitem(last=False)
+                self._rows_kept -= len(dropped.paths)
+        return part
 
     def _read_vanished(self, run_id: str) -> frozenset[str]:
         return frozenset(vanished_after(self._archive, run_id))
+
+
+def _among(shard: ShardRecord, files: Iterable[Row], path: str) -> tuple[ShardRecord, Row] | None:
+    members = (one for file in files for member in file.members for one in member.tree())
+    found = next((one for one in members if one.path == path), None)
+    return None if found is None else (shard, found)

@@ -1,11 +1,8 @@
 """Our errors for the errors of file systems and of the clients of stores."""
 
-import asyncio
 import errno
 from collections.abc import Iterator
 from typing import Any
-
-from fsspec.exceptions import FSTimeoutError  # pyright: ignore[reportMissingTypeStubs]
 
 from seec.schemas.errors import (
     ObjectExists,
@@ -36,7 +33,8 @@ _UNAVAILABLE_ERRNO = {
     errno.EDQUOT: "make room, then run again",
     errno.EROFS: "give a place that can be written",
 }
-_TIMEOUTS = (TimeoutError, asyncio.TimeoutError, FSTimeoutError, ConnectionError)
+# Those of asyncio and fsspec, whose import takes long, are the first one.
+_TIMEOUTS = (TimeoutError, ConnectionError)
 _TRANSIENT_STATUS = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 509})
 # Codes that S3 servers send with other statuses.
 _TRANSIENT_CODES = frozenset(

@@ -1,5 +1,6 @@
 """Limits on the use of a store: requests in flight at once, and bytes a second."""
 
+import os
 import threading
 import time
 from collections.abc import Callable, Hashable
@@ -82,3 +83,7 @@ def gate_of(store: Hashable, limits: Limits) -> Gate:
     store: identifies the store.
     """
     return Gate(limits)
+
+
+# A thread that is not in the new process may hold a gate.
+os.register_at_fork(after_in_child=gate_of.cache_clear)

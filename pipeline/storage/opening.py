@@ -4,7 +4,6 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 
 import fsspec  # pyright: ignore[reportMissingTypeStubs]
-from fsspec import asyn  # pyright: ignore[reportMissingTypeStubs]
 from fsspec.config import conf  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
 from fsspec.implementations.local import (  # pyright: ignore[reportMissingTypeStubs]
     LocalFileSystem,
@@ -17,7 +16,6 @@ from seec.schemas.errors import StorageError, StoreUnavailable
 _S3 = ("s3", "s3a")
 _AWS = (".amazonaws.com", ".amazonaws.com.cn")  # a name of a bucket says all there
 _FSSPEC = cast(Any, fsspec)
-_ASYNC = cast(Any, asyn).AsyncFileSystem
 _NO_FOLDERS = ("http", "https", "data")
 # s3fs and botocore would try five times each: one request became up to 25, with hidden pauses.
 # `Retry` alone tries again.
@@ -74,7 +72,7 @@ def refuse_read_only(url: str, fs: Any) -> None:
     """Raise StorageError for a store that archives and restored files cannot be written to."""
     refuse_unlisted(url)
     kind: Any = cast(Any, type(fs))
-    base = _ASYNC if issubclass(kind, _ASYNC) else _FSSPEC.AbstractFileSystem
+    base = async_base() if issubclass(kind, async_base()) else _FSSPEC.AbstractFileSystem
     removes = any(
         getattr(kind, name, None) is not getattr(base, name, None)
         for name in ("rm_file", "_rm_file", "rm", "_rm")
@@ -85,6 +83,13 @@ def refuse_read_only(url: str, fs: Any) -> None:
             f"{url}: the file system that serves it {lacks}; give a path, s3://, gs://, az:// or "
             "sftp://"
         )
+
+
+def async_base() -> Any:
+    """The class of file systems whose methods are coroutines."""
+    from fsspec import asyn  # pyright: ignore[reportMissingTypeStubs]
+
+    return cast(Any, asyn).AsyncFileSystem  # whose import takes longer than to read a local file
 
 
 def is_s3(fs: Any) -> bool:

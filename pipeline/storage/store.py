@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import fsspec  # pyright: ignore[reportMissingTypeStubs]
-from fsspec import asyn  # pyright: ignore[reportMissingTypeStubs]
 from fsspec.implementations.local import (  # pyright: ignore[reportMissingTypeStubs]
     LocalFileSystem,
 )
@@ -20,7 +19,14 @@ from seec.pipeline.storage.failures import condition_failed, out_of_range, unsup
 from seec.pipeline.storage.limits import Limits, gate_of
 from seec.pipeline.storage.local import Pieces
 from seec.pipeline.storage.location import holds
-from seec.pipeline.storage.opening import endpoint_of, is_s3, open_url, refuse_read_only, server_of
+from seec.pipeline.storage.opening import (
+    async_base,
+    endpoint_of,
+    is_s3,
+    open_url,
+    refuse_read_only,
+    server_of,
+)
 from seec.pipeline.storage.parts import PART_SIZE_BYTES, Parts, Upload, are_worth_it
 from seec.pipeline.storage.retry import Retry
 from seec.schemas.errors import (
@@ -511,7 +517,7 @@ def _walks(fs: Any) -> bool:
     """Whether `find` is fsspec's own, which lists directory by directory."""
     kind: Any = cast(Any, type(fs))
     own = getattr(fs.find, "__func__", None) is _FSSPEC.AbstractFileSystem.find
-    return own or getattr(kind, "_find", None) is cast(Any, asyn).AsyncFileSystem._find
+    return own or getattr(kind, "_find", None) is async_base()._find
 
 
 def _is_partial(last_part: str) -> bool:

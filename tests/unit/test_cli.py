@@ -23,6 +23,7 @@ def test_help_lists_every_command_with_one_line() -> None:
         "repair",
         "restore",
         "ls",
+        "cat",
         "gc",
         "compact",
         "info",

@@ -82,8 +82,16 @@ def _list(pattern: str) -> Callable[[str, int], int]:
     return run
 
 
+def _cat(url: str, rows: int) -> int:
+    """One file by its path, in a process of its own, whose start counts."""
+    path = source_files(rows // 2 + 1)[-1].path
+    command = [sys.executable, "-m", "seec.jobs.cat", url, path]
+    return len(subprocess.run(command, check=True, capture_output=True).stdout)
+
+
 OPERATIONS: dict[str, Callable[[str, int], int]] = {
     "open": _open,
+    "cat of one file": _cat,
     "ls of one folder": _list("000003/*"),
     "ls of a name": _list("*/000000077.png"),
     "ls of a pattern": _list("*77.png"),

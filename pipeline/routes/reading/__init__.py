@@ -4,35 +4,71 @@
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, MutableMapping
+from importlib import import_module
 
 from seec.pipeline.routes.reading.envelopes import split
-from seec.pipeline.routes.reading.jpegxl_jpeg import JpegXlReader
-from seec.pipeline.routes.reading.lost import LostReader
-from seec.pipeline.routes.reading.pieces import PiecesReader
 from seec.pipeline.routes.reading.reader import Models, Reader
-from seec.pipeline.routes.reading.seec import SeecReader
-from seec.pipeline.routes.reading.seec_jpeg import SeecJpegReader
-from seec.pipeline.routes.reading.seec_planes import SeecPlanesReader
-from seec.pipeline.routes.reading.spans import SpansReader, assemble, gaps_of, packed
-from seec.pipeline.routes.reading.store import StoreReader
+from seec.pipeline.routes.reading.spans import assemble, gaps_of, packed
 from seec.schemas.errors import DigestMismatch, SectionCorrupt
 from seec.schemas.manifest import Row
+from seec.schemas.routes import (
+    JPEGXL_JPEG,
+    LOST,
+    PIECES,
+    SEEC,
+    SEEC_JPEG,
+    SEEC_PLANES,
+    SPANS,
+    STORE,
+)
+
+
+class _Readers(MutableMapping[str, Reader]):
+    """Readers by route. The module of a route is imported when the first row needs it.
+
+    Who reads one stored file loads no codec, whose import takes longer than the file.
+    """
+
+    def __init__(self, homes: Mapping[str, str]) -> None:
+        """homes: for each route `module.Class`, in this package."""
+        self._homes = homes
+        self._readers: dict[str, Reader | None] = dict.fromkeys(homes)
+
+    def __getitem__(self, route: str) -> Reader:
+        reader = self._readers[route]
+        if reader is None:
+            module, _, kind = self._homes[route].partition(".")
+            reader = getattr(import_module(f"{__name__}.{module}"), kind)()
+            self._readers[route] = reader
+        return reader
+
+    def __setitem__(self, route: str, reader: Reader) -> None:
+        self._readers[route] = reader
+
+    def __delitem__(self, route: str) -> None:
+        del self._readers[route]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._readers)
+
+    def __len__(self) -> int:
+        return len(self._readers)
+
 
 # By name, as manifests have them.
-READERS: dict[str, Reader] = {
-    one.name: one
-    for one in (
-        SeecReader(),
-        SeecPlanesReader(),
-        SeecJpegReader(),
-        JpegXlReader(),
-        SpansReader(),
-        PiecesReader(),
-        StoreReader(),
-        LostReader(),
-    )
-}
+READERS: MutableMapping[str, Reader] = _Readers(
+    {
+        SEEC: "seec.SeecReader",
+        SEEC_PLANES: "seec_planes.SeecPlanesReader",
+        SEEC_JPEG: "seec_jpeg.SeecJpegReader",
+        JPEGXL_JPEG: "jpegxl_jpeg.JpegXlReader",
+        SPANS: "spans.SpansReader",
+        PIECES: "pieces.PiecesReader",
+        STORE: "store.StoreReader",
+        LOST: "lost.LostReader",
+    }
+)
 
 __all__ = ["READERS", "Models", "Reader", "check", "check_payload", "restore"]
 

@@ -3,16 +3,18 @@
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
-from seec.pipeline.codec.model.weights import Model
-from seec.pipeline.dct.weights import DctModel
 from seec.schemas.errors import DigestMismatch, SectionCorrupt, UnknownModel
 from seec.schemas.kinds import LINK
 from seec.schemas.manifest import ImageFacts, Row
 
-Models = Mapping[str, Model | DctModel]
-Kind = TypeVar("Kind", Model, DctModel)
+if TYPE_CHECKING:
+    from seec.pipeline.codec.model.weights import Model
+    from seec.pipeline.dct.weights import DctModel
+
+Models = Mapping[str, "Model | DctModel"]
+Kind = TypeVar("Kind", "Model", "DctModel")
 
 
 class Reader(ABC):

@@ -1,0 +1,171 @@
+"""From a row and its place in a blob to the file, its pixels, or a rectangle of them."""
+
+import hashlib
+import io
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from seec.pipeline.archive.models import archived_models
+from seec.pipeline.archive.shard import payloads
+from seec.pipeline.reading.cache import DiskCache
+from seec.pipeline.reading.pieces import contents
+from seec.pipeline.routes.reading import READERS, check_payload, restore
+from seec.pipeline.storage import Store
+from seec.schemas.commit import ShardRecord
+from seec.schemas.errors import FormatError, SectionCorrupt, Truncated, UnreadableImage
+from seec.schemas.manifest import Row
+from seec.schemas.routes import PIECES, SEEC
+
+Pixels = NDArray[Any]
+# x, y, width and height, in pixels from the top left corner.
+RegionOfPixels = tuple[int, int, int, int]
+
+# Below this, one request for all of a payload is faster than several for parts of it.
+_WHOLE_BYTES = 1 << 20
+# Formats whose samples Pillow gives as they are: no palette, orientation or colour is applied.
+_PLAIN = ("PNG", "BMP", "NETPBM", "QOI")
+
+
+@dataclass(frozen=True)
+class Held:
+    """A file that an archive holds: its row, where its payload is, and what keeps its content.
+
+    payload: the bytes whose digest is `row.blob_digest`, where they were read already. holders: the
+    shards that may hold pieces of a file in pieces.
+    """
+
+    store: Store
+    shard: ShardRecord
+    row: Row
+    cache: DiskCache | None = None
+    payload: bytes | None = None
+    holders: tuple[ShardRecord, ...] = ()
+
+    def file(self) -> bytes:
+        """The file as `seec restore` writes it.
+
+        Raises ObjectMissing, Lost, FixityError, FormatError, ModelError or StorageError.
+        """
+        key = self._key("file")
+        kept = None if self.cache is None else self.cache.get(key)
+        if kept is not None:
+            return kept
+        if self.row.route == PIECES:
+            return b"".join(contents(self.store, self.holders, self.row, self._payload()))
+        data = restore(self.row, self._payload(), archived_models(self.store, [self.row]))
+        if self.cache is not None:
+            self.cache.put(key, data)
+        return data
+
+    def pixels(self) -> Pixels:
+        """The pixels: [H, W] or [H, W, C], in the depth that Pillow decodes to.
+
+        Raises UnreadableImage if Pillow cannot decode the file; else as `file`.
+        """
+        if not self._is_plain:
+            return _decoded(self.row.path, self.file())
+        key = self._key("pixels")
+        kept = None if self.cache is None else self.cache.get(key)
+        if kept is not None:
+            return _load(kept)
+        pixels = self._samples()
+        if self.cache is not None:
+            self.cache.put(key, _dump(pixels))
+        return pixels
+
+    def region(self, region: RegionOfPixels) -> Pixels:
+        """A rectangle of the pixels. ValueError if it is not inside the image; else as `pixels`.
+
+        Of route `seec` only the groups of tiles that it touches are decoded, and of large files
+        only these are read.
+        """
+        kept = None if self.cache is None else self.cache.get(self._key("pixels"))
+        if kept is not None or not self._is_plain:
+            x, y, width, height = region
+            pixels = self.pixels() if kept is None else _load(kept)
+            _check_inside(region, pixels.shape[1], pixels.shape[0])
+            return pixels[y : y + height, x : x + width]
+        from seec.pipeline.codec.decoder import Region, decode_region
+        from seec.schemas.container import reader
+
+        read = self._read_part
+        if self.payload is not None or self.row.length <= _WHOLE_BYTES:
+            read = reader(self._payload()[: self.row.payload_length])
+        models: Any = archived_models(self.store, [self.row])
+        try:
+            return decode_region(read, Region(*region), models=models)
+        except FormatError as error:
+            raise type(error)(f"{self.row.path}: {error}") from None
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether decoding gives the pixels that Pillow finds in the file."""
+        image = self.row.image
+        return self.row.route == SEEC and image is not None and image.format in _PLAIN
+
+    def _samples(self) -> Pixels:
+        from seec.pipeline.routes.reading.seec import SeecReader
+
+        payload = self._payload()
+        check_payload(self.row, payload)
+        decoder = READERS[SEEC]
+        assert isinstance(decoder, SeecReader)
+        models = archived_models(self.store, [self.row])
+        (raster,) = decoder.rasters(self.row, payload[: self.row.payload_length], models)
+        pixels = raster.pixels
+        if pixels is None:
+            raise SectionCorrupt(f"{self.row.path}: not the pixels that its row promises")
+        return pixels
+
+    def _payload(self) -> bytes:
+        if self.payload is not None:
+            return self.payload
+        [(_, payload)] = payloads(self.store, self.shard.blob.name, [self.row])
+        return payload
+
+    def _read_part(self, offset: int, size: int) -> bytes:
+        """Some bytes of the payload, or fewer where it ends first."""
+        if offset < 0 or size < 0:
+            raise Truncated("a section outside of its file")
+        size = max(0, min(size, self.row.payload_length - offset))
+        return self.store.get_range(self.shard.blob.name, self.row.offset + offset, size)
+
+    def _key(self, what: str) -> str:
+        row = self.row
+        # The digest of the payload alone would do if no two files had one payload.
+        name = (what, row.route, row.source_digest.hex(), row.blob_digest.hex(), row.model_id)
+        envelope = b"" if row.samples is None else row.samples.envelope or b""
+        return hashlib.sha256(repr(name).encode() + envelope).hexdigest()
+
+
+def _decoded(path: str, data: bytes) -> Pixels:
+    import numpy as np
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            return np.asarray(image)
+    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
+        raise UnreadableImage(f"{path}: {error}") from None
+
+
+def _check_inside(region: RegionOfPixels, width: int, height: int) -> None:
+    x, y, wide, high = region
+    if min(x, y) < 0 or min(wide, high) < 1 or x + wide > width or y + high > height:
+        raise ValueError(f"{region} is not inside an image of {width} x {height} pixels")
+
+
+def _dump(pixels: Pixels) -> bytes:
+    import numpy as np
+
+    sink = io.BytesIO()
+    np.save(sink, pixels, allow_pickle=False)
+    return sink.getvalue()
+
+
+def _load(data: bytes) -> Pixels:
+    import numpy as np
+
+    return np.load(io.BytesIO(data), allow_pickle=False)
