@@ -352,6 +352,10 @@ class Part:
         self._excerpt = tables.Excerpt(name, data, MANIFEST)
         self.paths: Sequence[str] = self._excerpt.values("path")
 
+    def kinds(self) -> Sequence[str]:
+        """The kinds of all rows, which are not checked."""
+        return self._excerpt.column("kind")
+
     def rows(self, indices: Sequence[int]) -> list[Row]:
         """The rows of the paths of these numbers, which rise; with their members and pieces.
 

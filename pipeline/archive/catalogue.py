@@ -192,7 +192,6 @@ def _rows_of(
 ) -> Iterator[Row]:
     """The rows of a manifest part that are asked for, one by one, up to the first damage."""
     name, given = shard.manifest.name, 0
-    among = wanted.among
     try:
         for row in each_row(
             name, had(part), shard.path_range, wanted.among, envelopes=also.envelopes

@@ -85,7 +85,7 @@ class OpenedArchive:
 
     def __contains__(self, path: str) -> bool:
         """Whether the archive holds a file, link or directory of this path."""
-        return self._with_latest(lambda: self._lookup(path)) is not None
+        return self._with_latest(lambda: self.lookup(path)) is not None
 
     def read(self, path: str) -> bytes:
         """The file as `seec restore` writes it: its bytes or, after SEEC, the same pixels.
@@ -153,7 +153,7 @@ class OpenedArchive:
 
     def info(self, path: str) -> FileInfo:
         """What the archive says of a file. Raises UnknownPath; reads no payload."""
-        row = self._with_latest(lambda: self._held(path).row)
+        row = self.row(path)
         return FileInfo(
             path=row.path,
             size_bytes=row.source_size_bytes,
@@ -177,12 +177,17 @@ class OpenedArchive:
         return findings(self._archive.store, decode=decode)
 
     @property
-    def _archive(self) -> Archive:
-        return self._here()[0]
+    def lookup(self) -> Lookup:
+        """Finds rows; for other readers of this package."""
+        return self._here()[1]
+
+    def row(self, path: str) -> Row:
+        """The manifest row of a path, whatever its kind. Raises UnknownPath."""
+        return self._with_latest(lambda: self._held(path).row)
 
     @property
-    def _lookup(self) -> Lookup:
-        return self._here()[1]
+    def _archive(self) -> Archive:
+        return self._here()[0]
 
     def _here(self) -> tuple[Archive, Lookup]:
         """The archive in this process: a connection or a lock of another one is of no use."""
@@ -246,13 +251,14 @@ def open_archive(
     FixityError if the archive's records are damaged; StorageError if the folder cannot be used.
     """
     kept = None if cache is None else DiskCache(cache, cache_bytes)
-    return _opened(Store(url), at, kept)
+    return opened(Store(url), at, kept)
 
 
 def _reopened(store: Store, at: int, cache: tuple[str, int] | None) -> OpenedArchive:
-    return _opened(store, at, None if cache is None else DiskCache(*cache))
+    return opened(store, at, None if cache is None else DiskCache(*cache))
 
 
-def _opened(store: Store, at: int | None, cache: DiskCache | None) -> OpenedArchive:
+def opened(store: Store, at: int | None, cache: DiskCache | None) -> OpenedArchive:
+    """As `open_archive`, of a store and a cache that are set up already."""
     archive = Archive.open(store)
     return OpenedArchive(archive if at is None else archive.at(at), at, cache)

@@ -23,15 +23,17 @@ class Lookup:
 
     Reads the manifest parts whose range of paths holds the path, latest run first, and keeps those
     that it used last.
+
+    runs: the shards of each run, latest first, and its id.
     """
 
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
-        self._runs = [(run.run_id, shards) for run, shards in archive.state.by_run()][::-1]
+        self.runs = [(run.run_id, shards) for run, shards in archive.state.by_run()][::-1]
         self._parts: OrderedDict[str, Part] = OrderedDict()
         self._rows_kept = 0
         self._guard = threading.Lock()
-        self._vanished = lru_cache(maxsize=None)(self._read_vanished)
+        self.vanished = lru_cache(maxsize=None)(self._read_vanished)
 
     def __call__(self, path: str) -> tuple[ShardRecord, Row] | None:
         """The row that counts for a path, and its shard; None if the archive holds no such path.
@@ -47,8 +49,8 @@ class Lookup:
         return next((member for member in members if member is not None), None)
 
     def _file(self, path: str) -> tuple[ShardRecord, Row] | None:
-        for run_id, shards in self._runs:
-            if path in self._vanished(run_id):
+        for run_id, shards in self.runs:
+            if path in self.vanished(run_id):
                 return None
             for shard in shards:
                 if may_hold(shard, path) and (row := self._row_in(shard, path)) is not None:
@@ -68,13 +70,14 @@ class Lookup:
 
     def _rows_in(self, shard: ShardRecord, path: str) -> list[Row]:
         """The rows of a path: of a file, of pieces of it, or of both."""
-        part = self._part(shard)
+        part = self.part(shard)
         at = bisect_left(part.paths, path)
         if at == len(part.paths) or part.paths[at] != path:
             return []
         return part.rows([at])
 
-    def _part(self, shard: ShardRecord) -> Part:
+    def part(self, shard: ShardRecord) -> Part:
+        """The manifest part of a shard. Raises as a call."""
         name = shard.manifest.name
         with self._guard:
             if (kept := self._parts.get(name)) is not None:
@@ -94,6 +97,7 @@ class Lookup:
         return part
 
     def _read_vanished(self, run_id: str) -> frozenset[str]:
+        """Paths whose rows of this run and earlier ones do not count."""
         return frozenset(vanished_after(self._archive, run_id))
 
 
