@@ -328,6 +328,10 @@ def _again(
         yield shard, [row for row in part if new or row.path in paths]
 
 
+def _size_bytes(row: Row) -> int:
+    return row.source_size_bytes if row.route == PIECES else row.tree_length
+
+
 def _looked_ahead(
     shards: Iterator[tuple[ShardRecord, list[Row]]],
 ) -> tuple[Iterator[tuple[ShardRecord, list[Row]]], bool]:
@@ -337,7 +341,7 @@ def _looked_ahead(
     for shard, rows in shards:
         seen.append((shard, rows))
         files += len(rows)
-        size_bytes += sum(row.length for row in rows)
+        size_bytes += sum(_size_bytes(row) for row in rows)
         if not is_small(files, size_bytes):
             return chain(seen, shards), False
     return iter(seen), True

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
@@ -335,34 +336,56 @@ def parse_matching(
     far as a row can be checked without the others; where it cannot, all are. Raises as
     `parse_manifest`.
     """
-    part = Part(name, data)
-    paths = list(part.paths)
-    return paths, part.rows(wanted(paths))
+    return Part(name, data).matching(wanted)
 
 
 class Part:
     """A manifest part of which few rows are wanted. Raises as `parse_manifest`.
 
-    paths: of all rows, in order, those of members and pieces too; each is made when it is asked
-    for.
+    paths: of all files, in order; each is made when it is asked for where there are neither members
+    nor pieces. path_range: the first and the last path, also of pieces; None without rows.
     """
 
     def __init__(self, name: str, data: bytes) -> None:
         self._name, self._data = name, data
         self._excerpt = tables.Excerpt(name, data, MANIFEST)
-        self.paths: Sequence[str] = self._excerpt.values("path")
+        self._all: Sequence[str] = self._excerpt.values("path")
+        self.paths: Sequence[str] = self._all
+        self._files: list[int] | None = None
+        self.path_range = (self._all[0], self._all[-1]) if len(self._all) else None
+        depths, pieces = self._excerpt.column("depth"), self._excerpt.column("piece")
+        if any(depths) or pieces.count(None) < len(pieces):
+            within = zip(depths, pieces, strict=True)
+            self._files = [at for at, one in enumerate(within) if one == (0, None)]
+            self.paths = [self._all[at] for at in self._files]
 
     def kinds(self) -> Sequence[str]:
-        """The kinds of all rows, which are not checked."""
-        return self._excerpt.column("kind")
+        """The kinds of all files, whose rows are not checked."""
+        kinds = self._excerpt.column("kind")
+        return kinds if self._files is None else [kinds[at] for at in self._files]
 
     def rows(self, indices: Sequence[int]) -> list[Row]:
-        """The rows of the paths of these numbers, which rise; with their members and pieces.
+        """The rows of the files of these numbers, which rise; with their members."""
+        files = indices if self._files is None else [self._files[at] for at in indices]
+        return [row for row in self._rows(files) if row.piece is None]
+
+    def matching(self, wanted: Callable[[Sequence[str]], list[int]]) -> tuple[list[str], list[Row]]:
+        """As `parse_matching`."""
+        paths = list(self._all)
+        return paths, self._rows(wanted(paths))
+
+    def rows_of(self, path: str) -> list[Row]:
+        """All rows of a path: that of a file, and those of pieces of it."""
+        at = bisect_left(self._all, path)
+        return self._rows([at] if at < len(self._all) and self._all[at] == path else [])
+
+    def _rows(self, indices: Sequence[int]) -> list[Row]:
+        """The rows that have the paths of some, whose numbers rise.
 
         Only these are parsed and checked, as far as a row can be checked without the others; where
         it cannot, all are.
         """
-        indices = _with_members(self.paths, indices)
+        indices = _with_members(self._all, indices)
         if not indices:
             return []
         rows = list(_from_records(self._name, self._excerpt.rows(indices)))

@@ -23,34 +23,32 @@ _MOST_THREADS = 32
 def contents_ahead(
     rows: Iterable[Row],
     held: Callable[[Row], Held | None],
+    content: Callable[[Held], Any],
     again: Callable[[str], Any],
     prefetch: int,
-    *,
-    pixels: bool,
     on_error: OnError | None,
 ) -> Iterator[tuple[str, Any]]:
     """Path and content of each row, in order.
 
     held: the file of a row, or None. again: the content by path, where that is None or an object
-    vanished. prefetch: how many are in work at a time. pixels, on_error: as in
-    `OpenedArchive.iter`.
+    vanished. prefetch: how many are in work at a time. on_error: as in `OpenedArchive.iter`.
     """
     if prefetch < 0:
         raise ValueError(f"prefetch is {prefetch}, and must not be negative")
 
-    def content(item: tuple[Row, Held | None]) -> tuple[str, Any, SeecError | None]:
+    def tried(item: tuple[Row, Held | None]) -> tuple[str, Any, SeecError | None]:
         row, one = item
         try:
             if one is not None:
                 try:
-                    return row.path, one.pixels() if pixels else one.file(), None
+                    return row.path, content(one), None
                 except (BlobMissing, ObjectMissing):
                     pass  # a commit since may have dropped it
             return row.path, again(row.path), None
         except SeecError as error:
             return row.path, None, error
 
-    for path, value, error in _ahead(content, rows, held, prefetch):
+    for path, value, error in _ahead(tried, rows, held, prefetch):
         if error is None:
             yield path, value
         elif on_error is None:

@@ -1,7 +1,7 @@
 """An archive opened for reading: the public interface of `seec.open`."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, overload
 
@@ -95,18 +95,21 @@ class OpenedArchive:
         """
         return self._with_latest(lambda: self._held(path).file())
 
-    def pixels(self, path: str, region: RegionOfPixels | None = None) -> Pixels:
+    def pixels(
+        self, path: str, region: RegionOfPixels | None = None, mode: str | None = None
+    ) -> Pixels:
         """The pixels of an image: [H, W] or [H, W, C], in the depth that Pillow decodes to.
 
         region: x, y, width and height of a rectangle, in pixels from the top left corner; of files
-        that the codec holds, only what it touches is decoded, whose checksums are compared.
+        that the codec holds, only what it touches is decoded, whose checksums are compared. mode:
+        convert to this mode of Pillow, such as `RGB` or `L`; a palette becomes its colours.
 
         Raises UnreadableImage if Pillow cannot decode the file, ValueError if the region is not
         inside the image; else as `read`.
         """
         if region is None:
-            return self._with_latest(lambda: self._held(path).pixels())
-        return self._with_latest(lambda: self._held(path).region(region))
+            return self._with_latest(lambda: self._held(path).pixels(mode))
+        return self._with_latest(lambda: self._held(path).region(region, mode))
 
     @overload
     def iter(
@@ -142,14 +145,27 @@ class OpenedArchive:
         raised.
         """
         rows = sorted_rows(self._archive, include, envelopes=True)
-        return contents_ahead(
-            (row for row in rows if row.kind == FILE),
-            self._held_by,
-            self.pixels if pixels else self.read,
-            prefetch,
-            pixels=pixels,
-            on_error=on_error,
-        )
+        files = (row for row in rows if row.kind == FILE)
+        return self.contents(files, prefetch=prefetch, pixels=pixels, on_error=on_error)
+
+    def contents(
+        self,
+        rows: Iterable[Row],
+        *,
+        prefetch: int = 16,
+        pixels: bool = False,
+        mode: str | None = None,
+        on_error: OnError | None = None,
+    ) -> Iterator[tuple[str, Any]]:
+        """As `iter`, of rows of files that count, in their order. mode: as of `pixels`."""
+
+        def content(one: Held) -> Any:
+            return one.pixels(mode) if pixels else one.file()
+
+        def again(path: str) -> Any:
+            return self._with_latest(lambda: content(self._held(path)))
+
+        return contents_ahead(rows, self._held_by, content, again, prefetch, on_error)
 
     def info(self, path: str) -> FileInfo:
         """What the archive says of a file. Raises UnknownPath; reads no payload."""

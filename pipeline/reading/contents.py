@@ -59,23 +59,24 @@ class Held:
             self.cache.put(key, data)
         return data
 
-    def pixels(self) -> Pixels:
+    def pixels(self, mode: str | None = None) -> Pixels:
         """The pixels: [H, W] or [H, W, C], in the depth that Pillow decodes to.
 
-        Raises UnreadableImage if Pillow cannot decode the file; else as `file`.
+        mode: a mode of Pillow to convert to, such as `RGB` or `L`. Raises UnreadableImage if Pillow
+        cannot decode or convert the file; else as `file`.
         """
         if not self._is_plain:
-            return _decoded(self.row.path, self.file())
+            return _decoded(self.row.path, io.BytesIO(self.file()), mode)
         key = self._key("pixels")
         kept = None if self.cache is None else self.cache.get(key)
         if kept is not None:
-            return _load(kept)
+            return _converted(_load(kept), mode)
         pixels = self._samples()
         if self.cache is not None:
             self.cache.put(key, _dump(pixels))
-        return pixels
+        return _converted(pixels, mode)
 
-    def region(self, region: RegionOfPixels) -> Pixels:
+    def region(self, region: RegionOfPixels, mode: str | None = None) -> Pixels:
         """A rectangle of the pixels. ValueError if it is not inside the image; else as `pixels`.
 
         Of route `seec` only the groups of tiles that it touches are decoded, and of large files
@@ -84,9 +85,10 @@ class Held:
         kept = None if self.cache is None else self.cache.get(self._key("pixels"))
         if kept is not None or not self._is_plain:
             x, y, width, height = region
-            pixels = self.pixels() if kept is None else _load(kept)
+            pixels = self.pixels(mode) if kept is None else _load(kept)
             _check_inside(region, pixels.shape[1], pixels.shape[0])
-            return pixels[y : y + height, x : x + width]
+            part = pixels[y : y + height, x : x + width]
+            return part if kept is None else _converted(part, mode)
         from seec.pipeline.codec.decoder import Region, decode_region
         from seec.schemas.container import reader
 
@@ -95,7 +97,7 @@ class Held:
             read = reader(self._payload()[: self.row.payload_length])
         models: Any = archived_models(self.store, [self.row])
         try:
-            return decode_region(read, Region(*region), models=models)
+            return _converted(decode_region(read, Region(*region), models=models), mode)
         except FormatError as error:
             raise type(error)(f"{self.row.path}: {error}") from None
 
@@ -140,15 +142,29 @@ class Held:
         return hashlib.sha256(repr(name).encode() + envelope).hexdigest()
 
 
-def _decoded(path: str, data: bytes) -> Pixels:
+def _decoded(path: str, data: io.BytesIO, mode: str | None) -> Pixels:
     import numpy as np
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            return np.asarray(image)
-    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
+        with Image.open(data) as image:
+            if mode is None or image.mode == mode:
+                return np.asarray(image)
+            if image.mode.startswith("I;16"):  # which Pillow would cut off at 255
+                return _converted((np.asarray(image) >> 8).astype(np.uint8), mode)
+            return np.asarray(image.convert(mode))
+    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
         raise UnreadableImage(f"{path}: {error}") from None
+
+
+def _converted(pixels: Pixels, mode: str | None) -> Pixels:
+    """8-bit gray or RGB pixels in a mode of Pillow."""
+    if mode is None or mode == ("L" if pixels.ndim == 2 else "RGB"):
+        return pixels
+    import numpy as np
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(pixels).convert(mode))
 
 
 def _check_inside(region: RegionOfPixels, width: int, height: int) -> None:

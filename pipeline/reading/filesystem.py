@@ -23,7 +23,7 @@ from seec.pipeline.reading.listing import children, has_folder, paths_below
 from seec.pipeline.storage import Store
 from seec.pipeline.storage.access import Options
 from seec.schemas.errors import Lost, UnknownPath
-from seec.schemas.kinds import DIRECTORY, LINK
+from seec.schemas.kinds import DIRECTORY, FILE, LINK
 from seec.schemas.manifest import Row
 from seec.schemas.routes import ROUTES
 
@@ -151,7 +151,8 @@ class SeecFileSystem(AbstractFileSystem):
         path = self._strip_protocol(path)
         if maxdepth is not None or withdirs or detail or self.isfile(path):
             return super().find(path, maxdepth, withdirs, detail, **options)
-        return paths_below(self.archive.lookup, f"{path}/" if path else "", links=True)
+        prefix = f"{path}/" if path else ""
+        return paths_below(self.archive.lookup, prefix, kinds=(FILE, LINK))
 
     def cat_file(
         self, path: str, start: int | None = None, end: int | None = None, **_: Any

@@ -6,7 +6,7 @@ from collections.abc import Callable, Container, Iterator
 from seec.pipeline.archive.ahead import each_ahead
 from seec.pipeline.reading.lookup import Lookup
 from seec.schemas.commit import ShardRecord
-from seec.schemas.kinds import DIRECTORY, FILE, LINK
+from seec.schemas.kinds import DIRECTORY, FILE
 from seec.schemas.manifest import Part, Row
 
 # The first character behind `/`: what begins with a folder's name and this lies behind the folder.
@@ -21,7 +21,7 @@ def children(lookup: Lookup, prefix: str) -> tuple[dict[str, Row], set[str]]:
     """
     rows: dict[str, Row] = {}
     folders: set[str] = set()
-    for gone, part in _parts(lookup, prefix, folders):
+    for gone, _, part in _parts(lookup, prefix, folders):
         found = list(_named(part, prefix, gone, rows.keys(), folders))
         for (name, _), row in zip(found, part.rows([at for _, at in found]), strict=True):
             rows[name] = row
@@ -33,7 +33,7 @@ def has_folder(lookup: Lookup, path: str) -> bool:
     """Whether anything that counts lies below a path. Raises as a `Lookup`."""
     prefix = f"{path}/" if path else ""
     folders: set[str] = set()
-    for gone, part in _parts(lookup, prefix, folders):
+    for gone, _, part in _parts(lookup, prefix, folders):
         paths = part.paths
         for at in range(bisect_left(paths, prefix), len(paths)):
             if not paths[at].startswith(prefix):
@@ -43,26 +43,26 @@ def has_folder(lookup: Lookup, path: str) -> bool:
     return bool(folders)
 
 
-def paths_below(
+def files_by_shard(
     lookup: Lookup,
     prefix: str = "",
     wanted: Callable[[str], bool] | None = None,
-    *,
-    links: bool = False,
-) -> list[str]:
-    """The paths of all files whose path begins with a prefix, sorted; those that are wanted.
+    kinds: Container[str] = (FILE,),
+) -> Iterator[tuple[ShardRecord, list[int], list[str]]]:
+    """Which rows of each shard are files that count, and that are wanted.
 
-    links: symbolic links, too. Reads two columns of each part: a million paths take seconds. Raises
-    as a `Lookup`.
+    Gives each shard with the numbers of these rows in its part, and their paths: those that begin
+    with a prefix. Reads two columns of each part: a million paths take seconds. Raises as a
+    `Lookup`.
     """
     several = len(lookup.runs) > 1
-    kinds = (FILE, LINK) if links else (FILE,)
     seen: set[str] = set()
-    found: list[str] = []
-    for gone, part in _parts(lookup, prefix, None):
+    for gone, shard, part in _parts(lookup, prefix, None):
         paths = list(part.paths)
         start = bisect_left(paths, prefix)
-        for path, kind in zip(paths[start:], part.kinds()[start:], strict=True):
+        numbers: list[int] = []
+        for at, kind in enumerate(part.kinds()[start:], start):
+            path = paths[at]
             if not path.startswith(prefix):
                 break
             if path in gone or path in seen:
@@ -70,13 +70,26 @@ def paths_below(
             if several:
                 seen.add(path)
             if kind in kinds and (wanted is None or wanted(path)):
-                found.append(path)
+                numbers.append(at)
+        yield shard, numbers, [paths[at] for at in numbers]
+
+
+def paths_below(
+    lookup: Lookup,
+    prefix: str = "",
+    wanted: Callable[[str], bool] | None = None,
+    kinds: Container[str] = (FILE,),
+) -> list[str]:
+    """The paths of `files_by_shard`, sorted."""
+    found: list[str] = []
+    for _, _, paths in files_by_shard(lookup, prefix, wanted, kinds):
+        found += paths
     return sorted(found)
 
 
 def _parts(
     lookup: Lookup, prefix: str, folders: set[str] | None
-) -> Iterator[tuple[frozenset[str], Part]]:
+) -> Iterator[tuple[frozenset[str], ShardRecord, Part]]:
     """Parts that may hold a prefix, of the latest run first, and which paths of each do not count.
 
     folders: gets the names of folders that hold all of a part, which is then not read.
@@ -87,8 +100,8 @@ def _parts(
         some = [shard for shard in shards if _overlaps(shard, prefix)]
         if folders is not None and not gone:
             some = [shard for shard in some if not _in_one_folder(shard, prefix, folders)]
-        for part in each_ahead(lookup.part, some):
-            yield gone, part
+        for shard, part in zip(some, each_ahead(lookup.part, some), strict=True):
+            yield gone, shard, part
 
 
 def _overlaps(shard: ShardRecord, prefix: str) -> bool:

@@ -1,7 +1,6 @@
 """Which row counts for one path, without reading the rows of all others."""
 
 import threading
-from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Iterable
 from functools import lru_cache
@@ -70,11 +69,7 @@ class Lookup:
 
     def _rows_in(self, shard: ShardRecord, path: str) -> list[Row]:
         """The rows of a path: of a file, of pieces of it, or of both."""
-        part = self.part(shard)
-        at = bisect_left(part.paths, path)
-        if at == len(part.paths) or part.paths[at] != path:
-            return []
-        return part.rows([at])
+        return self.part(shard).rows_of(path)
 
     def part(self, shard: ShardRecord) -> Part:
         """The manifest part of a shard. Raises as a call."""
@@ -84,13 +79,12 @@ class Lookup:
                 self._parts.move_to_end(name)
                 return kept
         part = Part(name, self._archive.read(shard.manifest))
-        paths = part.paths
-        if shard.path_range != ((paths[0], paths[-1]) if len(paths) else None):
+        if shard.path_range != part.path_range:
             raise SectionCorrupt(f"{name}: other paths than its commit says; run seec verify")
         with self._guard:
             if name not in self._parts:
                 self._parts[name] = part
-                self._rows_kept += len(paths)
+                self._rows_kept += len(part.paths)
             while self._rows_kept > _ROWS_KEPT and len(self._parts) > 1:
                 _, dropped = self._parts.popitem(last=False)
                 self._rows_kept -= len(dropped.paths)

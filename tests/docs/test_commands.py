@@ -20,12 +20,13 @@ RUN = (
     DOCS / "how-to" / "update.md",
     DOCS / "how-to" / "python.md",
     DOCS / "how-to" / "fsspec.md",
+    DOCS / "how-to" / "torch.md",
     DOCS / "how-to" / "query.md",
     DOCS / "operate" / "retention.md",
     DOCS / "reference" / "api.md",
 )
 # Pages that begin with an archive which the reader has.
-BEGIN_WITH_ARCHIVE = {"python.md", "fsspec.md", "query.md", "retention.md"}
+BEGIN_WITH_ARCHIVE = {"python.md", "fsspec.md", "torch.md", "query.md", "retention.md"}
 NEEDS = {"tutorial/index.md": "skimage", "how-to/query.md": "duckdb"}
 
 
