@@ -21,12 +21,20 @@ RUN = (
     DOCS / "how-to" / "python.md",
     DOCS / "how-to" / "fsspec.md",
     DOCS / "how-to" / "torch.md",
+    DOCS / "how-to" / "datasets.md",
     DOCS / "how-to" / "query.md",
     DOCS / "operate" / "retention.md",
     DOCS / "reference" / "api.md",
 )
 # Pages that begin with an archive which the reader has.
-BEGIN_WITH_ARCHIVE = {"python.md", "fsspec.md", "torch.md", "query.md", "retention.md"}
+BEGIN_WITH_ARCHIVE = {
+    "python.md",
+    "fsspec.md",
+    "torch.md",
+    "datasets.md",
+    "query.md",
+    "retention.md",
+}
 NEEDS = {"tutorial/index.md": "skimage", "how-to/query.md": "duckdb"}
 
 

@@ -80,11 +80,14 @@ def test_the_wheel_archives_verifies_and_restores_beside_packages_of_the_same_na
         with Image.open(path) as before, Image.open(project / "back" / path.name) as after:
             assert before.tobytes() == after.tobytes()
 
-    where = "import seec; print(seec.__file__, list(seec.open('kept').paths()))"
+    where = (
+        "import fsspec, seec; print(seec.__file__, list(seec.open('kept').paths()), "
+        "fsspec.filesystem('seec', target='kept').ls('', detail=False))"
+    )
     # -P: a program of the project has its folder first on the path, where packages of it may lie.
     command = [str(environment / "venv/bin/python"), "-c", where]
     done = subprocess.run(
         command, cwd=project, capture_output=True, text=True, check=True, env=ENVIRONMENT
     )
     assert str(environment) in done.stdout
-    assert "['0.png', '1.png', '2.png']" in done.stdout
+    assert "['0.png', '1.png', '2.png'] ['0.png', '1.png', '2.png']" in done.stdout

@@ -24,6 +24,7 @@ def test_help_lists_every_command_with_one_line() -> None:
         "restore",
         "ls",
         "cat",
+        "export",
         "gc",
         "compact",
         "info",
