@@ -17,6 +17,8 @@ _COMMANDS = {
     "restore": "Write files of an archive to a folder or bucket.",
     "ls": "List the files or the commits of an archive.",
     "cat": "Write files of an archive to stdout.",
+    "mount": "Show an archive as a folder, through FUSE.",
+    "query": "Ask an archive in SQL.",
     "export": "Write files of an archive as WebDataset shards.",
     "gc": "Delete objects that interrupted runs left in an archive.",
     "compact": "Merge small shards of an archive into large ones.",

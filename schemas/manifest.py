@@ -364,6 +364,10 @@ class Part:
         kinds = self._excerpt.column("kind")
         return kinds if self._files is None else [kinds[at] for at in self._files]
 
+    def table(self, names: Sequence[str], indices: Sequence[int]) -> Any:
+        """Columns of the rows of these numbers, which are not checked: a `pyarrow.Table`."""
+        return self._excerpt.table(names, indices)
+
     def rows(self, indices: Sequence[int]) -> list[Row]:
         """The rows of the files of these numbers, which rise; with their members."""
         files = indices if self._files is None else [self._files[at] for at in indices]

@@ -255,6 +255,15 @@ class Excerpt:
         except _NOT_A_TABLE as error:
             raise _corrupt(self._name, error) from None
 
+    def table(self, names: Sequence[str], indices: Sequence[int]) -> pa.Table:
+        """Some columns of the rows of these numbers, which rise; SectionCorrupt if damaged."""
+        try:
+            self._sizes.check(range(self._file.num_row_groups), names)
+            found = self._file.read(list(names), use_threads=False)
+            return found if len(indices) == len(found) else _taken(found, indices)
+        except _NOT_A_TABLE as error:
+            raise _corrupt(self._name, error) from None
+
     def rows(self, indices: Sequence[int]) -> list[Record]:
         """The rows of these numbers, which rise; row groups without any are not read."""
         found: list[Record] = []

@@ -182,6 +182,17 @@ class OpenedArchive:
             lossless=row.background_error is None,
         )
 
+    def table(self, columns: Sequence[str] = (), include: Sequence[str] = ()) -> Any:
+        """What the manifest says of all that counts, as a `pyarrow.Table` with a row for each path.
+
+        columns: some of those that the page on queries lists, in this order; none means all.
+        include: as of `paths`. DuckDB, Polars and pandas take the table as it is. Memory holds all
+        of it, some 200 bytes for each row. Raises ValueError for an unknown column; else as `info`.
+        """
+        from seec.pipeline.reading.tabulation import tabulated  # imports much of Arrow
+
+        return self._with_latest(lambda: tabulated(self.lookup, columns, include))
+
     def verify(self, *, decode: bool = True) -> Iterator[Finding]:
         """Check the archive in this process, and give each finding as it is found.
 

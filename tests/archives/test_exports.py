@@ -119,7 +119,7 @@ def test_hugging_face_gets_typed_columns_and_the_same_pictures(
     from seec import huggingface
 
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
-    options = {"cache_dir": str(tmp_path / "cache")}
+    options: Any = {"cache_dir": str(tmp_path / "cache")}
     archive = seec.open(str(root))
     data: Any = huggingface.load(str(root), ["*.png"], labels="folder", **options)
     assert data.features["label"] == datasets.ClassLabel(names=["cats", "dogs"])

@@ -24,6 +24,8 @@ def test_help_lists_every_command_with_one_line() -> None:
         "restore",
         "ls",
         "cat",
+        "mount",
+        "query",
         "export",
         "gc",
         "compact",
