@@ -68,8 +68,8 @@ def main(**options: Any) -> Summary:
     """Write files of an archive to stdout.
 
     ARCHIVE is a path or a URL. PATH is a path as seec ls prints them; of several, stdout holds the
-    files one behind the other. cat reads the records that PATH needs and the bytes of the file, and
-    starts no workers. --json is refused.
+    files one behind the other. Of a link, cat writes where it points to. cat reads the records that
+    PATH needs and the bytes of the file, and starts no workers. --json is refused.
     """
     if prints_json():
         raise click.UsageError("cat writes files to stdout, and --json does not go with them")

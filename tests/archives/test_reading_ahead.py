@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +105,27 @@ def test_pixels_are_those_that_pillow_finds_in_the_file(root: Path) -> None:
     decoded = dict(archive.iter(pixels=True, on_error=lambda path, error: failed.append(path)))
     assert len(decoded) == sum(checked.values())
     assert set(decoded) | set(failed) == set(archive.paths())
+
+
+def test_pixels_are_converted_as_pillow_converts_files(root: Path) -> None:
+    archive = seec.open(str(root))
+    checked = Counter()
+    for path, data in archive.iter():
+        with suppress(UnidentifiedImageError, OSError), Image.open(io.BytesIO(data)) as image:
+            if image.mode in ("1", "L", "P", "RGB", "RGBA", "CMYK"):
+                for mode in ("L", "RGB"):
+                    expected = np.asarray(image.convert(mode))
+                    assert np.array_equal(archive.pixels(path, mode=mode), expected), path
+                    high, wide = expected.shape[:2]
+                    part = archive.pixels(path, (wide // 2, 0, 1, high), mode)
+                    assert np.array_equal(part, expected[:, wide // 2 : wide // 2 + 1]), path
+                checked[image.mode] += 1
+            elif image.mode == "I;16":
+                assert np.array_equal(
+                    archive.pixels(path, mode="L"), (np.asarray(image) >> 8).astype(np.uint8)
+                )
+                checked[image.mode] += 1
+    assert set(checked) == {"1", "L", "P", "RGB", "RGBA", "CMYK", "I;16"}
 
 
 def test_every_region_of_every_picture_is_a_part_of_the_pixels(root: Path) -> None:

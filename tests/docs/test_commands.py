@@ -35,7 +35,11 @@ BEGIN_WITH_ARCHIVE = {
     "query.md",
     "retention.md",
 }
-NEEDS = {"tutorial/index.md": "skimage", "how-to/query.md": "duckdb"}
+NEEDS = {
+    "tutorial/index.md": "skimage",
+    "how-to/query.md": "duckdb",
+    "how-to/datasets.md": "pandas",
+}
 
 
 @pytest.fixture

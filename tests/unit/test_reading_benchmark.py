@@ -1,0 +1,30 @@
+"""The table of images a second has a row for each way to hold files."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from seec.pipeline.lab.benchmark import reading
+from tests.pictures import textured
+
+
+@pytest.mark.slow
+def test_every_way_to_hold_files_is_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("lmdb")
+    (tmp_path / "photos").mkdir()
+    Image.fromarray(textured(64, 80)).save(tmp_path / "photos" / "one.png")
+    for _ in range(2):  # the second run finds all files there
+        reading.main(tmp_path / "photos", tmp_path / "work", 32, 4)
+        lines = [line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines()]
+        assert tuple(lines[0]) == reading.HEADINGS
+        held = [(line[0], line[1]) for line in lines[2:]]
+        assert [name for suffix, name in held if suffix == "JPG"] == [
+            *("files on disk", "tar", "LMDB"),
+            *("archive, `lite`", "archive, from its cache on disk"),
+        ]
+        assert len([name for suffix, name in held if suffix == "PNG"]) == 7
+        assert all(float(line[3].replace(",", "")) > 0 for line in lines[2:])
+    assert sum(1 for _ in (tmp_path / "work" / "png").rglob("*.png")) == 4
