@@ -16,7 +16,6 @@ from seec.pipeline.archive.ahead import each_ahead
 from seec.pipeline.archive.patterns import Patterns
 from seec.pipeline.extras import needs
 from seec.pipeline.reading.archive import OpenedArchive, open_archive
-from seec.pipeline.reading.contents import RegionOfPixels
 from seec.pipeline.reading.listing import paths_below
 
 with needs("torch", "seec.torch"):
@@ -117,10 +116,10 @@ class ArchiveDataset(Dataset[Any]):
     def _load(self, path: str, index: int) -> Any:
         if self.form == "bytes":
             return self.archive.read(path)
-        region = None
-        if self.crop is not None:
-            region = self._region(path, index, *self.crop)
-        pixels = self.archive.pixels(path, region, self.mode)
+        if self.crop is None:
+            pixels = self.archive.pixels(path, mode=self.mode)
+        else:
+            pixels = self._cropped(path, index, *self.crop)
         if self.form == "array":
             return pixels
         if self.form == "image":
@@ -130,11 +129,13 @@ class ArchiveDataset(Dataset[Any]):
         planes = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
         return torch.from_numpy(np.array(planes))  # of its own: decoded arrays may be read-only
 
-    def _region(self, path: str, index: int, height: int, width: int) -> RegionOfPixels:
+    def _cropped(self, path: str, index: int, height: int, width: int) -> NDArray[Any]:
         """A rectangle at a place that seed, epoch and index decide."""
         image = self.archive.row(path).image
-        if image is None:  # a stored file, of which the archive knows nothing
-            high, wide = self.archive.pixels(path).shape[:2]
+        whole = None
+        if image is None:  # a stored file, of whose pictures the archive knows nothing
+            whole = self.archive.pixels(path, mode=self.mode)
+            high, wide = whole.shape[:2]
         else:
             high, wide = image.height, image.width
         if height > high or width > wide:
@@ -144,7 +145,9 @@ class ArchiveDataset(Dataset[Any]):
             )
         place = int(_mixed(np.array([index], np.uint64), self.seed, self.epoch, _CROP)[0])
         x, y = (place >> 32) % (wide - width + 1), (place & 0xFFFFFFFF) % (high - height + 1)
-        return x, y, width, height
+        if whole is not None:
+            return whole[y : y + height, x : x + width]
+        return self.archive.pixels(path, (x, y, width, height), self.mode)
 
 
 class IterableArchiveDataset(IterableDataset[Any]):

@@ -1,5 +1,6 @@
 """Archives as data sets of PyTorch: order, shares, labels, crops, and going on where one was."""
 
+import multiprocessing
 import pickle
 import subprocess
 import sys
@@ -32,6 +33,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pictures")
     for number in range(FILES):
         pixels = textured(16 + number % 3, 20, number)
+        if number == 7:  # stored, since no codec makes noise smaller
+            pixels = np.random.default_rng(number).integers(256, size=pixels.shape, dtype=np.uint8)
         image = Image.fromarray(pixels)
         if number % 5 == 1:
             image = image.convert("L")
@@ -91,6 +94,7 @@ def test_crops_lie_where_seed_and_epoch_say(root: Path) -> None:
     def crops() -> list[Any]:
         return [data[index] for index in range(FILES)]
 
+    assert "store" in {data.archive.row(path).route for path in data.paths}
     first = crops()
     assert all(np.array_equal(one, two) for one, two in zip(first, crops(), strict=True))
     data.set_epoch(1)
@@ -149,6 +153,33 @@ def test_ranks_share_the_files(root: Path, drop_last: bool) -> None:
     assert len(taken) - len(set(taken)) == (0 if drop_last else 1)
     with pytest.raises(ValueError, match="rank 4 of 4"):
         IterableArchiveDataset(str(root), rank=4, world_size=4)
+
+
+def _report_share(root: Path, rank: int, store: Path, queue: Any) -> None:
+    """What a process of a group of two is given."""
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{store}", rank=rank, world_size=2
+    )
+    data = IterableArchiveDataset(str(root), seed=4)
+    queue.put((data.rank, data.world_size, data.order().tolist()))
+    torch.distributed.destroy_process_group()
+
+
+def test_a_process_group_says_which_share_it_is(root: Path, tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    queue = context.SimpleQueue()
+    group = [
+        context.Process(target=_report_share, args=(root, rank, tmp_path / "store", queue))
+        for rank in range(2)
+    ]
+    for process in group:
+        process.start()
+    shares = {rank: (size, order) for rank, size, order in (queue.get() for _ in group)}
+    for process in group:
+        process.join(60)
+    for rank in range(2):
+        expected = IterableArchiveDataset(str(root), seed=4, rank=rank, world_size=2)
+        assert shares[rank] == (2, expected.order().tolist())
 
 
 @pytest.mark.parametrize("workers", [0, 2])
