@@ -65,7 +65,16 @@ DCT = Extension(
     optional=True,
 )
 
+DEFLATE = Extension(
+    "seec.pipeline.deflate._deflate",
+    ["seec/pipeline/deflate/_deflate.c"],
+    depends=[*map(str, Path("seec/pipeline/deflate/deflate_c").glob("*.h"))],
+    extra_compile_args=FLAGS,
+    py_limited_api=True,
+    optional=True,
+)
+
 setup(
-    ext_modules=[KERNELS, SCREEN, COLOURS, JPEG, DCT],
+    ext_modules=[KERNELS, SCREEN, COLOURS, JPEG, DCT, DEFLATE],
     options={"bdist_wheel": {"py_limited_api": "cp311"}},
 )
