@@ -31,8 +31,8 @@ title: Formats
 ---
 
 !!! note
-    Every archive holds this text as `FORMAT.md.gz`; the repository, as `schemas/FORMAT.md` and
-    `schemas/FORMAT-JPEG.md`.
+    Every archive holds this text as `FORMAT.md.gz`; the repository, as `schemas/FORMAT.md`,
+    `schemas/FORMAT-DEFLATE.md` and `schemas/FORMAT-JPEG.md`.
     [A .seec file, byte by byte](hex.md) shows the container of Part 1 at work.
 
 """

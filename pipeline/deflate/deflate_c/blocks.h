@@ -67,8 +67,8 @@ static uint32_t code_stored_size(Recipe *r, uint32_t size) {
 
 /* Bits between what was written and the next whole byte. */
 static uint32_t code_padding(Recipe *r, uint32_t padding) {
-    if (!code_bit(&r->coder, &r->model.padded[0], padding != 0)) return 0;
-    return code_bits(&r->coder, r->model.padding, 7, padding);
+    if (!code_bit(&r->coder, &r->model.padded, padding != 0)) return 0;
+    return code_bits(&r->coder, r->model.padding, PADDING_BITS, padding);
 }
 
 static void pad(Out *o, uint32_t padding) {
@@ -121,7 +121,7 @@ static void code_tokens(Recipe *r, const Block *b, const Token *actual, uint32_t
             break;
         }
         const Token t = code_token(r, actual ? actual[i] : 0);
-        if (r->failed || r->matcher.work < 0 || (r->perfect && r->wrong)) {
+        if (r->failed || r->matcher.work < 0) {
             broken(r);
             break;
         }
@@ -180,7 +180,7 @@ static void start_recipe(Recipe *r, const uint8_t *data, uint32_t size, const Se
     r->data = data;
     r->size = size;
     r->position = r->history = r->tries = 0;
-    r->blocks = r->wrong = 0;
+    r->blocks = 0;
     r->failed = r->last_whole = 0;
     r->last_kind = DYNAMIC;
     r->last_stored = 65535;

@@ -89,7 +89,10 @@ static void add(Candidates *k, Settings s) {
 static int is_power(uint32_t n) { return n && !(n & (n - 1)); }
 
 static void list_zlib(Candidates *k, const Traits *t, uint32_t bits, uint32_t far) {
-    for (int level = 0; level < 9; level++) {
+    /* Those in use first: of equal ones the first is taken. */
+    static const int COMMON[9] = {6, 9, 1, 5, 4, 3, 2, 8, 7};
+    for (int i = 0; i < 9; i++) {
+        const int level = COMMON[i] - 1;
         const uint32_t *n = LEVEL[level];
         Settings s = {level < 3 ? GREEDY : LAZY, ZLIB_HASH, bits, n[0], n[1], n[2], n[3], 3,
                       4096, far, 1, t->buffer ? t->buffer : 1u << (bits - 1), t->fresh};
@@ -204,12 +207,12 @@ static void narrow(Matcher *m, const Content *c, Candidates *k, size_t tokens, i
     for (int i = 0; i < k->count; i++) {
         k->at[i].wrong = 0;
         m->work = work;
-        uint32_t limit = UINT32_MAX - 1;
-        if (i >= keep) limit = bound[keep - 1];
+        uint32_t limit = i ? 4 * bound[0] + 16 : UINT32_MAX / 8;
+        if (i >= keep && bound[keep - 1] < limit) limit = bound[keep - 1];
         for (int part = 0; part < parts && m->work > 0; part++)
             try_part(m, c, &span, &k->at[i], first[part], at[part],
                      parts == 1 ? c->tokens : tokens, limit);
-        if (m->work <= 0) k->at[i].wrong = UINT32_MAX - 1;
+        if (m->work <= 0) k->at[i].wrong = UINT32_MAX / 8;
         /* The bounds so far, sorted. */
         int j = i;
         for (; j && bound[j - 1] > k->at[i].wrong; j--) bound[j] = bound[j - 1];
@@ -222,6 +225,9 @@ static void narrow(Matcher *m, const Content *c, Candidates *k, size_t tokens, i
 /* The best candidates, the best first. */
 static void estimate(Matcher *m, const Content *c, Candidates *k) {
     static const int TOKENS[3] = {300, 2000, 12000}, KEEP[3] = {12, 5, 3};
-    for (int round = 0; round < 3 && k->count > 1; round++)
+    for (int round = 0; round < 3 && k->count > 1; round++) {
         narrow(m, c, k, (size_t)TOKENS[round], KEEP[round], (1 << 24) + (int64_t)c->size);
+        /* Whole runs tell those apart that were never wrong. */
+        if (round && !k->at[0].wrong) break;
+    }
 }

@@ -60,10 +60,6 @@ static inline uint32_t key(const Matcher *m, uint32_t p) {
     return v * 2654435761u >> 16;
 }
 
-static inline uint32_t chain_at(const Matcher *m, uint32_t p) {
-    return m->size - p < key_bytes(m) ? 0 : m->head[key(m, p)];
-}
-
 /* Puts positions up to before `end` into their chains. */
 static inline void insert_to(Matcher *m, uint32_t end) {
     const uint32_t bytes = key_bytes(m);
@@ -94,37 +90,63 @@ static inline uint32_t follow(const Matcher *m, uint32_t c) {
     return link < c ? link : 0;
 }
 
-/* The first longest match that is longer than `length`; without one, `length` and no distance. */
-static Token longest(Matcher *m, uint32_t p, uint32_t head, uint32_t length) {
+/* Whether two strings are in one chain; strings of another hash of ours may lie in between. */
+static inline int same_chain(const Matcher *m, uint32_t p, uint32_t q) {
+    return m->s.keys == ZLIB_HASH || !memcmp(m->data + p, m->data + q, key_bytes(m));
+}
+
+/* The nearest position before p in its chain, + 1; 0: none. */
+static inline uint32_t chain_at(Matcher *m, uint32_t p) {
+    if (m->size - p < key_bytes(m)) return 0;
+    uint32_t c = m->head[key(m, p)];
+    for (; c && p - (c - 1) <= WINDOW; c = follow(m, c)) {
+        m->work--;
+        if (same_chain(m, p, c - 1)) return c;
+    }
+    return 0;
+}
+
+/* The first longest match that is longer than `length`; without one, `length` and no distance.
+ * bytes: that strings of a chain have in common; 0: their hash alone. */
+static inline __attribute__((always_inline)) Token longest_of(Matcher *m, uint32_t p, uint32_t head,
+                                                              uint32_t length, const size_t bytes) {
     const Settings *s = &m->s;
     const uint32_t ahead = m->size - p, most = ahead < LONGEST ? ahead : LONGEST;
-    const uint32_t nice = s->nice < most ? s->nice : most;
+    const uint32_t nice = s->nice < most ? s->nice : most, far = s->far, first = s->first;
     uint32_t best = length, distance = 0, chain = length >= s->good ? s->chain >> 2 : s->chain;
     uint32_t c = head;
-    if (!c || c - 1 < s->first || p - (c - 1) > s->far || best >= most) return token(length, 0);
+    if (!c || c - 1 < first || p - (c - 1) > far || best >= most) return token(length, 0);
     const uint8_t *here = m->data + p;
+    uint16_t end, there_end;
+    memcpy(&end, here + best - 1, 2);
     int64_t work = 0;
     for (;;) {
         const uint8_t *there = m->data + (c - 1);
-        int counts = 1;
+        const int counts = !bytes || !memcmp(there, here, bytes);
         work++;
-        if (s->keys != ZLIB_HASH)
-            counts = !memcmp(there, here, 3) && (s->keys == THREE || there[3] == here[3]);
-        if (counts && there[best] == here[best] && there[best - 1] == here[best - 1]) {
+        memcpy(&there_end, there + best - 1, 2);
+        if (there_end == end && counts) {
             const uint32_t n = common(there, here, most);
             work += n >> 4;
             if (n > best) {
                 best = n;
                 distance = p - (c - 1);
                 if (n >= nice) break;
+                memcpy(&end, here + best - 1, 2);
             }
         }
         if (counts && !--chain) break;
         c = follow(m, c);
-        if (!c || c - 1 < s->first || p - (c - 1) >= s->far) break;
+        if (!c || c - 1 < first || p - (c - 1) >= far) break;
     }
     m->work -= work;
     return token(best, distance);
+}
+
+static Token longest(Matcher *m, uint32_t p, uint32_t head, uint32_t length) {
+    if (m->s.keys == ZLIB_HASH) return longest_of(m, p, head, length, 0);
+    if (m->s.keys == THREE) return longest_of(m, p, head, length, 3);
+    return longest_of(m, p, head, length, 4);
 }
 
 static inline Token search(Matcher *m, uint32_t p, uint32_t head, uint32_t length) {
@@ -199,9 +221,11 @@ static uint32_t next_match(Matcher *m, Walk *w) {
     while (w->c && w->steps < MOST_WALKED && w->p - (w->c - 1) <= WINDOW) {
         const uint32_t at = w->c - 1;
         w->c = follow(m, w->c);
+        m->work--;
+        if (!same_chain(m, w->p, at)) continue;
         w->steps++;
         const uint32_t n = common(m->data + at, m->data + w->p, w->length);
-        m->work -= 1 + (n >> 4);
+        m->work -= n >> 4;
         if (n == w->length) return w->p - at;
     }
     return 0;

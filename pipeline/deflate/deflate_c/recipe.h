@@ -6,19 +6,18 @@
 #include "trees.h"
 #include "write.h"
 
-enum { GUESSES = 12, LENGTH_SLOTS = 17, RAW_BITS = 16 };
+enum { GUESSES = 12, LENGTH_GUESSES = 16, DISTANCE_BITS = 15, PADDING_BITS = 7 };
 
 /* Slots by what they decide, each after what is known by then. */
 typedef struct {
-    Slot stored[3], as_predicted[2], as_before[2], fixed[2][3], final[2];
-    Slot whole[2], padded[1];
-    Slot padding[8];
-    Slot right[GUESSES][16], match[GUESSES][4], same_length[GUESSES], shorter[GUESSES], near[2][3];
-    Slot raw[RAW_BITS];
-    Slot lengths_right[2][2], length_right[2][LENGTH_SLOTS][2], longer[2][LENGTH_SLOTS];
-    Slot steps_right[2], step_right[2], step_kind[3];
-    Slot least[3];
-    Number stored_size, tokens, length_free, length_above, length_below, hops[3], length_off[2], repeat, most;
+    Slot stored[3], as_predicted[2], as_before[2], fixed[2][3], final[2], whole[2];
+    Slot padded, padding[PADDING_BITS];
+    Slot right[GUESSES][16], match[GUESSES][4], same_length[GUESSES], shorter[GUESSES];
+    Slot near[2][2], distance[DISTANCE_BITS];
+    Slot lengths_right[3], length_right[2][LENGTH_GUESSES][2], longer[2][LENGTH_GUESSES];
+    Slot steps_right, step_right[2], run, zeros, least[3];
+    Number stored_size, tokens, length_free, length_above, length_below, hops[3], length_off[2];
+    Number repeat, more;
 } Model;
 
 typedef struct {
@@ -35,7 +34,7 @@ typedef struct {
     Token *token;           /* of one block */
     size_t tokens, token_room;
     uint32_t last_stored, history, tries;
-    size_t blocks, wrong;
+    size_t blocks;
     int last_kind, last_whole, perfect, failed;
     Trees trees, predicted;
     Codes codes[3];
@@ -58,14 +57,18 @@ static int guess_class(Token guess, Token best) {
 
 static uint32_t code_match_length(Recipe *r, int c, uint32_t best, uint32_t length) {
     Coder *k = &r->coder;
-    if (!best) return SHORTEST + code_number(k, &r->model.length_free, length - SHORTEST);
+    if (!best) {
+        const uint32_t more = code_number(k, &r->model.length_free, length - SHORTEST);
+        return more < LONGEST ? SHORTEST + more : 0;
+    }
     if (code_bit(k, &r->model.same_length[c], length == best)) return best;
     const int shorter = best == SHORTEST ? 0 : best == LONGEST ? 1 : -1;
     if (shorter < 0 ? code_bit(k, &r->model.shorter[c], length < best) : shorter) {
         const uint32_t less = code_number(k, &r->model.length_below, best - 1 - length);
         return less < best ? best - 1 - less : 0;
     }
-    return best + 1 + code_number(k, &r->model.length_above, length - best - 1);
+    const uint32_t more = code_number(k, &r->model.length_above, length - best - 1);
+    return more < LONGEST ? best + 1 + more : 0;
 }
 
 /* How many matches of that length lie nearer, or the distance itself. */
@@ -77,9 +80,8 @@ static uint32_t code_distance(Recipe *r, uint32_t p, uint32_t length, uint32_t d
     if (!k->decoding) {
         while ((found = next_match(&r->matcher, &walk)) && found != distance) hops++;
     }
-    static const int CLASS[3] = {0, 1, 1};
-    if (!code_bit(k, &r->model.near[CLASS[c]][r->matcher.head_here != 0], found != 0))
-        return 1 + code_bits(k, r->model.raw, 15, distance - 1);
+    if (!code_bit(k, &r->model.near[c > 0][r->matcher.head_here != 0], found != 0))
+        return 1 + code_bits(k, r->model.distance, DISTANCE_BITS, distance - 1);
     hops = code_number(k, &r->model.hops[c], hops);
     if (!k->decoding) return distance;
     for (uint32_t i = 0; i <= hops; i++)
@@ -94,14 +96,13 @@ static Token code_token(Recipe *r, Token actual) {
     const Token guess = predict(&r->matcher, p), best = r->matcher.best_here;
     if (ahead < SHORTEST) return 0;
     if (r->perfect) {
-        if (!k->decoding && actual != guess) r->wrong++;
+        if (!k->decoding && actual != guess) broken(r);
         return guess;
     }
     const int c = guess_class(guess, best);
     const int right = code_bit(k, &m->right[c][r->history & 15], actual == guess);
     r->history = r->history << 1 | (uint32_t)right;
     if (right) return guess;
-    r->wrong++;
     if (guess && !code_bit(k, &m->match[c][r->history >> 1 & 3], actual != 0)) return 0;
     const uint32_t length = code_match_length(r, c, length_of(best), length_of(actual));
     if (length < SHORTEST || length > LONGEST || length > ahead) return (Token)broken(r);
@@ -132,7 +133,7 @@ static void code_lengths(Recipe *r, int kind, uint8_t *length, const uint8_t *pr
     Coder *k = &r->coder;
     Model *m = &r->model;
     const int c = kind > 1, most = kind > 1 ? 7 : MOST_BITS;
-    if (code_bit(k, &m->lengths_right[c][kind & 1], !memcmp(length, predicted, (size_t)symbols))) {
+    if (code_bit(k, &m->lengths_right[kind], !memcmp(length, predicted, (size_t)symbols))) {
         memcpy(length, predicted, (size_t)symbols);
         return;
     }
@@ -163,9 +164,9 @@ static void code_lengths(Recipe *r, int kind, uint8_t *length, const uint8_t *pr
 /* How many of something there are, mostly the least that will do. */
 static int code_count(Recipe *r, int which, int count, int least, int most) {
     if (code_bit(&r->coder, &r->model.least[which], count == least)) return least;
-    const uint32_t more = code_number(&r->coder, &r->model.most, (uint32_t)(count - least));
-    if (more > (uint32_t)(most - least)) return broken(r);
-    return least + (int)more;
+    const uint32_t more = code_number(&r->coder, &r->model.more, (uint32_t)(count - least - 1));
+    if (more >= (uint32_t)(most - least)) return broken(r);
+    return least + 1 + (int)more;
 }
 
 /* What stands in a block's header is of literals, then of distances at once. */
@@ -178,7 +179,7 @@ static void code_steps(Recipe *r, Trees *t) {
     memcpy(length + t->literals, t->length + LITERALS, (size_t)t->distances);
     int right = 1;
     for (int pass = k->decoding; pass < 2; pass++) {
-        if (pass) right = code_bit(k, &m->steps_right[0], right);
+        if (pass) right = code_bit(k, &m->steps_right, right);
         int n = 0;
         for (int i = 0; i < all; n++) {
             const int end = i < t->literals ? t->literals : all;
@@ -187,22 +188,23 @@ static void code_steps(Recipe *r, Trees *t) {
             uint16_t actual = k->decoding ? guess : t->step[n];
             if (!pass) {
                 right &= actual == guess;
-            } else if (!right && !code_bit(k, &m->step_right[guess & 16 ? 1 : 0], actual == guess)) {
-                /* A literal, a run of the same length, a run of zeros. */
-                const int symbol = actual & 31;
-                int run = code_bit(k, &m->step_kind[0], symbol >= 16);
-                int kind = length[i], count = 1;
-                if (run) {
-                    const int zeros = code_bit(k, &m->step_kind[1], symbol > 16);
-                    count = 3 + (int)code_number(k, &m->repeat, (uint32_t)((actual >> 5) - 3) & 0xff);
-                    kind = zeros ? 17 : 16;
-                    /* Symbol 18 for what 17 can say, too, has no writer. */
-                    if (zeros && count > 10) kind = 18;
+            } else if (!right && !code_bit(k, &m->step_right[(guess & 16) != 0], actual == guess)) {
+                /* A length, a run of the one before, a run of zeros. */
+                uint32_t symbol = length[i], more = 0, run = actual & 16;
+                if (code_bit(k, &m->run, run != 0)) {
+                    const int zeros = code_bit(k, &m->zeros, (actual & 31) > 16);
+                    more = code_number(k, &m->repeat, (uint32_t)(actual >> 5) - 3);
+                    if (more > 135) {
+                        broken(r);
+                        return;
+                    }
+                    more += 2;
+                    symbol = !zeros ? 16 : more < 10 ? 17 : 18;
                 }
-                actual = (uint16_t)(count << 5 | kind);
+                actual = (uint16_t)((more + 1) << 5 | symbol);
             }
             const int count = actual >> 5, symbol = actual & 31;
-            if (count > all - i || (symbol == 16 && (!i || count > 6)) || count > 138) {
+            if (count > all - i || (symbol == 16 && (!i || count > 6))) {
                 broken(r);
                 return;
             }
