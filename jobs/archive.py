@@ -402,8 +402,8 @@ def _carry_out(
     type=click.Choice(KEEPS),
     default=_DEFAULTS.keep,
     help="pixels: restored images have the same pixels and metadata. file: restored files have "
-    "the same bytes; PNG files that zlib cannot compress to the same bytes again, and images of "
-    "other formats, are stored unencoded.",
+    "the same bytes; images of formats other than PNG that would not are stored unencoded, and so "
+    "are the few PNG files whose compression cannot be reproduced.",
 )
 @click.option(
     "--jpeg",

@@ -1,11 +1,13 @@
 """Raw deflate streams of many programs, and streams that no program writes."""
 
 import random
+import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import imagecodecs
 
+from seec.pipeline.images.formats.png_file import SIGNATURE, chunk
 from tests.pictures import textured
 
 
@@ -198,10 +200,24 @@ def odd_stream(seed: int) -> tuple[bytes, bytes]:
     return w.done(random_), bytes(out)
 
 
-def streams() -> Iterator[tuple[str, bytes]]:
-    """Of all contents, by many programs."""
-    for kind, data in contents().items():
-        for level in range(10):
-            yield f"{kind}, zlib {level}", zlib_stream(data, level)
-        for program, compress in FOREIGN.items():
-            yield f"{kind}, {program}", compress(data)
+def odd_png(samples: int) -> bytes:
+    """A sound black PNG of 90 x 70 whose stream no program writes: any lengths and distances."""
+    row_bytes = 1 + 90 * samples
+    size = 70 * row_bytes
+    random_, w = random.Random(0), Writer()
+    w.number(3, 3)
+    at = 0
+    while at < size:
+        if at < 5 or size - at < 7 or random_.random() < 0.2:
+            w.code(0x30, 8)
+            at += 1
+            continue
+        symbol = random_.randrange(4)
+        w.code(symbol + 1, 7)
+        w.code(random_.randrange(4), 5)
+        at += symbol + 3
+    w.code(0, 7)
+    stream = b"\x78\x9c" + w.done(random_) + zlib.adler32(bytes(size)).to_bytes(4, "big")
+    header = struct.pack(">IIBBBBB", 90, 70, 8, {3: 2, 4: 6}[samples], 0, 0, 0)
+    chunks = chunk(b"IHDR", header) + chunk(b"IDAT", stream) + chunk(b"IEND", b"")
+    return SIGNATURE + chunks

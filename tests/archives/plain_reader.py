@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 import zstandard
 from numpy.typing import NDArray
 
-from tests.vectors import plain_jpeg_file
+from tests.vectors import plain_deflate, plain_jpeg_file
 
 LOST = b"lost"
 Decode = Callable[[bytes, bytes], NDArray[np.uint8]]  # a .seec file and its model file
@@ -311,7 +311,8 @@ def written(row: dict[str, Any], rasters: list[NDArray[Any]], depths: list[int])
         if exact:
             recipe, second = parts(second)
             pixel_bytes = max(1, rasters[0].shape[2] * depths[0] // 8)
-            image_data = compressed_again(rows, pixel_bytes, zlib.decompress(recipe))
+            passes = adam7(rows, pixel_bytes) if envelope[12] else [rows]
+            image_data = compressed_again(passes, pixel_bytes, zlib.decompress(recipe))
         header = chunk(b"IHDR", envelope[:13])
         data = b"\x89PNG\r\n\x1a\n" + header + first + image_data + second
     elif row["format"] == "GIF":
@@ -326,18 +327,33 @@ def written(row: dict[str, Any], rasters: list[NDArray[Any]], depths: list[int])
     return data
 
 
-def compressed_again(rows: list[bytes], pixel_bytes: int, recipe: bytes) -> bytes:
+def adam7(rows: list[bytes], pixel_bytes: int) -> list[list[bytes]]:
+    """The rows of each pass of an interlaced PNG."""
+    starts = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2)]
+    passes = []
+    for top, left, down, right in (*starts, (1, 0, 2, 1)):
+        pixels = [
+            [row[i : i + pixel_bytes] for i in range(0, len(row), pixel_bytes)][left::right]
+            for row in rows[top::down]
+        ]
+        passes.append([b"".join(row) for row in pixels if row])
+    return passes
+
+
+def compressed_again(passes: list[list[bytes]], pixel_bytes: int, recipe: bytes) -> bytes:
     """The IDAT chunks that a recipe is for."""
-    level, memory_level, strategy, window_bits, head, count = struct.unpack_from("<4B2sI", recipe)
-    sizes = struct.unpack_from(f"<{count}I", recipe, 10)
-    types = recipe[10 + 4 * count :]
-    above = bytes(len(rows[0]))
+    head, count = struct.unpack_from("<2sI", recipe)
+    sizes = struct.unpack_from(f"<{count}I", recipe, 6)
+    rest = recipe[6 + 4 * count :]
     filtered = b""
-    for row, kind in zip(rows, types, strict=True):
-        filtered += bytes([kind]) + filtered_row(row, above, pixel_bytes, kind)
-        above = row
-    compressor = zlib.compressobj(level, zlib.DEFLATED, window_bits, memory_level, strategy)
-    stream = head + (compressor.compress(filtered) + compressor.flush())[2:]
+    for rows in passes:
+        above = bytes(len(rows[0])) if rows else b""
+        for row in rows:
+            kind, rest = rest[0], rest[1:]
+            filtered += bytes([kind]) + filtered_row(row, above, pixel_bytes, kind)
+            above = row
+    stream = head + plain_deflate.rebuild(filtered, rest)
+    stream += zlib.adler32(filtered).to_bytes(4, "big")
     chunks = b""
     for size in sizes:
         chunks += chunk(b"IDAT", stream[:size])

@@ -2,12 +2,16 @@
 
 import random
 import zlib
+from pathlib import Path
 
 import pytest
 
 from seec.pipeline.deflate import _deflate, analyse, is_available, rebuild, streams
+from seec.pipeline.lab.deflate import main
 from seec.schemas.errors import SectionCorrupt, UnreadableImage
 from tests.deflated import FOREIGN, contents, flushed, odd_stream, zlib_stream
+from tests.pictures import textured
+from tests.sources import image_bytes
 
 LIMIT = 1 << 24
 CONTENTS = contents()
@@ -110,3 +114,13 @@ def test_without_the_extension_nothing_is_taken_apart(monkeypatch: pytest.Monkey
         analyse(zlib_stream(b"a"), LIMIT)
     with pytest.raises(UnreadableImage, match="compiler"):
         rebuild(b"a", b"")
+
+
+def test_recipes_are_measured_by_program(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "a.png").write_bytes(image_bytes(textured(20, 30), "PNG"))
+    (tmp_path / "b.txt").write_bytes(CONTENTS["words"][:3000])
+    main([str(tmp_path / "a.png"), str(tmp_path / "b.txt")])
+    lines = capsys.readouterr().out.splitlines()
+    cells = {line.split(" | ")[0][2:]: line.split(" | ")[1:3] for line in lines}
+    assert cells["as it is"] == ["1", "0"]
+    assert cells["zlib 6"] == cells["zopfli"] == ["2", "0"]

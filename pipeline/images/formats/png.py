@@ -63,7 +63,7 @@ class Png(Format):
     def write(
         self, rasters: Sequence[Raster], envelope: bytes, *, exact: bool, quick: bool = False
     ) -> bytes:
-        """As `Format.write`. Exact if this zlib writes what the one that wrote the recipe did."""
+        """As `Format.write`."""
         header, first, second = _split(envelope)
         if [raster.shape for raster in rasters] != [header.shape]:
             raise UnreadableImage("envelope of a PNG file does not fit its picture")

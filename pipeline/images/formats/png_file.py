@@ -95,12 +95,16 @@ def stream_bytes(header: Header) -> int:
     if not header.interlaced:
         return header.height * (1 + Packing().row_bytes(header.shape))
     total = 0
-    for top, left, down, right in _PASSES:
+    for top, left, down, right in pass_starts(header):
         width = -(-(header.width - left) // right)
         height = -(-(header.height - top) // down)
-        if width > 0 and height > 0:
-            total += height * (1 + width * header.pixel_bytes)
+        total += height * (1 + width * header.pixel_bytes)
     return total
+
+
+def pass_starts(header: Header) -> list[tuple[int, int, int, int]]:
+    """First row and column, and steps, of the passes of Adam7 that have pixels."""
+    return [p for p in _PASSES if p[0] < header.height and p[1] < header.width]
 
 
 def chunk(kind: bytes, body: bytes) -> bytes:

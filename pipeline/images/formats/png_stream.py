@@ -1,96 +1,67 @@
-"""The compressed bytes of a PNG file, made again from its samples.
+"""The compressed bytes of a PNG file, made again from its samples, whatever program wrote them.
 
-zlib writes the same bytes for the same input and settings. So a recipe is enough: its settings,
-the filter type of each row, how the stream was cut into chunks. Layout, as one zlib stream: uint8
-level, memory level, strategy, window bits; the first 2 bytes of the stream; uint32 little-endian
-number of IDAT chunks, and the size of each; the filter types.
+A recipe has the filter type of each row, how the stream was cut into chunks, and the recipe of its
+deflate stream. Layout, as one zlib stream: the first 2 bytes of the stream; uint32 little-endian
+number of IDAT chunks, and the size of each; the filter types; the recipe of the deflate stream.
 """
 
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from seec.pipeline import deflate
 from seec.pipeline.images.formats import png_filters
-from seec.pipeline.images.formats.png_file import Header, chunk, stream_parts
-from seec.schemas.errors import UnreadableImage
+from seec.pipeline.images.formats.png_file import (
+    Header,
+    chunk,
+    pass_starts,
+    stream_bytes,
+    stream_parts,
+)
+from seec.schemas.errors import SectionCorrupt, UnreadableImage
 
-_HEAD = struct.Struct("<BBBB2sI")
-_PIECE_BYTES = 1 << 16
+_HEAD = struct.Struct("<2sI")
 _STREAM_HEADER_BYTES, _CHECK_BYTES = 2, 4
 _MAX_CHUNKS = 1 << 20
-# By the two bits in which zlib says how hard it tried.
-_LEVELS = {0: (1, 0), 1: (5, 2, 3, 4), 2: (6,), 3: (9, 7, 8)}
-_MEMORY_LEVELS = (8, 9)  # libpng's, and Pillow's
-_BY_LEVEL = (zlib.Z_DEFAULT_STRATEGY, zlib.Z_FILTERED, zlib.Z_FIXED)
-_WITHOUT_LEVEL = (zlib.Z_RLE, zlib.Z_HUFFMAN_ONLY)
-
-
-@dataclass(frozen=True)
-class _Settings:
-    """Of zlib's deflateInit2."""
-
-    level: int
-    memory_level: int
-    strategy: int
-    window_bits: int
-
-    def compressor(self) -> "zlib._Compress":
-        """A new stream."""
-        return zlib.compressobj(
-            self.level, zlib.DEFLATED, self.window_bits, self.memory_level, self.strategy
-        )
+_UNKNOWN = "PNG whose compression cannot be reproduced"
 
 
 def find_recipe(header: Header, image_data: bytes) -> bytes:
     """The recipe for IDAT chunks that `png_file.decode` has taken.
 
-    Most settings are ruled out by the first block that they write. UnreadableImage if zlib does not
-    write these bytes with any settings that are in use.
+    UnreadableImage if the recipe of the deflate stream would be too large.
     """
-    if header.interlaced:
-        raise UnreadableImage("interlaced PNG, whose compression is not reproduced")
     parts = list(stream_parts(image_data))
     stream = b"".join(parts)
-    rows = zlib.decompress(stream)
-    for settings in _candidates(stream):
-        if _writes(settings, rows, stream):
-            break
-    else:
-        raise UnreadableImage("PNG whose compression cannot be reproduced")
-    types = rows[:: len(rows) // header.height]
-    head = _HEAD.pack(
-        settings.level,
-        settings.memory_level,
-        settings.strategy,
-        settings.window_bits,
-        stream[:_STREAM_HEADER_BYTES],
-        len(parts),
-    )
+    coded = stream[_STREAM_HEADER_BYTES : len(stream) - _CHECK_BYTES]
+    try:
+        rows, recipe, used = deflate.analyse(coded, stream_bytes(header))
+    except UnreadableImage:
+        raise UnreadableImage(_UNKNOWN) from None
+    # No checksum behind the stream, or something in between: `png_file.decode` takes none.
+    if used != len(coded) or len(rows) != stream_bytes(header):
+        raise UnreadableImage(_UNKNOWN)
+    head = _HEAD.pack(stream[:_STREAM_HEADER_BYTES], len(parts))
     sizes = struct.pack(f"<{len(parts)}I", *map(len, parts))
-    return zlib.compress(head + sizes + types, 9)
+    return zlib.compress(head + sizes + _filter_types(header, rows) + recipe, 9)
 
 
 def recompress(header: Header, rows: NDArray[np.uint8], recipe: bytes) -> bytes:
     """The IDAT chunks. rows: [height, bytes], unfiltered. UnreadableImage if they do not fit."""
-    settings, stream_header, sizes, types = _parse(header, recipe)
+    stream_header, sizes, types, deflate_recipe = _parse(header, recipe)
     if not (types <= png_filters.PAETH).all():
         raise UnreadableImage("recipe of a PNG file with an unknown filter")
+    filtered = b"".join(_filtered(header, rows, types))
     try:
-        compressor = settings.compressor()
-    except ValueError:
-        raise UnreadableImage(
-            "recipe of a PNG file with settings that zlib does not know"
-        ) from None
-    stream = compressor.compress(png_filters.apply_types(rows, header.pixel_bytes, types))
-    stream = stream_header + (stream + compressor.flush())[_STREAM_HEADER_BYTES:]
+        stream = deflate.rebuild(filtered, deflate_recipe)
+    except SectionCorrupt as error:
+        raise UnreadableImage(f"recipe of a PNG file: {error}") from None
+    stream = stream_header + stream + zlib.adler32(filtered).to_bytes(_CHECK_BYTES, "big")
     if sum(sizes) != len(stream):
-        raise UnreadableImage(
-            "this zlib compresses to another size than the one that wrote the file"
-        )
+        raise UnreadableImage("recipe of a PNG file with chunks of another size")
     chunks: list[bytes] = []
     start = 0
     for size in sizes:
@@ -101,45 +72,47 @@ def recompress(header: Header, rows: NDArray[np.uint8], recipe: bytes) -> bytes:
 
 def _parse(
     header: Header, recipe: bytes
-) -> tuple[_Settings, bytes, tuple[int, ...], NDArray[np.uint8]]:
-    most = _HEAD.size + 4 * _MAX_CHUNKS + header.height
+) -> tuple[bytes, tuple[int, ...], NDArray[np.uint8], bytes]:
+    type_count = sum(height for _, height, _ in _passes(header))
+    # A recipe is no larger than the stream that it is for, and that hardly larger than the rows.
+    most = _HEAD.size + 4 * _MAX_CHUNKS + type_count + 2 * stream_bytes(header) + (1 << 16)
     try:
         plain = zlib.decompressobj().decompress(recipe, most)
-        *settings, stream_header, count = _HEAD.unpack_from(plain)
+        stream_header, count = _HEAD.unpack_from(plain)
         sizes = struct.unpack_from(f"<{count}I", plain, _HEAD.size)
     except (zlib.error, struct.error):
         raise UnreadableImage("damaged recipe of a PNG file") from None
-    types = np.frombuffer(plain, np.uint8)[_HEAD.size + 4 * count :]
-    if len(types) != header.height or count < 1:
+    start = _HEAD.size + 4 * count
+    types = np.frombuffer(plain, np.uint8)[start : start + type_count]
+    if len(types) != type_count or count < 1:
         raise UnreadableImage("recipe of a PNG file of another height")
-    return _Settings(*settings), stream_header, sizes, types
+    return stream_header, sizes, types, plain[start + type_count :]
 
 
-def _candidates(stream: bytes) -> Iterator[_Settings]:
-    # A window below 9 bits is 9 to zlib, and libpng may name a smaller one than it used.
-    windows = dict.fromkeys((max(9, (stream[0] >> 4) + 8), 15))
-    effort = stream[1] >> 6
-    kinds = [(level, strategy) for strategy in _BY_LEVEL for level in _LEVELS[effort]]
-    if effort == 0:
-        kinds += [(6, strategy) for strategy in _WITHOUT_LEVEL]
-        kinds += [(level, zlib.Z_FIXED) for level in range(2, 10)]
-    for window_bits in windows:
-        for level, strategy in kinds:
-            for memory_level in _MEMORY_LEVELS:
-                yield _Settings(level, memory_level, strategy, min(window_bits, 15))
+def _passes(header: Header) -> Iterator[tuple[tuple[slice, slice], int, int]]:
+    """Rows and columns of each pass that has pixels, how many rows, bytes of each."""
+    if not header.interlaced:
+        yield (slice(None), slice(None)), header.height, stream_bytes(header) // header.height - 1
+        return
+    for top, left, down, right in pass_starts(header):
+        height, width = -(-(header.height - top) // down), -(-(header.width - left) // right)
+        yield (slice(top, None, down), slice(left, None, right)), height, width * header.pixel_bytes
 
 
-def _writes(settings: _Settings, rows: bytes, stream: bytes) -> bool:
-    """Whether they write these bytes, but for the header; stops at the first that differs."""
-    compressor, position = settings.compressor(), 0
-    for start in range(0, len(rows) + _PIECE_BYTES, _PIECE_BYTES):
-        piece = rows[start : start + _PIECE_BYTES]
-        out = compressor.compress(piece) if piece else compressor.flush()
-        wanted = stream[position : position + len(out)]
-        skipped = max(0, min(len(out), _STREAM_HEADER_BYTES - position))
-        if out[skipped:] != wanted[skipped:] or len(wanted) != len(out):
-            return False
-        position += len(out)
-        if not piece:
-            break
-    return position == len(stream)
+def _filter_types(header: Header, rows: bytes) -> bytes:
+    types, start = b"", 0
+    for _, height, size in _passes(header):
+        end = start + height * (1 + size)
+        types += rows[start : end : 1 + size]
+        start = end
+    return types
+
+
+def _filtered(header: Header, rows: NDArray[np.uint8], types: NDArray[np.uint8]) -> Iterator[bytes]:
+    """The rows of each pass, filtered, with their types."""
+    for where, height, size in _passes(header):
+        part = rows
+        if header.interlaced:
+            part = rows.reshape(header.height, header.width, -1)[where].reshape(height, size)
+        yield png_filters.apply_types(part, header.pixel_bytes, types[:height])
+        types = types[height:]
