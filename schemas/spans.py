@@ -9,8 +9,8 @@ import struct
 
 from seec.schemas.errors import SectionCorrupt
 
-DEFLATE, SNAPPY = "deflate", "snappy"
-PACKINGS = (DEFLATE, SNAPPY)
+# What `pipeline.containers` can pack: see FORMAT.md.
+PACKINGS = ("deflate", "gzip", "snappy", "zlib", "zstd")
 _HEAD = struct.Struct("<I")
 HEAD_BYTES = _HEAD.size
 

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from seec.pipeline.containers.snappy import Snappy
 from seec.pipeline.containers.zstd_frames import Zstd
+from seec.pipeline.deflate import Gzip, Raw, Zlib
 
 
 class Packing(Protocol):
@@ -26,6 +27,9 @@ class Packing(Protocol):
 
 # By name, as spans and rows have them.
 PACKINGS: dict[str, Packing] = {
+    "deflate": Raw(),
+    "gzip": Gzip(),
     "snappy": Snappy(),
+    "zlib": Zlib(),
     "zstd": Zstd(),
 }
