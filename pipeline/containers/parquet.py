@@ -24,7 +24,7 @@ from seec.pipeline.containers import carving
 from seec.pipeline.containers.cutting import FARTHEST_BYTES
 from seec.pipeline.containers.members import Look, member, packed_member
 from seec.pipeline.containers.packings import PACKINGS
-from seec.pipeline.containers.parquet_footer import MAGIC, Chunk, chunks_of, footer_of
+from seec.pipeline.containers.parquet_footer import MAGIC, MOST_ROWS, Chunk, chunks_of, footer_of
 from seec.pipeline.containers.parquet_pages import (
     DATA,
     DATA_2,
@@ -145,10 +145,7 @@ class _Values:
         packing = self._packing(page)
         packed, at = raw[page.level_bytes :], start + page.level_bytes
         if packing is None:
-            return tuple(
-                one.moved(start + page.level_bytes) for one in inner(raw[page.level_bytes :]) or ()
-            )
-        packed, at = raw[page.level_bytes :], start + page.level_bytes
+            return tuple(one.moved(at) for one in inner(packed) or ())
         span = packed_member(packing, packed, at, None, inner, self._file.left) if packing else None
         self._file.left -= 0 if span is None else len(span.content or b"")
         return () if span is None else (span,)
@@ -265,6 +262,6 @@ def _pages(read: ReadAt, chunk: Chunk, start: int, end: int) -> Iterator[tuple[P
         yield page, row
         if page.kind in (DATA, DATA_2) and row is not None:
             rows = page.values if page.rows is None and not chunk.repeated else page.rows
-            row = None if rows is None else row + rows
+            row = None if rows is None or rows > MOST_ROWS - row else row + rows
         at = page.end
         before += at <= start

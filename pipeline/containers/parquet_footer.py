@@ -9,6 +9,7 @@ from seec.schemas.names import escape
 
 MAGIC = b"PAR1"
 BYTE_ARRAY = 6
+MOST_ROWS = 1 << 48  # of a file: sums of them stay exact
 _OPTIONAL, _REPEATED = 1, 2
 _TAIL_BYTES = 8
 # Longer ones take seconds to parse: images of such files are carved.
@@ -33,8 +34,9 @@ _NUMBERS = {
 
 @dataclass(frozen=True)
 class Chunk:
-    """One column of one row group. start, end: of its pages in the file. first_row: in the file.
+    """One column of one row group.
 
+    start, end: of its pages in the file. first_row: in the file, or None if it cannot be.
     optional, repeated: how many levels of its column may be missing, or be there several times.
     """
 
@@ -42,7 +44,7 @@ class Chunk:
     codec: int
     start: int
     end: int
-    first_row: int
+    first_row: int | None
     optional: int
     repeated: int
 
@@ -114,7 +116,7 @@ def _chunks(footer: bytes, end: int) -> tuple[Chunk, ...]:
     except Malformed:
         return ()
     found: list[Chunk] = []
-    first_row = 0
+    first_row: int | None = 0
     for rows, described in groups:
         for leaf, one in zip(leaves, described, strict=False):
             stop = one.start + one.packed_bytes
@@ -122,7 +124,8 @@ def _chunks(footer: bytes, end: int) -> tuple[Chunk, ...]:
                 name = _column(one.path)
                 here = (one.codec, one.start, stop, first_row)
                 found.append(Chunk(name, *here, leaf.optional, leaf.repeated))
-        first_row += rows
+        possible = first_row is not None and 0 <= rows <= MOST_ROWS - first_row
+        first_row = first_row + rows if possible and first_row is not None else None
     return _apart(found)
 
 

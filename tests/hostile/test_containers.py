@@ -16,6 +16,7 @@ from seec.pipeline.containers import PACKINGS, Held, cut, find
 from seec.schemas.errors import SectionCorrupt, UnreadableImage
 from tests.containers import assembled, found, parquet, pictures, tar, zipped
 from tests.jpegs import jpeg
+from tests.pictures import textured
 
 MIB = 1 << 20
 
@@ -163,6 +164,29 @@ def test_a_name_that_leads_elsewhere_is_only_a_name(name: str):
     for data in (tar([(name, jpeg())]), zipped({name: jpeg()})):
         assert [image for _, image in found(data)] == [jpeg()]
         assert [given for given, _ in found(data)] == [name.replace("\\", "\\\\")]
+
+
+def number(value: int) -> bytes:
+    """As Thrift's compact protocol writes one."""
+    value, made = (value << 1 ^ value >> 63) & ((1 << 64) - 1), bytearray()
+    while value > 0x7F:
+        made.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*made, value])
+
+
+@pytest.mark.parametrize("rows", [-1, 1 << 49, (1 << 63) - 1])
+def test_rows_of_groups_that_cannot_be_give_no_names(rows: int):
+    images = [jpeg(textured(40 + i % 9, 50)) for i in range(154)]
+    options = {"compression": "none", "use_dictionary": False, "write_statistics": False}
+    data = parquet({"image": images}, row_group_size=77, **options)
+    footer = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
+    stated = b"\x16" + number(77)
+    assert data.count(stated, footer) >= 2
+    lying = data[footer:-8].replace(stated, b"\x16" + number(rows))
+    data = data[:footer] + lying + struct.pack("<I4s", len(lying), b"PAR1")
+    assert [image for _, image in found(data)] == images
+    assert {name for name, _ in found(data)[77:]} == {None}
 
 
 def test_a_snappy_block_that_grows_is_refused_by_its_length():
