@@ -17,8 +17,9 @@ def ahead(ranges: Ranges, position: int, following: Following, more_bytes: int) 
     following: the first place in some bytes, or None. more_bytes: behind a place that it looks at.
     None if 64 MiB show no place, and the file goes on.
     """
-    at, length = position, _FIRST_BYTES
-    while at < min(ranges.size_bytes, position + FARTHEST_BYTES):
+    at, length, farthest = position, _FIRST_BYTES, position + FARTHEST_BYTES
+    while at < min(ranges.size_bytes, farthest):
+        length = min(length, farthest - at)
         found = following(ranges.read(at, length + more_bytes))
         if found is not None and found < length:
             return at + found

@@ -1,6 +1,6 @@
 """What holds for spans in any bytes, and in containers however they are altered."""
 
-from zipfile import ZIP_DEFLATED
+from zipfile import ZIP_DEFLATED, ZIP_STORED
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -82,4 +82,20 @@ def test_pieces_of_a_tar_hold_what_the_whole_holds(
     files: list[tuple[str, bytes]], form: str, size_bytes: int
 ):
     data = tar(files, FORMATS[form])
+    assert in_pieces(data, size_bytes) == found(data)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    files=st.dictionaries(
+        NAMES, st.one_of(st.sampled_from(PIECES), st.binary(max_size=600)), max_size=12
+    ),
+    method=st.sampled_from([ZIP_STORED, ZIP_DEFLATED]),
+    one_way=st.booleans(),
+    size_bytes=st.integers(1, 40_000),
+)
+def test_pieces_of_a_zip_hold_what_the_whole_holds(
+    files: dict[str, bytes], method: int, one_way: bool, size_bytes: int
+):
+    data = zipped(files, method, one_way=one_way)
     assert in_pieces(data, size_bytes) == found(data)

@@ -19,7 +19,7 @@ from tfrecord.writer import TFRecordWriter
 from warcio.warcwriter import WARCWriter
 
 from seec.pipeline.containers import is_container
-from tests.containers import found, in_pieces, pictures
+from tests.containers import found, in_pieces, named_pictures, pictures
 from tests.jpegs import detailed, jpeg
 from tests.pictures import textured
 
@@ -168,3 +168,9 @@ def test_a_preview_in_a_raw_file_is_found(tmp_path: Path):
         extratags=[(33421, 3, 2, (2, 2), True), (33422, 1, 4, (0, 1, 1, 2), True), *extra],
     )
     assert found(path.read_bytes()) == [(None, preview)]
+
+
+@pytest.mark.parametrize("name", [*named_pictures(), "text", "nothing", "zeros"])
+def test_what_is_no_container_does_not_begin_as_one(name: str):
+    others = {"text": b"some text " * 500, "nothing": b"", "zeros": bytes(4096)}
+    assert not is_container((named_pictures() | others)[name][:4096])

@@ -192,3 +192,39 @@ def test_an_image_may_be_as_long_as_its_member_says_and_no_longer():
     one.size = 1 << 40
     data = one.tobuf(tarfile.GNU_FORMAT) + tar([("a.jpg", jpeg())])
     assert found(data) == [("a.jpg", jpeg())]
+
+
+class Large:
+    """A tar of a photo, a member of 10 GiB, and a photo, made where it is read."""
+
+    def __init__(self) -> None:
+        film = tarfile.TarInfo("film.mp4")
+        film.size = 10 << 30
+        self.first = tar([("a.jpg", jpeg())]).rstrip(b"\0")
+        self.first += bytes(-len(self.first) % 512) + film.tobuf(tarfile.GNU_FORMAT)
+        self.last = tar([("b.jpg", jpeg())])
+        self.behind = len(self.first) + film.size
+        self.size_bytes = self.behind + len(self.last)
+        self.read_bytes = 0
+
+    def read(self, start: int, length: int) -> bytes:
+        end = min(start + length, self.size_bytes)
+        self.read_bytes += end - start
+        inner = bytes(max(0, min(end, self.behind) - max(start, len(self.first))))
+        return (
+            self.first[start:end]
+            + inner
+            + self.last[max(0, start - self.behind) :][: max(0, end - max(start, self.behind))]
+        )
+
+
+def test_a_member_of_many_gigabytes_is_cut_and_hides_nothing():
+    file = Large()
+    assert cut(file, 1 << 30) == 1 << 30
+    assert file.read_bytes < 65 << 20
+    assert cut(file, file.behind - (20 << 20)) == file.behind
+    start = cut(file, file.behind - 5)
+    (span,) = find(file.read(start, file.size_bytes - start), start, file)
+    assert (span.name, span.start + start) == ("b.jpg", file.behind + 512)
+    (span,) = find(file.read(0, 1 << 20), 0, file)
+    assert span.name == "a.jpg"
