@@ -13,6 +13,7 @@ from seec.schemas.errors import MissingPackage
 _COMMANDS = {
     "archive": "Archive all files below a folder or bucket; run again to resume.",
     "verify": "Check every file of an archive against its digests.",
+    "copy": "Make a second copy of an archive, or bring it up to date.",
     "repair": "Repair a damaged archive from a copy or from the source.",
     "restore": "Write files of an archive to a folder or bucket.",
     "ls": "List the files or the commits of an archive.",

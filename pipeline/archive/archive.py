@@ -105,7 +105,7 @@ class Archive:
         try:
             return cls.open(store)
         except NotAnArchive:
-            _refuse_strangers(store)
+            refuse_strangers(store)
         if not store.put_same(FORMAT_MD, format_md):
             raise StorageError(
                 f"{store.url}: holds another {FORMAT_MD}; give an empty or new place"
@@ -131,7 +131,7 @@ class Archive:
         if not store.exists(ARCHIVE_JSON):
             if format_md is None:
                 raise _no_archive(store)
-            _refuse_strangers(store)
+            refuse_strangers(store)
         with writer(store, terms) as lease:
             archive = cls.open(store) if format_md is None else cls.open_or_create(store, format_md)
             archive._lease = lease
@@ -389,7 +389,8 @@ def _no_archive(store: Store) -> NotAnArchive:
     return NotAnArchive(f"{store.url}: no {ARCHIVE_JSON} there; is this an archive?")
 
 
-def _refuse_strangers(store: Store) -> None:
+def refuse_strangers(store: Store) -> None:
+    """StorageError if a place holds something, and that is no archive and no beginning of one."""
     strangers = set(store.top_level()) - {FORMAT_MD, LOCKS, MODELS}
     # Another writer may have made the archive since we looked.
     if strangers and ARCHIVE_JSON not in strangers:

@@ -18,6 +18,7 @@ from unittest.mock import patch
 
 from seec.jobs import archive as archive_job
 from seec.jobs import compact as compact_job
+from seec.jobs import copy as copy_job
 from seec.jobs import gc as gc_job
 from seec.jobs import repair as repair_job
 from seec.jobs import verify as verify_job
@@ -132,6 +133,12 @@ def compact(root: Path, kill_at: int | None = None) -> tuple[int, list[str]]:
     """`seec compact`, of shards of `archive`, in such a process."""
     settings = compact_job.Settings(str(root), shard_files=6)
     return _in_child(compact_job.run, settings, root, kill_at)
+
+
+def copy(root: Path, target: Path, kill_at: int | None = None) -> tuple[int, list[str]]:
+    """`seec copy` in a process that dies at a write point of the target."""
+    settings = copy_job.Settings(str(root), str(target))
+    return _in_child(copy_job.run, settings, target, kill_at)
 
 
 def repair(

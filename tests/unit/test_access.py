@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from seec.jobs import (
     archive,
     compact,
+    copy,
     decode,
     encode,
     explain,
@@ -37,6 +38,7 @@ RUN = RunRecord("run", NO_OBJECT, SourceRecord("/nowhere"), 1, 1, NO_OBJECT)
 COMMANDS = {
     "archive": (archive, "run", ("a", "b")),
     "compact": (compact, "run", ("a",)),
+    "copy": (copy, "run", ("a", "b")),
     "decode": (decode, "run", ("a", "b")),
     "encode": (encode, "run", ("a", "b")),
     "explain": (explain, "run", ("a", "b")),
@@ -232,8 +234,8 @@ def test_options_travel_with_a_store():
         none, source = Store("memory://third"), Source("memory://place/b")
     assert options_of("memory://place/a") == Options()
     for store, region in ((one, ["one"]), (two, ["two"]), (none, None), (source.store, ["one"])):
-        for copy in (store, store.shared_by(2), pickle.loads(pickle.dumps(store))):  # noqa: S301 - our own bytes
-            assert copy._fs.storage_options.get("region") == region
+        for twin in (store, store.shared_by(2), pickle.loads(pickle.dumps(store))):  # noqa: S301 - our own bytes
+            assert twin._fs.storage_options.get("region") == region
     # What was opened without options stays so where others are in use.
     with using(access(third={"region": ["three"]})):
         assert pickle.loads(pickle.dumps(none)) == none != Store("memory://third")  # noqa: S301 - our own bytes

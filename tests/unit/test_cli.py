@@ -20,6 +20,7 @@ def test_help_lists_every_command_with_one_line() -> None:
     assert listed == [
         "archive",
         "verify",
+        "copy",
         "repair",
         "restore",
         "ls",

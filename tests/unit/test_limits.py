@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from seec.jobs import archive, compact, gc, ls, repair, restore, verify
+from seec.jobs import archive, compact, copy, gc, ls, repair, restore, verify
 from seec.jobs.options import Rate
 from seec.pipeline.storage import Limits, Source, Store, Target
 from seec.pipeline.storage.limits import Gate
@@ -23,6 +23,7 @@ from tests.sources import write_tiny_source
 COMMANDS = {
     "archive": (archive, "run", ("a", "b")),
     "compact": (compact, "run", ("a",)),
+    "copy": (copy, "run", ("a", "b")),
     "gc": (gc, "run", ("a",)),
     "ls": (ls, "listing", ("a",)),
     "repair": (repair, "run", ("a",)),
