@@ -15,6 +15,7 @@ from seec.jobs.options import (
     check_region,
     expect_option,
     name_option,
+    parity_option,
     ray_options,
     region_options,
     segmentation_option,
@@ -25,6 +26,7 @@ from seec.jobs.planning import RunOptions, check_segmentation, plan_run
 from seec.pipeline.archive.archive import Archive
 from seec.pipeline.archive.gc import remove_unneeded_models
 from seec.pipeline.archive.planning import quarantined_files
+from seec.pipeline.archive.protection import keep_spares
 from seec.pipeline.archive.runs import missing_shards
 from seec.pipeline.archive.sources import check_source
 from seec.pipeline.codec import Model, load_model
@@ -60,7 +62,8 @@ class Settings:
     follow_links, keep, max_seconds, dedupe: as in `seec.schemas.plan.PlanSettings`. jpeg: what
     codes JPEG files, one of JPEG_CODECS; JPEG_AUTO is JPEG_SEEC where that saves more than its
     model takes. jpeg_model: a file of a coefficient model, which then codes JPEG files instead of
-    the profile's. device: of encoders, as in `seec.pipeline.stages.devices`.
+    the profile's. parity_share: as in `PlanSettings`; None is that of the last shard. device: of
+    encoders, as in `seec.pipeline.stages.devices`.
     """
 
     source: str
@@ -88,6 +91,7 @@ class Settings:
     name: str = ""
     moved: bool = False
     follow_links: bool = False
+    parity_share: int | None = None
     expect: str | None = None
     device: str = AUTO
     ray_address: str | None = None
@@ -119,6 +123,7 @@ class Settings:
             check_content=self.check_content,
             prune_missing=self.prune_missing,
             moved=self.moved,
+            parity_share=self.parity_share,
         )
 
 
@@ -253,6 +258,7 @@ def _archive(
         if planned:
             timings += _carry_out(archive, source, planned, settings)
             runs.append(planned.run_id)
+    keep_spares(archive)
     return ArchiveSummary(
         archive=archive.store.url,
         digest=archive.digest(),
@@ -380,6 +386,7 @@ def _carry_out(
     is_flag=True,
     help="SOURCE is the source that ARCHIVE has already, and was at another place before.",
 )
+@parity_option
 @click.option(
     "--follow-links",
     is_flag=True,

@@ -11,6 +11,7 @@ from seec.jobs.interface import ExitCode, command, figures, progress
 from seec.jobs.options import store_options
 from seec.pipeline.archive import Archive
 from seec.pipeline.archive.compaction import compact, open_compaction, small_shards
+from seec.pipeline.archive.protection import keep_spares
 from seec.pipeline.storage import Limits, Store
 from seec.schemas.limits import MAX_GROUP_ROWS
 from seec.schemas.plan import PlanSettings
@@ -81,6 +82,7 @@ def run(settings: Settings) -> CompactSummary:
                     replaced, shards, files = replaced + old, shards + 1, files + record.files
                     size_bytes += record.blob.size_bytes
                     shown.advance()
+        keep_spares(archive)
         digest = archive.digest()
     seconds = round(time.monotonic() - start, 3)
     return CompactSummary(store.url, digest, replaced, shards, files, size_bytes, seconds)

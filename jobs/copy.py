@@ -13,9 +13,10 @@ import click
 from seec.jobs.interface import ExitCode, command, progress, tell, warn
 from seec.jobs.options import Duration, store_options
 from seec.jobs.places import check_apart
-from seec.pipeline.archive.archive import read_header
+from seec.pipeline.archive.archive import Archive, read_header
 from seec.pipeline.archive.copying import Copied, Copy
 from seec.pipeline.archive.lease import writer
+from seec.pipeline.archive.protection import keep_spares
 from seec.pipeline.storage import Limits, Store
 from seec.schemas.errors import TransientStorageError
 
@@ -101,6 +102,7 @@ def run(settings: Settings) -> CopySummary:
         copy = Copy(source, target, lease)
         while True:
             missed = _once(copy, settings.follow, missed, total)
+            keep_spares(Archive.open(target))
             left_s = end - time.monotonic()
             if not settings.follow or left_s <= 0:
                 break

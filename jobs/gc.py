@@ -10,6 +10,7 @@ from seec.jobs.interface import ExitCode, command, progress
 from seec.jobs.options import SECONDS, Duration, Moment, store_options
 from seec.pipeline.archive import Archive
 from seec.pipeline.archive.gc import Leftover, oldest_kept, remove, survey
+from seec.pipeline.archive.protection import keep_spares
 from seec.pipeline.storage import Limits, Store
 from seec.schemas.commit import FIRST
 
@@ -125,6 +126,7 @@ def _give_up(store: Store, settings: Settings) -> int:
     if settings.delete:
         with Archive.writing(store) as archive:
             archive.commit(oldest=oldest)
+            keep_spares(archive)
     return oldest
 
 

@@ -16,6 +16,7 @@ from seec.pipeline.storage.access import Access, using
 from seec.pipeline.storage.limits import Limits
 from seec.schemas.errors import StorageError
 from seec.schemas.loss import MAX_BACKGROUND_ERROR, SKIP
+from seec.schemas.parity import WHOLE
 
 F = TypeVar("F", bound=Callable[..., Any])
 SECONDS = {"d": 86_400, "h": 3600, "m": 60, "s": 1}
@@ -179,6 +180,21 @@ class Percentage(click.ParamType[float]):
         return number / 100
 
 
+class ParityShare(click.ParamType[int]):
+    """0 % to 100 %; in ten-thousandths."""
+
+    name = "PERCENT"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Wrong use if it is no such percentage."""
+        number, text = str(value).removesuffix("%"), str(value)
+        known = text != number and number.replace(".", "", 1).isdecimal()
+        share = round(float(number) * 100) if known else -1
+        if not 0 <= share <= WHOLE or (not share and float(number)):
+            self.fail(f"{text!r} is no percentage from 0% to 100%, such as 5%", param, ctx)
+        return share
+
+
 class Part(click.ParamType[tuple[int, int]]):
     """K/N: part K of N, from 1."""
 
@@ -206,6 +222,14 @@ class Digest(click.ParamType[str]):
             self.fail(f"{value!r} is not 16 to 64 hexadecimal digits", param, ctx)
         return text
 
+
+parity_option = click.option(
+    "--parity",
+    "parity_share",
+    type=ParityShare(),
+    help="Write parity beside each shard of the run, such as 5%: from it seec repair makes up to "
+    "this share of the bytes of a shard again. 0% writes none. [default: as the last shard has]",
+)
 
 allow_unfinished_option = click.option(
     "--allow-unfinished",

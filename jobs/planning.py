@@ -43,11 +43,12 @@ _WORTH_A_MODEL = 10
 class RunOptions:
     """What decides which files a new run reads, and what encodes them.
 
-    plan: what the run is planned with; its jpeg_model_id is set here. model: of `plan.model_id`.
+    plan: what the run is planned with; its jpeg_model_id and parity_share are set here. model: of `plan.model_id`.
     jpeg_model: may code JPEG files; None where JPEG XL does. needs_jpeg_model: whether it codes
     them even if it saves less than it takes. retry_quarantine: read all files in quarantine again.
     check_content: compare unchanged files by their bytes. prune_missing: remove what vanished.
-    moved: whether the source was at another place before.
+    moved: whether the source was at another place before. parity_share: as in `PlanSettings`; None
+    is that of the last shard.
     """
 
     plan: PlanSettings
@@ -58,6 +59,7 @@ class RunOptions:
     check_content: bool
     prune_missing: bool
     moved: bool
+    parity_share: int | None = None
 
 
 class _Changes(NamedTuple):
@@ -93,7 +95,12 @@ def plan_run(
         remove_paths(archive, changes.vanished, changes.cleared)
         return None
     jpeg_model = _worthwhile_jpeg_model(archive, listing, options)
-    plan = replace(options.plan, jpeg_model_id=jpeg_model and jpeg_model.id)
+    share = options.parity_share
+    plan = replace(
+        options.plan,
+        jpeg_model_id=jpeg_model and jpeg_model.id,
+        parity_share=archive.state.parity_share if share is None else share,
+    )
     check_segmentation(plan, options.model)
     return open_run(
         archive,

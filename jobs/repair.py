@@ -11,6 +11,7 @@ from seec.jobs.interface import ExitCode, command, progress
 from seec.jobs.options import name_option, ray_options, store_options
 from seec.jobs.places import check_apart, source_name
 from seec.pipeline.archive.archive import Archive
+from seec.pipeline.archive.protection import keep_spares
 from seec.pipeline.codec.model.packaged import find_packaged
 from seec.pipeline.dct.packaged import find_packaged as find_packaged_jpeg
 from seec.pipeline.repair.damage import damaged_shards
@@ -21,7 +22,7 @@ from seec.pipeline.stages.repairing import Outcome, Repair, Spares
 from seec.pipeline.stages.verifying import CHECKSUM, Scope, verify_shards
 from seec.pipeline.storage import Limits, Store
 from seec.pipeline.verify.records import check_records
-from seec.schemas.archive import ARCHIVE_JSON, COMMITS, format_md
+from seec.schemas.archive import ARCHIVE_JSON, COMMITS, format_md, spared
 from seec.schemas.commit import ShardRecord
 from seec.schemas.limits import MAX_TABLE_BYTES
 from seec.schemas.report import Checked, Finding, parse_findings
@@ -54,7 +55,8 @@ class RepairSummary:
 
     objects: names of those that were put back byte for byte. shards: those that were made anew.
     files_mended: how many files of those are whole again. lost: paths that were found nowhere.
-    left: what could not be repaired.
+    left: what could not be repaired. beyond_parity: of which shards more was damaged than parity
+    could mend, in words.
     """
 
     archive: str
@@ -64,6 +66,7 @@ class RepairSummary:
     files_mended: int
     lost: tuple[str, ...]
     left: tuple[Finding, ...]
+    beyond_parity: tuple[str, ...]
     seconds: float
 
     @property
@@ -77,6 +80,7 @@ class RepairSummary:
 
     def lines(self) -> Iterator[str]:
         """For people."""
+        yield from self.beyond_parity[:_SHOWN]
         for path in self.lost[:_SHOWN]:
             yield f"lost: {path!r}"
         if len(self.lost) > _SHOWN:
@@ -127,6 +131,9 @@ def run(settings: Settings) -> RepairSummary:
         if settings.source is not None and name not in archive.state.sources:
             known = ", ".join(sorted(filter(None, archive.state.sources)))
             raise click.UsageError(f"--source: which of the sources? --as one of {known or 'none'}")
+        spares = {one.object for one in outcome.left if spared(one.object) is not None}
+        outcome.objects += [name for name in keep_spares(archive, spares) if name in spares]
+        outcome.left = [one for one in outcome.left if one.object not in outcome.objects]
         also_lost = bool(settings.copies or settings.source)
         checked = _checked(store, settings, records.shards, executor)
         damaged = damaged_shards(records.shards, checked, also_lost=also_lost)
@@ -135,6 +142,7 @@ def run(settings: Settings) -> RepairSummary:
         cases = repair.put_back(damaged)
         with progress("repair", len(cases), "shards") as shown:
             repair.make_anew(cases, shown.advance)
+        keep_spares(archive)
         return _summary(store, archive.digest(), outcome, start)
 
 
@@ -147,6 +155,7 @@ def _summary(store: Store, digest: str, outcome: Outcome, start: float) -> Repai
         files_mended=outcome.files_mended,
         lost=tuple(sorted(outcome.lost)),
         left=tuple(outcome.left),
+        beyond_parity=tuple(outcome.beyond_parity),
         seconds=round(time.monotonic() - start, 3),
     )
 
@@ -204,9 +213,10 @@ def _checked(
 def main(**options: Any) -> RepairSummary:
     """Repair the damaged objects of ARCHIVE.
 
-    repair first copies damaged objects byte for byte from the copies that --from names. Where no
-    copy helps, repair makes the shard anew from the sound files in the shard, the same files in
-    other archives, and files of the source that still have the recorded digests.
+    repair first mends objects with the parity in ARCHIVE, if it has any, then copies damaged
+    objects byte for byte from the copies that --from names. Where neither helps, repair makes the
+    shard anew from the sound files in the shard, the same files in other archives, and files of
+    the source that still have the recorded digests.
 
     repair lists files that it finds nowhere as lost; the archive is sound without them. repair
     changes no existing object.

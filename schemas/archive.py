@@ -26,6 +26,7 @@ REPORTS = "reports"
 LOCKS = "locks"
 BLOB, MANIFEST, QUARANTINE = "blob", "manifest", "quarantine"
 PLAN, MODEL, REMOVED = "plan", "model", "removed"
+PARITY, SPARE = "parity", "spare"
 LOCK = "lock"
 _COMMIT = re.compile(rf"{COMMITS}/([0-9]{{10}})\.json")
 _RUN = r"(?P<run>[0-9]{4,9}-[0-9a-f]{16})"
@@ -34,6 +35,7 @@ _NAMES = {
     BLOB: re.compile(rf"blobs/{_SHARD}\.blob"),
     MANIFEST: re.compile(rf"manifest/{_SHARD}\.parquet"),
     QUARANTINE: re.compile(rf"quarantine/{_SHARD}\.parquet"),
+    PARITY: re.compile(rf"parity/{_SHARD}\.parity"),
     PLAN: re.compile(rf"plans/{_RUN}\.parquet"),
     MODEL: re.compile(rf"{MODELS}/[0-9a-f]{{64}}\.model"),
     REMOVED: re.compile(r"removed/[0-9a-f]{64}\.parquet"),
@@ -90,6 +92,29 @@ def quarantine_name(shard: str) -> str:
     return f"quarantine/{shard}.parquet"
 
 
+def parity_name(shard: str) -> str:
+    """Where the parity of a shard is: parity/<run>/<shard>.parity."""
+    return f"parity/{shard}.parity"
+
+
+def is_duplicated(name: str) -> bool:
+    """Whether the spare of an object is a copy of it, and not parity."""
+    return name == ARCHIVE_JSON or commit_sequence(name) is not None
+
+
+def spare_name(name: str) -> str:
+    """Where the spare of an object beside shards is: a copy of it, or its parity."""
+    return f"{SPARE}/{name}" if is_duplicated(name) else f"{SPARE}/{name}.parity"
+
+
+def spared(name: str) -> str | None:
+    """The object that a spare is of, by its name; None for the name of anything else."""
+    of = name.removeprefix(f"{SPARE}/").removesuffix(".parity")
+    kind, _ = parse_name(of) or (None, None)
+    known = is_duplicated(of) or of == FORMAT_MD or kind in (PLAN, MODEL, REMOVED)
+    return of if known and spare_name(of) == name else None
+
+
 def commit_name(sequence: int) -> str:
     """commits/<sequence>.json, counted from 1."""
     return f"{COMMITS}/{sequence:010d}.json"
@@ -125,7 +150,11 @@ def most_bytes(name: str) -> int:
     kind, _ = parse_name(name) or ("", None)
     if commit_sequence(name) is not None:
         return MAX_COMMIT_BYTES
-    return {MODEL: MAX_MODEL_BYTES, BLOB: MAX_BLOB_BYTES}.get(kind, MAX_TABLE_BYTES)
+    if (of := spared(name)) is not None:
+        return most_bytes(of) * (1 if is_duplicated(of) else 3)
+    return {MODEL: MAX_MODEL_BYTES, BLOB: MAX_BLOB_BYTES, PARITY: MAX_BLOB_BYTES}.get(
+        kind, MAX_TABLE_BYTES
+    )
 
 
 def shard_of(name: str) -> str | None:

@@ -11,6 +11,7 @@ from seec.schemas.archive import (
     BLOB,
     MANIFEST,
     MODEL,
+    PARITY,
     PLAN,
     QUARANTINE,
     REMOVED,
@@ -22,6 +23,7 @@ from seec.schemas.archive import (
 from seec.schemas.errors import LimitExceeded, SectionCorrupt
 from seec.schemas.limits import MAX_NUMBER, MAX_RUN_SHARDS, MAX_SHARD_ROWS
 from seec.schemas.names import is_safe, unescape
+from seec.schemas.parity import WHOLE
 from seec.schemas.sealed import member, members, objects, seal, strings, unseal
 
 VERSION = 1
@@ -54,6 +56,13 @@ class ObjectRecord:
             size_bytes=_number(where, body, "size_bytes"),
             sha256=member(where, body, "sha256", str),
         )
+
+
+@dataclass(frozen=True)
+class ParityRecord(ObjectRecord):
+    """The parity object of a shard. share: parity blocks for 10,000 data blocks, as promised."""
+
+    share: int
 
 
 def model_record(model_id: str) -> ObjectRecord:
@@ -176,7 +185,8 @@ class ShardRecord:
     shard: <run>/<shard>. files and quarantined count its rows in manifest and quarantine part.
     source_size_bytes: sum over its files. quarantine is None where no file failed. path_range: the
     first and the last path of the manifest part; None where it has no rows. models: ids of those
-    that its rows need, sorted. pieces: how many of its rows are pieces, or files in pieces.
+    that its rows need, sorted. pieces: how many of its rows are pieces, or files in pieces. parity:
+    of blob, manifest part and quarantine part; None if there is none.
     """
 
     shard: str
@@ -189,6 +199,7 @@ class ShardRecord:
     path_range: tuple[str, str] | None
     models: tuple[str, ...]
     pieces: int = 0
+    parity: ParityRecord | None = None
 
     @property
     def run_id(self) -> str:
@@ -197,7 +208,12 @@ class ShardRecord:
 
     @property
     def objects(self) -> list[ObjectRecord]:
-        """Blob, manifest part, and quarantine part if there is one."""
+        """Blob, manifest part, and quarantine part and parity if there are any."""
+        return self.covered if self.parity is None else [*self.covered, self.parity]
+
+    @property
+    def covered(self) -> list[ObjectRecord]:
+        """What the parity is for: blob, manifest part, and quarantine part if there is one."""
         parts = [self.blob, self.manifest]
         return parts if self.quarantine is None else [*parts, self.quarantine]
 
@@ -227,6 +243,7 @@ class ShardRecord:
             path_range=_path_range(where, body) if files or pieces else None,
             models=_models(where, body),
             pieces=pieces,
+            parity=None if body.get("parity") is None else _parity(where, body, part(PARITY)),
         )
 
     def members(self) -> dict[str, Any]:
@@ -246,6 +263,11 @@ def _path_range(where: str, body: dict[str, Any]) -> tuple[str, str]:
     if body["path_range"] != [first, last] or last < first:
         raise SectionCorrupt(f"{where}: {body['path_range']!r} is no range of paths")
     return first, last
+
+
+def _parity(where: str, body: dict[str, Any], record: ObjectRecord) -> ParityRecord:
+    share = _number(where, members(where, body, "parity"), "share", WHOLE)
+    return ParityRecord(record.name, record.size_bytes, record.sha256, share)
 
 
 def _models(where: str, body: dict[str, Any]) -> tuple[str, ...]:

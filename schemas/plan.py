@@ -98,6 +98,7 @@ class PlanSettings:
     whatever labels a segmentation source gives each.
     follow_links: whether links of the source stand for the file or directory that they lead to.
     piece_size_bytes: a larger file that is no image is cut near multiples of this.
+    parity_share: of the parity of shards, as in `seec.schemas.commit.ParityRecord`; 0 for none.
     """
 
     model_id: str
@@ -114,6 +115,7 @@ class PlanSettings:
     dedupe: str = DEDUPE_SOURCE
     follow_links: bool = False
     piece_size_bytes: int = 16 << 20
+    parity_share: int = 0
 
 
 @dataclass(frozen=True)

@@ -159,7 +159,8 @@ def _copy(
             entries.append(Entry(row, payload))
     run = name.rpartition("/")[0]
     failures = [replace(row, run_id=run) for shard in old for row in failed.get(shard.shard, [])]
-    return write_shard(archive.store, name, entries, failures)
+    share = max((shard.parity.share for shard in old if shard.parity is not None), default=0)
+    return write_shard(archive.store, name, entries, failures, share)
 
 
 def _alone(rows: Sequence[Row]) -> list[Row]:

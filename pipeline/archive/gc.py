@@ -11,11 +11,12 @@ No lock is taken: readers and a writer may be at work. Why what counts is never 
   complete, or that another run followed, cannot be named by any commit to come.
 - *Models* count while a shard of a state that is kept has rows that need them, and while the run
   that may still need them is not complete.
-- *Models, plans and lists of removed paths* that do not count may be taken up at any time by a
-  writer that finds the same bytes there and names them. So may what a repair puts beside a damaged
-  object, under a name with a suffix. Both sides look again: we remove such an object, then read the
-  commits, and put it back if one names it; the writer commits, then looks whether the object is
-  there, and puts it back if not. Whichever of the two comes first, the other one sees it.
+- *Models, plans, parity and lists of removed paths* that do not count may be taken up at any time
+  by a writer that finds the same bytes there and names them. So may what a repair puts beside a
+  damaged object, under a name with a suffix. Both sides look again: we remove such an object, then
+  read the commits, and put it back if one names it; the writer commits, then looks whether the
+  object is there, and puts it back if not. Whichever of the two comes first, the other one sees it.
+- *Spares* stay as long as what they are of is there, and can be made again from that.
 - *States that are kept* are those of all commits, or of those from the `oldest` that a commit
   states. What was dropped before that, and what was damaged before it was repaired, no state needs.
 - *Uploads* that were begun and not completed are no objects, and nothing goes on with them: a rerun
@@ -42,13 +43,16 @@ from seec.schemas.archive import (
     COMMITS,
     FORMAT_MD,
     MODEL,
+    PARITY,
     PLAN,
     REMOVED,
     REPORTS,
+    SPARE,
     commit_name,
     commit_sequence,
     has_suffix,
     parse_name,
+    spared,
 )
 from seec.schemas.commit import FIRST, ObjectRecord, RunRecord
 from seec.schemas.errors import (
@@ -144,7 +148,8 @@ def survey(store: Store, older_than_s: float, reports: bool = False, oldest: int
         found.sort_by_age(leftover, older_than_s)
     times = {item.name: item.modified_s for item in listing}
     for item in listing:
-        if item.name in named or _always_there(item.name):
+        of = spared(item.name) or item.name
+        if of in named or _always_there(of):
             continue
         kind, run_id = _kind(item)
         if kind is None:
@@ -178,7 +183,7 @@ def remove(
         if item.upload_id is not None:
             store.abort(item.name, item.upload_id)
             removed.append(item)
-        elif item.kind not in (MODEL, PLAN, REMOVED) and not has_suffix(item.name):
+        elif item.kind not in (MODEL, PARITY, PLAN, REMOVED) and not has_suffix(item.name):
             store.remove(item.name)
             removed.append(item)
         elif _remove_unless_named(store, history, item.name):
@@ -271,6 +276,8 @@ def _kind(item: Listed) -> tuple[str | None, str | None]:
         return PARTIAL, None
     if item.name.startswith(f"{REPORTS}/"):
         return REPORT, None
+    if spared(item.name) is not None:
+        return SPARE, None
     return parse_name(item.name) or (None, None)
 
 

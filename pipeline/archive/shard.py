@@ -4,9 +4,10 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from seec.pipeline.parity.objects import parity_of
 from seec.pipeline.storage import Store
-from seec.schemas.archive import blob_name, manifest_name, quarantine_name
-from seec.schemas.commit import ObjectRecord, ShardRecord
+from seec.schemas.archive import blob_name, manifest_name, parity_name, quarantine_name
+from seec.schemas.commit import ObjectRecord, ParityRecord, ShardRecord
 from seec.schemas.errors import ObjectUnreadable
 from seec.schemas.manifest import (
     Entry,
@@ -24,23 +25,28 @@ _READ_SIZE_BYTES = 8 << 20
 
 
 def write_shard(
-    store: Store, shard: str, entries: Iterable[Entry], failed: Iterable[QuarantineRow]
+    store: Store,
+    shard: str,
+    entries: Iterable[Entry],
+    failed: Iterable[QuarantineRow],
+    parity_share: int = 0,
 ) -> ShardRecord:
     """Write the objects of a shard and return the record for its commit.
 
-    entries, failed: in any order; the shard is sorted by path. Equal payloads are stored once. The
-    bytes depend on nothing else, so objects that an interrupted run left behind are found to be
-    the same and kept.
+    entries, failed: in any order; the shard is sorted by path. Equal payloads are stored once.
+    parity_share: as in `ParityRecord`; 0 writes no parity. The bytes depend on nothing else, so
+    objects that an interrupted run left behind are found to be the same and kept.
     """
     in_order = sorted(entries, key=lambda item: item.row.key)
     rows, kept = _place(in_order, shard)
     quarantined = sorted(failed, key=lambda row: row.path)
     blob = _put(store, blob_name(shard), *kept)
-    manifest = _put(store, manifest_name(shard), serialise_manifest(rows))
+    parts: list[Sequence[bytes | memoryview]] = [kept, [serialise_manifest(rows)]]
+    manifest = _put(store, manifest_name(shard), *parts[1])
     quarantine = None
     if quarantined:
-        data = serialise_quarantine(quarantined)
-        quarantine = _put(store, quarantine_name(shard), data)
+        parts.append([serialise_quarantine(quarantined)])
+        quarantine = _put(store, quarantine_name(shard), *parts[2])
     return ShardRecord(
         shard=shard,
         files=files_of(rows),
@@ -52,7 +58,21 @@ def write_shard(
         path_range=(rows[0].path, rows[-1].path) if rows else None,
         models=models_of(rows),
         pieces=pieces_of(rows),
+        parity=put_parity(store, shard, parts, parity_share),
     )
+
+
+def put_parity(
+    store: Store, shard: str, objects: Sequence[Sequence[bytes | memoryview]], share: int
+) -> ParityRecord | None:
+    """Write the parity of the objects of a shard; None for a share of 0.
+
+    objects: in pieces; blob, manifest part, and quarantine part if there is one.
+    """
+    if not share:
+        return None
+    record = _put(store, parity_name(shard), *parity_of(objects, share))
+    return ParityRecord(record.name, record.size_bytes, record.sha256, share)
 
 
 def files_of(rows: Iterable[Row]) -> int:

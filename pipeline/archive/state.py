@@ -150,6 +150,12 @@ class State:
         return (self.shards[name] for name in sorted(self.shards))
 
     @property
+    def parity_share(self) -> int:
+        """Of the last shard; as in `ParityRecord`, 0 without parity."""
+        last = next(reversed([*self.in_order()]), None)
+        return last.parity.share if last is not None and last.parity is not None else 0
+
+    @property
     def models(self) -> frozenset[str]:
         """Ids of the models that rows of any shard need."""
         return frozenset(model_id for shard in self.shards.values() for model_id in shard.models)

@@ -7,10 +7,20 @@ from seec.pipeline.archive.archive import Archive
 from seec.pipeline.archive.history import Retained, read_commit
 from seec.pipeline.archive.state import State
 from seec.pipeline.repair.copies import objects_named, same_object, there, whole
+from seec.pipeline.repair.parity import from_spare
+from seec.pipeline.repair.parity import put as _put
 from seec.pipeline.storage import Store
-from seec.schemas.archive import ARCHIVE_JSON, FORMAT_MD, ArchiveHeader, commit_name
+from seec.schemas.archive import (
+    ARCHIVE_JSON,
+    FORMAT_MD,
+    SPARE,
+    ArchiveHeader,
+    commit_name,
+    commit_sequence,
+    spared,
+)
 from seec.schemas.commit import FIRST, Commit, ObjectRecord
-from seec.schemas.errors import FixityError, FormatError, StorageError, StoreUnavailable
+from seec.schemas.errors import FixityError, FormatError
 
 
 def put_back_records(
@@ -19,16 +29,18 @@ def put_back_records(
     """Mend all objects but blobs, manifest parts and quarantine parts; give the mended names.
 
     format_md: the description in this release. models: weights in this release. Both are used where
-    their digests are the recorded ones.
+    their digests are the recorded ones. Spares of the archive itself come before copies.
     """
-    if _put_back_header(store, copies):
+    spare = store.folder(SPARE)
+    own_first = [spare, *copies]
+    if _put_back_header(store, spare, copies):
         yield ARCHIVE_JSON
-    yield from _put_back_commits(store, copies)
+    yield from _put_back_commits(store, own_first)
     for record in _records(store):
         own = [data for data in (format_md, *models) if _sha256(data) == record.sha256]
         if whole(store, record) is not None:
             continue
-        data = own[0] if own else same_object(copies, record)
+        data = own[0] if own else from_spare(store, record) or same_object(copies, record)
         if data is not None and _put(store, record.name, data):
             yield record.name
 
@@ -41,15 +53,19 @@ def put_back(store: Store, copies: Collection[Store], record: ObjectRecord) -> b
     return data is not None and _put(store, record.name, data)
 
 
-def _put_back_header(store: Store, copies: Collection[Store]) -> bool:
-    """Take `archive.json` from a copy: the first commit, ours or that copy's, names its digest."""
+def _put_back_header(store: Store, spare: Store, copies: Collection[Store]) -> bool:
+    """Take `archive.json` from a copy: the first commit, ours or that copy's, names its digest.
+
+    spare: where the archive's own copies are; nothing has to prove that these are its own.
+    """
     first = read_commit(store, FIRST)
     own = there(store, ARCHIVE_JSON) or b""
     if _header(own) is not None and (first is None or first.previous == _sha256(own)):
         return False
-    for copy in copies:
+    for copy in (spare, *copies):
         data = there(copy, ARCHIVE_JSON) or b""
-        known = first or (read_commit(copy, FIRST) if _share_a_commit(store, copy) else None)
+        ours = copy is spare or _share_a_commit(store, copy)
+        known = first or (read_commit(copy, FIRST) if ours else None)
         if known is not None and known.previous == _sha256(data):
             return _put(store, ARCHIVE_JSON, data)
     return False
@@ -68,7 +84,8 @@ def _put_back_commits(store: Store, copies: Collection[Store]) -> Iterator[str]:
     """
     names = [item.name for item in store.listed()]
     retained, last = _retained(store), max(_sequences(store), default=0)
-    more = not all(map(retained.accounts_for, names))
+    spares = (commit_sequence(spared(name) or "") or 0 for name in names)
+    more = not all(map(retained.accounts_for, names)) or max(spares, default=0) > last
     # Not all numbers up to the last one: a stray name may have any.
     known = {number for one in (store, *copies) for number in _sequences(one)}
     for sequence in sorted(number for number in known if number >= FIRST):
@@ -126,17 +143,6 @@ def _parse(sequence: int, data: bytes) -> Commit | None:
         return Commit.parse(sequence, data)
     except (FormatError, FixityError):
         return None
-
-
-def _put(store: Store, name: str, data: bytes) -> bool:
-    """Write an object over a damaged one; False if the store refuses that for this object."""
-    try:
-        store.put(name, data)
-    except StoreUnavailable:
-        raise
-    except StorageError:
-        return False
-    return True
 
 
 def _sha256(data: bytes) -> str:

@@ -79,13 +79,18 @@ class Mender:
     cases: dict[str, Case]
 
     def __call__(
-        self, store: Store, shard: str, entries: Iterable[Entry], failed: Sequence[QuarantineRow]
+        self,
+        store: Store,
+        shard: str,
+        entries: Iterable[Entry],
+        failed: Sequence[QuarantineRow],
+        parity_share: int = 0,
     ) -> ShardRecord:
         """Write the objects of a shard beside the damaged ones; return its new record.
 
         Writes nothing, and returns the old record, if the new shard would hold nothing more.
         entries: files of the source as they are now, used where the digest is the recorded one.
-        failed: files of the source that could not be read.
+        failed: files of the source that could not be read. parity_share: is that of the old shard.
         """
         case = self.cases[shard]
         fresh = {entry.row.source_digest: entry for entry in entries}
@@ -98,7 +103,8 @@ class Mender:
             return case.record
         sound = [row for row in case.rows if row.path not in case.bad]
         kept = [Entry(*item) for item in payloads(store, case.record.blob.name, sound)]
-        return write_shard(store, shard, [*kept, *mended], case.failed)
+        share = parity_share if case.record.parity is None else case.record.parity.share
+        return write_shard(store, shard, [*kept, *mended], case.failed, share)
 
     def _mend(
         self,

@@ -15,6 +15,7 @@ from seec.pipeline.codec import Model, default_model
 from seec.pipeline.dct.weights import DctModel
 from seec.pipeline.repair.copies import same_files
 from seec.pipeline.repair.damage import Damaged
+from seec.pipeline.repair.parity import mend_shard
 from seec.pipeline.repair.records import put_back
 from seec.pipeline.repair.shards import Case, Mender, examine, index_of
 from seec.pipeline.stages.archiving import ArchivingRun
@@ -39,7 +40,8 @@ class Outcome:
 
     objects: names of those that were put back byte for byte. shards: those that were made anew.
     files_mended: how many files of those are whole again. lost: paths that were found nowhere.
-    left: what could not be repaired.
+    left: what could not be repaired. beyond_parity: of which shards more is damaged than parity can
+    mend, in words.
     """
 
     objects: list[str]
@@ -47,6 +49,7 @@ class Outcome:
     shards: list[str] = field(default_factory=list[str])
     files_mended: int = 0
     lost: list[str] = field(default_factory=list[str])
+    beyond_parity: list[str] = field(default_factory=list[str])
 
 
 @dataclass(frozen=True)
@@ -87,9 +90,11 @@ class Repair:
         self._archive, self._spares, self._executor = archive, spares, executor
 
     def put_back(self, damaged: Iterable[Damaged]) -> list[Case]:
-        """Write the objects again that a copy has; the shards of which that is not enough."""
+        """Write the objects again that parity or a copy gives; the shards it is not enough for."""
         cases: list[Case] = []
         for shard in damaged:
+            why = mend_shard(self._archive.store, shard.record) if shard.findings else None
+            self.outcome.beyond_parity += [] if why is None else [why]
             parts = [
                 (record.name, put_back(self._archive.store, self._spares.copies, record))
                 for record in shard.record.objects

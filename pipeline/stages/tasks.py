@@ -30,7 +30,7 @@ from seec.schemas.kinds import FILE
 from seec.schemas.manifest import Entry, QuarantineRow
 from seec.schemas.plan import DEDUPE_PIXELS, PlanSettings, SourceFile
 
-Finish = Callable[[Store, str, list[Entry], Sequence[QuarantineRow]], ShardRecord]
+Finish = Callable[[Store, str, list[Entry], Sequence[QuarantineRow], int], ShardRecord]
 
 
 @dataclass
@@ -295,7 +295,7 @@ def write(
     if settings.dedupe == DEDUPE_PIXELS:
         settled = share_codes(settled)
     named, unnamed = name_again(names, settled, failed)
-    record = finish(store, shard, settled + named, [*failed, *unnamed])
+    record = finish(store, shard, settled + named, [*failed, *unnamed], settings.parity_share)
     del settled, named
     _give_memory_back()
     return record, time.perf_counter() - start

@@ -9,7 +9,7 @@ from seec.pipeline.archive.shard import models_of
 from seec.pipeline.stages.executor import Executor, Task
 from seec.pipeline.stages.window import Failed, Steps, Window
 from seec.pipeline.storage import Store
-from seec.pipeline.verify.records import mend
+from seec.pipeline.verify.faults import mend
 from seec.pipeline.verify.sample import sample
 from seec.pipeline.verify.shards import (
     ShardCheck,

@@ -108,6 +108,11 @@ class Store:
     def __repr__(self) -> str:
         return f"Store({self.url!r})"
 
+    def folder(self, name: str) -> "Store":
+        """The store of what lies below one of its folders."""
+        make, (url, retry, limits, options) = self.__reduce__()
+        return make(f"{url.rstrip('/')}/{name}", retry, limits, options)
+
     def shared_by(self, processes: int) -> "Store":
         """The same store for each of several processes, with a share of the bandwidth."""
         make, (url, retry, limits, options) = self.__reduce__()

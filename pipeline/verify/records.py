@@ -1,7 +1,6 @@
 """Check the records of an archive: archive.json, FORMAT.md.gz, commits, plans, models."""
 
 import hashlib
-import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -10,25 +9,29 @@ from seec.pipeline.archive.history import Retained, read_commit
 from seec.pipeline.archive.models import load_any_model
 from seec.pipeline.archive.state import State
 from seec.pipeline.storage import Store
-from seec.schemas.archive import ARCHIVE_JSON, COMMITS, FORMAT_MD, ArchiveHeader, commit_name
+from seec.pipeline.verify.faults import copy_back, fault
+from seec.pipeline.verify.spares import check_spares
+from seec.schemas.archive import (
+    ARCHIVE_JSON,
+    COMMITS,
+    FORMAT_MD,
+    ArchiveHeader,
+    commit_name,
+    commit_sequence,
+    spared,
+)
 from seec.schemas.commit import FIRST, Changes, Commit, ObjectRecord, ShardRecord
 from seec.schemas.errors import (
-    BlobMissing,
-    BlobUnreadable,
     FixityError,
     FormatError,
     ModelError,
     NotAnArchive,
-    ObjectMissing,
-    ObjectUnreadable,
     SectionCorrupt,
     SeecError,
     UnsupportedVersion,
 )
 from seec.schemas.removal import parse_removed
 from seec.schemas.report import Checked, Finding
-
-Paths = tuple[str, ...]
 
 
 @dataclass
@@ -73,16 +76,6 @@ def opened(store: Store, at: int | None = None) -> tuple[Archive, list[Finding]]
         return Archive(store, header or ArchiveHeader("", 2), state), findings
 
 
-def copy_back(store: Store) -> str:
-    """The next step for an object that only another copy of the archive can mend."""
-    return f"seec repair {shlex.quote(store.url)} --from COPY"
-
-
-def mend(store: Store) -> str:
-    """The next step for a part of a shard, which the source may mend."""
-    return f"seec repair {shlex.quote(store.url)}"
-
-
 def check_records(store: Store, expect: str | None = None) -> Records:
     """Check all objects but blobs, manifest and quarantine parts; and that no commits are missing.
 
@@ -111,12 +104,26 @@ def check_records(store: Store, expect: str | None = None) -> Records:
             except (ModelError, FormatError) as error:
                 result = _damaged(store, record.name, "model", str(error))
         checked.append(result)
+    digests = {record.name: record.sha256 for record in _named(header, state, retained)}
+    sound = {item.object: not item.findings for item in checked}
+    checked += check_spares(store, names, digests, sound)
     archive = Archive(store, header or ArchiveHeader("", 2), state)
     if expect is not None and not archive.digest().startswith(expect):
         name, detail = commit_name(state.sequence), archive.unexpected(expect)
         found = Finding("digest-differs", name, detail, copy_back(store))
         checked.append(Checked(name, findings=(found,)))
     return Records(archive, retained.shards(), frozenset(models), checked)
+
+
+def _named(
+    header: ArchiveHeader | None, state: State, retained: Retained
+) -> Iterator[ObjectRecord]:
+    """What is named with a digest, beside shards."""
+    if header is not None:
+        yield ObjectRecord(FORMAT_MD, -1, header.format_sha256)
+    yield from (run.plan for run in state.runs.values())
+    yield from (removal.paths for removal in retained.removals.values())
+    yield from retained.models()
 
 
 def check_object(
@@ -150,15 +157,6 @@ def _fault(
     return Checked(name, findings=(fault(name, kind, error, next_step or copy_back(store)),))
 
 
-def fault(name: str, kind: str, error: SeecError, next_step: str, paths: Paths = ()) -> Finding:
-    """The finding `<kind>-missing`, `<kind>-unreadable` or `<kind>-damaged`, by what was raised."""
-    if isinstance(error, BlobMissing | ObjectMissing):
-        return Finding(f"{kind}-missing", name, "is gone", next_step, paths)
-    if isinstance(error, BlobUnreadable | ObjectUnreadable):
-        return Finding(f"{kind}-unreadable", name, str(error), next_step, paths)
-    return Finding(f"{kind}-damaged", name, str(error), next_step, paths)
-
-
 def _damaged(
     store: Store, name: str, kind: str, detail: str, next_step: str | None = None
 ) -> Checked:
@@ -183,8 +181,10 @@ def _check_end(
 ) -> Iterator[Checked]:
     """A finding if objects tell that there were more commits. names: of all objects."""
     for name in names:
-        if not retained.accounts_for(name):
-            detail = f"is gone, and so may be later ones: no commit opens the run of {name}"
+        commit = commit_sequence(spared(name) or "")
+        if not retained.accounts_for(name) or (commit or 0) > state.sequence:
+            why = f"there is {name}" if commit else f"no commit opens the run of {name}"
+            detail = f"is gone, and so may be later ones: {why}"
             missing = commit_name(state.sequence + 1)
             found = Finding("commit-missing", missing, detail, copy_back(store))
             yield Checked(missing, findings=(found,))

@@ -16,7 +16,8 @@ from seec.pipeline.archive.shard import (
 )
 from seec.pipeline.routes.reading import Models, check, check_payload
 from seec.pipeline.storage import Store
-from seec.pipeline.verify.records import check_object, copy_back, fault, mend
+from seec.pipeline.verify.faults import copy_back, fault, mend
+from seec.pipeline.verify.records import check_object
 from seec.schemas.commit import ShardRecord
 from seec.schemas.errors import (
     BlobMissing,
@@ -42,11 +43,13 @@ class ShardCheck:
 
 
 def check_shard(store: Store, shard: ShardRecord) -> ShardCheck:
-    """Compare the three objects of a shard with its record, and each payload with its row."""
+    """Compare the objects of a shard with its record, and each payload with its row."""
     manifest, rows = _check_manifest(store, shard)
     checked = [manifest]
     if shard.quarantine is not None:
         checked.append(_check_quarantine(store, shard))
+    if shard.parity is not None:
+        checked.append(check_object(store, shard.parity, "parity", mend(store))[0])
     blob, sound = _check_blob(store, shard, rows)
     return ShardCheck([*checked, blob], sound)
 

@@ -11,7 +11,7 @@ import json
 import re
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -500,6 +500,145 @@ def lzw_codes(indices: bytes, n: int) -> list[int]:
             strings[indices[at : end + 1]] = len(strings) + 2
         at = end
     return codes
+
+
+BASIS = "0001 ACCA 3C0E 163E C582 ED2E 914C 4012 6C98 10D8 6A72 B900 FDB8 FB34 FF38 991E"
+
+
+def product(a: int, b: int) -> int:
+    """Of two words of the field of FORMAT.md, "Parity", bit by bit."""
+    basis = [int(word, 16) for word in BASIS.split()]
+    one, other = (
+        sum_of(element for bit, element in enumerate(basis) if word >> bit & 1) for word in (a, b)
+    )
+    result = 0
+    while other:
+        result ^= one if other & 1 else 0
+        one, other = one << 1, other >> 1
+        one ^= 0x1002D if one >> 16 else 0
+    rows = [(element, 1 << bit) for bit, element in enumerate(basis)]
+    word = 0
+    for place in reversed(range(16)):  # the coordinates, by elimination
+        at = next(i for i, (element, _) in enumerate(rows) if element.bit_length() == place + 1)
+        pivot, name = rows.pop(at)
+        rows = [(e ^ pivot, n ^ name) if e >> place & 1 else (e, n) for e, n in rows]
+        if result >> place & 1:
+            result, word = result ^ pivot, word ^ name
+    return word
+
+
+def sum_of(values: Iterable[int]) -> int:
+    total = 0
+    for value in values:
+        total ^= value
+    return total
+
+
+def inverse(word: int) -> int:
+    result = 1
+    for _ in range(15):  # word^(2^16 - 2)
+        word = product(word, word)
+        result = product(result, word)
+    return result
+
+
+def mended(parity: bytes, found: list[bytes]) -> list[bytes]:
+    """The objects of a parity object, from what is left of them."""
+    head = next(h for h in (parity[:140], parity[-140:]) if is_sound(h))
+    magic, version, shift, count, zero, data_blocks, parity_blocks = struct.unpack(
+        "<4sBBBBII", head[:16]
+    )
+    assert (magic, version, zero) == (b"\x8aSER", 1, 0)
+    objects = [struct.unpack_from("<Q32s", head, 16 + 40 * i) for i in range(count)]
+    wanted, body = checksums(parity, data_blocks + parity_blocks)
+    blocks: list[bytes] = []
+    for data, (length, _) in zip(found, objects, strict=True):
+        for start in range(0, length, 1 << shift):
+            end = min(start + (1 << shift), length)
+            blocks.append(data[start:end].ljust(1 << shift, b"\0"))
+    blocks += [
+        parity[body + (i << shift) : body + ((i + 1) << shift)] for i in range(parity_blocks)
+    ]
+    sound = [crc32c(block) == check for block, check in zip(blocks, wanted, strict=True)]
+    words = [list(struct.unpack(f"<{len(block) // 2}H", block)) for block in blocks]
+    compute_lost(words, sound, data_blocks, parity_blocks)
+    whole, at = [], 0
+    for length, digest in objects:
+        count = -(-length >> shift)
+        data = b"".join(struct.pack(f"<{len(w)}H", *w) for w in words[at : at + count])[:length]
+        assert hashlib.sha256(data).digest() == digest
+        whole.append(data)
+        at += count
+    return whole
+
+
+def is_sound(part: bytes) -> bool:
+    """Whether the last four bytes are the checksum of those before."""
+    return crc32c(part[:-4]) == struct.unpack("<I", part[-4:])[0]
+
+
+def checksums(parity: bytes, entries: int) -> tuple[list[int], int]:
+    """Those of all blocks, and where the parity blocks begin."""
+    pages = -(-entries // 256)
+    second = len(parity) - 140 - 4 * (entries + pages)
+    found: list[int] = []
+    for page in range(pages):
+        length = 4 * min(256, entries - 256 * page)
+        places = (start + 1028 * page for start in (140, second))
+        parts = (parity[start : start + length + 4] for start in places)
+        found += struct.unpack(f"<{length // 4}I", next(p for p in parts if is_sound(p))[:-4])
+    return found, 140 + 4 * (entries + pages)
+
+
+def compute_lost(
+    words: list[list[int]], sound: list[bool], data_blocks: int, parity_blocks: int
+) -> None:
+    """Put the right words in place of those of lost data blocks."""
+    lost = [j for j in range(data_blocks) if not sound[j]]
+    rows = [i for i in range(parity_blocks) if sound[data_blocks + i]][: len(lost)]
+    assert len(rows) == len(lost)
+    r = (parity_blocks - 1).bit_length()
+
+    def factor(i: int, j: int) -> int:
+        j += 1 << r
+        return product(j >> r, inverse(i ^ j))
+
+    equations = []
+    for i in rows:
+        right = words[data_blocks + i]
+        for j in range(data_blocks):
+            if sound[j]:
+                right = added(right, multiplied(words[j], factor(i, j)))
+        equations.append(([factor(i, j) for j in lost], right))
+    for at in range(len(lost)):
+        by = inverse(equations[at][0][at])
+        left, right = (multiplied(side, by) for side in equations[at])
+        for other, (its_left, its_right) in enumerate(equations):
+            by = its_left[at]
+            if other != at:
+                its_left = added(its_left, multiplied(left, by))
+                equations[other] = (its_left, added(its_right, multiplied(right, by)))
+        equations[at] = (left, right)
+    for j, (_, right) in zip(lost, equations, strict=True):
+        words[j] = right
+
+
+def multiplied(words: list[int], by: int) -> list[int]:
+    known = {word: product(by, word) for word in set(words)}
+    return [known[word] for word in words]
+
+
+def added(one: list[int], other: list[int]) -> list[int]:
+    return [a ^ b for a, b in zip(one, other, strict=True)]
+
+
+def crc32c(data: bytes) -> int:
+    register = 0xFFFFFFFF
+    for byte in data:
+        register ^= byte
+        for _ in range(8):
+            register = register >> 1 ^ (0x82F63B78 if register & 1 else 0)
+    return register ^ 0xFFFFFFFF
 
 
 RESTORE = {

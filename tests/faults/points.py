@@ -20,6 +20,7 @@ from seec.jobs import archive as archive_job
 from seec.jobs import compact as compact_job
 from seec.jobs import copy as copy_job
 from seec.jobs import gc as gc_job
+from seec.jobs import parity as parity_job
 from seec.jobs import repair as repair_job
 from seec.jobs import verify as verify_job
 from seec.pipeline.archive.models import archived_model
@@ -139,6 +140,11 @@ def copy(root: Path, target: Path, kill_at: int | None = None) -> tuple[int, lis
     """`seec copy` in a process that dies at a write point of the target."""
     settings = copy_job.Settings(str(root), str(target))
     return _in_child(copy_job.run, settings, target, kill_at)
+
+
+def parity(root: Path, share: int, kill_at: int | None = None) -> tuple[int, list[str]]:
+    """`seec parity` in such a process."""
+    return _in_child(parity_job.run, parity_job.Settings(str(root), share), root, kill_at)
 
 
 def repair(

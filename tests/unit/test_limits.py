@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from seec.jobs import archive, compact, copy, gc, ls, repair, restore, verify
+from seec.jobs import archive, compact, copy, gc, ls, parity, repair, restore, verify
 from seec.jobs.options import Rate
 from seec.pipeline.storage import Limits, Source, Store, Target
 from seec.pipeline.storage.limits import Gate
@@ -26,6 +26,7 @@ COMMANDS = {
     "copy": (copy, "run", ("a", "b")),
     "gc": (gc, "run", ("a",)),
     "ls": (ls, "listing", ("a",)),
+    "parity": (parity, "run", ("a",)),
     "repair": (repair, "run", ("a",)),
     "restore": (restore, "run", ("a", "b")),
     "verify": (verify, "run", ("a",)),

@@ -1,0 +1,1 @@
+"""Reed-Solomon parity: blocks beside some bytes, from which lost ones of these come back."""
