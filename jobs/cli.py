@@ -22,6 +22,9 @@ _COMMANDS = {
     "mount": "Show an archive as a folder, through FUSE.",
     "query": "Ask an archive in SQL.",
     "export": "Write files of an archive as WebDataset shards.",
+    "digest": "Print the archive digest, now or after an earlier commit.",
+    "prove": "Write a proof that a file was in an archive.",
+    "verify-proof": "Check such a proof, with nothing else.",
     "gc": "Delete objects that interrupted runs left in an archive.",
     "compact": "Merge small shards of an archive into large ones.",
     "info": "Describe a .seec file, a JPEG file or an archive.",
@@ -46,7 +49,7 @@ class _Jobs(click.Group):
             return None
         try:
             with needs("train", f"seec {cmd_name}"):
-                return importlib.import_module(f"seec.jobs.{cmd_name}").main
+                return importlib.import_module(f"seec.jobs.{cmd_name.replace('-', '_')}").main
         except MissingPackage as error:
             raise click.UsageError(str(error)) from None
         except KeyboardInterrupt:

@@ -8,10 +8,10 @@ from seec.pipeline.storage import Store
 from seec.pipeline.storage.access import options_of
 
 
-def read(url: str) -> bytes:
-    """The bytes of a file. Raises ObjectMissing or StorageError."""
+def read(url: str, most: int | None = None) -> bytes:
+    """The bytes of a file, at most so many. Raises ObjectMissing, StorageError, LimitExceeded."""
     store, name = _split(url)
-    return store.get(name)
+    return store.get(name, most)
 
 
 def range_reader(url: str) -> Callable[[int, int], bytes]:

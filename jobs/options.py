@@ -238,6 +238,14 @@ allow_unfinished_option = click.option(
     "finished, because they are in quarantine, or because they are lost.",
 )
 
+descends_option = click.option(
+    "--expect",
+    type=Digest(),
+    help="An archive digest that a command printed, or at least 16 digits of its beginning. If "
+    "ARCHIVE has another one, and does not descend from the commit after which it had this one, "
+    "verify ends with exit code 4.",
+)
+
 expect_option = click.option(
     "--expect",
     type=Digest(),

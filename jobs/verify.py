@@ -18,7 +18,7 @@ from seec.jobs.options import (
     Part,
     Percentage,
     allow_unfinished_option,
-    expect_option,
+    descends_option,
     name_option,
     ray_options,
     store_options,
@@ -52,10 +52,10 @@ class Settings:
 
     images: a fraction of each kind of image, for mode `sample`; None is DEFAULT_IMAGES. subset:
     part K of N, from 1. shards: a fraction of the shards. seed: of both choices; None is random.
-    since: only what was added after this commit. max_duration_s: no shard is begun after that time.
-    expect: what the archive digest begins with. allow_unfinished: whether it is well that files are
-    absent. against: a source to compare with at the end; name: of that source in the archive;
-    check_content: compare contents, too.
+    since: only what was added after this commit. max_duration_s: no shard is begun after that
+    time. expect: what the archive digest begins with, now or after an earlier commit.
+    allow_unfinished: whether it is well that files are absent. against: a source to compare with
+    at the end; name: of that source in the archive; check_content: compare contents, too.
     """
 
     archive: str
@@ -130,16 +130,18 @@ class Comparison:
 class VerifySummary:
     """What was checked and what was found; report is the object with all of it, if written.
 
-    files_lost: of all states that are kept. absent: files that the archive should hold by now and
-    does not; allow_unfinished: whether that is well. against: of a source, None if there is none.
-    shards: how many were to be checked, shards_left: how many of them time did not allow. seed:
-    what samples were drawn with.
+    descends_from: the earlier commit after which the archive had the expected digest; None if it
+    has that digest now, or none was expected. files_lost: of all states that are kept. absent:
+    files that the archive should hold by now and does not; allow_unfinished: whether that is well.
+    against: of a source, None if there is none. shards: how many were to be checked, shards_left:
+    how many of them time did not allow. seed: what samples were drawn with.
     """
 
     archive: str
     mode: str
     seed: int
     digest: str
+    descends_from: int | None
     objects: int
     shards: int
     shards_left: int
@@ -198,6 +200,11 @@ class VerifySummary:
         if self.against is not None:
             yield from self.against.lines()
         yield f"report {self.report}" if self.report else "no report: it could not be written"
+        if self.descends_from is not None:
+            yield (
+                f"descends from commit {self.descends_from}, which has the expected digest; "
+                "seec ls --commits tells what was committed since"
+            )
         yield f"archive digest {self.digest}"
 
 
@@ -258,6 +265,9 @@ def run(settings: Settings) -> VerifySummary:
         mode=settings.mode,
         seed=seed,
         digest=records.archive.digest(),
+        descends_from=None
+        if records.expected_at == records.state.sequence
+        else records.expected_at,
         objects=len(checked),
         shards=len(shards),
         shards_left=len(shards) - len(begun),
@@ -409,7 +419,7 @@ def _write_report(store: Store, mode: str, checked: list[Checked]) -> str | None
     type=int,
     help="Seed of the random choices of --shards and --images. [default: random]",
 )
-@expect_option
+@descends_option
 @allow_unfinished_option
 @click.option(
     "--against",

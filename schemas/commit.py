@@ -4,6 +4,8 @@ Commits are numbered from 1 without gaps. Each names what it changes. Some also 
 a number of commits before them changed together, so that opening an archive reads few of them.
 """
 
+import hashlib
+import re
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -22,10 +24,12 @@ from seec.schemas.archive import (
 )
 from seec.schemas.errors import LimitExceeded, SectionCorrupt
 from seec.schemas.limits import MAX_NUMBER, MAX_RUN_SHARDS, MAX_SHARD_ROWS
+from seec.schemas.merkle import EMPTY, NO_LEAVES, Tree, head_digest, shard_leaf
 from seec.schemas.names import is_safe, unescape
 from seec.schemas.parity import WHOLE
 from seec.schemas.sealed import member, members, objects, seal, strings, unseal
 
+_HASH = re.compile(r"[0-9a-f]{64}")
 VERSION = 1
 KIND = "seec-commit"
 FIRST = 1
@@ -186,7 +190,8 @@ class ShardRecord:
     source_size_bytes: sum over its files. quarantine is None where no file failed. path_range: the
     first and the last path of the manifest part; None where it has no rows. models: ids of those
     that its rows need, sorted. pieces: how many of its rows are pieces, or files in pieces. parity:
-    of blob, manifest part and quarantine part; None if there is none.
+    of blob, manifest part and quarantine part; None if there is none. rows_root: of the tree of its
+    rows, in hexadecimal, as in `seec.schemas.merkle`.
     """
 
     shard: str
@@ -200,6 +205,12 @@ class ShardRecord:
     models: tuple[str, ...]
     pieces: int = 0
     parity: ParityRecord | None = None
+    rows_root: str = EMPTY.hex()
+
+    @property
+    def leaf(self) -> bytes:
+        """Of the tree of shards."""
+        return shard_leaf(self.shard, self.files, bytes.fromhex(self.rows_root))
 
     @property
     def run_id(self) -> str:
@@ -244,6 +255,7 @@ class ShardRecord:
             models=_models(where, body),
             pieces=pieces,
             parity=None if body.get("parity") is None else _parity(where, body, part(PARITY)),
+            rows_root=_hash(where, member(where, body, "rows_root", str)).hex(),
         )
 
     def members(self) -> dict[str, Any]:
@@ -270,12 +282,26 @@ def _parity(where: str, body: dict[str, Any], record: ObjectRecord) -> ParityRec
     return ParityRecord(record.name, record.size_bytes, record.sha256, share)
 
 
+def _hash(where: str, text: str) -> bytes:
+    if not _HASH.fullmatch(text):
+        raise SectionCorrupt(f"{where}: {text!r} is no SHA-256")
+    return bytes.fromhex(text)
+
+
 def _models(where: str, body: dict[str, Any]) -> tuple[str, ...]:
     ids = strings(where, body, "models")
     named = (parse_name(model_name(model_id)) == (MODEL, None) for model_id in ids)
     if ids != sorted(set(ids)) or not all(named):
         raise SectionCorrupt(f"{where}: {ids!r} are no ids of models, sorted")
     return tuple(ids)
+
+
+def _tree(where: str, body: dict[str, Any]) -> Tree:
+    peaks = tuple(_hash(where, peak) for peak in strings(where, body, "peaks"))
+    tree = Tree(_number(where, body, "size"), peaks)
+    if not tree.is_sound:
+        raise SectionCorrupt(f"{where}: a tree of other peaks than its size has")
+    return tree
 
 
 @dataclass(frozen=True)
@@ -296,6 +322,11 @@ class Changes:
 
     def __bool__(self) -> bool:
         return self != Changes()
+
+    @property
+    def leaves(self) -> list[bytes]:
+        """What the tree of shards grows by."""
+        return [shard.leaf for shard in (*self.shards, *self.repaired)]
 
     def then(self, later: "Changes") -> "Changes":
         """Both together: what a state that was changed by the one, then by the other, differs in.
@@ -371,13 +402,19 @@ class Recap:
 class Commit:
     """One commit.
 
-    previous: hex SHA-256 of the bytes of the commit before; of `archive.json` for the first.
+    previous: hex SHA-256 of the bytes of the commit before; of `archive.json` for the first. tree:
+    of all shards that commits up to this one added or repaired, in this order.
     """
 
     sequence: int
     previous: str
     changes: Changes
     recap: Recap | None = None
+    tree: Tree = NO_LEAVES
+
+    def head(self, data: bytes) -> str:
+        """The archive digest after this commit, whose bytes are `data`."""
+        return head_digest(self.sequence, hashlib.sha256(data).hexdigest(), self.tree.root)
 
     @property
     def base(self) -> int:
@@ -395,6 +432,7 @@ class Commit:
             "sequence": self.sequence,
             "previous": self.previous,
             "recap": None if self.recap is None else self.recap.members(),
+            "tree": {"size": self.tree.size, "peaks": [peak.hex() for peak in self.tree.peaks]},
             **self.changes.members(),
         }
         return seal(KIND, VERSION, body)
@@ -416,4 +454,5 @@ class Commit:
             previous=member(where, body, "previous", str),
             changes=Changes.parse(where, body),
             recap=recap,
+            tree=_tree(where, members(where, body, "tree")),
         )

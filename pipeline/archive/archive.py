@@ -148,17 +148,26 @@ class Archive:
 
         UnknownCommit if there is none of this number, or its state was given up.
         """
+        self._check_kept(sequence)
+        state = self._state_after(sequence, beginning(self.header))
+        repaired = self._repaired_between(sequence, self.state.sequence)
+        shards = {name: repaired.get(name, shard) for name, shard in state.shards.items()}
+        state = replace(state, shards=shards)
+        return Archive(self.store, self.header, state, sequence, self.digest())
+
+    def as_committed(self, sequence: int) -> "Archive":
+        """The archive as it was after a commit, without later repairs. Raises as `at`."""
+        self._check_kept(sequence)
+        state = self._state_after(sequence, beginning(self.header))
+        return Archive(self.store, self.header, state, sequence, state.digest)
+
+    def _check_kept(self, sequence: int) -> None:
         last = self.state.sequence
         if not self.state.oldest <= sequence <= last:
             raise UnknownCommit(
                 f"{self.store.url}: no state of commit {sequence} is kept; there are "
                 f"{self.state.oldest} to {last}"
             )
-        state = self._state_after(sequence, beginning(self.header))
-        repaired = self._repaired_between(sequence, last)
-        shards = {name: repaired.get(name, shard) for name, shard in state.shards.items()}
-        state = replace(state, shards=shards)
-        return Archive(self.store, self.header, state, sequence, self.digest())
 
     def moved_on(self) -> "Archive | None":
         """The archive as it is by now, or as of the same commit; None if that is the same state.
@@ -229,8 +238,8 @@ class Archive:
                 return
 
     def digest(self) -> str:
-        """The archive digest: that of the last commit, also of the archive as it was before."""
-        return self._head or self.state.last_commit_sha256
+        """The archive digest: after the last commit, also of the archive as it was before."""
+        return self._head or self.state.digest
 
     def expect(self, digest: str) -> None:
         """DigestMismatch unless the archive digest begins with these hexadecimal digits."""
@@ -242,7 +251,7 @@ class Archive:
         found = f"the archive digest is {self.digest()}, not {digest}"
         with suppress(FixityError, FormatError):
             for commit, data in self.commits(1, max(self.sequences(), default=0)):
-                if hashlib.sha256(data).hexdigest().startswith(digest):
+                if commit.head(data).startswith(digest):
                     return (
                         f"{found}, which it was after commit {commit.sequence}; seec ls --commits "
                         "tells what was committed since"

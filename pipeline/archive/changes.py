@@ -40,7 +40,8 @@ def commit_after(state: State, changes: Changes, every: int) -> Commit:
     while sequence % (span * every) == 0:
         span *= every
     recap = state.recap(sequence - span) if span > 1 else None
-    return Commit(sequence, state.last_commit_sha256, changes, recap)
+    tree = state.tree.extended(changes.leaves)
+    return Commit(sequence, state.last_commit_sha256, changes, recap, tree)
 
 
 def _differ(mine: Mapping[str, ShardRecord], theirs: Mapping[str, ShardRecord]) -> bool:

@@ -90,6 +90,7 @@ class Copy:
         _begin(source, target, self._archive.header.format_sha256)
         self._retained = Retained()
         self._sha256: dict[int, str] = {}
+        self._heads: dict[int, str] = {}
         self._named: dict[int, list[ObjectRecord]] = {}
         self._runs = _Runs()
         self._oldest_by = 0
@@ -100,7 +101,7 @@ class Copy:
     @property
     def digest(self) -> str:
         """The archive digest of the copy."""
-        return self._sha256.get(self.last, self._archive.header.sha256)
+        return self._heads.get(self.last, self._archive.header.sha256)
 
     def go_on(
         self,
@@ -140,6 +141,7 @@ class Copy:
         for commit, data in self._archive.commits(first, last):
             self._retained.note(commit)
             self._sha256[commit.sequence] = hashlib.sha256(data).hexdigest()
+            self._heads[commit.sequence] = commit.head(data)
             self._named[commit.sequence] = _records(commit)
             self._runs.note(commit)
             if commit.changes.oldest is not None:

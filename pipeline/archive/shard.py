@@ -17,6 +17,7 @@ from seec.schemas.manifest import (
     serialise_manifest,
     serialise_quarantine,
 )
+from seec.schemas.merkle import Tree, row_leaf
 from seec.schemas.plan import SourceFile
 from seec.schemas.routes import PIECES
 from seec.schemas.trees import renamed
@@ -59,6 +60,7 @@ def write_shard(
         models=models_of(rows),
         pieces=pieces_of(rows),
         parity=put_parity(store, shard, parts, parity_share),
+        rows_root=rows_root(rows).hex(),
     )
 
 
@@ -83,6 +85,16 @@ def files_of(rows: Iterable[Row]) -> int:
 def pieces_of(rows: Iterable[Row]) -> int:
     """How many of the rows of a shard are pieces of files, or files in pieces."""
     return sum(row.piece is not None or row.route == PIECES for row in rows)
+
+
+def leaf_of(row: Row) -> bytes:
+    """The leaf of a row in the tree of the rows of its shard."""
+    return row_leaf(row.path, row.kind, row.source_size_bytes, row.source_digest)
+
+
+def rows_root(rows: Iterable[Row]) -> bytes:
+    """The root of the tree of the rows of a shard, sorted by path."""
+    return Tree.of(map(leaf_of, rows)).root
 
 
 def models_of(rows: Iterable[Row]) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from seec.schemas.commit import (
     SourceRecord,
 )
 from seec.schemas.errors import SectionCorrupt
+from seec.schemas.merkle import NO_LEAVES, Tree, head_digest
 from seec.schemas.plan import run_ordinal
 
 
@@ -41,6 +42,7 @@ class State:
     whose state is kept; objects that only earlier ones need may be gone. links: the commits that
     lead here, each from the state of the one before it: fewest where all recaps are used.
     header_sha256: hex SHA-256 of `archive.json`, with which the chain of commits begins.
+    tree: of all shards that were added or repaired, as in the last commit.
     """
 
     sequence: int = 0
@@ -51,6 +53,14 @@ class State:
     oldest: int = FIRST
     links: tuple[Link, ...] = ()
     header_sha256: str = ""
+    tree: Tree = NO_LEAVES
+
+    @property
+    def digest(self) -> str:
+        """The archive digest; of an archive without commits, that of `archive.json`."""
+        if not self.sequence:
+            return self.header_sha256
+        return head_digest(self.sequence, self.last_commit_sha256, self.tree.root)
 
     def apply(self, commit: Commit, data: bytes) -> "State":
         """The state after `commit`, whose bytes are `data`.
@@ -77,16 +87,21 @@ class State:
         for removal in changes.removed:
             if removal.up_to not in runs:
                 raise SectionCorrupt(f"{where}: removes paths of {removal.up_to}, which is no run")
+        shards = _shards_after(where, self.shards, changes, runs)
+        follows = changes is commit.changes and commit.previous == self.last_commit_sha256
+        if follows and commit.tree != self.tree.extended(changes.leaves):
+            raise SectionCorrupt(f"{where}: its tree is not that of the shards before and in it")
         sha256 = hashlib.sha256(data).hexdigest()
         return State(
             commit.sequence,
             sha256,
             runs,
-            _shards_after(where, self.shards, changes, runs),
+            shards,
             (*self.removals, *changes.removed),
             self.oldest if changes.oldest is None else changes.oldest,
             self.links_after(commit, sha256),
             self.header_sha256,
+            commit.tree,
         )
 
     def links_after(self, commit: Commit, sha256: str) -> tuple[Link, ...]:

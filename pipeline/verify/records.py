@@ -39,12 +39,14 @@ class Records:
     """The readable records of an archive, and the result of each check.
 
     archive: in the state that all sound commits make, even if others are damaged. shards: of all
-    kept states. models: ids of the models that load.
+    kept states. models: ids of the models that load. expected_at: the commit after which the
+    archive had the expected digest.
     """
 
     archive: Archive
     shards: list[ShardRecord] = field(default_factory=list[ShardRecord])
     models: frozenset[str] = frozenset()
+    expected_at: int | None = None
     checked: list[Checked] = field(default_factory=list)
 
     @property
@@ -69,7 +71,7 @@ def opened(store: Store, at: int | None = None) -> tuple[Archive, list[Finding]]
         if at is not None:
             raise
         header, checked = _check_header(store)
-        state, _, commits = _check_commits(store, header)
+        state, _, commits, _ = _check_commits(store, header)
         findings = [found for item in (*checked, *commits) for found in item.findings]
         if not findings:  # damage that did not last
             raise
@@ -79,12 +81,13 @@ def opened(store: Store, at: int | None = None) -> tuple[Archive, list[Finding]]
 def check_records(store: Store, expect: str | None = None) -> Records:
     """Check all objects but blobs, manifest and quarantine parts; and that no commits are missing.
 
-    expect: what the archive digest must begin with, or there is a finding.
+    expect: what the archive digest must begin with, now or after an earlier commit that all later
+    ones follow, or there is a finding.
     Raises NotAnArchive if there is neither archive.json nor a commit.
     """
     names = [item.name for item in store.listed()]  # before the commits, for the reason gc has
     header, checked = _check_header(store)
-    state, retained, commits = _check_commits(store, header)
+    state, retained, commits, heads = _check_commits(store, header)
     if header is None and not commits and checked[0].findings[0].kind.endswith("missing"):
         raise NotAnArchive(f"{store.url}: no {ARCHIVE_JSON} there; is this an archive?")
     checked += commits
@@ -108,11 +111,14 @@ def check_records(store: Store, expect: str | None = None) -> Records:
     sound = {item.object: not item.findings for item in checked}
     checked += check_spares(store, names, digests, sound)
     archive = Archive(store, header or ArchiveHeader("", 2), state)
-    if expect is not None and not archive.digest().startswith(expect):
+    heads = {0: state.header_sha256, **heads} if header is not None else heads
+    fits = [number for number, head in heads.items() if expect and head.startswith(expect)]
+    if expect is not None and not fits:
         name, detail = commit_name(state.sequence), archive.unexpected(expect)
         found = Finding("digest-differs", name, detail, copy_back(store))
         checked.append(Checked(name, findings=(found,)))
-    return Records(archive, retained.shards(), frozenset(models), checked)
+    expected_at = max(fits, default=None)
+    return Records(archive, retained.shards(), frozenset(models), expected_at, checked)
 
 
 def _named(
@@ -193,8 +199,10 @@ def _check_end(
 
 def _check_commits(
     store: Store, header: ArchiveHeader | None
-) -> tuple[State, Retained, list[Checked]]:
+) -> tuple[State, Retained, list[Checked], dict[int, str]]:
     """Check every commit from the first on; build the state from the sound ones.
+
+    Also the archive digest after each commit, as long as all are sound and follow each other.
 
     As long as all are sound, one that `State.apply` refuses is not.
     """
@@ -205,7 +213,7 @@ def _check_commits(
         first = read_commit(store, FIRST)
         previous = "" if first is None else first.previous
         state = State(last_commit_sha256=previous, header_sha256=previous)
-    retained, checked = Retained(), list[Checked]()
+    retained, checked, heads = Retained(), list[Checked](), dict[int, str]()
     previous, whole, last = state.last_commit_sha256, True, 0
     for sequence in present:
         name = commit_name(sequence)
@@ -224,10 +232,12 @@ def _check_commits(
         detail = _refusal(commit, data, state) if whole else _contradiction(commit, state, previous)
         checked.append(_damaged(store, name, "commit", detail) if detail else Checked(name))
         whole = whole and not detail
+        if whole:
+            heads[sequence] = commit.head(data)
         state = _after(state, commit, digest)
         retained.note(commit)
         previous = digest
-    return state, retained, checked
+    return state, retained, checked, heads
 
 
 def _commits_gone(store: Store, first: int, last: int) -> Checked:
@@ -252,6 +262,7 @@ def _after(before: State, commit: Commit, digest: str) -> State:
         max(before.oldest, changes.oldest or FIRST),
         before.links_after(commit, digest),
         before.header_sha256,
+        commit.tree,
     )
 
 

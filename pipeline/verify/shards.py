@@ -13,6 +13,7 @@ from seec.pipeline.archive.shard import (
     payloads_of_tree,
     pieces_of,
     readable_payloads,
+    rows_root,
 )
 from seec.pipeline.routes.reading import Models, check, check_payload
 from seec.pipeline.storage import Store
@@ -131,6 +132,8 @@ def _contradiction(shard: ShardRecord, rows: list[Row]) -> str | None:
         return "holds other paths than the commit says"
     if models_of(rows) != shard.models:
         return "needs other models than the commit says"
+    if rows_root(rows).hex() != shard.rows_root:
+        return "its rows have another root than the commit says"
     if blob_size(rows) != shard.blob.size_bytes:
         return "its rows do not fill the blob"
     return None

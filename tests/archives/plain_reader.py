@@ -115,8 +115,90 @@ def shards(root: Path, at: int | None = None) -> list[dict[str, Any]]:
 
 def digest(root: Path) -> str:
     """The archive digest."""
-    commits = sorted((root / "commits").iterdir())
-    return sha256((commits[-1] if commits else root / "archive.json").read_bytes())
+    commits = sorted((root / "commits").iterdir()) if (root / "commits").exists() else []
+    return (
+        head(commits[-1].read_bytes()) if commits else sha256((root / "archive.json").read_bytes())
+    )
+
+
+def head(commit: bytes) -> str:
+    """The archive digest after a commit."""
+    said = json.loads(commit)
+    numbers = struct.pack("<Q", said["sequence"])
+    root = folded([bytes.fromhex(peak) for peak in said["tree"]["peaks"]])
+    return hashlib.sha256(b"\3" + numbers + hashlib.sha256(commit).digest() + root).hexdigest()
+
+
+def folded(peaks: list[bytes]) -> bytes:
+    """The root that the peaks of a tree lead to."""
+    if len(peaks) < 2:
+        return peaks[0] if peaks else hashlib.sha256(b"").digest()
+    return hashlib.sha256(b"\1" + peaks[0] + folded(peaks[1:])).digest()
+
+
+def tree(leaves: list[bytes]) -> bytes:
+    """The root over leaves, by the definition of RFC 6962."""
+    if len(leaves) < 2:
+        return leaves[0] if leaves else hashlib.sha256(b"").digest()
+    half = 1
+    while 2 * half < len(leaves):
+        half *= 2
+    left, right = tree(leaves[:half]), tree(leaves[half:])
+    return hashlib.sha256(b"\1" + left + right).digest()
+
+
+def row_leaf(row: dict[str, Any]) -> bytes:
+    kind = {"file": 0, "link": 1, "directory": 2}[row["kind"]]
+    facts = struct.pack("<BQ", kind, row["source_size_bytes"])
+    return hashlib.sha256(b"\0" + facts + row["source_digest"] + row["path"].encode()).digest()
+
+
+def shard_leaf(shard: dict[str, Any]) -> bytes:
+    rows = struct.pack("<Q", shard["files"])
+    root = bytes.fromhex(shard["rows_root"])
+    return hashlib.sha256(b"\2" + rows + root + shard["shard"].encode()).digest()
+
+
+def check_trees(root: Path) -> None:
+    """Compare the trees of all commits with those that the commits and manifest parts lead to."""
+    leaves: list[bytes] = []
+    for path in sorted((root / "commits").iterdir()):
+        commit = json.loads(path.read_bytes())
+        leaves += map(shard_leaf, [*commit["shards"], *commit["repaired"]])
+        assert commit["tree"]["size"] == len(leaves)
+        assert folded([bytes.fromhex(peak) for peak in commit["tree"]["peaks"]]) == tree(leaves)
+    for shard in shards(root):
+        rows = pq.read_table(root / shard["manifest"]["name"]).to_pylist()
+        assert tree(list(map(row_leaf, rows))).hex() == shard["rows_root"]
+
+
+def proven(proof: bytes) -> str | None:
+    """The archive digest that a proof leads to, by RFC 9162, section 2.1.3.2."""
+    said = json.loads(proof)
+    row = {**said, "source_size_bytes": said["size_bytes"]}
+    row["source_digest"] = bytes.fromhex(said["source_digest"])
+    rows_root = climbed(row_leaf(row), said["row"])
+    shard = {"shard": said["shard"]["name"], "files": said["row"]["size"]}
+    root = climbed(shard_leaf({**shard, "rows_root": rows_root.hex()}), said["shard"])
+    numbers = struct.pack("<Q", said["commit"]["sequence"])
+    commit = bytes.fromhex(said["commit"]["sha256"])
+    return hashlib.sha256(b"\3" + numbers + commit + root).hexdigest()
+
+
+def climbed(leaf: bytes, way: dict[str, Any]) -> bytes:
+    at, last, found = way["index"], way["size"] - 1, leaf
+    for text in way["siblings"]:
+        sibling = bytes.fromhex(text)
+        assert last
+        if at % 2 or at == last:
+            found = hashlib.sha256(b"\1" + sibling + found).digest()
+            while at and not at % 2:
+                at, last = at // 2, last // 2
+        else:
+            found = hashlib.sha256(b"\1" + found + sibling).digest()
+        at, last = at // 2, last // 2
+    assert last == 0
+    return found
 
 
 def run_of(shard: dict[str, Any]) -> str:

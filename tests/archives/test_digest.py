@@ -17,9 +17,10 @@ from seec.pipeline.storage import Store
 from seec.schemas.archive import ARCHIVE_JSON, FORMAT_MD, ArchiveHeader, commit_name, removed_name
 from seec.schemas.commit import Commit, ObjectRecord, RemovalRecord
 from seec.schemas.errors import DigestMismatch, SectionCorrupt
+from seec.schemas.merkle import NO_LEAVES
 from seec.schemas.removal import serialise_removed
 from tests.archives.life import archive, findings, opened, put_files, texts
-from tests.archives.plain_reader import digest
+from tests.archives.plain_reader import digest, head
 from tests.faults.points import RECAP_EVERY, repair_in_process, repair_job, verify_in_process
 
 
@@ -37,8 +38,11 @@ def rewrite(root: Path, order: list[int]) -> None:
     """Chain commits anew in another order, with digests that fit."""
     commits = [Commit.parse(n, (root / commit_name(n)).read_bytes()) for n in order]
     before = ArchiveHeader.parse((root / ARCHIVE_JSON).read_bytes()).sha256
+    tree = NO_LEAVES
     for number, commit in enumerate(commits, 1):
-        data = replace(commit, sequence=number, previous=before, recap=None).serialise()
+        tree = tree.extended(commit.changes.leaves)
+        changed = replace(commit, sequence=number, previous=before, recap=None, tree=tree)
+        data = changed.serialise()
         (root / commit_name(number)).write_bytes(data)
         before = hashlib.sha256(data).hexdigest()
 
@@ -115,13 +119,14 @@ def test_commits_that_are_gone_at_the_end_are_a_finding_and_come_back_from_a_cop
 
 def test_commands_compare_the_digest_with_the_expected_one(root: Path, tmp_path: Path):
     found, source = opened(root).digest(), tmp_path / "source"
-    early = hashlib.sha256((root / commit_name(2)).read_bytes()).hexdigest()
+    early = head((root / commit_name(2)).read_bytes())
     assert verify_in_process(verify.Settings(str(root), expect=found[:16])).findings == ()
     (finding,) = verify_in_process(verify.Settings(str(root), expect="0" * 16)).findings
     assert (finding.kind, finding.object) == ("digest-differs", commit_name(4))
     assert "another archive, or was changed" in finding.detail
-    (finding,) = verify_in_process(verify.Settings(str(root), expect=early)).findings
-    assert "after commit 2" in finding.detail
+    descended = verify_in_process(verify.Settings(str(root), expect=early))
+    assert (descended.findings, descended.descends_from) == ((), 2)
+    assert any("descends from commit 2" in line for line in descended.lines())
     for wrong in ("0" * 16, early):
         with pytest.raises(DigestMismatch):
             restore.run(restore.Settings(str(root), str(tmp_path / "out"), expect=wrong))

@@ -30,6 +30,10 @@ def test_a_plain_reader_computes_the_archive_digest(archived: Path):
     assert plain_reader.digest(archived) == Archive.open(Store(str(archived))).digest()
 
 
+def test_a_plain_reader_finds_the_trees_of_rows_and_shards(archived: Path):
+    plain_reader.check_trees(archived)
+
+
 def test_lines_of_the_description_fit_a_terminal():
     lines = format_text().partition("### The dictionary")[0].splitlines()
     assert [line for line in lines if len(line) > 100 and not line.startswith("|")] == []

@@ -23,6 +23,7 @@ RUN = (
     DOCS / "how-to" / "torch.md",
     DOCS / "how-to" / "datasets.md",
     DOCS / "how-to" / "query.md",
+    DOCS / "how-to" / "prove.md",
     DOCS / "operate" / "retention.md",
     DOCS / "reference" / "api.md",
 )
@@ -33,6 +34,7 @@ BEGIN_WITH_ARCHIVE = {
     "torch.md",
     "datasets.md",
     "query.md",
+    "prove.md",
     "retention.md",
 }
 NEEDS = {

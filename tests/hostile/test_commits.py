@@ -21,6 +21,7 @@ from seec.schemas.archive import ArchiveHeader, blob_name, commit_name, manifest
 from seec.schemas.commit import Changes, Commit, ObjectRecord, Recap, RemovalRecord, ShardRecord
 from seec.schemas.errors import LimitExceeded, SectionCorrupt
 from seec.schemas.manifest import parse_manifest, parse_paths
+from seec.schemas.merkle import NO_LEAVES
 from seec.schemas.sealed import seal
 from tests.archives.life import archive, findings, opened, put_files
 from tests.unit.test_records import RUN, a_run, a_shard, an_object
@@ -136,6 +137,7 @@ def test_a_recap_that_lies_is_found(lie: str, tmp_path: Path):
     store.put_new("archive.json", header.serialise())
     before, told = header.sha256, LIES[lie]
     told = replace(told, sha256=told.sha256 or before)
+    tree = NO_LEAVES
     for sequence, commit in enumerate(
         [
             Commit(1, "", Changes((a_run(),))),
@@ -145,7 +147,8 @@ def test_a_recap_that_lies_is_found(lie: str, tmp_path: Path):
         ],
         1,
     ):
-        data = replace(commit, previous=before).serialise()
+        tree = tree.extended(commit.changes.leaves)
+        data = replace(commit, previous=before, tree=tree).serialise()
         store.put_new(commit_name(sequence), data)
         before = hashlib.sha256(data).hexdigest()
     about_commits = [

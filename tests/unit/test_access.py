@@ -14,6 +14,7 @@ from seec.jobs import (
     compact,
     copy,
     decode,
+    digest,
     encode,
     explain,
     files,
@@ -21,10 +22,12 @@ from seec.jobs import (
     info,
     ls,
     parity,
+    prove,
     repair,
     restore,
     segment,
     verify,
+    verify_proof,
 )
 from seec.pipeline.stages.repairing import Spares
 from seec.pipeline.storage import Source, Store, Target
@@ -41,16 +44,19 @@ COMMANDS = {
     "compact": (compact, "run", ("a",)),
     "copy": (copy, "run", ("a", "b")),
     "decode": (decode, "run", ("a", "b")),
+    "digest": (digest, "run", ("a",)),
     "encode": (encode, "run", ("a", "b")),
     "explain": (explain, "run", ("a", "b")),
     "gc": (gc, "run", ("a",)),
     "info": (info, "run", ("a",)),
     "ls": (ls, "listing", ("a",)),
     "parity": (parity, "run", ("a",)),
+    "prove": (prove, "run", ("a", "b")),
     "repair": (repair, "run", ("a",)),
     "restore": (restore, "run", ("a", "b")),
     "segment": (segment, "run", ("a", "b")),
     "verify": (verify, "run", ("a",)),
+    "verify-proof": (verify_proof, "run", ("a",)),
 }
 
 
@@ -313,7 +319,7 @@ def test_flag_environment_and_file_name_the_stores(
         return seen.pop()
 
     shared = {"SEEC_STORES": stores["shared"]}
-    own = {f"SEEC_{name.upper()}_STORES": stores["own"]}
+    own = {f"SEEC_{name.upper().replace('-', '_')}_STORES": stores["own"]}
     assert profile() is None
     assert profile("--config", config) == "config"
     assert profile("--config", config, **shared) == "shared"

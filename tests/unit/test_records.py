@@ -73,7 +73,9 @@ def commits(*batches: tuple[ShardRecord, ...]) -> State:
     state = State()
     for number, shards in enumerate(batches, 1):
         runs = (a_run(),) if number == 1 else ()
-        commit = Commit(number, state.last_commit_sha256, Changes(runs, shards))
+        changes = Changes(runs, shards)
+        tree = state.tree.extended(changes.leaves)
+        commit = Commit(number, state.last_commit_sha256, changes, tree=tree)
         state = state.apply(commit, commit.serialise())
     return state
 
@@ -131,9 +133,17 @@ def test_every_truncation_of_archive_json_is_an_error():
 
 
 def test_a_sealed_commit_with_members_of_other_types_is_corrupt():
-    body = {"sequence": 1, "previous": "", "recap": None, **Changes().members()}
+    tree = {"size": 0, "peaks": []}
+    body = {"sequence": 1, "previous": "", "recap": None, "tree": tree, **Changes().members()}
     Commit.parse(1, seal("seec-commit", 1, body))
-    for change in ({"shards": [1]}, {"runs": {}}, {"recap": 1}, {"previous": None}, {"oldest": ""}):
+    for change in (
+        {"shards": [1]},
+        {"runs": {}},
+        {"recap": 1},
+        {"previous": None},
+        {"oldest": ""},
+        {"tree": []},
+    ):
         with pytest.raises(SectionCorrupt):
             Commit.parse(1, seal("seec-commit", 1, body | change))
 
@@ -152,7 +162,7 @@ def test_commit_names_count_and_nothing_else_does():
 def test_the_digest_covers_all_commits_and_their_order():
     a, b, c = (a_shard(i) for i in range(3))
     told = [((a,), (b,), (c,)), ((c,), (b,), (a,)), ((a, b), (c,)), ((a, b, c),), ((a, b),)]
-    assert len({commits(*batches).last_commit_sha256 for batches in told}) == len(told)
+    assert len({commits(*batches).digest for batches in told}) == len(told)
 
 
 def test_a_run_is_open_until_its_last_shard_counts():
