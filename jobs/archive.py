@@ -33,6 +33,7 @@ from seec.pipeline.codec import Model, load_model
 from seec.pipeline.dct.packaged import nearest_model
 from seec.pipeline.dct.weights import DctModel
 from seec.pipeline.routes.region import check_region_source
+from seec.pipeline.signing.signed import sign_head
 from seec.pipeline.stages.archiving import ArchivingRun
 from seec.pipeline.stages.devices import AUTO, CUDA, DEVICES
 from seec.pipeline.stages.execution import execution, is_small
@@ -54,15 +55,15 @@ class Settings:
     """What to archive, where to, and how; sizes in bytes, max_pixels in pixels.
 
     name: of a directory of the archive, below which the paths of this source are; '' puts them at
-    the top. moved: whether the source of this name was elsewhere before.
-    profile: of packaged weights; model: a file of weights. At most one; None is the default.
-    roi, background_error: a segmentation source that finds regions of interest, and what may be
-    lost outside of them, as in `seec.schemas.loss`; only with allow_lossy_background.
-    expect: what the archive digest begins with before the run.
-    follow_links, keep, max_seconds, dedupe: as in `seec.schemas.plan.PlanSettings`. jpeg: what
-    codes JPEG files, one of JPEG_CODECS; JPEG_AUTO is JPEG_SEEC where that saves more than its
-    model takes. jpeg_model: a file of a coefficient model, which then codes JPEG files instead of
-    the profile's. parity_share: as in `PlanSettings`; None is that of the last shard. device: of
+    the top. moved: whether the source of this name was elsewhere before. profile: of packaged
+    weights; model: a file of weights. At most one; None is the default. roi, background_error: a
+    segmentation source that finds regions of interest, and what may be lost outside of them, as in
+    `seec.schemas.loss`; only with allow_lossy_background. expect: what the archive digest begins
+    with before the run. follow_links, keep, max_seconds, dedupe: as in
+    `seec.schemas.plan.PlanSettings`. jpeg: what codes JPEG files, one of JPEG_CODECS; JPEG_AUTO is
+    JPEG_SEEC where that saves more than its model takes. jpeg_model: a file of a coefficient
+    model, which then codes JPEG files instead of the profile's. parity_share: as in
+    `PlanSettings`; None is that of the last shard. signing_key: see `seec sign`. device: of
     encoders, as in `seec.pipeline.stages.devices`.
     """
 
@@ -92,6 +93,7 @@ class Settings:
     moved: bool = False
     follow_links: bool = False
     parity_share: int | None = None
+    signing_key: Path | None = None
     expect: str | None = None
     device: str = AUTO
     ray_address: str | None = None
@@ -259,6 +261,8 @@ def _archive(
             timings += _carry_out(archive, source, planned, settings)
             runs.append(planned.run_id)
     keep_spares(archive)
+    if settings.signing_key is not None and archive.state.sequence:
+        sign_head(archive.store, archive.state.sequence, archive.digest(), settings.signing_key)
     return ArchiveSummary(
         archive=archive.store.url,
         digest=archive.digest(),
@@ -387,6 +391,11 @@ def _carry_out(
     help="SOURCE is the source that ARCHIVE has already, and was at another place before.",
 )
 @parity_option
+@click.option(
+    "--signing-key",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Sign the archive digest after the run with this private key, as seec sign --key does.",
+)
 @click.option(
     "--follow-links",
     is_flag=True,

@@ -23,6 +23,7 @@ _COMMANDS = {
     "query": "Ask an archive in SQL.",
     "export": "Write files of an archive as WebDataset shards.",
     "digest": "Print the archive digest, now or after an earlier commit.",
+    "sign": "Sign the state of an archive.",
     "prove": "Write a proof that a file was in an archive.",
     "verify-proof": "Check such a proof, with nothing else.",
     "gc": "Delete objects that interrupted runs left in an archive.",

@@ -44,8 +44,9 @@ class RunOptions:
     """What decides which files a new run reads, and what encodes them.
 
     plan: what the run is planned with; its jpeg_model_id and parity_share are set here. model: of
-    `plan.model_id`. jpeg_model: may code JPEG files; None where JPEG XL does. needs_jpeg_model: whether it codes
-    them even if it saves less than it takes. retry_quarantine: read all files in quarantine again.
+    `plan.model_id`. jpeg_model: may code JPEG files; None where JPEG XL does. needs_jpeg_model:
+    whether it codes them even if it saves less than it takes. retry_quarantine: read all files in
+    quarantine again.
     check_content: compare unchanged files by their bytes. prune_missing: remove what vanished.
     moved: whether the source was at another place before. parity_share: as in `PlanSettings`; None
     is that of the last shard.

@@ -1,15 +1,18 @@
 """Prove that an archive still holds what was put into it: `python -m seec.jobs.verify ARCHIVE`."""
 
 import math
+import platform
 import random
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import click
 
+from seec import __version__
 from seec.jobs import absence
 from seec.jobs.contents import same_contents
 from seec.jobs.interface import ExitCode, command, progress, warn
@@ -28,16 +31,18 @@ from seec.pipeline.archive.archive import REOPENINGS, Archive
 from seec.pipeline.archive.completeness import Absent, absent, lost_files, not_held
 from seec.pipeline.archive.planning import quarantined_files, seen_files
 from seec.pipeline.archive.sources import follows_links
+from seec.pipeline.signing.signed import Signatures, check_signatures
+from seec.pipeline.signing.signers import read_signers
 from seec.pipeline.stages.execution import execution, is_small
 from seec.pipeline.stages.verifying import CHECKSUM, DECODE, MODES, SAMPLE, Scope, verify_shards
 from seec.pipeline.storage import Limits, Source, Store
 from seec.pipeline.verify.choose import not_in, oldest_first, share, subset
 from seec.pipeline.verify.records import Records, check_records
-from seec.pipeline.verify.reports import last_verified, report_name
+from seec.pipeline.verify.reports import last_verified, newest, report_name
 from seec.schemas.archive import MODEL, parse_name
 from seec.schemas.commit import ShardRecord
 from seec.schemas.errors import SeecError, StorageError
-from seec.schemas.report import Checked, Finding, serialise_findings
+from seec.schemas.report import About, Checked, Finding, serialise_findings
 
 _SHOWN = 20
 DEFAULT_IMAGES = 0.05
@@ -71,6 +76,8 @@ class Settings:
     against: str | None = None
     name: str = ""
     check_content: bool = False
+    signers: Path | None = None
+    timestamp_roots: Path | None = None
     ray_address: str | None = None
     cpus: int | None = None
     limits: Limits | None = None
@@ -142,6 +149,7 @@ class VerifySummary:
     seed: int
     digest: str
     descends_from: int | None
+    signed: dict[str, Any] | None
     objects: int
     shards: int
     shards_left: int
@@ -200,6 +208,14 @@ class VerifySummary:
         if self.against is not None:
             yield from self.against.lines()
         yield f"report {self.report}" if self.report else "no report: it could not be written"
+        if self.signed is not None:
+            since = self.signed["time_stamp"]
+            stamp = f", there by {since} by a time-stamp" if since else ""
+            later = self.signed["commits_since"]
+            yield (
+                f"commit {self.signed['commit']} is signed by {', '.join(self.signed['signers'])}"
+                f"{stamp}; " + (f"{later} commits since are not" if later else "it is the last one")
+            )
         if self.descends_from is not None:
             yield (
                 f"descends from commit {self.descends_from}, which has the expected digest; "
@@ -213,7 +229,7 @@ def run(settings: Settings) -> VerifySummary:
 
     Raises NotAnArchive, UnknownCommit, or StorageError if the store does not answer.
     """
-    start = time.monotonic()
+    start, begun_at = time.monotonic(), datetime.now(UTC)
     name = source_name(settings.name)
     source = None if settings.against is None else Source(settings.against, settings.limits, name)
     seed = random.randrange(1 << 31) if settings.seed is None else settings.seed
@@ -221,6 +237,10 @@ def run(settings: Settings) -> VerifySummary:
     records = check_records(store, settings.expect)
     checked: dict[str, Checked] = {}
     _add(checked, records.checked)
+    signatures = _signatures(store, settings, records)
+    _add(checked, signatures.checked)
+    previous, changed = newest(store)
+    _add(checked, changed)
     shards = _choose(store, settings, records, seed)
     scope = Scope(
         settings.mode, DEFAULT_IMAGES if settings.images is None else settings.images, seed
@@ -255,6 +275,17 @@ def run(settings: Settings) -> VerifySummary:
         _add(checked, records.checked)
         if more:
             check(more)
+    about = About(
+        software=f"seec-archive {__version__}",
+        python=platform.python_version(),
+        machine=f"{platform.node()}, {platform.platform()}",
+        begun=begun_at.isoformat(),
+        ended=datetime.now(UTC).isoformat(),
+        digest=records.archive.digest(),
+        commits=records.state.sequence,
+        checked=_chosen(settings, seed, len(begun), len(records.shards)),
+        previous=previous,
+    )
     lost = sum(item.lost for item in checked.values())
     findings = tuple(finding for item in checked.values() for finding in item.findings)
     lossy = sum(item.lossy for item in checked.values())
@@ -268,6 +299,7 @@ def run(settings: Settings) -> VerifySummary:
         descends_from=None
         if records.expected_at == records.state.sequence
         else records.expected_at,
+        signed=_signed(signatures, records),
         objects=len(checked),
         shards=len(shards),
         shards_left=len(shards) - len(begun),
@@ -276,7 +308,7 @@ def run(settings: Settings) -> VerifySummary:
         images_lossy=lossy,
         files_lost=lost,
         seconds=round(time.monotonic() - start, 3),
-        report=_write_report(store, settings.mode, list(checked.values())),
+        report=_write_report(store, settings.mode, list(checked.values()), about),
         findings=findings,
         absent=absent(records.archive, lost=lost_files(records.archive) if lost else 0),
         allow_unfinished=settings.allow_unfinished,
@@ -284,6 +316,32 @@ def run(settings: Settings) -> VerifySummary:
         if source is None or _is_damaged(findings, source)
         else _compare(records.archive, source, settings.check_content, proven),
     )
+
+
+def _signatures(store: Store, settings: Settings, records: Records) -> Signatures:
+    """What signatures say, if anybody is allowed to sign."""
+    if settings.signers is None:
+        return Signatures()
+    roots = None
+    if settings.timestamp_roots is not None:
+        from seec.pipeline.signing.timestamps import read_roots
+
+        roots = read_roots(settings.timestamp_roots)
+    heads = {number: head for number, head in records.heads.items() if number}
+    return check_signatures(store, heads, read_signers(settings.signers), roots)
+
+
+def _signed(signatures: Signatures, records: Records) -> dict[str, Any] | None:
+    last = signatures.last
+    if last is None:
+        return None
+    since = None if last.since_s is None else datetime.fromtimestamp(last.since_s, UTC).isoformat()
+    return {
+        "commit": last.sequence,
+        "signers": list(last.signers),
+        "time_stamp": since,
+        "commits_since": records.state.sequence - last.sequence,
+    }
 
 
 def _add(checked: dict[str, Checked], items: Iterable[Checked]) -> None:
@@ -360,10 +418,17 @@ def _until(
         yield shard
 
 
-def _write_report(store: Store, mode: str, checked: list[Checked]) -> str | None:
+def _chosen(settings: Settings, seed: int, shards: int, of: int) -> dict[str, Any]:
+    """What was asked for, and how many shards that came to."""
+    names = ("mode", "images", "subset", "shards", "since", "max_duration_s", "expect")
+    asked = {name: getattr(settings, name) for name in names}
+    return {**asked, "seed": seed, "shards_checked": shards, "shards_of": of}
+
+
+def _write_report(store: Store, mode: str, checked: list[Checked], about: About) -> str | None:
     name = report_name(datetime.now(UTC), mode)
     try:
-        store.put_new(name, serialise_findings(checked))
+        store.put_new(name, serialise_findings(checked, about))
     except StorageError as error:
         warn(f"no report: {error}")
         return None
@@ -420,6 +485,17 @@ def _write_report(store: Store, mode: str, checked: list[Checked]) -> str | None
     help="Seed of the random choices of --shards and --images. [default: random]",
 )
 @descends_option
+@click.option(
+    "--signers",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="File of allowed signers, as ssh-keygen and git have it. If neither the last commit nor "
+    "an earlier one is signed by one of them, verify ends with exit code 4.",
+)
+@click.option(
+    "--timestamp-roots",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Certificates, in PEM, of those who vouch for time-stamp servers: also check time-stamps.",
+)
 @allow_unfinished_option
 @click.option(
     "--against",
@@ -446,6 +522,8 @@ def main(**options: Any) -> VerifySummary:
     """
     if (options["check_content"] or options["name"]) and options["against"] is None:
         raise click.UsageError("--check-content and --as belong to --against")
+    if options["timestamp_roots"] and not options["signers"]:
+        raise click.UsageError("--timestamp-roots belongs to --signers")
     return run(Settings(**options))
 
 

@@ -1,10 +1,16 @@
 """Reports: what a verification found, and what a run spent. No digest covers them."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import Any, cast
 
 from seec.schemas import tables
+from seec.schemas.errors import SectionCorrupt
+from seec.schemas.json_text import parse_json
 from seec.schemas.tables import Column, Record, Table
+
+_ABOUT_KEY = b"seec.report"
 
 FINDINGS = Table(
     "findings",
@@ -83,6 +89,33 @@ class Checked:
 
 
 @dataclass(frozen=True)
+class Previous:
+    """The report before: its name, and the hex SHA-256 of its bytes."""
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class About:
+    """What a verification was: by which software, on which machine, when, of what.
+
+    begun, ended: in UTC, as ISO 8601 has it. digest, commits: of the archive. checked: what was
+    chosen, by the names of options. previous: None for the first report.
+    """
+
+    software: str
+    python: str
+    machine: str
+    begun: str
+    ended: str
+    digest: str
+    commits: int
+    checked: dict[str, Any]
+    previous: Previous | None
+
+
+@dataclass(frozen=True)
 class Timing:
     """What one shard took, in seconds of work summed over its batches."""
 
@@ -97,7 +130,7 @@ class Timing:
     write_s: float
 
 
-def serialise_findings(checked: Sequence[Checked]) -> bytes:
+def serialise_findings(checked: Sequence[Checked], about: "About | None" = None) -> bytes:
     """A verification report: one row per finding, and one without finding per sound object."""
     rows: list[Record] = []
     for item in checked:
@@ -121,7 +154,21 @@ def serialise_findings(checked: Sequence[Checked]) -> bytes:
             }
             for found in item.findings
         ]
-    return tables.serialise(FINDINGS, rows)
+    told = {} if about is None else {_ABOUT_KEY: json.dumps(asdict(about), sort_keys=True).encode()}
+    return tables.serialise(FINDINGS, rows, told)
+
+
+def parse_about(name: str, data: bytes) -> "About | None":
+    """Who wrote a report, and of what; None if it does not say. SectionCorrupt if it is none."""
+    text = tables.Groups(name, data, FINDINGS).metadata.get(_ABOUT_KEY)
+    if text is None:
+        return None
+    try:
+        said = cast(dict[str, Any], parse_json(text))
+        previous = said.pop("previous")
+        return About(**said, previous=None if previous is None else Previous(**previous))
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise SectionCorrupt(f"{name}: says nothing sound about who wrote it") from None
 
 
 def parse_findings(name: str, data: bytes) -> list[Checked]:

@@ -177,10 +177,15 @@ def serialise_numbered(
     return serialise_groups(table, groups(), metadata)
 
 
-def serialise(table: Table, rows: Sequence[Record]) -> bytes:
-    """The bytes of a table with these rows, in this order, in row groups of 1024."""
+def serialise(
+    table: Table, rows: Sequence[Record], metadata: Mapping[bytes, bytes] | None = None
+) -> bytes:
+    """The bytes of a table with these rows, in this order, in row groups of 1024.
+
+    metadata: as in `serialise_groups`.
+    """
     starts = range(0, max(1, len(rows)), ROW_GROUP_ROWS)
-    return serialise_groups(table, (rows[i : i + ROW_GROUP_ROWS] for i in starts))
+    return serialise_groups(table, (rows[i : i + ROW_GROUP_ROWS] for i in starts), metadata)
 
 
 def serialise_groups(

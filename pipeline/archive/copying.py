@@ -17,6 +17,7 @@ moment:
 
 import hashlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from seec.pipeline.archive.ahead import each_ahead
@@ -54,8 +55,15 @@ from seec.schemas.errors import (
     DigestMismatch,
     FixityError,
     FormatError,
+    LimitExceeded,
     ObjectMissing,
     ObjectUnreadable,
+)
+from seec.schemas.signature import (
+    MAX_BYTES,
+    SIGNATURES,
+    parse_signature_name,
+    signature_name,
 )
 
 _PIECE_BYTES = 8 << 20
@@ -128,11 +136,26 @@ class Copy:
                 on_bytes(max(0, item.size_bytes))
             else:
                 done.missed[item.name] = problem
+        done.objects += self._copy_signatures()
         if done.missed:
             self._read()
             needed = self._retained.names()
             done.missed = {name: why for name, why in done.missed.items() if name in needed}
         return done
+
+    def _copy_signatures(self) -> int:
+        """Copy signatures and time-stamps, which no commit names; how many were new."""
+        there, count = set(self._target.names(SIGNATURES)), 0
+        for name in self._source.names(SIGNATURES):
+            sequence, kind = parse_signature_name(name) or (self.last + 1, "")
+            if name in there or sequence > self.last:
+                continue
+            with suppress(ObjectMissing, ObjectUnreadable, LimitExceeded):
+                data = self._source.get(name, MAX_BYTES)
+                if signature_name(sequence, kind, data) == name:
+                    self._target.put_same(name, data)
+                    count += 1
+        return count
 
     def _read(self) -> None:
         """Read the commits of the source that are new."""

@@ -64,6 +64,7 @@ from seec.schemas.errors import (
     TransientStorageError,
 )
 from seec.schemas.limits import MAX_MODEL_BYTES
+from seec.schemas.signature import parse_signature_name
 
 PARTIAL, REPORT, UPLOAD = "partial", "report", "upload"
 
@@ -267,7 +268,8 @@ def _unneeded_since(
 
 
 def _always_there(name: str) -> bool:
-    return name in (ARCHIVE_JSON, FORMAT_MD) or commit_sequence(name) is not None
+    numbered = commit_sequence(name) is not None or parse_signature_name(name) is not None
+    return name in (ARCHIVE_JSON, FORMAT_MD) or numbered
 
 
 def _kind(item: Listed) -> tuple[str | None, str | None]:

@@ -93,8 +93,8 @@ def leaf_of(row: Row) -> bytes:
 
 
 def rows_root(rows: Iterable[Row]) -> bytes:
-    """The root of the tree of the rows of a shard, sorted by path."""
-    return Tree.of(map(leaf_of, rows)).root
+    """The root of the tree of the files of a shard, sorted by path; pieces are none."""
+    return Tree.of(leaf_of(row) for row in rows if row.piece is None).root
 
 
 def models_of(rows: Iterable[Row]) -> tuple[str, ...]:

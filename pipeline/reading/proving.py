@@ -21,7 +21,7 @@ def prove(archive: Archive, path: str) -> Proof:
     if found is None:
         raise UnknownPath(f"{archive.store.url}: holds no {path!r}; seec ls lists the paths")
     shard, row = found
-    rows = archive.rows(shard)
+    rows = [row for row in archive.rows(shard) if row.piece is None]
     names: list[tuple[str, str]] = []
     leaves: list[bytes] = []
     sha256 = ""

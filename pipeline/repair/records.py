@@ -21,6 +21,7 @@ from seec.schemas.archive import (
 )
 from seec.schemas.commit import FIRST, Commit, ObjectRecord
 from seec.schemas.errors import FixityError, FormatError
+from seec.schemas.signature import parse_signature_name
 
 
 def put_back_records(
@@ -85,7 +86,9 @@ def _put_back_commits(store: Store, copies: Collection[Store]) -> Iterator[str]:
     names = [item.name for item in store.listed()]
     retained, last = _retained(store), max(_sequences(store), default=0)
     spares = (commit_sequence(spared(name) or "") or 0 for name in names)
-    more = not all(map(retained.accounts_for, names)) or max(spares, default=0) > last
+    signed = ((parse_signature_name(name) or (0,))[0] for name in names)
+    told = max((*spares, *signed), default=0)
+    more = not all(map(retained.accounts_for, names)) or told > last
     # Not all numbers up to the last one: a stray name may have any.
     known = {number for one in (store, *copies) for number in _sequences(one)}
     for sequence in sorted(number for number in known if number >= FIRST):

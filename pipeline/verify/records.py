@@ -32,6 +32,7 @@ from seec.schemas.errors import (
 )
 from seec.schemas.removal import parse_removed
 from seec.schemas.report import Checked, Finding
+from seec.schemas.signature import parse_signature_name
 
 
 @dataclass
@@ -40,13 +41,15 @@ class Records:
 
     archive: in the state that all sound commits make, even if others are damaged. shards: of all
     kept states. models: ids of the models that load. expected_at: the commit after which the
-    archive had the expected digest.
+    archive had the expected digest. heads: archive digests after commits, by number, as far as
+    all commits are sound.
     """
 
     archive: Archive
     shards: list[ShardRecord] = field(default_factory=list[ShardRecord])
     models: frozenset[str] = frozenset()
     expected_at: int | None = None
+    heads: dict[int, str] = field(default_factory=dict[int, str])
     checked: list[Checked] = field(default_factory=list)
 
     @property
@@ -118,7 +121,7 @@ def check_records(store: Store, expect: str | None = None) -> Records:
         found = Finding("digest-differs", name, detail, copy_back(store))
         checked.append(Checked(name, findings=(found,)))
     expected_at = max(fits, default=None)
-    return Records(archive, retained.shards(), frozenset(models), expected_at, checked)
+    return Records(archive, retained.shards(), frozenset(models), expected_at, heads, checked)
 
 
 def _named(
@@ -187,8 +190,8 @@ def _check_end(
 ) -> Iterator[Checked]:
     """A finding if objects tell that there were more commits. names: of all objects."""
     for name in names:
-        commit = commit_sequence(spared(name) or "")
-        if not retained.accounts_for(name) or (commit or 0) > state.sequence:
+        commit = commit_sequence(spared(name) or "") or (parse_signature_name(name) or (0,))[0]
+        if not retained.accounts_for(name) or commit > state.sequence:
             why = f"there is {name}" if commit else f"no commit opens the run of {name}"
             detail = f"is gone, and so may be later ones: {why}"
             missing = commit_name(state.sequence + 1)

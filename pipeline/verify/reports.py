@@ -1,14 +1,22 @@
 """Reports of verifications: their names, and the last verification of an object."""
 
+import hashlib
 import re
 from collections.abc import Iterable
 from datetime import datetime
 
 from seec.pipeline.storage import Store
+from seec.pipeline.verify.faults import copy_back, fault
 from seec.schemas.archive import REPORTS
-from seec.schemas.errors import FormatError, ObjectMissing, ObjectUnreadable
+from seec.schemas.errors import (
+    FormatError,
+    ObjectMissing,
+    ObjectUnreadable,
+    SectionCorrupt,
+    SeecError,
+)
 from seec.schemas.limits import MAX_TABLE_BYTES
-from seec.schemas.report import parse_findings
+from seec.schemas.report import Checked, Previous, parse_about, parse_findings
 
 _NAME = re.compile(
     rf"{REPORTS}/verify-(?P<moment>[0-9]{{8}}T[0-9]{{6}}\.[0-9]{{6}}Z)-(?P<mode>[a-z]+)\.parquet"
@@ -18,6 +26,36 @@ _NAME = re.compile(
 def report_name(moment: datetime, mode: str) -> str:
     """reports/verify-<moment>-<mode>.parquet; moment: in UTC. Names sort by time."""
     return f"{REPORTS}/verify-{moment.strftime('%Y%m%dT%H%M%S.%fZ')}-{mode}.parquet"
+
+
+def newest(store: Store) -> tuple[Previous | None, list[Checked]]:
+    """The newest report, for the next one to name; and a finding if the one before it was changed.
+
+    Reports may be removed: one that is missing is no finding.
+    """
+    names = sorted(name for name in store.names(REPORTS) if _NAME.fullmatch(name))
+    if not names:
+        return None, []
+    try:
+        data = store.get(names[-1], MAX_TABLE_BYTES)
+        about = parse_about(names[-1], data)
+    except (FormatError, ObjectMissing, ObjectUnreadable) as error:
+        return None, [_broken(store, names[-1], error)]
+    previous = Previous(names[-1], hashlib.sha256(data).hexdigest())
+    before = about and about.previous
+    if before is None or before.name not in names:
+        return previous, []
+    try:
+        found = hashlib.sha256(store.get(before.name, MAX_TABLE_BYTES)).hexdigest()
+        if found != before.sha256:
+            raise SectionCorrupt(f"{before.name}: is not what {names[-1]} says it was")
+    except (FormatError, ObjectMissing, ObjectUnreadable) as error:
+        return previous, [_broken(store, before.name, error)]
+    return previous, []
+
+
+def _broken(store: Store, name: str, error: SeecError) -> Checked:
+    return Checked(name, findings=(fault(name, "report", error, copy_back(store)),))
 
 
 def last_verified(store: Store, modes: Iterable[str], wanted: Iterable[str]) -> dict[str, str]:

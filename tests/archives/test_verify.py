@@ -1,5 +1,6 @@
 """A verification in parts covers everything, goes on where it stopped, and reports what it saw."""
 
+import hashlib
 import itertools
 import shutil
 from dataclasses import replace
@@ -15,7 +16,14 @@ from seec.pipeline.storage import Store
 from seec.pipeline.verify.choose import share, subset
 from seec.pipeline.verify.reports import last_verified
 from seec.schemas.commit import ObjectRecord, ShardRecord
-from seec.schemas.report import Checked, Finding, parse_findings, serialise_findings
+from seec.schemas.report import (
+    About,
+    Checked,
+    Finding,
+    parse_about,
+    parse_findings,
+    serialise_findings,
+)
 from tests.archives.life import archive, opened, put_files
 from tests.faults.points import verify_in_process
 
@@ -138,3 +146,45 @@ def test_a_report_says_what_was_found():
 def test_options_that_make_no_sense_are_wrong_use(root: Path, wrong: list[str]):
     result = CliRunner().invoke(verify.main, [str(root), *wrong])
     assert result.exit_code == ExitCode.USAGE
+
+
+def test_reports_say_what_was_checked_and_name_the_one_before(root: Path):
+    def verified() -> verify.VerifySummary:
+        settings = verify.Settings(str(root), mode="checksum", shards=0.5, seed=7)
+        return verify_in_process(settings)
+
+    def about(summary: verify.VerifySummary) -> About:
+        assert summary.report is not None
+        found = parse_about("report", (root / summary.report).read_bytes())
+        assert found is not None
+        return found
+
+    first, second, third = verified(), verified(), verified()
+    told = about(third)
+    assert told.software.startswith("seec-archive ")
+    assert (told.digest, told.commits) == (third.digest, opened(root).state.sequence)
+    assert told.begun < told.ended
+    assert told.checked["mode"] == "checksum"
+    assert told.checked["seed"] == 7
+    assert told.checked["shards_checked"] < told.checked["shards_of"]
+    assert about(first).previous is None
+    for one, next_one in ((first, second), (second, third)):
+        previous = about(next_one).previous
+        assert previous is not None
+        assert previous.name == one.report
+        data = (root / previous.name).read_bytes()
+        assert previous.sha256 == hashlib.sha256(data).hexdigest()
+
+
+def test_a_report_that_was_changed_is_a_finding_and_one_that_is_gone_is_none(root: Path):
+    settings = verify.Settings(str(root), mode="checksum")
+    names = [verify_in_process(settings).report or "" for _ in range(3)]
+    changed = root / names[1]
+    whole = changed.read_bytes()
+    changed.write_bytes(serialise_findings([]))
+    (found,) = verify_in_process(settings).findings
+    assert (found.kind, found.object) == ("report-damaged", names[1])
+    changed.write_bytes(whole)
+    for name in names:
+        (root / name).unlink()
+    assert verify_in_process(settings).findings == ()

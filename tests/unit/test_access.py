@@ -26,6 +26,7 @@ from seec.jobs import (
     repair,
     restore,
     segment,
+    sign,
     verify,
     verify_proof,
 )
@@ -55,6 +56,7 @@ COMMANDS = {
     "repair": (repair, "run", ("a",)),
     "restore": (restore, "run", ("a", "b")),
     "segment": (segment, "run", ("a", "b")),
+    "sign": (sign, "run", ("a",)),
     "verify": (verify, "run", ("a",)),
     "verify-proof": (verify_proof, "run", ("a",)),
 }

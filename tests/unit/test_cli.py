@@ -30,6 +30,7 @@ def test_help_lists_every_command_with_one_line() -> None:
         "query",
         "export",
         "digest",
+        "sign",
         "prove",
         "verify-proof",
         "gc",

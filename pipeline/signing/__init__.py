@@ -1,0 +1,1 @@
+"""Signatures and time-stamps of the state of an archive after a commit."""
