@@ -24,7 +24,6 @@ from seec.jobs.options import (
 from seec.jobs.places import check_apart, source_name
 from seec.jobs.planning import RunOptions, check_segmentation, plan_run
 from seec.pipeline.archive.archive import Archive
-from seec.pipeline.archive.gc import remove_unneeded_models
 from seec.pipeline.archive.planning import quarantined_files
 from seec.pipeline.archive.protection import keep_spares
 from seec.pipeline.archive.runs import missing_shards
@@ -363,7 +362,6 @@ def _carry_out(
         for shard, timing in work.shards(missing):
             archive.commit(shards=(shard,))
             timings.append(timing)
-    remove_unneeded_models(archive, record)
     report = f"reports/{record.run_id}/timing-{first:010d}.parquet"
     archive.store.put_same(report, serialise_timings(timings))
     return timings

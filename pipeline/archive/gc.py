@@ -54,7 +54,7 @@ from seec.schemas.archive import (
     parse_name,
     spared,
 )
-from seec.schemas.commit import FIRST, ObjectRecord, RunRecord
+from seec.schemas.commit import FIRST
 from seec.schemas.errors import (
     BlobMissing,
     FixityError,
@@ -63,7 +63,6 @@ from seec.schemas.errors import (
     StoreUnavailable,
     TransientStorageError,
 )
-from seec.schemas.limits import MAX_MODEL_BYTES
 from seec.schemas.signature import parse_signature_name
 
 PARTIAL, REPORT, UPLOAD = "partial", "report", "upload"
@@ -208,41 +207,6 @@ def _remove_unless_named(store: Store, history: History, name: str) -> bool:
         store.put_same(name, data)
         return False
     return True
-
-
-def remove_unneeded_models(archive: Archive, run: RunRecord) -> None:
-    """After a run: remove its models that no row needs.
-
-    Reads no history. So it leaves to gc what shards may need that a compaction replaced, and what a
-    store refuses to remove.
-    """
-    for model in run.models:
-        _remove_unneeded(archive, model)
-
-
-def _remove_unneeded(archive: Archive, model: ObjectRecord) -> None:
-    store = archive.store
-    archive.refresh()
-    if _may_be_needed(archive, model):
-        return
-    try:
-        data = store.get(model.name, MAX_MODEL_BYTES)
-        store.remove(model.name)
-    except (StoreUnavailable, TransientStorageError):
-        raise
-    except (FormatError, StorageError):
-        return
-    archive.refresh()
-    if _may_be_needed(archive, model):
-        store.put_same(model.name, data)
-
-
-def _may_be_needed(archive: Archive, model: ObjectRecord) -> bool:
-    state = archive.state
-    if any(run.compaction for run in state.runs.values()):
-        return True
-    unfinished = state.open_run
-    return model.sha256 in state.models or (unfinished is not None and model in unfinished.models)
 
 
 def _uploads(store: Store, found: Survey) -> list[Upload]:

@@ -6,7 +6,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from seec.pipeline.archive.archive import Archive
-from seec.pipeline.archive.gc import remove_unneeded_models
 from seec.pipeline.archive.models import archived_model
 from seec.pipeline.archive.runs import put
 from seec.pipeline.archive.runs import put_back as put_back_after_commit
@@ -154,7 +153,6 @@ class Repair:
                 work = ArchivingRun(store, source, run, plan, self._executor, finish=mender)
                 for record, _ in work.shards(sorted(files)):
                     yield record, by_name[record.shard]
-                remove_unneeded_models(self._archive, run)
             for case in members:
                 if index_of(case.record) not in files:
                     yield mender(store, case.record.shard, [], []), case

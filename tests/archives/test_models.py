@@ -1,11 +1,10 @@
-"""An archive holds the weights that its rows need, and no others."""
+"""An archive holds the weights that its rows need; gc removes others."""
 
 from pathlib import Path
 from unittest.mock import patch
 
 import pytest
 
-from seec.jobs import archive as archive_job
 from seec.jobs import gc
 from seec.pipeline.archive.gc import survey
 from seec.pipeline.stages.archiving import ArchivingRun
@@ -36,15 +35,15 @@ def models(root: Path) -> list[str]:
     return list(Store(str(root)).names("models"))
 
 
-def test_without_images_there_are_none(source: Path, root: Path):
+def test_without_images_none_is_needed(source: Path, root: Path):
     archive(source, root)
-    assert models(root) == []
     put_files(source, e="five")
     archive(source, root)
-    assert models(root) == []
     assert opened(root).state.models == frozenset()
+    assert [item.kind for item in survey(Store(str(root)), 0).garbage] == ["model"]
+    gc.run(gc.Settings(str(root), delete=True, older_than_s=0))
+    assert models(root) == []
     assert findings(root) == []
-    assert survey(Store(str(root)), 0).garbage == []
 
 
 def test_shards_name_the_models_of_their_rows(source: Path, root: Path):
@@ -58,12 +57,8 @@ def test_shards_name_the_models_of_their_rows(source: Path, root: Path):
 
 
 def test_a_run_keeps_its_model_until_it_is_complete(source: Path, root: Path):
-    with (
-        patch.object(archive_job, "remove_unneeded_models", side_effect=KeyboardInterrupt),
-        pytest.raises(KeyboardInterrupt),
-    ):
-        archive(source, root)
-    assert len(models(root)) == 1  # complete, and killed before its model was removed
+    archive(source, root)
+    assert len(models(root)) == 1  # complete, and its model is not needed any more
     assert [item.kind for item in survey(Store(str(root)), 0).garbage] == ["model"]
     put_files(source, e="five")
     with (
@@ -75,6 +70,7 @@ def test_a_run_keeps_its_model_until_it_is_complete(source: Path, root: Path):
     assert len(models(root)) == 1
     assert findings(root) == []
     archive(source, root)
+    gc.run(gc.Settings(str(root), delete=True, older_than_s=0))
     assert models(root) == []
 
 
