@@ -39,6 +39,7 @@ from seec.schemas.errors import (
     LimitExceeded,
     MissingPackage,
     NotAnArchive,
+    ObjectFrozen,
     SecondSource,
     SeecError,
     TargetError,
@@ -57,6 +58,7 @@ class ExitCode(IntEnum):
     DAMAGE = 4
     REFUSED = 5
     UNMATCHED = 6
+    FROZEN = 7
     NOT_AN_ARCHIVE = 10
     LOCKED = 11
     HUNG_UP = 129
@@ -72,6 +74,7 @@ _EXIT_CODE_MEANING = {
     ExitCode.DAMAGE: "damage found",
     ExitCode.REFUSED: "finished, but the target refused some files",
     ExitCode.UNMATCHED: "finished, but nothing matched one of --include",
+    ExitCode.FROZEN: "objects are in cold storage and have to be thawed first",
     ExitCode.NOT_AN_ARCHIVE: "not an archive",
     ExitCode.LOCKED: "another writer holds the archive",
     ExitCode.HUNG_UP: "interrupted by SIGHUP",
@@ -85,6 +88,7 @@ _EXIT_CODE_OF_ERROR: tuple[tuple[type[SeecError], ExitCode], ...] = (
     (NotAnArchive, ExitCode.NOT_AN_ARCHIVE),
     (ArchiveLocked, ExitCode.LOCKED),
     (TargetError, ExitCode.REFUSED),
+    (ObjectFrozen, ExitCode.FROZEN),
     (UnknownCommit, ExitCode.USAGE),
     (MissingPackage, ExitCode.USAGE),
     (SecondSource, ExitCode.USAGE),

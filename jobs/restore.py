@@ -1,9 +1,10 @@
 """Write an archive's files back: `python -m seec.jobs.restore ARCHIVE TARGET`."""
 
+import math
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import chain, groupby, islice
 from typing import Any
 
@@ -12,6 +13,7 @@ import click
 from seec.jobs import absence
 from seec.jobs.interface import ExitCode, command, progress, warn
 from seec.jobs.options import (
+    Duration,
     allow_unfinished_option,
     at_option,
     expect_option,
@@ -25,6 +27,7 @@ from seec.pipeline.archive.archive import REOPENINGS, Archive
 from seec.pipeline.archive.catalogue import current_rows, sorted_members
 from seec.pipeline.archive.completeness import Absent, absent
 from seec.pipeline.archive.patterns import Unmatched
+from seec.pipeline.archive.thawing import Cold, ask_for, cold_blobs, unreadable_now, wait_for
 from seec.pipeline.stages.execution import execution, is_small
 from seec.pipeline.stages.restoring import FAILED, KEPT, RESTORED, SKIPPED, Restoration, Restored
 from seec.pipeline.storage import Limits, Store, Target
@@ -48,6 +51,8 @@ class Settings:
 
     include: shell patterns over paths; none means all. at: as of which commit; None is the last.
     expect: what the archive digest begins with. members: images within files in place of these.
+    thaw: ask for blobs in cold storage, for so many
+    days and in such a tier, look for them every so many seconds, and wait at most so long.
     """
 
     archive: str
@@ -57,6 +62,11 @@ class Settings:
     at: int | None = None
     expect: str | None = None
     allow_unfinished: bool = False
+    thaw: bool = False
+    thaw_days: int = 7
+    thaw_tier: str = "Standard"
+    thaw_every_s: float = 300.0
+    max_wait_s: float | None = None
     ray_address: str | None = None
     cpus: int | None = None
     limits: Limits | None = None
@@ -92,14 +102,20 @@ class RestoreSummary:
     allow_unfinished: bool = False
     written_as: dict[str, str] = field(default_factory=dict[str, str])
     unmatched: list[str] = field(default_factory=list[str])
+    frozen: list[Cold] = field(default_factory=list[Cold])
+    asked: bool = False
 
     @property
     def exit_code(self) -> ExitCode:
-        """DAMAGE if the archive does not give a file, else REFUSED if the target takes none.
+        """FROZEN if nothing was restored, since blobs are in cold storage.
+
+        Else DAMAGE if the archive does not give a file, else REFUSED if the target takes none.
 
         INCOMPLETE if all came, and some files of the source are not in the archive; else UNMATCHED
         if a pattern matches nothing.
         """
+        if self.frozen:
+            return ExitCode.FROZEN
         if len(self.failed) > self.refused:
             return ExitCode.DAMAGE
         if self.failed:
@@ -119,6 +135,7 @@ class RestoreSummary:
             **self.__dict__,
             "refused": self.refused,
             "absent": asdict(self.absent),
+            "frozen": [asdict(item) for item in self.frozen],
             "failed": [asdict(item) for item in self.failed],
             "lost": [item.path for item in self.lost],
             "lossy": [
@@ -129,6 +146,9 @@ class RestoreSummary:
 
     def lines(self) -> Iterator[str]:
         """For people."""
+        if self.frozen:
+            yield from self._frozen_lines()
+            return
         yield from _shown("not restored", self.failed)
         yield from _shown("lost", self.lost)
         yield f"{self.restored} files, {self.size_bytes:,} bytes, in {self.seconds:.0f} s"
@@ -151,6 +171,21 @@ class RestoreSummary:
                 "else, with --include"
             )
         yield from absence.lines(self.absent, self.archive)
+
+    def _frozen_lines(self) -> Iterator[str]:
+        for one in self.frozen[:_SHOWN]:
+            yield f"{one.state}: {one.name}, {one.size_bytes:,} bytes"
+        if len(self.frozen) > _SHOWN:
+            yield f"... and {len(self.frozen) - _SHOWN} more; --json has all of them"
+        size_bytes = sum(one.size_bytes for one in self.frozen)
+        count = f"{len(self.frozen)} objects, {size_bytes:,} bytes"
+        if self.asked:
+            yield f"{count}, were asked for and are not thawed yet; run the same command again"
+        else:
+            yield (
+                f"nothing restored: {count}, are in cold storage: the same command with --thaw "
+                "asks for them, waits, and restores"
+            )
 
     def _renamed(self) -> Iterator[str]:
         for key, path in islice(self.written_as.items(), _SHOWN):
@@ -180,6 +215,10 @@ def run(settings: Settings) -> RestoreSummary:
     archive, damaged = opened(store, settings.at)
     if settings.expect is not None:
         archive.expect(settings.expect)
+    frozen = _thawed(store, archive, settings)
+    if frozen:
+        nothing = RestoreSummary(target.url, 0, 0, 0, 0, 0, 0, 0.0)
+        return replace(nothing, frozen=frozen, asked=settings.thaw)
     restorer = _Restorer(settings, target, _unknown(store, damaged))
     archive = restorer.restore(archive)
     restorer.warn_of_losses()
@@ -308,6 +347,25 @@ class _Restorer:
         self._lossy.extend(item for item in group if item.background_error is not None)
 
 
+def _thawed(store: Store, archive: Archive, settings: Settings) -> list[Cold]:
+    """The blobs in cold storage that the rows to restore need and that cannot be read.
+
+    With --thaw: asks for them, and waits. Reads manifest parts only if any blob is in cold storage.
+    """
+    cold = cold_blobs(store, archive.state.shards.values())
+    if not cold:
+        return []
+    rows = current_rows(archive, settings.include, lambda *_: None)
+    needed = {shard.blob.name for shard, part in rows if any(row.length for row in part)}
+    left = unreadable_now(store, {name: cold[name] for name in sorted(needed & cold.keys())})
+    if not left or not settings.thaw:
+        return left
+    ask_for(store, left, settings.thaw_days, settings.thaw_tier)
+    end_s = math.inf if settings.max_wait_s is None else time.monotonic() + settings.max_wait_s
+    with progress("thaw", len(left), "objects") as shown:
+        return wait_for(store, left, settings.thaw_every_s, end_s, shown.advance)
+
+
 def _unknown(store: Store, damaged: list[Finding]) -> list[Restored]:
     """Warn of damaged commits; an entry for each: nobody can tell what files it stands for."""
     if damaged:
@@ -367,6 +425,38 @@ def _looked_ahead(
     "--overwrite",
     is_flag=True,
     help="Replace existing files. Without this option, restore keeps them.",
+)
+@click.option(
+    "--thaw",
+    is_flag=True,
+    help="Ask S3 for blobs that are in cold storage (Glacier), wait for them, then restore. "
+    "Without this option, restore lists them, and ends with exit code 7.",
+)
+@click.option(
+    "--thaw-days",
+    type=click.IntRange(min=1),
+    default=7,
+    help="With --thaw: number of days for which S3 keeps a thawed copy.",
+)
+@click.option(
+    "--thaw-tier",
+    type=click.Choice(["Bulk", "Standard", "Expedited"]),
+    default="Standard",
+    help="With --thaw: how fast, and at which price.",
+)
+@click.option(
+    "--thaw-every",
+    "thaw_every_s",
+    type=Duration(),
+    default="5m",
+    help="With --thaw: time between two looks.",
+)
+@click.option(
+    "--max-wait",
+    "max_wait_s",
+    type=Duration(),
+    help="With --thaw: wait no longer than this time, and end with exit code 7. 0 only asks. "
+    "[default: as long as it takes]",
 )
 @ray_options
 @store_options

@@ -157,6 +157,7 @@ class VerifySummary:
     images_decoded: int
     images_lossy: int
     files_lost: int
+    objects_frozen: int
     seconds: float
     report: str | None
     findings: tuple[Finding, ...]
@@ -204,6 +205,11 @@ class VerifySummary:
             )
         if self.images_lossy:
             yield f"{self.images_lossy} images have a lossy background, as they were archived"
+        if self.objects_frozen:
+            yield (
+                f"{self.objects_frozen} objects are in cold storage, and were not read: "
+                "seec restore --thaw asks the store for what a restore needs"
+            )
         yield from absence.lines(self.absent, self.archive)
         if self.against is not None:
             yield from self.against.lines()
@@ -289,8 +295,9 @@ def run(settings: Settings) -> VerifySummary:
     lost = sum(item.lost for item in checked.values())
     findings = tuple(finding for item in checked.values() for finding in item.findings)
     lossy = sum(item.lossy for item in checked.values())
+    frozen = sum(item.frozen for item in checked.values())
     whole = {s.shard for s in begun} == {s.shard for s in records.shards}
-    proven = whole and settings.mode == DECODE and not findings and not lossy
+    proven = whole and settings.mode == DECODE and not (findings or lossy or frozen)
     return VerifySummary(
         archive=store.url,
         mode=settings.mode,
@@ -307,6 +314,7 @@ def run(settings: Settings) -> VerifySummary:
         images_decoded=sum(item.decoded for item in checked.values()),
         images_lossy=lossy,
         files_lost=lost,
+        objects_frozen=frozen,
         seconds=round(time.monotonic() - start, 3),
         report=_write_report(store, settings.mode, list(checked.values()), about),
         findings=findings,

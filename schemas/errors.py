@@ -22,6 +22,7 @@ SeecError
     ObjectExists      put-if-absent found an object
     ObjectMissing     no object of this name
     ObjectUnreadable  one object does not give its bytes, and the rest of the store answers
+    ObjectFrozen      it is in cold storage, and has to be thawed first
     NotAnArchive      no archive at this place
     UnknownCommit     no commit of this number, or its state is not kept
     UnknownPath       the archive holds no such path
@@ -125,6 +126,10 @@ class ObjectUnreadable(StorageError):
 
     A bad sector, a missing right, or no file in its place: it concerns what is in this object.
     """
+
+
+class ObjectFrozen(StorageError):
+    """It is in cold storage, and has to be thawed first."""
 
 
 class NotAnArchive(StorageError):

@@ -67,6 +67,7 @@ class Checked:
     images: of a blob, how many had their bytes checked. decoded: how many their pixels. lossy:
     how many have, as asked for, a lossy background: they decode to what was recorded, and that is
     not what the source held. lost: how many files a repair gave up; they are none of the images.
+    frozen: 1 if it is in cold storage and was not read; not in reports.
     """
 
     object: str
@@ -75,6 +76,7 @@ class Checked:
     findings: tuple[Finding, ...] = ()
     lossy: int = 0
     lost: int = 0
+    frozen: int = 0
 
     def __add__(self, other: "Checked") -> "Checked":
         """Both checks of one object together."""
@@ -85,6 +87,7 @@ class Checked:
             self.findings + other.findings,
             self.lossy + other.lossy,
             self.lost + other.lost,
+            max(self.frozen, other.frozen),
         )
 
 

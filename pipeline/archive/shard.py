@@ -241,7 +241,10 @@ def payloads(store: Store, blob: str, rows: Sequence[Row]) -> Iterator[tuple[Row
 def readable_payloads(
     store: Store, blob: str, rows: Sequence[Row]
 ) -> Iterator[tuple[Row, bytes | ObjectUnreadable]]:
-    """As `payloads`; an error in place of the bytes of a row that lie in an unreadable place."""
+    """As `payloads`; an error in place of the bytes of a row that lie in an unreadable place.
+
+    Raises ObjectMissing, and ObjectFrozen, which concerns all of the blob.
+    """
     found = _each_readable(store, blob, [one for row in rows for one in row.tree()])
     for row in rows:
         parts = [next(found)[1] for _ in row.tree()]

@@ -6,6 +6,7 @@ from typing import Any
 
 from seec.schemas.errors import (
     ObjectExists,
+    ObjectFrozen,
     ObjectMissing,
     StorageError,
     StoreUnavailable,
@@ -68,6 +69,8 @@ _TRANSIENT_KINDS = frozenset(
         "requests.exceptions.Timeout",
     }
 )
+# Codes of S3 and Azure for objects in cold storage.
+_FROZEN_CODES = ("InvalidObjectState", "BlobArchived")
 _CREDENTIALS = "check the credentials and the clock of this machine"
 _UNAVAILABLE_KINDS = {
     "botocore.exceptions.BotoCoreError": "check the credentials and settings of the store",
@@ -105,6 +108,8 @@ def classify(what: str, error: Exception) -> StorageError:
     message = f"{what}: {reason}"
     if isinstance(error, FileExistsError):
         return ObjectExists(message)
+    if code_of(error) in _FROZEN_CODES:
+        return ObjectFrozen(f"{what}: is in cold storage; seec restore --thaw asks for it")
     if (remedy := _remedy(error)) is not None:
         return StoreUnavailable(f"{message}; {remedy}")
     if isinstance(error, FileNotFoundError):

@@ -22,6 +22,11 @@ LARGE_BYTES = 32 << 20
 _MAX_PARTS = 10_000
 _MAX_WHOLE_BYTES = 5 << 30
 
+# Of S3: their objects are read after a restore, which takes minutes to days.
+COLD_CLASSES = ("GLACIER", "DEEP_ARCHIVE")
+FROZEN, THAWING, THAWED = "frozen", "thawing", "thawed"
+_ASKED_ALREADY = ("RestoreAlreadyInProgress", "ObjectAlreadyInActiveTierError")
+
 # Whether a file system refuses, below a root, to complete an upload over an existing object.
 _proven: dict[tuple[Any, str], bool] = {}
 
@@ -100,6 +105,28 @@ class Parts:
         """What a listing tells of one object. Raises ObjectMissing."""
         found = self._call("head_object", path)
         return {**found, "name": path, "size": found["ContentLength"], "type": "file"}
+
+    def thawing(self, path: str) -> str:
+        """Of an object in cold storage: FROZEN, THAWING, or THAWED."""
+        found = self._call("head_object", path)
+        cold = found.get("StorageClass") in COLD_CLASSES or "ArchiveStatus" in found
+        restore = str(found.get("Restore", ""))
+        if not cold or 'ongoing-request="false"' in restore:
+            return THAWED
+        return THAWING if restore else FROZEN
+
+    def thaw(self, path: str, days: int, tier: str) -> None:
+        """Ask for an object in cold storage."""
+        wanted = {"Days": days, "GlacierJobParameters": {"Tier": tier}}
+
+        def ask() -> None:
+            try:
+                self._once("restore_object", path, RestoreRequest=wanted)
+            except Exception as error:
+                if code_of(error) not in _ASKED_ALREADY:
+                    raise
+
+        self._retry.call(f"restore object {path}", ask)
 
     def abort(self, path: str, upload_id: str) -> None:
         """Give up an upload; an upload that is gone is no error."""

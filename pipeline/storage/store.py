@@ -27,11 +27,19 @@ from seec.pipeline.storage.opening import (
     refuse_read_only,
     server_of,
 )
-from seec.pipeline.storage.parts import PART_SIZE_BYTES, Parts, Upload, are_worth_it
+from seec.pipeline.storage.parts import (
+    COLD_CLASSES,
+    PART_SIZE_BYTES,
+    THAWED,
+    Parts,
+    Upload,
+    are_worth_it,
+)
 from seec.pipeline.storage.retry import Retry
 from seec.schemas.errors import (
     LimitExceeded,
     ObjectExists,
+    ObjectFrozen,
     ObjectMissing,
     ObjectUnreadable,
     StorageError,
@@ -202,7 +210,7 @@ class Store:
             data = b"".join(pieces)
             try:
                 return self.get(name, len(data)) == data
-            except (LimitExceeded, ObjectUnreadable):
+            except (LimitExceeded, ObjectFrozen, ObjectUnreadable):
                 return False
         return True
 
@@ -339,6 +347,32 @@ class Store:
             return []
         return sorted(found, key=lambda item: item.name)
 
+    def cold(self, prefix: str = "") -> dict[str, int]:
+        """Objects below a directory that are in a class of cold storage: sizes in bytes, by name.
+
+        Some may have been thawed: see `thawing`. None on stores other than S3.
+        """
+        if self._parts is None:
+            return {}
+        found = self._found(self.path(prefix).rstrip("/"))
+        return {
+            path[len(self._root) + 1 :]: int(info["size"])
+            for path, info in found
+            if info.get("StorageClass") in COLD_CLASSES
+        }
+
+    def thawing(self, name: str) -> str:
+        """How far thawing an object of cold storage is: FROZEN, THAWING or THAWED."""
+        return THAWED if self._parts is None else self._parts.thawing(self.path(name))
+
+    def thaw(self, name: str, days: int, tier: str) -> None:
+        """Ask for an object of cold storage, which then can be read for so many days.
+
+        tier: of S3: Bulk, Standard or Expedited. No error if that was asked for already.
+        """
+        if self._parts is not None:
+            self._parts.thaw(self.path(name), days, tier)
+
     def uploads(self) -> list[Upload]:
         """Interrupted multipart uploads, which no listing of objects shows, sorted by name.
 
@@ -445,7 +479,7 @@ class Store:
         """Ask of one object; ObjectUnreadable if only that is at fault, else StoreUnavailable."""
         try:
             return self._call(verb, name, action)
-        except (ObjectMissing, StoreUnavailable):
+        except (ObjectFrozen, ObjectMissing, StoreUnavailable):
             raise
         except StorageError as error:
             message = str(error)

@@ -19,12 +19,13 @@ from seec.pipeline.routes.reading import Models, check, check_payload
 from seec.pipeline.storage import Store
 from seec.pipeline.verify.faults import copy_back, fault, mend
 from seec.pipeline.verify.records import check_object
-from seec.schemas.commit import ShardRecord
+from seec.schemas.commit import ObjectRecord, ShardRecord
 from seec.schemas.errors import (
     BlobMissing,
     DigestMismatch,
     FormatError,
     ModelError,
+    ObjectFrozen,
     ObjectMissing,
     ObjectUnreadable,
 )
@@ -50,8 +51,11 @@ def check_shard(store: Store, shard: ShardRecord) -> ShardCheck:
     if shard.quarantine is not None:
         checked.append(_check_quarantine(store, shard))
     if shard.parity is not None:
-        checked.append(check_object(store, shard.parity, "parity", mend(store))[0])
-    blob, sound = _check_blob(store, shard, rows)
+        checked.append(_check_parity(store, shard.parity))
+    try:
+        blob, sound = _check_blob(store, shard, rows)
+    except ObjectFrozen:
+        blob, sound = Checked(shard.blob.name, frozen=1), list[Row]()
     return ShardCheck([*checked, blob], sound)
 
 
@@ -162,6 +166,13 @@ def _add_to(hasher: "hashlib._Hash", row: Row, payload: bytes, end: int) -> int:
             hasher.update(part)
             end += one.length
     return end
+
+
+def _check_parity(store: Store, record: ObjectRecord) -> Checked:
+    try:
+        return check_object(store, record, "parity", mend(store))[0]
+    except ObjectFrozen:
+        return Checked(record.name, frozen=1)
 
 
 def _check_blob(

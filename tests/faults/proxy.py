@@ -241,12 +241,19 @@ class _Server(ThreadingHTTPServer):
 def before(server: str) -> Iterator[tuple[str, Proxy]]:
     """A proxy before a server while the block runs; yields its URL."""
     proxy = Proxy(server)
+    with serving(proxy) as url:
+        yield url, proxy
+
+
+@contextmanager
+def serving(proxy: Proxy) -> Iterator[str]:
+    """A proxy answers while the block runs; yields its URL."""
     handler = type("_Bound", (_Handler,), {"proxy": proxy})
     listening = _Server(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=listening.serve_forever, daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{listening.server_address[1]}", proxy
+        yield f"http://127.0.0.1:{listening.server_address[1]}"
     finally:
         listening.shutdown()
         thread.join()
