@@ -108,17 +108,17 @@ def add_once(ends: list[int], start: int, end: int) -> bool:
 
 @dataclass(frozen=True)
 class Listing:
-    """Files by path, with totals, or files in quarantine.
+    """Files by path, with totals, or files in quarantine by run, the latest first.
 
-    rows: may be such that they are read while they are listed, once. unread: what the archive does
-    not give, and why, once all rows were read. In JSON, background_error is null where nothing is
-    lost and 0 where nothing was coded.
+    rows, failed: may be such that they are read while they are listed, once. unread: what the
+    archive does not give, and why, once all rows were read. In JSON, background_error is null where
+    nothing is lost and 0 where nothing was coded.
     """
 
     archive: str
     digest: str
     rows: Iterable[Row] = ()
-    failed: list[QuarantineRow] = field(default_factory=list)
+    failed: Iterable[QuarantineRow] = ()
     unmatched: Unmatched = field(default_factory=lambda: Unmatched(()))
     unread: dict[str, str] = field(default_factory=dict[str, str])
 
@@ -145,7 +145,7 @@ class Listing:
         yield "archive", self.archive
         yield "digest", self.digest
         yield "files", map(_row_as_dict, totals.counted(self.rows))
-        yield "quarantine", [dict(row.__dict__) for row in self.failed]
+        yield "quarantine", (dict(row.__dict__) for row in self.failed)
         yield "source_size_bytes", totals.source_size_bytes
         yield "length", totals.length
         yield "routes", totals.routes
@@ -248,7 +248,7 @@ def _below(run: RunRecord) -> str:
 def run(settings: Settings) -> Listing:
     """As `listing`, with all rows in memory."""
     found = listing(settings)
-    return replace(found, rows=list(found.rows))
+    return replace(found, rows=list(found.rows), failed=list(found.failed))
 
 
 def listing(settings: Settings) -> Listing:
@@ -268,12 +268,8 @@ def listing(settings: Settings) -> Listing:
     unmatched = Unmatched(settings.include)
     if settings.quarantine:
         wanted = Patterns(settings.include)
-        failed = [
-            row for _, part in current_quarantine(archive, note) for row in part if wanted(row.path)
-        ]
-        for row in failed:
-            unmatched.see(row.path)
-        failed.sort(key=lambda row: row.path)
+        parts = current_quarantine(archive, note)
+        failed = unmatched.seen(row for _, part in parts for row in part if wanted(row.path))
         return Listing(url, digest, failed=failed, unmatched=unmatched, unread=unread)
     listed = sorted_members if settings.members else sorted_rows
     rows = unmatched.seen(listed(archive, settings.include, note))

@@ -27,6 +27,7 @@ from seec.pipeline.archive.archive import REOPENINGS, Archive
 from seec.pipeline.archive.catalogue import current_rows, sorted_members
 from seec.pipeline.archive.completeness import Absent, absent
 from seec.pipeline.archive.patterns import Unmatched
+from seec.pipeline.archive.pieces import holders
 from seec.pipeline.archive.thawing import Cold, ask_for, cold_blobs, unreadable_now, wait_for
 from seec.pipeline.stages.execution import execution, is_small
 from seec.pipeline.stages.restoring import FAILED, KEPT, RESTORED, SKIPPED, Restoration, Restored
@@ -356,7 +357,16 @@ def _thawed(store: Store, archive: Archive, settings: Settings) -> list[Cold]:
     if not cold:
         return []
     rows = current_rows(archive, settings.include, lambda *_: None)
-    needed = {shard.blob.name for shard, part in rows if any(row.length for row in part)}
+    if settings.members:
+        rows = current_rows(archive, on_damage=lambda *_: None)
+    needed: set[str] = set()
+    for shard, part in rows:
+        if any(row.tree_length for row in part):
+            needed.add(shard.blob.name)
+        for row in part:
+            if row.route == PIECES:
+                shards = holders(archive.state.shards.values(), row.path)
+                needed.update(one.blob.name for one in shards)
     left = unreadable_now(store, {name: cold[name] for name in sorted(needed & cold.keys())})
     if not left or not settings.thaw:
         return left

@@ -42,6 +42,7 @@ from seec.schemas.errors import (
     ObjectExists,
     ObjectMissing,
     ObjectUnreadable,
+    SectionCorrupt,
     StorageError,
     UnknownCommit,
 )
@@ -378,10 +379,18 @@ def read_recorded(store: Store, record: ObjectRecord) -> bytes:
 def read_object(store: Store, name: str, most: int | None = None) -> bytes:
     """An object that should be there, with the errors of `read_recorded`.
 
-    most: bytes of it; None takes the limit for objects of this name.
+    most: bytes of it; None takes the limit for objects of this name, and a longer one is damaged.
     """
+    limit = most_bytes(name) if most is None else most
     try:
-        return store.get(name, most_bytes(name) if most is None else most)
+        return store.get(name, limit)
+    except LimitExceeded:
+        if most is not None:
+            raise
+        raise SectionCorrupt(
+            f"{name}: is longer than {limit} bytes, which no such object is; run seec verify "
+            f"{store.url}"
+        ) from None
     except ObjectMissing:
         raise BlobMissing(f"{name}: is gone; run seec verify {store.url}") from None
     except ObjectUnreadable as error:

@@ -3,10 +3,13 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import translate
+from typing import TypeVar
 from unicodedata import normalize
 
 from seec.schemas.commit import ShardRecord
-from seec.schemas.manifest import Row
+from seec.schemas.manifest import QuarantineRow, Row
+
+T = TypeVar("T", Row, QuarantineRow)
 
 # Up to here a path begins as the pattern does: what follows is wild, or has several Unicode forms.
 _OPEN = re.compile(r"[*?[]|[^\x00-\x7f]")
@@ -92,7 +95,7 @@ class Unmatched:
         if self._left:
             self._left = {k: v for k, v in self._left.items() if not _matches(v, path)}
 
-    def seen(self, rows: Iterable[Row]) -> Iterator[Row]:
+    def seen(self, rows: Iterable[T]) -> Iterator[T]:
         """The rows, whose paths are there."""
         for row in rows:
             self.see(row.path)

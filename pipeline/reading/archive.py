@@ -1,6 +1,7 @@
 """An archive opened for reading: the public interface of `seec.open`."""
 
 import os
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, overload
@@ -14,7 +15,13 @@ from seec.pipeline.reading.contents import Held, Pixels, RegionOfPixels
 from seec.pipeline.reading.lookup import Lookup
 from seec.pipeline.storage import Store
 from seec.schemas.commit import ShardRecord
-from seec.schemas.errors import BlobMissing, ObjectMissing, UnknownPath
+from seec.schemas.errors import (
+    BlobMissing,
+    FixityError,
+    FormatError,
+    ObjectMissing,
+    UnknownPath,
+)
 from seec.schemas.kinds import FILE
 from seec.schemas.manifest import Row
 from seec.schemas.report import Finding
@@ -53,9 +60,16 @@ class OpenedArchive:
     reads all files in order, several at a time.
     """
 
-    def __init__(self, archive: Archive, at: int | None, cache: DiskCache | None = None) -> None:
+    def __init__(
+        self,
+        archive: Archive,
+        at: int | None,
+        cache: DiskCache | None = None,
+        findings: Sequence[Finding] = (),
+    ) -> None:
         """Programs call `seec.open`."""
         self._at, self._cache = at, cache
+        self._findings = tuple(findings)
         self._process = os.getpid()
         self._state = (archive, Lookup(archive))
 
@@ -75,6 +89,15 @@ class OpenedArchive:
     def commit(self) -> int:
         """The number of the commit after which the archive is shown, as `seec ls --commits`."""
         return self._at or self._archive.state.sequence
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What was wrong with archive.json and the commits when the archive was opened.
+
+        If there are any, files may be missing here, be older than they should be, or have been
+        removed. `verify` checks everything.
+        """
+        return self._findings
 
     def paths(self, include: Sequence[str] = ()) -> Iterator[str]:
         """The paths of the files in the archive, sorted; read as they are asked for.
@@ -274,11 +297,22 @@ def open_archive(
     this process and others, and of this archive and others. cache_bytes: how large it may become;
     what was used longest ago goes first.
 
-    Reads a bounded number of objects. Raises NotAnArchive or UnknownCommit; FormatError or
-    FixityError if the archive's records are damaged; StorageError if the folder cannot be used.
+    Reads a bounded number of objects. Where commits are damaged, shows the state that the others
+    make, and warns (UserWarning); `OpenedArchive.findings` has the reasons. Raises NotAnArchive or
+    UnknownCommit; with `at`, FormatError or FixityError if commits are damaged; StorageError if the
+    folder cannot be used.
     """
     kept = None if cache is None else DiskCache(cache, cache_bytes)
-    return opened(Store(url), at, kept)
+    found = opened(Store(url), at, kept)
+    if found.findings:
+        first = found.findings[0]
+        warnings.warn(
+            f"{found.url}: not the whole archive: {len(found.findings)} of its records are "
+            f"damaged, {first.object} first. Files may be missing, older than they should be, or "
+            f"have been removed. To mend the archive: {first.next_command}",
+            stacklevel=2,
+        )
+    return found
 
 
 def _reopened(store: Store, at: int, cache: tuple[str, int] | None) -> OpenedArchive:
@@ -286,6 +320,14 @@ def _reopened(store: Store, at: int, cache: tuple[str, int] | None) -> OpenedArc
 
 
 def opened(store: Store, at: int | None, cache: DiskCache | None) -> OpenedArchive:
-    """As `open_archive`, of a store and a cache that are set up already."""
-    archive = Archive.open(store)
-    return OpenedArchive(archive if at is None else archive.at(at), at, cache)
+    """As `open_archive`, of a store and a cache that are set up already, without a warning."""
+    try:
+        archive, findings = Archive.open(store), []
+    except (FixityError, FormatError):
+        # Only then: it loads what checks archives.
+        from seec.pipeline.verify.records import opened as opened_as_far_as_sound
+
+        archive, findings = opened_as_far_as_sound(store, at)
+    else:
+        archive = archive if at is None else archive.at(at)
+    return OpenedArchive(archive, at, cache, findings)

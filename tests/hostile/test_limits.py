@@ -36,7 +36,7 @@ from seec.pipeline.stages import restoring
 from seec.pipeline.storage import Store
 from seec.pipeline.verify import shards
 from seec.schemas.archive import ArchiveHeader, commit_name, shard_name
-from seec.schemas.commit import Changes, Commit, ObjectRecord, SourceRecord
+from seec.schemas.commit import Changes, Commit, ObjectRecord, ShardRecord, SourceRecord
 from seec.schemas.errors import (
     DigestMismatch,
     LimitExceeded,
@@ -48,6 +48,7 @@ from seec.schemas.limits import MAX_COMMIT_BYTES, MAX_HEADER_BYTES, MAX_JSON_DEP
 from seec.schemas.manifest import (
     MANIFEST,
     Entry,
+    QuarantineRow,
     Row,
     parse_manifest,
     parse_paths,
@@ -57,6 +58,7 @@ from seec.schemas.manifest import (
 from seec.schemas.plan import PlanSettings, SourceFile
 from seec.schemas.sealed import seal, unseal
 from seec.schemas.tables import serialise
+from tests.archives.life import archive, put_files
 from tests.faults.fault_sweep import restore_in_process
 from tests.faults.points import MODEL, verify_in_process
 from tests.pictures import gray
@@ -274,7 +276,7 @@ def test_no_more_is_read_of_a_record_than_it_may_have(tmp_path: Path, record: st
     find, size = RECORDS[record]
     os.truncate(find(root), max(size + 1, 40 << 30))
     if record == "commit":  # the limit is large: what is read is not held by Python
-        with pytest.raises(LimitExceeded):
+        with pytest.raises(SectionCorrupt, match="longer than"):
             Archive.open(Store(str(root))).at(2)
         return
     with little_memory():
@@ -333,6 +335,26 @@ def test_a_listing_takes_no_more_memory_for_more_rows(tmp_path: Path, as_json: b
             tracemalloc.stop()
         assert (code, written.lines > 2 * count) == (ExitCode.OK, True)
     assert most[1] < 2 * most[0] < 4_000_000  # a row takes 1 to 2 KiB
+
+
+def test_a_listing_of_failures_holds_those_of_one_shard_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    put_files(tmp_path / "source", **{name: name * 50 for name in "abcdef"})
+    archive(tmp_path / "source", tmp_path / "archive", max_file_size_bytes=20)
+    read: list[str] = []
+    quarantine = Archive.quarantine
+
+    def counted(archive: Archive, shard: ShardRecord) -> list[QuarantineRow]:
+        read.append(shard.shard)
+        return quarantine(archive, shard)
+
+    monkeypatch.setattr(Archive, "quarantine", counted)
+    settings = ls.Settings(str(tmp_path / "archive"), ("*.txt", "none"), quarantine=True)
+    found = ls.listing(settings)
+    seen = [(row.path, len(read)) for row in found.failed]
+    assert seen == [(f"{name}.txt", 1 + k // 2) for k, name in enumerate("abcdef")]
+    assert found.unmatched.left == ["none"]
 
 
 class Written(io.StringIO):

@@ -24,9 +24,11 @@ from seec.schemas.errors import (
     BlobUnreadable,
     DigestMismatch,
     ObjectUnreadable,
+    SectionCorrupt,
     StoreUnavailable,
     UnsupportedVersion,
 )
+from seec.schemas.limits import MAX_COMMIT_BYTES
 from seec.schemas.sealed import seal
 from tests.archives.life import archive, opened, put_files, texts
 from tests.faults.fault_sweep import restore_in_process
@@ -269,6 +271,56 @@ def test_what_sound_commits_tell_is_restored_and_not_called_whole(
             restore_in_process(restore_job.Settings(str(root), str(out), at=last))
         with pytest.raises(DigestMismatch):
             restore_in_process(restore_job.Settings(str(root), str(out), expect="0" * 64))
+
+
+def test_programs_open_what_sound_commits_tell_and_are_warned(root: Path):
+    last = opened(root).state.links[-1].sequence
+    assert open_archive(str(root)).findings == ()
+    with bad_sector(root / commit_name(last)):
+        with pytest.warns(UserWarning, match=rf"not the whole archive: .*{commit_name(last)}"):
+            reader = open_archive(str(root))
+        assert [(one.kind, one.object) for one in reader.findings] == [
+            ("commit-unreadable", commit_name(last))
+        ]
+        assert list(reader.paths()) == ["a.txt", "b.txt", "c.txt", "d.txt"]
+        assert reader.read("c.txt") == FILES["c"].encode()
+        with pytest.raises(BlobUnreadable):
+            open_archive(str(root), at=last)
+
+
+@pytest.mark.parametrize("name", ["archive.json", commit_name(4)])
+def test_a_record_of_no_sensible_length_is_damage_for_every_command(root: Path, name: str):
+    os.truncate(root / name, MAX_COMMIT_BYTES + 1)
+    for command, arguments in (
+        (ls.main, ()),
+        (ls.main, ("--commits",)),
+        (ls.main, ("--at", "2")),
+        (gc.main, ()),
+        (compact.main, ()),
+    ):
+        result = CliRunner().invoke(command, [str(root), *arguments])
+        assert result.exit_code == ExitCode.DAMAGE, (arguments, result.output)
+        assert name in result.output
+    with pytest.raises(SectionCorrupt, match="seec verify"):
+        archive(root.with_name("copy"), root)
+
+
+def test_a_list_of_failures_that_cannot_be_read_leaves_its_files_to_the_next_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    source, root = tmp_path / "source", tmp_path / "archive"
+    put_files(source, a="small", b="b" * 50, c="c" * 50)
+    first = archive(source, root, max_file_size_bytes=20, shard_files=3)
+    assert (first.files_quarantined, first.exit_code) == (2, ExitCode.INCOMPLETE)
+    (path,) = (root / "quarantine").rglob("*.parquet")
+    with bad_sector(path):
+        again = archive(source, root)  # they are new, by what can be known
+        assert (again.files_added, again.exit_code) == (2, ExitCode.DAMAGE)
+        (told,) = again.unread
+        assert told.startswith("2 files in quarantine of shard ")
+        assert str(path.relative_to(root)) in capsys.readouterr().err
+    assert set(texts(root)) == {"a", "b", "c"}
+    assert archive(source, root).exit_code == ExitCode.OK
 
 
 def test_an_archive_of_a_later_version_is_not_restored_in_part(root: Path):
