@@ -24,6 +24,13 @@ def local_path(text: str) -> str | None:
     return os.path.realpath(text)
 
 
+def chained_to_absolute(text: str) -> str:
+    """A URL like `zip://photos::pack.zip` with the absolute path of the file that it reads."""
+    above, chain, last = text.rpartition("::")
+    path = local_path(last) if chain and "://" in above and local_path(text) is None else None
+    return text if path is None else f"{above}{chain}file://{path}"
+
+
 def holds(outer: str, inner: str) -> bool:
     """Whether one real path is the other or lies above it, under whatever name it is mounted."""
     places = (inner, *map(str, Path(inner).parents))

@@ -18,7 +18,7 @@ from seec.pipeline.storage.access import Options, options_of
 from seec.pipeline.storage.failures import condition_failed, out_of_range, unsupported
 from seec.pipeline.storage.limits import Limits, gate_of
 from seec.pipeline.storage.local import Pieces
-from seec.pipeline.storage.location import holds
+from seec.pipeline.storage.location import chained_to_absolute, holds
 from seec.pipeline.storage.opening import (
     async_base,
     endpoint_of,
@@ -91,12 +91,14 @@ class Store:
         """
         self.retry, self.limits = retry or Retry(), limits or Limits()
         self._options = options_of(url) if options is None else options
-        self._given = url
+        self._given = url = chained_to_absolute(url)
         fs, root = open_url(url, self._options)
         self._fs: Any = fs
         self.is_local = isinstance(fs, LocalFileSystem)
         self._root: str = root.rstrip("/")
-        self.url: str = root if self.is_local else _url(fs, root)
+        # Paths below a file system's own root begin with a slash on some, and not on others.
+        self._above: str = f"{self._root}/" if self._root else fs.root_marker
+        self.url: str = root if self.is_local else _url(fs, root, url)
         gate = gate_of((self.url, self._options), self.limits)
         self._let = gate.let
         self._parts = None
@@ -139,8 +141,9 @@ class Store:
         if self.is_local or other.is_local:
             both = self.is_local and other.is_local
             return both and (holds(self.root, other.root) or holds(other.root, self.root))
-        one, two = f"{self.url}/", f"{other.url}/"
-        return (one.startswith(two) or two.startswith(one)) and self.endpoint == other.endpoint
+        (one, _, behind), (two, _, also) = self.url.partition("::"), other.url.partition("::")
+        nested = _is_below(one, two) or _is_below(two, one)
+        return nested and behind == also and self.endpoint == other.endpoint
 
     @property
     def keeps_keys(self) -> bool:
@@ -150,11 +153,11 @@ class Store:
     @property
     def root(self) -> str:
         """The root as the file system names it; for a local store, an absolute path."""
-        return self._root or "/"
+        return self._root or self._above
 
     def path(self, name: str) -> str:
         """An object's path as the file system names it."""
-        return f"{self._root}/{name}"
+        return f"{self._above}{name}"
 
     def check_writable(self) -> None:
         """Raise StorageError if the store can hold no archive and no restored files."""
@@ -324,7 +327,7 @@ class Store:
     def infos(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Name and `info` of every object below the root, from one listing."""
         for path, info in self._found(self.root):
-            yield path[len(self._root) + 1 :], info
+            yield path[len(self._above) :], info
 
     def names(self, prefix: str = "") -> Iterator[str]:
         """Names of all objects below a directory, sorted. For housekeeping; opening needs none."""
@@ -410,7 +413,7 @@ class Store:
 
     def _found(self, root: str) -> Iterator[tuple[str, dict[str, Any]]]:
         """Path and `info` of every object below a directory of a store that is not local."""
-        name = root[len(self._root) + 1 :]
+        name = root[len(self._above) :]
         if not _walks(self._fs):
             found = self._call("list", name, lambda: self._fs.find(root, detail=True))
             yield from ((p, info) for p, info in found.items() if info["type"] != "directory")
@@ -428,7 +431,7 @@ class Store:
                 yield from self._found(path)
 
     def _listed(self, path: str, size_bytes: int, modified: float | None) -> Listed:
-        name = path[len(self._root) + 1 :]
+        name = path[len(self._above) :]
         return Listed(name, size_bytes, modified, _is_partial(name.rpartition("/")[2]))
 
     def _create(self, name: str, pieces: Pieces) -> None:
@@ -544,12 +547,24 @@ class Store:
         return self.call(f"{verb} {self.path(name)}", action)
 
 
-def _url(fs: Any, root: str) -> str:
-    """The URL of a path; with the server, which many file systems take out of their paths."""
+def _is_below(one: str, two: str) -> bool:
+    """Whether a URL is another one or is below it."""
+    return f"{one}/".startswith(two if two.endswith("/") else f"{two}/")
+
+
+def _url(fs: Any, root: str, given: str) -> str:
+    """The URL of a path; with what many file systems take out of their paths.
+
+    This is the server, and the file that a file system reads, behind `::` of the URL that was
+    given.
+    """
     url: str = fs.unstrip_protocol(root)
+    _, chain, behind = given.partition("::")
     scheme, _, path = url.partition("://")
     server = server_of(fs.storage_options)
-    return f"{scheme}://{server}{path}" if server and path.startswith("/") else url
+    if server and path.startswith("/"):
+        url = f"{scheme}://{server}{path}"
+    return f"{url}{chain}{behind}"
 
 
 def _walks(fs: Any) -> bool:

@@ -1,6 +1,7 @@
 """What is listed of a source, and how it is read."""
 
 import os
+import pickle
 import socket
 import uuid
 import zipfile
@@ -246,6 +247,30 @@ def test_a_remote_folder_that_is_not_there_is_an_error(s3_url: str):
     for url in (f"{s3_url}/none", f"memory://{uuid.uuid4()}"):
         with pytest.raises(StorageError, match="nothing is there; check the URL"):
             Source(url).files()
+
+
+def test_a_whole_zip_file_is_a_source_that_its_path_tells_from_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for name in ("one", "two"):
+        with zipfile.ZipFile(tmp_path / f"{name}.zip", "w") as packed:
+            packed.writestr("alpha/a.png", f"{name}, below")
+            packed.writestr("beta.png", name)
+    monkeypatch.chdir(tmp_path)
+    urls = ["zip://::one.zip", "zip:///::file://one.zip", f"zip://::file://{tmp_path}/one.zip"]
+    sources = [Source(url) for url in urls]
+    monkeypatch.chdir("/")
+    for source in map(pickle.loads, map(pickle.dumps, sources)):
+        assert source.url == f"zip://::file://{tmp_path}/one.zip"
+        files = source.files()
+        assert [file.path for file in files] == ["alpha/a.png", "beta.png"]
+        assert [source.read(file) for file in files] == [b"one, below", b"one"]
+        assert source.read_range(files[1], 1, 1) == b"n"
+        assert source.store.top_level() == ["alpha", "beta.png"]
+    other = Source(f"zip://::{tmp_path}/two.zip")
+    assert other.record() != sources[0].record()
+    assert not other.store.overlaps(sources[0].store)
+    assert sources[0].store.overlaps(Store(f"zip://alpha::{tmp_path}/one.zip"))
 
 
 def test_a_store_that_cannot_remove_is_refused_for_writing(tmp_path: Path):
