@@ -1,16 +1,18 @@
 """Mend a damaged archive: `python -m seec.jobs.repair ARCHIVE --from COPY`."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import click
 
+from seec.jobs import absence
 from seec.jobs.interface import ExitCode, command, progress
 from seec.jobs.options import name_option, ray_options, store_options
 from seec.jobs.places import check_apart, source_name
 from seec.pipeline.archive.archive import Archive
+from seec.pipeline.archive.completeness import Absent, lost_files
 from seec.pipeline.archive.protection import keep_spares
 from seec.pipeline.codec.model.packaged import find_packaged
 from seec.pipeline.dct.packaged import find_packaged as find_packaged_jpeg
@@ -55,8 +57,9 @@ class RepairSummary:
 
     objects: names of those that were put back byte for byte. shards: those that were made anew.
     files_mended: how many files of those are whole again. lost: paths that were found nowhere.
-    left: what could not be repaired. beyond_parity: of which shards more was damaged than parity
-    could mend, in words.
+    files_lost: how many files the archive does not hold now, since this repair or an earlier one
+    found them nowhere. left: what could not be repaired. beyond_parity: of which shards more was
+    damaged than parity could mend, in words.
     """
 
     archive: str
@@ -65,14 +68,17 @@ class RepairSummary:
     shards: tuple[str, ...]
     files_mended: int
     lost: tuple[str, ...]
+    files_lost: int
     left: tuple[Finding, ...]
     beyond_parity: tuple[str, ...]
     seconds: float
 
     @property
     def exit_code(self) -> ExitCode:
-        """DAMAGE if anything was lost or is still damaged."""
-        return ExitCode.DAMAGE if self.lost or self.left else ExitCode.OK
+        """DAMAGE if anything is still damaged, else INCOMPLETE if files are lost."""
+        if self.left:
+            return ExitCode.DAMAGE
+        return ExitCode.INCOMPLETE if self.files_lost else ExitCode.OK
 
     def as_dict(self) -> dict[str, Any]:
         """All figures by name; what is left as a list of findings."""
@@ -96,8 +102,7 @@ class RepairSummary:
                 f"{self.files_mended} files mended, {len(self.lost)} lost, {len(self.left)} "
                 f"objects still damaged, in {self.seconds:.0f} s"
             )
-        if self.lost:
-            yield "found again, they are mended by seec repair with --from or --source, or archived"
+        yield from absence.lines(Absent(lost=self.files_lost), self.archive)
         yield f"archive digest {self.digest}"
 
 
@@ -135,7 +140,8 @@ def run(settings: Settings) -> RepairSummary:
         outcome.objects += [name for name in keep_spares(archive, spares) if name in spares]
         outcome.left = [one for one in outcome.left if one.object not in outcome.objects]
         also_lost = bool(settings.copies or settings.source)
-        checked = _checked(store, settings, records.shards, executor)
+        lost: list[str] = []  # objects whose files an earlier repair gave up
+        checked = _noting(_checked(store, settings, records.shards, executor), lost)
         damaged = damaged_shards(records.shards, checked, also_lost=also_lost)
         spares = Spares(copies, settings.source, name, settings.limits)
         repair = Repair(archive, spares, executor, outcome)
@@ -143,10 +149,21 @@ def run(settings: Settings) -> RepairSummary:
         with progress("repair", len(cases), "shards") as shown:
             repair.make_anew(cases, shown.advance)
         keep_spares(archive)
-        return _summary(store, archive.digest(), outcome, start)
+        files_lost = lost_files(archive) if lost or outcome.lost else 0
+        return _summary(store, archive.digest(), outcome, start, files_lost)
 
 
-def _summary(store: Store, digest: str, outcome: Outcome, start: float) -> RepairSummary:
+def _noting(checked: Iterable[Checked], lost: list[str]) -> Iterator[Checked]:
+    """The same; the list gets the names of objects with lost files."""
+    for item in checked:
+        if item.lost:
+            lost.append(item.object)
+        yield item
+
+
+def _summary(
+    store: Store, digest: str, outcome: Outcome, start: float, files_lost: int = 0
+) -> RepairSummary:
     return RepairSummary(
         archive=store.url,
         digest=digest,
@@ -154,6 +171,7 @@ def _summary(store: Store, digest: str, outcome: Outcome, start: float) -> Repai
         shards=tuple(outcome.shards),
         files_mended=outcome.files_mended,
         lost=tuple(sorted(outcome.lost)),
+        files_lost=files_lost,
         left=tuple(outcome.left),
         beyond_parity=tuple(outcome.beyond_parity),
         seconds=round(time.monotonic() - start, 3),
@@ -218,8 +236,9 @@ def main(**options: Any) -> RepairSummary:
     shard anew from the sound files in the shard, the same files in other archives, and files of
     the source that still have the recorded digests.
 
-    repair lists files that it finds nowhere as lost; the archive is sound without them. repair
-    changes no existing object.
+    repair lists files that it finds nowhere as lost, and ends with exit code 3: the archive is
+    sound, and does not hold these files. If damage is left, the exit code is 4. repair changes no
+    existing object.
     """
     return run(Settings(**options))
 
