@@ -33,11 +33,15 @@ _OTHERS = (
 
 @dataclass(frozen=True)
 class ImageFile:
-    """An image file taken apart. format: a name of the registry."""
+    """An image file taken apart. format: a name of the registry.
+
+    signed: whether the file signs its own bytes, so that no pixel may change; told for archives.
+    """
 
     format: str
     rasters: Sequence[Raster]
     envelope: bytes
+    signed: bool = False
 
     @property
     def pixels(self) -> Pixels | None:
@@ -83,7 +87,8 @@ class Header:
                     raise UnreadableImage("decodes to another size than its header says")
                 if content.exact:
                     if form.write(content.rasters, content.envelope, exact=True) == data:
-                        return ImageFile(form.name, content.rasters, b"\1" + content.envelope)
+                        whole = b"\1" + content.envelope
+                        return ImageFile(form.name, content.rasters, whole, signature is not None)
                 elif not keep_file:
                     why = self._difference(content) if for_archive else None
                     if why is None:

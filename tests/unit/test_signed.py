@@ -2,6 +2,7 @@
 
 import io
 import struct
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from seec.pipeline.routes.writing import Candidate, RunModels, draft, settle
 from seec.schemas.manifest import Entry
 from seec.schemas.plan import SourceFile
 from seec.schemas.routes import SEEC, STORE
+from tests.archives.life import archive, held, opened
 from tests.deflated import odd_png
 from tests.pictures import textured
 from tests.sources import image_bytes
@@ -120,3 +122,28 @@ def test_other_signed_files_are_stored_and_say_why(data: bytes, reason: str):
     entry = archived(data)
     assert entry.row.route == STORE
     assert reason in (entry.row.reason or "")
+
+
+def test_a_signed_picture_stays_lossless_where_backgrounds_may_be_lost(tmp_path: Path):
+    picture = image_bytes(RGB, "PNG")
+    files = {"plain.png": picture, "signed.png": with_chunk(picture, *SIGNING_CHUNKS[0])}
+    mask = np.zeros(RGB.shape[:2], np.uint8)
+    mask[:16, :16] = 1
+    for folder in ("source", "masks"):
+        (tmp_path / folder).mkdir()
+    for name, data in files.items():
+        (tmp_path / "source" / name).write_bytes(data)
+        (tmp_path / "masks" / name).write_bytes(image_bytes(mask, "PNG"))
+    lossy: dict[str, Any] = {"background_error": 4, "allow_lossy_background": True, "model": None}
+    root = tmp_path / "archive"
+    summary = archive(tmp_path / "source", root, roi=f"masks:{tmp_path / 'masks'}", **lossy)
+    assert (summary.files_added, summary.files_lossy) == (2, 1)
+    (shard,) = opened(root).state.in_order()
+    rows = {row.path: row for row in opened(root).rows(shard)}
+    assert {path: (row.route, row.background_error) for path, row in rows.items()} == {
+        "plain.png": (SEEC, 4),
+        "signed.png": (SEEC, None),
+    }
+    back = held(root)
+    assert back["signed.png"] == files["signed.png"]
+    assert back["plain.png"] != files["plain.png"]

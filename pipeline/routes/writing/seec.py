@@ -35,7 +35,8 @@ class SeecWriter(Writer):
             image=ImageFacts(width, height, "L" if pixels.ndim == 2 else "RGB", image.format),
             samples=SampleFacts(pixel_digest(pixels), pixels.size, image.envelope),
         )
-        return Coded(row, pictures=(pixels,), labelled=True)
+        # Of a signed picture nothing may be lost, whatever is of interest in it.
+        return Coded(row, pictures=(pixels,), labelled=not image.signed)
 
     def digest(self, candidate: Candidate) -> bytes | None:
         """As `Writer.digest`."""
