@@ -184,6 +184,8 @@ def _worthwhile_jpeg_model(
 
 def _warn_of_links(source: Source, listing: Sequence[SourceFile], followed: bool) -> None:
     """Caches of models and of version control show a tree of links whose files are elsewhere."""
+    if followed and not source.store.is_local:
+        warn(f"{source.url}: this store has no symbolic links, so --follow-links changes nothing")
     links = [file.path for file in listing if file.kind == LINK]
     files = sum(file.kind == FILE for file in listing)
     if followed and links:

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from seec.pipeline.storage.descent import IN_THE_WAY, open_folder, parent_of
-from seec.schemas.errors import SourceChanged
+from seec.schemas.errors import SourceChanged, StorageError
+from seec.schemas.names import escape
 
 # O_NONBLOCK: opening must not wait if a pipe has taken the place of a file.
 _FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
@@ -23,6 +24,8 @@ _CHANGED = "changed since it was listed; run again to archive it"
 
 # Device and number of each folder on a way down.
 _Folders = frozenset[tuple[int, int]]
+# Links to folders that have links to folders make paths whose number is a power of that of links.
+_MAX_REPEATED = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -45,8 +48,10 @@ def walk(root: bytes, follow: bool = False) -> Iterator[Found]:
     follow: a link to a file or folder is an entry with the status of that, and its folder is
     walked. Links that lead to nothing, or to a folder that holds them, stay links.
     A folder that cannot be listed becomes an entry with a problem; the name of the root is `.`.
+    Raises StorageError if links lead to the same folders so often that paths have no end.
     """
     waiting: list[tuple[bytes, _Folders]] = [(b"", frozenset())]
+    walked = _Walked()
     while waiting:
         folder, above = waiting.pop()
         try:
@@ -62,6 +67,7 @@ def walk(root: bytes, follow: bool = False) -> Iterator[Found]:
         if folder:
             yield Found(folder, own)
         if follow:
+            walked.add(root, folder, own, len(inside))
             above |= {_number(own)}
         for found in inside:
             status = found.status
@@ -71,6 +77,26 @@ def walk(root: bytes, follow: bool = False) -> Iterator[Found]:
                 yield Found(found.name, found.link)
             else:
                 waiting.append((found.name, above))
+
+
+class _Walked:
+    """The folders of a walk that follows links, each of which may be on several paths."""
+
+    def __init__(self) -> None:
+        self._numbers: set[tuple[int, int]] = set()
+        self._repeated = 0
+
+    def add(self, root: bytes, folder: bytes, own: os.stat_result, entries: int) -> None:
+        """Note a folder with so many entries. StorageError if too many are on further paths."""
+        if _number(own) in self._numbers:
+            self._repeated += entries
+        if self._repeated > _MAX_REPEATED:
+            raise StorageError(
+                f"{escape(os.path.join(root, folder))}: links lead to the same directories over "
+                f"and over, with more than {_MAX_REPEATED} further paths; remove such links, or "
+                "archive without following links"
+            )
+        self._numbers.add(_number(own))
 
 
 def read_file(

@@ -1,5 +1,6 @@
 """A source of links, archived as the files and directories that the links lead to."""
 
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from click.testing import CliRunner
 from seec.jobs import archive, repair, restore, verify
 from seec.pipeline.archive.archive import Archive
 from seec.pipeline.archive.planning import quarantined_files
-from seec.pipeline.storage import Store
+from seec.pipeline.storage import Store, tree_reader
 from seec.schemas.errors import StorageError
 
 
@@ -126,3 +127,42 @@ def test_many_links_are_told_even_if_files_are_more(hub: Path):
         (hub / f"file{number}").write_bytes(b"%d" % number)
     result = CliRunner().invoke(archive.main, [str(hub), str(hub.parent / "archive")])
     assert "6 symbolic links and 51 files" in result.stderr
+
+
+def test_links_that_make_paths_without_end_are_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    source = tmp_path / "source"
+    for name in "abcdefghijkl":
+        (source / name).mkdir(parents=True)
+        for other in "abcdefghijkl":
+            (source / name / f"to {other}").symlink_to(f"../{other}")
+    monkeypatch.setattr(tree_reader, "_MAX_REPEATED", 1000)
+    with pytest.raises(StorageError, match=r"source/.*over and over.*without following links"):
+        run(source, follow_links=True)
+    assert run(source).files_added == 12 * 13  # directories and links
+
+
+def test_several_links_to_a_directory_are_followed_up_to_a_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "one").write_bytes(b"1")
+    source = tmp_path / "source"
+    source.mkdir()
+    for number in range(4):
+        (source / f"{number}").symlink_to("../real")
+    monkeypatch.setattr(tree_reader, "_MAX_REPEATED", 3)
+    run(source, follow_links=True)
+    assert set(restored(source)[0]) == {f"{number}/one" for number in range(4)}
+
+
+def test_of_a_store_without_links_a_warning_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as packed:
+        packed.writestr("a.txt", "text")
+    source = f"zip://::{tmp_path}/a.zip"
+    settings = archive.Settings(source, str(tmp_path / "archive"), follow_links=True)
+    assert archive.run(settings).files_added == 1
+    assert "has no symbolic links, so --follow-links changes nothing" in capsys.readouterr().err
