@@ -1,7 +1,7 @@
 # pyright: basic
 """Parquet tables as reproducible bytes: the same rows give the same file.
 
-The only module that speaks to pyarrow, which ships no types.
+With `seec.schemas.arrays`, the only module that speaks to pyarrow, which ships no types.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from seec.schemas import pages
+from seec.schemas.arrays import array
 from seec.schemas.errors import LimitExceeded, SectionCorrupt, UnsupportedVersion
 from seec.schemas.limits import MAX_EXPANDED_BYTES, ROW_GROUP_ROWS
 
@@ -212,7 +213,8 @@ def serialise_groups(
     ) as writer:
         writer.add_key_value_metadata({_TABLE_KEY: table.label.encode(), **(metadata or {})})
         for rows in groups:
-            group = pa.Table.from_pylist(list(rows), schema=schema)
+            columns = [array(f.type, [row.get(f.name) for row in rows]) for f in schema]
+            group = pa.Table.from_arrays(columns, schema=schema)
             writer.write_table(group, row_group_size=max(1, len(rows)))
     return sink.getvalue().to_pybytes()
 
@@ -402,9 +404,7 @@ _NOT_A_TABLE = (pa.ArrowException, OSError, KeyError, ValueError)
 def _taken(rows: pa.Table, indices: Sequence[int]) -> pa.Table:
     if len(indices) <= _SLICED_ROWS:  # `take` would import all of Arrow's functions
         return pa.concat_tables([rows.slice(index, 1) for index in indices])
-    # A list would make Arrow import pandas, to ask whether it is one of pandas' own.
-    numbers = pa.py_buffer(np.asarray(indices, np.int64))
-    return rows.take(pa.Array.from_buffers(pa.int64(), len(indices), [None, numbers]))
+    return rows.take(array(pa.int64(), indices))
 
 
 def _records(name: str, rows: pa.Table) -> list[Record]:
