@@ -24,10 +24,10 @@ from seec.pipeline.stages.repairing import Outcome, Repair, Spares
 from seec.pipeline.stages.verifying import CHECKSUM, Scope, verify_shards
 from seec.pipeline.storage import Limits, Store
 from seec.pipeline.verify.records import check_records
+from seec.pipeline.verify.reports import read_report
 from seec.schemas.archive import ARCHIVE_JSON, COMMITS, format_md, spared
 from seec.schemas.commit import ShardRecord
-from seec.schemas.limits import MAX_TABLE_BYTES
-from seec.schemas.report import Checked, Finding, parse_findings
+from seec.schemas.report import Checked, Finding
 
 _SHOWN = 20
 
@@ -193,7 +193,7 @@ def _checked(
     store: Store, settings: Settings, shards: list[ShardRecord], executor: Executor
 ) -> Iterator[Checked]:
     if settings.report is not None:
-        yield from parse_findings(settings.report, store.get(settings.report, MAX_TABLE_BYTES))
+        yield from read_report(store, settings.report)
         return
     with progress("examine", len(shards), "shards") as shown:
         for item in verify_shards(store, shards, Scope(CHECKSUM), frozenset(), executor):

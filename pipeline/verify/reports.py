@@ -10,10 +10,12 @@ from seec.pipeline.verify.faults import copy_back, fault
 from seec.schemas.archive import REPORTS
 from seec.schemas.errors import (
     FormatError,
+    LimitExceeded,
     ObjectMissing,
     ObjectUnreadable,
     SectionCorrupt,
     SeecError,
+    StorageError,
 )
 from seec.schemas.limits import MAX_TABLE_BYTES
 from seec.schemas.report import Checked, Previous, parse_about, parse_findings
@@ -26,6 +28,22 @@ _NAME = re.compile(
 def report_name(moment: datetime, mode: str) -> str:
     """reports/verify-<moment>-<mode>.parquet; moment: in UTC. Names sort by time."""
     return f"{REPORTS}/verify-{moment.strftime('%Y%m%dT%H%M%S.%fZ')}-{mode}.parquet"
+
+
+def read_report(store: Store, name: str) -> list[Checked]:
+    """What a report of the archive says of each object.
+
+    StorageError if there is none of this name; SectionCorrupt or UnsupportedVersion if it is none.
+    """
+    if _NAME.fullmatch(name) is None:
+        raise StorageError(
+            f"{name!r} is no report of a verification: seec verify prints the names of reports, "
+            f"{REPORTS}/verify-..."
+        )
+    try:
+        return parse_findings(name, store.get(name, MAX_TABLE_BYTES))
+    except LimitExceeded as error:
+        raise SectionCorrupt(str(error)) from None
 
 
 def newest(store: Store) -> tuple[Previous | None, list[Checked]]:
@@ -71,7 +89,7 @@ def last_verified(store: Store, modes: Iterable[str], wanted: Iterable[str]) -> 
         if not left:
             break
         try:
-            checked = parse_findings(report.string, store.get(report.string, MAX_TABLE_BYTES))
+            checked = read_report(store, report.string)
         except (FormatError, ObjectMissing, ObjectUnreadable):
             continue
         seen = left & {item.object for item in checked}

@@ -10,7 +10,7 @@ from seec.jobs import gc, repair, verify
 from seec.jobs.interface import ExitCode
 from seec.pipeline.storage import Store
 from seec.schemas.commit import ShardRecord
-from seec.schemas.errors import Lost
+from seec.schemas.errors import Lost, ObjectMissing, SectionCorrupt, StorageError
 from seec.schemas.routes import LOST
 from tests.archives import plain_reader
 from tests.archives.life import archive, findings, held, opened, put_files, texts
@@ -236,6 +236,26 @@ def test_a_report_says_what_to_repair(root: Path, source: Path):
     assert len(mend(root, source, report=checked.report).shards) == 2
     assert name in {shard.shard for shard in shards(root)}
     assert findings(root) == []
+
+
+def test_a_report_is_trusted_and_has_to_be_one(root: Path, source: Path):
+    spoil(root, shards(root)[0], "b.txt")
+    name = verify_in_process(verify.Settings(str(root))).report
+    assert name is not None
+    spoil(root, shards(root)[1], "c.txt")
+    before = objects(root)
+    for wrong in ("archive.json", "reports/../archive.json", "none"):
+        with pytest.raises(StorageError, match="is no report of a verification"):
+            mend(root, source, report=wrong)
+    with pytest.raises(ObjectMissing, match="0000Z-decode"):
+        mend(root, source, report="reports/verify-20200101T000000.000000Z-decode.parquet")
+    broken = "reports/verify-20200101T000000.000000Z-checksum.parquet"
+    (root / broken).write_bytes(b"PAR1")
+    with pytest.raises(SectionCorrupt, match="checksum"):
+        mend(root, source, report=broken)
+    assert objects(root).items() >= before.items()
+    assert len(mend(root, source, report=name).shards) == 1  # of the other the report says nothing
+    assert [finding.kind for finding in findings(root)] == ["blob-damaged"]
 
 
 def test_gc_takes_what_was_damaged_once_it_is_repaired(root: Path, source: Path):

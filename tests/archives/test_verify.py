@@ -114,6 +114,17 @@ def test_bytes_that_were_compared_are_not_pixels_that_were_decoded(root: Path):
     assert last_verified(store, ("checksum", "decode"), blobs).keys() == blobs
 
 
+def test_without_a_place_for_a_report_all_is_checked_and_a_warning_says_so(
+    root: Path, capsys: pytest.CaptureFixture[str]
+):
+    shutil.rmtree(root / "reports")
+    (root / "reports").write_bytes(b"a file in the way")
+    summary = check(root)
+    assert (summary.exit_code, summary.shards, summary.report) == (ExitCode.OK, 6, None)
+    assert "no report: " in capsys.readouterr().err
+    assert "no report: it could not be written" in list(summary.lines())
+
+
 def test_reports_of_others_are_passed_over(root: Path):
     reports = root / "reports"
     reports.mkdir(exist_ok=True)
