@@ -42,7 +42,7 @@ from seec.schemas.archive import format_md
 from seec.schemas.commit import RunRecord, SourceRecord
 from seec.schemas.errors import SeecError, StorageError
 from seec.schemas.limits import MAX_GROUP_ROWS, MAX_PIXELS
-from seec.schemas.plan import DEDUPES, KEEP_FILE, KEEPS, PlanSettings
+from seec.schemas.plan import DEDUPES, KEEP_FILE, KEEPS, MAX_SECONDS, PlanSettings
 from seec.schemas.report import Timing, serialise_timings
 
 _DEFAULTS = PlanSettings(model_id="")
@@ -446,7 +446,7 @@ def _carry_out(
 )
 @click.option(
     "--max-seconds",
-    type=click.IntRange(min=1),
+    type=click.IntRange(min=1, max=MAX_SECONDS),
     default=_DEFAULTS.max_seconds,
     help="Store files that take longer to decode or transcode byte for byte.",
 )

@@ -32,6 +32,8 @@ PLAN = Table(
 KEEP_PIXELS, KEEP_FILE = KEEPS = ("pixels", "file")
 DEDUPE_SOURCE, DEDUPE_PIXELS, DEDUPE_SHARD = DEDUPES = ("source", "pixels", "shard")
 _SETTINGS_KEY = b"seec.settings"
+# Longer than looking into any file takes, and no more than the timers of all systems count.
+MAX_SECONDS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,7 @@ class PlanSettings:
     outside of them, as in `seec.schemas.loss`; both None where nothing may.
     keep: KEEP_FILE if every file is to come back byte for byte, KEEP_PIXELS if the same pixels and
     metadata are enough.
-    max_seconds: looking into a file may take; what takes longer is stored.
+    max_seconds: looking into a file may take, up to MAX_SECONDS; what takes longer is stored.
     dedupe: what was brought together in one shard: DEDUPE_SOURCE, files that are probably equal;
     DEDUPE_SHARD, nothing; DEDUPE_PIXELS, images with equal pixels, too, which share a code then,
     whatever labels a segmentation source gives each.

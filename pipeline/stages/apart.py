@@ -14,7 +14,7 @@ from typing import Any
 from seec.pipeline.containers import Ranges
 from seec.pipeline.routes.writing import Candidate, Draft, draft, draft_stored
 from seec.pipeline.stages.process import Died, WorkerProcess
-from seec.schemas.plan import KEEP_FILE, PlanSettings, SourceFile
+from seec.schemas.plan import KEEP_FILE, MAX_SECONDS, PlanSettings, SourceFile
 
 _START_S = 60  # a process takes to begin, at most
 _HURRIED_STATUS = 1  # with which faulthandler ends a process
@@ -24,7 +24,8 @@ _HURRIED_STATUS = 1  # with which faulthandler ends a process
 def hurried(seconds: float) -> Generator[None]:
     """End this process, whatever it is doing, if the block takes longer."""
     # Not a signal: native code may hold on to the interpreter and never let a handler run.
-    faulthandler.dump_traceback_later(seconds, exit=True, file=sys.__stderr__ or 2)
+    longest = min(seconds, MAX_SECONDS)
+    faulthandler.dump_traceback_later(longest, exit=True, file=sys.__stderr__ or 2)
     try:
         yield
     finally:
@@ -55,7 +56,7 @@ def candidate_of(
 
 def draft_apart(file: SourceFile, data: bytes, settings: PlanSettings, start: int = 0) -> Draft:
     """As `pipeline.routes.writing.draft`; a file that its decoder does not survive is stored."""
-    limit = settings.max_seconds
+    limit = min(settings.max_seconds, MAX_SECONDS)
     process = WorkerProcess()
     result: Any = None
     answered = False

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from seec.jobs import archive, ls, verify
 from seec.jobs.interface import ExitCode
 from seec.pipeline.routes.writing import draft
 from seec.pipeline.stages import archiving, tasks
 from seec.pipeline.stages.apart import candidate_of, draft_apart, hurried
-from seec.schemas.plan import PlanSettings, SourceFile
+from seec.schemas.plan import MAX_SECONDS, PlanSettings, SourceFile
 from seec.schemas.routes import JPEGXL_JPEG, STORE
 from tests.faults.poisoned import CRASH, HANG, RAISE, poisoned
 from tests.jpegs import detailed, jpeg
@@ -28,8 +29,23 @@ REASONS = {
 }
 
 
-def test_a_look_apart_finds_what_any_look_finds():
-    settings = PlanSettings("")
+@pytest.mark.parametrize("seconds", [MAX_SECONDS, 10**20])
+def test_a_limit_that_no_timer_counts_lets_files_be_looked_into(seconds: int):
+    with hurried(seconds):
+        pass
+
+
+def test_a_limit_that_no_timer_counts_is_wrong_use(tmp_path: Path):
+    (tmp_path / "source").mkdir()
+    typed = [str(tmp_path / "source"), str(tmp_path / "archive"), "--max-seconds", str(10**20)]
+    result = CliRunner().invoke(archive.main, typed)
+    assert result.exit_code == ExitCode.USAGE
+    assert f"1<=x<={MAX_SECONDS}" in result.stderr
+
+
+@pytest.mark.parametrize("max_seconds", [600, 10**20])
+def test_a_look_apart_finds_what_any_look_finds(max_seconds: int):
+    settings = PlanSettings("", max_seconds=max_seconds)
     for data in (jpeg(detailed(1)), image_bytes(textured(20, 30), "PNG"), b"text"):
         file = SourceFile("a", len(data), 0)
         made, expected = (
