@@ -31,7 +31,9 @@ from typing import Any, Protocol, cast, runtime_checkable
 
 import click
 
+from seec.jobs import logs
 from seec.jobs.interruption import interruptible, signal_of
+from seec.jobs.logs import printable
 from seec.schemas.errors import (
     ArchiveLocked,
     FixityError,
@@ -136,14 +138,15 @@ def command(
 ) -> Callable[[Callable[..., Summary]], click.Command]:
     """Make a click command of a function that returns a Summary.
 
-    Its docstring is the help text. Adds --json, --config and --debug, the environment
-    variables SEEC_<NAME>_<OPTION>, and to the help the examples and the exit codes.
+    name: of a command, or of a group and its command ("jobs run"). The docstring is the help
+    text. Adds --json, --config, --log-format and --debug, the environment variables
+    SEEC_<NAME>_<OPTION>, and to the help the examples and the exit codes.
     SeecErrors end the command with one line on stderr and the exit code of their class.
     """
 
     def wrap(function: Callable[..., Summary]) -> click.Command:
         @wraps(function)
-        def callback(*, json_output: bool, debug: bool, **options: Any) -> None:
+        def callback(*, json_output: bool, log_format: str, debug: bool, **options: Any) -> None:
             context = click.get_current_context()
             context.meta[_QUIET] = json_output
 
@@ -151,11 +154,12 @@ def command(
                 _refuse_passwords(options.values())
                 return function(**options)
 
-            context.exit(_run(job, json_output, debug))
+            with logs.logging_to(logs.Log(log_format, name, logs.new_run_id())):
+                context.exit(_run(job, json_output, debug))
 
-        prefix = f"SEEC_{name.upper().replace('-', '_')}"
+        prefix = f"SEEC_{name.upper().replace('-', '_').replace(' ', '_')}"
         made = click.command(
-            name,
+            name.rpartition(" ")[2],
             cls=_Command,
             context_settings={"auto_envvar_prefix": prefix, "show_default": True},
         )(callback)
@@ -194,6 +198,14 @@ def _common_options(prefix: str) -> list[click.Parameter]:
             expose_value=False,
             callback=_read_config,
             help=f"TOML file with options. {prefix}_<OPTION> and the command line take precedence.",
+        ),
+        click.Option(
+            ["--log-format"],
+            envvar="SEEC_LOG_FORMAT",
+            type=click.Choice(logs.FORMATS),
+            default=logs.TEXT,
+            help="What stderr gets: text for people, or json, one object a line, with the id of "
+            "the run.",
         ),
         click.Option(
             ["--debug"],
@@ -242,24 +254,24 @@ def _run(job: Callable[[], Summary], json_output: bool, debug: bool) -> int:
     except (click.ClickException, click.exceptions.Exit, click.Abort):
         raise
     except KeyboardInterrupt as error:
-        return _fail("interrupted", ExitCode(128 + signal_of(error)), debug)
+        return _fail(error, "interrupted", ExitCode(128 + signal_of(error)), debug)
     except SeecError as error:
-        return _fail(str(error) or type(error).__name__, exit_code_of(error), debug)
+        return _fail(error, str(error) or type(error).__name__, exit_code_of(error), debug)
     except OSError as error:
-        return _fail(_os_error_text(error), ExitCode.UNEXPECTED, debug)
+        return _fail(error, _os_error_text(error), ExitCode.UNEXPECTED, debug)
     except Exception as error:  # noqa: BLE001, the last resort of a command
         text = f"{type(error).__name__}: {error} (--debug prints a traceback)"
-        return _fail(text, ExitCode.UNEXPECTED, debug)
+        return _fail(error, text, ExitCode.UNEXPECTED, debug)
 
 
 def warn(text: str) -> None:
     """One line on stderr, also under --json."""
-    click.echo(_printable(f"seec: warning: {text}"), err=True)
+    logs.current().event(logs.WARNING, "message", f"seec: warning: {text}")
 
 
 def tell(text: str) -> None:
     """One line on stderr that is no warning, also under --json."""
-    click.echo(_printable(f"seec: {text}"), err=True)
+    logs.current().event(logs.INFO, "message", f"seec: {text}")
 
 
 def prints_json() -> bool:
@@ -292,7 +304,7 @@ def _print(summary: Summary, json_output: bool) -> int:
             if isinstance(sys.stdout, TextIOWrapper):  # whose encoding may lack letters of names
                 sys.stdout.reconfigure(errors="backslashreplace")
             for line in summary.lines():
-                sys.stdout.write(f"{_printable(line)}\n")  # not `echo`, which flushes every line
+                sys.stdout.write(f"{printable(line)}\n")  # not `echo`, which flushes every line
         sys.stdout.flush()
     except BrokenPipeError:
         _give_up_stdout()
@@ -329,17 +341,12 @@ def _indented(value: Any, indent: str) -> str:
     return json.dumps(value, indent=2).replace("\n", f"\n{indent}")
 
 
-def _printable(line: str) -> str:
-    """A line that stays one, and does nothing to a terminal, whatever names are in it."""
-    if line.isprintable():
-        return line
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
-
-
-def _fail(text: str, code: ExitCode, debug: bool) -> ExitCode:
+def _fail(error: BaseException, text: str, code: ExitCode, debug: bool) -> ExitCode:
     if debug:
         traceback.print_exc()
-    click.echo(_printable(f"seec: error: {' '.join(text.split())}"), err=True)
+    message = f"seec: error: {' '.join(text.split())}"
+    classes = [kind.__name__ for kind in type(error).__mro__[:-2]]
+    logs.current().event(logs.ERROR, "error", message, error=classes, exit_code=int(code))
     return code
 
 
@@ -349,7 +356,8 @@ def _os_error_text(error: OSError) -> str:
 
 _QUIET = "seec.quiet"
 _PATIENCE_S = 1.0  # work that is done sooner shows no progress
-_LINE_INTERVAL_S = 15.0  # without a terminal
+_LINE_INTERVAL_S = 15.0  # without a terminal; doubles after each line
+_LONGEST_INTERVAL_S = 300.0
 
 
 class Progress(Protocol):
@@ -374,7 +382,7 @@ def progress(label: str, total: int | None, unit: str) -> Iterator[Progress]:
     context = click.get_current_context(silent=True)
     if context is not None and context.meta.get(_QUIET):
         shown: _Counter = _Counter(label, total, unit)
-    elif sys.stderr.isatty():
+    elif sys.stderr.isatty() and logs.current().format == logs.TEXT:
         shown = _Bar(label, total, unit)
     else:
         shown = _Lines(label, total, unit)
@@ -413,6 +421,7 @@ class _Lines(_Counter):
     """A line now and then, for logs."""
 
     _next_s = _LINE_INTERVAL_S
+    _interval_s = _LINE_INTERVAL_S
     _printed = -1
 
     def close(self) -> None:
@@ -421,17 +430,22 @@ class _Lines(_Counter):
 
     def _show(self, elapsed_s: float) -> None:
         if elapsed_s >= self._next_s:
-            self._next_s = elapsed_s + _LINE_INTERVAL_S
+            self._interval_s = min(2 * self._interval_s, _LONGEST_INTERVAL_S)
+            self._next_s = elapsed_s + self._interval_s
             self._print(elapsed_s)
 
     def _print(self, elapsed_s: float) -> None:
         self._printed = self._done
         of = f" of {self._total}" if self._total else ""
         speed = self._done / elapsed_s
-        click.echo(
+        logs.current().event(
+            logs.INFO,
+            "progress",
             f"{self._label}: {self._done}{of} {self._unit}, {elapsed_s:.0f} s, {speed:.3g} "
             f"{self._unit}/s",
-            err=True,
+            done=self._done,
+            total=self._total,
+            unit=self._unit,
         )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from seec import __version__
-from seec.jobs import absence
+from seec.jobs import absence, clock
 from seec.jobs.contents import same_contents
 from seec.jobs.interface import ExitCode, command, progress, warn
 from seec.jobs.options import (
@@ -434,7 +434,7 @@ def _chosen(settings: Settings, seed: int, shards: int, of: int) -> dict[str, An
 
 
 def _write_report(store: Store, mode: str, checked: list[Checked], about: About) -> str | None:
-    name = report_name(datetime.now(UTC), mode)
+    name = report_name(clock.now(), mode)
     try:
         store.put_new(name, serialise_findings(checked, about))
     except StorageError as error:
