@@ -7,12 +7,13 @@ from typing import Any
 import click
 
 from seec.jobs.interface import ExitCode, command, progress
-from seec.jobs.options import SECONDS, Duration, Moment, store_options
+from seec.jobs.options import Duration, Moment, store_options
 from seec.pipeline.archive import Archive
 from seec.pipeline.archive.gc import Leftover, oldest_kept, remove, survey
 from seec.pipeline.archive.protection import keep_spares
 from seec.pipeline.storage import Limits, Store
 from seec.schemas.commit import FIRST
+from seec.schemas.quantities import SECONDS
 
 DAY_S = float(SECONDS["d"])
 

@@ -14,6 +14,7 @@ file named by --config (`force = true`), then their defaults. The summary goes t
 text or with --json as one JSON value; everything else goes to stderr.
 """
 
+import importlib
 import json
 import os
 import sys
@@ -181,6 +182,39 @@ class _Command(click.Command):
                 formatter.write(f"  {example}\n")
         with formatter.section("Exit codes"):
             formatter.write_dl([(str(int(c)), text) for c, text in _EXIT_CODE_MEANING.items()])
+
+
+class _Group(_Command, click.Group):
+    """Commands below one name, each `main` of the module of its name, imported when it is used."""
+
+    package: str = ""
+    one_line: Mapping[str, str] = {}
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.one_line)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.one_line:
+            return None
+        return importlib.import_module(f"{self.package}.{cmd_name}").main
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(self.one_line.items()))
+
+
+def group(
+    name: str,
+    package: str,
+    commands: Mapping[str, str],
+    *,
+    help_text: str,
+    examples: Sequence[str],
+) -> click.Group:
+    """A command that has commands: a module of each name in the package, and what it does."""
+    made = _Group(name, help=help_text)
+    made.package, made.one_line, made.examples = package, commands, tuple(examples)
+    return made
 
 
 def _common_options(prefix: str) -> list[click.Parameter]:

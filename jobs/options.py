@@ -17,17 +17,9 @@ from seec.pipeline.storage.limits import Limits
 from seec.schemas.errors import StorageError
 from seec.schemas.loss import MAX_BACKGROUND_ERROR, SKIP
 from seec.schemas.parity import WHOLE
+from seec.schemas.quantities import parse_duration, parse_rate
 
 F = TypeVar("F", bound=Callable[..., Any])
-SECONDS = {"d": 86_400, "h": 3600, "m": 60, "s": 1}
-_RATES = {
-    "kB/s": 10**3,
-    "MB/s": 10**6,
-    "GB/s": 10**9,
-    "KiB/s": 2**10,
-    "MiB/s": 2**20,
-    "GiB/s": 2**30,
-}
 
 include_option = click.option(
     "--include",
@@ -117,15 +109,10 @@ class Duration(click.ParamType[float]):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
         """Wrong use if it is no duration."""
-        text = str(value)
-        unit = SECONDS.get(text[-1:], 0 if text == "0" else None)
         try:
-            number = float(text[:-1] or "0")
-        except ValueError:
-            number = math.nan
-        if unit is None or not 0 <= number < math.inf:
-            self.fail(f"{text!r} is not 0, nor a number and one of s, m, h, d", param, ctx)
-        return number * unit
+            return parse_duration(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 class Moment(click.ParamType[float]):
@@ -153,12 +140,10 @@ class Rate(click.ParamType[float]):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
         """Wrong use if it is no rate, or 0."""
-        text = str(value)
-        unit = next((unit for unit in _RATES if text.endswith(unit)), "")
-        number = text.removesuffix(unit).strip()
-        if not unit or not number.replace(".", "", 1).isdecimal() or not float(number):
-            self.fail(f"{text!r} is not a number and one of {', '.join(_RATES)}", param, ctx)
-        return float(number) * _RATES[unit]
+        try:
+            return parse_rate(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 class Percentage(click.ParamType[float]):

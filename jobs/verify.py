@@ -235,7 +235,7 @@ def run(settings: Settings) -> VerifySummary:
 
     Raises NotAnArchive, UnknownCommit, or StorageError if the store does not answer.
     """
-    start, begun_at = time.monotonic(), datetime.now(UTC)
+    start, begun_at = time.monotonic(), clock.now()
     name = source_name(settings.name)
     source = None if settings.against is None else Source(settings.against, settings.limits, name)
     seed = random.randrange(1 << 31) if settings.seed is None else settings.seed
@@ -286,7 +286,7 @@ def run(settings: Settings) -> VerifySummary:
         python=platform.python_version(),
         machine=f"{platform.node()}, {platform.platform()}",
         begun=begun_at.isoformat(),
-        ended=datetime.now(UTC).isoformat(),
+        ended=clock.now().isoformat(),
         digest=records.archive.digest(),
         commits=records.state.sequence,
         checked=_chosen(settings, seed, len(begun), len(records.shards)),

@@ -4,11 +4,14 @@
 - `reference/format.md`: FORMAT.md as it travels in archives
 - `reference/hex.md`: a small .seec file, byte by byte
 - `reference/errors.md`: the tree of errors
+- `reference/jobs-file.md`: the settings of a jobs file
 """
 
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 from mkdocs.config.defaults import MkDocsConfig
@@ -21,11 +24,15 @@ sys.path.insert(0, str(Path(__file__).parent))  # mkdocs loads hooks by path, no
 from hex_dump import annotated_page  # noqa: E402  # pyright: ignore[reportMissingImports]
 
 from seec.jobs.cli import main  # noqa: E402
-from seec.schemas import errors  # noqa: E402
+from seec.schemas import errors, jobs_file  # noqa: E402
 from seec.schemas.archive import format_text  # noqa: E402
+from seec.schemas.settings_file import Named, settings_of  # noqa: E402
 
 _CLI = "reference/cli"
 _ERRORS = "<!-- the tree of errors -->"
+_JOBS_FILE_INTRO = """`seec jobs check FILE` checks a file by this definition, and names each line
+that is wrong. `seec jobs schema` prints the definition as a JSON Schema, for editors. Relative
+paths begin at the folder of the file. [Schedules](../how-to/schedule.md) has an example."""
 _FORMAT_INTRO = """---
 title: Formats
 ---
@@ -47,7 +54,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
         if page.name != "README.md"
     )
     reference = next(entry["Reference"] for entry in config["nav"] if "Reference" in entry)
-    commands = [{f"seec {name}": f"{_CLI}/{name}.md"} for name in main.list_commands(_context())]
+    commands = [{f"seec {name}": _page_of(name)} for name, _ in _commands()]
     for entry in reference:
         if "Commands" in entry:
             entry["Commands"] = [f"{_CLI}/index.md", *commands]
@@ -72,19 +79,32 @@ def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
 
 def generated_pages() -> dict[str, str]:
     """Markdown by file name."""
-    context = _context()
-    pages = {f"{_CLI}/index.md": _overview(context)}
-    for name in main.list_commands(context):
-        command = main.get_command(context, name)
-        assert command is not None, name
-        pages[f"{_CLI}/{name}.md"] = command_page(name, command)
+    pages = {f"{_CLI}/index.md": _overview()}
+    for name, command in _commands():
+        pages[_page_of(name)] = command_page(name, command)
+    pages["reference/jobs-file.md"] = jobs_file_page()
     pages["reference/format.md"] = _FORMAT_INTRO + _format_text()
     pages["reference/hex.md"] = annotated_page()
     return pages
 
 
-def _context() -> click.Context:
-    return click.Context(main, info_name="seec")
+def _commands() -> Iterator[tuple[str, click.Command]]:
+    """All commands by name; those of a group behind the group: `jobs`, `jobs check` ..."""
+
+    def below(group: click.Group, before: str) -> Iterator[tuple[str, click.Command]]:
+        context = click.Context(group)
+        for name in group.list_commands(context):
+            command = group.get_command(context, name)
+            assert command is not None, name
+            yield before + name, command
+            if isinstance(command, click.Group):
+                yield from below(command, f"{before}{name} ")
+
+    return below(main, "")
+
+
+def _page_of(name: str) -> str:
+    return f"{_CLI}/{name.replace(' ', '-')}.md"
 
 
 def _format_text() -> str:
@@ -102,10 +122,10 @@ def _format_text() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _overview(context: click.Context) -> str:
+def _overview() -> str:
     rows = [
-        f"| [`seec {name}`]({name}.md) | {_help_line(name, context)} |"
-        for name in main.list_commands(context)
+        f"| [`seec {name}`]({_page_of(name).rpartition('/')[2]}) | {_help_line(command)} |"
+        for name, command in _commands()
     ]
     return "\n".join(
         [
@@ -123,9 +143,7 @@ def _overview(context: click.Context) -> str:
     )
 
 
-def _help_line(name: str, context: click.Context) -> str:
-    command = main.get_command(context, name)
-    assert command is not None, name
+def _help_line(command: click.Command) -> str:
     return _escape(command.get_short_help_str(limit=200))
 
 
@@ -180,10 +198,44 @@ def _option_lines(name: str, option: click.Option, context: click.Context) -> li
     if default:
         lines[-1] += f" Default: {_escape(default)}."
     if option.name not in ("config", "help", "version"):
-        variable = option.envvar or f"SEEC_{name.upper()}_{(option.name or '').upper()}"
+        prefix = name.upper().replace(" ", "_")
+        variable = option.envvar or f"SEEC_{prefix}_{(option.name or '').upper()}"
         variable = variable if isinstance(variable, str) else " or ".join(variable)
         lines.append(f"    Variable: `{variable}`.")
     return [*lines, ""]
+
+
+def jobs_file_page() -> str:
+    """Every setting of every table of a jobs file, from the definition that checks such files."""
+    lines = ["# Settings of a jobs file", "", _JOBS_FILE_INTRO, ""]
+    tables: list[tuple[str, type]] = [("", jobs_file.JobsFile)]
+    while tables:
+        name, made = tables.pop(0)
+        lines += [f"## {(name and f'`{name}`') or 'The file'}", ""]
+        lines += [" ".join((made.__doc__ or "").split()), ""]
+        lines += ["| setting | value | default | meaning |", "| --- | --- | --- | --- |"]
+        for key, one in settings_of(made).items():
+            inner = getattr(one.kind, "made", None)
+            if inner is not None:
+                below = f"{name.strip('[]')}.{key}".strip(".")
+                named = f"{below}.NAME" if isinstance(one.kind, Named) else below
+                tables.append((f"[{named}]", inner))
+            value = "table" if inner else _escape(_value(one.kind.schema())).replace("|", "&#124;")
+            default = "required" if one.required else "" if one.written is None else one.written
+            shown = str(default).lower() if isinstance(default, bool) else default
+            lines.append(f"| `{key}` | {value} | {shown} | {_escape(one.help)} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _value(schema: dict[str, Any]) -> str:
+    """What a setting takes, in a word or two."""
+    if "enum" in schema:
+        return " or ".join(f'"{option}"' for option in schema["enum"])
+    if "examples" in schema:
+        return ", ".join(f'"{example}"' for example in schema["examples"]) + " ..."
+    names = {"integer": "number", "boolean": "true or false", "string": "text", "array": "list"}
+    return names[schema["type"]]
 
 
 def _escape(text: str) -> str:

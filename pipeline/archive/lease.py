@@ -180,6 +180,16 @@ def writer(store: Store, terms: Terms | None = None) -> Generator[Lease | None]:
     if store.refuses_to_replace(LOCKS):
         yield None
         return
+    with holding(store, terms) as lease:
+        yield lease
+
+
+@contextmanager
+def holding(store: Store, terms: Terms | None = None) -> Generator[Lease]:
+    """A lease of the store while the block runs, whatever the store refuses.
+
+    ArchiveLocked if another has it.
+    """
     lease = Lease(store, terms)
     lease.acquire()
     keeper = threading.Thread(target=lease.keep, name="lease", daemon=True)

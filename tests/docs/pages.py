@@ -15,6 +15,9 @@ PAGES = (
 )
 
 _BLOCK = re.compile(r"^```(?P<language>\w+)[^\n]*\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+_TITLED = re.compile(
+    r'^```\w+ title="(?P<title>[^"]+)"\n(?P<text>.*?)^```$', re.MULTILINE | re.DOTALL
+)
 _EXIT_CODE = re.compile(r"# exit code (\d+)")
 _LINK = re.compile(r"(?<!\\)\]\((?P<target>[^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (?P<text>.+)$", re.MULTILINE)
@@ -59,6 +62,12 @@ def blocks(page: Path, language: str) -> Iterator[str]:
     for block in _BLOCK.finditer(page.read_text(encoding="utf-8")):
         if block["language"] == language:
             yield block["text"]
+
+
+def titled(page: Path) -> Iterator[tuple[str, str]]:
+    """All blocks that have a title, as a reader would save them."""
+    for block in _TITLED.finditer(page.read_text(encoding="utf-8")):
+        yield block["title"], block["text"]
 
 
 def links(page: Path) -> Iterator[str]:

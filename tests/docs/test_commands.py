@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from seec.jobs import cli
-from tests.docs.pages import DOCS, PAGES, ROOT, Command, Program, steps
+from tests.docs.pages import DOCS, PAGES, ROOT, Command, Program, steps, titled
 from tests.pictures import textured
 
 # Pages of which everything is run, in order, beside a folder `photos`.
@@ -24,6 +24,7 @@ RUN = (
     DOCS / "how-to" / "datasets.md",
     DOCS / "how-to" / "query.md",
     DOCS / "how-to" / "prove.md",
+    DOCS / "how-to" / "schedule.md",
     DOCS / "operate" / "retention.md",
     DOCS / "reference" / "api.md",
 )
@@ -64,14 +65,22 @@ def _run(step: Command | Program, names: dict[str, object]) -> None:
     if isinstance(step, Program):
         exec(step.text, names)
     elif step.program == "seec":
-        result = CliRunner().invoke(cli.main, step.words[1:], catch_exceptions=False)
+        words, target = _redirected(step.words)
+        result = CliRunner().invoke(cli.main, words[1:], catch_exceptions=False)
         assert result.exit_code == step.exit_code, result.output
+        if target is not None:
+            Path(target).write_text(result.stdout)
     elif step.program == "make":
         # The targets run in CI; here they must exist.
         subprocess.run(["make", "--dry-run", *step.words[1:]], cwd=ROOT, check=True)
     else:
         assert step.words[:2] == ("pip", "install"), step
         _check_requirement(step.words[-1])
+
+
+def _redirected(words: tuple[str, ...]) -> tuple[tuple[str, ...], str | None]:
+    """The words of a command, and the file that its output goes to."""
+    return (words[:-2], words[-1]) if ">" in words else (words, None)
 
 
 def _check_requirement(text: str) -> None:
@@ -91,6 +100,9 @@ def test_every_step_of_the_page_works(page: Path, reader: Path) -> None:
         _photos(reader)
     if page.name in BEGIN_WITH_ARCHIVE:
         _run(Command(("seec", "archive", "photos", "photos.archive"), 0), {})
+    for title, text in titled(page):
+        if title == "jobs.toml":
+            (reader / title).write_text(text)
     names: dict[str, object] = {"__name__": "__main__"}
     done = [_run(step, names) for step in steps(page)]
     assert done
@@ -109,15 +121,17 @@ def test_every_command_on_every_page_has_options_that_exist() -> None:
     group = click.Context(cli.main, info_name="seec")
     checked = 0
     for page, step in _commands():
-        words = step.words
+        words, _ = _redirected(step.words)
         if words[:2] == ("ray", "exec"):
             continue
         if words[0] == "seec" and words[1] != "--version":
-            command = cli.main.get_command(group, words[1])
-            assert command is not None, f"{page}: no command {words[1]}"
+            command, rest = cli.main.get_command(group, words[1]), list(words[2:])
+            if isinstance(command, click.Group):
+                command = command.get_command(group, rest.pop(0))
+            assert command is not None, f"{page}: no command {' '.join(words)}"
             context = click.Context(command, info_name=words[1])
             try:
-                command.make_parser(context).parse_args(list(words[2:]))
+                command.make_parser(context).parse_args(rest)
             except click.UsageError as error:
                 raise AssertionError(f"{page}: {' '.join(words)}: {error.message}") from error
             checked += 1

@@ -17,7 +17,7 @@ from seec.jobs.interface import ExitCode
 from tests.docs.pages import DOCS, PAGES, ROOT, anchors, blocks, links
 
 # Pages that the build makes from the code.
-GENERATED = ("reference/cli/", "reference/format.md", "reference/hex.md")
+GENERATED = ("reference/cli/", "reference/format.md", "reference/hex.md", "reference/jobs-file.md")
 # A loaded script, style, font or picture; a link that a reader may follow is none.
 _LOADED = re.compile(r"<(?:script|link|img|iframe|source)[^>]*(?:src|href)=\"?(?:https?:)?//[^>]*>")
 
