@@ -9,6 +9,7 @@ main = group(
         "check": "Check a jobs file.",
         "run": "Run the jobs that are due.",
         "list": "List the jobs, and how each stands.",
+        "install": "Have cron, systemd, Kubernetes or Ray run the jobs.",
         "schema": "Print the JSON Schema of jobs files.",
     },
     help_text="Archive, verify and clean up by a schedule, as one TOML file says.\n\nNothing stays "

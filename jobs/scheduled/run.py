@@ -23,10 +23,14 @@ _TERMS = Terms(attempts=2)
 
 @dataclass(frozen=True)
 class Settings:
-    """Which file, and which job of it at once; None runs those that are due."""
+    """Which file, and which job of it; None is all. due: of a job that is named, only what is due.
+
+    Without a name only what is due runs in any case.
+    """
 
     file: Path
     name: str | None = None
+    due: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,7 @@ def run(settings: Settings, execute: Callable[..., Outcome] = execute) -> Summar
     if settings.name is not None:
         reading.chosen(file, settings.file, settings.name)
         names = [settings.name]
+    asked = settings.name is not None and not settings.due
     ran: list[Ran] = []
     busy: list[str] = []
     with reading.stores_of(file):
@@ -94,10 +99,9 @@ def run(settings: Settings, execute: Callable[..., Outcome] = execute) -> Summar
         for name in names:
             try:
                 with states.held(name, _TERMS):
-                    asked = settings.name is not None
                     done = run_job(file, name, states, now_asked=asked, execute=execute)
             except ArchiveLocked as error:
-                if settings.name is not None:
+                if asked:
                     raise ArchiveLocked(f"job {name} is at work: {error}") from None
                 tell(f"job {name} is at work in another process")
                 busy.append(name)
@@ -113,6 +117,7 @@ def run(settings: Settings, execute: Callable[..., Outcome] = execute) -> Summar
 )
 @file_argument
 @click.argument("name", required=False)
+@click.option("--due", is_flag=True, help="Of job NAME, run only what is due.")
 @access_option
 def main(**options: Any) -> Summary:
     """Run the jobs of FILE that are due; or job NAME now, whatever its schedule.

@@ -1,4 +1,3 @@
-import configparser
 import json
 import os
 import re
@@ -77,8 +76,6 @@ def test_links_lead_somewhere(page: Path) -> None:
     [
         ("json", json.loads),
         ("toml", tomllib.loads),
-        ("yaml", yaml.safe_load),
-        ("ini", lambda text: configparser.ConfigParser(strict=True).read_string(text)),
     ],
 )
 def test_configuration_on_the_pages_is_well_formed(language: str, parse: Callable) -> None:
