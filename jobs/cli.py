@@ -28,6 +28,7 @@ _COMMANDS = {
     "verify-proof": "Check such a proof, with nothing else.",
     "gc": "Delete objects that interrupted runs left in an archive.",
     "compact": "Merge small shards of an archive into large ones.",
+    "report": "Write a web page on how an archive stands.",
     "jobs": "Archive and verify by a schedule, as a TOML file says.",
     "info": "Describe a .seec file, a JPEG file or an archive.",
     "encode": "Encode one image as a .seec file.",

@@ -1,7 +1,6 @@
 """List what an archive holds: `python -m seec.jobs.ls ARCHIVE`."""
 
 import shlex
-from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
@@ -15,6 +14,7 @@ from seec.pipeline.archive.archive import Archive
 from seec.pipeline.archive.catalogue import current_quarantine, sorted_members, sorted_rows
 from seec.pipeline.archive.history import History, Step
 from seec.pipeline.archive.patterns import Patterns, Unmatched
+from seec.pipeline.standing.sizes import add_once
 from seec.pipeline.storage import Limits, Store
 from seec.pipeline.verify.records import opened
 from seec.schemas.commit import RunRecord
@@ -94,16 +94,6 @@ class Totals:
         )
         files = f"{self.kinds.get(FILE, 0)} files"
         return f"{files}{routes and f' ({routes})'}{others}, {sizes}"
-
-
-def add_once(ends: list[int], start: int, end: int) -> bool:
-    """Add a range to those that begin and end at these numbers; False if its start is in one."""
-    at = bisect_right(ends, start)
-    if at % 2:
-        return False
-    follows, leads = ends[at - 1 : at] == [start], ends[at : at + 1] == [end]
-    ends[at - follows : at + leads] = [start] * (not follows) + [end] * (not leads)
-    return True
 
 
 @dataclass(frozen=True)

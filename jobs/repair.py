@@ -21,13 +21,13 @@ from seec.pipeline.repair.records import put_back_records
 from seec.pipeline.stages.execution import execution, is_small
 from seec.pipeline.stages.executor import Executor
 from seec.pipeline.stages.repairing import Outcome, Repair, Spares
-from seec.pipeline.stages.verifying import CHECKSUM, Scope, verify_shards
+from seec.pipeline.stages.verifying import Scope, verify_shards
 from seec.pipeline.storage import Limits, Store
 from seec.pipeline.verify.records import check_records
 from seec.pipeline.verify.reports import read_report
 from seec.schemas.archive import ARCHIVE_JSON, COMMITS, format_md, spared
 from seec.schemas.commit import ShardRecord
-from seec.schemas.report import Checked, Finding
+from seec.schemas.report import CHECKSUM, Checked, Finding
 
 _SHOWN = 20
 

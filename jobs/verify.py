@@ -34,7 +34,7 @@ from seec.pipeline.archive.sources import follows_links
 from seec.pipeline.signing.signed import Signatures, check_signatures
 from seec.pipeline.signing.signers import read_signers
 from seec.pipeline.stages.execution import execution, is_small
-from seec.pipeline.stages.verifying import CHECKSUM, DECODE, MODES, SAMPLE, Scope, verify_shards
+from seec.pipeline.stages.verifying import Scope, verify_shards
 from seec.pipeline.storage import Limits, Source, Store
 from seec.pipeline.verify.choose import not_in, oldest_first, share, subset
 from seec.pipeline.verify.records import Records, check_records
@@ -42,7 +42,16 @@ from seec.pipeline.verify.reports import last_verified, newest, report_name
 from seec.schemas.archive import MODEL, parse_name
 from seec.schemas.commit import ShardRecord
 from seec.schemas.errors import SeecError, StorageError
-from seec.schemas.report import About, Checked, Finding, serialise_findings
+from seec.schemas.report import (
+    CHECKSUM,
+    DECODE,
+    MODES,
+    SAMPLE,
+    About,
+    Checked,
+    Finding,
+    serialise_findings,
+)
 
 _SHOWN = 20
 DEFAULT_IMAGES = 0.05

@@ -13,6 +13,7 @@ from cronsim import CronSim, CronSimError
 
 from seec.schemas.plan import DEDUPES, KEEPS
 from seec.schemas.quantities import parse_rate
+from seec.schemas.report import MODES
 from seec.schemas.settings_file import (
     Choice,
     Count,
@@ -29,7 +30,6 @@ from seec.schemas.toml_lines import lines_of
 
 ARCHIVE, VERIFY, COMPACT, GC = PARTS = ("archive", "verify", "compact", "gc")
 FAILURE, FINDING, RECOVERY, ALWAYS = OCCASIONS = ("failure", "finding", "recovery", "always")
-VERIFY_MODES = ("checksum", "decode", "sample")
 MAX_FILE_BYTES = 256 << 10
 _ANY_MOMENT = datetime(2026, 1, 1)  # noqa: DTZ001, only the expression is looked at
 _CRON_EXAMPLES = ("15 2 * * *", "0 5 * * MON", "0 4 1 * *")
@@ -72,7 +72,7 @@ class VerifyPart:
     """`seec verify` of the archive."""
 
     schedule: str | None = setting(_CRON, _OWN_SCHEDULE)
-    mode: str = setting(Choice(VERIFY_MODES), "How thoroughly, as --mode.", default="decode")
+    mode: str = setting(Choice(MODES), "How thoroughly, as --mode.", default="decode")
     max_duration: float | None = setting(
         Duration(),
         "Begin no further shard after this time; the shards verified longest ago come first.",
@@ -148,6 +148,10 @@ class Job:
     verify: VerifyPart | None = setting(Table(VerifyPart), "Verify the archive after that.")
     compact: CompactPart | None = setting(Table(CompactPart), "Merge small shards after that.")
     gc: GcPart | None = setting(Table(GcPart), "Remove what no state that is kept needs.")
+    report: str | None = setting(
+        Text(("/srv/www/photos.html",)),
+        "Where `seec report` writes its page after each run: a path or URL.",
+    )
     time_limit: float | None = setting(
         Duration(), "Interrupt the job after this time; the next run goes on where it was."
     )

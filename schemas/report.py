@@ -10,6 +10,8 @@ from seec.schemas.errors import SectionCorrupt
 from seec.schemas.json_text import parse_json
 from seec.schemas.tables import Column, Record, Table
 
+# How a verification checks: all bytes; all bytes and all pixels; all bytes and some pixels.
+CHECKSUM, DECODE, SAMPLE = MODES = ("checksum", "decode", "sample")
 _ABOUT_KEY = b"seec.report"
 
 FINDINGS = Table(

@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
 
 from seec.jobs import logs
 from seec.pipeline.codec import packaged_profiles
+from seec.pipeline.extras import missing
 from seec.pipeline.segmentation import check_name
 from seec.pipeline.storage import Store
 from seec.pipeline.storage.access import Access, refuse_password, using
@@ -59,6 +61,7 @@ def _placed(file: JobsFile, folder: Path) -> JobsFile:
             source=place(job.source),
             archive=place(job.archive) or "",
             model=place(job.model),
+            report=place(job.report),
         )
         for name, job in file.jobs.items()
     }
@@ -119,13 +122,15 @@ def _of_job(name: str, job: Job) -> list[Problem]:
             check_name(job.segmentation)
         except ValueError as error:
             wrong("segmentation", str(error))
-    for key, place in (("source", job.source), ("archive", job.archive)):
+    for key, place in (("source", job.source), ("archive", job.archive), ("report", job.report)):
         try:
             refuse_password(place or "")
         except StorageError as error:
             wrong(key, str(error))
     if job.name is not None and ("/" in job.name or job.name in (".", "..")):
         wrong("as", f"{job.name!r} is no name of a directory: no /, neither . nor ..")
+    if job.report is not None and find_spec("jinja2") is None:
+        wrong("report", str(missing("report", "a report", "jinja2")))
     return found
 
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import click
 
-from seec.jobs.interface import command, tell
+from seec.jobs.interface import ExitCode, command, tell
 from seec.jobs.options import access_option
 from seec.jobs.scheduled import reading
+from seec.jobs.scheduled.aftermath import after
 from seec.jobs.scheduled.options import file_argument
 from seec.jobs.scheduled.parts import Outcome, execute
 from seec.jobs.scheduled.running import Ran, gravest, run_job
@@ -35,11 +36,12 @@ class Settings:
 
 @dataclass(frozen=True)
 class Summary:
-    """The jobs that ran; those that another process runs now."""
+    """The jobs that ran; those that another process runs now; what went wrong after jobs."""
 
     file: str
     ran: tuple[Ran, ...]
     busy: tuple[str, ...]
+    problems: tuple[str, ...]
     exit_code: int
 
     def as_dict(self) -> dict[str, Any]:
@@ -47,6 +49,7 @@ class Summary:
         return {
             "file": self.file,
             "busy": list(self.busy),
+            "problems": list(self.problems),
             "jobs": {
                 ran.name: {
                     "started": ran.started.isoformat(),
@@ -74,6 +77,7 @@ class Summary:
                 yield f"{ran.name}: {part}: {how}"
             for part, why in ran.held.items():
                 yield f"{ran.name}: {part}: not run: {why}"
+        yield from self.problems
         for name in self.busy:
             yield f"{name}: another process runs it"
         if not self.ran and not self.busy:
@@ -94,12 +98,14 @@ def run(settings: Settings, execute: Callable[..., Outcome] = execute) -> Summar
     asked = settings.name is not None and not settings.due
     ran: list[Ran] = []
     busy: list[str] = []
+    problems: list[str] = []
     with reading.stores_of(file):
         states = States(reading.state_of(file, settings.file))
         for name in names:
             try:
                 with states.held(name, _TERMS):
                     done = run_job(file, name, states, now_asked=asked, execute=execute)
+                    problems += [] if done is None else after(file, done)
             except ArchiveLocked as error:
                 if asked:
                     raise ArchiveLocked(f"job {name} is at work: {error}") from None
@@ -107,8 +113,10 @@ def run(settings: Settings, execute: Callable[..., Outcome] = execute) -> Summar
                 busy.append(name)
             else:
                 ran += [] if done is None else [done]
-    code = gravest(one.exit_code for one in ran)
-    return Summary(str(settings.file), tuple(ran), tuple(busy), code)
+    codes = [one.exit_code for one in ran]
+    if problems:
+        codes.append(ExitCode.UNEXPECTED)
+    return Summary(str(settings.file), tuple(ran), tuple(busy), tuple(problems), gravest(codes))
 
 
 @command(

@@ -20,10 +20,9 @@ from seec.pipeline.verify.shards import (
 )
 from seec.schemas.commit import ShardRecord
 from seec.schemas.manifest import Row
-from seec.schemas.report import Checked, Finding
+from seec.schemas.report import CHECKSUM, DECODE, Checked, Finding
 from seec.schemas.routes import PIECES
 
-CHECKSUM, DECODE, SAMPLE = MODES = ("checksum", "decode", "sample")
 # One unit of work: enough to be worth a task, little enough to spread.
 _MAX_ROWS = 16
 _MAX_PIXELS = 4_000_000

@@ -3,7 +3,9 @@
 import hashlib
 import re
 from collections.abc import Iterable
-from datetime import datetime
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from seec.pipeline.storage import Store
 from seec.pipeline.verify.faults import copy_back, fault
@@ -20,6 +22,7 @@ from seec.schemas.errors import (
 from seec.schemas.limits import MAX_TABLE_BYTES
 from seec.schemas.report import Checked, Previous, parse_about, parse_findings
 
+_MOMENT = "%Y%m%dT%H%M%S.%fZ"
 _NAME = re.compile(
     rf"{REPORTS}/verify-(?P<moment>[0-9]{{8}}T[0-9]{{6}}\.[0-9]{{6}}Z)-(?P<mode>[a-z]+)\.parquet"
 )
@@ -27,7 +30,35 @@ _NAME = re.compile(
 
 def report_name(moment: datetime, mode: str) -> str:
     """reports/verify-<moment>-<mode>.parquet; moment: in UTC. Names sort by time."""
-    return f"{REPORTS}/verify-{moment.strftime('%Y%m%dT%H%M%S.%fZ')}-{mode}.parquet"
+    return f"{REPORTS}/verify-{moment.strftime(_MOMENT)}-{mode}.parquet"
+
+
+@dataclass(frozen=True)
+class ReportName:
+    """A report: its name, when it was made, in UTC, and in which mode."""
+
+    name: str
+    moment: datetime
+    mode: str
+
+
+def report_names(store: Store) -> list[ReportName]:
+    """All reports of verifications, the newest first."""
+    matches = (match for name in store.names(REPORTS) if (match := _NAME.fullmatch(name)))
+    found: list[ReportName] = []
+    for match in matches:
+        with suppress(ValueError):  # no day of the calendar
+            moment = datetime.strptime(match["moment"], _MOMENT).replace(tzinfo=UTC)
+            found.append(ReportName(match.string, moment, match["mode"]))
+    return sorted(found, key=lambda report: report.moment, reverse=True)
+
+
+def readable_report(store: Store, report: ReportName) -> list[Checked] | None:
+    """What a report says of each object; None if this release cannot read it."""
+    try:
+        return read_report(store, report.name)
+    except (FormatError, ObjectMissing, ObjectUnreadable):
+        return None
 
 
 def read_report(store: Store, name: str) -> list[Checked]:
@@ -82,17 +113,13 @@ def last_verified(store: Store, modes: Iterable[str], wanted: Iterable[str]) -> 
     Leaves out objects that were never verified. Reads reports from the newest on, until all objects
     are found. Skips reports that this release cannot read.
     """
-    names = (match for name in store.names(REPORTS) if (match := _NAME.fullmatch(name)))
-    reports = [match for match in names if match["mode"] in set(modes)]
     left, found = set(wanted), dict[str, str]()
-    for report in sorted(reports, key=lambda match: match["moment"], reverse=True):
+    for report in report_names(store):
         if not left:
             break
-        try:
-            checked = read_report(store, report.string)
-        except (FormatError, ObjectMissing, ObjectUnreadable):
+        if report.mode not in set(modes):
             continue
-        seen = left & {item.object for item in checked}
-        found |= dict.fromkeys(seen, report["moment"])
+        seen = left & {item.object for item in readable_report(store, report) or ()}
+        found |= dict.fromkeys(seen, report.moment.strftime(_MOMENT))
         left -= seen
     return found

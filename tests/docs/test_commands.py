@@ -25,6 +25,7 @@ RUN = (
     DOCS / "how-to" / "query.md",
     DOCS / "how-to" / "prove.md",
     DOCS / "how-to" / "schedule.md",
+    DOCS / "how-to" / "report.md",
     DOCS / "operate" / "retention.md",
     DOCS / "reference" / "api.md",
 )
@@ -36,6 +37,7 @@ BEGIN_WITH_ARCHIVE = {
     "datasets.md",
     "query.md",
     "prove.md",
+    "report.md",
     "retention.md",
 }
 NEEDS = {

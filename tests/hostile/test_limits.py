@@ -33,6 +33,7 @@ from seec.pipeline.codec import load_model
 from seec.pipeline.images.files import read_image, write_image
 from seec.pipeline.routes.reading.store import unpack
 from seec.pipeline.stages import restoring
+from seec.pipeline.standing.sizes import add_once
 from seec.pipeline.storage import Store
 from seec.pipeline.verify import shards
 from seec.schemas.archive import ArchiveHeader, commit_name, shard_name
@@ -370,7 +371,7 @@ class Written(io.StringIO):
 def test_ranges_count_once_however_they_come():
     order = [(0, 10), (10, 20), (0, 10), (40, 50), (20, 30), (30, 40), (35, 40), (60, 70)]
     ends: list[int] = []
-    added = [ls.add_once(ends, *one) for one in order]
+    added = [add_once(ends, *one) for one in order]
     assert added == [True, True, False, True, True, True, False, True]
     assert ends == [0, 50, 60, 70]
 

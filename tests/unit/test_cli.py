@@ -35,6 +35,7 @@ def test_help_lists_every_command_with_one_line() -> None:
         "verify-proof",
         "gc",
         "compact",
+        "report",
         "jobs",
         "info",
         "encode",

@@ -1,0 +1,1 @@
+"""How an archive stands: sizes, growth, and how long ago each part was checked."""
