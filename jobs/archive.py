@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from seec.jobs.interface import ExitCode, command, progress, tell, warn
+from seec.jobs.metrics import metrics_options
 from seec.jobs.model_options import chosen_model, model_options, read_jpeg_model
 from seec.jobs.options import (
     check_region,
@@ -505,6 +506,7 @@ def _carry_out(
 )
 @ray_options
 @store_options
+@metrics_options("archive")
 def main(**options: Any) -> ArchiveSummary:
     """Archive all files below SOURCE into ARCHIVE.
 

@@ -16,6 +16,7 @@ from seec import __version__
 from seec.jobs import absence, clock
 from seec.jobs.contents import same_contents
 from seec.jobs.interface import ExitCode, command, progress, warn
+from seec.jobs.metrics import metrics_options
 from seec.jobs.options import (
     Duration,
     Part,
@@ -529,6 +530,7 @@ def _write_report(store: Store, mode: str, checked: list[Checked], about: About)
 )
 @ray_options
 @store_options
+@metrics_options("verify")
 def main(**options: Any) -> VerifySummary:
     """Check ARCHIVE against the digests in it, with the weights in it.
 

@@ -39,7 +39,7 @@ class JobState:
 
     started, ended, exit_code, run_id: of its last run. succeeded: when a run last ended well.
     failing_since: the end of the first run that failed after that; None while all is well.
-    archive: what `seec info` last said of the archive.
+    archive: figures of the archive after the last run that could read it.
     """
 
     parts: dict[str, PartState] = field(default_factory=dict[str, PartState])

@@ -209,6 +209,13 @@ class JobsFile:
     stores: str | None = setting(
         Text(("/etc/seec/stores.toml",)), "Options of stores, as --stores."
     )
+    metrics: str | None = setting(
+        Text(("/var/lib/prometheus/node-exporter/seec.prom",)),
+        "A file that gets metrics of all jobs after each run, for node_exporter.",
+    )
+    pushgateway: str | None = setting(
+        Text(("http://localhost:9091",)), "A Pushgateway that gets the same metrics."
+    )
 
     def zone(self, job: Job) -> str:
         """The time zone of a job's schedules."""

@@ -13,7 +13,6 @@ from seec.jobs.scheduled.check import next_runs
 from seec.jobs.scheduled.options import file_argument
 from seec.jobs.scheduled.states import States
 from seec.schemas.job_state import JobState
-from seec.schemas.jobs_file import VERIFY
 
 _NEVER = "never"
 
@@ -36,9 +35,8 @@ class Standing:
 
     @property
     def findings(self) -> int:
-        """Of the last verification."""
-        part = self.state.parts.get(VERIFY)
-        return 0 if part is None else int(part.figures.get("findings", 0))
+        """Of verifications, that are not mended."""
+        return int(self.state.archive.get("findings", 0))
 
 
 @dataclass(frozen=True)

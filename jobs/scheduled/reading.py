@@ -65,7 +65,13 @@ def _placed(file: JobsFile, folder: Path) -> JobsFile:
         )
         for name, job in file.jobs.items()
     }
-    return replace(file, jobs=jobs, state=place(file.state), stores=place(file.stores))
+    return replace(
+        file,
+        jobs=jobs,
+        state=place(file.state),
+        stores=place(file.stores),
+        metrics=place(file.metrics),
+    )
 
 
 def read(path: Path) -> JobsFile:
@@ -136,9 +142,9 @@ def _of_job(name: str, job: Job) -> list[Problem]:
 
 def _of_file(file: JobsFile) -> list[Problem]:
     found: list[Problem] = []
-    for key, place in (("state", file.state), ("stores", file.stores)):
+    for key in ("state", "stores", "pushgateway"):
         try:
-            refuse_password(place or "")
+            refuse_password(getattr(file, key) or "")
         except StorageError as error:
             found.append(Problem((key,), f"{key}: {error}"))
     return found

@@ -10,7 +10,7 @@ import click
 from seec.jobs.interface import ExitCode, command, tell
 from seec.jobs.options import access_option
 from seec.jobs.scheduled import reading
-from seec.jobs.scheduled.aftermath import after
+from seec.jobs.scheduled.aftermath import after, deliver_metrics
 from seec.jobs.scheduled.options import file_argument
 from seec.jobs.scheduled.parts import Outcome, execute
 from seec.jobs.scheduled.running import Ran, gravest, run_job
@@ -113,6 +113,7 @@ def run(settings: Settings, execute: Callable[..., Outcome] = execute) -> Summar
                 busy.append(name)
             else:
                 ran += [] if done is None else [done]
+        problems += deliver_metrics(file, states, settings.file)
     codes = [one.exit_code for one in ran]
     if problems:
         codes.append(ExitCode.UNEXPECTED)

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from seec.jobs import clock, info, logs
+from seec.jobs import clock, logs
 from seec.jobs.interface import ExitCode
+from seec.jobs.metrics import archive_figures
 from seec.jobs.scheduled.parts import Outcome, command_of, execute
 from seec.jobs.scheduled.states import States
 from seec.jobs.scheduled.timing import last_slot
@@ -188,12 +189,9 @@ def _after(job: Job, ran: Ran) -> JobState:
     )
     if ran.well or ran.exit_code == ExitCode.DAMAGE:
         try:
-            found = info.run(job.archive).as_dict()
+            state = replace(state, archive=archive_figures(job.archive))
         except SeecError as error:
             logs.current().event(logs.WARNING, "message", f"seec: warning: {error}")
-        else:
-            keep = {k: v for k, v in found.items() if not isinstance(v, list | tuple | dict)}
-            state = replace(state, archive=keep)
     return state
 
 

@@ -76,6 +76,7 @@ def test_links_lead_somewhere(page: Path) -> None:
     [
         ("json", json.loads),
         ("toml", tomllib.loads),
+        ("yaml", yaml.safe_load),
     ],
 )
 def test_configuration_on_the_pages_is_well_formed(language: str, parse: Callable) -> None:

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from seec.jobs import clock, info
+from seec.jobs import clock
 from seec.jobs.interface import ExitCode
 from seec.jobs.interruption import Interrupted
 from seec.jobs.scheduled import list as list_job
 from seec.jobs.scheduled import run as run_job
+from seec.jobs.scheduled import running
 from seec.jobs.scheduled.parts import Outcome
 from seec.jobs.scheduled.running import LONGEST_PAUSE_S, gravest
 from seec.jobs.scheduled.running import run_job as run_one
@@ -65,7 +66,7 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> Commands:
     def no_archive(target: str) -> Any:
         raise SectionCorrupt(f"{target}: in this test there is none")
 
-    monkeypatch.setattr(info, "run", no_archive)
+    monkeypatch.setattr(running, "archive_figures", no_archive)
     return Commands()
 
 
@@ -266,7 +267,6 @@ def test_a_listing_says_how_each_job_stands(go: Any, commands: Commands, file: P
     assert "2026-03-02T12:00:00+00:00, exit code 4" in text
     assert "last success  never" in text
     assert "archive 2026-03-03T02:15+00:00, verify 2026-03-09T05:00+00:00" in text
-    assert "findings      1" in text
     assert listing.as_dict()["jobs"]["photos"]["state"]["parts"]["verify"]["exit_code"] == 4
 
 
