@@ -19,6 +19,7 @@ from seec.schemas.settings_file import (
     Count,
     Duration,
     Flag,
+    ListOf,
     Named,
     Problem,
     Table,
@@ -107,6 +108,39 @@ class GcPart:
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where a secret URL is kept: in a variable or in a file, never in the jobs file."""
+
+    url_env: str | None = setting(
+        Text(("SEEC_PING_URL",)), "The variable of the environment that holds the URL."
+    )
+    url_file: str | None = setting(
+        Text(("/etc/seec/ping.url",)), "The file that holds the URL; keep it from other users."
+    )
+
+    def contradictions(self) -> list[str]:
+        """What is wrong with settings that are right one by one."""
+        if (self.url_env is None) == (self.url_file is None):
+            return ["give one of url-env and url-file: the variable or the file with the URL"]
+        return []
+
+
+@dataclass(frozen=True)
+class Tell(Place):
+    """Whom to tell, by Apprise, and when: mail, Slack, webhooks and a hundred others by URL."""
+
+    on: tuple[str, ...] = setting(
+        ListOf(Choice(OCCASIONS)),
+        "When: failure, finding (of a verification), recovery (success after failure), always.",
+        default=(FAILURE, FINDING, RECOVERY),
+        written=[FAILURE, FINDING, RECOVERY],
+    )
+    attach_report: bool = setting(
+        Flag(), "Attach the page of the job, if it has one in a folder.", default=False
+    )
+
+
+@dataclass(frozen=True)
 class Job:
     """One archive: what goes into it, what follows, and when."""
 
@@ -151,6 +185,9 @@ class Job:
     report: str | None = setting(
         Text(("/srv/www/photos.html",)),
         "Where `seec report` writes its page after each run: a path or URL.",
+    )
+    ping: Place | None = setting(
+        Table(Place), "A watchdog, such as Healthchecks, that is pinged at start, success and fail."
     )
     time_limit: float | None = setting(
         Duration(), "Interrupt the job after this time; the next run goes on where it was."
@@ -208,6 +245,9 @@ class JobsFile:
     )
     stores: str | None = setting(
         Text(("/etc/seec/stores.toml",)), "Options of stores, as --stores."
+    )
+    tell: tuple[Tell, ...] = setting(
+        ListOf(Table(Tell)), "Whom to tell how jobs end: a [[tell]] for each.", default=()
     )
     metrics: str | None = setting(
         Text(("/var/lib/prometheus/node-exporter/seec.prom",)),

@@ -26,7 +26,7 @@ from hex_dump import annotated_page  # noqa: E402  # pyright: ignore[reportMissi
 from seec.jobs.cli import main  # noqa: E402
 from seec.schemas import errors, jobs_file  # noqa: E402
 from seec.schemas.archive import format_text  # noqa: E402
-from seec.schemas.settings_file import Named, settings_of  # noqa: E402
+from seec.schemas.settings_file import ListOf, Named, settings_of  # noqa: E402
 
 _CLI = "reference/cli"
 _ERRORS = "<!-- the tree of errors -->"
@@ -215,14 +215,16 @@ def jobs_file_page() -> str:
         lines += [" ".join((made.__doc__ or "").split()), ""]
         lines += ["| setting | value | default | meaning |", "| --- | --- | --- | --- |"]
         for key, one in settings_of(made).items():
-            inner = getattr(one.kind, "made", None)
+            listed = isinstance(one.kind, ListOf)
+            inner = getattr(one.kind.kind if listed else one.kind, "made", None)
             if inner is not None:
                 below = f"{name.strip('[]')}.{key}".strip(".")
                 named = f"{below}.NAME" if isinstance(one.kind, Named) else below
-                tables.append((f"[{named}]", inner))
+                tables.append((f"[[{named}]]" if listed else f"[{named}]", inner))
             value = "table" if inner else _escape(_value(one.kind.schema())).replace("|", "&#124;")
             default = "required" if one.required else "" if one.written is None else one.written
             shown = str(default).lower() if isinstance(default, bool) else default
+            shown = ", ".join(shown) if isinstance(shown, list) else shown
             lines.append(f"| `{key}` | {value} | {shown} | {_escape(one.help)} |")
         lines.append("")
     return "\n".join(lines)

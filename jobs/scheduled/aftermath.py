@@ -1,33 +1,54 @@
-"""What is done after a run of a job, however it ended: the page, the metrics."""
+"""What is done beside a run of a job, however it ends: pings, messages, page, metrics."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 from seec.jobs import metrics, report
 from seec.jobs.interface import warn
+from seec.jobs.scheduled import telling
 from seec.jobs.scheduled.gauges import gauges
 from seec.jobs.scheduled.running import Ran
 from seec.jobs.scheduled.states import States
 from seec.schemas.errors import NotAnArchive, SeecError
-from seec.schemas.jobs_file import JobsFile
+from seec.schemas.jobs_file import Job, JobsFile
 
 
 def after(file: JobsFile, ran: Ran) -> list[str]:
     """Do all of it; what goes wrong is warned of, and ends nothing. Returns what went wrong."""
-    problems: list[str] = []
-
-    def attempt(what: str, action: Callable[[], object]) -> None:
-        try:
-            action()
-        except (SeecError, OSError, ValueError) as error:
-            problems.append(f"{what}: {error}")
-            warn(f"job {ran.name}: {problems[-1]}")
-
     job = file.jobs[ran.name]
+    problems: list[str] = []
     if job.report is not None:
         target = job.report
-        attempt("no report", lambda: _report(job.archive, target))
+        problems += _attempt(ran.name, "no report", lambda: _report(job.archive, target))
+    for told in file.tell:
+        problems += _attempt(
+            ran.name, "nobody was told", lambda told=told: telling.tell(told, job, ran)
+        )
+    if job.ping is not None:
+        place, event = job.ping, telling.SUCCESS if ran.well else telling.FAIL
+        problems += _attempt(ran.name, "no ping", lambda: telling.ping(place, event, ran))
     return problems
+
+
+def before(name: str, job: Job) -> None:
+    """Tell the watchdog that a run begins; what goes wrong is warned of."""
+    place = job.ping
+    if place is not None:
+        _attempt(name, "no ping", lambda: telling.ping(place, telling.START))
+
+
+def _attempt(name: str, what: str, action: Callable[[], object]) -> list[str]:
+    try:
+        action()
+    except (SeecError, OSError) as error:
+        problem = f"{name}: {what}: {error}"
+    except Exception as error:  # noqa: BLE001, of a plugin of Apprise, say: the job itself has ended
+        # The text of such an error may hold a secret.
+        problem = f"{name}: {what}: {type(error).__name__}"
+    else:
+        return []
+    warn(f"job {problem}")
+    return [problem]
 
 
 def deliver_metrics(file: JobsFile, states: States, path: Path) -> list[str]:

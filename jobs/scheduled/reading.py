@@ -62,6 +62,7 @@ def _placed(file: JobsFile, folder: Path) -> JobsFile:
             archive=place(job.archive) or "",
             model=place(job.model),
             report=place(job.report),
+            ping=job.ping and replace(job.ping, url_file=place(job.ping.url_file)),
         )
         for name, job in file.jobs.items()
     }
@@ -71,6 +72,7 @@ def _placed(file: JobsFile, folder: Path) -> JobsFile:
         state=place(file.state),
         stores=place(file.stores),
         metrics=place(file.metrics),
+        tell=tuple(replace(one, url_file=place(one.url_file)) for one in file.tell),
     )
 
 
@@ -147,4 +149,7 @@ def _of_file(file: JobsFile) -> list[Problem]:
             refuse_password(getattr(file, key) or "")
         except StorageError as error:
             found.append(Problem((key,), f"{key}: {error}"))
+    if file.tell and find_spec("apprise") is None:
+        message = str(missing("notify", "telling how jobs end", "apprise"))
+        found.append(Problem(("tell",), f"tell: {message}"))
     return found

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import click
 from seec.jobs.interface import ExitCode, command, tell
 from seec.jobs.options import access_option
 from seec.jobs.scheduled import reading
-from seec.jobs.scheduled.aftermath import after, deliver_metrics
+from seec.jobs.scheduled.aftermath import after, before, deliver_metrics
 from seec.jobs.scheduled.options import file_argument
 from seec.jobs.scheduled.parts import Outcome, execute
 from seec.jobs.scheduled.running import Ran, gravest, run_job
@@ -104,7 +105,10 @@ def run(settings: Settings, execute: Callable[..., Outcome] = execute) -> Summar
         for name in names:
             try:
                 with states.held(name, _TERMS):
-                    done = run_job(file, name, states, now_asked=asked, execute=execute)
+                    begin = partial(before, name, file.jobs[name])
+                    done = run_job(
+                        file, name, states, now_asked=asked, begin=begin, execute=execute
+                    )
                     problems += [] if done is None else after(file, done)
             except ArchiveLocked as error:
                 if asked:

@@ -85,19 +85,21 @@ def run_job(
     states: States,
     *,
     now_asked: bool,
+    begin: Callable[[], object] = lambda: None,
     execute: Callable[..., Outcome] = execute,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Ran | None:
     """Run what is due of a job, or all of it if that is asked; None if nothing is due.
 
-    The caller holds the lease of the job. Each part's end is kept at once. What is interrupted or
-    killed has no end, and so stays due.
+    The caller holds the lease of the job. begin: called before the first part. Each part's end is
+    kept at once. What is interrupted or killed has no end, and so stays due.
     """
     job, before, now = file.jobs[name], states.get(name), clock.now()
     due = due_parts(file, job, before, now)
     parts = list(job.parts) if now_asked else [part for part in job.parts if part in due]
     if not parts:
         return None
+    begin()
     log = logs.current()
     log.event(logs.INFO, "job-start", f"seec: job {name}: {', '.join(parts)}", job=name)
     state = replace(before, run_id=log.run_id, started=now)

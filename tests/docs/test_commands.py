@@ -26,6 +26,7 @@ RUN = (
     DOCS / "how-to" / "prove.md",
     DOCS / "how-to" / "schedule.md",
     DOCS / "how-to" / "report.md",
+    DOCS / "how-to" / "tell.md",
     DOCS / "operate" / "retention.md",
     DOCS / "reference" / "api.md",
 )
