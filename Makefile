@@ -12,14 +12,14 @@ export OMP_NUM_THREADS ?= 1
 # What reads or writes where nothing is, or leaves the C standard, ends the tests at once.
 SANITIZERS := address,undefined,float-cast-overflow,float-divide-by-zero
 # Golden files, every instruction set, every kind of network, screen and colours, JPEG, deflate,
-# damaged files.
+# TIFF, damaged files.
 BITS := tests/exactness/test_same_bits.py::test
 SANITIZED_TESTS := tests/vectors/test_vectors.py tests/exactness/test_predictor_bits.py \
 	$(BITS)_every_instruction_set_writes_and_reads_the_same_bytes \
 	$(BITS)_networks_of_all_sizes_give_the_bytes_of_torch tests/unit/test_native_structs.py \
 	tests/unit/test_screen.py tests/unit/test_colours.py tests/hostile/test_seec_damage.py \
 	tests/unit/test_jpeg_files.py tests/hostile/test_jpeg_files.py tests/unit/test_dct.py \
-	tests/unit/test_deflate.py tests/hostile/test_deflate_streams.py
+	tests/unit/test_deflate.py tests/hostile/test_deflate_streams.py tests/unit/test_tiff.py
 
 .PHONY: help lock demo test test-all gauntlet sweep faults sanitize fuzz check bench docs words dist \
 	clean
@@ -44,8 +44,9 @@ help:
 $(INSTALLED): pyproject.toml setup.py requirements.lock requirements-cpu.lock requirements-cuda.lock \
 		pipeline/codec/native/_kernels.c \
 		pipeline/codec/screen/_screen.c pipeline/codec/colours/_colours.c \
-		pipeline/dct/_jpeg.c pipeline/dct/_dct.c pipeline/deflate/_deflate.c \
+		pipeline/dct/_jpeg.c pipeline/dct/_dct.c pipeline/deflate/_deflate.c pipeline/images/_pieces.c \
 		$(wildcard pipeline/dct/jpeg_c/*.h pipeline/dct/coder_c/*.[ch] pipeline/deflate/deflate_c/*.h) \
+		$(wildcard pipeline/images/pieces_c/*.h) \
 		$(wildcard pipeline/codec/native/kernels_c/*.[ch] pipeline/codec/screen/screen_c/*.h)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11, 5) and "make needs Python 3.11.5 or later")'
 	$(PYTHON) -m venv .venv

@@ -74,7 +74,16 @@ DEFLATE = Extension(
     optional=True,
 )
 
+PIECES = Extension(
+    "seec.pipeline.images._pieces",
+    ["seec/pipeline/images/_pieces.c"],
+    depends=[*map(str, Path("seec/pipeline/images/pieces_c").glob("*.h"))],
+    extra_compile_args=FLAGS,
+    py_limited_api=True,
+    optional=True,
+)
+
 setup(
-    ext_modules=[KERNELS, SCREEN, COLOURS, JPEG, DCT, DEFLATE],
+    ext_modules=[KERNELS, SCREEN, COLOURS, JPEG, DCT, DEFLATE, PIECES],
     options={"bdist_wheel": {"py_limited_api": "cp311"}},
 )

@@ -115,6 +115,8 @@ def plane_files() -> dict[str, bytes]:
         "floats.tiff": image_bytes(deep.astype(np.float32) / 7, "TIFF"),
         "pages.tiff": image_bytes(Image.fromarray(rgb), "TIFF", **pages),
         "deflate.tiff": image_bytes(deep, "TIFF", compression="tiff_adobe_deflate"),
+        "lzw-deep.tiff": image_bytes(deep, "TIFF", compression="tiff_lzw"),
+        "big.tiff": image_bytes(rgba, "TIFF", big_tiff=True),
         "packbits.tiff": image_bytes(rgba, "TIFF", compression="packbits", description="words"),
         "bits.pbm": image_bytes(bits, "PPM"),
         "sixteen.pgm": image_bytes(deep, "PPM"),

@@ -17,8 +17,6 @@ from seec.schemas.planes import Shape, check_shapes
 _HEAD_BYTES = 4096
 # What users may ask about, and how it begins.
 _OTHERS = (
-    (b"II+\0", "BigTIFF"),
-    (b"MM\0+", "BigTIFF"),
     (b"P1", "Netpbm in text"),
     (b"P2", "Netpbm in text"),
     (b"P3", "Netpbm in text"),

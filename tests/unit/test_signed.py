@@ -86,7 +86,7 @@ def signed_tiff() -> bytes:
     sink = io.BytesIO()
     tag = (52545, 7, len(JUMBF), JUMBF, True)
     tifffile.imwrite(
-        sink, RGB, photometric="rgb", compression="lzw", metadata=None, extratags=[tag]
+        sink, RGB, photometric="rgb", compression="zstd", metadata=None, extratags=[tag]
     )
     return sink.getvalue()
 

@@ -1,69 +1,107 @@
-"""Formats that hold samples as they are: a file is what surrounds them, and they are put between.
+"""Formats whose files are samples and what surrounds them: samples are cut out, and put between.
 
 Envelope: uint32 little-endian number of rasters, for each of them two bytes of packing (flags: 1 if
 the lowest byte of a sample comes first, 2 if the last row comes first, 4 if the first three samples
-are in reverse order; rows begin at multiples of so many bytes), uint32 number of gaps, for each of
-them two uint32 (how many bytes stand before it, how many bytes of samples fill it), then all bytes
-that are no samples.
+are in reverse order, 128 if rows are compressed; rows begin at multiples of so many bytes) and, if
+rows are compressed, how (see `_CODING`); uint32 number of gaps, for each of them two uint32 (how
+many bytes stand before it, how many bytes of samples fill it), then all bytes that are no samples.
+The highest bit of the number of gaps says that they are not filled in order: each then has a third
+uint32, where the bytes that fill it begin.
 """
 
 import struct
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
+from seec.pipeline.images.formats.codings import (
+    Coding,
+    check_coding,
+    decoded,
+    encoded,
+)
 from seec.pipeline.images.formats.format import Content, Format
 from seec.pipeline.images.raster import Meaning, Packing, Raster, pack, unpack
 from seec.schemas.errors import UnreadableImage
-from seec.schemas.limits import MAX_RASTERS
+from seec.schemas.limits import MAX_RASTERS, MAX_RECIPE_BYTES
 from seec.schemas.planes import Shape
 
 _COUNT = struct.Struct("<I")
 _PACKING = struct.Struct("<BB")
-_GAP = struct.Struct("<II")
+# Method, predictor, bytes of a number, numbers of a pixel; rows of a piece; bytes of all pieces of
+# the raster; bytes of the recipe that follows.
+_CODING = struct.Struct("<BBBBIII")
+_GAP, _PLACED_GAP = struct.Struct("<II"), struct.Struct("<III")
+_PLACED = 1 << 31
 _ALIGNMENTS = (1, 2, 4)
-_LITTLE, _BOTTOM_UP, _BGR = 1, 2, 4
+_PIECE_BYTES = 4096  # that a piece may take beside its samples
+_LITTLE, _BOTTOM_UP, _BGR, _CODED = 1, 2, 4, 128
+_FLAGS = _LITTLE | _BOTTOM_UP | _BGR | _CODED
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where one raster of a file lies: pieces of (offset, size), in the order of its rows."""
+    """Where one raster of a file lies: pieces of (offset, size), in the order of its rows.
+
+    coding: how each piece is compressed; None if they are not.
+    """
 
     shape: Shape
     packing: Packing
     pieces: tuple[tuple[int, int], ...]
     meaning: Meaning = Meaning.OTHER
+    coding: Coding | None = None
 
     @property
     def start(self) -> int:
         """Offset of the first piece."""
         return self.pieces[0][0]
 
+    @property
+    def size_bytes(self) -> int:
+        """Of all pieces."""
+        return sum(size for _, size in self.pieces)
+
+    def check(self) -> None:
+        """UnreadableImage unless its pieces fit its shape."""
+        if min(self.shape.width, self.shape.height) < 1 or not self.pieces:
+            raise UnreadableImage("no pixels")
+        if self.coding is None:
+            if self.size_bytes != self.packing.size_bytes(self.shape):
+                raise UnreadableImage("more or fewer bytes of samples than its size needs")
+            return
+        check_coding(self.coding, self.packing.row_bytes(self.shape))
+        if len(self.pieces) != -(-self.shape.height // self.coding.rows):
+            raise UnreadableImage("more or fewer strips or tiles than its size needs")
+        check_stored(self.coding, self.packing, self.shape, self.size_bytes)
+
+
+def check_stored(coding: Coding, packing: Packing, shape: Shape, size_bytes: int) -> None:
+    """UnreadableImage if compressed pieces of a raster take more bytes than any writer needs."""
+    pieces = -(-shape.height // coding.rows)
+    if size_bytes > 2 * packing.size_bytes(shape) + _PIECE_BYTES * pieces:
+        raise UnreadableImage("strips or tiles that are larger than their samples")
+
 
 def check_places(places: Sequence[Place], size_bytes: int) -> list[Place]:
-    """The places in the order of the file.
+    """The places in the order of the file, by their first pieces.
 
-    UnreadableImage unless their pieces fit the rasters, lie within the file one behind the other,
-    and those of one raster behind those of another.
+    UnreadableImage unless all pieces fit the rasters, lie within the file, and do not overlap.
     """
     if not 1 <= len(places) <= MAX_RASTERS:
         raise UnreadableImage(f"{len(places)} pictures in the file, of at most {MAX_RASTERS}")
     for place in places:
-        if min(place.shape.width, place.shape.height) < 1 or not place.pieces:
-            raise UnreadableImage("no pixels")
-        if sum(size for _, size in place.pieces) != place.packing.size_bytes(place.shape):
-            raise UnreadableImage("more or fewer bytes of samples than its size needs")
-    ordered = sorted(places, key=lambda place: place.start)
-    pieces = [piece for place in ordered for piece in place.pieces]
-    in_order = all(one + size <= other for (one, size), (other, _) in pairwise(pieces))
-    if not in_order or pieces[-1][0] + pieces[-1][1] > size_bytes:
-        raise UnreadableImage("samples that are cut short, or not one behind the other")
-    return ordered
+        place.check()
+    pieces = sorted(piece for place in places for piece in place.pieces)
+    apart = all(one + size <= other for (one, size), (other, _) in pairwise(pieces))
+    if not apart or pieces[-1][0] + pieces[-1][1] > size_bytes:
+        raise UnreadableImage("samples that are cut short, or that overlap")
+    return sorted(places, key=lambda place: place.start)
 
 
 class SplicedFormat(Format):
-    """A format whose files hold nothing but plain samples and what surrounds them."""
+    """A format whose files hold nothing but samples, and what surrounds them."""
 
     @abstractmethod
     def places(self, data: bytes) -> list[Place]:
@@ -77,7 +115,7 @@ class SplicedFormat(Format):
         """As `Format.read`: exact, or not at all."""
         del keep_file
         places = check_places(self.places(data), len(data))
-        yield Content(*cut_out(data, places), exact=True)
+        yield cut_out(data, places)
         raise UnreadableImage("rows that are filled up with something else than zero")
 
     def write(
@@ -88,75 +126,176 @@ class SplicedFormat(Format):
         return splice(rasters, envelope)
 
 
-def cut_out(data: bytes, places: Sequence[Place]) -> tuple[list[Raster], bytes]:
-    """Rasters and envelope. places: as `check_places` gives them."""
+@dataclass(frozen=True)
+class Layout:
+    """A parsed envelope.
+
+    packings, codings: of each raster. stored: bytes that each takes if it is compressed, else 0.
+    recipes: of each raster. gaps: (bytes before it, bytes that fill it, where those begin) each.
+    rest: all bytes that are no samples.
+    """
+
+    packings: Sequence[Packing]
+    codings: Sequence[Coding | None]
+    stored: Sequence[int]
+    recipes: Sequence[bytes]
+    gaps: Sequence[tuple[int, int, int]]
+    rest: bytes
+
+    def check(self, rasters: Sequence[Raster]) -> None:
+        """UnreadableImage unless these rasters may be what is missing."""
+        if len(self.packings) != len(rasters):
+            raise UnreadableImage("envelope of a file with more or fewer pictures")
+        each = zip(rasters, self.packings, self.codings, self.stored, strict=True)
+        for raster, packing, coding, size in each:
+            if packing.bgr and raster.shape.samples < 3:
+                raise UnreadableImage("envelope of a file with more samples in a pixel")
+            if coding is not None:
+                check_coding(coding, packing.row_bytes(raster.shape))
+                check_stored(coding, packing, raster.shape, size)
+
+    def filled(self, stored: bytes) -> bytes:
+        """The file. stored: what all rasters take in it, one behind the other."""
+        before, filling = (sum(gap[i] for gap in self.gaps) for i in (0, 1))
+        if before > len(self.rest) or filling != len(stored):
+            raise UnreadableImage("envelope does not fit its pictures")
+        parts: list[bytes] = []
+        position = 0
+        for size, samples, begin in self.gaps:
+            parts += [self.rest[position : position + size], stored[begin : begin + samples]]
+            position += size
+        return b"".join(parts) + self.rest[position:]
+
+
+def cut_out(data: bytes, places: Sequence[Place]) -> Content:
+    """Rasters and envelope. places: as `check_places` gives them.
+
+    Not exact if a raster is compressed in a way for which there is no recipe.
+    """
     rasters: list[Raster] = []
+    head = _COUNT.pack(len(places))
+    exact = True
     for place in places:
-        stored = b"".join(data[start : start + size] for start, size in place.pieces)
-        samples = unpack(stored, place.shape, place.packing)
-        rasters.append(Raster(samples, place.shape.depth, place.meaning))
-    envelope = _COUNT.pack(len(places))
-    for place in places:
-        envelope += _PACKING.pack(_flags(place.packing), place.packing.align)
-    gaps: list[tuple[int, int]] = []
-    kept: list[bytes] = []
-    end = 0
-    for start, size in (piece for place in places for piece in place.pieces):
-        if start == end and gaps:
-            gaps[-1] = (gaps[-1][0], gaps[-1][1] + size)
-        else:
-            gaps.append((start - end, size))
-            kept.append(data[end:start])
-        end = start + size
-    envelope += _COUNT.pack(len(gaps)) + b"".join(_GAP.pack(*gap) for gap in gaps)
-    return rasters, envelope + b"".join(kept) + data[end:]
+        rows, recipe = _rows(data, place)
+        exact = exact and recipe is not None
+        rasters.append(
+            Raster(unpack(rows, place.shape, place.packing), place.shape.depth, place.meaning)
+        )
+        head += _described(place, recipe or b"")
+    gaps, kept = _gaps(data, places)
+    in_order = all(gap[2] == at for gap, at in zip(gaps, _starts(gaps), strict=True))
+    head += _COUNT.pack(len(gaps) | (0 if in_order else _PLACED))
+    if in_order:
+        head += b"".join(_GAP.pack(*gap[:2]) for gap in gaps)
+    else:
+        head += b"".join(_PLACED_GAP.pack(*gap) for gap in gaps)
+    return Content(rasters, head + kept, exact)
 
 
 def splice(rasters: Sequence[Raster], envelope: bytes) -> bytes:
     """The file whose samples were cut out; UnreadableImage if the envelope does not fit."""
+    layout = parse(envelope)
+    layout.check(rasters)
+    stored: list[bytes] = []
+    each = zip(rasters, layout.packings, layout.codings, layout.recipes, strict=True)
+    for raster, packing, coding, recipe in each:
+        rows = pack(raster.samples, raster.shape, packing)
+        if coding is None:
+            stored.append(rows)
+        else:
+            row_bytes = packing.row_bytes(raster.shape)
+            stored += encoded(rows, coding, row_bytes, packing.little, recipe)
+    return layout.filled(b"".join(stored))
+
+
+def _rows(data: bytes, place: Place) -> tuple[bytes, bytes | None]:
+    pieces = [data[start : start + size] for start, size in place.pieces]
+    if place.coding is None:
+        return b"".join(pieces), b""
+    shape, packing = place.shape, place.packing
+    row_bytes = packing.row_bytes(shape)
+    return decoded(pieces, place.coding, shape.height, row_bytes, packing.little)
+
+
+def _described(place: Place, recipe: bytes) -> bytes:
+    packing, coding = place.packing, place.coding
+    flags = _LITTLE * packing.little | _BOTTOM_UP * packing.bottom_up | _BGR * packing.bgr
+    if coding is None:
+        return _PACKING.pack(flags, packing.align)
+    head = _PACKING.pack(flags | _CODED, packing.align)
+    how = (coding.method, coding.predictor, coding.number_bytes, coding.numbers, coding.rows)
+    return head + _CODING.pack(*how, place.size_bytes, len(recipe)) + recipe
+
+
+def _gaps(data: bytes, places: Sequence[Place]) -> tuple[list[tuple[int, int, int]], bytes]:
+    """As `Layout` has them, and the bytes that are no samples."""
+    pieces = [piece for place in places for piece in place.pieces]
+    begins = accumulate((size for _, size in pieces), initial=0)
+    gaps: list[tuple[int, int, int]] = []
+    kept: list[bytes] = []
+    end = 0
+    for (start, size), begin in sorted(zip(pieces, begins, strict=False)):
+        before, filled, first = gaps[-1] if gaps else (0, 0, 0)
+        if gaps and start == end and begin == first + filled:
+            gaps[-1] = (before, filled + size, first)
+        else:
+            gaps.append((start - end, size, begin))
+            kept.append(data[end:start])
+        end = start + size
+    return gaps, b"".join(kept) + data[end:]
+
+
+def _starts(gaps: Sequence[tuple[int, int, int]]) -> Iterator[int]:
+    """Where the bytes that fill gaps begin, if they are filled in order."""
+    at = 0
+    for gap in gaps:
+        yield at
+        at += gap[1]
+
+
+def parse(envelope: bytes) -> Layout:
+    """Read an envelope; UnreadableImage if it is damaged."""
     try:
-        packings, gaps, rest = _parse(envelope)
+        return _parse(envelope)
     except struct.error:
         raise UnreadableImage("envelope is cut short") from None
-    if len(packings) != len(rasters):
-        raise UnreadableImage("envelope of a file with more or fewer pictures")
-    if any(p.bgr and r.shape.samples < 3 for p, r in zip(packings, rasters, strict=True)):
-        raise UnreadableImage("envelope of a file with more samples in a pixel")
-    stored = b"".join(
-        pack(raster.samples, raster.shape, packing)
-        for raster, packing in zip(rasters, packings, strict=True)
-    )
-    before, filling = (sum(gap[i] for gap in gaps) for i in (0, 1))
-    if before > len(rest) or filling != len(stored):
-        raise UnreadableImage("envelope does not fit its pictures")
-    parts: list[bytes] = []
-    position = used = 0
-    for size, samples in gaps:
-        parts += [rest[position : position + size], stored[used : used + samples]]
-        position, used = position + size, used + samples
-    return b"".join(parts) + rest[position:]
 
 
-def _flags(packing: Packing) -> int:
-    return _LITTLE * packing.little | _BOTTOM_UP * packing.bottom_up | _BGR * packing.bgr
-
-
-def _parse(envelope: bytes) -> tuple[list[Packing], list[tuple[int, int]], bytes]:
+def _parse(envelope: bytes) -> Layout:
     (count,) = _COUNT.unpack_from(envelope)
     position = _COUNT.size
     if count > MAX_RASTERS:
         raise UnreadableImage("envelope of too many pictures")
     packings: list[Packing] = []
+    codings: list[Coding | None] = []
+    stored: list[int] = []
+    recipes: list[bytes] = []
     for _ in range(count):
         flags, align = _PACKING.unpack_from(envelope, position)
-        if flags & ~(_LITTLE | _BOTTOM_UP | _BGR) or align not in _ALIGNMENTS:
+        if flags & ~_FLAGS or align not in _ALIGNMENTS:
             raise UnreadableImage("envelope with a packing that cannot be")
         order = (bool(flags & flag) for flag in (_BOTTOM_UP, _BGR))
         packings.append(Packing(bool(flags & _LITTLE), align, *order))
         position += _PACKING.size
+        coding, taken, recipe = None, 0, b""
+        if flags & _CODED:
+            *how, rows, taken, length = _CODING.unpack_from(envelope, position)
+            coding = Coding(how[0], how[1], rows, how[2], how[3])
+            position += _CODING.size
+            recipe = envelope[position : position + length]
+            position += length
+            if len(recipe) < length or length > MAX_RECIPE_BYTES:
+                raise UnreadableImage("envelope with a recipe that is cut short")
+        codings.append(coding)
+        stored.append(taken)
+        recipes.append(recipe)
     (count,) = _COUNT.unpack_from(envelope, position)
     position += _COUNT.size
-    end = position + count * _GAP.size
+    kind = _PLACED_GAP if count & _PLACED else _GAP
+    end = position + (count & ~_PLACED) * kind.size
     if end > len(envelope):
         raise UnreadableImage("envelope is cut short")
-    return packings, list(_GAP.iter_unpack(envelope[position:end])), envelope[end:]
+    gaps = list(kind.iter_unpack(envelope[position:end]))
+    if kind is _GAP:
+        gaps = [(*gap, at) for gap, at in zip(gaps, _starts(gaps), strict=True)]
+    return Layout(packings, codings, stored, recipes, gaps, envelope[end:])

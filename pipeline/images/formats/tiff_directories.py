@@ -1,33 +1,63 @@
-"""The directories of TIFF files, and how they say that samples are kept."""
+"""The directories of TIFF and BigTIFF files."""
 
 import struct
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
-from seec.pipeline.images.raster import Meaning, Packing
 from seec.schemas.errors import UnreadableImage
-from seec.schemas.limits import MAX_RASTERS, MAX_SAMPLES
-from seec.schemas.planes import DEPTHS, Shape
+from seec.schemas.limits import MAX_RASTERS
 
-ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
-# Bytes of a value by type: BYTE ASCII SHORT LONG RATIONAL, the same with sign, FLOAT DOUBLE IFD.
+# Bytes of a value by type: BYTE ASCII SHORT LONG RATIONAL, the same with sign, FLOAT DOUBLE IFD,
+# and those of BigTIFF: LONG8 SLONG8 IFD8.
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
-_CODES = {1: "B", 3: "H", 4: "I"}
-WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 256, 257, 258, 259, 262
-FILL_ORDER, STRIPS, SAMPLES, ROWS, STRIP_BYTES, PLANAR, PREDICTOR = (
-    266,
-    273,
-    277,
-    278,
-    279,
-    284,
-    317,
-)
-TILE_WIDTH, TILE_HEIGHT, TILES, TILE_BYTES, SAMPLE_FORMAT = 322, 323, 324, 325, 339
-RAW = 1  # compression
-_GRAY, _RGB, _PALETTE = 1, 2, 3  # photometric interpretations
-_UNSIGNED = 1  # sample format
+_SIZES |= {16: 8, 17: 8, 18: 8}
+_CODES = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
+_SUB_DIRECTORIES = 330
 # Directories may overlap, and lists be shared: a small file may ask for a lot of work.
-_MAX_ENTRIES, _MAX_PIECES = 1 << 17, 1 << 20
+_MAX_ENTRIES, MAX_VALUES = 1 << 17, 1 << 20
+_MAX_DEPTH = 3
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of file, by its first four bytes. order: of bytes, "<" or ">". big: BigTIFF."""
+
+    order: str
+    big: bool = False
+
+    @property
+    def offset(self) -> struct.Struct:
+        """An offset."""
+        return struct.Struct(self.order + ("Q" if self.big else "I"))
+
+    @property
+    def entries(self) -> struct.Struct:
+        """How many entries a directory has."""
+        return struct.Struct(self.order + ("Q" if self.big else "H"))
+
+    @property
+    def entry(self) -> struct.Struct:
+        """Of an entry what stands before its values: tag, type, number of values."""
+        return struct.Struct(self.order + ("HHQ" if self.big else "HHI"))
+
+    @property
+    def first(self) -> int:
+        """Where the offset of the first directory stands."""
+        return 8 if self.big else 4
+
+    @property
+    def entry_bytes(self) -> int:
+        """Of an entry, values that stand in it included."""
+        return self.entry.size + self.offset.size
+
+
+KINDS = {
+    b"II*\0": Kind("<"),
+    b"MM\0*": Kind(">"),
+    b"II+\0": Kind("<", big=True),
+    b"MM\0+": Kind(">", big=True),
+}
 
 
 @dataclass(frozen=True)
@@ -43,87 +73,60 @@ class Entry:
         """Of all values."""
         return _SIZES[self.kind] * self.count
 
+    @property
+    def most(self) -> int:
+        """The largest value that it holds, if its values are whole numbers without sign."""
+        return (1 << 8 * _SIZES[self.kind]) - 1
+
+    def values(self, order: str) -> struct.Struct:
+        """All values, if they are whole numbers without sign."""
+        return struct.Struct(f"{order}{self.count}{_CODES[self.kind]}")
+
 
 @dataclass(frozen=True)
 class Directory:
-    """One directory: where it begins, and its tags in the order of the file."""
+    """One directory: its tags in the order of the file."""
 
     data: bytes
-    order: str
-    at: int
+    kind: Kind
     entries: dict[int, Entry]
-
-    @property
-    def size_bytes(self) -> int:
-        """Of the directory itself, without values that lie elsewhere."""
-        return 2 + 12 * len(self.entries) + 4
 
     def values(self, tag: int, default: tuple[int, ...] | None = None) -> tuple[int, ...]:
         """Whole numbers; `default`, or UnreadableImage without one, if they are not there."""
         entry = self.entries.get(tag)
         if entry is None and default is not None:
             return default
-        usable = entry is not None and entry.kind in _CODES and 1 <= entry.count <= _MAX_PIECES
+        usable = entry is not None and entry.kind in _CODES and 1 <= entry.count <= MAX_VALUES
         if entry is None or not usable:
             raise UnreadableImage(f"TIFF without a usable tag {tag}")
-        return struct.unpack_from(
-            f"{self.order}{entry.count}{_CODES[entry.kind]}", self.data, entry.at
-        )
+        return entry.values(self.kind.order).unpack_from(self.data, entry.at)
 
     def value(self, tag: int, default: int | None = None) -> int:
         """The only value of a tag."""
         return self.values(tag, None if default is None else (default,))[0]
 
 
-@dataclass(frozen=True)
-class Page:
-    """How one directory's samples are kept, as `Directory` says it.
-
-    shape: of each raster; of tiles, all in one column. rasters: 1, or one for each sample.
-    rows: of a strip or tile. pieces: offset and size of each strip or tile.
-    """
-
-    directory: Directory
-    shape: Shape
-    rasters: int
-    rows: int
-    pieces: tuple[tuple[int, int], ...]
-    compression: int
-
-    @property
-    def packing(self) -> Packing:
-        """Of its rasters where they are not compressed."""
-        return Packing(little=self.directory.order == "<")
-
-    @property
-    def meaning(self) -> Meaning:
-        """Of its samples."""
-        photometric = self.directory.entries.get(PHOTOMETRIC)
-        shown = self.directory.value(PHOTOMETRIC) if photometric else None
-        if shown == _PALETTE:
-            return Meaning.INDICES
-        unsigned = set(self.directory.values(SAMPLE_FORMAT, (_UNSIGNED,))) == {_UNSIGNED}
-        in_rows = TILES not in self.directory.entries and self.rasters == 1
-        if unsigned and in_rows and (shown, self.shape.samples) in ((_GRAY, 1), (_RGB, 3)):
-            return Meaning.COLOUR
-        return Meaning.OTHER
-
-
 def directories(data: bytes) -> list[Directory]:
-    """All directories of the chain."""
-    order = ORDERS[data[:4]]
+    """All directories of the chain, each followed by those below it.
+
+    UnreadableImage if there are too many, or if one of the chain is damaged.
+    """
+    kind = KINDS.get(data[:4])
+    if kind is None:
+        raise UnreadableImage("no TIFF file")
     found: list[Directory] = []
-    entries = 0
     try:
-        (at,) = struct.unpack_from(order + "I", data, 4)
-        while at:
-            if len(found) == MAX_RASTERS or any(at == one.at for one in found):
-                raise UnreadableImage(f"TIFF with a loop, or more than {MAX_RASTERS} pictures")
-            directory, at = read_directory(data, order, at)
+        if kind.big and struct.unpack_from(kind.order + "HH", data, 4) != (8, 0):
+            raise UnreadableImage("BigTIFF with offsets of another size than 8 bytes")
+        (first,) = kind.offset.unpack_from(data, kind.first)
+        entries = 0
+        for directory in _walk(data, kind, first, set()):
             found.append(directory)
             entries += len(directory.entries)
-            if entries > _MAX_ENTRIES:
-                raise UnreadableImage(f"TIFF with more than {_MAX_ENTRIES} tags")
+            if len(found) > MAX_RASTERS or entries > _MAX_ENTRIES:
+                raise UnreadableImage(
+                    f"TIFF with more than {MAX_RASTERS} pictures or {_MAX_ENTRIES} tags"
+                )
     except struct.error:
         raise UnreadableImage("damaged TIFF file: cut short") from None
     if not found:
@@ -131,60 +134,47 @@ def directories(data: bytes) -> list[Directory]:
     return found
 
 
-def read_directory(data: bytes, order: str, at: int) -> tuple[Directory, int]:
-    """A directory and the offset of the next; struct.error if it is cut short."""
-    (count,) = struct.unpack_from(order + "H", data, at)
+def _walk(data: bytes, kind: Kind, at: int, seen: set[int], depth: int = 0) -> Iterator[Directory]:
+    """A chain of directories, and those below each."""
+    while at:
+        if at in seen:
+            raise UnreadableImage("TIFF with a loop of directories")
+        seen.add(at)
+        directory, at = _read(data, kind, at)
+        yield directory
+        for below in _below(directory) if depth < _MAX_DEPTH else ():
+            if below not in seen and len(seen) < 2 * MAX_RASTERS:
+                with suppress(UnreadableImage, struct.error):  # not all are directories
+                    yield from _walk(data, kind, below, seen, depth + 1)
+
+
+def _below(directory: Directory) -> tuple[int, ...]:
+    """Offsets of the directories below one."""
+    entry = directory.entries.get(_SUB_DIRECTORIES)
+    usable = entry is not None and entry.count <= MAX_RASTERS
+    return directory.values(_SUB_DIRECTORIES) if usable else ()
+
+
+def _read(data: bytes, kind: Kind, at: int) -> tuple[Directory, int]:
+    """A directory and the offset of the next; struct.error if it is cut short.
+
+    Readers pass over entries that they do not understand, and so does this one.
+    """
+    if at > len(data):
+        raise UnreadableImage("damaged TIFF file: cut short")
+    (count,) = kind.entries.unpack_from(data, at)
+    if count > _MAX_ENTRIES:
+        raise UnreadableImage(f"TIFF with a directory of {count} tags")
+    at += kind.entries.size
     entries: dict[int, Entry] = {}
-    for i in range(count):
-        here = at + 2 + 12 * i
-        tag, kind, n = struct.unpack_from(order + "HHI", data, here)
-        if kind not in _SIZES or tag in entries:
-            raise UnreadableImage(f"TIFF with tag {tag} twice, or of unknown type {kind}")
-        where = here + 8
-        if _SIZES[kind] * n > 4:
-            (where,) = struct.unpack_from(order + "I", data, here + 8)
-        if where + _SIZES[kind] * n > len(data):
-            raise UnreadableImage("damaged TIFF file: cut short")
-        entries[tag] = Entry(kind, n, where)
-    (following,) = struct.unpack_from(order + "I", data, at + 2 + 12 * count)
-    return Directory(data, order, at, entries), following
-
-
-def page_of(directory: Directory) -> Page:
-    """How its samples are kept; UnreadableImage for what is not samples in rows."""
-    samples, depth = directory.value(SAMPLES, 1), _depth(directory)
-    if directory.value(FILL_ORDER, 1) != 1 or not 1 <= samples <= MAX_SAMPLES:
-        raise UnreadableImage("TIFF with bits in reverse order, or too many samples")
-    width, height = directory.value(WIDTH), directory.value(HEIGHT)
-    tiled = TILES in directory.entries
-    where, sizes = (TILES, TILE_BYTES) if tiled else (STRIPS, STRIP_BYTES)
-    pieces = tuple(zip(directory.values(where), directory.values(sizes), strict=False))
-    rasters = samples if directory.value(PLANAR, 1) == 2 else 1
-    if len(pieces) != len(directory.values(where)) or len(pieces) % rasters:
-        raise UnreadableImage("TIFF with offsets and sizes that do not match")
-    rows = min(directory.value(ROWS, height) or height, height)
-    if tiled:
-        width, rows = directory.value(TILE_WIDTH), directory.value(TILE_HEIGHT)
-        height = rows * (len(pieces) // rasters)
-    shape = Shape(width, height, samples // rasters, depth)
-    return Page(directory, shape, rasters, rows, pieces, directory.value(COMPRESSION, RAW))
-
-
-def pages(data: bytes) -> list[Page]:
-    """How the samples of all pictures of a file are kept."""
-    found: list[Page] = []
-    pieces = 0
-    for directory in directories(data):
-        found.append(page_of(directory))
-        pieces += len(found[-1].pieces)
-        if pieces > _MAX_PIECES:
-            raise UnreadableImage(f"TIFF with more than {_MAX_PIECES} strips and tiles")
-    return found
-
-
-def _depth(directory: Directory) -> int:
-    depths = set(directory.values(BITS, (1,)))
-    depth = depths.pop()
-    if depths or depth not in DEPTHS:
-        raise UnreadableImage(f"TIFF with {depth} bits in a sample")
-    return depth
+    for here in range(at, at + kind.entry_bytes * count, kind.entry_bytes):
+        tag, type_, n = kind.entry.unpack_from(data, here)
+        if type_ not in _SIZES or tag in entries:
+            continue
+        where = here + kind.entry.size
+        if _SIZES[type_] * n > kind.offset.size:
+            (where,) = kind.offset.unpack_from(data, where)
+        if where + _SIZES[type_] * n <= len(data):
+            entries[tag] = Entry(type_, n, where)
+    (following,) = kind.offset.unpack_from(data, at + kind.entry_bytes * count)
+    return Directory(data, kind, entries), following

@@ -1,0 +1,132 @@
+/* Strips and tiles of TIFF files as a Python module: compressed bytes to samples and back, with what
+ * tells how they were written. See codings.py, the only caller.
+ */
+#define PY_SSIZE_T_CLEAN
+#define Py_LIMITED_API 0x030b0000
+#include <Python.h>
+
+#include "pieces_c/lzw.h"
+#include "pieces_c/packbits.h"
+
+static PyObject *failed(int how) {
+    if (how == NO_MEMORY) return PyErr_NoMemory();
+    PyErr_SetString(PyExc_ValueError, how == TOO_MUCH ? "more bytes than its rows need"
+                                                      : "codes that cannot be, or that are cut short");
+    return NULL;
+}
+
+static PyObject *bytes_object(const Bytes *b) {
+    return PyBytes_FromStringAndSize(b->at ? (const char *)b->at : "", (Py_ssize_t)b->size);
+}
+
+/* (data, size): (samples, clears, tail) */
+static PyObject *py_lzw_read(PyObject *self, PyObject *args) {
+    Py_buffer data;
+    Py_ssize_t size;
+    Bytes clears = {0}, tail = {0};
+    PyObject *result = NULL;
+    if (!PyArg_ParseTuple(args, "y*n", &data, &size)) return NULL;
+    PyObject *samples = size < 0 ? NULL : PyBytes_FromStringAndSize(NULL, size);
+    if (samples) {
+        uint8_t *out = (uint8_t *)PyBytes_AsString(samples);
+        int how;
+        Py_BEGIN_ALLOW_THREADS
+        how = lzw_read(data.buf, (size_t)data.len, out, (size_t)size, &clears, &tail);
+        Py_END_ALLOW_THREADS
+        if (how == READ)
+            result = Py_BuildValue("(ONN)", samples, bytes_object(&clears), bytes_object(&tail));
+        else
+            failed(how);
+        Py_DecRef(samples);
+    } else if (size < 0)
+        failed(DAMAGED);
+    free(clears.at);
+    free(tail.at);
+    PyBuffer_Release(&data);
+    return result;
+}
+
+/* (samples, clears, tail), or (samples, None, None) for clears where the table is full, and an end
+ * code behind them. */
+static PyObject *py_lzw_write(PyObject *self, PyObject *args) {
+    Py_buffer data, clears, tail;
+    PyObject *result = NULL;
+    if (!PyArg_ParseTuple(args, "y*z*z*", &data, &clears, &tail)) return NULL;
+    Lzw *w = calloc(1, sizeof *w);
+    int good = w != NULL;
+    if (w) {
+        const Bytes end = {tail.buf, (size_t)tail.len, 0};
+        Py_BEGIN_ALLOW_THREADS
+        good = lzw_write(w, data.buf, (size_t)data.len, clears.buf,
+                         clears.buf ? (size_t)clears.len / sizeof(uint32_t) : 0,
+                         tail.buf ? &end : NULL);
+        Py_END_ALLOW_THREADS
+        if (good) result = bytes_object(&w->out);
+        free(w->out.at);
+        free(w);
+    }
+    if (!good) PyErr_NoMemory();
+    PyBuffer_Release(&data);
+    if (clears.obj) PyBuffer_Release(&clears);
+    if (tail.obj) PyBuffer_Release(&tail);
+    return result;
+}
+
+/* (data, size): (samples, heads) */
+static PyObject *py_packbits_read(PyObject *self, PyObject *args) {
+    Py_buffer data;
+    Py_ssize_t size;
+    Bytes heads = {0};
+    PyObject *result = NULL;
+    if (!PyArg_ParseTuple(args, "y*n", &data, &size)) return NULL;
+    PyObject *samples = size < 0 ? NULL : PyBytes_FromStringAndSize(NULL, size);
+    if (samples) {
+        uint8_t *out = (uint8_t *)PyBytes_AsString(samples);
+        const int how = packbits_read(data.buf, (size_t)data.len, out, (size_t)size, &heads);
+        if (how == READ)
+            result = Py_BuildValue("(ON)", samples, bytes_object(&heads));
+        else
+            failed(how);
+        Py_DecRef(samples);
+    } else if (size < 0)
+        failed(DAMAGED);
+    free(heads.at);
+    PyBuffer_Release(&data);
+    return result;
+}
+
+/* (samples, row bytes, heads or None for those that libtiff writes) */
+static PyObject *py_packbits_write(PyObject *self, PyObject *args) {
+    Py_buffer data, heads;
+    Py_ssize_t row_bytes;
+    Bytes out = {0};
+    PyObject *result = NULL;
+    if (!PyArg_ParseTuple(args, "y*nz*", &data, &row_bytes, &heads)) return NULL;
+    if (row_bytes < 1)
+        PyErr_SetString(PyExc_ValueError, "rows without bytes");
+    else {
+        const int good =
+            heads.buf
+                ? packbits_write(data.buf, (size_t)data.len, heads.buf, (size_t)heads.len, &out)
+                : packbits_rows(data.buf, (size_t)data.len, (size_t)row_bytes, &out);
+        result = good ? bytes_object(&out) : PyErr_NoMemory();
+    }
+    free(out.at);
+    PyBuffer_Release(&data);
+    if (heads.obj) PyBuffer_Release(&heads);
+    return result;
+}
+
+static PyMethodDef METHODS[] = {
+    {"lzw_read", py_lzw_read, METH_VARARGS, "Read LZW codes."},
+    {"lzw_write", py_lzw_write, METH_VARARGS, "Write LZW codes."},
+    {"packbits_read", py_packbits_read, METH_VARARGS, "Read PackBits."},
+    {"packbits_write", py_packbits_write, METH_VARARGS, "Write PackBits."},
+    {NULL, NULL, 0, NULL},
+};
+
+static struct PyModuleDef MODULE = {
+    PyModuleDef_HEAD_INIT, "_pieces", "Strips and tiles.", -1, METHODS, NULL, NULL, NULL, NULL,
+};
+
+PyMODINIT_FUNC PyInit__pieces(void) { return PyModule_Create(&MODULE); }

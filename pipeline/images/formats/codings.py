@@ -1,0 +1,292 @@
+"""How strips and tiles are compressed, and compressed again to the same bytes.
+
+A recipe tells what whoever compressed them chose, as far as the bytes of the samples do not. An
+empty one stands for the way of libtiff.
+"""
+
+import lzma
+import struct
+import zlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import zstandard
+from numpy.typing import NDArray
+
+from seec.schemas.errors import UnreadableImage
+from seec.schemas.limits import MAX_RECIPE_BYTES, MAX_SAMPLE_BYTES
+
+try:
+    from seec.pipeline.images import _pieces
+except ImportError:  # installed without a C compiler
+    _pieces = None
+
+_DAMAGE = (ValueError, struct.error, zlib.error, lzma.LZMAError, zstandard.ZstdError)
+_SIZE = struct.Struct("<I")
+_NONE, _HORIZONTAL, _FLOATS = 1, 2, 3  # predictors
+_QUICK, _USUAL = 1, 6  # levels of zlib
+
+
+@dataclass(frozen=True)
+class Coding:
+    """How the pieces of a raster are compressed.
+
+    method: of METHODS. predictor: 1 for none, 2 for differences of numbers, 3 for differences of
+    the bytes of floating point numbers. rows: of a piece; the last one may have fewer.
+    number_bytes: of a number that is predicted. numbers: of a pixel.
+    """
+
+    method: int
+    predictor: int
+    rows: int
+    number_bytes: int
+    numbers: int
+
+
+class Method(ABC):
+    """A method of compression. Instances hold no state.
+
+    Methods raise UnreadableImage or what is in _DAMAGE for bytes that are damaged.
+    """
+
+    number: ClassVar[int]
+
+    @abstractmethod
+    def read(self, data: bytes, size_bytes: int, row_bytes: int) -> tuple[bytes, bytes | None]:
+        """What was compressed, as many bytes as that, and a recipe; None where there is none."""
+
+    @abstractmethod
+    def write(self, plain: bytes, row_bytes: int, recipe: bytes) -> bytes:
+        """Compressed as the recipe says."""
+
+    def write_anew(self, plain: bytes, row_bytes: int, *, quick: bool) -> bytes:
+        """Compressed, in whatever way."""
+        del quick
+        return self.write(plain, row_bytes, b"")
+
+
+class _Lzw(Method):
+    """Recipe: uint32 little-endian number of clear codes, how many bytes are before each, a tail.
+
+    Tail: the last byte with bits of a code before the end code, those bits zero, and all behind.
+    """
+
+    number = 1
+
+    def read(self, data: bytes, size_bytes: int, row_bytes: int) -> tuple[bytes, bytes | None]:
+        plain, clears, tail = _extension().lzw_read(data, size_bytes)
+        if _extension().lzw_write(plain, None, None) == data:
+            return plain, b""
+        same = _extension().lzw_write(plain, clears, tail) == data
+        places = np.frombuffer(clears, np.uint32).astype("<u4").tobytes()
+        return plain, _SIZE.pack(len(clears) // 4) + places + tail if same else None
+
+    def write(self, plain: bytes, row_bytes: int, recipe: bytes) -> bytes:
+        if not recipe:
+            return _extension().lzw_write(plain, None, None)
+        (count,) = _SIZE.unpack_from(recipe)
+        places = np.frombuffer(recipe, "<u4", count, _SIZE.size).astype(np.uint32).tobytes()
+        return _extension().lzw_write(plain, places, recipe[_SIZE.size + len(places) :])
+
+
+class _PackBits(Method):
+    """Recipe: the bytes that say how many bytes each run or literal gives, and all behind."""
+
+    number = 2
+
+    def read(self, data: bytes, size_bytes: int, row_bytes: int) -> tuple[bytes, bytes | None]:
+        plain, heads = _extension().packbits_read(data, size_bytes)
+        if _extension().packbits_write(plain, row_bytes, None) == data:
+            return plain, b""
+        same = _extension().packbits_write(plain, row_bytes, heads) == data
+        return plain, heads if same else None
+
+    def write(self, plain: bytes, row_bytes: int, recipe: bytes) -> bytes:
+        return _extension().packbits_write(plain, row_bytes, recipe or None)
+
+
+class _Deflate(Method):
+    """A zlib stream, without a recipe."""
+
+    number = 3
+
+    def read(self, data: bytes, size_bytes: int, row_bytes: int) -> tuple[bytes, bytes | None]:
+        stream = zlib.decompressobj()
+        plain = stream.decompress(data, size_bytes)
+        if stream.decompress(stream.unconsumed_tail, 1) or not stream.eof:
+            raise UnreadableImage("damaged strip or tile: more bytes than its rows need, or fewer")
+        return plain, None
+
+    def write(self, plain: bytes, row_bytes: int, recipe: bytes) -> bytes:
+        return zlib.compress(plain, _USUAL)
+
+    def write_anew(self, plain: bytes, row_bytes: int, *, quick: bool) -> bytes:
+        return zlib.compress(plain, _QUICK if quick else _USUAL)
+
+
+class _Zstandard(Method):
+    """A zstd frame, without a recipe."""
+
+    number = 4
+
+    def read(self, data: bytes, size_bytes: int, row_bytes: int) -> tuple[bytes, bytes | None]:
+        with zstandard.ZstdDecompressor().stream_reader(data) as stream:
+            return stream.read(size_bytes + 1), None
+
+    def write(self, plain: bytes, row_bytes: int, recipe: bytes) -> bytes:
+        return zstandard.ZstdCompressor(9).compress(plain)
+
+
+class _Lzma(Method):
+    """An xz stream, without a recipe."""
+
+    number = 5
+
+    def read(self, data: bytes, size_bytes: int, row_bytes: int) -> tuple[bytes, bytes | None]:
+        return lzma.LZMADecompressor(memlimit=1 << 28).decompress(data, size_bytes + 1), None
+
+    def write(self, plain: bytes, row_bytes: int, recipe: bytes) -> bytes:
+        return lzma.compress(plain)
+
+
+# By number, as envelopes have them.
+METHODS: dict[int, Method] = {
+    one.number: one for one in (_Lzw(), _PackBits(), _Deflate(), _Zstandard(), _Lzma())
+}
+
+
+def decoded(
+    pieces: Sequence[bytes], coding: Coding, height: int, row_bytes: int, little: bool
+) -> tuple[bytes, bytes | None]:
+    """The rows of all pieces, and the recipe for all of them; None where one has none.
+
+    height: of all rows. little: whether the lowest byte of a number comes first. UnreadableImage if
+    the pieces do not give so many rows.
+    """
+    rows: list[bytes] = []
+    recipes: list[bytes | None] = []
+    try:
+        for piece, size_bytes in zip(pieces, _sizes(coding, height, row_bytes), strict=True):
+            plain, recipe = METHODS[coding.method].read(piece, size_bytes, row_bytes)
+            if len(plain) != size_bytes:
+                raise UnreadableImage("a strip or tile of another size than its rows need")
+            rows.append(_predicted(plain, coding, row_bytes, little, undo=True))
+            recipes.append(recipe)
+    except _DAMAGE as error:
+        raise UnreadableImage(f"damaged strip or tile: {error}") from None
+    return b"".join(rows), _joined(recipes)
+
+
+def encoded(
+    rows: bytes, coding: Coding, row_bytes: int, little: bool, recipe: bytes
+) -> Iterator[bytes]:
+    """Each piece again. UnreadableImage if the recipe cannot be."""
+    sizes = list(_sizes(coding, len(rows) // row_bytes, row_bytes))
+    recipes = _parted(recipe, len(sizes))
+    try:
+        for plain, own in zip(_parts(rows, coding, sizes, row_bytes, little), recipes, strict=True):
+            yield METHODS[coding.method].write(plain, row_bytes, own)
+    except _DAMAGE:
+        raise UnreadableImage("recipe of a strip or tile that cannot be") from None
+
+
+def encoded_anew(
+    rows: bytes, coding: Coding, row_bytes: int, little: bool, *, quick: bool
+) -> Iterator[bytes]:
+    """Each piece, compressed in whatever way."""
+    sizes = list(_sizes(coding, len(rows) // row_bytes, row_bytes))
+    for plain in _parts(rows, coding, sizes, row_bytes, little):
+        yield METHODS[coding.method].write_anew(plain, row_bytes, quick=quick)
+
+
+def _sizes(coding: Coding, height: int, row_bytes: int) -> Iterator[int]:
+    for top in range(0, height, coding.rows):
+        yield min(coding.rows, height - top) * row_bytes
+
+
+def _parts(
+    rows: bytes, coding: Coding, sizes: Sequence[int], row_bytes: int, little: bool
+) -> Iterator[bytes]:
+    """What is compressed of each piece."""
+    start = 0
+    for size_bytes in sizes:
+        part = rows[start : start + size_bytes]
+        yield _predicted(part, coding, row_bytes, little, undo=False)
+        start += size_bytes
+
+
+def _joined(recipes: Sequence[bytes | None]) -> bytes | None:
+    """One recipe of those of all pieces: nothing if all are empty."""
+    if None in recipes:
+        return None
+    if not any(recipes):
+        return b""
+    joined = b"".join(_SIZE.pack(len(one or b"")) + (one or b"") for one in recipes)
+    return zlib.compress(joined, 9) if len(joined) <= MAX_RECIPE_BYTES else None
+
+
+def _parted(recipe: bytes, count: int) -> list[bytes]:
+    if not recipe:
+        return [b""] * count
+    try:
+        joined = zlib.decompressobj().decompress(recipe, MAX_RECIPE_BYTES)
+        parts: list[bytes] = []
+        at = 0
+        for _ in range(count):
+            (size,) = _SIZE.unpack_from(joined, at)
+            parts.append(joined[at + _SIZE.size : at + _SIZE.size + size])
+            at += _SIZE.size + size
+    except (zlib.error, struct.error):
+        raise UnreadableImage("damaged recipe of strips or tiles") from None
+    return parts
+
+
+def _predicted(data: bytes, coding: Coding, row_bytes: int, little: bool, *, undo: bool) -> bytes:
+    """Rows with prediction, or without it again."""
+    if coding.predictor == _NONE or not data:
+        return data
+    rows = np.frombuffer(data, np.uint8).reshape(-1, row_bytes)
+    if coding.predictor == _HORIZONTAL:
+        dtype = np.dtype(f"{'<' if little else '>'}u{coding.number_bytes}")
+        return _summed(rows.view(dtype), coding.numbers, undo).astype(dtype, copy=False).tobytes()
+    # The highest bytes of all numbers of a row come first, then those below, whatever the order.
+    parts = (len(rows), coding.number_bytes, row_bytes // coding.number_bytes)
+    if undo:
+        mixed = _summed(rows, coding.numbers, undo).reshape(parts)
+        high_first = np.moveaxis(mixed, 1, 2)
+        return np.ascontiguousarray(high_first[:, :, ::-1] if little else high_first).tobytes()
+    numbers = rows.reshape(parts[0], parts[2], parts[1])
+    mixed = np.moveaxis(numbers[:, :, ::-1] if little else numbers, 2, 1).reshape(len(rows), -1)
+    return _summed(mixed, coding.numbers, undo).tobytes()
+
+
+def _summed(rows: NDArray[Any], step: int, undo: bool) -> NDArray[Any]:
+    """Differences to the value `step` places before, or the values again; both modulo 2^n."""
+    native = rows.astype(rows.dtype.newbyteorder("="))
+    pixels = native.reshape(len(rows), -1, step)
+    if undo:
+        return np.cumsum(pixels, axis=1, dtype=native.dtype).reshape(rows.shape)
+    pixels[:, 1:] -= pixels[:, :-1].copy()
+    return pixels.reshape(rows.shape)
+
+
+def check_coding(coding: Coding, row_bytes: int) -> None:
+    """UnreadableImage unless there may be such pieces, of rows of so many bytes."""
+    known = coding.method in METHODS and coding.predictor in (_NONE, _HORIZONTAL, _FLOATS)
+    size = coding.number_bytes * coding.numbers
+    predictable = coding.predictor == _NONE or (
+        coding.numbers >= 1
+        and coding.number_bytes in ((1, 2, 4, 8) if coding.predictor == _HORIZONTAL else (2, 4, 8))
+        and row_bytes % size == 0
+    )
+    if not known or not predictable or not 1 <= coding.rows <= MAX_SAMPLE_BYTES:
+        raise UnreadableImage("strips or tiles that are compressed in no known way")
+
+
+def _extension() -> Any:
+    if _pieces is None:
+        raise UnreadableImage("the C extension that takes TIFF files apart was not built")
+    return _pieces

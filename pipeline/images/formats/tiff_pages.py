@@ -1,0 +1,153 @@
+"""How the directories of a TIFF file say that samples are kept."""
+
+from dataclasses import dataclass
+
+from seec.pipeline.images.formats.codings import METHODS, Coding
+from seec.pipeline.images.formats.spliced import Place
+from seec.pipeline.images.formats.tiff_directories import MAX_VALUES, Directory, directories
+from seec.pipeline.images.raster import Meaning, Packing
+from seec.schemas.errors import UnreadableImage
+from seec.schemas.limits import MAX_SAMPLES
+from seec.schemas.planes import DEPTHS, Shape
+
+WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER = 256, 257, 258, 259, 262, 266
+STRIPS, SAMPLES, ROWS, STRIP_BYTES, PLANAR, PREDICTOR = 273, 277, 278, 279, 284, 317
+TILE_WIDTH, TILE_HEIGHT, TILES, TILE_BYTES, SAMPLE_FORMAT = 322, 323, 324, 325, 339
+_RAW = 1  # compression
+# By the number of a compression: the method of `codings`.
+_METHODS = {5: 1, 32773: 2, 8: 3, 32946: 3, 50000: 4, 34925: 5}
+_GRAY, _RGB, _PALETTE = 1, 2, 3  # photometric interpretations
+_UNSIGNED = 1  # sample format
+
+
+@dataclass(frozen=True)
+class Page:
+    """How one directory's samples are kept, as `Directory` says it.
+
+    places: of one raster, or of one for each sample; of tiles, all in one column, but for those
+    that are not in the file. coding: of strips or tiles; None if they are as they are.
+    """
+
+    directory: Directory
+    places: tuple[Place, ...]
+    coding: Coding | None
+
+    @property
+    def tags(self) -> tuple[int, int]:
+        """Those that hold offsets and sizes."""
+        return _tags(self.directory)
+
+
+def pages(data: bytes) -> list[Page]:
+    """How the samples of all pictures of a file are kept, but for those that nothing is known of.
+
+    A picture whose samples are those of another one is not a picture of its own. UnreadableImage,
+    with the reason of the first, if nothing is known of any.
+    """
+    found: list[Page] = []
+    reasons: list[UnreadableImage] = []
+    seen: set[tuple[int, int]] = set()
+    for directory in directories(data):
+        try:
+            page = _page(directory)
+        except UnreadableImage as error:
+            reasons.append(error)
+            continue
+        pieces = [piece for place in page.places for piece in place.pieces]
+        if seen.issuperset(pieces):
+            continue
+        seen.update(pieces)
+        found.append(page)
+        if len(seen) > MAX_VALUES:
+            raise UnreadableImage(f"TIFF with more than {MAX_VALUES} strips and tiles")
+    if not found:
+        raise reasons[0]
+    return found
+
+
+def _page(directory: Directory) -> Page:
+    """How its samples are kept; UnreadableImage for what is not samples in rows."""
+    samples, depth = directory.value(SAMPLES, 1), _depth(directory)
+    if directory.value(FILL_ORDER, 1) != 1 or not 1 <= samples <= MAX_SAMPLES:
+        raise UnreadableImage("TIFF with bits in reverse order, or too many samples")
+    where, sizes = (directory.values(tag) for tag in _tags(directory))
+    rasters = samples if directory.value(PLANAR, 1) == 2 else 1
+    if len(where) != len(sizes) or len(where) % rasters:
+        raise UnreadableImage("TIFF with offsets and sizes that do not match")
+    pieces = tuple(zip(where, sizes, strict=True))
+    each = len(pieces) // rasters
+    samples //= rasters
+    coding = _coding(directory, depth, samples)
+    places: list[Place] = []
+    for i in range(rasters):
+        there = tuple(piece for piece in pieces[i * each : (i + 1) * each] if piece[1])
+        if there:
+            width, height = _size(directory, pieces[i * each : (i + 1) * each], len(there))
+            # Numbers of 64 bits are two samples of 32 each.
+            wide = 2 if depth == 64 else 1
+            shape = Shape(width, height, samples * wide, depth // wide)
+            packing = Packing(little=directory.kind.order == "<")
+            meaning = _meaning(directory, rasters, shape.samples)
+            places.append(Place(shape, packing, there, meaning, coding))
+            places[-1].check()
+    if not places:
+        raise UnreadableImage("TIFF without samples")
+    return Page(directory, tuple(places), coding)
+
+
+def _size(directory: Directory, pieces: tuple[tuple[int, int], ...], there: int) -> tuple[int, int]:
+    """Width and height of one raster. there: how many of its pieces are in the file."""
+    rows = _rows(directory)
+    if TILES in directory.entries:
+        return directory.value(TILE_WIDTH), rows * there
+    width, height = directory.value(WIDTH), directory.value(HEIGHT)
+    if there == len(pieces):
+        return width, height
+    # The last strip has the rows that are left.
+    last = height - rows * (len(pieces) - 1)
+    return width, rows * (there - 1) + last if pieces[-1][1] else rows * there
+
+
+def _rows(directory: Directory) -> int:
+    """Of a strip or a tile."""
+    if TILES in directory.entries:
+        return directory.value(TILE_HEIGHT)
+    height = directory.value(HEIGHT)
+    return min(directory.value(ROWS, height) or height, height)
+
+
+def _tags(directory: Directory) -> tuple[int, int]:
+    """Those that hold offsets and sizes of strips or tiles."""
+    return (TILES, TILE_BYTES) if TILES in directory.entries else (STRIPS, STRIP_BYTES)
+
+
+def _coding(directory: Directory, depth: int, samples: int) -> Coding | None:
+    compression = directory.value(COMPRESSION, _RAW)
+    if compression == _RAW:
+        return None
+    method = _METHODS.get(compression)
+    if method not in METHODS:
+        raise UnreadableImage(f"TIFF with compression {compression}")
+    predictor, rows = directory.value(PREDICTOR, 1), _rows(directory)
+    if predictor > 1 and depth < 8:
+        raise UnreadableImage(f"TIFF with predictor {predictor} for {depth} bits")
+    return Coding(method, predictor, rows, -(-depth // 8), samples)
+
+
+def _meaning(directory: Directory, rasters: int, samples: int) -> Meaning:
+    shown = directory.value(PHOTOMETRIC) if PHOTOMETRIC in directory.entries else None
+    if shown == _PALETTE:
+        return Meaning.INDICES
+    unsigned = set(directory.values(SAMPLE_FORMAT, (_UNSIGNED,))) == {_UNSIGNED}
+    in_rows = TILES not in directory.entries and rasters == 1
+    if unsigned and in_rows and (shown, samples) in ((_GRAY, 1), (_RGB, 3)):
+        return Meaning.COLOUR
+    return Meaning.OTHER
+
+
+def _depth(directory: Directory) -> int:
+    depths = set(directory.values(BITS, (1,)))
+    depth = depths.pop()
+    if depths or depth not in (*DEPTHS, 64):
+        raise UnreadableImage(f"TIFF with {depth} bits in a sample")
+    return depth

@@ -1,0 +1,281 @@
+"""Files whose samples lie between other bytes, by their format description alone."""
+
+import lzma
+import re
+import struct
+import zlib
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import zstandard
+from numpy.typing import NDArray
+
+Rasters = list[NDArray[Any]]
+
+
+class Kind(NamedTuple):
+    """How a raster lies in a file. coding: from method to bytes of the recipe."""
+
+    flags: int
+    alignment: int
+    coding: tuple[int, ...] = ()
+    recipe: bytes = b""
+
+
+def spliced(rasters: Rasters, depths: list[int], envelope: bytes, exact: int) -> bytes:
+    """The file. exact: the first byte of the envelope, which follows without it."""
+    (count,) = struct.unpack_from("<I", envelope)
+    kinds, position = [], 4
+    for _ in range(count):
+        kind = Kind(*struct.unpack_from("<BB", envelope, position))
+        position += 2
+        if kind.flags & 128:
+            *coding, size = struct.unpack_from("<4B3I", envelope, position)
+            recipe = envelope[position + 16 : position + 16 + size]
+            kind = kind._replace(coding=tuple(coding), recipe=recipe)
+            position += 16 + size
+        kinds.append(kind)
+    (gap_count,) = struct.unpack_from("<I", envelope, position)
+    placed, gap_count = gap_count >> 31, gap_count & 0x7FFFFFFF
+    form = "<3I" if placed else "<2I"
+    position += 4
+    gaps = list(struct.iter_unpack(form, envelope[position:][: struct.calcsize(form) * gap_count]))
+    rest = envelope[position + struct.calcsize(form) * gap_count :]
+    pieces = [
+        (kind, list(pieces_of(samples, depth, kind)))
+        for samples, depth, kind in zip(rasters, depths, kinds, strict=True)
+    ]
+    string = b""
+    for kind, parts in pieces:
+        string += bytes(kind.coding[5]) if kind.coding and not exact else b"".join(parts)
+    data, at, filled = b"", 0, []
+    for before, size, *begin in gaps:
+        at = begin[0] if placed else at
+        filled.append((len(data) + before, at, size))
+        data += rest[:before] + string[at : at + size]
+        rest, at = rest[before:], at + size
+    assert placed or at == len(string)
+    return data + rest if exact else repointed(data + rest, pieces, filled)
+
+
+def pieces_of(samples: NDArray[Any], depth: int, kind: Kind) -> Iterator[bytes]:
+    """What a raster takes in the file, piece by piece."""
+    rows = samples[::-1] if kind.flags & 2 else samples
+    if kind.flags & 4:
+        rows = np.concatenate([rows[:, :, 2::-1], rows[:, :, 3:]], axis=2)
+    lines = packed(rows, depth, kind.flags & 1, kind.alignment)
+    if not kind.coding:
+        yield b"".join(lines)
+        return
+    method, predictor, size, numbers, height, *_ = kind.coding
+    lines = [predicted(line, predictor, size, numbers, kind.flags & 1) for line in lines]
+    parts = [lines[top : top + height] for top in range(0, len(lines), height)]
+    for part, recipe in zip(parts, recipes(kind.recipe, len(parts)), strict=True):
+        yield compressed(part, method, recipe)
+
+
+def packed(samples: NDArray[Any], depth: int, order: int, alignment: int) -> list[bytes]:
+    """The rows of a raster as files hold them."""
+    rows = []
+    for row in samples.reshape(len(samples), -1):
+        if depth < 8:
+            bits = "".join(f"{sample:0{depth}b}" for sample in row)
+            bits += "0" * (-len(bits) % 8)
+            line = bytes(int(bits[i : i + 8], 2) for i in range(0, len(bits), 8))
+        else:
+            line = row.astype(f"{'<' if order else '>'}u{depth // 8}").tobytes()
+        rows.append(line + bytes(-len(line) % alignment))
+    return rows
+
+
+def predicted(line: bytes, predictor: int, size: int, numbers: int, little: int) -> bytes:
+    if predictor == 2:
+        order = "little" if little else "big"
+        values = [int.from_bytes(line[i : i + size], order) for i in range(0, len(line), size)]
+        left = [0] * numbers + values
+        return b"".join(
+            ((value - before) % (1 << 8 * size)).to_bytes(size, order)
+            for value, before in zip(values, left, strict=False)
+        )
+    if predictor == 3:
+        order = range(size - 1, -1, -1) if little else range(size)
+        line = b"".join(line[byte::size] for byte in order)
+        left = bytes(numbers) + line
+        return bytes((v - before) % 256 for v, before in zip(line, left, strict=False))
+    return line
+
+
+def recipes(joined: bytes, count: int) -> list[bytes]:
+    if not joined:
+        return [b""] * count
+    joined, parts = zlib.decompress(joined), []
+    while joined:
+        (size,) = struct.unpack_from("<I", joined)
+        parts.append(joined[4 : 4 + size])
+        joined = joined[4 + size :]
+    return parts
+
+
+def compressed(rows: list[bytes], method: int, recipe: bytes) -> bytes:
+    data = b"".join(rows)
+    if method == 1:
+        return lzw(data, recipe)
+    if method == 2:
+        heads = recipe or b"".join(map(heads_of, rows))
+        return packbits(data, heads)
+    return {3: zlib.compress, 4: zstandard.compress, 5: lzma.compress}[method](data)
+
+
+class Lzw:
+    """Codes as a string of bits, and the strings that they have taught."""
+
+    def __init__(self) -> None:
+        self.bits, self.codes, self.known = "", 0, dict[bytes, int]()
+
+    def put(self, code: int) -> None:
+        self.codes += 1
+        size = 9 + (self.codes >= 255) + (self.codes >= 767) + (self.codes >= 1791)
+        self.bits += f"{code:0{size}b}"
+
+    def clear(self) -> None:
+        self.put(256)
+        self.codes, self.known = 0, {}
+
+    def longest(self, data: bytes) -> int:
+        """Put the code of the longest known string with which the data begins; its size."""
+        size = 1
+        while size < len(data) and data[: size + 1] in self.known:
+            size += 1
+        self.put(self.known[data[:size]] if size > 1 else data[0])
+        if 257 + self.codes < 4096 and size < len(data):
+            self.known[data[: size + 1]] = 257 + self.codes
+        return size
+
+
+def lzw(data: bytes, recipe: bytes) -> bytes:
+    out = Lzw()
+    if not recipe:
+        out.clear()
+        while data:
+            data = data[out.longest(data) :]
+            if out.codes == 3836:
+                out.clear()
+        out.put(257)
+        return whole(out.bits)
+    (count,) = struct.unpack_from("<I", recipe)
+    clears, tail = struct.unpack_from(f"<{count}I", recipe, 4), recipe[4 + 4 * count :]
+    for start, stop in zip((0, *clears), (*clears, len(data)), strict=True):
+        if start or (clears and clears[0] == 0 and stop):
+            out.clear()
+        part = data[start:stop]
+        while part:
+            part = part[out.longest(part) :]
+    coded = bytearray(whole(out.bits))
+    if len(out.bits) % 8 and tail:
+        coded[-1] |= tail[0]
+        tail = tail[1:]
+    return bytes(coded) + tail
+
+
+def whole(bits: str) -> bytes:
+    bits += "0" * (-len(bits) % 8)
+    return int(bits or "0", 2).to_bytes(len(bits) // 8, "big")
+
+
+def heads_of(row: bytes) -> bytes:
+    """The bytes that say how many follow, for one row."""
+    runs: list[list[int]] = []  # bytes, whether they are a run
+    parts = [len(found[0]) for found in re.finditer(rb"(.)\1*", row, re.DOTALL)]
+    parts = [min(128, size - i) for size in parts for i in range(0, size, 128)]
+    for place, size in enumerate(parts):
+        following = parts[place + 1] if place + 1 < len(parts) else 0
+        literal = runs[-1] if runs and not runs[-1][1] else None
+        if size == 1 and literal and literal[0] < 128:
+            literal[0] += 1
+        elif size == 2 and literal and literal[0] <= 126 and following == 1:
+            literal[0] += 2
+        else:
+            runs.append([size, size > 1])
+    return bytes(257 - size if run else size - 1 for size, run in runs)
+
+
+def packbits(data: bytes, heads: bytes) -> bytes:
+    out, place = b"", 0
+    while data:
+        head = heads[place]
+        place += 1
+        out += bytes([head])
+        if head < 128:
+            out += data[: head + 1]
+            data = data[head + 1 :]
+        elif head > 128:
+            out += data[:1]
+            data = data[257 - head :]
+    return out + heads[place:]
+
+
+def repointed(
+    data: bytes, rasters: list[tuple[Kind, list[bytes]]], filled: list[tuple[int, int, int]]
+) -> bytes:
+    """A TIFF file with new pieces at its end. filled: offsets, where in the string, and sizes."""
+    out = bytearray(data)
+    places = [
+        (begin + offset - start, where, counts)
+        for where, counts, offset, size in lists(data)
+        for start, begin, room in filled
+        if size and start <= offset < start + room
+    ]
+    begin = 0
+    for kind, parts in rasters:
+        end = begin + (kind.coding[5] if kind.coding else sum(map(len, parts)))
+        if kind.coding:
+            within = sorted(place for place in places if begin <= place[0] < end)
+            for (_, where, counts), part in zip(within, parts, strict=True):
+                struct.pack_into(where[1], out, where[0], len(out))
+                struct.pack_into(counts[1], out, counts[0], len(part))
+                out += part
+        begin = end
+    return bytes(out)
+
+
+Number = tuple[int, str]  # where it stands, and what it is
+
+
+def lists(data: bytes) -> Iterator[tuple[Number, Number, int, int]]:
+    """Of each strip and tile where its offset and its size stand, and what they are."""
+    for tags in directories(data):
+        for offsets, sizes in ((273, 279), (324, 325)):
+            if offsets in tags:
+                for one, other in zip(tags[offsets], tags[sizes], strict=True):
+                    yield one[0], other[0], one[1], other[1]
+
+
+def directories(data: bytes) -> Iterator[dict[int, list[tuple[Number, int]]]]:
+    """The whole numbers of each directory, by tag."""
+    order, big = "<" if data[:2] == b"II" else ">", data[2:4] in (b"+\0", b"\0+")
+    word = order + ("Q" if big else "I")
+    word_bytes = struct.calcsize(word)
+    queue = list(struct.unpack_from(word, data, 8 if big else 4))
+    seen = {0}
+    while queue:
+        at = queue.pop(0)
+        if at in seen:
+            continue
+        seen.add(at)
+        tags: dict[int, list[tuple[Number, int]]] = {}
+        (count,) = struct.unpack_from(order + ("Q" if big else "H"), data, at)
+        at += 8 if big else 2
+        for entry in range(at, at + count * (4 + 2 * word_bytes), 4 + 2 * word_bytes):
+            tag, kind, n = struct.unpack_from(f"{order}HH{word[1]}", data, entry)
+            form = order + {3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}.get(kind, "x")
+            size, here = struct.calcsize(form), entry + 4 + word_bytes
+            if size * n > word_bytes:
+                (here,) = struct.unpack_from(word, data, here)
+            if form[1] != "x":
+                places = [(here + i * size, form) for i in range(n)]
+                tags[tag] = [(place, *struct.unpack_from(form, data, place[0])) for place in places]
+        yield tags
+        below = [offset for _, offset in tags.get(330, [])]
+        at += count * (4 + 2 * word_bytes)
+        queue = [*below, *struct.unpack_from(word, data, at), *queue]
