@@ -5,7 +5,7 @@ for byte, 0 if another file with the same samples and metadata does; then what i
 """
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from seec.pipeline.images.formats import FORMATS, Content, Format
@@ -25,7 +25,6 @@ _OTHERS = (
     (b"\xff\x0a", "JPEG XL"),
     (b"\0\0\0\x0cJXL ", "JPEG XL"),
     (b"\0\0\0\x0cjP  ", "JPEG 2000"),
-    (b"v/1\1", "OpenEXR"),
 )
 
 
@@ -109,13 +108,17 @@ def read_header(data: bytes) -> Header:
 
     UnreadableImage, with the reason, if it is not a file that is taken apart.
     """
-    form = _format_of(data)
-    shapes = form.shapes(data)
-    try:
-        check_shapes(shapes)
-    except FormatError as error:
-        raise UnreadableImage(str(error)) from None
-    return Header(form, shapes, data)
+    first: UnreadableImage | None = None
+    for form in _formats_of(data):
+        try:
+            shapes = form.shapes(data)
+            check_shapes(shapes)
+            return Header(form, shapes, data)
+        except FormatError as error:
+            first = first or UnreadableImage(str(error))
+        except UnreadableImage as error:
+            first = first or error
+    raise first or UnreadableImage("of no format")
 
 
 def read_image(data: bytes, *, keep_file: bool = False) -> ImageFile:
@@ -172,15 +175,24 @@ def with_comment(data: bytes, text: str) -> bytes:
 
 
 def _format_of(data: bytes) -> Format:
+    """The first format that a file may be of; UnreadableImage if there is none."""
+    return next(_formats_of(data))
+
+
+def _formats_of(data: bytes) -> Iterator[Format]:
+    """All formats that a file may be of: DICOM leaves room for the header of another one."""
     if not data:
         raise UnreadableImage("empty file")
+    found = False
     for form in FORMATS.values():
         if form.matches(data):
-            return form
-    for magic, name in _OTHERS:
+            found = True
+            yield form
+    for magic, name in () if found else _OTHERS:
         if data[: len(magic)] == magic:
             raise UnreadableImage(f"{name}, a format that is kept as it is")
-    raise UnreadableImage("not a losslessly stored image of a known format")
+    if not found:
+        raise UnreadableImage("not a losslessly stored image of a known format")
 
 
 def _within(found: Sequence[Shape], promised: Sequence[Shape]) -> bool:

@@ -2,7 +2,7 @@
 
 import hashlib
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -14,6 +14,7 @@ from seec.schemas.planes import Shape
 
 Pixels = NDArray[np.uint8]
 Samples = NDArray[Any]
+_PART_SAMPLES = 1 << 20
 
 
 class Meaning(Enum):
@@ -34,7 +35,7 @@ class Raster:
     """One picture of a file.
 
     samples: [height, width, samples of a pixel], uint8 up to 8 bits of depth, else uint16 or
-    uint32 (floating point by its bits). depth: bits of a sample.
+    uint32 (see `Numbers` for others). depth: bits of a sample.
     """
 
     samples: Samples
@@ -62,28 +63,65 @@ def pixel_raster(pixels: Pixels) -> Raster:
     return Raster(samples, 8, Meaning.COLOUR)
 
 
+class Numbers(Enum):
+    """What the bits of a sample in a file are, by the number that envelopes have for it.
+
+    Samples of a raster are numbers without sign, in the same order as what they stand for: the
+    highest bit of others is inverted, and of negative floating point numbers all other bits, too.
+    """
+
+    UNSIGNED = 0
+    SIGNED = 1
+    FLOATING = 2
+
+
 @dataclass(frozen=True)
 class Packing:
     """How a file holds a raster.
 
     Rows begin at multiples of `align` bytes; bits of a byte count from the highest. little: the
     lowest byte of a sample comes first. bottom_up: the last row comes first. bgr: the first three
-    samples of a pixel are in reverse order.
+    samples of a pixel are in reverse order. numbers: what samples are. by_row: a row holds the
+    first samples of all its pixels, then the second. mosaic: the four samples of a pixel are two
+    of a row and those below them. bits: of a sample in the file, one behind the other with the
+    highest first; 0 if as many as in the raster.
     """
 
     little: bool = False
     align: int = 1
     bottom_up: bool = False
     bgr: bool = False
+    numbers: Numbers = Numbers.UNSIGNED
+    by_row: bool = False
+    mosaic: bool = False
+    bits: int = 0
+
+    def rows(self, shape: Shape) -> int:
+        """Rows of a file."""
+        return shape.height * (2 if self.mosaic else 1)
+
+    def row_samples(self, shape: Shape) -> int:
+        """Samples in a row of a file."""
+        return shape.width * shape.samples // (2 if self.mosaic else 1)
 
     def row_bytes(self, shape: Shape) -> int:
         """Bytes of one row, what fills it up included."""
-        used = -(-shape.width * shape.samples * shape.depth // 8)
+        used = -(-self.row_samples(shape) * (self.bits or shape.depth) // 8)
         return -(-used // self.align) * self.align
 
     def size_bytes(self, shape: Shape) -> int:
         """Bytes of all rows."""
-        return self.row_bytes(shape) * shape.height
+        return self.row_bytes(shape) * self.rows(shape)
+
+    def fits(self, shape: Shape) -> bool:
+        """Whether a raster of this shape may be packed so."""
+        return (
+            (not self.bgr or shape.samples >= 3)
+            and (not self.mosaic or shape.samples == 4)
+            and not (self.mosaic and (self.by_row or self.bgr))
+            and (self.numbers is Numbers.UNSIGNED or shape.depth >= 8)
+            and (self.bits == 0 or (8 < self.bits < shape.depth and not self.little))
+        )
 
 
 def raster_digest(rasters: Iterable[Raster]) -> bytes:
@@ -103,27 +141,50 @@ def raster_digest(rasters: Iterable[Raster]) -> bytes:
 
 def unpack(data: bytes, shape: Shape, packing: Packing) -> Samples:
     """Samples out of a file's rows. ValueError if there are more or fewer bytes than that."""
-    rows = np.frombuffer(data, np.uint8).reshape(shape.height, packing.row_bytes(shape))
-    if shape.depth < 8:
+    rows = np.frombuffer(data, np.uint8).reshape(packing.rows(shape), packing.row_bytes(shape))
+    count = packing.row_samples(shape)
+    if packing.bits:
+        flat = np.concatenate(
+            [_from_bits(part, count, packing.bits, shape) for part in _parts(rows)]
+        )
+    elif shape.depth < 8:
         each = 8 // shape.depth
         shifts = np.arange(each - 1, -1, -1, dtype=np.uint8) * np.uint8(shape.depth)
         values = rows[:, :, None] >> shifts & np.uint8((1 << shape.depth) - 1)
-        flat = values.reshape(shape.height, -1)[:, : shape.width * shape.samples]
+        flat = values.reshape(len(rows), -1)[:, :count]
     else:
-        used = rows[:, : shape.width * shape.samples * shape.sample_bytes]
+        used = rows[:, : count * shape.sample_bytes]
         flat = np.ascontiguousarray(used).view(_dtype(shape, packing.little))
         flat = flat.astype(flat.dtype.newbyteorder("="), copy=False)
-    samples = flat.reshape(shape.height, shape.width, shape.samples)
+    samples = _ordered(flat, packing.numbers)
+    if packing.mosaic:
+        blocks = samples.reshape(shape.height, 2, shape.width, 2)
+        samples = blocks.transpose(0, 2, 1, 3).reshape(shape.height, shape.width, 4)
+    elif packing.by_row:
+        samples = samples.reshape(shape.height, shape.samples, shape.width).transpose(0, 2, 1)
+    else:
+        samples = samples.reshape(shape.height, shape.width, shape.samples)
     return np.ascontiguousarray(_reordered(samples, packing))
 
 
 def pack(samples: Samples, shape: Shape, packing: Packing) -> bytes:
     """The rows of a file; what fills them up is zero."""
-    rows = np.zeros((shape.height, packing.row_bytes(shape)), np.uint8)
-    flat = _reordered(samples, packing).reshape(shape.height, shape.width * shape.samples)
-    if shape.depth < 8:
+    rows = np.zeros((packing.rows(shape), packing.row_bytes(shape)), np.uint8)
+    flat = _reordered(samples, packing)
+    if packing.mosaic:
+        blocks = flat.reshape(shape.height, shape.width, 2, 2)
+        flat = blocks.transpose(0, 2, 1, 3)
+    elif packing.by_row:
+        flat = flat.transpose(0, 2, 1)
+    flat = _as_stored(flat.reshape(len(rows), packing.row_samples(shape)), packing.numbers)
+    if packing.bits:
+        for part, filled in zip(_parts(flat), _parts(rows), strict=True):
+            bits = part[:, :, None] >> np.arange(packing.bits - 1, -1, -1, dtype=part.dtype) & 1
+            packed = np.packbits(bits.reshape(len(part), -1).astype(np.uint8), axis=1)
+            filled[:, : packed.shape[1]] = packed
+    elif shape.depth < 8:
         each = 8 // shape.depth
-        padded = np.zeros((shape.height, rows.shape[1] * each), np.uint8)
+        padded = np.zeros((len(rows), rows.shape[1] * each), np.uint8)
         padded[:, : flat.shape[1]] = flat
         for place in range(each):
             rows |= padded[:, place::each] << np.uint8(shape.depth * (each - 1 - place))
@@ -132,6 +193,40 @@ def pack(samples: Samples, shape: Shape, packing: Packing) -> bytes:
         used = stored.view(np.uint8)
         rows[:, : used.shape[1]] = used
     return rows.tobytes()
+
+
+def _from_bits(rows: NDArray[np.uint8], count: int, bits: int, shape: Shape) -> Samples:
+    each = np.unpackbits(rows, axis=1)[:, : count * bits].reshape(len(rows), count, bits)
+    values = np.zeros((len(rows), count), _dtype(shape, little=True).newbyteorder("="))
+    for place in range(bits):
+        values = values << values.dtype.type(1) | each[:, :, place]
+    return values
+
+
+def _parts(rows: Samples) -> Iterator[Samples]:
+    """A few rows at a time, of which each bit is to take a byte."""
+    step = max(1, _PART_SAMPLES // max(1, rows.shape[1]))
+    for top in range(0, len(rows), step):
+        yield rows[top : top + step]
+
+
+def _ordered(samples: Samples, numbers: Numbers) -> Samples:
+    """Bits of numbers as numbers without sign in the same order."""
+    if numbers is Numbers.UNSIGNED:
+        return samples
+    type_ = samples.dtype.type
+    top = type_(1 << (8 * samples.itemsize - 1))
+    if numbers is Numbers.SIGNED:
+        return samples ^ top
+    return np.where(samples & top, ~samples, samples | top)
+
+
+def _as_stored(samples: Samples, numbers: Numbers) -> Samples:
+    """The inverse of `_ordered`."""
+    if numbers is not Numbers.FLOATING:
+        return _ordered(samples, numbers)
+    top = samples.dtype.type(1 << (8 * samples.itemsize - 1))
+    return np.where(samples & top, samples ^ top, ~samples)
 
 
 def _reordered(samples: Samples, packing: Packing) -> Samples:

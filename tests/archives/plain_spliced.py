@@ -19,6 +19,7 @@ class Kind(NamedTuple):
 
     flags: int
     alignment: int
+    more: int = 0
     coding: tuple[int, ...] = ()
     recipe: bytes = b""
 
@@ -30,6 +31,9 @@ def spliced(rasters: Rasters, depths: list[int], envelope: bytes, exact: int) ->
     for _ in range(count):
         kind = Kind(*struct.unpack_from("<BB", envelope, position))
         position += 2
+        if kind.flags & 64:
+            kind = kind._replace(more=envelope[position])
+            position += 1
         if kind.flags & 128:
             *coding, size = struct.unpack_from("<4B3I", envelope, position)
             recipe = envelope[position + 16 : position + 16 + size]
@@ -64,7 +68,13 @@ def pieces_of(samples: NDArray[Any], depth: int, kind: Kind) -> Iterator[bytes]:
     rows = samples[::-1] if kind.flags & 2 else samples
     if kind.flags & 4:
         rows = np.concatenate([rows[:, :, 2::-1], rows[:, :, 3:]], axis=2)
-    lines = packed(rows, depth, kind.flags & 1, kind.alignment)
+    rows = as_stored(rows, kind.flags >> 3 & 3)
+    if kind.more & 128:
+        top, bottom = rows[:, :, :2], rows[:, :, 2:]
+        rows = np.stack([top, bottom], axis=1).reshape(2 * len(rows), -1)
+    elif kind.flags & 32:
+        rows = np.concatenate([rows[:, :, i] for i in range(rows.shape[2])], axis=1)
+    lines = packed(rows, kind.more & 127 or depth, kind.flags & 1, kind.alignment)
     if not kind.coding:
         yield b"".join(lines)
         return
@@ -75,11 +85,22 @@ def pieces_of(samples: NDArray[Any], depth: int, kind: Kind) -> Iterator[bytes]:
         yield compressed(part, method, recipe)
 
 
+def as_stored(samples: NDArray[Any], numbers: int) -> NDArray[Any]:
+    """The bits of numbers: 1 with sign, 2 floating point."""
+    if numbers == 0:
+        return samples
+    bits = 8 * samples.itemsize
+    top, full = 1 << (bits - 1), (1 << bits) - 1
+    values = samples.astype(np.int64)
+    stored = np.where((values < top) & (numbers == 2), full - values, values ^ top)
+    return stored.astype(samples.dtype)
+
+
 def packed(samples: NDArray[Any], depth: int, order: int, alignment: int) -> list[bytes]:
     """The rows of a raster as files hold them."""
     rows = []
     for row in samples.reshape(len(samples), -1):
-        if depth < 8:
+        if depth not in (8, 16, 32):
             bits = "".join(f"{sample:0{depth}b}" for sample in row)
             bits += "0" * (-len(bits) % 8)
             line = bytes(int(bits[i : i + 8], 2) for i in range(0, len(bits), 8))

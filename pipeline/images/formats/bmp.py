@@ -2,7 +2,6 @@
 
 import struct
 
-from seec.pipeline.images.formats.format import ReadAt
 from seec.pipeline.images.formats.spliced import Place, SplicedFormat
 from seec.pipeline.images.raster import Meaning, Packing
 from seec.schemas.errors import UnreadableImage
@@ -48,9 +47,3 @@ class Bmp(SplicedFormat):
         # Blue comes first in a file.
         packing = Packing(little=True, align=4, bottom_up=height > 0, bgr=samples > 1)
         return [Place(shape, packing, ((start, packing.size_bytes(shape)),), meaning)]
-
-    def extent(self, head: bytes, read_at: ReadAt) -> tuple[int, int]:
-        """As `Format.extent`."""
-        del read_at
-        (place,) = self.places(head)
-        return place.shape.width, place.shape.height

@@ -2,7 +2,6 @@
 
 import re
 
-from seec.pipeline.images.formats.format import ReadAt
 from seec.pipeline.images.formats.spliced import Place, SplicedFormat
 from seec.pipeline.images.raster import Meaning, Packing
 from seec.schemas.errors import UnreadableImage
@@ -49,12 +48,6 @@ class Netpbm(SplicedFormat):
                 shape = Shape(*size, fields[b"DEPTH"], _depth(fields[b"MAXVAL"]))
                 return [_place(found, shape)]
         raise UnreadableImage("NETPBM file with a header that we do not know")
-
-    def extent(self, head: bytes, read_at: ReadAt) -> tuple[int, int]:
-        """As `Format.extent`."""
-        del read_at
-        (place,) = self.places(head)
-        return place.shape.width, place.shape.height
 
 
 def _place(

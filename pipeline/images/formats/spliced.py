@@ -2,11 +2,13 @@
 
 Envelope: uint32 little-endian number of rasters, for each of them two bytes of packing (flags: 1 if
 the lowest byte of a sample comes first, 2 if the last row comes first, 4 if the first three samples
-are in reverse order, 128 if rows are compressed; rows begin at multiples of so many bytes) and, if
-rows are compressed, how (see `_CODING`); uint32 number of gaps, for each of them two uint32 (how
-many bytes stand before it, how many bytes of samples fill it), then all bytes that are no samples.
-The highest bit of the number of gaps says that they are not filled in order: each then has a third
-uint32, where the bytes that fill it begin.
+are in reverse order, 8 and 16 the numbers that samples are, 32 if a row holds the first samples of
+all its pixels first, 64 if a byte follows, 128 if rows are compressed; rows begin at multiples of
+so many bytes), this byte (bits of a sample in the file, 128 if the samples of a pixel are two of a
+row and those below) and, if rows are compressed, how (see `_CODING`); uint32 number of gaps, for
+each of them two uint32 (how many bytes stand before it, how many bytes of samples fill it), then
+all bytes that are no samples. The highest bit of the number of gaps says that they are not filled
+in order: each then has a third uint32, where the bytes that fill it begin.
 """
 
 import struct
@@ -21,14 +23,14 @@ from seec.pipeline.images.formats.codings import (
     decoded,
     encoded,
 )
-from seec.pipeline.images.formats.format import Content, Format
-from seec.pipeline.images.raster import Meaning, Packing, Raster, pack, unpack
+from seec.pipeline.images.formats.format import Content, Format, ReadAt
+from seec.pipeline.images.raster import Meaning, Numbers, Packing, Raster, pack, unpack
 from seec.schemas.errors import UnreadableImage
 from seec.schemas.limits import MAX_RASTERS, MAX_RECIPE_BYTES
 from seec.schemas.planes import Shape
 
 _COUNT = struct.Struct("<I")
-_PACKING = struct.Struct("<BB")
+_PACKING, _BYTE = struct.Struct("<BB"), struct.Struct("<B")
 # Method, predictor, bytes of a number, numbers of a pixel; rows of a piece; bytes of all pieces of
 # the raster; bytes of the recipe that follows.
 _CODING = struct.Struct("<BBBBIII")
@@ -36,8 +38,8 @@ _GAP, _PLACED_GAP = struct.Struct("<II"), struct.Struct("<III")
 _PLACED = 1 << 31
 _ALIGNMENTS = (1, 2, 4)
 _PIECE_BYTES = 4096  # that a piece may take beside its samples
-_LITTLE, _BOTTOM_UP, _BGR, _CODED = 1, 2, 4, 128
-_FLAGS = _LITTLE | _BOTTOM_UP | _BGR | _CODED
+_LITTLE, _BOTTOM_UP, _BGR, _NUMBERS, _BY_ROW, _MORE, _CODED = 1, 2, 4, 24, 32, 64, 128
+_MOSAIC = 128  # of the byte that follows
 
 
 @dataclass(frozen=True)
@@ -67,19 +69,21 @@ class Place:
         """UnreadableImage unless its pieces fit its shape."""
         if min(self.shape.width, self.shape.height) < 1 or not self.pieces:
             raise UnreadableImage("no pixels")
+        if not self.packing.fits(self.shape):
+            raise UnreadableImage("samples that are packed in no known way")
         if self.coding is None:
             if self.size_bytes != self.packing.size_bytes(self.shape):
                 raise UnreadableImage("more or fewer bytes of samples than its size needs")
             return
         check_coding(self.coding, self.packing.row_bytes(self.shape))
-        if len(self.pieces) != -(-self.shape.height // self.coding.rows):
+        if len(self.pieces) != -(-self.packing.rows(self.shape) // self.coding.rows):
             raise UnreadableImage("more or fewer strips or tiles than its size needs")
         check_stored(self.coding, self.packing, self.shape, self.size_bytes)
 
 
 def check_stored(coding: Coding, packing: Packing, shape: Shape, size_bytes: int) -> None:
     """UnreadableImage if compressed pieces of a raster take more bytes than any writer needs."""
-    pieces = -(-shape.height // coding.rows)
+    pieces = -(-packing.rows(shape) // coding.rows)
     if size_bytes > 2 * packing.size_bytes(shape) + _PIECE_BYTES * pieces:
         raise UnreadableImage("strips or tiles that are larger than their samples")
 
@@ -125,6 +129,12 @@ class SplicedFormat(Format):
         del exact, quick
         return splice(rasters, envelope)
 
+    def extent(self, head: bytes, read_at: ReadAt) -> tuple[int, int]:
+        """As `Format.extent`."""
+        del read_at
+        shape = self.places(head)[0].shape
+        return shape.width, shape.height
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -148,8 +158,8 @@ class Layout:
             raise UnreadableImage("envelope of a file with more or fewer pictures")
         each = zip(rasters, self.packings, self.codings, self.stored, strict=True)
         for raster, packing, coding, size in each:
-            if packing.bgr and raster.shape.samples < 3:
-                raise UnreadableImage("envelope of a file with more samples in a pixel")
+            if not packing.fits(raster.shape):
+                raise UnreadableImage("envelope of a file with other samples")
             if coding is not None:
                 check_coding(coding, packing.row_bytes(raster.shape))
                 check_stored(coding, packing, raster.shape, size)
@@ -214,15 +224,18 @@ def _rows(data: bytes, place: Place) -> tuple[bytes, bytes | None]:
         return b"".join(pieces), b""
     shape, packing = place.shape, place.packing
     row_bytes = packing.row_bytes(shape)
-    return decoded(pieces, place.coding, shape.height, row_bytes, packing.little)
+    return decoded(pieces, place.coding, packing.rows(shape), row_bytes, packing.little)
 
 
 def _described(place: Place, recipe: bytes) -> bytes:
     packing, coding = place.packing, place.coding
+    more = packing.bits | _MOSAIC * packing.mosaic
     flags = _LITTLE * packing.little | _BOTTOM_UP * packing.bottom_up | _BGR * packing.bgr
+    flags |= packing.numbers.value << 3 | _BY_ROW * packing.by_row | _MORE * bool(more)
+    flags |= _CODED * (coding is not None)
+    head = _PACKING.pack(flags, packing.align) + (bytes([more]) if more else b"")
     if coding is None:
-        return _PACKING.pack(flags, packing.align)
-    head = _PACKING.pack(flags | _CODED, packing.align)
+        return head
     how = (coding.method, coding.predictor, coding.number_bytes, coding.numbers, coding.rows)
     return head + _CODING.pack(*how, place.size_bytes, len(recipe)) + recipe
 
@@ -271,14 +284,10 @@ def _parse(envelope: bytes) -> Layout:
     stored: list[int] = []
     recipes: list[bytes] = []
     for _ in range(count):
-        flags, align = _PACKING.unpack_from(envelope, position)
-        if flags & ~_FLAGS or align not in _ALIGNMENTS:
-            raise UnreadableImage("envelope with a packing that cannot be")
-        order = (bool(flags & flag) for flag in (_BOTTOM_UP, _BGR))
-        packings.append(Packing(bool(flags & _LITTLE), align, *order))
-        position += _PACKING.size
+        packing, coded, position = _parse_packing(envelope, position)
+        packings.append(packing)
         coding, taken, recipe = None, 0, b""
-        if flags & _CODED:
+        if coded:
             *how, rows, taken, length = _CODING.unpack_from(envelope, position)
             coding = Coding(how[0], how[1], rows, how[2], how[3])
             position += _CODING.size
@@ -299,3 +308,31 @@ def _parse(envelope: bytes) -> Layout:
     if kind is _GAP:
         gaps = [(*gap, at) for gap, at in zip(gaps, _starts(gaps), strict=True)]
     return Layout(packings, codings, stored, recipes, gaps, envelope[end:])
+
+
+def _parse_packing(envelope: bytes, position: int) -> tuple[Packing, bool, int]:
+    """How a raster lies in the file, whether it is compressed, and where that ends."""
+    flags, align = _PACKING.unpack_from(envelope, position)
+    position += _PACKING.size
+    more = 0
+    if flags & _MORE:
+        (more,) = _BYTE.unpack_from(envelope, position)
+        position += _BYTE.size
+    numbers = (flags & _NUMBERS) >> 3
+    if (
+        align not in _ALIGNMENTS
+        or numbers > Numbers.FLOATING.value
+        or bool(flags & _MORE) != (more > 0)
+    ):
+        raise UnreadableImage("envelope with a packing that cannot be")
+    packing = Packing(
+        little=bool(flags & _LITTLE),
+        align=align,
+        bottom_up=bool(flags & _BOTTOM_UP),
+        bgr=bool(flags & _BGR),
+        numbers=Numbers(numbers),
+        by_row=bool(flags & _BY_ROW),
+        mosaic=bool(more & _MOSAIC),
+        bits=more & ~_MOSAIC,
+    )
+    return packing, bool(flags & _CODED), position

@@ -1,11 +1,11 @@
 """How the directories of a TIFF file say that samples are kept."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from seec.pipeline.images.formats.codings import METHODS, Coding
 from seec.pipeline.images.formats.spliced import Place
 from seec.pipeline.images.formats.tiff_directories import MAX_VALUES, Directory, directories
-from seec.pipeline.images.raster import Meaning, Packing
+from seec.pipeline.images.raster import Meaning, Numbers, Packing
 from seec.schemas.errors import UnreadableImage
 from seec.schemas.limits import MAX_SAMPLES
 from seec.schemas.planes import DEPTHS, Shape
@@ -16,8 +16,9 @@ TILE_WIDTH, TILE_HEIGHT, TILES, TILE_BYTES, SAMPLE_FORMAT = 322, 323, 324, 325, 
 _RAW = 1  # compression
 # By the number of a compression: the method of `codings`.
 _METHODS = {5: 1, 32773: 2, 8: 3, 32946: 3, 50000: 4, 34925: 5}
-_GRAY, _RGB, _PALETTE = 1, 2, 3  # photometric interpretations
+_GRAY, _RGB, _PALETTE, _MOSAIC = 1, 2, 3, 32803  # photometric interpretations
 _UNSIGNED = 1  # sample format
+_NUMBERS = {2: Numbers.SIGNED, 3: Numbers.FLOATING}  # by sample format
 
 
 @dataclass(frozen=True)
@@ -80,19 +81,36 @@ def _page(directory: Directory) -> Page:
     coding = _coding(directory, depth, samples)
     places: list[Place] = []
     for i in range(rasters):
-        there = tuple(piece for piece in pieces[i * each : (i + 1) * each] if piece[1])
+        own = pieces[i * each : (i + 1) * each]
+        there = tuple(piece for piece in own if piece[1])
         if there:
-            width, height = _size(directory, pieces[i * each : (i + 1) * each], len(there))
-            # Numbers of 64 bits are two samples of 32 each.
-            wide = 2 if depth == 64 else 1
-            shape = Shape(width, height, samples * wide, depth // wide)
-            packing = Packing(little=directory.kind.order == "<")
-            meaning = _meaning(directory, rasters, shape.samples)
+            width, height = _size(directory, own, len(there))
+            shape, packing = _packed(directory, Shape(width, height, samples, depth))
+            meaning = _meaning(directory, rasters, shape)
             places.append(Place(shape, packing, there, meaning, coding))
             places[-1].check()
     if not places:
         raise UnreadableImage("TIFF without samples")
     return Page(directory, tuple(places), coding)
+
+
+def _packed(directory: Directory, shape: Shape) -> tuple[Shape, Packing]:
+    """The shape of a raster, and how it is packed. shape: with the depth that the file says."""
+    little = directory.kind.order == "<"
+    formats = set(directory.values(SAMPLE_FORMAT, (_UNSIGNED,)))
+    if shape.depth == 64:
+        return replace(shape, samples=2 * shape.samples, depth=32), Packing(little=little)
+    if shape.depth not in DEPTHS:
+        return replace(shape, depth=16), Packing(bits=shape.depth)
+    if shape.depth < 16:
+        return shape, Packing(little=little)
+    numbers = _NUMBERS.get(formats.pop() if len(formats) == 1 else 0, Numbers.UNSIGNED)
+    packing = Packing(little=little, numbers=numbers)
+    mosaic = directory.entries.get(PHOTOMETRIC) and directory.value(PHOTOMETRIC) == _MOSAIC
+    if mosaic and shape.samples == 1 and shape.width % 2 == shape.height % 2 == 0:
+        shape = Shape(shape.width // 2, shape.height // 2, 4, shape.depth)
+        return shape, replace(packing, mosaic=True)
+    return shape, packing
 
 
 def _size(directory: Directory, pieces: tuple[tuple[int, int], ...], there: int) -> tuple[int, int]:
@@ -129,18 +147,18 @@ def _coding(directory: Directory, depth: int, samples: int) -> Coding | None:
     if method not in METHODS:
         raise UnreadableImage(f"TIFF with compression {compression}")
     predictor, rows = directory.value(PREDICTOR, 1), _rows(directory)
-    if predictor > 1 and depth < 8:
+    if predictor > 1 and depth not in (8, 16, 32, 64):
         raise UnreadableImage(f"TIFF with predictor {predictor} for {depth} bits")
     return Coding(method, predictor, rows, -(-depth // 8), samples)
 
 
-def _meaning(directory: Directory, rasters: int, samples: int) -> Meaning:
+def _meaning(directory: Directory, rasters: int, shape: Shape) -> Meaning:
     shown = directory.value(PHOTOMETRIC) if PHOTOMETRIC in directory.entries else None
     if shown == _PALETTE:
         return Meaning.INDICES
     unsigned = set(directory.values(SAMPLE_FORMAT, (_UNSIGNED,))) == {_UNSIGNED}
     in_rows = TILES not in directory.entries and rasters == 1
-    if unsigned and in_rows and (shown, samples) in ((_GRAY, 1), (_RGB, 3)):
+    if unsigned and in_rows and (shown, shape.samples) in ((_GRAY, 1), (_RGB, 3)):
         return Meaning.COLOUR
     return Meaning.OTHER
 
@@ -148,6 +166,6 @@ def _meaning(directory: Directory, rasters: int, samples: int) -> Meaning:
 def _depth(directory: Directory) -> int:
     depths = set(directory.values(BITS, (1,)))
     depth = depths.pop()
-    if depths or depth not in (*DEPTHS, 64):
+    if depths or depth not in (*DEPTHS, *range(9, 16), 64):
         raise UnreadableImage(f"TIFF with {depth} bits in a sample")
     return depth

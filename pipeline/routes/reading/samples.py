@@ -51,6 +51,10 @@ def _envelope(row: Row) -> bytes:
     return envelope
 
 
+def _digests(rasters: Sequence[Raster]) -> list[bytes]:
+    return sorted(raster_digest([raster]) for raster in rasters)
+
+
 def _write(row: Row, rasters: Sequence[Raster]) -> bytes:
     """The file with these rasters, which are those of the row."""
     format_name = image_of(row).format
@@ -59,7 +63,8 @@ def _write(row: Row, rasters: Sequence[Raster]) -> bytes:
         if _is_exact(row):
             same = hashlib.sha256(data).digest() == row.source_digest
         else:
-            same = raster_digest(read_image(data).rasters) == raster_digest(rasters)
+            # Compressed anew, they may come in another order.
+            same = _digests(read_image(data).rasters) == _digests(rasters)
     except UnreadableImage as error:
         raise SectionCorrupt(f"{row.path}: {error}") from None
     if not same:

@@ -1,0 +1,172 @@
+"""DICOM with native pixel data, of one frame or of several.
+
+Encapsulated pixel data is files of other formats, and is left to those.
+"""
+
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from seec.pipeline.images.formats import raw_samples
+from seec.pipeline.images.formats.raw_samples import Type, stack
+from seec.pipeline.images.formats.spliced import Place, SplicedFormat
+from seec.pipeline.images.raster import Meaning, Packing
+from seec.schemas.errors import UnreadableImage
+from seec.schemas.limits import MAX_SAMPLES
+from seec.schemas.planes import Shape
+
+_MAGIC, _MAGIC_AT = b"DICM", 128
+_IMPLICIT, _BIG_ENDIAN = b"1.2.840.10008.1.2", b"1.2.840.10008.1.2.2"
+_DEFLATED = b"1.2.840.10008.1.2.1.99"
+_LONG = {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
+_UNDEFINED = 0xFFFFFFFF
+_ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+_SYNTAX = 0x00020010
+_SAMPLES, _PHOTOMETRIC, _PLANAR, _FRAMES = 0x00280002, 0x00280004, 0x00280006, 0x00280008
+_ROWS, _COLUMNS, _ALLOCATED, _SIGNED = 0x00280010, 0x00280011, 0x00280100, 0x00280103
+_FLOATS, _DOUBLES, _PIXELS = 0x7FE00008, 0x7FE00009, 0x7FE00010
+_WANTED = {_SAMPLES, _PHOTOMETRIC, _PLANAR, _FRAMES, _ROWS, _COLUMNS, _ALLOCATED, _SIGNED}
+_MAX_ELEMENTS, _MAX_DEPTH, _MAX_VALUE_BYTES = 1 << 18, 16, 64
+_SHOWN = (b"MONOCHROME2", b"RGB")
+# By bits and sign.
+_TYPES: dict[tuple[int, int], Type] = {
+    (8, 0): raw_samples.U8,
+    (8, 1): raw_samples.I8,
+    (16, 0): raw_samples.U16,
+    (16, 1): raw_samples.I16,
+    (32, 0): raw_samples.U32,
+    (32, 1): raw_samples.I32,
+}
+
+
+class _Element(NamedTuple):
+    """One element: its tag, where its value begins, how many bytes that has."""
+
+    tag: int
+    at: int
+    size: int
+
+
+class Dicom(SplicedFormat):
+    """A DICOM file with its preamble."""
+
+    name = "DICOM"
+
+    def matches(self, data: bytes) -> bool:
+        """As `Format.matches`."""
+        return data[_MAGIC_AT : _MAGIC_AT + 4] == _MAGIC
+
+    def places(self, data: bytes) -> list[Place]:
+        """As `SplicedFormat.places`."""
+        try:
+            return _places(data)
+        except struct.error:
+            raise UnreadableImage("damaged DICOM file: cut short") from None
+
+
+def _places(data: bytes) -> list[Place]:
+    meta = _Reader(data, "<", implicit=False)
+    at = _MAGIC_AT + 4
+    syntax = b""
+    while data[at : at + 2] == b"\2\0":
+        element = meta.element(at)
+        if element.tag == _SYNTAX:
+            syntax = data[element.at : element.at + element.size].rstrip(b"\0 ")
+        at = element.at + element.size
+    if syntax == _DEFLATED:
+        raise UnreadableImage("DICOM file that is compressed as a whole")
+    reader = _Reader(data, ">" if syntax == _BIG_ENDIAN else "<", implicit=syntax == _IMPLICIT)
+    values: dict[int, bytes] = {}
+    for element in reader.elements(at, len(data)):
+        if element.tag in _WANTED:
+            values[element.tag] = data[element.at :][: min(element.size, _MAX_VALUE_BYTES)]
+        if element.tag in (_FLOATS, _DOUBLES, _PIXELS):
+            return _frames(values, element, reader.order)
+    raise UnreadableImage("DICOM file without pixels")
+
+
+def _frames(values: dict[int, bytes], pixels: _Element, order: str) -> list[Place]:
+    """pixels: the element that holds them."""
+    if pixels.size == _UNDEFINED:
+        raise UnreadableImage("DICOM file with encapsulated pixels")
+
+    def number(tag: int, default: int = 0) -> int:
+        value = values.get(tag, b"")
+        return struct.unpack(order + "H", value)[0] if len(value) == 2 else default
+
+    samples, planar = number(_SAMPLES, 1), number(_PLANAR)
+    type_ = _TYPES.get((number(_ALLOCATED), number(_SIGNED)))
+    if pixels.tag != _PIXELS:
+        type_ = raw_samples.F32 if pixels.tag == _FLOATS else raw_samples.W64
+    said = values.get(_FRAMES, b"1").strip(b"\0 ") or b"1"
+    if type_ is None or not 1 <= samples <= MAX_SAMPLES or not (said.isdigit() and len(said) < 9):
+        raise UnreadableImage(f"DICOM file with {number(_ALLOCATED)} bits in a sample")
+    count = int(said)
+    photometric = values.get(_PHOTOMETRIC, b"").strip(b"\0 ")
+    colour = type_ == raw_samples.U8 and photometric in _SHOWN and samples in (1, 3)
+    if planar == 1:
+        count, samples = count * samples, 1
+    colour = colour and count == 1
+    shape = Shape(number(_COLUMNS), number(_ROWS), samples * type_.words, type_.depth)
+    packing = Packing(little=order == "<", numbers=type_.numbers)
+    if not 0 <= pixels.size - count * packing.size_bytes(shape) <= 1:
+        raise UnreadableImage("DICOM file with more or fewer pixels than its size needs")
+    return stack(pixels.at, shape, packing, count, Meaning.COLOUR if colour else Meaning.OTHER)
+
+
+class _Reader:
+    """Elements of a file. order: of bytes. implicit: whether types are left out."""
+
+    def __init__(self, data: bytes, order: str, *, implicit: bool):
+        self.data, self.order, self._implicit = data, order, implicit
+        self._left = _MAX_ELEMENTS
+
+    def elements(self, at: int, end: int) -> Iterator[_Element]:
+        """Those from `at` to `end`, without those that are within them."""
+        while at < end:
+            element = self.element(at)
+            yield element
+            if element.size == _UNDEFINED:
+                at = self._end_of_items(element.at, 0)
+            else:
+                at = element.at + element.size
+
+    def element(self, at: int) -> _Element:
+        """The one that begins at `at`; struct.error if the file ends within its head."""
+        self._left -= 1
+        if self._left < 0:
+            raise UnreadableImage(f"DICOM file with more than {_MAX_ELEMENTS} elements")
+        group, number = struct.unpack_from(self.order + "HH", self.data, at)
+        tag = group << 16 | number
+        kind = self.data[at + 4 : at + 6]
+        if self._implicit or group == 0xFFFE:
+            (size,) = struct.unpack_from(self.order + "I", self.data, at + 4)
+            return _Element(tag, at + 8, size)
+        if kind in _LONG:
+            (size,) = struct.unpack_from(self.order + "I", self.data, at + 8)
+            return _Element(tag, at + 12, size)
+        (size,) = struct.unpack_from(self.order + "H", self.data, at + 6)
+        return _Element(tag, at + 8, size)
+
+    def _end_of_items(self, at: int, depth: int) -> int:
+        """Where items end whose end is marked."""
+        if depth > _MAX_DEPTH:
+            raise UnreadableImage("DICOM file with too many sequences in each other")
+        while True:
+            item = self.element(at)
+            if item.tag == _SEQUENCE_END:
+                return item.at
+            if item.tag != _ITEM:
+                raise UnreadableImage("damaged DICOM file: a sequence of no items")
+            at = item.at + item.size
+            if item.size == _UNDEFINED:
+                at = self._end_of_item(item.at, depth)
+
+    def _end_of_item(self, at: int, depth: int) -> int:
+        while True:
+            element = self.element(at)
+            if element.tag == _ITEM_END:
+                return element.at
+            at = element.at + element.size
+            if element.size == _UNDEFINED:
+                at = self._end_of_items(element.at, depth + 1)
