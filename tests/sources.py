@@ -162,7 +162,7 @@ def stored_files() -> dict[str, bytes]:
         "animated.webp": image_bytes(frames[0], "WEBP", lossless=True, **animation),
         "lossy.webp": image_bytes(rgb, "WEBP"),
         "jpeg.tiff": image_bytes(rgb, "TIFF", compression="jpeg"),
-        "fax.tiff": image_bytes(Image.fromarray(rgb).convert("1"), "TIFF", compression="group4"),
+        "fax.tiff": image_bytes(Image.fromarray(rgb).convert("1"), "TIFF", compression="group3"),
         "plain.ppm": b"P3 2 1 255\n1 2 3 4 5 6\n",
         "text.png": b"not an image at all",
         "empty.png": b"",

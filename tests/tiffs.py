@@ -81,6 +81,7 @@ def exact_files() -> dict[str, bytes]:
         "pillow-lzw-black": image_bytes(black, "TIFF", compression="tiff_lzw"),
         "pillow-packbits": image_bytes(RGB, "TIFF", compression="packbits"),
         "pillow-packbits-black": image_bytes(black, "TIFF", compression="packbits"),
+        "group4": image_bytes(Image.fromarray(GRAY > 99), "TIFF", compression="group4"),
         "pillow-bits": image_bytes(
             Image.fromarray(GRAY).convert("1"), "TIFF", compression="tiff_lzw"
         ),

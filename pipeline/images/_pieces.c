@@ -6,6 +6,8 @@
 #include <Python.h>
 
 #include "pieces_c/lzw.h"
+/* After what it needs. */
+#include "pieces_c/fax.h"
 #include "pieces_c/packbits.h"
 
 static PyObject *failed(int how) {
@@ -117,11 +119,69 @@ static PyObject *py_packbits_write(PyObject *self, PyObject *args) {
     return result;
 }
 
+enum { MOST_COLUMNS = 1 << 24 };
+
+/* (data, rows, row bytes, width): (samples, tail) */
+static PyObject *py_fax_read(PyObject *self, PyObject *args) {
+    Py_buffer data;
+    Py_ssize_t rows, row_bytes, width;
+    Bytes tail = {0};
+    PyObject *result = NULL;
+    if (!PyArg_ParseTuple(args, "y*nnn", &data, &rows, &row_bytes, &width)) return NULL;
+    if (rows < 0 || width < 1 || width > MOST_COLUMNS || row_bytes < (width + 7) / 8 ||
+        rows > PY_SSIZE_T_MAX / row_bytes)
+        failed(DAMAGED);
+    else {
+        PyObject *samples = PyBytes_FromStringAndSize(NULL, rows * row_bytes);
+        if (samples) {
+            uint8_t *out = (uint8_t *)PyBytes_AsString(samples);
+            int how;
+            Py_BEGIN_ALLOW_THREADS
+            memset(out, 0, (size_t)(rows * row_bytes));
+            how = fax_read(data.buf, (size_t)data.len, out, rows, row_bytes, width, &tail);
+            Py_END_ALLOW_THREADS
+            if (how == READ)
+                result = Py_BuildValue("(ON)", samples, bytes_object(&tail));
+            else
+                failed(how);
+            Py_DecRef(samples);
+        }
+    }
+    free(tail.at);
+    PyBuffer_Release(&data);
+    return result;
+}
+
+/* (samples, row bytes, width, tail or None for two end codes) */
+static PyObject *py_fax_write(PyObject *self, PyObject *args) {
+    Py_buffer data, tail;
+    Py_ssize_t row_bytes, width;
+    Putter p = {{0}, 0, 0};
+    PyObject *result = NULL;
+    if (!PyArg_ParseTuple(args, "y*nnz*", &data, &row_bytes, &width, &tail)) return NULL;
+    if (width < 1 || width > MOST_COLUMNS || row_bytes < (width + 7) / 8 || data.len % row_bytes)
+        failed(DAMAGED);
+    else {
+        const Bytes end = {tail.buf, (size_t)tail.len, 0};
+        int good;
+        Py_BEGIN_ALLOW_THREADS
+        good = fax_write(&p, data.buf, data.len / row_bytes, row_bytes, width, tail.buf ? &end : NULL);
+        Py_END_ALLOW_THREADS
+        result = good ? bytes_object(&p.out) : PyErr_NoMemory();
+    }
+    free(p.out.at);
+    PyBuffer_Release(&data);
+    if (tail.obj) PyBuffer_Release(&tail);
+    return result;
+}
+
 static PyMethodDef METHODS[] = {
     {"lzw_read", py_lzw_read, METH_VARARGS, "Read LZW codes."},
     {"lzw_write", py_lzw_write, METH_VARARGS, "Write LZW codes."},
     {"packbits_read", py_packbits_read, METH_VARARGS, "Read PackBits."},
     {"packbits_write", py_packbits_write, METH_VARARGS, "Write PackBits."},
+    {"fax_read", py_fax_read, METH_VARARGS, "Read Group 4."},
+    {"fax_write", py_fax_write, METH_VARARGS, "Write Group 4."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -11,6 +11,8 @@ import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
+from tests.archives.plain_fax import fax
+
 Rasters = list[NDArray[Any]]
 
 
@@ -71,9 +73,9 @@ def pieces_of(samples: NDArray[Any], depth: int, kind: Kind) -> Iterator[bytes]:
     rows = as_stored(rows, kind.flags >> 3 & 3)
     if kind.more & 128:
         top, bottom = rows[:, :, :2], rows[:, :, 2:]
-        rows = np.stack([top, bottom], axis=1).reshape(2 * len(rows), -1)
+        rows = np.stack([top, bottom], axis=1).reshape(2 * len(rows), -1, 2)
     elif kind.flags & 32:
-        rows = np.concatenate([rows[:, :, i] for i in range(rows.shape[2])], axis=1)
+        rows = np.concatenate([rows[:, :, i] for i in range(rows.shape[2])], axis=1)[:, :, None]
     lines = packed(rows, kind.more & 127 or depth, kind.flags & 1, kind.alignment)
     if not kind.coding:
         yield b"".join(lines)
@@ -82,7 +84,7 @@ def pieces_of(samples: NDArray[Any], depth: int, kind: Kind) -> Iterator[bytes]:
     lines = [predicted(line, predictor, size, numbers, kind.flags & 1) for line in lines]
     parts = [lines[top : top + height] for top in range(0, len(lines), height)]
     for part, recipe in zip(parts, recipes(kind.recipe, len(parts)), strict=True):
-        yield compressed(part, method, recipe)
+        yield compressed(part, method, recipe, rows.shape[1] * rows.shape[2])
 
 
 def as_stored(samples: NDArray[Any], numbers: int) -> NDArray[Any]:
@@ -138,8 +140,11 @@ def recipes(joined: bytes, count: int) -> list[bytes]:
     return parts
 
 
-def compressed(rows: list[bytes], method: int, recipe: bytes) -> bytes:
+def compressed(rows: list[bytes], method: int, recipe: bytes, width: int = 0) -> bytes:
     data = b"".join(rows)
+    if method in (6, 7):
+        coded = fax(rows, width, recipe)
+        return coded if method == 6 else bytes(int(f"{byte:08b}"[::-1], 2) for byte in coded)
     if method == 1:
         return lzw(data, recipe)
     if method == 2:

@@ -8,6 +8,7 @@ from contextlib import suppress
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 
 from seec.pipeline.images import _pieces
 from seec.pipeline.images.files import is_exact, read_header, read_image, write_image
@@ -16,6 +17,7 @@ from seec.pipeline.images.other_readers import difference
 from seec.pipeline.images.raster import raster_digest
 from seec.schemas.errors import UnreadableImage
 from tests.archives import plain_spliced
+from tests.archives.plain_fax import fax
 from tests.pictures import textured
 from tests.sources import image_bytes
 from tests.tiffs import DEEP, RGB, compressed_files, exact_files, pyramid, written
@@ -171,6 +173,10 @@ def test_streams_of_any_bytes_are_refused_or_written_again():
         for read, write in (
             (_pieces.lzw_read, lambda plain, *how: _pieces.lzw_write(plain, *how)),
             (_pieces.packbits_read, lambda plain, heads: _pieces.packbits_write(plain, 9, heads)),
+            (
+                lambda stream, size: _pieces.fax_read(stream, 1, size, 8 * size - 5),
+                lambda plain, tail: _pieces.fax_write(plain, len(plain), 8 * len(plain) - 5, tail),
+            ),
         ):
             size = rng.randrange(1, 300)
             try:
@@ -197,11 +203,28 @@ def test_streams_come_back_for_any_samples():
             assert plain_spliced.compressed(rows, 2, b"") == packed
 
 
+@pytest.mark.parametrize("width", [1, 7, 64, 333, 9000])
+def test_facsimiles_come_back_for_any_bits(width: int):
+    rng = np.random.default_rng(width)
+    noise = rng.random((40, width)) < rng.random((40, 1)) ** 3
+    runs = np.arange(width) < np.arange(0, 40, dtype=float)[:, None] * width / 37
+    for bits in (noise, ~noise, runs, np.zeros_like(noise), np.ones_like(noise)):
+        plain = np.packbits(bits, axis=1).tobytes()
+        row_bytes = len(plain) // 40
+        coded = _pieces.fax_write(plain, row_bytes, width, None)
+        assert _pieces.fax_read(coded, 40, row_bytes, width)[0] == plain
+        rows = [plain[i : i + row_bytes] for i in range(0, len(plain), row_bytes)]
+        assert width > 999 or fax(rows, width, b"") == coded
+        by_libtiff = image_bytes(Image.fromarray(bits), "TIFF", compression="group4")
+        assert coded in by_libtiff
+
+
 def test_zstd_that_gives_more_than_its_rows_is_refused():
     coding = codings.Coding(4, 1, 10, 1, 1)
-    bomb = codings.METHODS[4].write(bytes(1 << 22), 1, b"")
+    row = codings.Row(10, 10, 8)
+    bomb = codings.METHODS[4].write(bytes(1 << 22), row, b"")
     with pytest.raises(UnreadableImage, match="another size"):
-        codings.decoded([bomb], coding, 10, 10, True)
+        codings.decoded([bomb], coding, 10, row, True)
 
 
 def test_pieces_that_overlap_are_refused():

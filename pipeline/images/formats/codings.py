@@ -10,7 +10,7 @@ import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import zstandard
@@ -27,6 +27,8 @@ except ImportError:  # installed without a C compiler
 _DAMAGE = (ValueError, struct.error, zlib.error, lzma.LZMAError, zstandard.ZstdError)
 _SIZE = struct.Struct("<I")
 _NONE, _HORIZONTAL, _FLOATS = 1, 2, 3  # predictors
+_TAIL = b"\1"  # of a recipe that is nothing but a tail, which may be empty
+_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _QUICK, _USUAL = 1, 6  # levels of zlib
 
 
@@ -46,6 +48,14 @@ class Coding:
     numbers: int
 
 
+class Row(NamedTuple):
+    """A row before it is compressed. samples: in it. bits: of a sample."""
+
+    size_bytes: int
+    samples: int
+    bits: int
+
+
 class Method(ABC):
     """A method of compression. Instances hold no state.
 
@@ -55,17 +65,17 @@ class Method(ABC):
     number: ClassVar[int]
 
     @abstractmethod
-    def read(self, data: bytes, size_bytes: int, row_bytes: int) -> tuple[bytes, bytes | None]:
+    def read(self, data: bytes, size_bytes: int, row: Row) -> tuple[bytes, bytes | None]:
         """What was compressed, as many bytes as that, and a recipe; None where there is none."""
 
     @abstractmethod
-    def write(self, plain: bytes, row_bytes: int, recipe: bytes) -> bytes:
+    def write(self, plain: bytes, row: Row, recipe: bytes) -> bytes:
         """Compressed as the recipe says."""
 
-    def write_anew(self, plain: bytes, row_bytes: int, *, quick: bool) -> bytes:
+    def write_anew(self, plain: bytes, row: Row, *, quick: bool) -> bytes:
         """Compressed, in whatever way."""
         del quick
-        return self.write(plain, row_bytes, b"")
+        return self.write(plain, row, b"")
 
 
 class _Lzw(Method):
@@ -76,7 +86,7 @@ class _Lzw(Method):
 
     number = 1
 
-    def read(self, data: bytes, size_bytes: int, row_bytes: int) -> tuple[bytes, bytes | None]:
+    def read(self, data: bytes, size_bytes: int, row: Row) -> tuple[bytes, bytes | None]:
         plain, clears, tail = _extension().lzw_read(data, size_bytes)
         if _extension().lzw_write(plain, None, None) == data:
             return plain, b""
@@ -84,7 +94,7 @@ class _Lzw(Method):
         places = np.frombuffer(clears, np.uint32).astype("<u4").tobytes()
         return plain, _SIZE.pack(len(clears) // 4) + places + tail if same else None
 
-    def write(self, plain: bytes, row_bytes: int, recipe: bytes) -> bytes:
+    def write(self, plain: bytes, row: Row, recipe: bytes) -> bytes:
         if not recipe:
             return _extension().lzw_write(plain, None, None)
         (count,) = _SIZE.unpack_from(recipe)
@@ -97,15 +107,15 @@ class _PackBits(Method):
 
     number = 2
 
-    def read(self, data: bytes, size_bytes: int, row_bytes: int) -> tuple[bytes, bytes | None]:
+    def read(self, data: bytes, size_bytes: int, row: Row) -> tuple[bytes, bytes | None]:
         plain, heads = _extension().packbits_read(data, size_bytes)
-        if _extension().packbits_write(plain, row_bytes, None) == data:
+        if _extension().packbits_write(plain, row.size_bytes, None) == data:
             return plain, b""
-        same = _extension().packbits_write(plain, row_bytes, heads) == data
+        same = _extension().packbits_write(plain, row.size_bytes, heads) == data
         return plain, heads if same else None
 
-    def write(self, plain: bytes, row_bytes: int, recipe: bytes) -> bytes:
-        return _extension().packbits_write(plain, row_bytes, recipe or None)
+    def write(self, plain: bytes, row: Row, recipe: bytes) -> bytes:
+        return _extension().packbits_write(plain, row.size_bytes, recipe or None)
 
 
 class _Deflate(Method):
@@ -113,17 +123,17 @@ class _Deflate(Method):
 
     number = 3
 
-    def read(self, data: bytes, size_bytes: int, row_bytes: int) -> tuple[bytes, bytes | None]:
+    def read(self, data: bytes, size_bytes: int, row: Row) -> tuple[bytes, bytes | None]:
         stream = zlib.decompressobj()
         plain = stream.decompress(data, size_bytes)
         if stream.decompress(stream.unconsumed_tail, 1) or not stream.eof:
             raise UnreadableImage("damaged strip or tile: more bytes than its rows need, or fewer")
         return plain, None
 
-    def write(self, plain: bytes, row_bytes: int, recipe: bytes) -> bytes:
+    def write(self, plain: bytes, row: Row, recipe: bytes) -> bytes:
         return zlib.compress(plain, _USUAL)
 
-    def write_anew(self, plain: bytes, row_bytes: int, *, quick: bool) -> bytes:
+    def write_anew(self, plain: bytes, row: Row, *, quick: bool) -> bytes:
         return zlib.compress(plain, _QUICK if quick else _USUAL)
 
 
@@ -132,11 +142,11 @@ class _Zstandard(Method):
 
     number = 4
 
-    def read(self, data: bytes, size_bytes: int, row_bytes: int) -> tuple[bytes, bytes | None]:
+    def read(self, data: bytes, size_bytes: int, row: Row) -> tuple[bytes, bytes | None]:
         with zstandard.ZstdDecompressor().stream_reader(data) as stream:
             return stream.read(size_bytes + 1), None
 
-    def write(self, plain: bytes, row_bytes: int, recipe: bytes) -> bytes:
+    def write(self, plain: bytes, row: Row, recipe: bytes) -> bytes:
         return zstandard.ZstdCompressor(9).compress(plain)
 
 
@@ -145,21 +155,61 @@ class _Lzma(Method):
 
     number = 5
 
-    def read(self, data: bytes, size_bytes: int, row_bytes: int) -> tuple[bytes, bytes | None]:
+    def read(self, data: bytes, size_bytes: int, row: Row) -> tuple[bytes, bytes | None]:
         return lzma.LZMADecompressor(memlimit=1 << 28).decompress(data, size_bytes + 1), None
 
-    def write(self, plain: bytes, row_bytes: int, recipe: bytes) -> bytes:
+    def write(self, plain: bytes, row: Row, recipe: bytes) -> bytes:
         return lzma.compress(plain)
+
+
+class _Fax(Method):
+    """Group 4 of facsimiles. Recipe: a tail as that of LZW, here behind the last row."""
+
+    number = 6
+
+    def read(self, data: bytes, size_bytes: int, row: Row) -> tuple[bytes, bytes | None]:
+        rows = size_bytes // row.size_bytes
+        plain, tail = _extension().fax_read(data, rows, row.size_bytes, row.samples)
+        if _extension().fax_write(plain, row.size_bytes, row.samples, None) == data:
+            return plain, b""
+        same = _extension().fax_write(plain, row.size_bytes, row.samples, tail) == data
+        return plain, _TAIL + tail if same else None
+
+    def write(self, plain: bytes, row: Row, recipe: bytes) -> bytes:
+        tail = recipe[len(_TAIL) :] if recipe else None
+        return _extension().fax_write(plain, row.size_bytes, row.samples, tail)
+
+
+class _ReversedFax(_Fax):
+    """The same; the lowest bit of each byte comes first."""
+
+    number = 7
+
+    def read(self, data: bytes, size_bytes: int, row: Row) -> tuple[bytes, bytes | None]:
+        return super().read(data.translate(_REVERSED), size_bytes, row)
+
+    def write(self, plain: bytes, row: Row, recipe: bytes) -> bytes:
+        return super().write(plain, row, recipe).translate(_REVERSED)
 
 
 # By number, as envelopes have them.
 METHODS: dict[int, Method] = {
-    one.number: one for one in (_Lzw(), _PackBits(), _Deflate(), _Zstandard(), _Lzma())
+    one.number: one
+    for one in (
+        _Lzw(),
+        _PackBits(),
+        _Deflate(),
+        _Zstandard(),
+        _Lzma(),
+        _Fax(),
+        _ReversedFax(),
+    )
 }
+FAX = (_Fax.number, _ReversedFax.number)
 
 
 def decoded(
-    pieces: Sequence[bytes], coding: Coding, height: int, row_bytes: int, little: bool
+    pieces: Sequence[bytes], coding: Coding, height: int, row: Row, little: bool
 ) -> tuple[bytes, bytes | None]:
     """The rows of all pieces, and the recipe for all of them; None where one has none.
 
@@ -169,42 +219,42 @@ def decoded(
     rows: list[bytes] = []
     recipes: list[bytes | None] = []
     try:
-        for piece, size_bytes in zip(pieces, _sizes(coding, height, row_bytes), strict=True):
-            plain, recipe = METHODS[coding.method].read(piece, size_bytes, row_bytes)
+        for piece, size_bytes in zip(pieces, _sizes(coding, height, row), strict=True):
+            plain, recipe = METHODS[coding.method].read(piece, size_bytes, row)
             if len(plain) != size_bytes:
                 raise UnreadableImage("a strip or tile of another size than its rows need")
-            rows.append(_predicted(plain, coding, row_bytes, little, undo=True))
+            rows.append(_predicted(plain, coding, row.size_bytes, little, undo=True))
             recipes.append(recipe)
     except _DAMAGE as error:
         raise UnreadableImage(f"damaged strip or tile: {error}") from None
     return b"".join(rows), _joined(recipes)
 
 
-def encoded(
-    rows: bytes, coding: Coding, row_bytes: int, little: bool, recipe: bytes
-) -> Iterator[bytes]:
+def encoded(rows: bytes, coding: Coding, row: Row, little: bool, recipe: bytes) -> Iterator[bytes]:
     """Each piece again. UnreadableImage if the recipe cannot be."""
-    sizes = list(_sizes(coding, len(rows) // row_bytes, row_bytes))
+    sizes = list(_sizes(coding, len(rows) // row.size_bytes, row))
     recipes = _parted(recipe, len(sizes))
     try:
-        for plain, own in zip(_parts(rows, coding, sizes, row_bytes, little), recipes, strict=True):
-            yield METHODS[coding.method].write(plain, row_bytes, own)
+        for plain, own in zip(
+            _parts(rows, coding, sizes, row.size_bytes, little), recipes, strict=True
+        ):
+            yield METHODS[coding.method].write(plain, row, own)
     except _DAMAGE:
         raise UnreadableImage("recipe of a strip or tile that cannot be") from None
 
 
 def encoded_anew(
-    rows: bytes, coding: Coding, row_bytes: int, little: bool, *, quick: bool
+    rows: bytes, coding: Coding, row: Row, little: bool, *, quick: bool
 ) -> Iterator[bytes]:
     """Each piece, compressed in whatever way."""
-    sizes = list(_sizes(coding, len(rows) // row_bytes, row_bytes))
-    for plain in _parts(rows, coding, sizes, row_bytes, little):
-        yield METHODS[coding.method].write_anew(plain, row_bytes, quick=quick)
+    sizes = list(_sizes(coding, len(rows) // row.size_bytes, row))
+    for plain in _parts(rows, coding, sizes, row.size_bytes, little):
+        yield METHODS[coding.method].write_anew(plain, row, quick=quick)
 
 
-def _sizes(coding: Coding, height: int, row_bytes: int) -> Iterator[int]:
+def _sizes(coding: Coding, height: int, row: Row) -> Iterator[int]:
     for top in range(0, height, coding.rows):
-        yield min(coding.rows, height - top) * row_bytes
+        yield min(coding.rows, height - top) * row.size_bytes
 
 
 def _parts(
@@ -273,15 +323,17 @@ def _summed(rows: NDArray[Any], step: int, undo: bool) -> NDArray[Any]:
     return pixels.reshape(rows.shape)
 
 
-def check_coding(coding: Coding, row_bytes: int) -> None:
-    """UnreadableImage unless there may be such pieces, of rows of so many bytes."""
+def check_coding(coding: Coding, row: Row) -> None:
+    """UnreadableImage unless there may be such pieces, of such rows."""
     known = coding.method in METHODS and coding.predictor in (_NONE, _HORIZONTAL, _FLOATS)
     size = coding.number_bytes * coding.numbers
     predictable = coding.predictor == _NONE or (
         coding.numbers >= 1
         and coding.number_bytes in ((1, 2, 4, 8) if coding.predictor == _HORIZONTAL else (2, 4, 8))
-        and row_bytes % size == 0
+        and row.size_bytes % size == 0
     )
+    if coding.method in FAX:
+        predictable = coding.predictor == _NONE and row.bits == 1
     if not known or not predictable or not 1 <= coding.rows <= MAX_SAMPLE_BYTES:
         raise UnreadableImage("strips or tiles that are compressed in no known way")
 

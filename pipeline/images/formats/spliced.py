@@ -19,6 +19,7 @@ from itertools import accumulate, pairwise
 
 from seec.pipeline.images.formats.codings import (
     Coding,
+    Row,
     check_coding,
     decoded,
     encoded,
@@ -75,10 +76,16 @@ class Place:
             if self.size_bytes != self.packing.size_bytes(self.shape):
                 raise UnreadableImage("more or fewer bytes of samples than its size needs")
             return
-        check_coding(self.coding, self.packing.row_bytes(self.shape))
+        check_coding(self.coding, row_of(self.packing, self.shape))
         if len(self.pieces) != -(-self.packing.rows(self.shape) // self.coding.rows):
             raise UnreadableImage("more or fewer strips or tiles than its size needs")
         check_stored(self.coding, self.packing, self.shape, self.size_bytes)
+
+
+def row_of(packing: Packing, shape: Shape) -> Row:
+    """A row of a file, as compression sees it."""
+    samples = packing.row_samples(shape)
+    return Row(packing.row_bytes(shape), samples, packing.bits or shape.depth)
 
 
 def check_stored(coding: Coding, packing: Packing, shape: Shape, size_bytes: int) -> None:
@@ -161,7 +168,7 @@ class Layout:
             if not packing.fits(raster.shape):
                 raise UnreadableImage("envelope of a file with other samples")
             if coding is not None:
-                check_coding(coding, packing.row_bytes(raster.shape))
+                check_coding(coding, row_of(packing, raster.shape))
                 check_stored(coding, packing, raster.shape, size)
 
     def filled(self, stored: bytes) -> bytes:
@@ -213,8 +220,8 @@ def splice(rasters: Sequence[Raster], envelope: bytes) -> bytes:
         if coding is None:
             stored.append(rows)
         else:
-            row_bytes = packing.row_bytes(raster.shape)
-            stored += encoded(rows, coding, row_bytes, packing.little, recipe)
+            row = row_of(packing, raster.shape)
+            stored += encoded(rows, coding, row, packing.little, recipe)
     return layout.filled(b"".join(stored))
 
 
@@ -223,8 +230,8 @@ def _rows(data: bytes, place: Place) -> tuple[bytes, bytes | None]:
     if place.coding is None:
         return b"".join(pieces), b""
     shape, packing = place.shape, place.packing
-    row_bytes = packing.row_bytes(shape)
-    return decoded(pieces, place.coding, packing.rows(shape), row_bytes, packing.little)
+    row = row_of(packing, shape)
+    return decoded(pieces, place.coding, packing.rows(shape), row, packing.little)
 
 
 def _described(place: Place, recipe: bytes) -> bytes:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from seec.pipeline.images.formats.codings import METHODS, Coding
+from seec.pipeline.images.formats.codings import FAX, METHODS, Coding
 from seec.pipeline.images.formats.spliced import Place
 from seec.pipeline.images.formats.tiff_directories import MAX_VALUES, Directory, directories
 from seec.pipeline.images.raster import Meaning, Numbers, Packing
@@ -15,7 +15,8 @@ STRIPS, SAMPLES, ROWS, STRIP_BYTES, PLANAR, PREDICTOR = 273, 277, 278, 279, 284,
 TILE_WIDTH, TILE_HEIGHT, TILES, TILE_BYTES, SAMPLE_FORMAT = 322, 323, 324, 325, 339
 _RAW = 1  # compression
 # By the number of a compression: the method of `codings`.
-_METHODS = {5: 1, 32773: 2, 8: 3, 32946: 3, 50000: 4, 34925: 5}
+_METHODS = {4: 6, 5: 1, 32773: 2, 8: 3, 32946: 3, 50000: 4, 34925: 5}
+_REVERSED_FAX = FAX[1]
 _GRAY, _RGB, _PALETTE, _MOSAIC = 1, 2, 3, 32803  # photometric interpretations
 _UNSIGNED = 1  # sample format
 _NUMBERS = {2: Numbers.SIGNED, 3: Numbers.FLOATING}  # by sample format
@@ -69,8 +70,8 @@ def pages(data: bytes) -> list[Page]:
 def _page(directory: Directory) -> Page:
     """How its samples are kept; UnreadableImage for what is not samples in rows."""
     samples, depth = directory.value(SAMPLES, 1), _depth(directory)
-    if directory.value(FILL_ORDER, 1) != 1 or not 1 <= samples <= MAX_SAMPLES:
-        raise UnreadableImage("TIFF with bits in reverse order, or too many samples")
+    if not 1 <= samples <= MAX_SAMPLES:
+        raise UnreadableImage(f"TIFF with {samples} samples in a pixel")
     where, sizes = (directory.values(tag) for tag in _tags(directory))
     rasters = samples if directory.value(PLANAR, 1) == 2 else 1
     if len(where) != len(sizes) or len(where) % rasters:
@@ -141,11 +142,13 @@ def _tags(directory: Directory) -> tuple[int, int]:
 
 def _coding(directory: Directory, depth: int, samples: int) -> Coding | None:
     compression = directory.value(COMPRESSION, _RAW)
-    if compression == _RAW:
+    if compression == _RAW and directory.value(FILL_ORDER, 1) == 1:
         return None
     method = _METHODS.get(compression)
+    if directory.value(FILL_ORDER, 1) != 1:
+        method = _REVERSED_FAX if method in FAX else None
     if method not in METHODS:
-        raise UnreadableImage(f"TIFF with compression {compression}")
+        raise UnreadableImage(f"TIFF with compression {compression}, or bits in reverse order")
     predictor, rows = directory.value(PREDICTOR, 1), _rows(directory)
     if predictor > 1 and depth not in (8, 16, 32, 64):
         raise UnreadableImage(f"TIFF with predictor {predictor} for {depth} bits")

@@ -10,7 +10,7 @@ from bisect import bisect_left, insort
 from collections.abc import Iterator, Sequence
 
 from seec.pipeline.images.formats.codings import encoded_anew
-from seec.pipeline.images.formats.spliced import Layout, Place, check_places, parse
+from seec.pipeline.images.formats.spliced import Layout, Place, check_places, parse, row_of
 from seec.pipeline.images.formats.tiff_pages import Page, pages
 from seec.pipeline.images.raster import Raster, pack
 from seec.schemas.errors import UnreadableImage
@@ -58,8 +58,8 @@ def recompress(rasters: Sequence[Raster], envelope: bytes, *, quick: bool) -> by
         if place.coding is not None:
             packing = place.packing
             rows = pack(raster.samples, raster.shape, packing)
-            row_bytes = packing.row_bytes(raster.shape)
-            new = encoded_anew(rows, place.coding, row_bytes, packing.little, quick=quick)
+            row = row_of(packing, raster.shape)
+            new = encoded_anew(rows, place.coding, row, packing.little, quick=quick)
             for piece, code in zip(place.pieces, new, strict=True):
                 moved[piece] = file.put(code)
     for page in found:
