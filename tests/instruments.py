@@ -26,6 +26,7 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
+    RLELossless,
 )
 
 from tests.pictures import gray, textured
@@ -112,6 +113,15 @@ def dicom(array: NDArray[Any], syntax: str = ExplicitVRLittleEndian, **values: A
     return sink.getvalue()
 
 
+def run_lengths(array: NDArray[Any]) -> bytes:
+    """As pydicom compresses it."""
+    data = pydicom.dcmread(io.BytesIO(dicom(array)))
+    data.compress(RLELossless)
+    sink = io.BytesIO()
+    data.save_as(sink)
+    return sink.getvalue()
+
+
 def encapsulated() -> bytes:
     """Pixels that are a file of another format."""
     data = pydicom.dcmread(io.BytesIO(dicom(GRAY)))
@@ -178,6 +188,9 @@ def instrument_files() -> dict[str, bytes]:
         "rgb.dcm": dicom(RGB),
         "planes.dcm": dicom(RGB, PlanarConfiguration=1),
         "odd.dcm": dicom(GRAY[:59, :73]),
+        "runs.dcm": run_lengths(DEEP),
+        "runs-frames.dcm": run_lengths(STACK),
+        "runs-rgb.dcm": run_lengths(RGB),
         "deep.mrc": mrc(DEEP),
         "floats.mrc": mrc(np.stack([FLOATS, -FLOATS])),
         "half.exr": exr({"RGB": np.dstack([half] * 3)}),

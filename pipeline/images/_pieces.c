@@ -97,20 +97,23 @@ static PyObject *py_packbits_read(PyObject *self, PyObject *args) {
     return result;
 }
 
-/* (samples, row bytes, heads or None for those that libtiff writes) */
+/* (samples, row bytes, heads), or a rule in place of heads: 0 libtiff's, 1 that of threes. */
 static PyObject *py_packbits_write(PyObject *self, PyObject *args) {
-    Py_buffer data, heads;
+    Py_buffer data, heads = {0};
     Py_ssize_t row_bytes;
     Bytes out = {0};
-    PyObject *result = NULL;
-    if (!PyArg_ParseTuple(args, "y*nz*", &data, &row_bytes, &heads)) return NULL;
-    if (row_bytes < 1)
-        PyErr_SetString(PyExc_ValueError, "rows without bytes");
-    else {
-        const int good =
-            heads.buf
-                ? packbits_write(data.buf, (size_t)data.len, heads.buf, (size_t)heads.len, &out)
-                : packbits_rows(data.buf, (size_t)data.len, (size_t)row_bytes, &out);
+    PyObject *how, *result = NULL;
+    if (!PyArg_ParseTuple(args, "y*nO", &data, &row_bytes, &how)) return NULL;
+    const long rule = PyLong_Check(how) ? PyLong_AsLong(how) : -1;
+    if (row_bytes < 1 || rule > 1)
+        PyErr_SetString(PyExc_ValueError, "rows without bytes, or no rule");
+    else if (rule >= 0 || PyObject_GetBuffer(how, &heads, PyBUF_SIMPLE) == 0) {
+        const size_t size = (size_t)data.len;
+        int good;
+        if (rule < 0)
+            good = packbits_write(data.buf, size, heads.buf, (size_t)heads.len, &out);
+        else
+            good = (rule ? packbits_threes : packbits_rows)(data.buf, size, (size_t)row_bytes, &out);
         result = good ? bytes_object(&out) : PyErr_NoMemory();
     }
     free(out.at);

@@ -75,6 +75,14 @@ class Numbers(Enum):
     FLOATING = 2
 
 
+class Planes(Enum):
+    """What of all pixels stands together in a file, by the number that envelopes have for it."""
+
+    NOTHING = 0
+    SAMPLES = 1
+    BYTES = 2
+
+
 @dataclass(frozen=True)
 class Packing:
     """How a file holds a raster.
@@ -84,7 +92,8 @@ class Packing:
     samples of a pixel are in reverse order. numbers: what samples are. by_row: a row holds the
     first samples of all its pixels, then the second. mosaic: the four samples of a pixel are two
     of a row and those below them. bits: of a sample in the file, one behind the other with the
-    highest first; 0 if as many as in the raster.
+    highest first; 0 if as many as in the raster. planes: all rows of the first samples come first,
+    then those of the second; or the same of the bytes of samples, the highest first.
     """
 
     little: bool = False
@@ -95,18 +104,28 @@ class Packing:
     by_row: bool = False
     mosaic: bool = False
     bits: int = 0
+    planes: Planes = Planes.NOTHING
 
     def rows(self, shape: Shape) -> int:
         """Rows of a file."""
-        return shape.height * (2 if self.mosaic else 1)
+        if self.planes is Planes.NOTHING:
+            return shape.height * (2 if self.mosaic else 1)
+        bytes_ = shape.sample_bytes if self.planes is Planes.BYTES else 1
+        return shape.height * shape.samples * bytes_
 
     def row_samples(self, shape: Shape) -> int:
-        """Samples in a row of a file."""
+        """Samples in a row of a file, or bytes of them."""
+        if self.planes is not Planes.NOTHING:
+            return shape.width
         return shape.width * shape.samples // (2 if self.mosaic else 1)
+
+    def sample_bits(self, shape: Shape) -> int:
+        """Bits of a sample in a row of a file."""
+        return 8 if self.planes is Planes.BYTES else self.bits or shape.depth
 
     def row_bytes(self, shape: Shape) -> int:
         """Bytes of one row, what fills it up included."""
-        used = -(-self.row_samples(shape) * (self.bits or shape.depth) // 8)
+        used = -(-self.row_samples(shape) * self.sample_bits(shape) // 8)
         return -(-used // self.align) * self.align
 
     def size_bytes(self, shape: Shape) -> int:
@@ -119,9 +138,14 @@ class Packing:
             (not self.bgr or shape.samples >= 3)
             and (not self.mosaic or shape.samples == 4)
             and not (self.mosaic and (self.by_row or self.bgr))
+            and (self.planes is Planes.NOTHING or self._fits_planes(shape))
             and (self.numbers is Numbers.UNSIGNED or shape.depth >= 8)
             and (self.bits == 0 or (8 < self.bits < shape.depth and not self.little))
         )
+
+    def _fits_planes(self, shape: Shape) -> bool:
+        plain = not (self.mosaic or self.by_row or self.bgr or self.bits or self.bottom_up)
+        return plain and shape.depth >= 8
 
 
 def raster_digest(rasters: Iterable[Raster]) -> bytes:
@@ -152,6 +176,10 @@ def unpack(data: bytes, shape: Shape, packing: Packing) -> Samples:
         shifts = np.arange(each - 1, -1, -1, dtype=np.uint8) * np.uint8(shape.depth)
         values = rows[:, :, None] >> shifts & np.uint8((1 << shape.depth) - 1)
         flat = values.reshape(len(rows), -1)[:, :count]
+    elif packing.planes is Planes.BYTES:
+        high_first = rows[:, :count].reshape(shape.samples, shape.sample_bytes, -1)
+        flat = np.ascontiguousarray(high_first.transpose(0, 2, 1)).view(_dtype(shape, little=False))
+        flat = flat.astype(flat.dtype.newbyteorder("="), copy=False)
     else:
         used = rows[:, : count * shape.sample_bytes]
         flat = np.ascontiguousarray(used).view(_dtype(shape, packing.little))
@@ -162,6 +190,8 @@ def unpack(data: bytes, shape: Shape, packing: Packing) -> Samples:
         samples = blocks.transpose(0, 2, 1, 3).reshape(shape.height, shape.width, 4)
     elif packing.by_row:
         samples = samples.reshape(shape.height, shape.samples, shape.width).transpose(0, 2, 1)
+    elif packing.planes is not Planes.NOTHING:
+        samples = samples.reshape(shape.samples, shape.height, shape.width).transpose(1, 2, 0)
     else:
         samples = samples.reshape(shape.height, shape.width, shape.samples)
     return np.ascontiguousarray(_reordered(samples, packing))
@@ -176,7 +206,15 @@ def pack(samples: Samples, shape: Shape, packing: Packing) -> bytes:
         flat = blocks.transpose(0, 2, 1, 3)
     elif packing.by_row:
         flat = flat.transpose(0, 2, 1)
-    flat = _as_stored(flat.reshape(len(rows), packing.row_samples(shape)), packing.numbers)
+    elif packing.planes is not Planes.NOTHING:
+        flat = flat.transpose(2, 0, 1)
+    flat = _as_stored(flat, packing.numbers)
+    if packing.planes is Planes.BYTES:
+        high_first = np.ascontiguousarray(flat.astype(_dtype(shape, little=False))).view(np.uint8)
+        planes = high_first.reshape(shape.samples, -1, shape.sample_bytes).transpose(0, 2, 1)
+        rows[:, : shape.width] = planes.reshape(len(rows), shape.width)
+        return rows.tobytes()
+    flat = flat.reshape(len(rows), packing.row_samples(shape))
     if packing.bits:
         for part, filled in zip(_parts(flat), _parts(rows), strict=True):
             bits = part[:, :, None] >> np.arange(packing.bits - 1, -1, -1, dtype=part.dtype) & 1

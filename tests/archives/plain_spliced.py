@@ -74,9 +74,15 @@ def pieces_of(samples: NDArray[Any], depth: int, kind: Kind) -> Iterator[bytes]:
     if kind.more & 128:
         top, bottom = rows[:, :, :2], rows[:, :, 2:]
         rows = np.stack([top, bottom], axis=1).reshape(2 * len(rows), -1, 2)
+    elif kind.more & 48:
+        planes = [rows[:, :, i] for i in range(rows.shape[2])]
+        if kind.more & 32:
+            places = range(depth - 8, -8, -8)
+            planes, depth = [plane >> at & 255 for plane in planes for at in places], 8
+        rows = np.concatenate(planes)[:, :, None]
     elif kind.flags & 32:
         rows = np.concatenate([rows[:, :, i] for i in range(rows.shape[2])], axis=1)[:, :, None]
-    lines = packed(rows, kind.more & 127 or depth, kind.flags & 1, kind.alignment)
+    lines = packed(rows, kind.more & 15 or depth, kind.flags & 1, kind.alignment)
     if not kind.coding:
         yield b"".join(lines)
         return
@@ -148,8 +154,10 @@ def compressed(rows: list[bytes], method: int, recipe: bytes, width: int = 0) ->
     if method == 1:
         return lzw(data, recipe)
     if method == 2:
-        heads = recipe or b"".join(map(heads_of, rows))
-        return packbits(data, heads)
+        rule, tail = recipe[:1] or b"\0", recipe[1:]
+        if rule == b"\2":
+            return packbits(data, tail)
+        return packbits(data, b"".join(map((heads_of, threes_of)[rule[0]], rows))) + tail
     return {3: zlib.compress, 4: zstandard.compress, 5: lzma.compress}[method](data)
 
 
@@ -224,6 +232,21 @@ def heads_of(row: bytes) -> bytes:
         else:
             runs.append([size, size > 1])
     return bytes(257 - size if run else size - 1 for size, run in runs)
+
+
+def threes_of(row: bytes) -> bytes:
+    """The same, for literals that go on up to three equal bytes."""
+    heads = b""
+    while row:
+        run = max(i for i in range(1, min(128, len(row)) + 1) if row[:i] == row[:1] * i)
+        if run == 1:
+            three = re.search(rb"(.)\1\1", row, re.DOTALL)
+            run = min(128, three.start() if three else len(row))
+            heads += bytes([run - 1])
+        else:
+            heads += bytes([257 - run])
+        row = row[run:]
+    return heads
 
 
 def packbits(data: bytes, heads: bytes) -> bytes:

@@ -12,7 +12,7 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from seec.pipeline.images.files import is_exact, read_extent, read_header, read_image, write_image
-from seec.pipeline.images.raster import Meaning, Numbers, Packing, Raster, pack, unpack
+from seec.pipeline.images.raster import Meaning, Numbers, Packing, Planes, Raster, pack, unpack
 from seec.schemas.errors import UnreadableImage
 from seec.schemas.planes import Shape
 from tests import instruments
@@ -117,6 +117,8 @@ def test_all_bits_come_back(kind: Numbers, depth: int):
         Packing(numbers=kind),
         Packing(numbers=kind, little=True, by_row=True),
         Packing(numbers=kind, mosaic=True),
+        Packing(numbers=kind, planes=Planes.SAMPLES),
+        Packing(numbers=kind, planes=Planes.BYTES),
         Packing(numbers=kind, bits=12) if depth == 16 else Packing(),
     ):
         shape = Shape(9, 7, 4, depth)
@@ -137,6 +139,19 @@ def test_packed_bits_come_back(bits: int):
     first = int.from_bytes(data[: packing.row_bytes(shape)], "big")
     assert first >> (8 * packing.row_bytes(shape) - bits) == samples[0, 0, 0]
     assert np.array_equal(unpack(data, shape, packing), samples)
+
+
+def test_pydicom_sees_what_run_lengths_stand_for():
+    for name, expected in (("runs.dcm", DEEP), ("runs-rgb.dcm", RGB)):
+        (raster,) = read_image(FILES[name]).rasters
+        assert np.array_equal(raster.samples.reshape(expected.shape), expected)
+        assert np.array_equal(pydicom.dcmread(io.BytesIO(FILES[name])).pixel_array, expected)
+    assert len(read_image(FILES["runs-frames.dcm"]).rasters) == 3
+
+
+def test_colours_in_planes_are_one_raster():
+    (raster,) = read_image(FILES["planes.dcm"]).rasters
+    assert (raster.meaning, raster.shape.samples) == (Meaning.COLOUR, 3)
 
 
 def test_a_mosaic_is_four_pictures():

@@ -197,10 +197,11 @@ def test_streams_come_back_for_any_samples():
             assert _pieces.lzw_write(plain, *_pieces.lzw_read(coded, size)[1:]) == coded
             if size < 4000:
                 assert plain_spliced.lzw(plain, b"") == coded
-            packed = _pieces.packbits_write(plain, 500, None)
-            assert _pieces.packbits_read(packed, size)[0] == plain
             rows = [plain[i : i + 500] for i in range(0, size, 500)]
-            assert plain_spliced.compressed(rows, 2, b"") == packed
+            for rule in (0, 1):
+                packed = _pieces.packbits_write(plain, 500, rule)
+                assert _pieces.packbits_read(packed, size)[0] == plain
+                assert plain_spliced.compressed(rows, 2, bytes([rule])) == packed
 
 
 @pytest.mark.parametrize("width", [1, 7, 64, 333, 9000])

@@ -27,6 +27,7 @@ except ImportError:  # installed without a C compiler
 _DAMAGE = (ValueError, struct.error, zlib.error, lzma.LZMAError, zstandard.ZstdError)
 _SIZE = struct.Struct("<I")
 _NONE, _HORIZONTAL, _FLOATS = 1, 2, 3  # predictors
+_RULES, _NO_RULE = (0, 1), b"\2"  # of PackBits
 _TAIL = b"\1"  # of a recipe that is nothing but a tail, which may be empty
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _QUICK, _USUAL = 1, 6  # levels of zlib
@@ -103,19 +104,29 @@ class _Lzw(Method):
 
 
 class _PackBits(Method):
-    """Recipe: the bytes that say how many bytes each run or literal gives, and all behind."""
+    """Recipe: a byte, and all bytes that follow what its rule gives.
+
+    The rule is 0 for that of libtiff, 1 for that of threes; 2 is for none: the bytes that say how
+    many each run or literal gives come first.
+    """
 
     number = 2
 
     def read(self, data: bytes, size_bytes: int, row: Row) -> tuple[bytes, bytes | None]:
         plain, heads = _extension().packbits_read(data, size_bytes)
-        if _extension().packbits_write(plain, row.size_bytes, None) == data:
-            return plain, b""
+        for rule in _RULES:
+            code = _extension().packbits_write(plain, row.size_bytes, rule)
+            if data.startswith(code):
+                tail = data[len(code) :]
+                return plain, bytes([rule]) + tail if rule or tail else b""
         same = _extension().packbits_write(plain, row.size_bytes, heads) == data
-        return plain, heads if same else None
+        return plain, _NO_RULE + heads if same else None
 
     def write(self, plain: bytes, row: Row, recipe: bytes) -> bytes:
-        return _extension().packbits_write(plain, row.size_bytes, recipe or None)
+        rule = recipe[0] if recipe else 0
+        if rule in _RULES:
+            return _extension().packbits_write(plain, row.size_bytes, rule) + recipe[1:]
+        return _extension().packbits_write(plain, row.size_bytes, recipe[1:])
 
 
 class _Deflate(Method):
@@ -205,7 +216,7 @@ METHODS: dict[int, Method] = {
         _ReversedFax(),
     )
 }
-FAX = (_Fax.number, _ReversedFax.number)
+FAX, PACK_BITS = (_Fax.number, _ReversedFax.number), _PackBits.number
 
 
 def decoded(

@@ -1,23 +1,27 @@
 """DICOM with native pixel data, of one frame or of several.
 
-Encapsulated pixel data is files of other formats, and is left to those.
+Pixel data that is compressed by the run length encoding of DICOM is written again to the same
+bytes. Other encapsulated pixel data is files of other formats, and is left to those.
 """
 
 import struct
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 from seec.pipeline.images.formats import raw_samples
+from seec.pipeline.images.formats.codings import PACK_BITS, Coding
+from seec.pipeline.images.formats.format import ReadAt
 from seec.pipeline.images.formats.raw_samples import Type, stack
 from seec.pipeline.images.formats.spliced import Place, SplicedFormat
-from seec.pipeline.images.raster import Meaning, Packing
+from seec.pipeline.images.raster import Meaning, Packing, Planes
 from seec.schemas.errors import UnreadableImage
-from seec.schemas.limits import MAX_SAMPLES
+from seec.schemas.limits import MAX_RASTERS, MAX_SAMPLES
 from seec.schemas.planes import Shape
 
 _MAGIC, _MAGIC_AT = b"DICM", 128
 _IMPLICIT, _BIG_ENDIAN = b"1.2.840.10008.1.2", b"1.2.840.10008.1.2.2"
-_DEFLATED = b"1.2.840.10008.1.2.1.99"
+_DEFLATED, _RUN_LENGTHS = b"1.2.840.10008.1.2.1.99", b"1.2.840.10008.1.2.5"
 _LONG = {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
 _UNDEFINED = 0xFFFFFFFF
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
@@ -27,6 +31,7 @@ _ROWS, _COLUMNS, _ALLOCATED, _SIGNED = 0x00280010, 0x00280011, 0x00280100, 0x002
 _FLOATS, _DOUBLES, _PIXELS = 0x7FE00008, 0x7FE00009, 0x7FE00010
 _WANTED = {_SAMPLES, _PHOTOMETRIC, _PLANAR, _FRAMES, _ROWS, _COLUMNS, _ALLOCATED, _SIGNED}
 _MAX_ELEMENTS, _MAX_DEPTH, _MAX_VALUE_BYTES = 1 << 18, 16, 64
+_MAX_SEGMENTS, _SEGMENTS_BYTES = 15, 64
 _SHOWN = (b"MONOCHROME2", b"RGB")
 # By bits and sign.
 _TYPES: dict[tuple[int, int], Type] = {
@@ -59,13 +64,26 @@ class Dicom(SplicedFormat):
     def places(self, data: bytes) -> list[Place]:
         """As `SplicedFormat.places`."""
         try:
-            return _places(data)
+            picture, pixels, reader = _opened(data)
+            if pixels.size != _UNDEFINED:
+                return _frames(picture, pixels, reader.order)
+            if reader.syntax == _RUN_LENGTHS:
+                return list(_compressed_frames(picture, reader, pixels.at))
         except struct.error:
             raise UnreadableImage("damaged DICOM file: cut short") from None
+        raise UnreadableImage("DICOM file with encapsulated pixels")
+
+    def extent(self, head: bytes, read_at: ReadAt) -> tuple[int, int]:
+        """As `Format.extent`."""
+        picture, pixels, _ = _opened(head)
+        if pixels.size != _UNDEFINED:
+            return super().extent(head, read_at)
+        return picture.shape.width, picture.shape.height
 
 
-def _places(data: bytes) -> list[Place]:
-    meta = _Reader(data, "<", implicit=False)
+def _opened(data: bytes) -> tuple["_Picture", _Element, "_Reader"]:
+    """What a file says of its pixels, the element that holds them, and what reads others."""
+    meta = _Reader(data, b"")
     at = _MAGIC_AT + 4
     syntax = b""
     while data[at : at + 2] == b"\2\0":
@@ -75,50 +93,90 @@ def _places(data: bytes) -> list[Place]:
         at = element.at + element.size
     if syntax == _DEFLATED:
         raise UnreadableImage("DICOM file that is compressed as a whole")
-    reader = _Reader(data, ">" if syntax == _BIG_ENDIAN else "<", implicit=syntax == _IMPLICIT)
+    reader = _Reader(data, syntax)
     values: dict[int, bytes] = {}
     for element in reader.elements(at, len(data)):
         if element.tag in _WANTED:
-            values[element.tag] = data[element.at :][: min(element.size, _MAX_VALUE_BYTES)]
+            values[element.tag] = data[
+                element.at : element.at + min(element.size, _MAX_VALUE_BYTES)
+            ]
         if element.tag in (_FLOATS, _DOUBLES, _PIXELS):
-            return _frames(values, element, reader.order)
+            return _picture(values, element, reader.order), element, reader
     raise UnreadableImage("DICOM file without pixels")
 
 
-def _frames(values: dict[int, bytes], pixels: _Element, order: str) -> list[Place]:
+class _Picture(NamedTuple):
+    """What a file says of its pixels. planar: whether samples of a frame are apart."""
+
+    shape: Shape
+    type: Type
+    frames: int
+    planar: bool
+    meaning: Meaning
+
+
+def _picture(values: dict[int, bytes], pixels: _Element, order: str) -> _Picture:
     """pixels: the element that holds them."""
-    if pixels.size == _UNDEFINED:
-        raise UnreadableImage("DICOM file with encapsulated pixels")
 
     def number(tag: int, default: int = 0) -> int:
         value = values.get(tag, b"")
         return struct.unpack(order + "H", value)[0] if len(value) == 2 else default
 
-    samples, planar = number(_SAMPLES, 1), number(_PLANAR)
+    samples = number(_SAMPLES, 1)
     type_ = _TYPES.get((number(_ALLOCATED), number(_SIGNED)))
     if pixels.tag != _PIXELS:
         type_ = raw_samples.F32 if pixels.tag == _FLOATS else raw_samples.W64
     said = values.get(_FRAMES, b"1").strip(b"\0 ") or b"1"
     if type_ is None or not 1 <= samples <= MAX_SAMPLES or not (said.isdigit() and len(said) < 9):
         raise UnreadableImage(f"DICOM file with {number(_ALLOCATED)} bits in a sample")
-    count = int(said)
     photometric = values.get(_PHOTOMETRIC, b"").strip(b"\0 ")
-    colour = type_ == raw_samples.U8 and photometric in _SHOWN and samples in (1, 3)
-    if planar == 1:
-        count, samples = count * samples, 1
-    colour = colour and count == 1
+    shown = type_ == raw_samples.U8 and photometric in _SHOWN and samples in (1, 3)
     shape = Shape(number(_COLUMNS), number(_ROWS), samples * type_.words, type_.depth)
-    packing = Packing(little=order == "<", numbers=type_.numbers)
+    meaning = Meaning.COLOUR if shown and int(said) == 1 else Meaning.OTHER
+    return _Picture(shape, type_, int(said), samples > 1 and number(_PLANAR) == 1, meaning)
+
+
+def _frames(picture: _Picture, pixels: _Element, order: str) -> list[Place]:
+    shape, count = picture.shape, picture.frames
+    planes = Planes.SAMPLES if picture.planar else Planes.NOTHING
+    packing = Packing(little=order == "<", numbers=picture.type.numbers, planes=planes)
     if not 0 <= pixels.size - count * packing.size_bytes(shape) <= 1:
         raise UnreadableImage("DICOM file with more or fewer pixels than its size needs")
-    return stack(pixels.at, shape, packing, count, Meaning.COLOUR if colour else Meaning.OTHER)
+    if not picture.planar:
+        return stack(pixels.at, shape, packing, count, picture.meaning)
+    if count > MAX_RASTERS:
+        raise UnreadableImage(f"DICOM file with more than {MAX_RASTERS} frames of planes")
+    size = packing.size_bytes(shape)
+    each = range(pixels.at, pixels.at + count * size, size)
+    return [Place(shape, packing, ((at, size),), picture.meaning) for at in each]
+
+
+def _compressed_frames(picture: _Picture, reader: "_Reader", at: int) -> Iterator[Place]:
+    """Each frame is a fragment: offsets of its segments, one of each byte of each sample."""
+    shape = picture.shape
+    packing = Packing(numbers=picture.type.numbers, planes=Planes.BYTES)
+    coding = Coding(PACK_BITS, 1, shape.height, 1, 1)
+    _, *fragments = reader.fragments(at)
+    if len(fragments) != picture.frames or picture.frames > MAX_RASTERS or shape.height < 1:
+        raise UnreadableImage("DICOM file whose frames are in pieces, or too many")
+    for fragment in fragments:
+        count, *offsets = struct.unpack_from("<16I", reader.data, fragment.at)
+        if count != shape.samples * shape.sample_bytes or count > _MAX_SEGMENTS:
+            raise UnreadableImage("DICOM file with more or fewer segments than its size needs")
+        bounds = [*offsets[:count], fragment.size]
+        if any(one > other for one, other in pairwise(bounds)) or bounds[0] < _SEGMENTS_BYTES:
+            raise UnreadableImage("DICOM file with segments that overlap")
+        pieces = [(fragment.at + one, other - one) for one, other in pairwise(bounds)]
+        yield Place(shape, packing, tuple(pieces), picture.meaning, coding)
 
 
 class _Reader:
-    """Elements of a file. order: of bytes. implicit: whether types are left out."""
+    """Elements of a file. syntax: how they are written; none of those that say so themselves."""
 
-    def __init__(self, data: bytes, order: str, *, implicit: bool):
-        self.data, self.order, self._implicit = data, order, implicit
+    def __init__(self, data: bytes, syntax: bytes):
+        self.data, self.syntax = data, syntax
+        self.order = ">" if syntax == _BIG_ENDIAN else "<"
+        self._implicit = syntax == _IMPLICIT
         self._left = _MAX_ELEMENTS
 
     def elements(self, at: int, end: int) -> Iterator[_Element]:
@@ -130,6 +188,14 @@ class _Reader:
                 at = self._end_of_items(element.at, 0)
             else:
                 at = element.at + element.size
+
+    def fragments(self, at: int) -> Iterator[_Element]:
+        """The items from `at` to the end of their sequence."""
+        while (item := self.element(at)).tag == _ITEM:
+            yield item
+            at = item.at + item.size
+        if item.tag != _SEQUENCE_END:
+            raise UnreadableImage("damaged DICOM file: a sequence of no items")
 
     def element(self, at: int) -> _Element:
         """The one that begins at `at`; struct.error if the file ends within its head."""

@@ -4,11 +4,12 @@ Envelope: uint32 little-endian number of rasters, for each of them two bytes of 
 the lowest byte of a sample comes first, 2 if the last row comes first, 4 if the first three samples
 are in reverse order, 8 and 16 the numbers that samples are, 32 if a row holds the first samples of
 all its pixels first, 64 if a byte follows, 128 if rows are compressed; rows begin at multiples of
-so many bytes), this byte (bits of a sample in the file, 128 if the samples of a pixel are two of a
-row and those below) and, if rows are compressed, how (see `_CODING`); uint32 number of gaps, for
-each of them two uint32 (how many bytes stand before it, how many bytes of samples fill it), then
-all bytes that are no samples. The highest bit of the number of gaps says that they are not filled
-in order: each then has a third uint32, where the bytes that fill it begin.
+so many bytes), this byte (bits of a sample in the file, 16 and 32 what stands together of all
+pixels, 128 if the samples of a pixel are two of a row and those below) and, if rows are compressed,
+how (see `_CODING`); uint32 number of gaps, for each of them two uint32 (how many bytes stand before
+it, how many bytes of samples fill it), then all bytes that are no samples. The highest bit of the
+number of gaps says that they are not filled in order: each then has a third uint32, where the bytes
+that fill it begin.
 """
 
 import struct
@@ -25,7 +26,15 @@ from seec.pipeline.images.formats.codings import (
     encoded,
 )
 from seec.pipeline.images.formats.format import Content, Format, ReadAt
-from seec.pipeline.images.raster import Meaning, Numbers, Packing, Raster, pack, unpack
+from seec.pipeline.images.raster import (
+    Meaning,
+    Numbers,
+    Packing,
+    Planes,
+    Raster,
+    pack,
+    unpack,
+)
 from seec.schemas.errors import UnreadableImage
 from seec.schemas.limits import MAX_RASTERS, MAX_RECIPE_BYTES
 from seec.schemas.planes import Shape
@@ -40,7 +49,7 @@ _PLACED = 1 << 31
 _ALIGNMENTS = (1, 2, 4)
 _PIECE_BYTES = 4096  # that a piece may take beside its samples
 _LITTLE, _BOTTOM_UP, _BGR, _NUMBERS, _BY_ROW, _MORE, _CODED = 1, 2, 4, 24, 32, 64, 128
-_MOSAIC = 128  # of the byte that follows
+_BITS, _PLANES, _MOSAIC = 15, 48, 128  # of the byte that follows
 
 
 @dataclass(frozen=True)
@@ -85,7 +94,7 @@ class Place:
 def row_of(packing: Packing, shape: Shape) -> Row:
     """A row of a file, as compression sees it."""
     samples = packing.row_samples(shape)
-    return Row(packing.row_bytes(shape), samples, packing.bits or shape.depth)
+    return Row(packing.row_bytes(shape), samples, packing.sample_bits(shape))
 
 
 def check_stored(coding: Coding, packing: Packing, shape: Shape, size_bytes: int) -> None:
@@ -236,7 +245,7 @@ def _rows(data: bytes, place: Place) -> tuple[bytes, bytes | None]:
 
 def _described(place: Place, recipe: bytes) -> bytes:
     packing, coding = place.packing, place.coding
-    more = packing.bits | _MOSAIC * packing.mosaic
+    more = packing.bits | packing.planes.value << 4 | _MOSAIC * packing.mosaic
     flags = _LITTLE * packing.little | _BOTTOM_UP * packing.bottom_up | _BGR * packing.bgr
     flags |= packing.numbers.value << 3 | _BY_ROW * packing.by_row | _MORE * bool(more)
     flags |= _CODED * (coding is not None)
@@ -329,6 +338,8 @@ def _parse_packing(envelope: bytes, position: int) -> tuple[Packing, bool, int]:
     if (
         align not in _ALIGNMENTS
         or numbers > Numbers.FLOATING.value
+        or more & ~(_BITS | _PLANES | _MOSAIC)
+        or more & _PLANES == _PLANES
         or bool(flags & _MORE) != (more > 0)
     ):
         raise UnreadableImage("envelope with a packing that cannot be")
@@ -340,6 +351,7 @@ def _parse_packing(envelope: bytes, position: int) -> tuple[Packing, bool, int]:
         numbers=Numbers(numbers),
         by_row=bool(flags & _BY_ROW),
         mosaic=bool(more & _MOSAIC),
-        bits=more & ~_MOSAIC,
+        bits=more & _BITS,
+        planes=Planes((more & _PLANES) >> 4),
     )
     return packing, bool(flags & _CODED), position

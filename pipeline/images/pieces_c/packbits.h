@@ -88,3 +88,27 @@ static int packbits_rows(const uint8_t *data, size_t size, size_t row_bytes, Byt
     }
     return 1;
 }
+
+/* As the first description of the format does, and programs for DICOM: a literal goes on up to three
+ * equal bytes, and two of them are a run elsewhere. 0 without memory. */
+static int packbits_threes(const uint8_t *data, size_t size, size_t row_bytes, Bytes *out) {
+    for (size_t at = 0, stop = 0; at < size;) {
+        if (at == stop) stop = size - at < row_bytes ? size : at + row_bytes;
+        const size_t most = stop - at < 128 ? stop - at : 128;
+        size_t count = 1;
+        while (count < most && data[at + count] == data[at]) count++;
+        uint8_t head = (uint8_t)(257 - count);
+        size_t taken = 1;
+        if (count == 1) {
+            const uint8_t *b = data + at;
+            while (count < most && !(at + count + 2 < stop && b[count] == b[count + 1] &&
+                                     b[count] == b[count + 2]))
+                count++;
+            head = (uint8_t)(count - 1);
+            taken = count;
+        }
+        if (!append(out, &head, 1) || !append(out, data + at, taken)) return 0;
+        at += count;
+    }
+    return 1;
+}
