@@ -19,7 +19,8 @@ SANITIZED_TESTS := tests/vectors/test_vectors.py tests/exactness/test_predictor_
 	$(BITS)_networks_of_all_sizes_give_the_bytes_of_torch tests/unit/test_native_structs.py \
 	tests/unit/test_screen.py tests/unit/test_colours.py tests/hostile/test_seec_damage.py \
 	tests/unit/test_jpeg_files.py tests/hostile/test_jpeg_files.py tests/unit/test_dct.py \
-	tests/unit/test_deflate.py tests/hostile/test_deflate_streams.py tests/unit/test_tiff.py
+	tests/unit/test_deflate.py tests/hostile/test_deflate_streams.py tests/unit/test_tiff.py \
+	tests/unit/test_deep.py tests/hostile/test_deep_damage.py
 
 .PHONY: help lock demo test test-all gauntlet sweep faults sanitize fuzz check bench docs words dist \
 	clean
@@ -32,7 +33,7 @@ help:
 	@echo "make sweep     kill jobs at each of their write points, and finish them"
 	@echo "make faults    let each request of whole jobs fail in each way that it can"
 	@echo "make sanitize  test C extensions that report undefined behaviour and bad accesses (gcc)"
-	@echo "make fuzz      mutate JPEG files and deflate streams 100,000 times, sanitised; MUTATIONS=n for others"
+	@echo "make fuzz      mutate JPEG files, deflate streams and codes of samples 100,000 times, sanitised; MUTATIONS=n for others"
 	@echo "make check     ruff, pyright, import rules"
 	@echo "make bench     rate and speed next to the peers; BENCH_FOLDERS='a b' for your images"
 	@echo "make docs      build the site into build/site, without warnings"
@@ -44,9 +45,9 @@ help:
 $(INSTALLED): pyproject.toml setup.py requirements.lock requirements-cpu.lock requirements-cuda.lock \
 		pipeline/codec/native/_kernels.c \
 		pipeline/codec/screen/_screen.c pipeline/codec/colours/_colours.c \
-		pipeline/dct/_jpeg.c pipeline/dct/_dct.c pipeline/deflate/_deflate.c pipeline/images/_pieces.c \
+		pipeline/dct/_jpeg.c pipeline/dct/_dct.c pipeline/deflate/_deflate.c pipeline/images/_pieces.c pipeline/deep/_deep.c \
 		$(wildcard pipeline/dct/jpeg_c/*.h pipeline/dct/coder_c/*.[ch] pipeline/deflate/deflate_c/*.h) \
-		$(wildcard pipeline/images/pieces_c/*.h) \
+		$(wildcard pipeline/images/pieces_c/*.h pipeline/deep/deep_c/*.[ch]) \
 		$(wildcard pipeline/codec/native/kernels_c/*.[ch] pipeline/codec/screen/screen_c/*.h)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11, 5) and "make needs Python 3.11.5 or later")'
 	$(PYTHON) -m venv .venv
@@ -85,10 +86,11 @@ sanitize: $(INSTALLED)
 		UBSAN_OPTIONS=print_stacktrace=1 $(BIN)/python -m pytest -p tests.sanitised \
 		-k "not torch:cpu" $(SANITIZED_TESTS)
 
-# The parsers of JPEG scans and deflate streams once more, with sanitizers.
+# The parsers of JPEG scans and deflate streams, and the coder of samples, once more, with sanitizers.
 MUTATIONS ?= 100000
 SANITIZED_JPEG := build/fuzz/_jpeg.abi3.so
 SANITIZED_DEFLATE := build/fuzz/_deflate.abi3.so
+SANITIZED_DEEP := build/fuzz/_deep.abi3.so
 SANITIZED_CC = gcc -shared -fPIC -g -O1 -std=gnu11 -fsanitize=$(SANITIZERS) -fno-sanitize-recover=all \
 	-I$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_paths()["include"])')
 SANITIZED_RUN = LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
@@ -98,10 +100,13 @@ fuzz: $(INSTALLED)
 	mkdir -p build/fuzz
 	$(SANITIZED_CC) pipeline/dct/_jpeg.c -o $(SANITIZED_JPEG)
 	$(SANITIZED_CC) pipeline/deflate/_deflate.c -o $(SANITIZED_DEFLATE)
+	$(SANITIZED_CC) pipeline/deep/_deep.c pipeline/deep/deep_c/*.c -o $(SANITIZED_DEEP)
 	$(SANITIZED_RUN) SEEC_JPEG_EXTENSION=$(SANITIZED_JPEG) \
 		$(BIN)/python -m tests.hostile.fuzz_jpeg $(MUTATIONS)
 	$(SANITIZED_RUN) SEEC_DEFLATE_EXTENSION=$(SANITIZED_DEFLATE) \
 		$(BIN)/python -m tests.hostile.fuzz_deflate $(MUTATIONS)
+	$(SANITIZED_RUN) SEEC_DEEP_EXTENSION=$(SANITIZED_DEEP) \
+		$(BIN)/python -m tests.hostile.fuzz_deep $(MUTATIONS)
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .
@@ -133,4 +138,4 @@ demo-output/photos: | $(INSTALLED)
 
 clean:
 	rm -rf .venv build dist demo-output bench.png *.egg-info pipeline/codec/*/*.so pipeline/dct/*.so \
-		pipeline/deflate/*.so
+		pipeline/deflate/*.so pipeline/deep/*.so

@@ -65,6 +65,19 @@ DCT = Extension(
     optional=True,
 )
 
+DEEP_CODER = Path("seec/pipeline/deep/deep_c")
+DEEP = Extension(
+    "seec.pipeline.deep._deep",
+    ["seec/pipeline/deep/_deep.c", *map(str, sorted(DEEP_CODER.glob("*.c")))],
+    depends=[
+        *map(str, DEEP_CODER.glob("*.h")),
+        *(str(CODER / name) for name in ("arithmetic.h", "lanes.h", "tables.h")),
+    ],
+    extra_compile_args=FLAGS,
+    py_limited_api=True,
+    optional=True,
+)
+
 DEFLATE = Extension(
     "seec.pipeline.deflate._deflate",
     ["seec/pipeline/deflate/_deflate.c"],
@@ -84,6 +97,6 @@ PIECES = Extension(
 )
 
 setup(
-    ext_modules=[KERNELS, SCREEN, COLOURS, JPEG, DCT, DEFLATE, PIECES],
+    ext_modules=[KERNELS, SCREEN, COLOURS, JPEG, DCT, DEFLATE, PIECES, DEEP],
     options={"bdist_wheel": {"py_limited_api": "cp311"}},
 )

@@ -46,7 +46,7 @@ _NAMES = {
 def format_text() -> str:
     """The description of all formats: each part, and the dictionary that that of JPEG names."""
     folder = resources.files("seec.schemas")
-    names = ("FORMAT.md", "FORMAT-DEFLATE.md", "FORMAT-JPEG.md")
+    names = ("FORMAT.md", "FORMAT-DEFLATE.md", "FORMAT-SAMPLES.md", "FORMAT-JPEG.md")
     pages = [(folder / name).read_text("utf-8") for name in names]
     dictionary = (folder / "JPEG-DICTIONARY.txt").read_text("utf-8").splitlines(keepends=True)
     return "\n".join([*pages, "".join(f"    {line}" for line in dictionary)])

@@ -37,3 +37,9 @@ MAX_RECIPE_BYTES = 1 << 26  # how a GIF file was compressed, which is smaller th
 MAX_RASTERS = 4096  # the directory of a payload is parsed as a whole
 MAX_SAMPLES = 32  # of a pixel
 MAX_SAMPLE_BYTES = 3 * MAX_PIXELS  # of all samples together, which are in memory at once
+
+# Samples of any depth: what a coder of them learns takes 10 MB for each of a pixel, and 0.2 KB for
+# each column; a group takes up to 30 bytes for each sample.
+MAX_DEEP_COLUMNS = 1 << 20  # width times samples of a pixel
+MAX_DEEP_GROUP = 1 << 22  # samples; a group of one row may have more
+MAX_GAPS = 1 << 16  # between values that occur

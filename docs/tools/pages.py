@@ -39,7 +39,7 @@ title: Formats
 
 !!! note
     Every archive holds this text as `FORMAT.md.gz`; the repository, as `schemas/FORMAT.md`,
-    `schemas/FORMAT-DEFLATE.md` and `schemas/FORMAT-JPEG.md`.
+    `schemas/FORMAT-DEFLATE.md`, `schemas/FORMAT-SAMPLES.md` and `schemas/FORMAT-JPEG.md`.
     [A .seec file, byte by byte](hex.md) shows the container of Part 1 at work.
 
 """

@@ -1,11 +1,11 @@
 /* What a model holds: counters of every context and mixing weights, for luma and for chroma. */
 #pragma once
 
+#include "lanes.h"
 #include "tables.h"
 
 enum {
     NODES = 10,  /* decisions that one context serves */
-    LANES = 16,  /* inputs of the mixer */
     VALUE = 12,  /* contexts of a value before its sign is known */
     SIGNED = 2,  /* more of them behind the sign */
     SIGN = 4,    /* contexts of a sign */
@@ -63,8 +63,6 @@ static inline void lay_out(Layout *l) {
 
 /* Sets of weights: three are mixed for each decision, each chosen by something else. */
 enum { SETS_A = 456, SETS_B = 274, SETS_C = 336, SETS = SETS_A + SETS_B + SETS_C };
-
-typedef int16_t Weights[LANES];
 
 /* Predictions of one class of components. direct: of the coefficient; size: of its magnitude.
  * 13 fractional bits. The sum of the sizes of one position's weights is at most 2^19 - 1, and

@@ -1,0 +1,1 @@
+"""Samples of any depth: what they take with us and with the peers."""

@@ -1,0 +1,139 @@
+"""The code of rasters of one shape whose samples have any depth. FORMAT.md tells how.
+
+Samples become numbers from 0 to `top`: floats in their order, without a common offset, common low
+bits and values that never occur. Groups of them are coded, each by itself.
+"""
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+from seec.schemas.container import crc32c
+from seec.schemas.errors import LimitExceeded, SectionCorrupt, Truncated
+from seec.schemas.limits import MAX_DEEP_COLUMNS, MAX_DEEP_GROUP, MAX_GAPS
+from seec.schemas.planes import Shape
+
+REPEATS, ACROSS, PACKED = 1, 2, 4
+
+_HEADER = struct.Struct("<BBIIIII")
+_GROUP = struct.Struct("<BI")
+_CRC = struct.Struct("<I")
+_MOST_TOP = (1 << 31) - 1
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How samples become numbers, and which of them are coded together.
+
+    ordered: floats, as integers in their order. shift: low bits that all have in common. low: the
+    least sample. top: the largest number. slices, rows: of a group. gaps: a zstd frame of pairs of
+    uint32, empty where no values are left out.
+    """
+
+    ordered: bool
+    shift: int
+    low: int
+    top: int
+    slices: int
+    rows: int
+    gaps: bytes = b""
+
+
+@dataclass(frozen=True)
+class Part:
+    """The rasters and the rows of a group."""
+
+    slices: slice
+    rows: slice
+
+
+@dataclass(frozen=True)
+class DeepCode:
+    """A parsed code. ways: flags of each group, REPEATS and ACROSS, or PACKED alone."""
+
+    layout: Layout
+    ways: tuple[int, ...]
+    codes: tuple[bytes, ...]
+
+
+def is_codable(shape: Shape) -> bool:
+    """Whether rasters of this shape may be coded like this."""
+    return shape.width * shape.samples <= MAX_DEEP_COLUMNS
+
+
+def group_size(shape: Shape, count: int) -> tuple[int, int]:
+    """Slices and rows of the largest groups of `count` rasters."""
+    row = shape.width * shape.samples
+    if row * shape.height > MAX_DEEP_GROUP:
+        return 1, max(1, MAX_DEEP_GROUP // row)
+    return min(count, MAX_DEEP_GROUP // (row * shape.height)), shape.height
+
+
+def parts(shape: Shape, count: int, layout: Layout) -> list[Part]:
+    """The groups of `count` rasters, in order."""
+    return [
+        Part(
+            slice(first, min(first + layout.slices, count)),
+            slice(row, min(row + layout.rows, shape.height)),
+        )
+        for first in range(0, count, layout.slices)
+        for row in range(0, shape.height, layout.rows)
+    ]
+
+
+def serialise(code: DeepCode) -> bytes:
+    """The bytes of a code that `parse` would take."""
+    each = code.layout
+    data = _HEADER.pack(
+        int(each.ordered), each.shift, each.low, each.top, each.slices, each.rows, len(each.gaps)
+    )
+    data += each.gaps
+    for way, payload in zip(code.ways, code.codes, strict=True):
+        data += _GROUP.pack(way, len(payload))
+    return data + _CRC.pack(crc32c(data)) + b"".join(code.codes)
+
+
+def parse(data: bytes, shape: Shape, count: int) -> DeepCode:
+    """Read the code of `count` rasters of a shape.
+
+    Raises Truncated, SectionCorrupt or LimitExceeded. What groups and gaps hold is not looked at.
+    """
+    if len(data) < _HEADER.size:
+        raise Truncated("samples: ends within its header")
+    ordered, shift, low, top, slices, rows, gap_bytes = _HEADER.unpack_from(data)
+    if ordered > 1 or shift >= shape.depth or top > _MOST_TOP:
+        raise SectionCorrupt("samples: a header that cannot be")
+    if not (1 <= slices <= count and 1 <= rows <= shape.height) or (
+        slices > 1 and rows < shape.height
+    ):
+        raise SectionCorrupt("samples: groups that cannot be")
+    row = shape.width * shape.samples
+    if not is_codable(shape) or (slices * rows > 1 and slices * rows * row > MAX_DEEP_GROUP):
+        raise LimitExceeded("samples: a group over its limit")
+    if gap_bytes > 16 * MAX_GAPS:
+        raise LimitExceeded("samples: more gaps than there may be")
+    gaps = data[_HEADER.size : _HEADER.size + gap_bytes]
+    layout = Layout(bool(ordered), shift, low, top, slices, rows, gaps)
+    groups = -(-count // slices) * -(-shape.height // rows)
+    start = _HEADER.size + gap_bytes
+    end = start + groups * _GROUP.size
+    if len(data) < end + _CRC.size:
+        raise Truncated("samples: ends within its directory")
+    if _CRC.unpack_from(data, end) != (crc32c(data[:end]),):
+        raise SectionCorrupt("samples: the checksum of the directory is wrong")
+    entries = list(_GROUP.iter_unpack(data[start:end]))
+    return DeepCode(layout, _ways(entries), _codes(data, end + _CRC.size, entries))
+
+
+def _ways(entries: Sequence[tuple[int, int]]) -> tuple[int, ...]:
+    if any(way > PACKED for way, _ in entries):
+        raise SectionCorrupt("samples: a group that is coded in an unknown way")
+    return tuple(way for way, _ in entries)
+
+
+def _codes(data: bytes, start: int, entries: Sequence[tuple[int, int]]) -> tuple[bytes, ...]:
+    starts = list(accumulate((size for _, size in entries), initial=start))
+    if starts[-1] != len(data):
+        raise Truncated("samples: the sizes of its groups do not add up")
+    return tuple(data[at : at + size] for at, (_, size) in zip(starts, entries, strict=False))

@@ -1,0 +1,103 @@
+"""Samples of any depth: what comes back, from each instruction set and in groups of all sizes."""
+
+import numpy as np
+import pytest
+import zstandard
+
+from seec.pipeline import deep
+from seec.pipeline.deep import native
+from seec.pipeline.deep.mapping import plan, read_gaps
+from seec.schemas import deep as schema
+from seec.schemas.planes import Shape
+from tests.vectors.drawn_deep import Rasters, rasters
+
+RASTERS = rasters()
+
+
+def coded(samples: list[np.ndarray], depth: int) -> bytes:
+    """The code, once it is known to come back."""
+    code = deep.encode(samples, depth)
+    assert code is not None
+    height, width, count = samples[0].shape
+    decoded = deep.decode(code, Shape(width, height, count, depth), len(samples))
+    for one, found in zip(samples, decoded, strict=True):
+        np.testing.assert_array_equal(found, one)
+    return code
+
+
+def layout_of(raster: Rasters) -> schema.Layout:
+    samples, depth = raster
+    layout = plan(samples, depth, (1, samples[0].shape[0]))
+    assert layout is not None
+    return layout
+
+
+@pytest.mark.parametrize("level", native.levels())
+@pytest.mark.parametrize("bands", [1, 2, 3, 5])
+def test_each_instruction_set_writes_and_reads_the_same_bytes(level: str, bands: int):
+    rng = np.random.default_rng(bands)
+    walk = rng.integers(-60, 61, (3, bands, 11, 35)).cumsum(2).cumsum(3)
+    for top in (1, 3000, 65535, (1 << 31) - 1):
+        numbers = np.clip(walk * max(1, top // 9000) + top // 2, 0, top).astype(np.uint32)
+        for way in range(4):
+            code = native.encode_group(numbers, top, way, level)
+            assert code == native.encode_group(numbers, top, way, native.levels()[0])
+            found = native.decode_group(code, numbers.shape, top, way, level)
+            np.testing.assert_array_equal(found, numbers)
+
+
+@pytest.mark.parametrize("most", [1, 40, 300, 1000, 5000])
+@pytest.mark.parametrize("name", ["gray", "bands", "stack", "holes", "float"])
+def test_groups_of_all_sizes_come_back(name: str, most: int, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(schema, "MAX_DEEP_GROUP", most)
+    coded(*RASTERS[name])
+
+
+def test_common_bits_and_values_that_never_occur_are_left_out():
+    layout = layout_of(RASTERS["holes"])
+    assert layout.shift == 4
+    layout = layout_of(RASTERS["labels"])
+    assert layout.top == len(np.unique(RASTERS["labels"][0])) - 1
+    assert layout.low == RASTERS["labels"][0][0].min()
+
+
+def test_values_far_from_all_others_are_brought_near():
+    samples = np.linspace(100, 104, 3000, dtype=np.float32).reshape(50, 60, 1)
+    span = int(np.ptp(samples.view(np.uint32).astype(np.int64)))
+    samples[4:9, 7:30] = -9999
+    samples[20, 3] = np.inf
+    layout = layout_of(([samples.view(np.uint32)], 32))
+    assert 1 <= len(read_gaps(layout.gaps).kept) <= 2
+    assert layout.top <= span + 4
+    coded([samples.view(np.uint32)], 32)
+
+
+def test_floats_of_both_signs_keep_their_order():
+    y, x = np.mgrid[:40, :50]
+    samples = (np.sin(x / 9) * 3 + y / 11 - 2).astype(np.float32)[..., None]
+    assert layout_of(([samples.view(np.uint32)], 32)).ordered
+    assert not layout_of(RASTERS["gray"]).ordered
+
+
+@pytest.mark.parametrize("name", ["noise", "repeated", "constant"])
+def test_a_group_is_no_larger_than_its_bytes_with_zstd(name: str):
+    samples, depth = RASTERS[name]
+    shuffled = np.ascontiguousarray(samples[0].reshape(-1, 1).view(np.uint8).T).tobytes()
+    assert len(coded(samples, depth)) <= len(zstandard.compress(shuffled, 19)) + 40
+
+
+def test_what_it_is_not_for_is_refused():
+    wide = np.zeros((1, (1 << 20) + 1, 1), np.uint16)
+    assert deep.encode([wide], 16) is None
+    far = (np.arange(1 << 12, dtype=np.uint32) * np.uint32((1 << 20) - 1)).reshape(64, 64, 1)
+    assert deep.encode([far], 32) is None
+
+
+def test_numbers_above_the_largest_are_refused():
+    with pytest.raises(ValueError, match="largest"):
+        native.encode_group(np.full((1, 1, 2, 2), 5, np.uint32), 4, 0)
+    with pytest.raises(ValueError, match="level"):
+        native.encode_group(np.zeros((1, 1, 2, 2), np.uint32), 4, 0, "abacus")
+    for shape in ((1, 33, 2, 2), (1, 1, 0, 2), (1, 2, 1, (1 << 19) + 1)):
+        with pytest.raises(ValueError, match="group"):
+            native.encode_group(np.zeros(shape, np.uint32), 4, 0)

@@ -1,0 +1,45 @@
+"""Rasters of all kinds that the coder of samples of any depth is for, the same everywhere."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tests.pictures import textured
+
+Rasters = tuple[list[NDArray[Any]], int]  # each [height, width, samples]; bits of a sample
+
+
+def _smooth(height: int, width: int, seed: int) -> NDArray[np.int64]:
+    """About 12 bits, a slope with texture."""
+    y, x = np.mgrid[:height, :width]
+    texture = textured(height, width, seed)[..., 0].astype(np.int64)
+    return 1000 + 17 * x + 9 * y + (x * y) % 23 + 4 * texture
+
+
+def rasters() -> dict[str, Rasters]:
+    """By name."""
+    gray = _smooth(21, 37, 1)
+    bands = np.stack([gray, gray // 2 + 9 * _smooth(21, 37, 2) // 8, 3 * gray // 4, gray[::-1]], -1)
+    holes = np.where(_smooth(21, 37, 3) % 7 == 0, 0, gray)
+    stack = [(_smooth(10, 18, 4) + 30 * i)[..., None].astype(np.uint16) for i in range(3)]
+    floats = ((gray - 1500) / 7).astype(np.float32)
+    floats[3:6, 4:9] = np.nan
+    labels = (gray // 300)[..., None]
+    return {
+        "gray": ([gray[..., None].astype(np.uint16)], 16),
+        "bands": ([bands.astype(np.uint16)], 16),
+        "holes": ([(holes * 16)[..., None].astype(np.uint16)], 16),
+        "stack": (stack, 16),
+        "labels": ([(labels * 900 + 70).astype(np.uint16)], 16),
+        "mask": ([(gray[..., None] % 512 > 200).astype(np.uint8)], 1),
+        "float": ([floats.view(np.uint32)[..., None]], 32),
+        "half": ([floats.astype(np.float16).view(np.uint16)[..., None]], 16),
+        "large": ([(gray[..., None] * 70001 + 5).astype(np.uint32)], 32),
+        "constant": ([np.full((5, 4, 2), 777, np.uint16)], 16),
+        "noise": ([np.random.default_rng(1).integers(0, 65536, (9, 70, 1)).astype(np.uint16)], 16),
+        "pixel": ([np.full((1, 1, 1), 9, np.uint16)], 16),
+        "column": ([gray[:, :1, None].astype(np.uint16)], 16),
+        "row": ([gray[:1, :, None].astype(np.uint16)], 16),
+        "repeated": ([np.tile(np.arange(64, dtype=np.uint16), (40, 2))[..., None] * 1021], 16),
+    }
