@@ -10,7 +10,7 @@ from seec.jobs.interface import warn
 from seec.pipeline.archive.archive import Archive
 from seec.pipeline.archive.catalogue import OnDamage
 from seec.pipeline.archive.contents import readable_files
-from seec.pipeline.archive.pieces import cut_files
+from seec.pipeline.archive.pieces import cut_files, jpeg_bytes_within
 from seec.pipeline.archive.planning import (
     Seen,
     displaced_files,
@@ -95,7 +95,7 @@ def plan_run(
     if not _needs_run(archive, source, changes, options.moved):
         remove_paths(archive, changes.vanished, changes.cleared)
         return None
-    jpeg_model = _worthwhile_jpeg_model(archive, listing, options)
+    jpeg_model = _worthwhile_jpeg_model(archive, source, listing, options)
     share = options.parity_share
     plan = replace(
         options.plan,
@@ -172,14 +172,17 @@ def _needs_run(archive: Archive, source: Source, changes: _Changes, moved: bool)
 
 
 def _worthwhile_jpeg_model(
-    archive: Archive, listing: Sequence[SourceFile], options: RunOptions
+    archive: Archive, source: Source, listing: Sequence[SourceFile], options: RunOptions
 ) -> DctModel | None:
     """The model that codes JPEG files: always if asked for or in the archive, else if it saves."""
     model = options.jpeg_model
     if model is None or options.needs_jpeg_model or model.id in archive.state.models:
         return model
+    wanted = _WORTH_A_MODEL * len(model.payload)
     size_bytes = sum(file.size_bytes for file in listing if has_jpeg_name(file.path))
-    return model if size_bytes >= _WORTH_A_MODEL * len(model.payload) else None
+    if size_bytes < wanted:
+        size_bytes += jpeg_bytes_within(source, listing, wanted - size_bytes)
+    return model if size_bytes >= wanted else None
 
 
 def _warn_of_links(source: Source, listing: Sequence[SourceFile], followed: bool) -> None:

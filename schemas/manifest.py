@@ -169,6 +169,11 @@ class Row:
         """What rows of a manifest part are sorted by, which is different for each."""
         return self.path, -1 if self.piece is None else self.piece
 
+    @property
+    def label(self) -> str:
+        """The path; of a piece also which one: different for each row of a part."""
+        return self.path if self.piece is None else f"{self.path}, piece {self.piece}"
+
     def tree(self) -> "Iterator[Row]":
         """The row, and behind each row its members."""
         yield self

@@ -7,6 +7,7 @@ from itertools import groupby
 from seec.pipeline.archive.ahead import each_ahead
 from seec.pipeline.archive.archive import read_recorded
 from seec.pipeline.archive.patterns import may_hold
+from seec.pipeline.containers import Held, find
 from seec.pipeline.images import jpeg
 from seec.pipeline.images.files import read_extent
 from seec.pipeline.storage import Source, Store
@@ -19,6 +20,8 @@ from seec.schemas.plan import PlanSettings, SourceFile
 
 # An image file is read as a whole up to this size.
 MAX_IMAGE_BYTES = 1 << 30
+# What is read of files to see whether they hold JPEG pictures; of how many; which are too small.
+_HEAD_BYTES, _LOOKED_INTO, _LEAST_CONTAINER_BYTES = 1 << 20, 64, 1 << 16
 
 
 def cut_files(
@@ -44,11 +47,35 @@ def cut_files(
     return pieces + wholes
 
 
+def jpeg_bytes_within(source: Source, files: Iterable[SourceFile], enough: int) -> int:
+    """About how many bytes of JPEG pictures are within files that are none; no more than `enough`.
+
+    By the first megabyte of each, of the largest files first.
+    """
+    others = [file for file in files if _is_readable(file) and not jpeg.has_jpeg_name(file.path)]
+    others.sort(key=lambda file: -file.size_bytes)
+    found = 0
+    for file in others[:_LOOKED_INTO]:
+        if found >= enough or file.size_bytes < _LEAST_CONTAINER_BYTES:
+            break
+        try:
+            head = source.read_range(file, 0, min(file.size_bytes, _HEAD_BYTES))
+            spans = find(head, 0, Held(head))
+        except SeecError:
+            continue
+        pictures = (one for one in spans if head[one.start : one.start + 3] == b"\xff\xd8\xff")
+        share = sum(one.length for one in pictures) / max(1, len(head))
+        found += int(share * file.size_bytes)
+    return min(found, enough)
+
+
+def _is_readable(file: SourceFile) -> bool:
+    return file.kind == FILE and file.problem is None and file.same_file is None
+
+
 def _is_large(file: SourceFile, settings: PlanSettings) -> bool:
     return (
-        file.kind == FILE
-        and file.problem is None
-        and file.same_file is None
+        _is_readable(file)
         and file.size_bytes > settings.piece_size_bytes
         and (
             settings.max_file_size_bytes is None or file.size_bytes <= settings.max_file_size_bytes

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from seec.pipeline.archive.archive import Archive
 from seec.pipeline.archive.shard import payloads, readable_payloads, shown, with_code, write_shard
@@ -19,6 +20,7 @@ from seec.schemas.errors import (
 )
 from seec.schemas.manifest import UNKNOWN_DIGEST, Entry, QuarantineRow, Row, lost_row
 from seec.schemas.plan import SourceFile
+from seec.schemas.trees import renamed
 
 LOST_REASON = "its bytes in the archive were damaged, and found nowhere else"
 QUARANTINE_REASON = "why it failed was recorded in a part that was damaged"
@@ -29,9 +31,10 @@ class Case:
     """A shard to be made anew.
 
     whole: True if the objects are as committed, and all bad files were lost before. rows: of the
-    manifest part or, if that part is damaged, of the plan, as lost rows. bad: paths with useless
-    payloads. lost_before: paths that an earlier repair gave up. failed: the known files in
-    quarantine. found: rows of other archives for the bad files, by source digest.
+    manifest part or, if that part is damaged, of the plan, as lost rows. bad: labels of rows with
+    useless payloads, in their members or themselves. lost_before: labels of those that an earlier
+    repair gave up. failed: the known files in quarantine. planned: what the plan says of the shard,
+    by path and piece. found: rows of other archives for the bad files, by source digest.
     """
 
     record: ShardRecord
@@ -40,11 +43,12 @@ class Case:
     bad: frozenset[str]
     lost_before: frozenset[str]
     failed: tuple[QuarantineRow, ...]
+    planned: Mapping[tuple[str, int], SourceFile] = field(default_factory=dict[Any, SourceFile])
     found: dict[bytes, Found] = field(default_factory=dict[bytes, Found])
 
     def missing(self) -> list[Row]:
         """The rows that only the source may still have."""
-        return [r for r in self.rows if r.path in self.bad and r.source_digest not in self.found]
+        return [r for r in self.rows if r.label in self.bad and r.source_digest not in self.found]
 
 
 def examine(archive: Archive, damaged: Damaged) -> Case | None:
@@ -66,10 +70,13 @@ def examine(archive: Archive, damaged: Damaged) -> Case | None:
     if not known:
         failures = {row.path for row in failed}
         rows = [row for row in rows if row.path not in failures]
-    lost = frozenset(row.path for row in rows if row.lost)
-    bad = lost | _damaged(archive, shard, rows) | damaged.undecodable
+    lost = frozenset(row.label for row in rows if row.lost)
+    undecodable = {row.label for row in rows if row.path in damaged.undecodable}
+    bad = lost | _damaged(archive, shard, rows) | undecodable
     lost_before = lost if known else frozenset[str]()
-    return Case(shard, not damaged.findings, tuple(rows), bad, lost_before, tuple(failed))
+    by_key = {file.key: file for file in planned or ()}
+    whole = not damaged.findings
+    return Case(shard, whole, tuple(rows), bad, lost_before, tuple(failed), by_key)
 
 
 @dataclass(frozen=True)
@@ -96,18 +103,21 @@ class Mender:
         fresh = {entry.row.source_digest: entry for entry in entries}
         by_path = {entry.row.path: entry for entry in fresh.values()}
         mended = [
-            self._mend(case, row, fresh, by_path) for row in case.rows if row.path in case.bad
+            self._mend(store, case, row, fresh, by_path)
+            for row in case.rows
+            if row.label in case.bad
         ]
         mended = _with_same_pixels(case, mended)
         if case.whole and all(entry.row.lost for entry in mended):
             return case.record
-        sound = [row for row in case.rows if row.path not in case.bad]
+        sound = [row for row in case.rows if row.label not in case.bad]
         kept = [Entry(*item) for item in payloads(store, case.record.blob.name, sound)]
         share = parity_share if case.record.parity is None else case.record.parity.share
         return write_shard(store, shard, [*kept, *mended], case.failed, share)
 
     def _mend(
         self,
+        store: Store,
         case: Case,
         row: Row,
         fresh: Mapping[bytes, Entry],
@@ -118,11 +128,11 @@ class Mender:
         if other is None and row.source_digest == UNKNOWN_DIGEST:
             other = by_path.get(row.path)  # same size and time as in the plan
         if other is None:
-            known = (row.path, row.source_size_bytes, row.source_mtime_ns, row.source_digest)
-            return Entry(lost_row(*known, LOST_REASON), b"")
+            return _what_is_left(store, case.record.blob.name, row)
         mended = replace(
-            other.row,
-            path=row.path,
+            renamed(other.row, row.path),
+            start=row.start,
+            piece=row.piece,
             source_mtime_ns=row.source_mtime_ns,
             kind=row.kind,
             permissions=row.permissions,
@@ -131,13 +141,45 @@ class Mender:
         return Entry(mended, other.payload)
 
 
+def _what_is_left(store: Store, blob: str, row: Row) -> Entry:
+    """The row as a lost one, but for those of its members whose payloads are whole."""
+    payloads: list[bytes] = []
+
+    def left(one: Row) -> Row:
+        own = _whole_payload(store, blob, replace(one, members=()))
+        if own is None:
+            known = (one.path, one.source_size_bytes, one.source_mtime_ns, one.source_digest)
+            lost = lost_row(*known, LOST_REASON)
+            kept = (one.kind, one.permissions, one.same_file, one.start, one.piece)
+            names = ("kind", "permissions", "same_file", "start", "piece")
+            one = replace(lost, **dict(zip(names, kept, strict=True)), members=one.members)
+        payloads.append(own or b"")
+        return replace(one, members=tuple(left(member) for member in one.members))
+
+    row = left(row)
+    return Entry(row, b"".join(payloads))
+
+
+def _whole_payload(store: Store, blob: str, row: Row) -> bytes | None:
+    """The payload of a row without its members; None if it is damaged, or was lost before."""
+    try:
+        for _, payload in readable_payloads(store, blob, [row]):
+            if row.lost or isinstance(payload, ObjectUnreadable):
+                return None
+            check_payload(row, payload)
+            return payload
+    except (DigestMismatch, ObjectMissing):
+        return None
+    return None
+
+
 def _with_same_pixels(case: Case, mended: Sequence[Entry]) -> list[Entry]:
     """The entries, where lost images take the code of another image with the same pixels.
 
     The row of an image keeps its own format and envelope. Where the envelope was behind the
     payload, it is lost, too.
     """
-    rows = {row.path: row for row in case.rows if row.envelope_length is None}
+    rows = {row.path: row for row in case.rows if row.samples and row.envelope_length is None}
     codes = {shown(entry.row): entry for entry in mended if entry.row.samples}
     return [
         with_code(Entry(row, b""), codes[shown(row)])
@@ -163,7 +205,11 @@ def index_of(shard: ShardRecord) -> int:
 
 
 def _unknown(file: SourceFile) -> Row:
-    return lost_row(file.path, file.size_bytes, file.mtime_ns, UNKNOWN_DIGEST, LOST_REASON)
+    size_bytes = file.size_bytes if file.piece is None else file.planned_bytes
+    row = lost_row(file.path, size_bytes, file.mtime_ns, UNKNOWN_DIGEST, LOST_REASON)
+    if file.piece is None:
+        return row
+    return replace(row, piece=file.piece, start=file.piece * size_bytes)
 
 
 def _failed(file: SourceFile, run_id: str) -> QuarantineRow:
@@ -173,7 +219,7 @@ def _failed(file: SourceFile, run_id: str) -> QuarantineRow:
 
 def _damaged(archive: Archive, shard: ShardRecord, rows: Sequence[Row]) -> set[str]:
     held = [row for row in rows if not row.lost]
-    return {row.path for row in held} - set(_sound(archive, shard, held))
+    return {row.label for row in held} - set(_sound(archive, shard, held))
 
 
 def _sound(archive: Archive, shard: ShardRecord, rows: Sequence[Row]) -> Iterator[str]:
@@ -185,6 +231,6 @@ def _sound(archive: Archive, shard: ShardRecord, rows: Sequence[Row]) -> Iterato
                 check_payload(row, payload)
             except DigestMismatch:
                 continue
-            yield row.path
+            yield row.label
     except ObjectMissing:
         return

@@ -29,6 +29,7 @@ from seec.schemas.errors import (
     StorageError,
     StoreUnavailable,
 )
+from seec.schemas.manifest import Row
 from seec.schemas.plan import KEEP_FILE, Plan, PlanSettings, SourceFile
 from seec.schemas.report import Finding
 
@@ -189,7 +190,7 @@ class Repair:
         data = {name: self._archive.store.get(name) for name in names}
         self._archive.commit(repaired=(record,))
         put_back_after_commit(self._archive, data)
-        lost = {row.path for row in self._archive.rows(record) if row.lost}
+        lost = {row.label for row in self._archive.rows(record) if row.lost}
         self.outcome.shards.append(record.shard)
         self.outcome.files_mended += len(case.bad - lost)
         self.outcome.lost += sorted(lost - case.lost_before)
@@ -202,12 +203,20 @@ def _files(source: Source | None, cases: list[Case]) -> dict[int, list[SourceFil
     listing = {file.path: file for file in source.files()}
     files: dict[int, list[SourceFile]] = {}
     for case in cases:
-        there = [
-            replace(file, same_file=None)
-            for row in case.missing()
-            if (file := listing.get(row.path)) is not None
-            and file.size_bytes == row.source_size_bytes
-        ]
-        if there:
-            files[index_of(case.record)] = there
+        there = [_again(listing.get(row.path), row, case) for row in case.missing()]
+        found = [file for file in there if file is not None]
+        if found:
+            files[index_of(case.record)] = found
     return files
+
+
+def _again(file: SourceFile | None, row: Row, case: Case) -> SourceFile | None:
+    """What may be the file, or the piece, of a row; None if that cannot be."""
+    planned = case.planned.get(row.key)
+    cut = planned is not None and planned.pieces is not None
+    size_bytes = planned.size_bytes if planned is not None and cut else row.source_size_bytes
+    if file is None or file.size_bytes != size_bytes:
+        return None
+    if planned is None or not cut:
+        return replace(file, same_file=None)
+    return replace(file, same_file=None, piece=planned.piece, pieces=planned.pieces)

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import shutil
 import tarfile
 import zipfile
 from collections.abc import Iterator
@@ -11,15 +12,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import seec
 from seec.jobs import archive as archive_job
-from seec.jobs import compact, ls, restore, verify
+from seec.jobs import compact, ls, repair, restore, verify
 from seec.jobs.archive import Settings
 from seec.pipeline.archive import Archive
 from seec.pipeline.archive.catalogue import sorted_members
-from seec.pipeline.storage import Store
+from seec.pipeline.archive.pieces import jpeg_bytes_within
+from seec.pipeline.storage import Source, Store
+from seec.schemas.commit import ShardRecord
 from seec.schemas.errors import SectionCorrupt
 from seec.schemas.manifest import Row, parse_manifest, serialise_manifest
-from seec.schemas.routes import PIECES, SEEC, SEEC_JPEG, SPANS, STORE
+from seec.schemas.routes import LOST, PIECES, SEEC, SEEC_JPEG, SPANS, STORE
 from tests.archives import plain_reader
 from tests.archives.life import findings
 from tests.archives.test_format import decode_with
@@ -276,3 +280,68 @@ def trees() -> Iterator[tuple[str, Row]]:
 def test_a_part_that_lies_about_members_is_refused(why: str, row: Row):
     with pytest.raises(SectionCorrupt, match=why):
         parse_manifest("part", serialise_manifest([row]))
+
+
+def damage(root: Path, row: Row) -> None:
+    """One bit in the middle of a row's payload."""
+    store = Store(str(root))
+    blob = Path(store.path(Archive.open(store).state.shards[row.shard].blob.name))
+    data = bytearray(blob.read_bytes())
+    data[row.offset + row.length // 2] ^= 1
+    blob.write_bytes(data)
+
+
+def test_repair_mends_members_and_pieces_from_the_source(source: Path, root: Path, tmp_path: Path):
+    (source / "noise.bin").write_bytes(np.random.default_rng(1).bytes(2 * PIECE_BYTES))
+    archived(source, root, piece_size_bytes=PIECE_BYTES)
+    rows = [row for s in shards_of(root) for row in Archive.open(Store(str(root))).rows(s)]
+    damage(root, next(row for row in rows if row.path == "noise.bin" and row.piece == 0))
+    damage(root, members(root)["two.mpo/@0.jpg"])
+    summary = repair.run(repair.Settings(str(root)))
+    assert (summary.exit_code, summary.files_mended) == (0, 2)
+    assert findings(root) == []
+    assert restored(root, tmp_path / "out") == files_below(source)
+
+
+def test_repair_keeps_the_members_that_are_whole(source: Path, root: Path, tmp_path: Path):
+    archived(source, root)
+    shutil.move(source, tmp_path / "gone")
+    damage(root, members(root)["two.mpo/@0.jpg"])
+    damage(root, rows_of(root)["train.zip"])
+    summary = repair.run(repair.Settings(str(root)))
+    assert summary.lost == ("train.zip", "two.mpo")
+    kept = {path: row.route for path, row in members(root).items()}
+    assert kept["train.zip"] == LOST
+    assert kept["train.zip/0007.png"] == SEEC
+    assert kept["two.mpo/@0.jpg"] == LOST
+    second = next(path for path in kept if path.startswith("two.mpo/") and path != "two.mpo/@0.jpg")
+    out = tmp_path / "out"
+    include = ("train.zip/0007.png", second)
+    chosen = restore.Settings(str(root), str(out), members=True, include=include)
+    assert restore.run(chosen).restored == 2
+
+
+def shards_of(root: Path) -> list[ShardRecord]:
+    return list(Archive.open(Store(str(root))).state.in_order())
+
+
+def test_programs_read_members_by_their_paths(source: Path, root: Path):
+    archived(source, root, piece_size_bytes=PIECE_BYTES)
+    files = pictures()
+    with_members = seec.open(str(root))
+    assert with_members.read("train.tar/0005.jpg") == files["0005.jpg"]
+    assert with_members.read("train.zip/0007.png") == files["0007.png"]
+    assert with_members.read("train.tar") == (source / "train.tar").read_bytes()
+    assert with_members.pixels("train.tar/0008.png").shape == (90, 120, 3)
+    assert "train.tar/9999.jpg" not in with_members
+
+
+def test_the_model_of_jpeg_is_carried_for_pictures_within_files(tmp_path: Path, root: Path):
+    source = tmp_path / "source"
+    source.mkdir()
+    photographs = [jpeg(textured(1200, 1600, number)) for number in range(8)]
+    (source / "train.tar").write_bytes(tar_of({f"{n}.jpg": d for n, d in enumerate(photographs)}))
+    read = Source(str(source))
+    size = (source / "train.tar").stat().st_size
+    assert 0.9 * size < jpeg_bytes_within(read, read.files(), 1 << 40) <= size
+    assert jpeg_bytes_within(read, read.files(), 1000) == 1000

@@ -103,7 +103,7 @@ def restore(row: Row, payload: bytes, models: Models) -> bytes:
     DigestMismatch, FormatError, ModelError or Lost.
     """
     check_payload(row, payload)
-    if row.members:
+    if row.members and row.route == SPANS:
         return _assembled(row, _parts(row, payload), models)
     return _reader(row).restore(*split(row, payload), models)
 
@@ -114,7 +114,7 @@ def _assembled(row: Row, parts: Iterator[tuple[Row, bytes]], models: Models) -> 
     recipe, gaps = gaps_of(row, own)
     members: list[tuple[Row, bytes]] = []
     for one in row.members:
-        if one.members:
+        if one.members and one.route == SPANS:
             content = _assembled(one, parts, models)
         else:
             _, payload = next(parts)
