@@ -1,15 +1,13 @@
-"""Packings by what FORMAT.md says, with nothing of the project and nothing beside Python."""
+"""Packings by what FORMAT.md says, with nothing of the project and nothing beside Python.
+
+Those with deflate streams are read by `tests/vectors/plain_deflate.py`.
+"""
 
 import zlib
 
 
-def packed(packing: str, content: bytes, recipe: bytes) -> bytes:
-    """The bytes of a part of a file."""
-    return {"snappy": _snappy, "zstd": _zstd}[packing](content, zlib.decompress(recipe))
-
-
 def _snappy(content: bytes, recipe: bytes) -> bytes:
-    out, done = bytearray(), 0
+    out, done, recipe = bytearray(), 0, zlib.decompress(recipe)
     _, at = _number(recipe, 0)
     out += recipe[:at]
     while at < len(recipe):
@@ -33,7 +31,7 @@ def _snappy(content: bytes, recipe: bytes) -> bytes:
 
 
 def _zstd(content: bytes, recipe: bytes) -> bytes:
-    out, done, at = bytearray(), 0, 0
+    out, done, at, recipe = bytearray(), 0, 0, zlib.decompress(recipe)
     while at < len(recipe):
         verbatim, at = _number(recipe, at)
         copied, at = _number(recipe, at)
@@ -53,3 +51,7 @@ def _number(data: bytes, at: int) -> tuple[int, int]:
         at, shift = at + 1, shift + 7
         if data[at - 1] < 0x80:
             return value, at
+
+
+# By packing: the bytes of a part of a file, of its content and recipe.
+PLAIN = {"snappy": _snappy, "zstd": _zstd}

@@ -43,7 +43,7 @@ from seec.pipeline.containers.parquet_pages import (
 from seec.pipeline.containers.span import LEAST_CARVED_BYTES, LEAST_NAMED_BYTES, Ranges, Span
 from seec.schemas.errors import UnreadableImage
 
-_CODECS = {0: None, 1: "snappy", 6: "zstd"}
+_CODECS = {0: None, 1: "snappy", 2: "gzip", 6: "zstd"}
 _MOST_PAGES_BEFORE, _MOST_PAGES = 1 << 12, 1 << 16
 _LEAST_VALUE_BYTES = 32  # of a page, packed or not, on average
 _CONTENT_FACTOR, _MORE_CONTENT_BYTES = 4, 64 << 20

@@ -18,7 +18,6 @@ from functools import partial
 from seec.pipeline.containers.carving import carve
 from seec.pipeline.containers.cutting import ahead
 from seec.pipeline.containers.members import Look, inside, member, packed_member
-from seec.pipeline.containers.packings import PACKINGS
 from seec.pipeline.containers.span import LEAST_CARVED_BYTES, Ranges, Span
 from seec.schemas.names import escape
 
@@ -144,8 +143,8 @@ class _Ends:
 
     @property
     def may_inflate(self) -> bool:
-        """Whether there is a way to keep what is deflated, and the bound is not reached."""
-        return "deflate" in PACKINGS and self.most > 0
+        """Whether the bound is not reached."""
+        return self.most > 0
 
     def inflated(self, size_bytes: int) -> None:
         """Take note of what a member came to."""

@@ -77,8 +77,8 @@ def bomb_of_zeros() -> bytes:
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         for i in range(8):
-            archive.writestr(f"{i}.jpg", jpeg() + bytes(8 * MIB))
-            archive.writestr(f"{i}.tar", empty_members(1) + bytes(8 * MIB))
+            archive.writestr(f"{i}.jpg", jpeg() + bytes(2 * MIB))
+            archive.writestr(f"{i}.tar", empty_members(1) + bytes(2 * MIB))
     return target.getvalue()
 
 

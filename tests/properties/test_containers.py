@@ -46,7 +46,7 @@ CONTAINERS = [
     zipped(FEW, ZIP_DEFLATED),
     *(
         parquet({"image": [*FEW.values()]}, compression=codec)
-        for codec in ("none", "snappy", "zstd")
+        for codec in ("none", "snappy", "gzip", "zstd")
     ),
 ]
 

@@ -10,11 +10,13 @@ from subprocess import run
 import numpy as np
 import pytest
 
+from seec.pipeline import deflate
 from seec.pipeline.containers import Held, cut, find, is_container
 from tests.containers import OneWay, found, in_pieces, named_pictures, pictures, tar, zipped
-from tests.jpegs import jpeg
+from tests.jpegs import detailed, jpeg
 
 NEEDS_ZIP = pytest.mark.skipif(which("zip") is None, reason="no program zip")
+NEEDS_DEFLATE = pytest.mark.skipif(not deflate.is_available(), reason="no C compiler")
 NOISE = random.Random(3).randbytes(2000)
 
 
@@ -87,6 +89,42 @@ def test_a_document_holds_images():
             stored = zipfile.ZIP_STORED if name.endswith("jpeg") else None
             archive.writestr(name, data, stored)
     assert found(target.getvalue()) == [("word/media/image1.jpeg", jpeg())]
+
+
+@NEEDS_DEFLATE
+@pytest.mark.parametrize("level", [1, 6, 9])
+@pytest.mark.parametrize("one_way", [False, True])
+def test_every_deflated_image_is_found_under_its_name(level: int, one_way: bool):
+    data = zipped(files(), zipfile.ZIP_DEFLATED, one_way=one_way, level=level)
+    assert found(data) == images()
+    assert in_pieces(data, 20_000) == images()
+    assert {span.packing for span in find(data, 0, Held(data))} == {"deflate"}
+
+
+@NEEDS_ZIP
+@NEEDS_DEFLATE
+def test_deflated_members_of_the_zip_program_are_found(tmp_path: Path):
+    for name, data in named_pictures().items():
+        (tmp_path / name).write_bytes(data)
+    run(["zip", "-q6r", "a.zip", "."], cwd=tmp_path, check=True)
+    assert dict(found((tmp_path / "a.zip").read_bytes())).items() >= named_pictures().items()
+
+
+@NEEDS_DEFLATE
+def test_archives_in_deflated_members_are_opened():
+    inner = tar(named_pictures().items())
+    data = zipped({"inner.tar": inner, "notes.txt": b"text" * 500}, zipfile.ZIP_DEFLATED)
+    (span,) = find(data, 0, Held(data))
+    assert (span.name, span.packing, span.content) == ("inner.tar", "deflate", inner)
+    assert found(data) == [*named_pictures().items()]
+
+
+@NEEDS_DEFLATE
+def test_recipes_of_photos_are_small():
+    data = zipped({f"{i}.jpg": jpeg(detailed(i)) for i in range(10)}, zipfile.ZIP_DEFLATED)
+    spans = find(data, 0, Held(data))
+    assert len(spans) == 10
+    assert sum(len(span.recipe) for span in spans) < 0.05 * len(data)
 
 
 def test_archives_in_archives_are_opened():
