@@ -7,7 +7,7 @@
 #include "deflate_c/estimate.h"
 
 /* Steps of matchers for a byte of content, when analysing; rebuilding may take twice as many. */
-enum { WORK_PER_BYTE = 256, WORK_BASE = 1 << 26 };
+enum { WORK_PER_BYTE = 256, WORK_BASE = 1 << 26, TRIAL_BYTES = 1 << 18 };
 
 static int64_t work_for(size_t size) { return WORK_BASE + WORK_PER_BYTE * (int64_t)size; }
 
@@ -40,6 +40,26 @@ static int try_settings(Recipe *r, const Content *c, const Settings *s, int perf
     return best->found;
 }
 
+/* The candidate with the smallest recipe for the beginning. */
+static int cheapest(Recipe *r, const Content *c, const Candidates *k) {
+    size_t least = SIZE_MAX;
+    int chosen = 0;
+    for (int i = 0; i < k->count && k->count > 1; i++) {
+        start_recipe(r, c->data, (uint32_t)c->size, &k->at[i].s, 0);
+        r->stop = TRIAL_BYTES;
+        r->content = c;
+        start_encoding(&r->coder, c->size + 4096);
+        code_stream(r);
+        if (!r->failed && !r->coder.failed && r->coder.size < least) {
+            least = r->coder.size;
+            chosen = i;
+        }
+        free(r->coder.out);
+        r->coder.out = NULL;
+    }
+    return chosen;
+}
+
 /* First candidates that were never wrong, as far as all their predictions are right; then the one
  * that was right for longest, or the best. */
 static void encode_best(Recipe *r, const Content *c, const Candidates *k, Best *best, size_t limit) {
@@ -53,6 +73,8 @@ static void encode_best(Recipe *r, const Content *c, const Candidates *k, Best *
             chosen = i;
         }
     }
+    r->matcher.work = work_for(c->size);
+    if (k->at[0].wrong) chosen = cheapest(r, c, k);
     r->matcher.work = work_for(c->size);
     try_settings(r, c, &k->at[chosen].s, 0, limit, best);
 }
@@ -124,10 +146,8 @@ static PyObject *py_analyse(PyObject *self, PyObject *args) {
     Py_BEGIN_ALLOW_THREADS
     if (k && r) v = inflate(&c, stream.buf, (size_t)stream.len);
     if (v == READ) {
-        const Traits t = traits_of(&c);
         r->stream = stream.buf;
         r->stream_size = (size_t)stream.len;
-        list(k, &t);
         estimate(&r->matcher, &c, k);
         const size_t least = allowed < 0 ? 0 : (size_t)allowed;
         encode_best(r, &c, k, &best, c.used / 4 < least ? least : c.used / 4);

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 SETTINGS = ["method", "keys", "hash_bits", "good", "lazy", "nice", "chain", "least", "too_far"]
 SETTINGS += ["far", "first", "buffer", "fresh", "perfect"]
 BOUNDS = (
-    (0, 3), (0, 2), (8, 16), (0, 512), (0, 512), (3, 512), (4, 32768), (3, 258), (0, 32768),
+    (0, 3), (0, 2), (8, 16), (0, 512), (0, 512), (3, 512), (1, 32768), (3, 258), (0, 32768),
     (1, 32768), (0, 1), (2, 1 << 31), (0, 1), (0, 1),
 )  # fmt: skip
 LITERALS, DISTANCES, END = 286, 30, 256
@@ -159,7 +159,7 @@ class Predictor:
 
     def search(self, q: int, shortest: int) -> Token | None:
         most = min(258, len(self.data) - q)
-        steps = self.chain // 4 if shortest >= self.good else self.chain
+        steps = max(1, self.chain // 4) if shortest >= self.good else self.chain
         best, distance = shortest, 0
         if shortest >= most:
             return None
@@ -453,7 +453,9 @@ class Rebuilder:
             length = guess[0]
             bounds = (6, 8, 12, 24, 64, 258)
             c = length if length < 6 else 5 + sum(length >= bound for bound in bounds)
-        right = self.coder.bit("right", c, self.history % 16)
+        far = best[1] if best else 0
+        d = sum(far > bound for bound in (64, 1024, 8192))
+        right = self.coder.bit("right", c, d, self.history % 8)
         self.history = self.history << 1 | right
         if right:
             return guess

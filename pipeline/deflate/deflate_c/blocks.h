@@ -120,6 +120,7 @@ static void code_tokens(Recipe *r, const Block *b, const Token *actual, uint32_t
             if (!as_predicted) broken(r);
             break;
         }
+        if (r->position >= r->stop) break;
         const Token t = code_token(r, actual ? actual[i] : 0);
         if (r->failed || r->matcher.work < 0) {
             broken(r);
@@ -159,7 +160,7 @@ static int coded_block(Recipe *r, const Block *b, const Token *actual) {
     const uint32_t start = r->position;
     uint32_t literals[LITERALS] = {0}, distances[DISTANCES] = {0};
     code_tokens(r, b, actual, literals, distances);
-    if (r->failed) return 0;
+    if (r->failed || r->position >= r->stop) return 0;
     const int final = code_final(r, b && b->final, r->tokens == r->matcher.s.buffer - 1);
     const int guess = predict_trees(r, &r->predicted, literals, distances);
     const int fixed =
@@ -180,6 +181,7 @@ static void start_recipe(Recipe *r, const uint8_t *data, uint32_t size, const Se
     r->data = data;
     r->size = size;
     r->position = r->history = r->tries = 0;
+    r->stop = UINT32_MAX;
     r->blocks = 0;
     r->failed = r->last_whole = 0;
     r->last_kind = DYNAMIC;
@@ -195,6 +197,7 @@ static void code_stream(Recipe *r) {
     const Content *c = r->content;
     const Token *actual = c ? c->token : NULL;
     for (int final = 0; !final && !r->failed && !k->failed && !r->out.failed; r->blocks++) {
+        if (r->position >= r->stop) return;
         const Block *b = c ? &c->block[r->blocks] : NULL;
         r->matcher.work -= 512;
         if (r->matcher.work < 0 || r->blocks >= most_blocks(r->size)) {

@@ -3,7 +3,7 @@
 #include "inflate.h"
 #include "predict.h"
 
-enum { MOST_CANDIDATES = 96, PARTS = 3, MOST_PERFECT = 16 };
+enum { MOST_CANDIDATES = 80, PARTS = 3, MOST_PERFECT = 16 };
 
 typedef struct {
     Settings s;
@@ -88,42 +88,34 @@ static void add(Candidates *k, Settings s) {
 
 static int is_power(uint32_t n) { return n && !(n & (n - 1)); }
 
+static void add_level(Candidates *k, const Traits *t, Settings s) {
+    add(k, s);
+    if (s.method == LAZY && t->least >= 6) {
+        s.least = 6; /* as zlib's strategy for filtered rows */
+        add(k, s);
+    }
+}
+
 static void list_zlib(Candidates *k, const Traits *t, uint32_t bits, uint32_t far) {
     /* Those in use first: of equal ones the first is taken. */
     static const int COMMON[9] = {6, 9, 1, 5, 4, 3, 2, 8, 7};
     for (int i = 0; i < 9; i++) {
         const int level = COMMON[i] - 1;
         const uint32_t *n = LEVEL[level];
-        Settings s = {level < 3 ? GREEDY : LAZY, ZLIB_HASH, bits, n[0], n[1], n[2], n[3], 3,
-                      4096, far, 1, t->buffer ? t->buffer : 1u << (bits - 1), t->fresh};
-        if (level < 3) s.too_far = WINDOW;
-        add(k, s);
-        if (level < 3 || t->least < 6) continue;
-        s.least = 6;
-        add(k, s);
+        const uint32_t buffer = t->buffer ? t->buffer : 1u << (bits - 1);
+        const Settings s = {level < 3 ? GREEDY : LAZY, ZLIB_HASH, bits,
+                            n[0], n[1], n[2], n[3], 3,
+                            level < 3 ? WINDOW : 4096, far, 1, buffer, t->fresh};
+        add_level(k, t, s);
     }
 }
 
-static void list_others(Candidates *k, const Traits *t) {
-    const uint32_t buffer = t->buffer ? t->buffer : 1u << 31;
-    for (uint32_t keys = THREE; keys <= FOUR; keys++) {
-        static const uint32_t OTHER[6][5] = {{GREEDY, 258, 32, 32, 32768}, {GREEDY, 258, 258, 128, 32768},
-                                             {LAZY, 16, 32, 16, 4096},     {LAZY, 32, 128, 128, 32768},
-                                             {LAZY, 258, 258, 1024, 4096}, {LAZY, 258, 258, 4096, 32768}};
-        if (keys == FOUR && t->least < 4) break;
-        for (int i = 0; i < 6; i++) {
-            const uint32_t *n = OTHER[i];
-            Settings s = {n[0], keys, 16, 512, n[1], n[2], n[3], keys == FOUR ? 4 : 3,
-                          n[4], WINDOW, 0, buffer, t->fresh};
-            add(k, s);
-        }
-    }
-}
-
-static void list(Candidates *k, const Traits *t) {
+/* What zlib and its kin may have written. */
+static void list_usual(Candidates *k, const Traits *t) {
     k->count = 0;
     const uint32_t buffer = t->buffer ? t->buffer : 1 << 14;
-    const Settings plain = {LITERALS_ONLY, THREE, 15, 4, 4, 8, 4, 3, WINDOW, WINDOW, 1, buffer, t->fresh};
+    const Settings plain = {LITERALS_ONLY, THREE,  15, 4,      4,       8, 4, 3,
+                            WINDOW,        WINDOW, 1,  buffer, t->fresh};
     if (!t->matches) {
         add(k, plain);
         return;
@@ -145,7 +137,33 @@ static void list(Candidates *k, const Traits *t) {
         list_zlib(k, t, bits[i], WINDOW - 262);
         if (window < WINDOW && window > 262) list_zlib(k, t, bits[i], window - 262);
     }
-    list_others(k, t);
+}
+
+/* Method, good, lazy, nice, chain, too_far of programs whose chains hold equal strings: zlib-ng 2 to 9,
+ * libdeflate and igzip, 7-Zip and others. */
+static const uint32_t OTHER[][6] = {
+    {GREEDY, 4, 4, 8, 4, WINDOW},          {LAZY, 4, 6, 16, 6, WINDOW},
+    {LAZY, 4, 12, 32, 24, WINDOW},         {LAZY, 8, 16, 128, 128, WINDOW},
+    {LAZY, 8, 32, 128, 256, 4096},         {LAZY, 32, 128, 258, 1024, 4096},
+    {GREEDY, 512, 0, 258, 1, WINDOW},      {GREEDY, 512, 258, 258, 1, WINDOW},
+    {GREEDY, 512, 258, 258, 2, WINDOW},    {GREEDY, 512, 258, 258, 4, WINDOW},
+    {GREEDY, 512, 258, 32, 32, WINDOW},    {GREEDY, 512, 258, 258, 128, WINDOW},
+    {LAZY, 512, 258, 258, 1, WINDOW},      {LAZY, 512, 16, 32, 16, 4096},
+    {LAZY, 512, 65, 65, 35, 4096},         {LAZY, 512, 130, 130, 100, 4096},
+    {LAZY, 512, 258, 258, 1024, 4096},     {LAZY, 512, 258, 258, 4096, WINDOW},
+};
+
+static void list_others(Candidates *k, const Traits *t) {
+    const uint32_t buffer = t->buffer ? t->buffer : 1u << 31;
+    for (uint32_t keys = THREE; keys <= FOUR; keys++) {
+        if (keys == FOUR && t->least < 4) break;
+        for (size_t i = 0; i < sizeof OTHER / sizeof OTHER[0]; i++) {
+            const uint32_t *n = OTHER[i];
+            const Settings s = {n[0], keys, 16, n[1], n[2],   n[3],   n[4], keys == FOUR ? 4 : 3,
+                                n[5], WINDOW, 0, buffer, t->fresh};
+            add(k, s);
+        }
+    }
 }
 
 /* Counts wrong predictions of `tokens` tokens from token `first` on, at position `at`; stops behind
@@ -222,12 +240,26 @@ static void narrow(Matcher *m, const Content *c, Candidates *k, size_t tokens, i
     while (k->count > keep && (k->at[k->count - 1].wrong || k->count > MOST_PERFECT)) k->count--;
 }
 
+enum { ROUNDS = 3, BEST = 4 };
+static const int ROUND_TOKENS[ROUNDS] = {300, 2000, 12000}, ROUND_KEEPS[ROUNDS] = {12, 6, BEST};
+
+static void narrow_by_rounds(Matcher *m, const Content *c, Candidates *k, int rounds) {
+    for (int i = 0; i < rounds && k->count > 1; i++) {
+        narrow(m, c, k, (size_t)ROUND_TOKENS[i], ROUND_KEEPS[i], (1 << 24) + (int64_t)c->size);
+        const int whole = c->tokens <= (size_t)(PARTS * ROUND_TOKENS[i]);
+        /* Those that were never wrong are told apart by predicting all tokens. */
+        if (whole || (i && !k->at[0].wrong)) break;
+    }
+}
+
 /* The best candidates, the best first. */
 static void estimate(Matcher *m, const Content *c, Candidates *k) {
-    static const int TOKENS[3] = {300, 2000, 12000}, KEEP[3] = {12, 5, 3};
-    for (int round = 0; round < 3 && k->count > 1; round++) {
-        narrow(m, c, k, (size_t)TOKENS[round], KEEP[round], (1 << 24) + (int64_t)c->size);
-        /* Whole runs tell those apart that were never wrong. */
-        if (round && !k->at[0].wrong) break;
-    }
+    const Traits t = traits_of(c);
+    list_usual(k, &t);
+    if (!t.matches) return;
+    narrow_by_rounds(m, c, k, ROUNDS - 1);
+    if (k->count && !k->at[0].wrong) return;
+    if (k->count > 2) k->count = 2;
+    list_others(k, &t);
+    narrow_by_rounds(m, c, k, ROUNDS);
 }

@@ -30,7 +30,7 @@ typedef struct {
 
 static int good_settings(const Settings *s) {
     return s->method < METHOD_COUNT && s->keys < KEY_COUNT && s->hash_bits >= 8 && s->hash_bits <= 16 &&
-           s->good <= 512 && s->lazy <= 512 && s->nice >= 3 && s->nice <= 512 && s->chain >= 4 &&
+           s->good <= 512 && s->lazy <= 512 && s->nice >= 3 && s->nice <= 512 && s->chain >= 1 &&
            s->chain <= WINDOW && s->least >= 3 && s->least <= 258 && s->too_far <= WINDOW &&
            s->far >= 1 && s->far <= WINDOW && s->first <= 1 && s->buffer >= 2 &&
            s->buffer <= 1u << 31 && s->fresh <= 1;
@@ -115,6 +115,7 @@ static inline __attribute__((always_inline)) Token longest_of(Matcher *m, uint32
     const uint32_t nice = s->nice < most ? s->nice : most, far = s->far, first = s->first;
     uint32_t best = length, distance = 0, chain = length >= s->good ? s->chain >> 2 : s->chain;
     uint32_t c = head;
+    if (!chain) chain = 1;
     if (!c || c - 1 < first || p - (c - 1) > far || best >= most) return token(length, 0);
     const uint8_t *here = m->data + p;
     uint16_t end, there_end;

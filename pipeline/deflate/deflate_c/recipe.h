@@ -6,13 +6,13 @@
 #include "trees.h"
 #include "write.h"
 
-enum { GUESSES = 12, LENGTH_GUESSES = 16, DISTANCE_BITS = 15, PADDING_BITS = 7 };
+enum { GUESSES = 12, NEARNESS = 4, LENGTH_GUESSES = 16, DISTANCE_BITS = 15, PADDING_BITS = 7 };
 
 /* Slots by what they decide, each after what is known by then. */
 typedef struct {
     Slot stored[3], as_predicted[2], as_before[2], fixed[2][3], final[2], whole[2];
     Slot padded, padding[PADDING_BITS];
-    Slot right[GUESSES][16], match[GUESSES][4], same_length[GUESSES], shorter[GUESSES];
+    Slot right[GUESSES][NEARNESS][8], match[GUESSES][4], same_length[GUESSES], shorter[GUESSES];
     Slot near[2][2], distance[DISTANCE_BITS];
     Slot lengths_right[3], length_right[2][LENGTH_GUESSES][2], longer[2][LENGTH_GUESSES];
     Slot steps_right, step_right[2], run, zeros, least[3];
@@ -26,7 +26,7 @@ typedef struct {
     Matcher matcher;
     Builder builder;
     const uint8_t *data;
-    uint32_t size, position;
+    uint32_t size, position, stop; /* stop: where a trial ends */
     const Content *content; /* when analysing */
     const uint8_t *stream;
     size_t stream_size;
@@ -100,7 +100,9 @@ static Token code_token(Recipe *r, Token actual) {
         return guess;
     }
     const int c = guess_class(guess, best);
-    const int right = code_bit(k, &m->right[c][r->history & 15], actual == guess);
+    const uint32_t far = distance_of(best);
+    const int near = far <= 64 ? 0 : far <= 1024 ? 1 : far <= 8192 ? 2 : 3;
+    const int right = code_bit(k, &m->right[c][near][r->history & 7], actual == guess);
     r->history = r->history << 1 | (uint32_t)right;
     if (right) return guess;
     if (guess && !code_bit(k, &m->match[c][r->history >> 1 & 3], actual != 0)) return 0;
