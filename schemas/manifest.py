@@ -370,8 +370,23 @@ class Part:
         return kinds if self._files is None else [kinds[at] for at in self._files]
 
     def table(self, names: Sequence[str], indices: Sequence[int]) -> Any:
-        """Columns of the rows of these numbers, which are not checked: a `pyarrow.Table`."""
-        return self._excerpt.table(names, indices)
+        """Columns of the files of these numbers, whose rows are not checked: a `pyarrow.Table`.
+
+        The length of a file is that of its tree.
+        """
+        if self._files is None:
+            return self._excerpt.table(names, indices)
+        files = [self._files[at] for at in indices]
+        found = self._excerpt.table(names, files)
+        if "length" not in names:
+            return found
+        totals: dict[int, int] = {}
+        top = 0
+        columns = (self._excerpt.column(name) for name in ("depth", "length"))
+        for at, (depth, length) in enumerate(zip(*columns, strict=True)):
+            top = top if depth else at
+            totals[top] = totals.get(top, 0) + length
+        return tables.with_numbers(found, "length", [totals[at] for at in files])
 
     def rows(self, indices: Sequence[int]) -> list[Row]:
         """The rows of the files of these numbers, which rise; with their members."""

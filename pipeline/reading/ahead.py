@@ -80,9 +80,9 @@ def _groups(rows: Iterable[Row], most: int) -> Iterator[list[Row]]:
         last = group[-1] if group else None
         if last is not None and (
             last.shard != row.shard
-            or last.offset + last.length != row.offset
+            or last.offset + last.tree_length != row.offset
             or len(group) == most
-            or row.offset + row.length - group[0].offset > _GROUP_BYTES
+            or row.offset + row.tree_length - group[0].offset > _GROUP_BYTES
         ):
             yield group
             group = []

@@ -1,10 +1,13 @@
 """The manifest as a table, in SQL and for other programs."""
 
+import io
 import json
 import os
+import tarfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
@@ -12,10 +15,12 @@ from PIL import Image
 import seec
 from seec.jobs import cli
 from seec.pipeline.archive.catalogue import sorted_rows
+from seec.pipeline.reading.filesystem import SeecFileSystem
 from seec.pipeline.reading.tabulation import SCHEMA
 from seec.schemas.manifest import MANIFEST, to_record
 from tests.archives import life
 from tests.pictures import textured
+from tests.sources import image_bytes
 
 # A second before 1970, one that needs more than 64 bits of nanoseconds, and one that is no year.
 ODD_TIMES_S = {"a": -1, "b": 10**10, "c": 2**33}
@@ -74,7 +79,38 @@ def test_the_table_has_the_rows_that_count(root: Path) -> None:
 def test_the_columns_are_those_of_the_manifest() -> None:
     manifest = {column.name for column in MANIFEST.columns}
     times = {"source_mtime_s", "source_mtime_fraction_ns"}
-    assert set(SCHEMA.names) == manifest - {"envelope"} - times | {"source_mtime"}
+    within = {"depth", "member", "packing", "piece", "start"}
+    assert set(SCHEMA.names) == manifest - {"envelope"} - times - within | {"source_mtime"}
+
+
+def test_files_that_hold_images_have_one_row(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    for tar, first in (("a.tar", 0), ("c.tar", 4)):
+        with tarfile.open(source / tar, "w") as made:
+            for number in range(first, first + 3):
+                data = image_bytes(textured(60, 80, number), "PNG")
+                member = tarfile.TarInfo(f"{number}.png")
+                member.size = len(data)
+                made.addfile(member, io.BytesIO(data))
+    life.put_files(source, b="between", d="behind")
+    life.archive(source, tmp_path / "archive", model=None, profile="fast", shard_files=10)
+    archive = seec.open(str(tmp_path / "archive"))
+    found = {row["path"]: row for row in archive.table().to_pylist()}
+    assert list(found) == ["a.tar", "b.txt", "c.tar", "d.txt"]
+    assert found["c.tar"]["route"] == "spans"
+    for path, row in found.items():
+        info = archive.info(path)
+        assert row["length"] == info.stored_bytes
+        assert row["source_digest"].hex() == info.sha256
+    assert dict(archive.iter()) == {path: (source / path).read_bytes() for path in found}
+    files = SeecFileSystem(str(tmp_path / "archive"))
+    assert files.find("") == list(found)
+    assert files.cat("c.tar") == (source / "c.tar").read_bytes()
+    with Image.open(files.open("c.tar/5.png")) as image:  # a member has a path, too
+        assert np.array_equal(np.asarray(image), textured(60, 80, 5))
+    assert archive.pixels("a.tar/1.png", region=(3, 4, 5, 6)).shape == (6, 5, 3)
+    assert not files.exists("c.tar/no.png")
 
 
 def test_sql_is_answered(root: Path) -> None:
