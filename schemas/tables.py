@@ -262,8 +262,8 @@ class Excerpt:
         except _NOT_A_TABLE as error:
             raise _corrupt(self._name, error) from None
 
-    def table(self, names: Sequence[str], indices: Sequence[int]) -> pa.Table:
-        """Some columns of the rows of these numbers, which rise; SectionCorrupt if damaged."""
+    def table(self, names: Sequence[str], indices: Sequence[int]) -> Any:
+        """Columns of the rows of these numbers, which rise: a Table. SectionCorrupt if damaged."""
         try:
             self._sizes.check(range(self._file.num_row_groups), names)
             found = self._file.read(list(names), use_threads=False)
@@ -401,7 +401,7 @@ _SMALL_BYTES = 1 << 22  # of a column: not worth a closer look
 _NOT_A_TABLE = (pa.ArrowException, OSError, KeyError, ValueError)
 
 
-def with_numbers(rows: pa.Table, name: str, numbers: Sequence[int]) -> pa.Table:
+def with_numbers(rows: Any, name: str, numbers: Sequence[int]) -> Any:
     """A table with these numbers in place of those of a column."""
     at = rows.schema.get_field_index(name)
     return rows.set_column(
