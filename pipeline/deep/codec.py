@@ -23,7 +23,7 @@ from seec.schemas.deep import (
 from seec.schemas.errors import SectionCorrupt
 from seec.schemas.planes import Shape
 
-_TRIED = 1 << 16  # samples that each way is tried with
+_TRIED = 3 << 14  # samples that each way is tried with
 _QUICK, _THOROUGH = 3, 19  # levels of zstd
 _NEARLY = 1.15  # times the code, of what zstd makes quickly: then it gets all its time
 
@@ -83,9 +83,9 @@ def _smallest(numbers: Numbers, top: int) -> tuple[int, bytes]:
 
 def _mixed(numbers: Numbers, top: int) -> tuple[int, bytes]:
     """The flags with which a part of a group is smallest, and the group coded with them."""
-    slices, _, height, width = numbers.shape
+    slices, bands, height, width = numbers.shape
     at = slice(slices // 2, slices // 2 + 4) if slices > 4 else slice(0, 4)
-    rows = max(1, _TRIED // (len(numbers[at]) * width))
+    rows = max(1, _TRIED // (len(numbers[at]) * bands * width))
     start = max(0, (height - rows) // 2)
     tried = np.ascontiguousarray(numbers[at, :, start : start + rows])
     across = (0, ACROSS) if slices > 1 else (0,)

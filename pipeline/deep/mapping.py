@@ -125,12 +125,13 @@ def _order_helps(samples: Sequence[Samples], depth: int) -> bool:
     rows = middle[:: max(1, len(middle) // 64)]
     if rows.shape[1] < 2:
         return False
-    steps = [
-        np.log2(1 + np.abs(np.diff(values, axis=1))).sum()
+    # Where samples are integers, a zero often means "nothing here", far from all others.
+    told = (rows[:, 1:] != 0) & (rows[:, :-1] != 0)
+    plain, ordered = (
+        np.log2(1 + np.abs(np.diff(values, axis=1)[told])).sum()
         for values in (rows.astype(np.int64), _in_order(rows, depth))
-    ]
-    # Most samples of 16 bits are integers, which only chance brings nearer to each other.
-    return bool(steps[1] < (steps[0] if depth == 32 else 0.9 * steps[0]))
+    )
+    return bool(ordered < plain)
 
 
 def _occurring(samples: Sequence[Samples], depth: int, ordered: bool) -> Values:

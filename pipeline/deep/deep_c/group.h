@@ -62,7 +62,7 @@ INLINE int code_plane(const Coder *k, const Frame *f, Band *b, Plane *own, Plane
             if (x % STRIP == 0) solve(&b->squares, x / STRIP);
             for (int r = 0; r < k->references; r++) others[r] = near_at(references[r], at);
             const Near near = near_at(own, at);
-            expect(k, b, &e, near, others);
+            expect(k, b, &e, near, others, repeats);
             uint32_t kinds[KINDS], value = decoding ? 0 : *near.value;
             int outcome = 0;
             if (repeats) outcome = code_repeat(k, b, &e, near, others, value, kinds, decoding);

@@ -41,6 +41,7 @@ typedef struct {
     int64_t mean, centre;
     int energy_class, gradient_class, wide_class;
     int unit; /* magnitudes are coded in units of 2^unit */
+    uint32_t two, four, six; /* hashes of W and N, of NW and NE too, of WW and NN too */
     uint32_t context[CONTEXTS];
     Spread spread[SPREADS];
     Mean *spread_mean[SPREADS], *bias;
@@ -61,6 +62,9 @@ INLINE void look_around(const Coder *k, Expected *e, Near own, const Near *refer
     const uint32_t *v = own.value, *above = v - k->stride, *higher = above - k->stride;
     const int64_t w = v[-1], n = above[0], nw = above[-1], ne = above[1], ww = v[-2], nn = higher[0];
     e->w = w, e->n = n, e->nw = nw, e->ne = ne, e->ww = ww, e->nn = nn;
+    e->two = hashed((uint32_t)w, (uint32_t)n);
+    e->four = hashed(hashed(e->two, (uint32_t)nw), (uint32_t)ne);
+    e->six = hashed(hashed(e->four, (uint32_t)ww), (uint32_t)nn);
     int64_t *d = e->difference;
     *d++ = n - w, *d++ = nw - w, *d++ = ne - w, *d++ = ww - w, *d++ = nn - w;
     *d++ = above[2] - w, *d++ = above[-2] - w, *d++ = higher[1] - w, *d++ = higher[-1] - w;
@@ -128,13 +132,25 @@ INLINE void choose_contexts(const Coder *k, Expected *e, int64_t second, int pat
     c[4] = (uint32_t)(level7(second - p, unit) + 7 * level7(beside, unit) +
                       49 * level7(farther, wider));
     c[5] = hashed((uint32_t)p, 1) >> 20;
-    c[6] = hashed((uint32_t)e->w, (uint32_t)e->n) >> 18;
+    c[6] = e->two >> 18;
     c[7] = (uint32_t)(level5(e->w - p, unit) + 5 * level5(e->n - p, unit) +
                       25 * level5(e->nw - p, unit) + 125 * level5(e->ne - p, unit));
 }
 
-INLINE void expect(const Coder *k, Band *b, Expected *e, Near own, const Near *references) {
+/* Fetches the slots of contexts that many others lie between, while the rest is computed. */
+INLINE void fetch_slots(const Band *b, const Expected *e, const int repeats) {
+    const uint32_t *slots = b->values.slots[6] + (size_t)(e->two >> 18) * NODES;
+    __builtin_prefetch(slots, 1), __builtin_prefetch(slots + NODES / 2, 1);
+    if (!repeats) return;
+    __builtin_prefetch(b->repeats.slots[2] + (size_t)(e->two >> 18) * WANT_NODES, 1);
+    __builtin_prefetch(b->repeats.slots[3] + (size_t)(e->four >> 16) * WANT_NODES, 1);
+    __builtin_prefetch(b->repeats.slots[6] + (size_t)(e->six >> 16) * WANT_NODES, 1);
+}
+
+INLINE void expect(const Coder *k, Band *b, Expected *e, Near own, const Near *references,
+                   const int repeats) {
     look_around(k, e, own, references);
+    fetch_slots(b, e, repeats);
     measure_errors(k, e, own.error, references);
     const int64_t second = median(k, e, references), top = 16 * k->top;
     int64_t mean = between(16 * e->w + predicted(&b->squares, e->difference), 0, top);
@@ -158,7 +174,11 @@ INLINE void expect(const Coder *k, Band *b, Expected *e, Near own, const Near *r
 }
 
 INLINE void begin_decision(Decision *d, const Mixture *m, const uint32_t *context, int nodes) {
-    for (int i = 0; i < CONTEXTS; i++) d->slot[i] = m->slots[i] + (size_t)context[i] * (size_t)nodes;
+    for (int i = 0; i < CONTEXTS; i++) {
+        d->slot[i] = m->slots[i] + (size_t)context[i] * (size_t)nodes;
+        __builtin_prefetch(d->slot[i], 1);
+        if (nodes > 16) __builtin_prefetch(d->slot[i] + 16, 1);
+    }
 }
 
 /* Codes a value by its sign and its magnitude against what is expected. */
@@ -232,10 +252,8 @@ INLINE int code_repeat(const Coder *k, Band *b, const Expected *e, Near own, con
                                       (ne == own.value[2 - s]) << 6 | (w == ne) << 7);
     const uint32_t past =
         (uint32_t)(o[-1] | o[-s] << 3 | o[-s + 1] << 6 | o[-s - 1] << 9);
-    const uint32_t two = hashed(w, n), four = hashed(hashed(two, nw), ne),
-                   six = hashed(hashed(four, ww), nn);
     const int64_t low = along(e->spread, e->mean - 8), high = along(e->spread, 16 * k->top - 8 - e->mean);
-    uint32_t other = hashed(two, ww) >> 20;
+    uint32_t other = hashed(e->two, ww) >> 20;
     if (k->references) {
         const uint32_t *q = references[0].value;
         other = (uint32_t)((q[0] == q[-1]) | (q[0] == q[-s]) << 1 | (q[0] == q[1 - s]) << 2 |
@@ -245,11 +263,11 @@ INLINE int code_repeat(const Coder *k, Band *b, const Expected *e, Near own, con
     const uint32_t context[CONTEXTS] = {
         equal,
         past,
-        two >> 18,
-        four >> 16,
+        e->two >> 18,
+        e->four >> 16,
         (uint32_t)e->energy_class,
         (uint32_t)(16 + clip64(low >> 5, 15) + 32 * (16 + clip64(high >> 5, 15))),
-        six >> 16,
+        e->six >> 16,
         other,
     };
     const Mixture *m = &b->repeats;
