@@ -1,6 +1,6 @@
 """Rasters as planes that the codec takes, and back."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -9,13 +9,17 @@ from seec.schemas.errors import SectionCorrupt
 from seec.schemas.planes import Plane, Shape
 
 
-def split(rasters: Sequence[Raster]) -> Iterator[tuple[Plane, Pixels | None]]:
-    """The planes of all rasters, each with its pixels, [H, W] or [H, W, 3]; None if all one value.
+def split(
+    rasters: Sequence[Raster], numbers: Iterable[int] | None = None
+) -> Iterator[tuple[Plane, Pixels | None]]:
+    """The planes of rasters, each with its pixels, [H, W] or [H, W, 3]; None if all one value.
 
-    High bytes come first. Where a byte equals the one above it everywhere, as in 16 bits that were
-    made from 8, the difference is what is kept.
+    numbers: of those that are split, all of them by default. High bytes come first. Where a byte
+    equals the one above it everywhere, as in 16 bits that were made from 8, the difference is what
+    is kept.
     """
-    for number, raster in enumerate(rasters):
+    for number in range(len(rasters)) if numbers is None else numbers:
+        raster = rasters[number]
         for byte in reversed(range(raster.shape.sample_bytes)):
             values = _byte(raster.samples, byte)
             above = (
@@ -28,9 +32,20 @@ def split(rasters: Sequence[Raster]) -> Iterator[tuple[Plane, Pixels | None]]:
                 yield from _planes(number, group, byte, difference, values)
 
 
-def join(shapes: Sequence[Shape], planes: Sequence[tuple[Plane, Pixels | None]]) -> list[Raster]:
-    """The rasters that were split. SectionCorrupt if a plane has another size than its raster."""
-    rasters = [_blank(shape) for shape in shapes]
+def join(
+    shapes: Sequence[Shape],
+    planes: Sequence[tuple[Plane, Pixels | None]],
+    known: Mapping[int, Samples] | None = None,
+) -> list[Raster]:
+    """The rasters that were split. SectionCorrupt if a plane has another size than its raster.
+
+    known: the samples of rasters that have no planes, by their numbers.
+    """
+    known = known or {}
+    rasters = [
+        Raster(known[number], shape.depth) if number in known else _blank(shape)
+        for number, shape in enumerate(shapes)
+    ]
     # A difference refers to the byte above it, so high bytes go first.
     for plane, pixels in sorted(planes, key=lambda item: -item[0].byte):
         samples, shape = rasters[plane.raster].samples, shapes[plane.raster]

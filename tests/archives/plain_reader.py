@@ -22,7 +22,7 @@ import zstandard
 from numpy.typing import NDArray
 
 from tests.archives.plain_spliced import packed, spliced
-from tests.vectors import plain_deflate, plain_jpeg_file
+from tests.vectors import plain_deep, plain_deflate, plain_jpeg_file
 
 LOST = b"lost"
 Decode = Callable[[bytes, bytes], NDArray[np.uint8]]  # a .seec file and its model file
@@ -460,9 +460,9 @@ def planes(
     payload: bytes, decode: Callable[[bytes], NDArray[np.uint8]]
 ) -> tuple[list[NDArray[Any]], list[int]]:
     """Samples [H, W, samples] and bits of each raster of a payload of route seec-planes."""
-    magic, version, count, plane_count = struct.unpack_from("<4sBII", payload)
+    magic, version, count, plane_count, run_count = struct.unpack_from("<4sBIII", payload)
     assert (magic, version) == (b"\x8aSEP", 1)
-    position = 13
+    position = 17
     rasters, depths = [], []
     for _ in range(count):
         width, height, samples, depth = struct.unpack_from("<IIBB", payload, position)
@@ -470,7 +470,7 @@ def planes(
         rasters.append(np.zeros((height, width, samples), dtype))
         depths.append(depth)
         position += 10
-    code = position + 14 * plane_count + 4
+    code = position + 14 * plane_count + 12 * run_count + 4
     found = []
     for _ in range(plane_count):
         raster, *numbers, byte, flags, value, size = struct.unpack_from("<I6BI", payload, position)
@@ -480,6 +480,15 @@ def planes(
             pixels = decode(payload[code : code + size]).reshape(pixels.shape)
         found.append((byte, raster, numbers, flags, pixels))
         position, code = position + 14, code + size
+    for _ in range(run_count):
+        first, length, size = struct.unpack_from("<III", payload, position)
+        height, width, samples = rasters[first].shape
+        run = plain_deep.decode_run(
+            payload[code : code + size], width, height, samples, depths[first], length
+        )
+        for number, rows in enumerate(run, first):
+            rasters[number][:] = np.array(rows)
+        position, code = position + 12, code + size
     assert code == len(payload)
     for byte, raster, numbers, flags, pixels in sorted(found, key=lambda plane: -plane[0]):
         samples = rasters[raster]

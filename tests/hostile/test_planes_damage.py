@@ -21,7 +21,7 @@ from seec.schemas.errors import (
     UnsupportedVersion,
 )
 from seec.schemas.limits import MAX_RASTERS, MAX_SAMPLE_BYTES
-from seec.schemas.planes import Payload, Plane, Shape, parse, serialise
+from seec.schemas.planes import Payload, Plane, Run, Shape, parse, serialise
 from tests.pictures import textured
 from tests.sources import image_bytes
 
@@ -52,7 +52,7 @@ def test_a_payload_of_planes_unpacks(payload: bytes, golden_model: Model):
 
 
 def test_every_flipped_byte_of_the_directory_is_found(payload: bytes):
-    for position in range(13 + 10 + 2 * 14 + 4):
+    for position in range(17 + 10 + 2 * 14 + 4):
         damaged = bytearray(payload)
         damaged[position] ^= 1
         with pytest.raises(FormatError):
@@ -104,13 +104,36 @@ def test_a_directory_that_lies_is_found_before_anything_is_decoded(payload: byte
             parse(serialise(lie))
 
 
+def test_runs_that_lie_are_found_before_anything_is_decoded():
+    shape, other = Shape(9, 8, 1, 16), Shape(8, 9, 1, 16)
+    shapes = (shape, shape, other)
+    sound = (Run(0, 2, b"code"), Run(2, 1, b"code"))
+    assert parse(serialise(Payload(shapes, (), (), sound))).runs == sound
+    lies = [
+        (),
+        (Run(0, 2, b""),),
+        (Run(0, 3, b""),),
+        (*sound, Run(2, 1, b"")),
+        (Run(2, 1, b""), Run(0, 2, b"")),
+        (Run(0, 2, b""), Run(1, 1, b""), Run(2, 1, b"")),
+        (Run(0, 0, b""), *sound),
+        (Run(0, 2, b""), Run(2, 2, b"")),
+    ]
+    for runs in lies:
+        with pytest.raises(SectionCorrupt):
+            parse(serialise(Payload(shapes, (), (), runs)))
+    planes = tuple(Plane(0, (0,), byte, value=1) for byte in (0, 1))
+    with pytest.raises(SectionCorrupt):
+        parse(serialise(Payload(shapes, planes, (b"", b""), sound)))
+
+
 def test_unknown_versions_and_flags_are_refused(payload: bytes):
     with pytest.raises(UnsupportedVersion):
         parse(payload[:4] + b"\2" + payload[5:])
-    end = 13 + 10 + 28
+    end = 17 + 10 + 28
     for flags, value in ((4, 0), (0, 7)):
         changed = bytearray(payload)
-        changed[13 + 10 + 8], changed[13 + 10 + 9] = flags, value
+        changed[17 + 10 + 8], changed[17 + 10 + 9] = flags, value
         with pytest.raises(SectionCorrupt, match="flags"):
             parse(sealed(bytes(changed), end))
 

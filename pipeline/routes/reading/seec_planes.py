@@ -1,7 +1,8 @@
-"""Route `seec-planes`: rasters of any kind, as several `.seec` files in one payload."""
+"""Route `seec-planes`: rasters of any kind, as `.seec` files and codes of runs in one payload."""
 
 from collections.abc import Mapping, Sequence
 
+from seec.pipeline import deep
 from seec.pipeline.codec.decoder import decode
 from seec.pipeline.codec.model.weights import Model
 from seec.pipeline.images import planes as images
@@ -43,7 +44,14 @@ def unpack(data: bytes, sample_bytes: int, models: Mapping[str, Model]) -> list[
         (plane, None if plane.value is not None else _decode(code, payload.shapes, plane, models))
         for plane, code in zip(payload.planes, payload.codes, strict=True)
     ]
-    return images.join(payload.shapes, decoded)
+    known = {
+        number: samples
+        for run in payload.runs
+        for number, samples in zip(
+            run.rasters, deep.decode(run.code, payload.shapes[run.first], run.count), strict=True
+        )
+    }
+    return images.join(payload.shapes, decoded, known)
 
 
 def _decode(
