@@ -195,6 +195,8 @@ def instrument_files() -> dict[str, bytes]:
         "floats.mrc": mrc(np.stack([FLOATS, -FLOATS])),
         "half.exr": exr({"RGB": np.dstack([half] * 3)}),
         "mixed.exr": exr({"RGB": np.dstack([half, half[::-1], half]), "Z": FLOATS}),
+        "zip.exr": exr({"RGB": np.dstack([half] * 3)}, OpenEXR.ZIP_COMPRESSION),
+        "zips.exr": exr({"Z": FLOATS}, OpenEXR.ZIPS_COMPRESSION),
         "deep.nrrd": nrrd(DEEP, "ushort"),
         "volume.nrrd": nrrd(np.stack([FLOATS, -FLOATS]), "float"),
     }
@@ -212,6 +214,7 @@ def other_instrument_files() -> dict[str, bytes]:
         "empty.npy": npy(np.zeros((0, 30))),
         "line.fits": fits_file(np.arange(99, dtype=np.int16), table=True),
         "encapsulated.dcm": encapsulated(),
-        "zip.exr": exr({"RGB": np.dstack([half] * 3)}, OpenEXR.ZIP_COMPRESSION),
+        "piz.exr": exr({"RGB": np.dstack([half] * 3)}, OpenEXR.PIZ_COMPRESSION),
+        "zip-mixed.exr": exr({"RGB": np.dstack([half] * 3), "Z": FLOATS}, OpenEXR.ZIP_COMPRESSION),
         "gzip.nrrd": nrrd(DEEP, "ushort", "gzip"),
     }

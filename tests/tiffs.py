@@ -93,6 +93,8 @@ def exact_files() -> dict[str, bytes]:
                 kind = f"lzw-{name}-{'predicted' * predictor}-{order}"
                 files[kind] = written(samples, compression="lzw", **options)
         files[f"packbits-{name}"] = written(samples, compression="packbits", tile=(32, 48))
+    files["pyramid-deflate"] = pyramid(compression="deflate", predictor=True)
+    files["pillow-deflate"] = image_bytes(RGB, "TIFF", compression="tiff_adobe_deflate")
     files["pyramid-lzw"] = pyramid(compression="lzw", predictor=True)
     return files
 
@@ -100,7 +102,7 @@ def exact_files() -> dict[str, bytes]:
 def compressed_files() -> dict[str, bytes]:
     """Those whose compression is not done again to the same bytes."""
     files = {
-        "pyramid-deflate": pyramid(compression="deflate", predictor=True),
+        "pyramid-zstd": pyramid(compression="zstd", predictor=True),
         "xz": written(DEEP, compression="lzma"),
         "stack-zstd": written(np.stack([DEEP, DEEP // 2]), compression="zstd", ome=True),
         "unreferenced-zstd": written(RGB, compression="zstd", photometric="rgb") + b"more" * 99,

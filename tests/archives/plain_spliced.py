@@ -1,5 +1,6 @@
 """Files whose samples lie between other bytes, by their format description alone."""
 
+import itertools
 import lzma
 import re
 import struct
@@ -12,6 +13,7 @@ import zstandard
 from numpy.typing import NDArray
 
 from tests.archives.plain_fax import fax
+from tests.vectors import plain_deflate
 
 Rasters = list[NDArray[Any]]
 
@@ -158,7 +160,18 @@ def compressed(rows: list[bytes], method: int, recipe: bytes, width: int = 0) ->
         if rule == b"\2":
             return packbits(data, tail)
         return packbits(data, b"".join(map((heads_of, threes_of)[rule[0]], rows))) + tail
+    if recipe and method == 3:
+        return zlib_stream(data, recipe)
+    if method == 8:
+        mixed = data[::2] + data[1::2]
+        steps = [(one - other + 128) % 256 for other, one in itertools.pairwise(mixed)]
+        return zlib_stream(mixed[:1] + bytes(steps), recipe) if recipe else data
     return {3: zlib.compress, 4: zstandard.compress, 5: lzma.compress}[method](data)
+
+
+def zlib_stream(data: bytes, recipe: bytes) -> bytes:
+    stream = plain_deflate.rebuild(data, recipe[2:])
+    return recipe[:2] + stream + struct.pack(">I", zlib.adler32(data))
 
 
 class Lzw:

@@ -23,7 +23,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "source").mkdir()
     for name in SOME:
         (folder / "source" / name).write_bytes(EXACT[name])
-    for name in ("pyramid-deflate", "zstd-floats-<"):
+    for name in ("pyramid-zstd", "zstd-floats-<"):
         (folder / "source" / f"{name}.tiff").write_bytes(compressed_files()[name])
     archive(folder / "source", folder / "archive")
     return folder / "archive"
@@ -40,5 +40,5 @@ def test_files_come_back(root: Path):
 def test_a_plain_reader_restores_them(root: Path):
     back = {path.decode(): data for path, data in restored(root, decode_with)}
     assert {name: back[name] for name in SOME} == {name: EXACT[name] for name in SOME}
-    for name in ("pyramid-deflate", "zstd-floats-<"):
+    for name in ("pyramid-zstd", "zstd-floats-<"):
         assert digests(back[f"{name}.tiff"]) == digests(compressed_files()[name])

@@ -25,8 +25,8 @@ from tests.tiffs import DEEP, RGB, compressed_files, exact_files, pyramid, writt
 EXACT, COMPRESSED = exact_files(), compressed_files()
 
 
-def by_plain_reader(data: bytes) -> bytes:
-    image = read_image(data)
+def by_plain_reader(data: bytes, keep_file: bool = False) -> bytes:
+    image = read_image(data, keep_file=keep_file)
     samples = [raster.samples for raster in image.rasters]
     depths = [raster.depth for raster in image.rasters]
     return plain_spliced.spliced(samples, depths, image.envelope[1:], image.envelope[0])
@@ -37,7 +37,7 @@ def test_files_come_back_byte_for_byte(name: str):
     image = read_header(EXACT[name]).read(keep_file=True)
     assert is_exact(image.envelope)
     assert write_image(image) == EXACT[name]
-    assert by_plain_reader(EXACT[name]) == EXACT[name]
+    assert by_plain_reader(EXACT[name], keep_file=True) == EXACT[name]
     taken = sum(raster.samples.nbytes for raster in image.rasters)
     assert taken > 0.8 * sum(page.nbytes for page in all_pages(EXACT[name]))
 
@@ -145,7 +145,7 @@ def test_damaged_files_are_refused_or_come_back(name: str):
             assert digests(back) == digests(bytes(damaged))
 
 
-@pytest.mark.parametrize("name", ["lzw-rgb-predicted-<", "packbits-deep", "pyramid-deflate"])
+@pytest.mark.parametrize("name", ["lzw-rgb-predicted-<", "packbits-deep", "pyramid-zstd"])
 def test_envelopes_that_lie_are_refused_or_written(name: str):
     rng = random.Random(name)
     image = read_image((EXACT | COMPRESSED)[name])

@@ -16,7 +16,8 @@ import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
-from seec.schemas.errors import UnreadableImage
+from seec.pipeline.deflate import Gzip, Zlib
+from seec.schemas.errors import SectionCorrupt, UnreadableImage
 from seec.schemas.limits import MAX_RECIPE_BYTES, MAX_SAMPLE_BYTES
 
 try:
@@ -24,12 +25,21 @@ try:
 except ImportError:  # installed without a C compiler
     _pieces = None
 
-_DAMAGE = (ValueError, struct.error, zlib.error, lzma.LZMAError, zstandard.ZstdError)
+_DAMAGE = (
+    ValueError,
+    SectionCorrupt,
+    struct.error,
+    zlib.error,
+    lzma.LZMAError,
+    zstandard.ZstdError,
+)
 _SIZE = struct.Struct("<I")
 _NONE, _HORIZONTAL, _FLOATS = 1, 2, 3  # predictors
 _RULES, _NO_RULE = (0, 1), b"\2"  # of PackBits
 _TAIL = b"\1"  # of a recipe that is nothing but a tail, which may be empty
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+_CHECK_BYTES = 1 << 16
+_SMALL = 128  # bytes of a recipe that is never too large
 _QUICK, _USUAL = 1, 6  # levels of zlib
 
 
@@ -68,6 +78,10 @@ class Method(ABC):
     @abstractmethod
     def read(self, data: bytes, size_bytes: int, row: Row) -> tuple[bytes, bytes | None]:
         """What was compressed, as many bytes as that, and a recipe; None where there is none."""
+
+    def plain(self, data: bytes, size_bytes: int, row: Row) -> bytes:
+        """What was compressed, without a recipe."""
+        return self.read(data, size_bytes, row)[0]
 
     @abstractmethod
     def write(self, plain: bytes, row: Row, recipe: bytes) -> bytes:
@@ -130,22 +144,70 @@ class _PackBits(Method):
 
 
 class _Deflate(Method):
-    """A zlib stream, without a recipe."""
+    """A zlib stream. Recipe: that of `deflate.Zlib`."""
 
     number = 3
 
     def read(self, data: bytes, size_bytes: int, row: Row) -> tuple[bytes, bytes | None]:
+        try:
+            return Zlib().unpack(data, size_bytes)
+        except UnreadableImage:  # something behind it, or a writer that is hard to follow
+            return self.plain(data, size_bytes, row), None
+
+    def plain(self, data: bytes, size_bytes: int, row: Row) -> bytes:
         stream = zlib.decompressobj()
         plain = stream.decompress(data, size_bytes)
         if stream.decompress(stream.unconsumed_tail, 1) or not stream.eof:
             raise UnreadableImage("damaged strip or tile: more bytes than its rows need, or fewer")
-        return plain, None
+        return plain
 
     def write(self, plain: bytes, row: Row, recipe: bytes) -> bytes:
-        return zlib.compress(plain, _USUAL)
+        return Zlib().pack(plain, recipe) if recipe else zlib.compress(plain, _USUAL)
 
     def write_anew(self, plain: bytes, row: Row, *, quick: bool) -> bytes:
         return zlib.compress(plain, _QUICK if quick else _USUAL)
+
+
+class _ExrZip(Method):
+    """As OpenEXR does: bytes at even places first, differences of these bytes, a zlib stream.
+
+    Recipe: nothing where the samples are as they are, since that is no larger; else that of
+    `deflate.Zlib`.
+    """
+
+    number = 8
+
+    def read(self, data: bytes, size_bytes: int, row: Row) -> tuple[bytes, bytes | None]:
+        if len(data) == size_bytes:
+            return data, b""
+        mixed, recipe = Zlib().unpack(data, size_bytes)
+        steps = np.frombuffer(mixed, np.uint8) + np.uint8(128)
+        steps[:1] += np.uint8(128)
+        mixed = np.cumsum(steps, dtype=np.uint8)
+        plain = np.empty(len(mixed), np.uint8)
+        half = -(-len(mixed) // 2)
+        plain[::2], plain[1::2] = mixed[:half], mixed[half:]
+        return plain.tobytes(), recipe
+
+    def write(self, plain: bytes, row: Row, recipe: bytes) -> bytes:
+        if not recipe:
+            return plain
+        bytes_ = np.frombuffer(plain, np.uint8)
+        mixed = np.concatenate([bytes_[::2], bytes_[1::2]])
+        mixed[1:] = mixed[1:] - mixed[:-1] + np.uint8(128)
+        return Zlib().pack(mixed.tobytes(), recipe)
+
+
+class _Gzip(Method):
+    """A member of gzip. Recipe: that of `deflate.Gzip`."""
+
+    number = 9
+
+    def read(self, data: bytes, size_bytes: int, row: Row) -> tuple[bytes, bytes | None]:
+        return Gzip().unpack(data, size_bytes)
+
+    def write(self, plain: bytes, row: Row, recipe: bytes) -> bytes:
+        return Gzip().pack(plain, recipe)
 
 
 class _Zstandard(Method):
@@ -214,31 +276,57 @@ METHODS: dict[int, Method] = {
         _Lzma(),
         _Fax(),
         _ReversedFax(),
+        _ExrZip(),
+        _Gzip(),
     )
 }
 FAX, PACK_BITS = (_Fax.number, _ReversedFax.number), _PackBits.number
+EXR_ZIP, GZIP = _ExrZip.number, _Gzip.number
 
 
 def decoded(
-    pieces: Sequence[bytes], coding: Coding, height: int, row: Row, little: bool
+    pieces: Sequence[bytes],
+    coding: Coding,
+    height: int,
+    row: Row,
+    little: bool,
+    most_recipe: float | None = None,
 ) -> tuple[bytes, bytes | None]:
     """The rows of all pieces, and the recipe for all of them; None where one has none.
 
-    height: of all rows. little: whether the lowest byte of a number comes first. UnreadableImage if
-    the pieces do not give so many rows.
+    height: of all rows. little: whether the lowest byte of a number comes first. most_recipe: a
+    recipe that takes a larger share of the pieces is given up, soon. UnreadableImage if the pieces
+    do not give so many rows.
     """
     rows: list[bytes] = []
     recipes: list[bytes | None] = []
+    taken, check_at = 0, _CHECK_BYTES
+    method = METHODS[coding.method]
     try:
         for piece, size_bytes in zip(pieces, _sizes(coding, height, row), strict=True):
-            plain, recipe = METHODS[coding.method].read(piece, size_bytes, row)
+            if None in recipes[-1:]:
+                plain, recipe = method.plain(piece, size_bytes, row), None
+            else:
+                plain, recipe = method.read(piece, size_bytes, row)
             if len(plain) != size_bytes:
                 raise UnreadableImage("a strip or tile of another size than its rows need")
             rows.append(_predicted(plain, coding, row.size_bytes, little, undo=True))
             recipes.append(recipe)
+            taken += len(piece)
+            if most_recipe is not None and taken >= check_at:
+                check_at = 2 * taken
+                if _is_large(_joined(recipes), most_recipe * taken):
+                    recipes.append(None)
     except _DAMAGE as error:
         raise UnreadableImage(f"damaged strip or tile: {error}") from None
-    return b"".join(rows), _joined(recipes)
+    recipe = _joined(recipes)
+    if most_recipe is not None and _is_large(recipe, most_recipe * taken):
+        recipe = None
+    return b"".join(rows), recipe
+
+
+def _is_large(recipe: bytes | None, most: float) -> bool:
+    return len(recipe or b"") > _SMALL + most
 
 
 def encoded(rows: bytes, coding: Coding, row: Row, little: bool, recipe: bytes) -> Iterator[bytes]:

@@ -168,6 +168,18 @@ class Layout:
     gaps: Sequence[tuple[int, int, int]]
     rest: bytes
 
+    def serialise(self) -> bytes:
+        """The envelope."""
+        each = zip(self.packings, self.codings, self.stored, self.recipes, strict=True)
+        head = _COUNT.pack(len(self.packings)) + b"".join(_described(*one) for one in each)
+        in_order = all(gap[2] == at for gap, at in zip(self.gaps, _starts(self.gaps), strict=True))
+        head += _COUNT.pack(len(self.gaps) | (0 if in_order else _PLACED))
+        if in_order:
+            head += b"".join(_GAP.pack(*gap[:2]) for gap in self.gaps)
+        else:
+            head += b"".join(_PLACED_GAP.pack(*gap) for gap in self.gaps)
+        return head + self.rest
+
     def check(self, rasters: Sequence[Raster]) -> None:
         """UnreadableImage unless these rasters may be what is missing."""
         if len(self.packings) != len(rasters):
@@ -193,29 +205,28 @@ class Layout:
         return b"".join(parts) + self.rest[position:]
 
 
-def cut_out(data: bytes, places: Sequence[Place]) -> Content:
+def cut_out(data: bytes, places: Sequence[Place], most_recipe: float | None = None) -> Content:
     """Rasters and envelope. places: as `check_places` gives them.
 
-    Not exact if a raster is compressed in a way for which there is no recipe.
+    Not exact if a raster is compressed in a way for which there is no recipe, or one that takes
+    more than a share of the raster's bytes in the file, `most_recipe`.
     """
     rasters: list[Raster] = []
-    head = _COUNT.pack(len(places))
-    exact = True
+    recipes: list[bytes | None] = []
     for place in places:
-        rows, recipe = _rows(data, place)
-        exact = exact and recipe is not None
-        rasters.append(
-            Raster(unpack(rows, place.shape, place.packing), place.shape.depth, place.meaning)
-        )
-        head += _described(place, recipe or b"")
-    gaps, kept = _gaps(data, places)
-    in_order = all(gap[2] == at for gap, at in zip(gaps, _starts(gaps), strict=True))
-    head += _COUNT.pack(len(gaps) | (0 if in_order else _PLACED))
-    if in_order:
-        head += b"".join(_GAP.pack(*gap[:2]) for gap in gaps)
-    else:
-        head += b"".join(_PLACED_GAP.pack(*gap) for gap in gaps)
-    return Content(rasters, head + kept, exact)
+        rows, recipe = _rows(data, place, most_recipe)
+        samples = unpack(rows, place.shape, place.packing)
+        rasters.append(Raster(samples, place.shape.depth, place.meaning))
+        recipes.append(recipe)
+    exact = None not in recipes
+    layout = Layout(
+        [place.packing for place in places],
+        [place.coding for place in places],
+        [place.size_bytes if place.coding else 0 for place in places],
+        [recipe or b"" for recipe in recipes] if exact else [b""] * len(places),
+        *_gaps(data, places),
+    )
+    return Content(rasters, layout.serialise(), exact)
 
 
 def splice(rasters: Sequence[Raster], envelope: bytes) -> bytes:
@@ -234,17 +245,18 @@ def splice(rasters: Sequence[Raster], envelope: bytes) -> bytes:
     return layout.filled(b"".join(stored))
 
 
-def _rows(data: bytes, place: Place) -> tuple[bytes, bytes | None]:
+def _rows(data: bytes, place: Place, most_recipe: float | None) -> tuple[bytes, bytes | None]:
     pieces = [data[start : start + size] for start, size in place.pieces]
     if place.coding is None:
         return b"".join(pieces), b""
     shape, packing = place.shape, place.packing
     row = row_of(packing, shape)
-    return decoded(pieces, place.coding, packing.rows(shape), row, packing.little)
+    rows, little = packing.rows(shape), packing.little
+    return decoded(pieces, place.coding, rows, row, little, most_recipe)
 
 
-def _described(place: Place, recipe: bytes) -> bytes:
-    packing, coding = place.packing, place.coding
+def _described(packing: Packing, coding: Coding | None, stored: int, recipe: bytes) -> bytes:
+    """How a raster lies in the file."""
     more = packing.bits | packing.planes.value << 4 | _MOSAIC * packing.mosaic
     flags = _LITTLE * packing.little | _BOTTOM_UP * packing.bottom_up | _BGR * packing.bgr
     flags |= packing.numbers.value << 3 | _BY_ROW * packing.by_row | _MORE * bool(more)
@@ -253,7 +265,7 @@ def _described(place: Place, recipe: bytes) -> bytes:
     if coding is None:
         return head
     how = (coding.method, coding.predictor, coding.number_bytes, coding.numbers, coding.rows)
-    return head + _CODING.pack(*how, place.size_bytes, len(recipe)) + recipe
+    return head + _CODING.pack(*how, stored, len(recipe)) + recipe
 
 
 def _gaps(data: bytes, places: Sequence[Place]) -> tuple[list[tuple[int, int, int]], bytes]:

@@ -8,15 +8,24 @@ it.
 
 import struct
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from seec.pipeline.images.formats.format import Content, ReadAt
-from seec.pipeline.images.formats.spliced import Place, SplicedFormat, check_places, cut_out
+from seec.pipeline.images.formats.spliced import (
+    Place,
+    SplicedFormat,
+    check_places,
+    cut_out,
+    parse,
+)
 from seec.pipeline.images.formats.tiff_directories import KINDS
 from seec.pipeline.images.formats.tiff_pages import HEIGHT, WIDTH, pages
-from seec.pipeline.images.formats.tiff_recompressed import check_movable, recompress
+from seec.pipeline.images.formats.tiff_recompressed import is_movable, recompress
 from seec.pipeline.images.raster import Raster
 from seec.schemas.errors import UnreadableImage
 
+# A recipe that takes more of a file is worth while only for who wants the same bytes.
+_CHEAP_RECIPE = 1 / 512
 _EXTENT_TYPES = {3: "H", 4: "I"}  # SHORT, LONG
 
 
@@ -36,15 +45,18 @@ class Tiff(SplicedFormat):
     def read(self, data: bytes, *, keep_file: bool) -> Iterator[Content]:
         """As `Format.read`: exact where compression is done again."""
         places = check_places(self.places(data), len(data))
-        content = cut_out(data, places)
+        content = cut_out(data, places, None if keep_file else _CHEAP_RECIPE)
         if content.exact:
             yield content
         if not any(place.coding for place in places):
             raise UnreadableImage("rows that are filled up with something else than zero")
         if keep_file:
             raise UnreadableImage("TIFF whose compression is not reproduced")
-        check_movable(data)
-        yield content._replace(exact=False)
+        if is_movable(data):
+            layout = parse(content.envelope)
+            plain = replace(layout, recipes=[b""] * len(places))
+            yield Content(content.rasters, plain.serialise(), exact=False)
+        yield cut_out(data, places)
 
     def write(
         self, rasters: Sequence[Raster], envelope: bytes, *, exact: bool, quick: bool = False

@@ -23,21 +23,23 @@ _NO_LONGER = b"KNOWN_INCOMPATIBLE_EDITION=YES\n"
 _GHOST_BYTES = 4096  # near the beginning
 
 
-def check_movable(data: bytes) -> None:
-    """UnreadableImage unless `recompress` will be able to write such a file."""
+def is_movable(data: bytes) -> bool:
+    """Whether `recompress` will be able to write such a file."""
     found = [page for page in pages(data) if page.coding]
     pieces = [piece for page in found for place in page.places for piece in place.pieces]
     blank = bytearray(data)
     for start, size in pieces:
         blank[start : start + size] = bytes(size)
+    # No directory lies between samples.
     if [page.places for page in pages(bytes(blank)) if page.coding] != [p.places for p in found]:
-        raise UnreadableImage("TIFF with directories between its samples")
+        return False
     largest = [max(_most(place) for place in page.places) for page in found]
     end = len(data) + len(pieces) * max(largest)
     for page, most in zip(found, largest, strict=True):
         offsets, sizes = (page.directory.entries[tag] for tag in page.tags)
         if most > sizes.most or end > offsets.most:
-            raise UnreadableImage("TIFF with offsets or sizes of strips in too few bits")
+            return False
+    return True
 
 
 def recompress(rasters: Sequence[Raster], envelope: bytes, *, quick: bool) -> bytes:
