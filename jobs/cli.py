@@ -11,6 +11,7 @@ from seec.schemas.errors import MissingPackage
 
 # What `seec --help` says, without importing the job: numpy, torch and Ray take seconds.
 _COMMANDS = {
+    "estimate": "Estimate what archiving takes, from a sample.",
     "archive": "Archive all files below a folder or bucket; run again to resume.",
     "verify": "Check every file of an archive against its digests.",
     "copy": "Make a second copy of an archive, or bring it up to date.",

@@ -29,7 +29,8 @@ from seec.schemas.settings_file import (
 )
 from seec.schemas.toml_lines import lines_of
 
-ARCHIVE, VERIFY, COMPACT, GC = PARTS = ("archive", "verify", "compact", "gc")
+# In the order in which they run: what compact makes is verified before gc removes the old shards.
+ARCHIVE, COMPACT, VERIFY, GC = PARTS = ("archive", "compact", "verify", "gc")
 FAILURE, FINDING, RECOVERY, ALWAYS = OCCASIONS = ("failure", "finding", "recovery", "always")
 MAX_FILE_BYTES = 256 << 10
 _ANY_MOMENT = datetime(2026, 1, 1)  # noqa: DTZ001, only the expression is looked at
@@ -225,7 +226,7 @@ class Job:
     def parts(self) -> dict[str, str | None]:
         """What the job does, in this order, each with its own schedule if it has one."""
         found: dict[str, str | None] = {} if self.source is None else {ARCHIVE: None}
-        for name in (VERIFY, COMPACT, GC):
+        for name in (COMPACT, VERIFY, GC):
             part = getattr(self, name)
             if part is not None:
                 found[name] = part.schedule

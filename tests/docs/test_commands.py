@@ -28,6 +28,7 @@ RUN = (
     DOCS / "how-to" / "report.md",
     DOCS / "how-to" / "tell.md",
     DOCS / "operate" / "retention.md",
+    DOCS / "operate" / "sizing.md",
     DOCS / "reference" / "api.md",
 )
 # Pages that begin with an archive which the reader has.

@@ -18,6 +18,7 @@ def test_help_lists_every_command_with_one_line() -> None:
     lines = CliRunner().invoke(cli.main, ["--help"]).stdout.splitlines()
     listed = [line.split()[0] for line in lines[lines.index("Commands:") + 1 :]]
     assert listed == [
+        "estimate",
         "archive",
         "verify",
         "copy",

@@ -1,0 +1,223 @@
+"""What archiving would make of files: a sample is chosen, coded for trial, and scaled up.
+
+Files are put into strata by kind (the ending of their names) and size (by factors of four). In each
+stratum coded bytes grow with source bytes, so the total follows from the ratio of the sample and
+from the bytes of the whole stratum, which the listing has. (Cochran, Sampling Techniques, 1977,
+chapter 6: separate ratio estimator.)
+"""
+
+import math
+import random
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from seec.pipeline.codec import Encoder, Model
+from seec.pipeline.dct.weights import DctModel
+from seec.pipeline.routes.writing import RunModels, draft, draft_stored, settle, work_of
+from seec.pipeline.stages.apart import candidate_of, hurried
+from seec.pipeline.storage import Source
+from seec.schemas.errors import SeecError, StoreUnavailable
+from seec.schemas.kinds import FILE
+from seec.schemas.plan import PlanSettings, SourceFile
+
+Z95 = 1.96
+# In a stratum with fewer sampled files their spread says little.
+LEAST = 3
+QUARANTINED = "quarantine"
+
+
+@dataclass(frozen=True)
+class Stratum:
+    """Files of one kind and size: all of them, and those that are coded for trial."""
+
+    kind: str
+    files: tuple[SourceFile, ...]
+    sample: tuple[SourceFile, ...]
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all its files."""
+        return sum(file.size_bytes for file in self.files)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What became of a file. cpu_s: seconds of one core. passing_bytes: memory to look into it."""
+
+    file: SourceFile
+    route: str
+    stored_bytes: int
+    cpu_s: float
+    passing_bytes: int
+
+
+@dataclass(frozen=True)
+class Amount:
+    """A total, and half the width of its confidence interval of 95 %."""
+
+    value: float
+    error: float = 0.0
+
+    @property
+    def low(self) -> float:
+        """The lower end of the interval; no total is below 0."""
+        return max(0.0, self.value - self.error)
+
+    @property
+    def high(self) -> float:
+        """The upper end of the interval."""
+        return self.value + self.error
+
+
+@dataclass
+class Totals:
+    """Totals of all files: bytes in the archive, seconds of one core; by route files and bytes."""
+
+    stored: Amount
+    cpu_s: Amount
+    routes: dict[str, tuple[Amount, Amount]] = field(
+        default_factory=dict[str, tuple[Amount, Amount]]
+    )
+    unsampled_bytes: int = 0
+
+
+def strata(
+    files: Iterable[SourceFile], most_files: int, most_bytes: int, seed: int
+) -> list[Stratum]:
+    """Put files into strata, and choose a sample of at most so many files and bytes.
+
+    Each stratum gets its share by bytes, at least LEAST files where there is room. The same seed
+    chooses the same files.
+    """
+    found: dict[tuple[str, int], list[SourceFile]] = {}
+    for file in files:
+        ending = file.path.rpartition("/")[2].rpartition(".")
+        kind = ending[2].lower() if ending[1] and ending[0] else "no ending"
+        size = int(math.log(max(1, file.size_bytes), 4))
+        found.setdefault((kind, size), []).append(file)
+    total = sum(file.size_bytes for group in found.values() for file in group)
+    chance = random.Random(seed)
+    orders = {key: chance.sample(group, len(group)) for key, group in sorted(found.items())}
+    largest = sorted(orders, key=lambda key: -sum(file.size_bytes for file in orders[key]))
+    chosen: dict[tuple[str, int], list[SourceFile]] = {key: [] for key in orders}
+    left = [most_files, most_bytes]
+
+    def take(key: tuple[str, int], count: int) -> None:
+        for file in orders[key][len(chosen[key]) : count]:
+            if left[0] < 1 or left[1] < file.size_bytes:
+                return
+            chosen[key].append(file)
+            left[0], left[1] = left[0] - 1, left[1] - file.size_bytes
+
+    for count in range(1, LEAST + 1):
+        for key in largest:
+            take(key, count)
+    for key in largest:
+        share = sum(file.size_bytes for file in orders[key]) / max(1, total)
+        take(key, max(LEAST, round(share * most_files)))
+    for key in largest:  # what others did not use up
+        take(key, len(orders[key]))
+    return [Stratum(key[0], tuple(orders[key]), tuple(chosen[key])) for key in orders]
+
+
+class Trials:
+    """Codes files as an archiving run would, on one core, and keeps nothing."""
+
+    def __init__(
+        self, source: Source, model: Model, jpeg: DctModel | None, settings: PlanSettings
+    ) -> None:
+        """settings: of the run; segmentation sources other than `rate` do not count."""
+        self._source, self._settings = source, settings
+        self._models, self._encoder = RunModels(model, jpeg), Encoder(model, "cpu")
+
+    def of(self, file: SourceFile) -> Trial:
+        """Read a file once and code it. Raises StoreUnavailable."""
+        begin = time.process_time()
+        passing = 0
+        try:
+            data = self._source.read(file)
+            if file.kind != FILE:
+                made = draft_stored(file, data, None)
+            else:
+                with hurried(self._settings.max_seconds):
+                    candidate = candidate_of(file, data, self._settings)
+                    passing = work_of(candidate).passing_bytes
+                    made = draft(candidate)
+        except StoreUnavailable:
+            raise
+        except SeecError:
+            return Trial(file, QUARANTINED, 0, time.process_time() - begin, passing)
+        nothing = [None] * len(made.pictures)
+        codes = self._encoder.encode_batch(list(made.pictures), nothing, nothing, regions=False)
+        entry = settle(made, codes, self._models)
+        spent = time.process_time() - begin
+        return Trial(file, entry.row.route, len(entry.payload), spent, passing)
+
+
+def totals(groups: Sequence[Stratum], trials: Mapping[str, Trial]) -> Totals:
+    """Scale the trials, by path, up to all files.
+
+    A stratum of which nothing was sampled counts as one that is like all others together; its bytes
+    are `unsampled_bytes`.
+    """
+    known = [trial for trial in trials.values() if trial.file.size_bytes]
+    pooled = sum(trial.stored_bytes for trial in known)
+    pooled_cpu = sum(trial.cpu_s for trial in known)
+    size = max(1, sum(trial.file.size_bytes for trial in known))
+    stored: list[Amount] = []
+    cpu: list[Amount] = []
+    routes: dict[str, tuple[list[Amount], list[Amount]]] = {}
+    unsampled = 0
+    for group in groups:
+        found = [trials[file.path] for file in group.sample]
+        if not found:
+            unsampled += group.size_bytes
+            ratio = pooled / size
+            stored.append(Amount(ratio * group.size_bytes, ratio * group.size_bytes))
+            cpu.append(Amount(pooled_cpu / size * group.size_bytes))
+            continue
+        stored.append(_scaled(group, [trial.stored_bytes for trial in found]))
+        cpu.append(_scaled(group, [trial.cpu_s for trial in found]))
+        for route in {trial.route for trial in found}:
+            files, sizes = routes.setdefault(route, ([], []))
+            mine = [trial.route == route for trial in found]
+            share = sum(mine) / len(mine)
+            files.append(Amount(share * len(group.files), _error_of_share(group, share)))
+            amounts = [t.stored_bytes * own for t, own in zip(found, mine, strict=True)]
+            sizes.append(_scaled(group, amounts))
+    by_route = {route: (_sum(files), _sum(sizes)) for route, (files, sizes) in routes.items()}
+    return Totals(_sum(stored), _sum(cpu), by_route, unsampled)
+
+
+def _scaled(group: Stratum, values: Sequence[float]) -> Amount:
+    """The total of a stratum, by the ratio of values to bytes of the source in its sample."""
+    sizes = [file.size_bytes for file in group.sample]
+    count, whole = len(sizes), len(group.files)
+    if count == whole:
+        return Amount(float(sum(values)))
+    if not sum(sizes):
+        return Amount(sum(values) / count * whole)
+    ratio = sum(values) / sum(sizes)
+    value = ratio * group.size_bytes
+    if count < 2:
+        return Amount(value, value)
+    squares = sum((v - ratio * s) ** 2 for v, s in zip(values, sizes, strict=True))
+    variance = whole**2 * (1 - count / whole) * squares / (count - 1) / count
+    return Amount(value, Z95 * math.sqrt(variance))
+
+
+def _error_of_share(group: Stratum, share: float) -> float:
+    count, whole = len(group.sample), len(group.files)
+    if count == whole:
+        return 0.0
+    variance = (1 - count / whole) * share * (1 - share) / max(1, count - 1)
+    return Z95 * whole * math.sqrt(variance)
+
+
+def _sum(amounts: Sequence[Amount]) -> Amount:
+    """Errors of strata are independent."""
+    return Amount(
+        sum(amount.value for amount in amounts),
+        math.sqrt(sum(amount.error**2 for amount in amounts)),
+    )
