@@ -37,6 +37,7 @@ def s3_server(folder: Path, user: str = "test") -> Iterator[dict[str, str]]:
         f"-s3.port={port}",
         f"-bucket={BUCKET}",
         "-admin.ui=false",
+        "-s3.iam.readOnly=false",
     ]
     with (
         log.open("wb") as sink,

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from seec.jobs import archive as archive_job
-from seec.jobs import info, ls, planning, restore
+from seec.jobs import gc, info, ls, planning, restore
 from seec.jobs.archive import JPEG_AUTO, JPEG_SEEC, JPEG_XL, Settings
 from seec.pipeline.archive import Archive
 from seec.pipeline.dct.packaged import packaged_model
@@ -52,6 +52,8 @@ def routes(root: Path) -> dict[str, str]:
 
 
 def models(root: Path) -> set[str]:
+    """Those that gc leaves."""
+    gc.run(gc.Settings(str(root), delete=True, older_than_s=0))
     return set(Store(str(root)).names("models"))
 
 

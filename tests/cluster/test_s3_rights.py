@@ -14,9 +14,10 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from seec.jobs import archive, compact, gc, ls, restore, verify
+from seec.jobs import archive, compact, copy, digest, gc, ls, parity, prove, restore, sign, verify
 from seec.pipeline.storage import Store
 from seec.pipeline.storage.access import Options
+from tests.archives.test_signing import ssh
 from tests.docs.pages import ROOT
 from tests.faults.proxy import Proxy, Request, before
 from tests.object_store import BUCKET, s3_server
@@ -72,9 +73,9 @@ def _listed(value: Any) -> list[str]:
 
 
 def _here(resource: str) -> str:
-    """The page's buckets `photos` and `vault` are folders of one bucket here."""
+    """The page's buckets are folders of one bucket here."""
     name = resource.removeprefix("arn:aws:s3:::")
-    if name in ("photos", "vault"):
+    if name in ("photos", "vault", "second"):
         return BUCKET
     return f"{BUCKET}/{name.removeprefix('vault/')}"
 
@@ -119,9 +120,15 @@ def test_the_policies_of_the_page_are_enough(bucket: Bucket, tmp_path: Path, ray
     asked = {"archive": run(bucket, archive.main, photos.url, archived)}
     asked["archive"] |= run(bucket, archive.main, photos.url, archived, "--check-content")
     asked["archive"] |= run(bucket, compact.main, archived, "--shard-files", "4096")
+    asked["archive"] |= run(bucket, parity.main, archived, "5%")
+    asked["copy"] = run(bucket, copy.main, archived, f"{bucket.url}/second/archive")
+    ssh("-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / "key"))
+    asked["sign"] = run(bucket, sign.main, archived, "--key", str(tmp_path / "key"))
     asked["verify"] = run(bucket, verify.main, archived)
     asked["restore"] = run(bucket, restore.main, archived, str(tmp_path / "restored"))
     asked["restore"] |= run(bucket, ls.main, archived)
+    asked["restore"] |= run(bucket, digest.main, archived)
+    asked["restore"] |= run(bucket, prove.main, archived, "large.bin")
     Store(archived, options=bucket.options).put_new("blobs/0009-0/000000.blob", b"a leftover")
     asked["gc"] = run(bucket, gc.main, archived, "--older-than", "0", "--delete")
     rights = policies()
