@@ -30,6 +30,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     archive(folder / "source", folder / "archive")
     put_files(folder / "source", a="one, later")
     archive(folder / "source", folder / "archive")
+    gc.run(gc.Settings(str(folder / "archive"), delete=True, older_than_s=0))
     return folder
 
 
@@ -159,7 +160,8 @@ def test_a_file_found_nowhere_is_lost_and_the_archive_sound(root: Path, source: 
     again = mend(root, source)
     assert (again.exit_code, again.shards, again.lost) == (ExitCode.INCOMPLETE, (), ())
     assert mend(root).exit_code == ExitCode.INCOMPLETE
-    assert objects(root) == before
+    after = objects(root)
+    assert {name: after[name] for name in after if not name.startswith("models/")} == before
     (source / "c.txt").write_text("three")
     found = mend(root, source)
     assert (found.exit_code, found.files_mended) == (ExitCode.OK, 1)
