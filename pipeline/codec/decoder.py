@@ -307,7 +307,7 @@ def _colour_set(
 ) -> ColourSet | None:
     if SectionKind.COLOUR_SET not in coded:
         return None
-    if facts.lossy or model.profile.latents:
+    if facts.lossy or model.profile.side:
         raise SectionCorrupt("a colour set in a lossy file, or with a model that has SIC")
     return parse_colour_set(coded[SectionKind.COLOUR_SET], facts.channels)
 

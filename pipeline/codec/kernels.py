@@ -50,7 +50,7 @@ def make_kernels(model: Model, device: str = "cpu") -> Kernels:
 @lru_cache(maxsize=8)
 def open_side_coder(model: Model, device: str = "cpu") -> "SideCoder | None":
     """The coder of SIC's latents, or None for a model without SIC; device as above."""
-    if not model.profile.latents:
+    if model.profile.side is None:
         return None
     from seec.pipeline.codec.sic.latents import SideCoder
 

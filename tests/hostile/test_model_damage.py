@@ -8,6 +8,7 @@ import pytest
 import safetensors.numpy
 
 from seec.pipeline.codec import Model, load_model
+from seec.pipeline.codec.model.profile import SideSizes
 from seec.pipeline.codec.model.weights import save_model
 from seec.schemas.errors import InexactWeights, ModelError
 from tests.vectors.drawn import FOLDER
@@ -162,6 +163,6 @@ def test_predictors_without_what_they_need_are_refused(adaptive_model):
     with pytest.raises(InexactWeights, match="log_error"):
         load_model(rebuilt(adaptive_model, table__log_error=np.full(6121, 160, np.int32)))
     m = adaptive_model
-    both = replace(m.profile, latents=3, features=4, transform=4)
+    both = replace(m.profile, side=SideSizes(latents=3, features=4, transform=4))
     with pytest.raises(ModelError, match="2 predictors with 3 latents"):
         save_model(both, m.card, m.layers, m.tables, m.starts)

@@ -168,7 +168,7 @@ def test_models_of_four_entropy_models_are_also_coded_with_labels_by_region():
     assert ablation_lines(lines, bpsp)[0]["change_percent"] == {}
 
 
-PLAIN = replace(LITE_SIC, latents=0, features=0, transform=0)
+PLAIN = replace(LITE_SIC, side=None)
 
 
 def test_multiplications_count_one_entropy_model():
@@ -176,10 +176,15 @@ def test_multiplications_count_one_entropy_model():
 
 
 def test_side_information_costs_what_its_layers_ask_for():
-    fusion, width, f = LITE_SIC.features * LITE_SIC.fused, LITE_SIC.transform, LITE_SIC.features
-    last = 4 * f * 9 * width / 4  # g_s.6 gives four pixels for each of its places
+    side, attending = LITE_SIC.side, PAPER.side
+    assert side is not None
+    assert attending is not None
+    # g_s.6 gives four pixels for each of its places.
+    last = 4 * side.features * 9 * side.transform / 4
+    fusion = side.features * LITE_SIC.fused
     assert multiplications(LITE_SIC) > multiplications(PLAIN) + fusion + last
-    assert multiplications(PAPER) > multiplications(replace(PAPER, heads=0))
+    without = replace(PAPER, side=replace(attending, heads=0))
+    assert multiplications(PAPER) > multiplications(without)
 
 
 def test_the_ablation_can_be_drawn(ablation: dict, tmp_path: Path):

@@ -10,7 +10,7 @@ from PIL import Image
 
 from seec.pipeline.codec import Encoder, Region, decode, decode_region, inspect, load_model
 from seec.pipeline.codec.coding.tiles import Tile
-from seec.pipeline.codec.model.profile import PAPER, Profile
+from seec.pipeline.codec.model.profile import PAPER, Profile, SideSizes
 from seec.pipeline.codec.sic.latents import SideCoder
 from seec.pipeline.codec.training.export import export_model
 from seec.pipeline.codec.training.networks import SeecNetwork
@@ -28,10 +28,7 @@ SIC = Profile(
     hidden=16,
     entropy_models=2,
     mixtures=2,
-    latents=3,
-    features=4,
-    transform=6,
-    heads=2,
+    side=SideSizes(latents=3, features=4, transform=6, heads=2),
 )
 
 

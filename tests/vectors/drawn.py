@@ -19,6 +19,7 @@ from seec.pipeline.codec.model.profile import (
     Adaptation,
     Predictor,
     Profile,
+    SideSizes,
 )
 from seec.pipeline.codec.model.tables import log_error_table, normal_table
 from seec.pipeline.codec.model.transforms import shapes
@@ -34,15 +35,12 @@ STORED = {
     for p in (
         replace(_SMALL, name="16", entropy_models=16),
         replace(_SMALL, name="one-component", mixtures=1),
-        replace(_SMALL, name="sic", entropy_models=2, latents=2, features=4, transform=6),
+        replace(_SMALL, name="sic", entropy_models=2, side=SideSizes(2, 4, 6)),
         replace(
             _SMALL,
             name="sic-attention",
             entropy_models=2,
-            latents=2,
-            features=4,
-            transform=6,
-            heads=2,
+            side=SideSizes(latents=2, features=4, transform=6, heads=2),
         ),
         replace(
             _SMALL,
@@ -93,11 +91,11 @@ def draw_model(profile: Profile) -> bytes:
     golden = _tensors("tiny")
     tables = {n.removeprefix("table."): v for n, v in golden.items() if n.startswith("table.")}
     layers = layer_shapes(p)
-    if p.latents:
-        side, positions = shapes(p)
+    if p.side:
+        side, positions = shapes(p.side)
         layers |= {name: (1, *shape) for name, shape in side.items()}
         tables |= {n: _bytes(n, s).astype(np.int32) for n, s in positions.items()}
-        tables["z"] = _bytes("z", (p.latents, 64)).astype(np.int32) + 129
+        tables["z"] = _bytes("z", (p.side.latents, 64)).astype(np.int32) + 129
         tables["normal"] = _stored_table("drawn-sic", "normal", normal_table)
     if p.predictors:
         tables["log_error"] = _stored_table("drawn-predictor", "log_error", log_error_table)

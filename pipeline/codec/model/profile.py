@@ -101,6 +101,20 @@ def _distance(tap: int) -> tuple[int, int]:
 
 
 @dataclass(frozen=True)
+class SideSizes:
+    """Sizes of the side information of a network (SIC).
+
+    latents: channels of y and of z. features: numbers per pixel that g_s gives to the fusion.
+    transform: width of g_a and g_s. heads: of their Swin attention; 0 is none.
+    """
+
+    latents: int
+    features: int
+    transform: int
+    heads: int = 0
+
+
+@dataclass(frozen=True)
 class Profile:
     """Sizes of a network.
 
@@ -109,10 +123,7 @@ class Profile:
     hidden: hidden features of each entropy model (SMEM); with predictors, of each channel.
     entropy_models: number of entropy models, 1..16; one label each.
     mixtures: logistic components per channel (MCDLM, K in the paper).
-    latents: channels of y and of z (SIC); 0 is a network without SIC, as are the other three.
-    features: numbers per pixel that g_s gives to the fusion.
-    transform: width of g_a and g_s.
-    heads: of their Swin attention; 0 is none.
+    side: of its side information; None is a network without SIC.
     predictors: none, or one to four; what they say goes into the network, which has no SIC then.
     adaptation: how layers learn while a tile is decoded, if they do; only with predictors.
     """
@@ -123,10 +134,7 @@ class Profile:
     hidden: int
     entropy_models: int
     mixtures: int
-    latents: int = 0
-    features: int = 0
-    transform: int = 0
-    heads: int = 0
+    side: SideSizes | None = None
     predictors: tuple[Predictor, ...] = ()
     adaptation: Adaptation | None = None
 
@@ -137,6 +145,11 @@ class Profile:
             return INPUTS
         around = CHANNELS * len(ACTIVITY_TAPS)
         return INPUTS + around + 2 * CHANNELS * len(self.predictors)
+
+    @property
+    def features(self) -> int:
+        """Numbers per pixel that side information gives to the fusion."""
+        return 0 if self.side is None else self.side.features
 
     @property
     def head_inputs(self) -> tuple[int, ...]:
@@ -168,8 +181,13 @@ class Profile:
         return sum(self.channel_outputs) if self.predictors else 4 * CHANNELS * self.mixtures
 
     def as_dict(self) -> dict[str, Any]:
-        """The sizes by name, as a card holds them: without predictors and adaptation if none."""
+        """The sizes by name, as a card holds them: without predictors and adaptation if none.
+
+        Those of SIC are among the others, and 0 without it.
+        """
         sizes = asdict(self)
+        del sizes["side"]
+        sizes |= asdict(self.side or SideSizes(0, 0, 0))
         sizes["predictors"] = [asdict(p) for p in self.predictors]
         if self.adaptation:
             adaptation = asdict(self.adaptation)
@@ -221,9 +239,7 @@ LITE_SIC = Profile(
     hidden=64,
     entropy_models=4,
     mixtures=5,
-    latents=8,
-    features=16,
-    transform=16,
+    side=SideSizes(latents=8, features=16, transform=16),
 )
 # The sizes of the paper. No weights are packaged: training takes a GPU and days.
 PAPER = Profile(
@@ -233,9 +249,6 @@ PAPER = Profile(
     hidden=256,
     entropy_models=2,
     mixtures=5,
-    latents=192,
-    features=256,
-    transform=192,
-    heads=8,
+    side=SideSizes(latents=192, features=256, transform=192, heads=8),
 )
 PROFILES = {p.name: p for p in (FAST, LITE, MAX, LITE_SIC, PAPER)}

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad, pixel_shuffle, pixel_unshuffle
 
-from seec.pipeline.codec.model.profile import CHANNELS, Profile
+from seec.pipeline.codec.model.profile import CHANNELS, SideSizes
 
 LATENT_STRIDE = 16  # pixels per latent, in each direction
 HYPER_STRIDE = 4  # latents per hyper-latent
@@ -44,7 +44,7 @@ class Arithmetic(Protocol):
         ...
 
 
-def analysis(ops: Arithmetic, x: Tensor, p: Profile) -> Tensor:
+def analysis(ops: Arithmetic, x: Tensor, p: SideSizes) -> Tensor:
     """g_a: pixels [n, 3, 16 h, 16 w] to latents before rounding [n, latents, h, w]."""
     x = _down(ops, "g_a.0", x, p.transform)
     x = _down(ops, "g_a.1", x, p.transform)
@@ -55,7 +55,7 @@ def analysis(ops: Arithmetic, x: Tensor, p: Profile) -> Tensor:
     return ops.layer("g_a.6", x, p.latents)
 
 
-def hyper_analysis(ops: Arithmetic, y: Tensor, p: Profile) -> Tensor:
+def hyper_analysis(ops: Arithmetic, y: Tensor, p: SideSizes) -> Tensor:
     """h_a: latents [n, latents, 4 h, 4 w] to hyper-latents before rounding, [n, latents, h, w]."""
     x = ops.leak(ops.layer("h_a.0", y, p.latents))
     x = ops.leak(ops.layer("h_a.1", pixel_unshuffle(x, 2), p.latents))
@@ -63,7 +63,7 @@ def hyper_analysis(ops: Arithmetic, y: Tensor, p: Profile) -> Tensor:
     return ops.layer("h_a.3", x, p.latents)
 
 
-def hyper_synthesis(ops: Arithmetic, z: Tensor, p: Profile) -> tuple[Tensor, Tensor]:
+def hyper_synthesis(ops: Arithmetic, z: Tensor, p: SideSizes) -> tuple[Tensor, Tensor]:
     """h_s: hyper-latents [n, latents, h, w] to means and log2-scales [n, latents, 4 h, 4 w]."""
     x = ops.leak(ops.layer("h_s.0", z, p.latents))
     x = ops.leak(pixel_shuffle(ops.layer("h_s.1", x, 4 * p.latents), 2))
@@ -72,7 +72,7 @@ def hyper_synthesis(ops: Arithmetic, z: Tensor, p: Profile) -> tuple[Tensor, Ten
     return mean, scale
 
 
-def synthesis(ops: Arithmetic, y: Tensor, p: Profile) -> Tensor:
+def synthesis(ops: Arithmetic, y: Tensor, p: SideSizes) -> Tensor:
     """g_s: latents [n, latents, h, w] to a feature vector per pixel, [n, features, 16 h, 16 w]."""
     x = ops.layer("g_s.0", y, p.transform)
     x = _swin(ops, "g_s.1", x, p, window=4)
@@ -99,7 +99,7 @@ def _up(ops: Arithmetic, name: str, x: Tensor, width: int) -> Tensor:
     return ops.add(a, pixel_shuffle(ops.layer(f"{name}.skip", x, 4 * width), 2))
 
 
-def _swin(ops: Arithmetic, name: str, x: Tensor, p: Profile, window: int) -> Tensor:
+def _swin(ops: Arithmetic, name: str, x: Tensor, p: SideSizes, window: int) -> Tensor:
     """Attention in windows, then in windows shifted by half; nothing without heads."""
     for part, shift in enumerate((0, window // 2) if p.heads else ()):
         at, width = f"{name}.{part}", p.transform
@@ -178,7 +178,7 @@ class Shapes:
         return qkv[:, : qkv.shape[1] // 3]
 
 
-def shapes(p: Profile) -> tuple[dict[str, tuple[int, int]], dict[str, tuple[int, int]]]:
+def shapes(p: SideSizes) -> tuple[dict[str, tuple[int, int]], dict[str, tuple[int, int]]]:
     """(outputs, inputs) of each layer, and (heads, entries) of each table of positions."""
     noted = Shapes()
     pixels = torch.empty((1, CHANNELS, 64, 64), device="meta")

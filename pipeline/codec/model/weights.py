@@ -11,7 +11,7 @@ rest.
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
@@ -34,6 +34,7 @@ from seec.pipeline.codec.model.profile import (
     Adaptation,
     Predictor,
     Profile,
+    SideSizes,
 )
 from seec.pipeline.codec.model.tables import (
     ACTIVITY_MAX,
@@ -190,8 +191,10 @@ def _profile(fields: Any) -> Profile:
     parts = predictors if adaptation is None else [*predictors, adaptation]
     if not all(type(n) is int for sizes in (fields, *parts) for n in dict(sizes).values()):
         raise ValueError("the sizes of a profile are whole numbers")
+    side = SideSizes(**{size: fields.pop(size, 0) for size in SideSizes.__dataclass_fields__})
     return Profile(
         name=str(name),
+        side=side if any(asdict(side).values()) else None,
         predictors=tuple(Predictor(**p) for p in predictors),
         adaptation=None if adaptation is None else Adaptation(**adaptation),
         **fields,
@@ -206,17 +209,24 @@ def _check_sizes(p: Profile) -> None:
         raise ModelError(
             f"{p.entropy_models} entropy models and {p.mixtures} mixtures are out of range"
         )
-    side = (p.latents, p.features, p.transform)
-    if not (all(1 <= n <= MAX_WIDTH // 2 for n in side) or (not any(side) and not p.heads)):
-        raise ModelError(f"latents, features and width {side} of SIC are out of range")
-    if p.heads < 0 or (p.heads and p.transform % p.heads):
-        raise ModelError(f"{p.heads} attention heads for a width of {p.transform}")
-    if p.predictors and (p.latents or len(p.predictors) > MAX_PREDICTORS):
-        raise ModelError(f"{len(p.predictors)} predictors with {p.latents} latents")
+    if p.side:
+        _check_side_sizes(p.side)
+    if len(p.predictors) > MAX_PREDICTORS:
+        raise ModelError(f"{len(p.predictors)} predictors")
+    if p.predictors and p.side:
+        raise ModelError(f"{len(p.predictors)} predictors with {p.side.latents} latents")
     for predictor in p.predictors:
         _check_predictor_sizes(predictor)
     if p.adaptation:
         _check_adaptation(p, p.adaptation)
+
+
+def _check_side_sizes(side: SideSizes) -> None:
+    sizes = (side.latents, side.features, side.transform)
+    if not all(1 <= n <= MAX_WIDTH // 2 for n in sizes):
+        raise ModelError(f"latents, features and width {sizes} of SIC are out of range")
+    if side.heads < 0 or (side.heads and side.transform % side.heads):
+        raise ModelError(f"{side.heads} attention heads for a width of {side.transform}")
 
 
 def _check_predictor_sizes(p: Predictor) -> None:
@@ -273,16 +283,16 @@ def _side_shapes(
     p: Profile,
 ) -> tuple[dict[str, tuple[int, int, int]], dict[str, tuple[int, ...]]]:
     """Shapes of the layers and tables of SIC; none without it."""
-    if not p.latents:
+    if p.side is None:
         return {}, {}
     # Only here, because a decoder of models without SIC gets by without torch.
     from seec.pipeline.codec.model.transforms import shapes
 
-    layers, positions = shapes(p)
+    layers, positions = shapes(p.side)
     tables: dict[str, tuple[int, ...]] = dict(positions)
     return (
         {name: (1, *shape) for name, shape in layers.items()},
-        tables | {"normal": (LOGISTIC_NODES + 1,), "z": (p.latents, Z_VALUES)},
+        tables | {"normal": (LOGISTIC_NODES + 1,), "z": (p.side.latents, Z_VALUES)},
     )
 
 

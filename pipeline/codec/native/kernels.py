@@ -15,7 +15,7 @@ from seec.pipeline.codec.native import _kernels
 from seec.schemas.errors import SectionCorrupt
 
 # Of a profile, what the kernels have no use for; and what they hold in another way.
-_FLOAT_ONLY = {"name", "latents", "transform", "heads"}
+_FLOAT_ONLY = {"name", "side"}
 _APART = {"predictors", "adaptation"}
 _NO_ERRORS = np.zeros(ERROR_MAX + 1, np.int32)  # the table that networks without predictors lack
 
@@ -72,6 +72,7 @@ def pack_sizes(profile: Profile | None, predictors: Sequence[Predictor]) -> byte
     apart = {"predictor": record["predictor"].copy(), "adaptation": record["adaptation"].copy()}
     names = {field.name for field in fields(Profile)} - _FLOAT_ONLY - _APART
     sizes = {name: getattr(profile, name) if profile else 0 for name in names}
+    sizes["features"] = profile.features if profile else 0
     if not profile:
         sizes["entropy_models"] = 1
     _fill(record, sizes | apart | {"predictors": len(predictors)})

@@ -49,7 +49,9 @@ class SideCoder:
     """Latents and features of tiles with one model on one device. Safe to share."""
 
     def __init__(self, model: Model, device: str = "cpu", carrier: torch.dtype = torch.float32):
-        self._profile = model.profile
+        if model.profile.side is None:
+            raise ValueError("a model without SIC")
+        self._sizes = model.profile.side
         self._device = device
         self._ops = IntegerArithmetic(model, device, carrier)
         tables = ("normal", "inverse_scale", "reach", "z")
@@ -76,9 +78,9 @@ class SideCoder:
         latents: list[Latents] = []
         for t in tiles:
             rows, columns = -(-t.height // LATENT_STRIDE), -(-t.width // LATENT_STRIDE)
-            y_shape = torch.Size((1, self._profile.latents, rows, columns))
+            y_shape = torch.Size((1, self._sizes.latents, rows, columns))
             z_shape = torch.Size(
-                (1, self._profile.latents, -(-rows // HYPER_STRIDE), -(-columns // HYPER_STRIDE))
+                (1, self._sizes.latents, -(-rows // HYPER_STRIDE), -(-columns // HYPER_STRIDE))
             )
             symbols = z_coder.take(self._z_frequencies(z_shape))
             # The last symbol of the table has no value; no encoder writes it.
@@ -95,9 +97,9 @@ class SideCoder:
     def features(self, latents: Sequence[Latents], tiles: Sequence[Tile]) -> NDArray[np.int16]:
         """Features of the tiles of a group, [tiles, edge, edge, features]."""
         edge = edge_of(tiles)
-        out = np.zeros((len(tiles), edge, edge, self._profile.features), np.int16)
+        out = np.zeros((len(tiles), edge, edge, self._sizes.features), np.int16)
         for number, (tile, t) in enumerate(zip(latents, tiles, strict=True)):
-            x = synthesis(self._ops, tile.y.clamp(-Y_LIMIT, Y_LIMIT) << LATENT_BITS, self._profile)
+            x = synthesis(self._ops, tile.y.clamp(-Y_LIMIT, Y_LIMIT) << LATENT_BITS, self._sizes)
             part = x[0, :, : t.height, : t.width].permute(1, 2, 0)
             out[number, : t.height, : t.width] = part.to(torch.int16).cpu().numpy()
         return out
@@ -108,10 +110,10 @@ class SideCoder:
             pixels, ((0, -height % LATENT_STRIDE), (0, -width % LATENT_STRIDE), (0, 0)), "edge"
         )
         x = torch.from_numpy(whole.astype(np.int32)).to(self._device).permute(2, 0, 1)[None]
-        y = _rounded(analysis(self._ops, pixel_values(x), self._profile), Y_LIMIT)
+        y = _rounded(analysis(self._ops, pixel_values(x), self._sizes), Y_LIMIT)
         short = (0, -y.shape[3] % HYPER_STRIDE, 0, -y.shape[2] % HYPER_STRIDE)
         padded = torch.nn.functional.pad(y, short) << LATENT_BITS
-        z = _rounded(hyper_analysis(self._ops, padded, self._profile), Z_LIMIT)
+        z = _rounded(hyper_analysis(self._ops, padded, self._sizes), Z_LIMIT)
         return Latents(z, y)
 
     def _z_frequencies(self, shape: torch.Size) -> NDArray[np.float32]:
@@ -121,7 +123,7 @@ class SideCoder:
 
     def _distribution(self, z: Tensor, shape: torch.Size) -> Mixture:
         """The normal distribution of each latent, given the hyper-latents."""
-        mean, scale = hyper_synthesis(self._ops, z << LATENT_BITS, self._profile)
+        mean, scale = hyper_synthesis(self._ops, z << LATENT_BITS, self._sizes)
         mean, scale = (v[:, :, : shape[2], : shape[3]].reshape(-1, 1) for v in (mean, scale))
         index = ((scale >> 3) + SCALE_START).clamp(0, SCALE_COUNT - 1)
         ones = torch.ones_like(mean[:, 0])

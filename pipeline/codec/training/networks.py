@@ -36,7 +36,7 @@ class SeecNetwork(nn.Module):
         self.fusion = IntegerLinear(p.width + p.features, p.fused, HIDDEN_BITS, HIDDEN_BITS, 1)
         self.hidden = IntegerLinear(p.fused, p.hidden, HIDDEN_BITS, HIDDEN_BITS, p.entropy_models)
         self.output = IntegerLinear(p.hidden, p.outputs, HIDDEN_BITS, OUTPUT_BITS, p.entropy_models)
-        self.side = SideNetwork(p) if p.latents else None
+        self.side = SideNetwork(p.side) if p.side else None
         self._spread_components()
 
     def _spread_components(self) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from seec.pipeline.codec.model.profile import HIDDEN_BITS, HIDDEN_LIMIT, Profile
+from seec.pipeline.codec.model.profile import HIDDEN_BITS, HIDDEN_LIMIT, SideSizes
 from seec.pipeline.codec.model.tables import EXP_ENTRIES, Tables, build_tables, normal_table
 from seec.pipeline.codec.model.transforms import (
     analysis,
@@ -41,7 +41,7 @@ def _to_integers(x: Tensor) -> Tensor:
 class _TrainingArithmetic(nn.Module):
     """Arithmetic (transforms.py) with straight-through gradients."""
 
-    def __init__(self, p: Profile):
+    def __init__(self, p: SideSizes):
         super().__init__()
         layers, positions = shapes(p)
         self.layers = nn.ModuleDict(
@@ -113,19 +113,19 @@ class SideNetwork(nn.Module):
     Values between them are hidden values; a latent is 1/8 of one.
     """
 
-    def __init__(self, profile: Profile):
+    def __init__(self, sizes: SideSizes):
         super().__init__()
-        self.profile = profile
-        self.arithmetic = _TrainingArithmetic(profile)
+        self.sizes = sizes
+        self.arithmetic = _TrainingArithmetic(sizes)
         spread = torch.arange(Z_VALUES) - Z_LIMIT
-        self.z_logits = nn.Parameter((-spread.abs() / 4.0).repeat(profile.latents, 1))
+        self.z_logits = nn.Parameter((-spread.abs() / 4.0).repeat(sizes.latents, 1))
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Code patches [n, 3, h, w] uint8; h and w are multiples of 64.
 
         Returns features [n, features, h, w] (hidden values) and the bits of y and z (a scalar).
         """
-        ops, p = self.arithmetic, self.profile
+        ops, p = self.arithmetic, self.sizes
         x = pixel_values(pixels.to(torch.int32)) / _GRID
         y, y_noisy = self._latents(analysis(ops, x, p), Y_LIMIT)
         z, z_noisy = self._latents(hyper_analysis(ops, y * (_UNIT / _GRID), p), Z_LIMIT)
@@ -135,7 +135,7 @@ class SideNetwork(nn.Module):
 
     def layers(self) -> Iterator[tuple[str, IntegerLinear]]:
         """All layers by their names in the graph."""
-        for name in shapes(self.profile)[0]:
+        for name in shapes(self.sizes)[0]:
             layer = self.arithmetic.layers[_key(name)]
             assert isinstance(layer, IntegerLinear)
             yield name, layer
@@ -146,7 +146,7 @@ class SideNetwork(nn.Module):
         frequencies = np.maximum(np.rint(chances * _Z_TOTAL), 1).astype(np.int32)
         positions = {
             name: _position_integers(self.arithmetic.positions[_key(name)]).cpu().numpy()
-            for name in shapes(self.profile)[1]
+            for name in shapes(self.sizes)[1]
         }
         return {"normal": normal_table(), "z": frequencies, **positions}
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from seec.pipeline.codec import Model
-from seec.pipeline.codec.model.profile import INPUTS, Profile
+from seec.pipeline.codec.model.profile import INPUTS, Profile, SideSizes
 from seec.pipeline.codec.model.transforms import (
     HYPER_STRIDE,
     LATENT_STRIDE,
@@ -25,12 +25,12 @@ def multiplications(profile: Profile) -> int:
     context = INPUTS * p.width
     fusion = (p.width + p.features) * p.fused
     entropy_model = p.fused * p.hidden + p.hidden * p.outputs
-    return context + fusion + entropy_model + _side_multiplications(p)
+    return context + fusion + entropy_model + _side_multiplications(p.side)
 
 
-def _side_multiplications(p: Profile) -> int:
+def _side_multiplications(p: SideSizes | None) -> int:
     """h_s and g_s, their share of one pixel (SIC)."""
-    if not p.latents:
+    if p is None:
         return 0
     counted = _Counting()
     z = torch.empty((1, p.latents, 1, 1), device="meta")

@@ -14,7 +14,7 @@ from seec.pipeline.segmentation import make_segmenter
 
 BUDGET_S = 1200.0
 # Without SIC and predictors: the context model, fusion, SMEM and MCDLM of the paper.
-_PLAIN = replace(LITE_SIC, name="plain", latents=0, features=0, transform=0)
+_PLAIN = replace(LITE_SIC, name="plain", side=None)
 _ONE = replace(_PLAIN, entropy_models=1)
 _NO_LIMIT = 10**9  # steps: the budget ends a run
 

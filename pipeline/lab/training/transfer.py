@@ -33,7 +33,7 @@ def _check_sizes(network: Network, model: Model) -> None:
     widths = {"width", "fused", "hidden"}
     grown = {name: getattr(own, name) for name in widths}
     alike = replace(other, name=own.name, adaptation=own.adaptation, **grown) == own
-    if not alike or own.latents or any(getattr(other, name) > grown[name] for name in widths):
+    if not alike or own.side or any(getattr(other, name) > grown[name] for name in widths):
         raise ModelError(
             f"a network of profile {own.name} cannot begin with these weights: all but width, "
             "fused and hidden has to be alike, none of those larger, and neither with SIC"
