@@ -63,7 +63,7 @@ def kept(tree: Path, tmp_path_factory: pytest.TempPathFactory, ray_cluster: str)
 
 
 def test_a_file_that_fails_is_quarantined_under_all_its_names(kept: Path):
-    failed = ls.run(ls.Settings(str(kept), quarantine=True)).failed
+    failed = list(ls.run(ls.Settings(str(kept), quarantine=True)).failed)
     assert [(row.path, row.error) for row in failed] == [
         ("pipe", "SourceError"),
         ("too large", "LimitExceeded"),
