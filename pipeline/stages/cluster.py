@@ -3,10 +3,8 @@
 import logging
 import os
 import secrets
-import shutil
 import signal
 import site
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,7 +20,8 @@ from ray._private import ray_constants, services
 from ray._private import worker as ray_worker
 from ray.job_config import JobConfig
 
-from seec.pipeline.stages.executor import TASK_CPUS, ClusterLost, Placement
+from seec.pipeline.stages.executor import TASK_CPUS, ClusterLost, Placement, cluster_lost
+from seec.pipeline.stages.folder import private_folder
 from seec.pipeline.stages.process import code_folder
 from seec.pipeline.stages.ray_executor import RayExecutor, answers
 
@@ -32,9 +31,6 @@ ENCODER_CPUS = 1 - TASK_CPUS
 # Without GPUs; the packaged network takes about a tenth of the time that encoding takes.
 _ENCODERS_PER_SEGMENTER = 8
 _START_ATTEMPTS = 3
-# Ray puts sockets below its folder: session_<time>_<pid>/sockets/plasma_store and a few more. The
-# path of a socket may have 107 bytes on Linux, and 103 on macOS.
-_MAX_FOLDER_BYTES = 103 - 70
 # Of a cluster of this run. A worker takes most of a second of a processor to start, and Ray ends
 # those that have had no task for a second while encoders fill the processors. A busy machine may
 # take minutes to start one.
@@ -65,17 +61,20 @@ def placement(cpus: int, gpus: int) -> Placement:
 
 
 @contextmanager
-def cluster(address: str | None = None, cpus: int | None = None) -> Iterator[RayExecutor]:
-    """An executor on Ray while the block runs.
+def cluster(
+    address: str | None = None, cpus: int | None = None, folder: Path | None = None
+) -> Iterator[RayExecutor]:
+    """An executor on Ray while the block runs, in this process.
 
     address: of a running cluster; None means RAY_ADDRESS if set, else one of this run alone. cpus:
-    how many to use, also to make an autoscaling cluster grow; default: all that are up. A
-    connection that exists already is used and left open. Raises ClusterLost if there is none.
+    how many to use, also to make an autoscaling cluster grow; default: all that are up. folder: of
+    a cluster of this run, by `private_folder`, which is made if None. A connection that exists
+    already is used and left open. Raises ClusterLost if there is none.
     """
     if ray.is_initialized():
         yield RayExecutor(_placement_here(cpus))
     elif address is None and "RAY_ADDRESS" not in os.environ:
-        with _own_cluster(cpus) as check:
+        with _own_cluster(cpus, folder) as check:
             yield RayExecutor(_placement_here(cpus), check)
     else:
         with _joined_cluster(address) as check:
@@ -121,10 +120,7 @@ def _joined_cluster(address: str | None) -> Iterator[Callable[[], None]]:
         if time.monotonic() - last < _PROBE_INTERVAL_S:
             return
         if not any(answers(host, int(port)) for _ in range(_PROBES)):
-            raise ClusterLost(
-                f"the Ray cluster at {host}:{port} is gone; what is committed counts, and the same "
-                "command goes on from there"
-            )
+            raise cluster_lost(f"the Ray cluster at {host}:{port} is gone")
         last = time.monotonic()
 
     try:
@@ -134,10 +130,10 @@ def _joined_cluster(address: str | None) -> Iterator[Callable[[], None]]:
 
 
 @contextmanager
-def _own_cluster(cpus: int | None) -> Iterator[Callable[[], None]]:
+def _own_cluster(cpus: int | None, folder: Path | None) -> Iterator[Callable[[], None]]:
     """A cluster of this run: on the loopback interface, with a token and a folder of its own."""
-    with _private_folder() as folder, _private_environment(folder):
-        node = _start(folder, cpus)
+    with nullcontext(folder) if folder else private_folder() as home, _private_environment(home):
+        node = _start(home, cpus)
         try:
             yield partial(_check_processes, node)
         except ClusterLost:
@@ -184,29 +180,6 @@ def _init(**options: Any) -> None:
 
 def _print_nothing(*_: Any, **__: Any) -> None:
     pass
-
-
-@contextmanager
-def _private_folder() -> Iterator[Path]:
-    """A folder that only this user can enter, short enough for sockets, removed in the end."""
-    tried = dict.fromkeys([tempfile.gettempdir(), "/tmp", "/var/tmp", "/dev/shm"])
-    for parent in tried:
-        if len(os.fsencode(parent)) > _MAX_FOLDER_BYTES:
-            continue
-        try:
-            folder = Path(tempfile.mkdtemp(prefix="seec-", dir=parent))  # mode 0700
-        except OSError:
-            continue
-        break
-    else:
-        raise ClusterLost(
-            f"none of {', '.join(tried)} can hold the sockets of Ray: TMPDIR must name a folder "
-            f"that can be written, of at most {_MAX_FOLDER_BYTES} bytes"
-        )
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
@@ -272,10 +245,7 @@ def _check_processes(node: Any) -> None:
     for kind in ("gcs_server", "raylet"):
         for info in node.all_processes.get(kind, ()):
             if info.process.poll() is not None:
-                raise ClusterLost(
-                    f"Ray's process {kind} has ended; what is committed counts, and the same "
-                    "command goes on from there"
-                )
+                raise cluster_lost(f"Ray's process {kind} has ended")
 
 
 def _end_by_force(node: Any) -> None:

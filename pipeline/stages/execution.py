@@ -13,6 +13,7 @@ from seec.pipeline.stages.local import local_executor
 SMALL_FILES = 64
 SMALL_BYTES = 2 << 20
 _WORKERS = 2
+_proxies: list[Executor] = []  # that are open; the last one is used
 
 
 @contextmanager
@@ -20,16 +21,31 @@ def execution(address: str | None, cpus: int | None, *, small: bool) -> Iterator
     """An executor while the block runs.
 
     address, cpus: as `seec.pipeline.stages.cluster.cluster` takes them. small: whether the job is
-    within SMALL_FILES and SMALL_BYTES; without a cluster it then runs without Ray.
+    within SMALL_FILES and SMALL_BYTES; without a cluster it then runs without Ray. Ray runs in a
+    process of its own, unless this process is connected to it already. A block within another
+    shares its Ray.
     """
-    if small and address is None and "RAY_ADDRESS" not in os.environ and not _is_connected():
+    if _proxies:
+        yield _proxies[-1]
+        return
+    connected = _is_connected()
+    if small and address is None and "RAY_ADDRESS" not in os.environ and not connected:
         with local_executor(min(cpus or _WORKERS, _WORKERS)) as executor:
             yield executor
-        return
-    from seec.pipeline.stages.cluster import cluster  # importing Ray takes long
+    elif connected:
+        from seec.pipeline.stages.cluster import cluster  # importing Ray takes long
 
-    with cluster(address, cpus) as executor:
-        yield executor
+        with cluster(address, cpus) as executor:
+            yield executor
+    else:
+        from seec.pipeline.stages.proxy import proxied_cluster
+
+        with proxied_cluster(address, cpus) as executor:
+            _proxies.append(executor)
+            try:
+                yield executor
+            finally:
+                _proxies.remove(executor)
 
 
 def is_small(files: int, size_bytes: int) -> bool:

@@ -58,6 +58,11 @@ class ClusterLost(SeecError):
     """The cluster is gone; what is committed counts, and the same command goes on from there."""
 
 
+def cluster_lost(what: str) -> ClusterLost:
+    """The error for a cluster that has gone during the work."""
+    return ClusterLost(f"{what}; what is committed counts, and the same command goes on from there")
+
+
 class Executor(Protocol):
     """Runs tasks, and methods of actors, away from this process.
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 # The path is appended, so that it shadows nothing; -P keeps the current folder away.
 _MAIN = "import sys; sys.path.append({root!r}); from {module} import main; main({descriptor})"
@@ -43,7 +43,7 @@ class WorkerProcess:
         """
         here, there = socket.socketpair()
         with there:
-            self._process = _copy(there.fileno()) if fork else _new(there)
+            self._process = _copy(there.fileno()) if fork else new_process(there)
         self.connection = Connection(here.detach())
 
     def send(self, function: Callable[..., Any], *arguments: Any) -> None:
@@ -70,15 +70,21 @@ class WorkerProcess:
         return self._process.exitcode or 0
 
 
-def _new(there: socket.socket) -> subprocess.Popen[bytes]:
+def new_process(
+    there: socket.socket, module: str = __name__, errors: IO[bytes] | int = subprocess.DEVNULL
+) -> subprocess.Popen[bytes]:
+    """A process that calls `main` of a module of this package with its end of a pair of sockets.
+
+    errors: what the process writes to stderr goes there.
+    """
     there.set_inheritable(True)
-    code = _MAIN.format(root=code_folder(), module=__name__, descriptor=there.fileno())
+    code = _MAIN.format(root=code_folder(), module=module, descriptor=there.fileno())
     return subprocess.Popen(
         [sys.executable, "-P", "-c", code],
         pass_fds=[there.fileno()],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stderr=errors,
         start_new_session=True,  # Ctrl-C is for the process that started it
     )
 
@@ -100,7 +106,7 @@ def _copy(descriptor: int) -> BaseProcess:
 
 
 def _begin_copy(descriptor: int) -> None:
-    """Make the process as `_new` does, but for its memory."""
+    """Make the process as `new_process` does, but for its memory."""
     os.setsid()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if callable(signal.getsignal(number)):
@@ -136,8 +142,16 @@ def main(descriptor: int) -> None:
         except Exception as error:  # noqa: BLE001, the other end decides what it means
             answer = (False, error)
         try:
-            connection.send(answer)
+            send_answer(connection, *answer)
         except OSError:
             os._exit(0)
-        except Exception as error:  # noqa: BLE001, what cannot be sent is told in words
-            connection.send((False, RuntimeError(f"{answer[1]!r} cannot be sent: {error}")))
+
+
+def send_answer(connection: Connection, good: bool, value: Any) -> None:
+    """Send whether a call went well, with its value or its exception. Raises OSError."""
+    try:
+        connection.send((good, value))
+    except OSError:
+        raise
+    except Exception as error:  # noqa: BLE001, what cannot be sent is told in words
+        connection.send((False, RuntimeError(f"{value!r} cannot be sent: {error}")))

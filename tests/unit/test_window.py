@@ -1,4 +1,4 @@
-"""The window under all drivers: bounds, crashes, lost machines, interruption; on both executors."""
+"""The window under all drivers: bounds, crashes, lost machines, interruption; on all executors."""
 
 import os
 import signal
@@ -12,6 +12,7 @@ import pytest
 
 from seec.pipeline.stages import local
 from seec.pipeline.stages.executor import (
+    ClusterLost,
     Executor,
     NodeLost,
     Placement,
@@ -20,19 +21,24 @@ from seec.pipeline.stages.executor import (
     fetch,
 )
 from seec.pipeline.stages.pool import Pool
+from seec.pipeline.stages.proxy import proxied_cluster
 from seec.pipeline.stages.window import MAX_ATTEMPTS, MAX_LOSSES, Failed, Steps, Window
 from tests.in_process import InProcess
 
 
-@pytest.fixture(params=["processes", "copies", "ray"])
+@pytest.fixture(params=["processes", "copies", "ray", "proxy"])
 def executor(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Executor]:
-    """Workers of three kinds, two of each: new processes, copies of this one, and Ray's."""
-    if request.param != "ray":
+    """Two workers each: new processes, copies of this one, Ray's, and Ray's by another process."""
+    if request.param in ("processes", "copies"):
         monkeypatch.setattr(local, "may_fork", lambda: request.param == "copies")
         with local.local_executor(2) as made:
             yield made
         return
-    request.getfixturevalue("ray_cluster")
+    address = request.getfixturevalue("ray_cluster")
+    if request.param == "proxy":
+        with proxied_cluster(address, 2) as proxy:
+            yield proxy
+        return
     from seec.pipeline.stages.ray_executor import RayExecutor
 
     yield RayExecutor(Placement(cpus=2, encoders=2, segmenters=1))
@@ -279,3 +285,38 @@ def test_of_tasks_that_ask_for_all_memory_one_runs_at_a_time(executor: Executor,
         left = [ticket for ticket in left if ticket not in executor.wait(left)]
     assert executor.result(beside) == [2]
     assert [executor.result(ticket) for ticket in tickets] == [True] * 3
+
+
+@pytest.mark.parametrize("executor", ["proxy"], indirect=True)
+def test_a_process_forgets_what_nobody_waits_for_any_more(executor: Any):
+    tickets = [executor.submit(Task(doubled), (number,)) for number in range(3)]
+    assert executor.result(executor.wait(tickets[:1])[0]) == [0]
+    del tickets
+    executor.wait([executor.submit(Task(doubled), (1,))])
+    assert len(executor._dropped) < 3  # the others have been told
+
+
+@pytest.mark.parametrize("executor", ["proxy"], indirect=True)
+def test_after_an_interruption_nothing_more_is_asked(
+    executor: Any, monkeypatch: pytest.MonkeyPatch
+):
+    def interrupted() -> Any:
+        raise KeyboardInterrupt
+
+    ticket = executor.submit(Task(doubled), (1,))
+    monkeypatch.setattr(executor._connection, "recv", interrupted, raising=False)
+    with pytest.raises(KeyboardInterrupt):
+        executor.wait([ticket])
+    monkeypatch.undo()
+    executor.cancel([ticket])
+    left = executor.submit(Task(doubled), (2,))  # as steps do that clean up
+    with pytest.raises(ClusterLost, match="the connection to Ray has ended"):
+        executor.wait([left])
+
+
+def test_no_cluster_is_one_clear_error():
+    with (
+        pytest.raises(ClusterLost, match=r"no Ray cluster answers at 127\.0\.0\.1:1"),
+        proxied_cluster("127.0.0.1:1", 2),
+    ):
+        pass
