@@ -29,7 +29,7 @@ from seec.schemas.errors import UnreadableImage
 BEFORE_BYTES, BEHIND_BYTES = 1 << 20, 8 << 20
 _FIRST_BYTES = 1 << 18
 # By format, where it is not the format's name.
-_EXTENSIONS = {"TIFF": ".tif", "NETPBM": ".pnm"}
+_EXTENSIONS = {"TIFF": ".tif", "NETPBM": ".pnm", "NIFTI": ".nii", "DICOM": ".dcm"}
 
 
 def carve(piece: bytes) -> tuple[Span, ...]:

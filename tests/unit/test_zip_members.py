@@ -3,6 +3,7 @@
 import io
 import random
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from shutil import which
 from subprocess import run
@@ -14,6 +15,7 @@ from seec.pipeline import deflate
 from seec.pipeline.containers import Held, cut, find, is_container
 from tests.containers import OneWay, found, in_pieces, named_pictures, pictures, tar, zipped
 from tests.jpegs import detailed, jpeg
+from tests.pictures import textured
 
 NEEDS_ZIP = pytest.mark.skipif(which("zip") is None, reason="no program zip")
 NEEDS_DEFLATE = pytest.mark.skipif(not deflate.is_available(), reason="no C compiler")
@@ -79,6 +81,15 @@ def test_arrays_of_numpy_hold_images(tmp_path: Path):
         ("objects.npy", pictures()["b.png"]),
         ("objects.npy", pictures()["a.jpg"]),
     ]
+
+
+@pytest.mark.parametrize("save", [np.savez, pytest.param(np.savez_compressed, marks=NEEDS_DEFLATE)])
+def test_arrays_of_pixels_are_images(save: Callable[..., None]):
+    target = io.BytesIO()
+    save(target, pixels=np.stack([textured(32, 32, i) for i in range(9)]), labels=np.arange(5000))
+    ((name, data),) = found(target.getvalue())
+    assert name == "pixels.npy"
+    assert np.load(io.BytesIO(data)).shape == (9, 32, 32, 3)
 
 
 def test_a_document_holds_images():
