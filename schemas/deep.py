@@ -14,7 +14,9 @@ from seec.schemas.errors import LimitExceeded, SectionCorrupt, Truncated
 from seec.schemas.limits import MAX_DEEP_COLUMNS, MAX_DEEP_GROUP, MAX_GAPS
 from seec.schemas.planes import Shape
 
-REPEATS, ACROSS, PACKED = 1, 2, 4
+REPEATS, ACROSS, PACKED, HOLES = 1, 2, 4, 8
+# With HOLES always REPEATS; PACKED stands alone.
+WAYS = (0, 1, 2, 3, PACKED, HOLES | REPEATS, HOLES | REPEATS | ACROSS)
 
 _HEADER = struct.Struct("<BBIIIII")
 _GROUP = struct.Struct("<BI")
@@ -50,7 +52,7 @@ class Part:
 
 @dataclass(frozen=True)
 class DeepCode:
-    """A parsed code. ways: flags of each group, REPEATS and ACROSS, or PACKED alone."""
+    """A parsed code. ways: flags of each group, one of WAYS."""
 
     layout: Layout
     ways: tuple[int, ...]
@@ -127,7 +129,7 @@ def parse(data: bytes, shape: Shape, count: int) -> DeepCode:
 
 
 def _ways(entries: Sequence[tuple[int, int]]) -> tuple[int, ...]:
-    if any(way > PACKED for way, _ in entries):
+    if any(way not in WAYS for way, _ in entries):
         raise SectionCorrupt("samples: a group that is coded in an unknown way")
     return tuple(way for way, _ in entries)
 

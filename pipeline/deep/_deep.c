@@ -48,14 +48,14 @@ static int check_group(Group *g, const Py_buffer *samples) {
     return 1;
 }
 
-/* (samples, slices, bands, height, width, top, across, repeats, level) -> code */
+/* (samples, slices, bands, height, width, top, across, repeats, holes, level) -> code */
 static PyObject *py_encode(PyObject *self, PyObject *args) {
     Py_buffer samples;
     Group g = {0};
     const char *name;
     unsigned int top;
-    if (!PyArg_ParseTuple(args, "y*iiiiIpps", &samples, &g.slices, &g.bands, &g.height, &g.width,
-                          &top, &g.across, &g.repeats, &name))
+    if (!PyArg_ParseTuple(args, "y*iiiiIppps", &samples, &g.slices, &g.bands, &g.height, &g.width,
+                          &top, &g.across, &g.repeats, &g.holes, &name))
         return NULL;
     PyObject *result = NULL;
     Arithmetic a;
@@ -83,15 +83,15 @@ end:
     return result;
 }
 
-/* (code, samples, slices, bands, height, width, top, across, repeats, level) -> whether an encoder
+/* (code, samples, slices, bands, height, width, top, across, repeats, holes, level) -> whether an encoder
  * could have written the code */
 static PyObject *py_decode(PyObject *self, PyObject *args) {
     Py_buffer code, samples;
     Group g = {0};
     const char *name;
     unsigned int top;
-    if (!PyArg_ParseTuple(args, "y*w*iiiiIpps", &code, &samples, &g.slices, &g.bands, &g.height,
-                          &g.width, &top, &g.across, &g.repeats, &name))
+    if (!PyArg_ParseTuple(args, "y*w*iiiiIppps", &code, &samples, &g.slices, &g.bands, &g.height,
+                          &g.width, &top, &g.across, &g.repeats, &g.holes, &name))
         return NULL;
     PyObject *result = NULL;
     g.top = top;

@@ -11,6 +11,7 @@ def encode(
     top: int,
     across: bool,
     repeats: bool,
+    holes: bool,
     level: str,
 ) -> bytes: ...
 def decode(
@@ -23,6 +24,7 @@ def decode(
     top: int,
     across: bool,
     repeats: bool,
+    holes: bool,
     level: str,
 ) -> bool: ...
 def levels() -> tuple[str, ...]: ...

@@ -10,6 +10,7 @@ from seec.pipeline.deep.mapping import Samples, plan, read_gaps, to_numbers, to_
 from seec.pipeline.deep.native import Numbers, decode_group, encode_group
 from seec.schemas.deep import (
     ACROSS,
+    HOLES,
     PACKED,
     REPEATS,
     DeepCode,
@@ -89,7 +90,7 @@ def _mixed(numbers: Numbers, top: int) -> tuple[int, bytes]:
     start = max(0, (height - rows) // 2)
     tried = np.ascontiguousarray(numbers[at, :, start : start + rows])
     across = (0, ACROSS) if slices > 1 else (0,)
-    repeats = (0, REPEATS) if _repeats(tried, top) else (0,)
+    repeats = (0, REPEATS, REPEATS | HOLES) if _repeats(tried, top) else (0,)
     ways = [one | other for one, other in product(across, repeats)]
     way, code = ways[0], b""
     if len(ways) > 1:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seec.schemas.deep import ACROSS, REPEATS
+from seec.schemas.deep import ACROSS, HOLES, REPEATS
 from seec.schemas.errors import SectionCorrupt
 
 try:
@@ -29,11 +29,11 @@ def levels() -> tuple[str, ...]:
 def encode_group(numbers: Numbers, top: int, way: int, level: str = "") -> bytes:
     """The code of numbers [slices, bands, height, width] from 0 to `top`, which is below 2^31.
 
-    way: of `schemas.deep`, REPEATS and ACROSS. level: of `levels`, the fastest where empty.
+    way: of `schemas.deep`, REPEATS, ACROSS and HOLES. level: of `levels`, the fastest where empty.
     """
     numbers = np.ascontiguousarray(numbers, np.uint32)
-    across, repeats = bool(way & ACROSS), bool(way & REPEATS)
-    return _built().encode(numbers, *numbers.shape, top, across, repeats, level)
+    flags = [bool(way & flag) for flag in (ACROSS, REPEATS, HOLES)]
+    return _built().encode(numbers, *numbers.shape, top, *flags, level)
 
 
 def decode_group(
@@ -41,8 +41,8 @@ def decode_group(
 ) -> Numbers:
     """The inverse of `encode_group`; SectionCorrupt for what that never writes."""
     numbers = np.empty(shape, np.uint32)
-    across, repeats = bool(way & ACROSS), bool(way & REPEATS)
-    if not _built().decode(code, numbers, *shape, top, across, repeats, level):
+    flags = [bool(way & flag) for flag in (ACROSS, REPEATS, HOLES)]
+    if not _built().decode(code, numbers, *shape, top, *flags, level):
         raise SectionCorrupt("samples: a code that no encoder writes")
     return numbers
 

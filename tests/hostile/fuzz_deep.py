@@ -18,6 +18,7 @@ import numpy as np
 from seec.pipeline.deep import native
 from seec.schemas.errors import SectionCorrupt
 
+_WAYS = (0, 1, 2, 3, 9, 11)
 Seed = tuple[bytes, tuple[int, int, int, int], int, int]  # code, shape, top, way
 
 
@@ -29,7 +30,7 @@ def seeds() -> list[Seed]:
         for slices, bands, height, width in ((1, 1, 9, 17), (2, 3, 5, 7), (3, 1, 1, 40)):
             walk = rng.integers(-9, 10, (slices, bands, height, width)).cumsum(3) * (top // 99 + 1)
             numbers = np.clip(walk + top // 2, 0, top).astype(np.uint32)
-            for way in range(4):
+            for way in _WAYS:
                 code = native.encode_group(numbers, top, way)
                 found.append((code, numbers.shape, top, way))
     return found
@@ -55,7 +56,7 @@ def mutated(seed: Seed, random_: random.Random) -> Seed:
     if random_.random() < 0.2:
         top = random_.choice((0, 1, top // 2, 2 * top & 0x7FFFFFFF, 0x7FFFFFFF))
     if random_.random() < 0.2:
-        way = random_.randrange(4)
+        way = random_.choice(_WAYS)
     if random_.random() < 0.1:
         shape = tuple(random_.choice((1, 1, 2, 33)) for _ in range(4))
         shape = shape[0], min(shape[1], 32), shape[2], shape[3]

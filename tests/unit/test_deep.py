@@ -39,7 +39,7 @@ def test_each_instruction_set_writes_and_reads_the_same_bytes(level: str, bands:
     walk = rng.integers(-60, 61, (3, bands, 11, 35)).cumsum(2).cumsum(3)
     for top in (1, 3000, 65535, (1 << 31) - 1):
         numbers = np.clip(walk * max(1, top // 9000) + top // 2, 0, top).astype(np.uint32)
-        for way in range(4):
+        for way in (0, 1, 2, 3, 9, 11):
             code = native.encode_group(numbers, top, way, level)
             assert code == native.encode_group(numbers, top, way, native.levels()[0])
             found = native.decode_group(code, numbers.shape, top, way, level)

@@ -30,6 +30,7 @@ def rasters() -> dict[str, Rasters]:
         "gray": ([gray[..., None].astype(np.uint16)], 16),
         "bands": ([bands.astype(np.uint16)], 16),
         "holes": ([(holes * 16)[..., None].astype(np.uint16)], 16),
+        "edges": ([np.where(holes > 0, 50 * gray, 0)[..., None].astype(np.uint16)], 16),
         "stack": (stack, 16),
         "labels": ([(labels * 900 + 70).astype(np.uint16)], 16),
         "mask": ([(gray[..., None] % 512 > 200).astype(np.uint8)], 1),

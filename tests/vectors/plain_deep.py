@@ -156,8 +156,9 @@ class Mixer:
 class Band:
     """Decodes the numbers of a band, plane after plane."""
 
-    def __init__(self, decoder, top, width, references, repeats):
-        self.decoder, self.top, self.repeats = decoder, top, repeats
+    def __init__(self, decoder, top, width, references, way):
+        self.decoder, self.top, self.repeats = decoder, top, way & 1
+        self.holes = {0, top} if way & 8 and not references else set()
         self.taps = 10 + 5 * references
         strips = -(-width // 16)
         self.weights = [[2560, -1536, 1024, *[0] * (self.taps - 3)] for _ in range(strips)]
@@ -214,12 +215,16 @@ class Band:
 
         w, n, nw, ne, ww, nn = v(0, -1), v(-1, 0), v(-1, -1), v(-1, 1), v(0, -2), v(-2, 0)
         d = [n, nw, ne, ww, nn, v(-1, 2), v(-1, -2), v(-2, 1), v(-2, -1), v(0, -3)]
-        d = [one - w for one in d]
+        base = next((one for one in (w, n, ne, nw) if one not in self.holes), w)
+        d = [base if one in self.holes else one for one in d]
+        near = [base if w in self.holes else w, *d[:5]]
+        d = [one - base for one in d]
         for other in references:
             at = other.v(y, x - 1)
             places = ((0, 0), (-1, 0), (0, 1), (1, 0), (-1, -1))
             d += [other.v(y + dy, x + dx) - at for dy, dx in places]
-        gradient = abs(w - nw) + abs(n - nw) + abs(n - ne) + abs(w - ww) + abs(n - nn)
+        pairs = ((0, 2), (1, 2), (1, 3), (0, 4), (1, 5))
+        gradient = sum(abs(near[i] - near[j]) for i, j in pairs)
         energy = 2 * abs(e(0, -1)) + 2 * abs(e(-1, 0)) + abs(e(-1, -1)) + abs(e(-1, 1))
         energy += abs(e(0, -2)) + abs(e(-2, 0))
         beside, farther, shift = e(-1, 1), e(0, -2), 0
@@ -233,7 +238,7 @@ class Band:
         else:
             places = ((0, -3), (-1, -2), (-1, 2), (-2, 1), (-2, -1), (-3, 0))
             wide = energy + sum(abs(e(*place)) for place in places)
-            second = median(w, n, nw)
+            second = median(near[0], near[1], near[2])
         of_energy, of_gradient, of_wide = class_of(energy), class_of(gradient), class_of(wide)
 
         m = 0
@@ -242,7 +247,7 @@ class Band:
         b = max(m.bit_length() - 20, 0)
         weights = self.weights[x // 16]
         total = sum(one * (value >> b) for one, value in zip(weights, d, strict=True))
-        prediction = clamp(16 * w + ((total << b) >> 8), 0, 16 * self.top)
+        prediction = clamp(16 * base + ((total << b) >> 8), 0, 16 * self.top)
         p = (prediction + 8) >> 4
         signs = (n, w, nw, ne, nn, ww, 2 * n - nn, 2 * w - ww)
         pattern = sum((one > p) << i for i, one in enumerate(signs))
@@ -286,6 +291,9 @@ class Band:
         if not outcome:
             number = self.number(contexts, distributions, centre, unit, min(of_wide // 2, 79))
 
+        if number in self.holes:
+            plane.put(y, x, number, 0, outcome)
+            return [0] * (self.taps + 1)
         bias.learn(clamp(16 * number - centre16, -(1 << 30), 1 << 30), 60)
         for one in distributions:
             size = abs(16 * number - one.centre)
@@ -293,7 +301,7 @@ class Band:
         error = clamp(number - centre, -(1 << 30), 1 << 30)
         plane.put(y, x, number, error, outcome)
         a = (energy // 8 + gradient // 5).bit_length() - 8
-        return [clamp(one >> a if a > 0 else one << -a, -2047, 2047) for one in (*d, number - w)]
+        return [clamp(one >> a if a > 0 else one << -a, -2047, 2047) for one in (*d, number - base)]
 
     def number(self, contexts, distributions, centre, unit, wide):
         third, edge = contexts[4], 16 * centre - 8
@@ -369,7 +377,7 @@ class Band:
 def decode_group(data, slices, bands, height, width, top, way):
     """Numbers [slice][band], each a list of rows."""
     decoder, across = Decoder(data), way >> 1 & 1
-    learnt = [Band(decoder, top, width, min(i, 2) + across, way & 1) for i in range(bands)]
+    learnt = [Band(decoder, top, width, min(i, 2) + across, way) for i in range(bands)]
     before, found = [Plane(height, width) for _ in range(bands)], []
     for _ in range(slices):
         now = []

@@ -125,9 +125,10 @@ static int code_group(const struct DeepTables *tables, Arithmetic *arithmetic, c
               *before = plane + (g->across && s % 2 ? 0 : g->bands);
         for (int i = 0; i < g->bands && status == CODED; i++) {
             Plane *references[REFERENCES];
-            Coder k = {tables, arithmetic, f.stride, g->top, 0};
+            Coder k = {tables, arithmetic, f.stride, g->top, 0, 0};
             for (int r = 1; r <= least(i, 2); r++) references[k.references++] = now + i - r;
             if (g->across) references[k.references++] = before + i;
+            k.holes = g->holes && !k.references;
             uint32_t *samples =
                 g->samples + ((size_t)s * g->bands + i) * (size_t)g->width * (size_t)g->height;
             clear_frame(&f, now + i);

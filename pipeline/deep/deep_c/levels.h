@@ -16,12 +16,13 @@ struct Arithmetic;
 struct DeepTables;
 
 /* samples: [slices][bands][height][width], all from 0 to `top`, which is below 2^31. across: a
- * slice has the one before for a reference. repeats: whether samples repeat others. */
+ * slice has the one before for a reference. repeats: whether samples repeat others. holes: whether 0
+ * and `top` are no samples like the others, in bands without references. */
 typedef struct {
     uint32_t *samples;
     int slices, bands, height, width;
     uint32_t top;
-    int across, repeats;
+    int across, repeats, holes;
 } Group;
 
 /* Codes a group with `arithmetic`, or decodes into it. */

@@ -24,6 +24,7 @@ typedef struct {
     ptrdiff_t stride;
     int64_t top; /* the largest value */
     int references;
+    int holes; /* whether the least and the largest value say that there is none */
 } Coder;
 
 /* A logistic distribution. A distance d, in 1/16, is (d >> down) * inverse >> 16 of 1/128 scales. */
@@ -35,6 +36,7 @@ typedef struct {
 
 typedef struct {
     int64_t w, n, nw, ne, ww, nn;
+    int64_t base; /* what regressors are differences from: W, unless that is a hole */
     int64_t difference[OWN_TAPS + REFERENCE_TAPS * REFERENCES];
     int64_t gradient; /* a sum of 5 differences */
     uint64_t energy;  /* a sum of 8 errors */
@@ -57,31 +59,49 @@ INLINE Spread spread_of(int64_t mean, const Mean *size) {
     return (Spread){mean, (177 << 20) / ((fine >> down) + 8), down};
 }
 
+INLINE int is_hole(const Coder *k, int64_t value) {
+    return k->holes && (value == 0 || value == k->top);
+}
+
+/* A value, or the base in place of a hole. */
+INLINE int64_t filled(const Coder *k, const Expected *e, int64_t value) {
+    return is_hole(k, value) ? e->base : value;
+}
+
+INLINE int64_t choose_base(const Coder *k, const Expected *e) {
+    const int64_t values[] = {e->w, e->n, e->ne, e->nw};
+    for (int i = 0; i < 4; i++)
+        if (!is_hole(k, values[i])) return values[i];
+    return e->w;
+}
+
 /* What the samples around say, before the errors are asked. */
 INLINE void look_around(const Coder *k, Expected *e, Near own, const Near *references) {
     const uint32_t *v = own.value, *above = v - k->stride, *higher = above - k->stride;
-    const int64_t w = v[-1], n = above[0], nw = above[-1], ne = above[1], ww = v[-2], nn = higher[0];
-    e->w = w, e->n = n, e->nw = nw, e->ne = ne, e->ww = ww, e->nn = nn;
-    e->two = hashed((uint32_t)w, (uint32_t)n);
-    e->four = hashed(hashed(e->two, (uint32_t)nw), (uint32_t)ne);
-    e->six = hashed(hashed(e->four, (uint32_t)ww), (uint32_t)nn);
+    e->w = v[-1], e->n = above[0], e->nw = above[-1], e->ne = above[1];
+    e->ww = v[-2], e->nn = higher[0];
+    e->two = hashed((uint32_t)e->w, (uint32_t)e->n);
+    e->four = hashed(hashed(e->two, (uint32_t)e->nw), (uint32_t)e->ne);
+    e->six = hashed(hashed(e->four, (uint32_t)e->ww), (uint32_t)e->nn);
+    e->base = choose_base(k, e);
+    const uint32_t taps[OWN_TAPS] = {above[0],  above[-1], above[1],  v[-2],      higher[0],
+                                     above[2],  above[-2], higher[1], higher[-1], v[-3]};
     int64_t *d = e->difference;
-    *d++ = n - w, *d++ = nw - w, *d++ = ne - w, *d++ = ww - w, *d++ = nn - w;
-    *d++ = above[2] - w, *d++ = above[-2] - w, *d++ = higher[1] - w, *d++ = higher[-1] - w;
-    *d++ = v[-3] - w;
+    for (int i = 0; i < OWN_TAPS; i++) *d++ = filled(k, e, taps[i]) - e->base;
     for (int r = 0; r < k->references; r++) {
         const uint32_t *q = references[r].value;
         const int64_t from = q[-1];
         *d++ = q[0] - from, *d++ = q[-k->stride] - from, *d++ = q[1] - from;
         *d++ = q[k->stride] - from, *d++ = q[-k->stride - 1] - from;
     }
-    e->gradient =
-        size64(w - nw) + size64(n - nw) + size64(n - ne) + size64(w - ww) + size64(n - nn);
+    const int64_t w = filled(k, e, e->w) - e->base, *other = e->difference;
+    e->gradient = size64(w - other[1]) + size64(other[0] - other[1]) + size64(other[0] - other[2]) +
+                  size64(w - other[3]) + size64(other[0] - other[4]);
 }
 
 /* The median of W, N and W + N - NW; with a reference, of what differs from it. */
 INLINE int64_t median(const Coder *k, const Expected *e, const Near *references) {
-    int64_t w = e->w, n = e->n, nw = e->nw, base = 0;
+    int64_t w = filled(k, e, e->w), n = filled(k, e, e->n), nw = filled(k, e, e->nw), base = 0;
     if (k->references) {
         const uint32_t *q = references[0].value;
         base = q[0], w -= q[-1], n -= q[-k->stride], nw -= q[-k->stride - 1];
@@ -153,7 +173,7 @@ INLINE void expect(const Coder *k, Band *b, Expected *e, Near own, const Near *r
     fetch_slots(b, e, repeats);
     measure_errors(k, e, own.error, references);
     const int64_t second = median(k, e, references), top = 16 * k->top;
-    int64_t mean = between(16 * e->w + predicted(&b->squares, e->difference), 0, top);
+    int64_t mean = between(16 * e->base + predicted(&b->squares, e->difference), 0, top);
     const int64_t p = (mean + 8) >> 4;
     const int pattern = (e->n > p) | (e->w > p) << 1 | (e->nw > p) << 2 | (e->ne > p) << 3 |
                         (e->nn > p) << 4 | (e->ww > p) << 5 | (2 * e->n - e->nn > p) << 6 |
@@ -286,8 +306,12 @@ INLINE int code_repeat(const Coder *k, Band *b, const Expected *e, Near own, con
     }
 }
 
-/* Learns what the sample was; returns its error. */
+/* Learns what the sample was, nothing from holes; returns its error. */
 INLINE int32_t learn_sample(const Coder *k, Band *b, const Expected *e, int column, int64_t value) {
+    if (is_hole(k, value)) {
+        memset(b->squares.seen[column], 0, sizeof *b->squares.seen);
+        return 0;
+    }
     learn_mean(k->tables, e->bias, clip64(16 * value - e->mean, ERROR_MAX), BIAS_SEEN);
     for (int i = 0; i < SPREADS; i++) {
         Mean *size = e->spread_mean[i];
@@ -295,6 +319,6 @@ INLINE int32_t learn_sample(const Coder *k, Band *b, const Expected *e, int colu
         learn_mean(k->tables, size, error < most ? error : most, SPREAD_SEEN);
     }
     const int down = bit_length(e->energy / 8 + (uint64_t)e->gradient / 5) - 8;
-    see(&b->squares, column, e->difference, value - e->w, down);
+    see(&b->squares, column, e->difference, value - e->base, down);
     return (int32_t)clip64(value - e->centre, ERROR_MAX);
 }
