@@ -24,9 +24,9 @@ from seec.schemas.deep import (
 from seec.schemas.errors import SectionCorrupt
 from seec.schemas.planes import Shape
 
-_TRIED = 3 << 14  # samples that each way is tried with
-_QUICK, _THOROUGH = 3, 19  # levels of zstd
-_NEARLY = 1.15  # times the code, of what zstd makes quickly: then it gets all its time
+_LEAST_TRIED, _MOST_TRIED = 1 << 13, 3 << 14  # samples that each way is tried with
+_QUICK, _THOROUGH = 6, 19  # levels of zstd
+_NEARLY = 1.05  # times the code, of what zstd makes quickly: then it gets all its time
 
 
 def encode(rasters: Sequence[Samples], depth: int) -> bytes | None:
@@ -86,7 +86,8 @@ def _mixed(numbers: Numbers, top: int) -> tuple[int, bytes]:
     """The flags with which a part of a group is smallest, and the group coded with them."""
     slices, bands, height, width = numbers.shape
     at = slice(slices // 2, slices // 2 + 4) if slices > 4 else slice(0, 4)
-    rows = max(1, _TRIED // (len(numbers[at]) * bands * width))
+    count = min(_MOST_TRIED, max(_LEAST_TRIED, numbers.size // 4))
+    rows = max(1, count // (len(numbers[at]) * bands * width))
     start = max(0, (height - rows) // 2)
     tried = np.ascontiguousarray(numbers[at, :, start : start + rows])
     across = (0, ACROSS) if slices > 1 else (0,)
