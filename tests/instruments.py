@@ -3,6 +3,7 @@
 Each comes with what its library reads of it.
 """
 
+import gzip
 import io
 import tempfile
 from collections.abc import Callable
@@ -197,6 +198,9 @@ def instrument_files() -> dict[str, bytes]:
         "mixed.exr": exr({"RGB": np.dstack([half, half[::-1], half]), "Z": FLOATS}),
         "zip.exr": exr({"RGB": np.dstack([half] * 3)}, OpenEXR.ZIP_COMPRESSION),
         "zips.exr": exr({"Z": FLOATS}, OpenEXR.ZIPS_COMPRESSION),
+        "volume.nii.gz": gzip.compress(nifti(STACK.T.astype(np.int16)), 6, mtime=9),
+        "units.fits.gz": gzip.compress(fits_file(FLOATS, GRAY), 1),
+        "deep.npy.gz": gzip.compress(npy(DEEP), 9),
         "deep.nrrd": nrrd(DEEP, "ushort"),
         "volume.nrrd": nrrd(np.stack([FLOATS, -FLOATS]), "float"),
     }
@@ -216,5 +220,7 @@ def other_instrument_files() -> dict[str, bytes]:
         "encapsulated.dcm": encapsulated(),
         "piz.exr": exr({"RGB": np.dstack([half] * 3)}, OpenEXR.PIZ_COMPRESSION),
         "zip-mixed.exr": exr({"RGB": np.dstack([half] * 3), "Z": FLOATS}, OpenEXR.ZIP_COMPRESSION),
+        "text.gz": gzip.compress(b"no picture " * 99),
+        "two.npy.gz": 2 * gzip.compress(npy(DEEP)),
         "gzip.nrrd": nrrd(DEEP, "ushort", "gzip"),
     }

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 import zstandard
 from numpy.typing import NDArray
 
-from tests.archives.plain_spliced import packed, spliced
+from tests.archives.plain_spliced import gzipped, packed, spliced
 from tests.vectors import plain_deep, plain_deflate, plain_jpeg_file
 
 LOST = b"lost"
@@ -403,6 +403,8 @@ def written(row: dict[str, Any], rasters: list[NDArray[Any]], depths: list[int])
     elif row["format"] == "QOI":
         data = bytes(imagecodecs.qoi_encode(rasters[0]))
         data = data[:13] + envelope + data[14:]
+    elif row["format"] == "GZIP":
+        data = gzipped(rasters, depths, envelope)
     else:
         data = spliced(rasters, depths, envelope, exact)
     if exact and row.get("background_error") is None:

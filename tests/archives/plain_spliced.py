@@ -169,6 +169,20 @@ def compressed(rows: list[bytes], method: int, recipe: bytes, width: int = 0) ->
     return {3: zlib.compress, 4: zstandard.compress, 5: lzma.compress}[method](data)
 
 
+def gzipped(rasters: Rasters, depths: list[int], envelope: bytes) -> bytes:
+    """A gzip file with a file of another format, whose name comes first."""
+    at = 1 + envelope[0]
+    recipe = recipe_of(envelope[at:])
+    data = spliced(rasters, depths, envelope[at + 4 + len(recipe) :], 1)
+    (size,) = struct.unpack_from("<I", recipe)
+    stream = plain_deflate.rebuild(data, recipe[4 + size :])
+    return recipe[4 : 4 + size] + stream + struct.pack("<II", zlib.crc32(data), len(data) % 2**32)
+
+
+def recipe_of(data: bytes) -> bytes:
+    return data[4 : 4 + int.from_bytes(data[:4], "little")]
+
+
 def zlib_stream(data: bytes, recipe: bytes) -> bytes:
     stream = plain_deflate.rebuild(data, recipe[2:])
     return recipe[:2] + stream + struct.pack(">I", zlib.adler32(data))

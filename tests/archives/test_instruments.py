@@ -14,7 +14,15 @@ from tests.tiffs import compressed_files, exact_files
 from tests.unit.test_tiff import digests
 
 EXACT = instrument_files() | {f"{name}.tiff": data for name, data in exact_files().items()}
-SOME = ("volume.nii", "units.fits", "signed.dcm", "mixed.exr", "pyramid-lzw.tiff", "planes.tiff")
+SOME = (
+    "volume.nii",
+    "volume.nii.gz",
+    "units.fits",
+    "signed.dcm",
+    "mixed.exr",
+    "pyramid-lzw.tiff",
+    "planes.tiff",
+)
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ from seec.pipeline.images.formats.exr import Exr
 from seec.pipeline.images.formats.fits import Fits
 from seec.pipeline.images.formats.format import Content, Format
 from seec.pipeline.images.formats.gif import Gif
+from seec.pipeline.images.formats.gzipped import Gzipped
 from seec.pipeline.images.formats.mrc import Mrc
 from seec.pipeline.images.formats.netpbm import Netpbm
 from seec.pipeline.images.formats.nifti import Nifti
@@ -34,6 +35,7 @@ FORMATS: dict[str, Format] = {
         Exr(),
         Mrc(),
         Nrrd(),
+        Gzipped(),
     )
 }
 
