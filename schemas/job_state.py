@@ -57,8 +57,12 @@ class JobState:
 
     @property
     def damaged(self) -> bool:
-        """Whether the last run of a part that looked found damage."""
-        return any(part.exit_code == _DAMAGE for part in self.parts.values())
+        """Whether findings are not mended, or a part of the last run met damage."""
+        met = (
+            self.started is not None and part.exit_code == _DAMAGE and part.started >= self.started
+            for part in self.parts.values()
+        )
+        return bool(self.archive.get("findings")) or any(met)
 
 
 _DAMAGE = 4

@@ -14,7 +14,7 @@ from seec.jobs.scheduled.states import States
 from seec.jobs.scheduled.timing import last_slot
 from seec.schemas.errors import SeecError
 from seec.schemas.job_state import JobState, PartState
-from seec.schemas.jobs_file import COMPACT, GC, Job, JobsFile
+from seec.schemas.jobs_file import COMPACT, GC, VERIFY, Job, JobsFile
 
 LONGEST_PAUSE_S = 1800.0
 # What an exit code of one part means for the whole: the first of these that occurs.
@@ -116,6 +116,8 @@ def run_job(
         outcomes[part] = outcome
         ended = _ended(due.get(part), started, outcome, state.parts.get(part))
         state = state.with_part(part, ended)
+        if part == VERIFY and (outcome.well or outcome.exit_code == ExitCode.DAMAGE):
+            state = _with_figures(state, job)  # what is found now is what gc must know
         states.put(name, state)
         _tell_end(log, name, part, outcome)
         if not outcome.well and outcome.exit_code != ExitCode.DAMAGE:
@@ -190,11 +192,17 @@ def _after(job: Job, ran: Ran) -> JobState:
         failing_since=None if ran.well else ran.before.failing_since or ran.ended,
     )
     if ran.well or ran.exit_code == ExitCode.DAMAGE:
-        try:
-            state = replace(state, archive=archive_figures(job.archive))
-        except SeecError as error:
-            logs.current().event(logs.WARNING, "message", f"seec: warning: {error}")
+        state = _with_figures(state, job)
     return state
+
+
+def _with_figures(state: JobState, job: Job) -> JobState:
+    """The state with what the archive says of itself now; as it was if the archive is not read."""
+    try:
+        return replace(state, archive=archive_figures(job.archive))
+    except SeecError as error:
+        logs.current().event(logs.WARNING, "message", f"seec: warning: {error}")
+        return state
 
 
 def _tell_end(log: logs.Log, name: str, part: str, outcome: Outcome) -> None:

@@ -45,6 +45,7 @@ class Commands:
     def __init__(self) -> None:
         self.given: dict[str, list[Outcome | BaseException]] = {}
         self.ran: list[list[str]] = []
+        self.findings, self.broken = 0, False
 
     @property
     def parts(self) -> list[str]:
@@ -58,16 +59,23 @@ class Commands:
         outcome = waiting.pop(0) if waiting else Outcome(0)
         if isinstance(outcome, BaseException):
             raise outcome
+        if words[0] == "verify":
+            self.findings = len(outcome.findings)
         return outcome
 
 
 @pytest.fixture
 def commands(monkeypatch: pytest.MonkeyPatch) -> Commands:
-    def no_archive(target: str) -> Any:
-        raise SectionCorrupt(f"{target}: in this test there is none")
+    made = Commands()
 
-    monkeypatch.setattr(running, "archive_figures", no_archive)
-    return Commands()
+    def figures(archive: str) -> dict[str, Any]:
+        if made.broken:
+            raise SectionCorrupt(f"{archive}: cannot be read")
+        sizes = {"files": 3, "source_size_bytes": 30, "blob_size_bytes": 20}
+        return {"findings": made.findings, **sizes}
+
+    monkeypatch.setattr(running, "archive_figures", figures)
+    return made
 
 
 @pytest.fixture
@@ -213,6 +221,18 @@ def test_nothing_is_moved_or_deleted_while_damage_is_known(
     assert commands.parts == ["archive", "verify", "gc"]
 
 
+def test_what_a_part_met_holds_the_rest_even_if_the_archive_says_nothing(
+    go: Any, commands: Commands
+) -> None:
+    commands.broken = True
+    commands.given["archive"] = [Outcome(4, "a part cannot be read")]
+    summary = go()
+    assert commands.parts == ["archive", "verify"]
+    assert set(summary.ran[0].held) == {"gc"}
+    go("photos")
+    assert commands.parts == ["archive", "verify", "gc"]
+
+
 def test_files_in_quarantine_are_no_failure(go: Any, commands: Commands, file: Path) -> None:
     commands.given["archive"] = [Outcome(3, result={"quarantined_now": 2, "runs": ["x"]})]
     assert go().exit_code == ExitCode.INCOMPLETE
@@ -267,6 +287,7 @@ def test_a_listing_says_how_each_job_stands(go: Any, commands: Commands, file: P
     assert "2026-03-02T12:00:00+00:00, exit code 4" in text
     assert "last success  never" in text
     assert "archive 2026-03-03T02:15+00:00, verify 2026-03-09T05:00+00:00" in text
+    assert "findings      1" in text
     assert listing.as_dict()["jobs"]["photos"]["state"]["parts"]["verify"]["exit_code"] == 4
 
 
