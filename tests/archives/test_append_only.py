@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from seec.jobs import (
     cli,
@@ -30,8 +31,11 @@ from tests.archives.test_signing import ssh
 from tests.faults.points import repair_in_process, verify_in_process
 from tests.in_process import execution
 
-# Commands that write no archive: they work on single images, weights or measurements.
+# Commands that take no archive: they work on sources, single images, weights or measurements.
 OTHERS = {"encode", "decode", "segment", "explain", "bench", "evaluate", "train", "verify-proof"}
+OTHERS |= {"estimate"}
+# `jobs` runs the others; what is mounted is read as `cat` reads it, by a process of its own.
+OTHERS |= {"jobs", "mount"}
 
 
 @dataclass
@@ -117,6 +121,13 @@ class Place:
         sign.run(sign.Settings(str(self.root), key=key))
 
 
+def said(*words: str) -> str:
+    """What a command prints."""
+    result = CliRunner().invoke(cli.main, list(words))
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
 def commands(place: Place) -> dict[str, Callable[[], Any]]:
     """Each command that takes an archive, in an order in which each has something to do."""
     root, target = str(place.root), str(place.folder / "restored")
@@ -131,6 +142,10 @@ def commands(place: Place) -> dict[str, Callable[[], Any]]:
         "restore": lambda: restore.run(restore.Settings(root, target)),
         "ls": lambda: list(ls.listing(ls.Settings(root)).lines()),
         "info": lambda: info.run(root),
+        "cat": lambda: said("cat", root, "f3.txt"),
+        "query": lambda: said("query", root, "select count(*) from files"),
+        "export": lambda: said("export", root, "--webdataset", str(place.folder / "tars")),
+        "report": lambda: said("report", root, str(place.folder / "page.html")),
         "digest": lambda: digest.run(digest.Settings(root)),
         "prove": lambda: prove.run(prove.Settings(root, "f3.txt")),
         "gc": lambda: gc.run(gc.Settings(root, older_than_s=0)),
