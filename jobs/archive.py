@@ -231,16 +231,10 @@ def _archive(
     runs: list[str] = []
     interrupted = archive.state.open_run
     # A compaction that was interrupted has done its part: what is left of it can be given up.
-    identity = source.record()
     if interrupted and not interrupted.compaction and not settings.new_plan:
-        _check_source(interrupted, identity)
-        plan = archive.plan(interrupted).settings
-        recorded = load_model(archive.read(interrupted.encodes_with()))
-        check_segmentation(plan, recorded)
-        planned_source = source.following(plan.follow_links)
-        timings += _carry_out(archive, planned_source, interrupted, settings)
+        timings += _finish(archive, source, interrupted, settings)
         runs.append(interrupted.run_id)
-    check_source(archive.state, identity, settings.moved)
+    check_source(archive.state, source.record(), settings.moved)
     removed = _removed_files(archive)
     unread: dict[str, str] = {}
 
@@ -277,6 +271,16 @@ def _archive(
         runs=runs,
         unread=unread,
     )
+
+
+def _finish(
+    archive: Archive, source: Source, interrupted: RunRecord, settings: Settings
+) -> list[Timing]:
+    """Archive what an interrupted run has left, as it was planned."""
+    _check_source(interrupted, source.record())
+    plan = archive.plan(interrupted).settings
+    check_segmentation(plan, load_model(archive.read(interrupted.encodes_with())))
+    return _carry_out(archive, source.following(plan.follow_links), interrupted, settings)
 
 
 def _chosen_jpeg_model(settings: Settings) -> DctModel | None:

@@ -41,11 +41,6 @@ class ScanRecord:
     padding: bytes = b""
 
 
-def is_available() -> bool:
-    """Whether the C extension was built; without it no JPEG file is taken apart or put together."""
-    return _jpeg is not None
-
-
 @dataclass(frozen=True)
 class ReadScan:
     """A scan beside its coefficients.

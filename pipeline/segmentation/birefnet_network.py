@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from seec.pipeline.segmentation.swin import SwinSizes, SwinTransformer
 
-STRIDE = 32
 _INNER = 64
 _BRANCH = 256
 _EDGES = 16  # channels that attend to where the picture changes

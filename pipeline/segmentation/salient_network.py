@@ -11,7 +11,6 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from seec.pipeline.segmentation.priors import PRIORS, lab, pooled, prior_maps
 
-STRIDE = 16  # heights and widths are multiples of this
 _STEM, _FINE, _MIDDLE, _COARSE = 24, 40, 80, 128
 _HEADS = 4
 _FREQUENCIES = 4

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from seec.schemas.errors import SectionCorrupt
 
-Words = NDArray[np.uint32]
 Frequencies = NDArray[np.float32]
 
 _CATEGORICAL = constriction.stream.model.Categorical(perfect=False)

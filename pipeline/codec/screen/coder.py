@@ -11,8 +11,6 @@ _LOW = (1 << 32) - 1
 class BitEncoder:
     """Writes bits with given probabilities."""
 
-    decodes = False
-
     def __init__(self) -> None:
         self._lower, self._range = 0, _ALL
         self._words: list[int] = []
@@ -56,8 +54,6 @@ class BitEncoder:
 
 class BitDecoder:
     """Reads what BitEncoder wrote."""
-
-    decodes = True
 
     def __init__(self, payload: bytes):
         self._words = struct.unpack(f"<{len(payload) // 4}I", payload)

@@ -169,7 +169,6 @@ class ScreenCoder:
 
     def __init__(self, coder: BitEncoder | BitDecoder, pixels: int, channels: int):
         """pixels: of all tiles of the group."""
-        self._decodes = coder.decodes
         self._channels = channels
         self._bits = clamp((pixels - 1).bit_length(), *_MEMORY_BITS)
         self._store = Store(self._bits)
