@@ -22,6 +22,7 @@ import zstandard
 from numpy.typing import NDArray
 
 from tests.archives.plain_spliced import gzipped, packed, spliced
+from tests.plain_packings import PLAIN
 from tests.vectors import plain_deep, plain_deflate, plain_jpeg_file
 
 LOST = b"lost"
@@ -710,7 +711,7 @@ RESTORE = {
     "pieces": restore_pieces,
 }
 # By packing: the bytes of a member from its content and the recipe.
-PACK: dict[str, Callable[[bytes, bytes], bytes]] = {}
+PACK: dict[str, Callable[[bytes, bytes], bytes]] = {**PLAIN, "deflate": plain_deflate.rebuild}
 
 
 def parts(envelope: bytes) -> tuple[bytes, bytes]:

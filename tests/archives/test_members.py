@@ -135,6 +135,19 @@ def test_a_plain_reader_puts_them_together(tmp_path: Path, root: Path):
     assert held == files_below(source)
 
 
+def test_a_plain_reader_packs_what_was_unpacked(tmp_path: Path, root: Path):
+    source = tmp_path / "small"
+    source.mkdir()
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.bmp", image_bytes(textured(40, 40), "BMP"))
+        archive.writestr("b.txt", b"text " * 40)
+    (source / "packed.zip").write_bytes(stream.getvalue())
+    archived(source, root)
+    assert rows_of(root)["packed.zip"].members[0].packing == "deflate"
+    assert dict(plain_reader.restored(root, decode_with)) == files_below(source)
+
+
 def test_a_large_file_is_cut_in_pieces_and_comes_back(source: Path, root: Path, tmp_path: Path):
     (source / "noise.bin").write_bytes(np.random.default_rng(1).bytes(3 * PIECE_BYTES + 7))
     (source / "zeros.bin").write_bytes(bytes(2 * PIECE_BYTES + 1))
