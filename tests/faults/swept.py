@@ -117,8 +117,7 @@ def repairing(folder: Path) -> Job:
     def repair(root: Path, kill_at: int | None) -> tuple[int, list[str]]:
         return points.repair(root, source, copy, kill_at)
 
-    # What an earlier try found to be lost is no news to the next one.
-    codes = frozenset({ExitCode.DAMAGE, ExitCode.OK})
+    codes = frozenset({ExitCode.INCOMPLETE})  # a file is lost
     return Job(start, repair, codes, check, everywhere | here)
 
 
