@@ -140,7 +140,7 @@ def test_a_plain_reader_packs_what_was_unpacked(tmp_path: Path, root: Path):
     source.mkdir()
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("a.bmp", image_bytes(textured(40, 40), "BMP"))
+        archive.writestr("a.bmp", image_bytes(textured(100, 100), "BMP"))
         archive.writestr("b.txt", b"text " * 40)
     (source / "packed.zip").write_bytes(stream.getvalue())
     archived(source, root)

@@ -160,8 +160,19 @@ def _spans(candidate: Candidate) -> tuple[Span, ...]:
         _ = candidate.header
     except UnreadableImage:
         whole = (0, len(candidate.data))
-        return tuple(one for one in candidate.spans if (one.start, one.length) != whole)
+        spans = (one for one in candidate.spans if (one.start, one.length) != whole)
+        return tuple(map(_with_image, spans))
     return ()
+
+
+def _with_image(span: Span) -> Span:
+    """The span; if what is packed in it is an image, that is a member of it."""
+    if span.content is None:
+        return replace(span, members=tuple(map(_with_image, span.members)))
+    members = tuple(map(_with_image, span.members))
+    if not members:
+        members = (Span(0, len(span.content), span.name),)
+    return replace(span, name=None, members=members)
 
 
 def _images(candidate: Candidate, content: bytes, spans: Sequence[Span]) -> Iterator[Candidate]:
