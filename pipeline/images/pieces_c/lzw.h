@@ -25,7 +25,7 @@ static int grow(Bytes *b, size_t more) {
 
 static int append(Bytes *b, const void *from, size_t size) {
     if (!grow(b, size)) return 0;
-    memcpy(b->at + b->size, from, size);
+    if (size) memcpy(b->at + b->size, from, size);
     b->size += size;
     return 1;
 }
