@@ -312,11 +312,3 @@ def test_after_an_interruption_nothing_more_is_asked(
     left = executor.submit(Task(doubled), (2,))  # as steps do that clean up
     with pytest.raises(ClusterLost, match="the connection to Ray has ended"):
         executor.wait([left])
-
-
-def test_no_cluster_is_one_clear_error():
-    with (
-        pytest.raises(ClusterLost, match=r"no Ray cluster answers at 127\.0\.0\.1:1"),
-        proxied_cluster("127.0.0.1:1", 2),
-    ):
-        pass
