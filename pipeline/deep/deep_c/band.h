@@ -27,13 +27,16 @@ enum {
 static const int VALUE_BITS[CONTEXTS] = {8, 10, 9, 8, 9, 12, 14, 10};
 static const int REPEAT_BITS[CONTEXTS] = {8, 12, 14, 16, 8, 10, 16, 12};
 
+#define FRESH (1u << 31)
+
 /* A running mean, with 16 fractional bits. */
 typedef struct {
     int64_t mean;
     int seen;
 } Mean;
 
-/* A kind of decisions: 22 bits of a slot are a probability, 10 say how often it was met. */
+/* A kind of decisions: 22 bits of a slot are a probability, 10 say how often it was met. A fresh
+ * slot is FRESH, and all are kept with these bits turned over. */
 typedef struct {
     uint32_t *slots[CONTEXTS];
     Weights *a, *b, *c;
@@ -52,7 +55,8 @@ static int begin_mixture(Mixture *m, const int *bits, int nodes, int sets_a, int
     size_t slots = 0;
     for (int i = 0; i < CONTEXTS; i++) slots += (size_t)nodes << bits[i];
     const size_t weights_size = (size_t)sets * sizeof(Weights);
-    m->memory = malloc(weights_size + slots * sizeof(uint32_t) + 64);
+    /* Zeros cost nothing until they are met: a slot is kept with its highest bit turned over. */
+    m->memory = calloc(1, weights_size + slots * sizeof(uint32_t) + 64);
     if (!m->memory) return 0;
     m->a = (Weights *)(((uintptr_t)m->memory + 63) & ~(uintptr_t)63);
     m->b = m->a + sets_a, m->c = m->b + sets_b;
@@ -62,7 +66,6 @@ static int begin_mixture(Mixture *m, const int *bits, int nodes, int sets_a, int
                                    : k < CONTEXTS + SPREADS ? of_spreads
                                                             : 0);
     uint32_t *next = (uint32_t *)(m->a + sets);
-    for (size_t i = 0; i < slots; i++) next[i] = 1u << 31;
     for (int i = 0; i < CONTEXTS; i++) m->slots[i] = next, next += (size_t)nodes << bits[i];
     return 1;
 }
@@ -103,7 +106,7 @@ INLINE int decide(const DeepTables *t, Arithmetic *arithmetic, const Decision *d
                   const int decoding) {
     Inputs x = {0};
     for (int i = 0; i < CONTEXTS; i++) {
-        const uint32_t slot = d->slot[i][node];
+        const uint32_t slot = d->slot[i][node] ^ FRESH;
         const int seen = least((int)(slot & 1023), COUNT_MAX);
         x[i] = (int16_t)((t->of.stretch[slot >> 20] * t->of.confidence[seen]) >> 8);
     }
@@ -119,11 +122,12 @@ INLINE int decide(const DeepTables *t, Arithmetic *arithmetic, const Decision *d
     learn(x, d->b, (target - t->of.squash[of_b + 2048]) >> 4);
     learn(x, d->c, (target - t->of.squash[of_c + 2048]) >> 4);
     for (int i = 0; i < CONTEXTS; i++) {
-        uint32_t *slot = d->slot[i] + node;
-        const int seen = *slot & 1023;
-        const int64_t one = *slot >> 10, full = bit ? (1 << 22) - 1 : 0;
+        uint32_t *at = d->slot[i] + node;
+        const uint32_t slot = *at ^ FRESH;
+        const int seen = slot & 1023;
+        const int64_t one = slot >> 10, full = bit ? (1 << 22) - 1 : 0;
         const int64_t moved = one + (((full - one) * t->rate[seen]) >> 16);
-        *slot = (uint32_t)moved << 10 | (uint32_t)(seen < SEEN_MAX ? seen + 1 : seen);
+        *at = ((uint32_t)moved << 10 | (uint32_t)(seen < SEEN_MAX ? seen + 1 : seen)) ^ FRESH;
     }
     return bit;
 }
