@@ -21,6 +21,7 @@ from tests.archives.life import archive, put_files
 from tests.faults.points import verify_in_process
 
 BEGIN = datetime(2026, 3, 1, tzinfo=UTC)
+_checks: list[str] = []  # of a test so far
 
 
 @pytest.fixture(scope="module")
@@ -42,11 +43,12 @@ def root(whole: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def days(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each verification is a day after the one before."""
-    moments = iter(BEGIN + timedelta(days=day) for day in range(100))
-    monkeypatch.setattr(clock, "now", lambda: next(moments))
+    _checks.clear()
+    monkeypatch.setattr(clock, "now", lambda: BEGIN + timedelta(days=len(_checks) - 1))
 
 
 def check(root: Path, mode: str = "decode", **options: object) -> verify.VerifySummary:
+    _checks.append(mode)
     return verify_in_process(replace(verify.Settings(str(root), mode), **options))
 
 
