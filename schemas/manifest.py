@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import threading
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -347,12 +348,16 @@ def parse_matching(
 class Part:
     """A manifest part of which few rows are wanted. Raises as `parse_manifest`.
 
+    Safe to use from several threads, of which one at a time reads.
+
     paths: of all files, in order; each is made when it is asked for where there are neither members
     nor pieces. path_range: the first and the last path, also of pieces; None without rows.
     """
 
     def __init__(self, name: str, data: bytes) -> None:
         self._name, self._data = name, data
+        # Arrow's readers keep what they have read, and are for one thread.
+        self._guard = threading.Lock()
         self._excerpt = tables.Excerpt(name, data, MANIFEST)
         self._all: Sequence[str] = self._excerpt.values("path")
         self.paths: Sequence[str] = self._all
@@ -366,7 +371,8 @@ class Part:
 
     def kinds(self) -> Sequence[str]:
         """The kinds of all files, whose rows are not checked."""
-        kinds = self._excerpt.column("kind")
+        with self._guard:
+            kinds = self._excerpt.column("kind")
         return kinds if self._files is None else [kinds[at] for at in self._files]
 
     def table(self, names: Sequence[str], indices: Sequence[int]) -> Any:
@@ -374,6 +380,10 @@ class Part:
 
         The length of a file is that of its tree.
         """
+        with self._guard:
+            return self._table(names, indices)
+
+    def _table(self, names: Sequence[str], indices: Sequence[int]) -> Any:
         if self._files is None:
             return self._excerpt.table(names, indices)
         files = [self._files[at] for at in indices]
@@ -412,7 +422,9 @@ class Part:
         indices = _with_members(self._all, indices)
         if not indices:
             return []
-        rows = list(_from_records(self._name, self._excerpt.rows(indices)))
+        with self._guard:
+            records = self._excerpt.rows(indices)
+        rows = list(_from_records(self._name, records))
         if any(row.same_file is not None for row in rows):
             keys = {row.key for row in rows}
             rows = [row for row in parse_manifest(self._name, self._data) if row.key in keys]

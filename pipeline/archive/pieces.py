@@ -7,9 +7,6 @@ from itertools import groupby
 from seec.pipeline.archive.ahead import each_ahead
 from seec.pipeline.archive.archive import read_recorded
 from seec.pipeline.archive.patterns import may_hold
-from seec.pipeline.containers import Held, find
-from seec.pipeline.images import jpeg
-from seec.pipeline.images.files import read_extent
 from seec.pipeline.storage import Source, Store
 from seec.schemas.commit import ShardRecord
 from seec.schemas.errors import BlobMissing, DigestMismatch, SeecError
@@ -52,6 +49,10 @@ def jpeg_bytes_within(source: Source, files: Iterable[SourceFile], enough: int) 
 
     By the first megabyte of each, of the largest files first.
     """
+    # Imported where files are cut: who reads an archive looks for pieces, and needs no formats.
+    from seec.pipeline.containers import Held, find
+    from seec.pipeline.images import jpeg
+
     others = [file for file in files if _is_readable(file) and not jpeg.has_jpeg_name(file.path)]
     others.sort(key=lambda file: -file.size_bytes)
     found = 0
@@ -85,6 +86,9 @@ def _is_large(file: SourceFile, settings: PlanSettings) -> bool:
 
 def _is_image(source: Source, file: SourceFile) -> bool:
     """Whether it is an image that is read as a whole; so is what cannot be looked into."""
+    from seec.pipeline.images import jpeg
+    from seec.pipeline.images.files import read_extent
+
     if file.size_bytes > MAX_IMAGE_BYTES:
         return False
     size = file.size_bytes

@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -192,6 +193,15 @@ def test_a_forked_process_and_a_pickle_read_the_same(root: Path, tmp_path: Path)
     child.join(60)
     assert child.exitcode == 0
     assert queue.get() is True
+
+
+def test_many_threads_find_rows_of_the_same_parts(root: Path) -> None:
+    expected = {path: seec.open(str(root)).info(path) for path in seec.open(str(root)).paths()}
+    for _ in range(5):
+        archive = seec.open(str(root))
+        with ThreadPoolExecutor(8) as pool:
+            found = list(pool.map(archive.info, list(expected) * 4))
+        assert found == list(expected.values()) * 4
 
 
 def test_an_error_ends_the_reading_or_is_told(tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ from importlib import import_module
 
 from seec.pipeline.routes.reading.envelopes import split
 from seec.pipeline.routes.reading.reader import Models, Reader
-from seec.pipeline.routes.reading.spans import assemble, gaps_of, packed
 from seec.schemas.errors import DigestMismatch, SectionCorrupt
 from seec.schemas.manifest import Row
 from seec.schemas.routes import (
@@ -110,6 +109,9 @@ def restore(row: Row, payload: bytes, models: Models) -> bytes:
 
 def _assembled(row: Row, parts: Iterator[tuple[Row, bytes]], models: Models) -> bytes:
     """The content of a row with members. parts: the rows of its tree with their payloads."""
+    # Imports all formats of images, which who reads a file without members needs not.
+    from seec.pipeline.routes.reading.spans import assemble, gaps_of, packed
+
     _, own = next(parts)
     recipe, gaps = gaps_of(row, own)
     members: list[tuple[Row, bytes]] = []
