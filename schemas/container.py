@@ -146,9 +146,9 @@ class Container:
         return -(-self.tile_count // self.tiles_per_group)
 
 
-def crc32c(data: bytes) -> int:
+def crc32c(data: bytes | memoryview) -> int:
     """CRC-32C (Castagnoli) of the bytes."""
-    return int(google_crc32c.value(data))  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]
+    return int(google_crc32c.value(bytes(data)))  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]
 
 
 def serialise(container: Container) -> bytes:

@@ -4,8 +4,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import google_crc32c
-
+from seec.schemas.container import crc32c
 from seec.schemas.errors import SectionCorrupt
 
 MAGIC = b"\x8aSER"
@@ -20,11 +19,6 @@ HEAD_BYTES = _LAYOUT.size + _CRC.size
 _PAGE_ENTRIES = 256
 # Promises are counted in these parts of the data blocks.
 WHOLE = 10_000
-
-
-def crc32c(data: bytes | memoryview) -> int:
-    """The CRC-32C of FORMAT.md."""
-    return google_crc32c.value(bytes(data))
 
 
 @dataclass(frozen=True)

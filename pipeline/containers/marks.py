@@ -2,7 +2,7 @@
 
 import struct
 
-import google_crc32c  # pyright: ignore[reportMissingTypeStubs]
+from seec.schemas.container import crc32c
 
 # Where a mark stands, and the mark.
 _MARKS = (
@@ -32,7 +32,7 @@ def _is_record(head: bytes) -> bool:
     if len(head) < _RECORD.size:
         return False
     length, stated = _RECORD.unpack_from(head)
-    check = int(google_crc32c.value(length))  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]
+    check = crc32c(length)
     return stated == ((check >> 15 | check << 17) + _MASK) & 0xFFFFFFFF
 
 

@@ -8,8 +8,9 @@ import numpy as np
 
 from seec.pipeline.parity.code import encoded, fits, group_bits, solved
 from seec.pipeline.parity.field import Words
+from seec.schemas.container import crc32c
 from seec.schemas.errors import LimitExceeded
-from seec.schemas.parity import Checksums, Covered, Layout, Parity, crc32c, is_block, serialise
+from seec.schemas.parity import Checksums, Covered, Layout, Parity, is_block, serialise
 
 Pieces = Sequence[bytes | memoryview]
 _WORD = np.dtype("<u2")

@@ -48,7 +48,7 @@ class SeecFileSystem(AbstractFileSystem):
     False; `info` decodes such a file once to tell its size.
     """
 
-    protocol: ClassVar[str] = "seec"
+    protocol: ClassVar[str] = "seec"  # pyright: ignore[reportIncompatibleVariableOverride]
     root_marker = ""
     cachable = True
 
@@ -100,7 +100,7 @@ class SeecFileSystem(AbstractFileSystem):
 
     @classmethod
     def _strip_protocol(cls, path: Any) -> Any:
-        stripped = super()._strip_protocol(path)
+        stripped: Any = super()._strip_protocol(path)  # pyright: ignore[reportUnknownVariableType]
         return stripped if isinstance(stripped, list) else stripped.lstrip("/")
 
     def ls(self, path: str, detail: bool = True, **_: Any) -> list[Any]:
@@ -150,7 +150,8 @@ class SeecFileSystem(AbstractFileSystem):
         """All files below a path, sorted: names, or infos by name if detail."""
         path = self._strip_protocol(path)
         if maxdepth is not None or withdirs or detail or self.isfile(path):
-            return super().find(path, maxdepth, withdirs, detail, **options)
+            found: Any = super().find(path, maxdepth, withdirs, detail, **options)
+            return found
         prefix = f"{path}/" if path else ""
         return paths_below(self.archive.lookup, prefix, kinds=(FILE, LINK))
 

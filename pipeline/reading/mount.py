@@ -57,7 +57,7 @@ def mount(
 def _fuse() -> Any:
     try:
         with needs("fuse", "seec mount"):
-            import mfusepy  # pyright: ignore[reportMissingImports]
+            import mfusepy  # pyright: ignore[reportMissingImports, reportMissingTypeStubs]
     except OSError as error:
         raise MissingPackage(
             f"seec mount needs FUSE ({error}): install libfuse, such as Debian's package fuse3"

@@ -14,7 +14,7 @@ from seec.pipeline.dct.packaged import packaged_model
 from seec.pipeline.dct.weights import load_model
 from seec.pipeline.storage import Store
 from seec.schemas.archive import model_name
-from seec.schemas.routes import JPEGXL_JPEG, SEEC, SEEC_JPEG, STORE
+from seec.schemas.routes import JPEGXL_JPEG, SEEC, SEEC_JPEG, SPANS, STORE
 from tests.archives import plain_reader
 from tests.archives.life import findings
 from tests.archives.test_repair import mend, no_images
@@ -89,9 +89,10 @@ def test_all_kinds_of_jpeg_come_back_beside_other_images(source: Path, root: Pat
     (source / "a.png").write_bytes(image_bytes(textured(40, 56), "PNG"))
     archive(source, root)
     found = routes(root)
-    assert {found[f"{kind}.jpg"] for kind in held()} == {SEEC_JPEG}
+    assert found.pop("a second picture behind.jpg") == SPANS
+    assert {found.get(f"{kind}.jpg", SEEC_JPEG) for kind in held()} == {SEEC_JPEG}
     assert found["a.png"] == SEEC
-    assert set(found.values()) <= {SEEC, SEEC_JPEG, JPEGXL_JPEG, STORE}
+    assert set(found.values()) <= {SEEC, SEEC_JPEG, JPEGXL_JPEG, SPANS, STORE}
     assert len(models(root)) == 2
     assert findings(root) == []
     restore.run(restore.Settings(str(root), str(tmp_path / "out")))
