@@ -150,8 +150,8 @@ class SeecFileSystem(AbstractFileSystem):
         """All files below a path, sorted: names, or infos by name if detail."""
         path = self._strip_protocol(path)
         if maxdepth is not None or withdirs or detail or self.isfile(path):
-            found: Any = super().find(path, maxdepth, withdirs, detail, **options)
-            return found
+            inherited: Any = super()
+            return inherited.find(path, maxdepth, withdirs, detail, **options)
         prefix = f"{path}/" if path else ""
         return paths_below(self.archive.lookup, prefix, kinds=(FILE, LINK))
 
