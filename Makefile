@@ -64,7 +64,7 @@ demo: $(INSTALLED)
 	$(BIN)/python -m seec.jobs.demo
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -m 'not slow'
+	.ci/test $(BIN)/python
 
 test-all: $(INSTALLED)
 	$(BIN)/python -m pytest

@@ -13,7 +13,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar, NoReturn, cast
 
 from fsspec import AbstractFileSystem
 
@@ -100,8 +100,10 @@ class SeecFileSystem(AbstractFileSystem):
 
     @classmethod
     def _strip_protocol(cls, path: Any) -> Any:
-        stripped: Any = super()._strip_protocol(path)  # pyright: ignore[reportUnknownVariableType]
-        return stripped if isinstance(stripped, list) else stripped.lstrip("/")
+        inherited: Any = super()
+        if isinstance(path, list):
+            return [cls._strip_protocol(one) for one in cast(list[Any], path)]
+        return inherited._strip_protocol(path).lstrip("/")
 
     def ls(self, path: str, detail: bool = True, **_: Any) -> list[Any]:
         """What lies in a folder, sorted by name; of a file, that file. FileNotFoundError if none.

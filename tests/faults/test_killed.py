@@ -156,7 +156,7 @@ def test_a_file_that_fails_its_reader_each_time_is_quarantined_alone_and_after_s
     task = tasks.READ
 
     def poisoned(*arguments: Any) -> Any:
-        paths = [file.path for file in arguments[1].files]
+        paths = [file.path for file in arguments[2].files]
         if "003.png" in paths:
             with tries.open("a") as log:
                 log.write(f"{paths}\n")

@@ -12,7 +12,7 @@ from seec.pipeline.routes.writing import Candidate, RunModels, draft, settle
 from seec.pipeline.routes.writing.jpegxl_jpeg import transcode
 from seec.schemas.errors import FormatError
 from seec.schemas.plan import SourceFile
-from seec.schemas.routes import JPEGXL_JPEG, STORE
+from seec.schemas.routes import JPEGXL_JPEG, SPANS, STORE
 from tests.jpegs import held
 
 FILES = list(held().values())
@@ -40,7 +40,7 @@ def test_any_file_comes_back_byte_for_byte(data: bytes, changes: list[tuple[floa
     data = altered(data, changes)
     made = draft(Candidate(SourceFile("a", len(data), 0), data, 10**6))
     entry = settle(made, (), RunModels(default_model()))
-    assert entry.row.route in (JPEGXL_JPEG, STORE)
+    assert entry.row.route in (JPEGXL_JPEG, SPANS, STORE)
     assert (entry.row.route == STORE) == bool(entry.row.reason)
     assert len(entry.payload) <= len(data)
     check(entry.row, bytes(entry.payload), {})

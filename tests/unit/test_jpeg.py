@@ -42,14 +42,17 @@ MODELS = {MODEL.id: MODEL}
 
 
 def archive(data: bytes, name: str = "a", max_pixels: int = 10**6) -> Entry:
-    made = draft(Candidate(SourceFile(name, len(data), 0), data, max_pixels))
+    """Without a model of JPEG files, and without a look at what is behind the picture."""
+    file = SourceFile(name, len(data), 0)
+    made = draft(Candidate(file, data, max_pixels, opened=False))
     assert made.coded is None
     return settle(made, (), RunModels(default_model()))
 
 
 def coded(data: bytes, max_pixels: int = 10**6) -> Entry:
-    """With the model of JPEG files."""
-    candidate = Candidate(SourceFile("a", len(data), 0), data, max_pixels, code_jpeg=True)
+    """The same with the model of JPEG files."""
+    file = SourceFile("a", len(data), 0)
+    candidate = Candidate(file, data, max_pixels, code_jpeg=True, opened=False)
     return settle(draft(candidate), (), RunModels(default_model(), MODEL))
 
 
