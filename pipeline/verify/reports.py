@@ -18,6 +18,7 @@ from seec.schemas.errors import (
     SectionCorrupt,
     SeecError,
     StorageError,
+    StoreUnavailable,
 )
 from seec.schemas.limits import MAX_TABLE_BYTES
 from seec.schemas.report import Checked, Previous, parse_about, parse_findings
@@ -80,9 +81,15 @@ def read_report(store: Store, name: str) -> list[Checked]:
 def newest(store: Store) -> tuple[Previous | None, list[Checked]]:
     """The newest report, for the next one to name; and a finding if the one before it was changed.
 
-    Reports may be removed: one that is missing is no finding.
+    Reports may be removed: one that is missing is no finding. Nor is it one if there is no place
+    for reports; who writes the next one hears of that.
     """
-    names = sorted(name for name in store.names(REPORTS) if _NAME.fullmatch(name))
+    try:
+        names = sorted(name for name in store.names(REPORTS) if _NAME.fullmatch(name))
+    except StoreUnavailable:
+        raise
+    except StorageError:
+        names = []
     if not names:
         return None, []
     try:

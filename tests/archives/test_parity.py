@@ -196,7 +196,7 @@ def test_more_damage_than_promised_is_told_and_loses_nothing_else(root: Path):
     data[start : start + len(data) // 5] = bytes(len(data) // 5)
     (root / shard.blob.name).write_bytes(bytes(data))
     summary = mend(root)
-    assert (summary.exit_code, summary.lost) == (ExitCode.DAMAGE, (large.path,))
+    assert (summary.exit_code, summary.lost) == (ExitCode.INCOMPLETE, (large.path,))
     (why,) = summary.beyond_parity
     assert why.startswith(f"parity of shard {shard.shard} is not enough: ")
     assert why in list(summary.lines())

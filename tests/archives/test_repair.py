@@ -125,7 +125,9 @@ def test_an_object_made_anew_to_the_same_bytes_is_a_repair_that_needs_no_commit(
     (root / shards(root)[0].blob.name).unlink()
     summary = mend(root, source)
     assert (summary.files_mended, len(summary.shards), summary.lost) == (2, 1, ())
-    assert objects(root) == before
+    # A model that encoded images stays until gc removes it.
+    after = {name: data for name, data in objects(root).items() if not name.startswith("models/")}
+    assert after == before
 
 
 def test_a_repair_serves_earlier_commits_too(root: Path, source: Path):
