@@ -20,31 +20,13 @@ from tests.jpegs import icc_profile, jpeg
 from tests.pictures import gray, textured
 from tests.sources import image_bytes
 from tests.torture import drawn
-from tests.unit.test_other_readers import GRAY, RGB, planes, tiff
+from tests.unit.test_other_readers import ODDLY_READ
 from tests.unit.test_signed import SIGNING_CHUNKS, signed_gif, signed_tiff, signed_webp
 
 Files = Iterator[tuple[str, bytes]]
 FILM_IN_JPEG_XL = 4_259_096  # bytes behind a picture that JPEG XL holds
 LONG = 65535
 _LONGEST_WEBP, _LONGEST_JPEG = 16383, 65500
-# TIFF files that not all programs see alike.
-_MISREAD = {
-    # Libtiff takes no notice of it, tifffile undoes it.
-    "packed bytes that are predicted": tiff(
-        RGB, photometric="rgb", compression="packbits", predictor=True
-    ),
-    # Pillow leaves these to libtiff if they are compressed, and has no way of its own.
-    "six planes": tiff(
-        np.stack([GRAY] * 6),
-        photometric="minisblack",
-        planarconfig="separate",
-        compression="deflate",
-    ),
-    "planes of luma and chroma": tiff(
-        planes(RGB), photometric="ycbcr", planarconfig="separate", compression="lzw"
-    ),
-    "luma and chroma": tiff(RGB, photometric="ycbcr", compression="lzw"),
-}
 
 
 def files(*, whole: bool) -> dict[str, bytes]:
@@ -81,7 +63,7 @@ def signed(_: bool) -> Files:
 
 def misread(_: bool) -> Files:
     """Files in which programs do not see the same."""
-    for kind, data in _MISREAD.items():
+    for kind, data in ODDLY_READ.items():
         yield f"misread/{kind}.tif", data
     exif = Image.Exif()
     exif[0x0112] = 6
