@@ -6,6 +6,7 @@ restores it, and compares the bytes. Needs the packages of the tests.
 """
 
 import io
+import subprocess
 import sys
 import tarfile
 import tempfile
@@ -16,7 +17,6 @@ from typing import Any, cast
 
 import zstandard
 
-from seec.jobs import archive, restore
 from seec.pipeline.lab.benchmark.markdown import table
 from seec.pipeline.storage import Store
 
@@ -107,17 +107,18 @@ def archived_bytes(source: Path, folder: Path, profile: str) -> int:
     Loose images may come back as other files with the same pixels.
     """
     root, out = folder / "archive", folder / "out"
-    done = archive.run(
-        archive.Settings(str(source), str(root), profile=profile, jpeg=archive.JPEG_SEEC)
-    )
-    back = restore.run(restore.Settings(str(root), str(out)))
-    if done.exit_code or back.exit_code:
-        raise SystemExit(f"{source}: exit codes {done.exit_code} and {back.exit_code}")
+    _seec("archive", source, root, "--profile", profile, "--jpeg", "seec")
+    _seec("restore", root, out)
     for path in () if source.name == LOOSE else source.iterdir():
         if path.read_bytes() != (out / path.name).read_bytes():
             raise SystemExit(f"{path}: comes back as another file")
     held = Store(str(root)).listed()
     return sum(item.size_bytes for item in held if item.name.startswith(("blobs/", "manifest/")))
+
+
+def _seec(job: str, *arguments: object) -> None:
+    command = [sys.executable, "-m", f"seec.jobs.{job}", *map(str, arguments)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
 def rows(files: Files, profile: str) -> Iterator[Sequence[str]]:
