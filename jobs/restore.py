@@ -331,7 +331,7 @@ class _Restorer:
                 self._target,
                 settings.overwrite,
                 executor,
-                lambda: archive.state.shards.values(),
+                archive.state.shards.values(),
             )
             for group in restoration.run(rows):
                 self._count(group)

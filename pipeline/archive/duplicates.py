@@ -8,6 +8,7 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from math import inf
 
 from seec.pipeline.archive.ahead import each_ahead
@@ -104,14 +105,8 @@ def _is_first(file: SourceFile) -> bool:
 
 
 def _extent(source: Source, file: SourceFile) -> tuple[int, int] | None:
-    size = file.size_bytes
-
-    def read(start: int, length: int) -> bytes:
-        # Stores may take it for an error to be asked for what lies behind the end.
-        return source.read_range(file, start, max(0, min(length, size - start)))
-
     try:
-        return read_extent(read)
+        return read_extent(partial(source.read_range, file))
     except SeecError:
         return None
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import groupby
 
 from seec.pipeline.archive.ahead import each_ahead
@@ -11,7 +12,7 @@ from seec.pipeline.storage import Source, Store
 from seec.schemas.commit import ShardRecord
 from seec.schemas.errors import BlobMissing, DigestMismatch, SeecError
 from seec.schemas.kinds import FILE
-from seec.schemas.manifest import Row, parse_matching
+from seec.schemas.manifest import Part, Row
 from seec.schemas.pieces import Piece, parse_pieces
 from seec.schemas.plan import PlanSettings, SourceFile
 
@@ -60,7 +61,7 @@ def jpeg_bytes_within(source: Source, files: Iterable[SourceFile], enough: int) 
         if found >= enough or file.size_bytes < _LEAST_CONTAINER_BYTES:
             break
         try:
-            head = source.read_range(file, 0, min(file.size_bytes, _HEAD_BYTES))
+            head = source.read_range(file, 0, _HEAD_BYTES)
             spans = find(head, 0, Held(head))
         except SeecError:
             continue
@@ -91,11 +92,7 @@ def _is_image(source: Source, file: SourceFile) -> bool:
 
     if file.size_bytes > MAX_IMAGE_BYTES:
         return False
-    size = file.size_bytes
-
-    def read(start: int, length: int) -> bytes:
-        return source.read_range(file, start, max(0, min(length, size - start)))
-
+    read = partial(source.read_range, file)
     try:
         return jpeg.matches(read(0, 16)) or read_extent(read) is not None
     except SeecError:
@@ -129,19 +126,16 @@ def piece_rows(
     for name, group in groupby(pieces, key=lambda piece: piece.shard):
         if (shard := by_name.get(name)) is None:
             raise BlobMissing(f"{row.path}: shard {name}, which has pieces of it, is gone")
-        found = _rows_in(store, shard, row.path)
+        found = {one.piece: one for one in pieces_in(store, shard, row.path)}
         for piece in group:
             yield PieceRow(shard.blob.name, _checked(row, number, piece, found.get(number)))
             number += 1
 
 
-def _rows_in(store: Store, shard: ShardRecord, path: str) -> dict[int, Row]:
-    _, rows = parse_matching(
-        shard.manifest.name,
-        read_recorded(store, shard.manifest),
-        lambda paths: [index for index, one in enumerate(paths) if one == path],
-    )
-    return {row.piece: row for row in rows if row.piece is not None}
+def pieces_in(store: Store, shard: ShardRecord, path: str) -> list[Row]:
+    """The rows of pieces of a file that a shard holds. Raises as `read_recorded` and `Part`."""
+    part = Part(shard.manifest.name, read_recorded(store, shard.manifest))
+    return [row for row in part.rows_of(path) if row.piece is not None]
 
 
 def _checked(row: Row, number: int, piece: Piece, found: Row | None) -> Row:

@@ -143,7 +143,7 @@ class Mender:
 
 def _what_is_left(store: Store, blob: str, row: Row) -> Entry:
     """The row as a lost one, but for those of its members whose payloads are whole."""
-    payloads: list[bytes] = []
+    kept_payloads: list[bytes] = []
 
     def left(one: Row) -> Row:
         own = _whole_payload(store, blob, replace(one, members=()))
@@ -153,11 +153,11 @@ def _what_is_left(store: Store, blob: str, row: Row) -> Entry:
             kept = (one.kind, one.permissions, one.same_file, one.start, one.piece)
             names = ("kind", "permissions", "same_file", "start", "piece")
             one = replace(lost, **dict(zip(names, kept, strict=True)), members=one.members)
-        payloads.append(own or b"")
+        kept_payloads.append(own or b"")
         return replace(one, members=tuple(left(member) for member in one.members))
 
     row = left(row)
-    return Entry(row, b"".join(payloads))
+    return Entry(row, b"".join(kept_payloads))
 
 
 def _whole_payload(store: Store, blob: str, row: Row) -> bytes | None:

@@ -6,28 +6,25 @@ file alone.
 """
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from seec.pipeline.archive.archive import Archive
-from seec.pipeline.archive.patterns import may_hold
+from seec.pipeline.archive.pieces import holders, pieces_in
 from seec.pipeline.containers import cut
 from seec.pipeline.routes.writing import Draft
 from seec.pipeline.storage import Source, Store
-from seec.schemas.errors import SeecError, SourceChanged
-from seec.schemas.manifest import Row, parse_matching
+from seec.schemas.errors import SourceChanged
+from seec.schemas.manifest import Row
 from seec.schemas.pieces import Piece, serialise_pieces
 from seec.schemas.plan import SourceFile
 from seec.schemas.routes import PIECES
 
-# A member that goes on for longer is cut all the same: a piece is in memory as a whole.
-_MAX_OVER_BYTES = 128 << 20
 _READ_SIZE_BYTES = 8 << 20
 
 
 @dataclass(frozen=True)
 class InSource:
-    """A file of a source that is read by ranges. end: where looking for a place stops."""
+    """A file of a source that is read by ranges."""
 
     source: Source
     file: SourceFile
@@ -46,23 +43,8 @@ class InSource:
 def read_piece(source: Source, file: SourceFile, piece_size_bytes: int) -> tuple[int, bytes]:
     """Where a piece begins in its file, and its bytes. Raises as `Source.read`."""
     ranges, number = InSource(source, file), file.piece or 0
-    start = _place(ranges, number * piece_size_bytes)
-    end = file.size_bytes
-    if number + 1 != file.pieces:
-        end = _place(ranges, (number + 1) * piece_size_bytes)
-    return start, b"".join(_chunks(ranges, start, end))
-
-
-def _place(ranges: InSource, position: int) -> int:
-    if position == 0:
-        return 0
-    try:
-        place = cut(ranges, position)
-    except SeecError as error:
-        if isinstance(error, SourceChanged):
-            raise
-        return position
-    return place if position <= place <= position + _MAX_OVER_BYTES else position
+    start, end = (cut(ranges, at * piece_size_bytes) for at in (number, number + 1))
+    return start, ranges.read(start, end - start)
 
 
 def draft_whole(store: Store, run_id: str, source: Source, file: SourceFile) -> Draft:
@@ -70,13 +52,17 @@ def draft_whole(store: Store, run_id: str, source: Source, file: SourceFile) -> 
 
     SourceChanged, or another SourceError, if one of them is not there or is another one.
     """
-    pieces = sorted(_rows(store, run_id, file.path), key=lambda row: row.piece or 0)
+    shards = holders(Archive.open(store).state.shards_of(run_id), file.path)
+    rows = (row for shard in shards for row in pieces_in(store, shard, file.path))
+    pieces = sorted(rows, key=lambda row: row.piece or 0)
     if [row.piece for row in pieces] != list(range(file.pieces or 0)):
         raise SourceChanged("some of its pieces could not be read; run again to archive it")
     ranges, whole, end = InSource(source, file), hashlib.sha256(), 0
     for row in pieces:
         own = hashlib.sha256()
-        for chunk in _chunks(ranges, end, end + row.source_size_bytes):
+        for start in range(end, end + row.source_size_bytes, _READ_SIZE_BYTES):
+            left = end + row.source_size_bytes - start
+            chunk = ranges.read(start, min(_READ_SIZE_BYTES, left))
             whole.update(chunk)
             own.update(chunk)
         if row.start != end or own.digest() != row.source_digest:
@@ -99,21 +85,3 @@ def draft_whole(store: Store, run_id: str, source: Source, file: SourceFile) -> 
             [Piece(row.shard, row.source_size_bytes, row.source_digest) for row in pieces]
         ),
     )
-
-
-def _rows(store: Store, run_id: str, path: str) -> Iterator[Row]:
-    """The rows of the pieces of a file that this run has archived."""
-    archive = Archive.open(store)
-    for shard in archive.state.shards_of(run_id):
-        if may_hold(shard, path):
-            _, rows = parse_matching(
-                shard.manifest.name,
-                archive.read(shard.manifest),
-                lambda paths: [index for index, one in enumerate(paths) if one == path],
-            )
-            yield from (row for row in rows if row.piece is not None)
-
-
-def _chunks(ranges: InSource, start: int, end: int) -> Iterator[bytes]:
-    for place in range(start, end, _READ_SIZE_BYTES):
-        yield ranges.read(place, min(_READ_SIZE_BYTES, end - place))

@@ -1,7 +1,7 @@
 """Restoring: rows to files below a target, with a bounded amount of work in flight."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import groupby
@@ -93,12 +93,12 @@ class Restoration:
         target: Target,
         overwrite: bool,
         executor: Executor,
-        counting: Callable[[], Iterable[ShardRecord]],
+        kept: Collection[ShardRecord],
     ) -> None:
-        """counting: gives the shards that count, among which those with pieces of files are."""
+        """kept: the shards that count, among which those with pieces of files are."""
         self._executor, cpus = executor, executor.placement.cpus
         self._store, self._target = store.shared_by(cpus), target.shared_by(cpus)
-        self._counting = counting
+        self._kept = kept
         self._overwrite = overwrite
         self._in_flight = 2 * cpus
         self.lacks = False
@@ -213,7 +213,7 @@ class Restoration:
 
     def _steps(self, work: Work, suspect: bool) -> Steps[list[Restored]]:
         if any(row.route == PIECES for row in work.rows):
-            found = holders(self._counting(), work.rows[0].path)
+            found = holders(self._kept, work.rows[0].path)
             work = replace(work, holders=tuple(found))
         what = (self._store, work, self._target, self._overwrite)
         return (yield self._executor.submit(_ROWS, *what))

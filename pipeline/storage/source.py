@@ -89,6 +89,8 @@ class Source:
 
     def read_range(self, file: SourceFile, start: int, length: int) -> bytes:
         """`length` bytes of a file from `start`, fewer where it ends first; checks no change."""
+        # Stores may take it for an error to be asked for what lies behind the end.
+        length = max(0, min(length, file.size_bytes - start))
         return self.store.get_range(os.fsdecode(self._own(file.path)), start, length)
 
     def read(self, file: SourceFile) -> bytes:

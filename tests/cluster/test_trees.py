@@ -85,7 +85,7 @@ def test_a_restore_that_never_ends_leaves_private_folders_private(kept: Path, tm
     opened, target = Archive.open(Store(str(kept))), Target(str(tmp_path / "out"))
     private = tmp_path / "out" / "deep" / "er"
     executor = cast(Any, InProcess())
-    restoration = Restoration(opened.store, target, False, executor, lambda: ())
+    restoration = Restoration(opened.store, target, False, executor, ())
     for _ in restoration.run(current_rows(opened)):
         if private.exists():
             break
