@@ -232,7 +232,7 @@ class Store:
         path = self.path(name)
         block = max(PART_SIZE_BYTES, -(-size_bytes // _MOST_BLOCKS))
 
-        def write() -> None:
+        def send() -> None:
             file = self._fs.open(path, "wb", block_size=block)
             try:
                 for chunk in chunks:
@@ -242,9 +242,11 @@ class Store:
                 raise
             file.close()
 
-        self.call(f"write {path}", write, size_bytes)
-        if self.size(name) != size_bytes:
-            raise StorageError(f"write {path}: not all of {size_bytes} bytes arrived")
+        def write() -> None:
+            self._let(send, size_bytes)
+            self._check_whole(name, size_bytes)
+
+        self.retry.call(f"write {path}", write)
 
     def refuses_to_replace(self, name: str) -> bool:
         """Whether the store refuses to create an existing object; some stores replace it silently.
@@ -454,7 +456,7 @@ class Store:
                 raise
             self._replace(name, (data,))
         else:
-            self._check_whole(name, data)
+            self._check_whole(name, len(data))
 
     def _replace(self, name: str, pieces: Pieces) -> None:
         """One attempt to write an object over an existing one or none."""
@@ -468,7 +470,7 @@ class Store:
             self._parts.replace(path, data)
         else:
             self._let(lambda: self._fs.pipe_file(path, data), len(data))
-        self._check_whole(name, data)
+        self._check_whole(name, len(data))
 
     def _check_inside(self, path: str) -> None:
         """StorageError if what someone put into the store makes us write somewhere else."""
@@ -526,14 +528,14 @@ class Store:
             raise FileExistsError(f"{self.path(name)} exists already")
         self._replace(name, (data,))
 
-    def _check_whole(self, name: str, data: bytes) -> None:
+    def _check_whole(self, name: str, size_bytes: int) -> None:
         """Raises TransientStorageError if the store wrote a part of the object only."""
         if name.endswith("/"):
             return  # one request wrote it
         size = int(self._let(lambda: self._fs.info(self.path(name)))["size"])
-        if size != len(data):
+        if size != size_bytes:
             raise TransientStorageError(
-                f"write {self.path(name)}: only {size} of {len(data)} bytes arrived"
+                f"write {self.path(name)}: only {size} of {size_bytes} bytes arrived"
             )
 
     def call(self, what: str, action: Callable[[], T], size_bytes: int = 0) -> T:

@@ -89,19 +89,7 @@ class Target:
             put = self.store.put if overwrite else self.store.put_new
             put(self._key(path), data)
             return permissions is None and mtime_ns is None
-        name = _name(path)
-
-        def write() -> bool:
-            return tree_writer.write_file(
-                self._root,
-                name,
-                [data],
-                permissions=permissions,
-                mtime_ns=mtime_ns,
-                overwrite=overwrite,
-            )
-
-        return self._call("write", path, write, len(data))
+        return self._write_local(path, [data], len(data), permissions, mtime_ns, overwrite)
 
     def write_chunks(
         self,
@@ -141,6 +129,17 @@ class Target:
                 raise ObjectExists(f"write {path}: exists already")
             self.store.write_chunks(key, chunks, size_bytes)
             return permissions is None and mtime_ns is None
+        return self._write_local(path, chunks, size_bytes, permissions, mtime_ns, overwrite)
+
+    def _write_local(
+        self,
+        path: str,
+        chunks: Iterable[bytes],
+        size_bytes: int,
+        permissions: int | None,
+        mtime_ns: int | None,
+        overwrite: bool,
+    ) -> bool:
         name = _name(path)
 
         def write() -> bool:
