@@ -12,15 +12,13 @@ from typing import TYPE_CHECKING
 
 from seec.schemas.errors import SectionCorrupt
 from seec.schemas.kinds import FILE
+from seec.schemas.limits import MAX_MEMBER_DEPTH, MAX_MEMBERS
 from seec.schemas.names import is_safe, unescape
 from seec.schemas.routes import PIECES, ROUTES, SPANS
 from seec.schemas.spans import PACKINGS
 
 if TYPE_CHECKING:
     from seec.schemas.manifest import Row
-
-MAX_DEPTH = 8  # a file in an archive in an archive; nobody packs deeper
-MAX_MEMBERS = 1 << 20  # of one row: all are in memory at once
 
 
 def renamed(row: Row, path: str) -> Row:
@@ -56,7 +54,7 @@ def trees(name: str, rows: Iterable[tuple[int, Row]]) -> Iterator[Row]:
                 yield row
 
     for depth, row in rows:
-        if not 0 <= depth <= min(len(open_rows), MAX_DEPTH):
+        if not 0 <= depth <= min(len(open_rows), MAX_MEMBER_DEPTH):
             raise SectionCorrupt(f"{name}: {row.path}: a member of nothing")
         yield from close(depth)
         if depth:
