@@ -14,7 +14,7 @@ from seec.pipeline.archive.archive import Archive
 from seec.pipeline.archive.catalogue import current_quarantine, sorted_members, sorted_rows
 from seec.pipeline.archive.history import History, Step
 from seec.pipeline.archive.patterns import Patterns, Unmatched
-from seec.pipeline.standing.sizes import add_once
+from seec.pipeline.standing.sizes import Held, held
 from seec.pipeline.storage import Limits, Store
 from seec.pipeline.verify.records import opened
 from seec.schemas.commit import RunRecord
@@ -46,33 +46,31 @@ class Settings:
 class Totals:
     """What listed rows add up to.
 
-    routes: how many files took each route; kinds: how many rows each kind has. length: bytes in the
-    archive's blobs; those that files share count once. lossy: files with a lossy background.
+    routes: how many files took each route, and members if they are listed; members: how many of
+    these; kinds: how many other rows each kind has. length: bytes in the archive's blobs; those
+    that files share count once. lossy: files with a lossy background.
     """
 
     def __init__(self, rows: Iterable[Row] = ()) -> None:
-        self.source_size_bytes = self.length = self.lossy = 0
+        self.source_size_bytes = self.length = self.lossy = self.members = 0
         self._routes: Counter[str] = Counter()
         self._kinds: Counter[str] = Counter()
-        self._counted: dict[str, list[int]] = {}
-        for row in rows:
-            self.add(row)
+        for _ in self.counted(rows):
+            pass
 
-    def add(self, row: Row) -> None:
-        """Count one row more."""
-        self.source_size_bytes += row.source_size_bytes
-        self.lossy += row.background_error is not None
-        self._kinds[row.kind] += 1
-        self._routes[row.route] += row.kind == FILE
-        counted = self._counted.setdefault(row.shard, [])
-        if row.length and add_once(counted, row.offset, row.offset + row.length):
-            self.length += row.length
-
-    def counted(self, rows: Iterable[Row]) -> Iterator[Row]:
-        """The rows, which are counted on the way."""
-        for row in rows:
-            self.add(row)
-            yield row
+    def counted(self, rows: Iterable[Row]) -> Iterator[Held]:
+        """What each file takes, which is counted on the way. rows: as `held` takes them."""
+        for one in held(rows):
+            row = one.row
+            self.length += one.own_bytes
+            self.lossy += row.background_error is not None
+            self._routes[row.route] += row.kind == FILE
+            if row.start is not None:  # its bytes are among those of its file
+                self.members += 1
+            else:
+                self.source_size_bytes += row.source_size_bytes
+                self._kinds[row.kind] += 1
+            yield one
 
     @property
     def routes(self) -> dict[str, int]:
@@ -93,6 +91,7 @@ class Totals:
             f", {self.kinds[kind]} {name}" for kind, name in _OTHERS if kind in self.kinds
         )
         files = f"{self.kinds.get(FILE, 0)} files"
+        files += f" and {self.members} members" if self.members else ""
         return f"{files}{routes and f' ({routes})'}{others}, {sizes}"
 
 
@@ -100,17 +99,23 @@ class Totals:
 class Listing:
     """Files by path, with totals, or files in quarantine by run, the latest first.
 
-    rows, failed: may be such that they are read while they are listed, once. unread: what the
-    archive does not give, and why, once all rows were read. In JSON, background_error is null where
-    nothing is lost and 0 where nothing was coded.
+    found: rows of files, or of files and members, and of pieces behind those of their files. found,
+    failed: may be such that they are read while they are listed, once. unread: what the archive
+    does not give, and why, once all rows were read. In JSON, background_error is null where nothing
+    is lost and 0 where nothing was coded.
     """
 
     archive: str
     digest: str
-    rows: Iterable[Row] = ()
+    found: Iterable[Row] = ()
     failed: Iterable[QuarantineRow] = ()
     unmatched: Unmatched = field(default_factory=lambda: Unmatched(()))
     unread: dict[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def rows(self) -> Iterator[Row]:
+        """The rows that are listed."""
+        return (row for row in self.found if row.piece is None)
 
     @property
     def exit_code(self) -> ExitCode:
@@ -134,12 +139,13 @@ class Listing:
         totals = Totals()
         yield "archive", self.archive
         yield "digest", self.digest
-        yield "files", map(_row_as_dict, totals.counted(self.rows))
+        yield "files", map(_row_as_dict, totals.counted(self.found))
         yield "quarantine", (dict(row.__dict__) for row in self.failed)
         yield "source_size_bytes", totals.source_size_bytes
         yield "length", totals.length
         yield "routes", totals.routes
         yield "kinds", totals.kinds
+        yield "members", totals.members
         yield "lossy", totals.lossy
         yield "unmatched", self.unmatched.left
         yield "unread", self.unread
@@ -150,7 +156,7 @@ class Listing:
         A tilde behind the route marks a lossy background, a slash behind the path a directory.
         """
         totals = Totals()
-        yield from map(_line, totals.counted(self.rows))
+        yield from map(_line, totals.counted(self.found))
         for failure in self.failed:
             yield f"{failure.error}: {failure.path}: {failure.reason}"
         if totals.kinds:
@@ -238,7 +244,7 @@ def _below(run: RunRecord) -> str:
 def run(settings: Settings) -> Listing:
     """As `listing`, with all rows in memory."""
     found = listing(settings)
-    return replace(found, rows=list(found.rows), failed=list(found.failed))
+    return replace(found, found=list(found.found), failed=list(found.failed))
 
 
 def listing(settings: Settings) -> Listing:
@@ -261,8 +267,11 @@ def listing(settings: Settings) -> Listing:
         parts = current_quarantine(archive, note)
         failed = unmatched.seen(row for _, part in parts for row in part if wanted(row.path))
         return Listing(url, digest, failed=failed, unmatched=unmatched, unread=unread)
-    listed = sorted_members if settings.members else sorted_rows
-    rows = unmatched.seen(listed(archive, settings.include, note))
+    if settings.members:
+        listed = sorted_members(archive, settings.include, note)
+    else:
+        listed = sorted_rows(archive, settings.include, note, pieces=True)
+    rows = unmatched.seen(listed)
     return Listing(url, digest, rows, unmatched=unmatched, unread=unread)
 
 
@@ -274,9 +283,10 @@ def run_commits(settings: Settings) -> Commits:
     return Commits(archive.store.url, history.state.oldest, steps)
 
 
-def _line(row: Row) -> str:
+def _line(held: Held) -> str:
+    row = held.row
     rate = "" if row.rate_bpsp is None else f"{row.rate_bpsp:.3f}"
-    sizes = f"{row.tree_length:>12,} {row.source_size_bytes:>12,}"
+    sizes = f"{held.stored_bytes:>12,} {row.source_size_bytes:>12,}"
     route = row.route if row.kind == FILE else row.kind
     route += "~" * (row.background_error is not None)
     loss = "" if row.background_error is None else f" ({describe(row.background_error)})"
@@ -284,9 +294,10 @@ def _line(row: Row) -> str:
     return f"{route:<{_ROUTE_WIDTH}} {rate:>6} {sizes} {path}{loss}"
 
 
-def _row_as_dict(row: Row) -> dict[str, Any]:
-    """JSON values: digests in hexadecimal; no envelope."""
-    values = {**to_record(row), "rate_bpsp": row.rate_bpsp}
+def _row_as_dict(held: Held) -> dict[str, Any]:
+    """JSON values: digests in hexadecimal; no envelope. length: of members and pieces, too."""
+    row = held.row
+    values = {**to_record(row), "length": held.stored_bytes, "rate_bpsp": row.rate_bpsp}
     del values["envelope"]
     return {k: v.hex() if isinstance(v, bytes) else v for k, v in values.items()}
 

@@ -165,7 +165,9 @@ def collect(settings: Settings) -> Facts:
     some = _Some(settings.thumbnails, archive.digest())
     total = sum(shard.files for shard in archive.state.shards.values())
     with progress("report", total, "files") as shown:
-        sizes = sizes_of(_counted(some.seen(sorted_rows(archive, on_damage=note)), shown))
+        sizes = sizes_of(
+            _counted(some.seen(sorted_rows(archive, on_damage=note, pieces=True)), shown)
+        )
     quarantine: list[tuple[str, str, str]] = []
     reasons: Counter[str] = Counter()
     for _, rows in current_quarantine(archive, note):

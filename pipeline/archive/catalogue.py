@@ -100,15 +100,17 @@ def sorted_rows(
     on_damage: OnDamage | None = None,
     *,
     envelopes: bool = False,
+    pieces: bool = False,
 ) -> Iterator[Row]:
     """The rows that `current_rows` gives, all of them by path; with their envelopes if asked to.
 
-    Each row is checked by itself. on_damage: as in `current_rows`; of a damaged part the rows
-    before the damage are given. Memory grows with the number of shards whose paths overlap, by a
+    pieces: with the rows of pieces, too, behind the row of their file. Each row is checked by
+    itself. on_damage: as in `current_rows`; of a damaged part the rows before the damage are given.
+    Memory grows with the number of shards whose paths overlap, by a
     row group of each, and with the number of removed paths. If parts vanish meanwhile, since a
     commit dropped them, goes on with the rows that count by then.
     """
-    return _reopened(archive, Patterns(include), on_damage, Also(envelopes=envelopes))
+    return _reopened(archive, Patterns(include), on_damage, Also(pieces, envelopes))
 
 
 def _reopened(

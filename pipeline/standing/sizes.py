@@ -1,8 +1,9 @@
 """What files take, by route and by folder; each byte of a blob counts once."""
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from seec.schemas.kinds import FILE
 from seec.schemas.manifest import Row
@@ -49,16 +50,49 @@ class Sizes:
         return ranked[:most], sum((size for _, size in ranked[most:]), Size())
 
 
-def sizes_of(rows: Iterable[Row]) -> Sizes:
-    """Add up rows. Memory grows with the number of folders at the top, and of shards."""
-    found = Sizes()
+class Held(NamedTuple):
+    """A row of a file, with its members and pieces.
+
+    stored_bytes: that all of these take in blobs. own_bytes: those of them that no earlier row has.
+    """
+
+    row: Row
+    stored_bytes: int
+    own_bytes: int
+
+
+def held(rows: Iterable[Row]) -> Iterator[Held]:
+    """What each file takes. rows: with those of pieces behind the rows of their files.
+
+    Memory grows with the number of shards.
+    """
     counted: dict[str, list[int]] = {}
+    waiting: Held | None = None
     for row in rows:
+        ends = counted.setdefault(row.shard, [])
+        own_bytes = sum(
+            one.length
+            for one in row.tree()
+            if one.length and add_once(ends, one.offset, one.offset + one.length)
+        )
+        found = Held(row, row.tree_length, own_bytes)
+        if row.piece is not None and waiting is not None:
+            stored_bytes = waiting.stored_bytes + found.stored_bytes
+            waiting = Held(waiting.row, stored_bytes, waiting.own_bytes + own_bytes)
+            continue
+        if waiting is not None:
+            yield waiting
+        waiting = found
+    if waiting is not None:
+        yield waiting
+
+
+def sizes_of(rows: Iterable[Row]) -> Sizes:
+    """Add up rows, as `held` takes them. Memory grows with the folders at the top, and shards."""
+    found = Sizes()
+    for row, _, stored in held(rows):
         if row.kind != FILE:
             continue
-        ends = counted.setdefault(row.shard, [])
-        own = bool(row.length) and add_once(ends, row.offset, row.offset + row.length)
-        stored = row.length if own else 0
         folder, slash, _ = row.path.partition("/")
         for size in (
             found.total,

@@ -16,14 +16,19 @@ import seec
 from seec.jobs import archive as archive_job
 from seec.jobs import compact, ls, repair, restore, verify
 from seec.jobs.archive import Settings
+from seec.pipeline import containers
 from seec.pipeline.archive import Archive
-from seec.pipeline.archive.catalogue import sorted_members
+from seec.pipeline.archive.catalogue import sorted_members, sorted_rows
 from seec.pipeline.archive.pieces import jpeg_bytes_within
+from seec.pipeline.standing.sizes import sizes_of
 from seec.pipeline.storage import Source, Store
+from seec.schemas import trees as seec_trees
 from seec.schemas.commit import ShardRecord
 from seec.schemas.errors import SectionCorrupt
+from seec.schemas.limits import MAX_MEMBER_DEPTH
 from seec.schemas.manifest import Row, parse_manifest, serialise_manifest
 from seec.schemas.routes import LOST, PIECES, SEEC, SEEC_JPEG, SPANS, STORE
+from seec.schemas.spans import PACKINGS
 from tests.archives import plain_reader
 from tests.archives.life import findings
 from tests.archives.test_format import decode_with
@@ -194,6 +199,38 @@ def test_a_new_version_of_a_file_in_pieces_replaces_all_of_the_old(
     assert old[b"train.tar"] != (source / "train.tar").read_bytes()
 
 
+def test_a_part_with_more_members_than_a_reader_takes_is_refused(monkeypatch: pytest.MonkeyPatch):
+    whole = next(row for why, row in trees() if why == "overlap")
+    first, second = whole.members
+    row = replace(whole, members=(first, replace(second, start=10)))
+    monkeypatch.setattr(seec_trees, "MAX_MEMBERS", 2)
+    assert parse_manifest("part", serialise_manifest([row])) == [row]
+    monkeypatch.setattr(seec_trees, "MAX_MEMBERS", 1)
+    with pytest.raises(SectionCorrupt, match="one member too many"):
+        parse_manifest("part", serialise_manifest([row]))
+
+
+def test_rows_name_the_packings_that_containers_have():
+    assert set(PACKINGS) == set(containers.PACKINGS)
+
+
+@pytest.mark.parametrize("piece_size_bytes", [PIECE_BYTES, 1 << 24])
+def test_a_listing_and_a_report_count_members_and_pieces(
+    source: Path, root: Path, piece_size_bytes: int
+):
+    archived(source, root, piece_size_bytes=piece_size_bytes)
+    archive = Archive.open(Store(str(root)))
+    blobs = sum(shard.blob.size_bytes for shard in archive.state.in_order())
+    listing = ls.run(ls.Settings(str(root))).as_dict()
+    assert (listing["length"], listing["kinds"]["file"]) == (blobs, 4)
+    assert listing["source_size_bytes"] == sum(map(len, files_below(source).values()))
+    (tar,) = (file for file in listing["files"] if file["path"] == "train.tar")
+    assert tar["length"] > 10_000
+    assert sizes_of(sorted_rows(archive, pieces=True)).total.stored_bytes == blobs
+    inside = ls.Totals(ls.run(ls.Settings(str(root), members=True)).rows)
+    assert (inside.members, inside.kinds["file"]) == (len(members(root)) - 5, 4)
+
+
 def first_commit_of_run(root: Path, ordinal: int) -> int:
     """The last commit before the run behind this one was opened."""
     archive = Archive.open(Store(str(root)))
@@ -287,6 +324,10 @@ def trees() -> Iterator[tuple[str, Row]]:
     yield "do not go with", replace(file, route=STORE, members=(one,))
     yield "what no member has", replace(file, members=(replace(one, source_mtime_ns=1),))
     yield "packing", replace(file, members=(replace(one, packing="deflate"),))
+    deep = one
+    for _ in range(MAX_MEMBER_DEPTH):
+        deep = replace(deep, route=SPANS, members=(deep,))
+    yield "a member of nothing", replace(file, members=(deep,))
 
 
 @pytest.mark.parametrize(("why", "row"), [*trees()], ids=[why for why, _ in trees()])
