@@ -113,9 +113,9 @@ class Listing:
     unread: dict[str, str] = field(default_factory=dict[str, str])
 
     @property
-    def rows(self) -> Iterator[Row]:
-        """The rows that are listed."""
-        return (row for row in self.found if row.piece is None)
+    def rows(self) -> list[Row]:
+        """The rows that are listed, without those of pieces."""
+        return [row for row in self.found if row.piece is None]
 
     @property
     def exit_code(self) -> ExitCode:

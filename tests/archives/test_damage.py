@@ -124,7 +124,7 @@ def test_a_damaged_manifest_part_costs_its_own_shard_only(archive_copy: Path, tm
     left = sum(s.files for s in opened.state.in_order()) - shard.files
     assert result.restored + result.directories == left
     listing = ls.run(ls.Settings(str(archive_copy)))
-    assert len(list(listing.rows)) == left
+    assert len(listing.rows) == left
     assert (len(listing.unread), listing.exit_code) == (1, ExitCode.DAMAGE)
 
 

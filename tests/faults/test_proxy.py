@@ -199,7 +199,7 @@ def test_one_object_that_the_server_does_not_give_is_found_and_mended(
     restored = restore_in_process(restore_job.Settings(root, str(tmp_path / "out")))
     assert (restored.exit_code, restored.restored) == (ExitCode.DAMAGE, 4)
     listing = ls.listing(ls.Settings(root))
-    assert len(list(listing.rows)) == (4 if part == "manifest" else 6)
+    assert len(listing.rows) == (4 if part == "manifest" else 6)
     assert listing.exit_code == (ExitCode.DAMAGE if part == "manifest" else ExitCode.OK)
     repaired = points.repair_in_process(repair_job.Settings(root, (copy,)))
     assert (repaired.exit_code, repaired.objects) == (ExitCode.OK, (name,))

@@ -361,4 +361,4 @@ def test_a_store_that_does_not_answer_ends_the_run(root: Path):
 
 def test_it_is_listed_all_the_same(root: Path):
     with bad_sector(object_of(root, "blobs")):
-        assert len(list(ls.run(ls.Settings(str(root))).rows)) == len(FILES)
+        assert len(ls.run(ls.Settings(str(root))).rows) == len(FILES)

@@ -44,7 +44,7 @@ def test_every_file_is_accounted_for_and_comes_back(tmp_path: Path, keep: str):
     checked = verify.run(verify.Settings(str(root)))
     assert (checked.exit_code, checked.images_decoded) == (
         ExitCode.INCOMPLETE,
-        len(list(listing.rows)),
+        len(listing.rows),
     )
     restored = restore.run(restore.Settings(str(root), str(out)))
     assert (restored.exit_code, restored.failed) == (ExitCode.INCOMPLETE, [])
