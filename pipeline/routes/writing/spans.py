@@ -52,58 +52,8 @@ class SpansWriter(Writer):
         if not spans:
             return None
         names = _Names(candidate.file.path, candidate.start)
-        left = [_MAX_PIXELS]
-        return self._coded(candidate, candidate.row(SPANS), candidate.data, spans, names, left)
-
-    def _coded(
-        self,
-        candidate: Candidate,
-        row: Row,
-        content: bytes,
-        spans: Sequence[Span],
-        names: "_Names",
-        left: list[int],
-        recipe: bytes = b"",
-    ) -> Coded | None:
-        """How a row of this content and these spans is kept; None if no image is worth it."""
-        members: list[Draft] = []
-        gaps: list[bytes] = []
-        end = 0
-        for span in spans:
-            made = self._member(candidate, content, span, names, left)
-            if made is None:
-                continue
-            gaps.append(content[end : span.start])
-            end = span.start + span.length
-            members.append(replace(made, row=replace(made.row, start=span.start)))
-        if not members:
-            return None
-        gaps.append(content[end:])
-        frame = framed(serialise_gaps(recipe, b"".join(gaps)))
-        return Coded(row, frame, members=tuple(members))
-
-    def _member(
-        self, candidate: Candidate, content: bytes, span: Span, names: "_Names", left: list[int]
-    ) -> Draft | None:
-        """The draft of what is in a span; None if the bytes are to stay as they are."""
-        data = content[span.start : span.start + span.length]
-        if not span.members:
-            image = _image(candidate, data, names.path(span, data))
-            pixels = self._work_of(image).pixels
-            if pixels > left[0]:
-                return None
-            made = self._choose(image)
-            if made.coded is None and made.row.route == STORE:
-                return None
-            left[0] -= pixels
-            return made
-        inner = data if span.content is None else span.content
-        part = _image(candidate, inner, names.path(span, inner))
-        row = replace(part.row(SPANS), packing=span.packing)
-        within = names if span.name is None else _Names(part.file.path, 0)
-        coded = self._coded(candidate, row, inner, span.members, within, left, span.recipe)
-        # Never kept as it is: what it is packed from tells nobody the bytes of the file.
-        return coded and Draft(row, b"", coded)
+        opened = _Opened(candidate, self._work_of, self._choose)
+        return opened.coded(candidate.row(SPANS), candidate.data, spans, names)
 
     def pack(self, coded: Coded, codes: Sequence[bytes], models: RunModels) -> tuple[Row, bytes]:
         """As `Writer.pack`."""
@@ -123,6 +73,62 @@ class SpansWriter(Writer):
             row, payload = self.pack(member.coded, own, models)
             return Entry(row, payload)
         return self._settle(member, own, models)
+
+
+class _Opened:
+    """A file whose images are drafted, as long as all of them together are within the limit."""
+
+    def __init__(self, candidate: Candidate, work_of: WorkOf, choose: Choose) -> None:
+        self._candidate, self._work_of, self._choose = candidate, work_of, choose
+        self._pixels_left = _MAX_PIXELS
+
+    def coded(
+        self,
+        row: Row,
+        content: bytes,
+        spans: Sequence[Span],
+        names: "_Names",
+        recipe: bytes = b"",
+    ) -> Coded | None:
+        """How a row of this content and these spans is kept; None if no image is worth it."""
+        members: list[Draft] = []
+        gaps: list[bytes] = []
+        end = 0
+        for span in spans:
+            made = self._member(content, span, names)
+            if made is None:
+                continue
+            gaps.append(content[end : span.start])
+            end = span.start + span.length
+            members.append(replace(made, row=replace(made.row, start=span.start)))
+        if not members:
+            return None
+        gaps.append(content[end:])
+        frame = framed(serialise_gaps(recipe, b"".join(gaps)))
+        return Coded(row, frame, members=tuple(members))
+
+    def _member(self, content: bytes, span: Span, names: "_Names") -> Draft | None:
+        """The draft of what is in a span; None if the bytes are to stay as they are."""
+        data = content[span.start : span.start + span.length]
+        if not span.members:
+            return self._picture(_image(self._candidate, data, names.path(span, data)))
+        inner = data if span.content is None else span.content
+        part = _image(self._candidate, inner, names.path(span, inner))
+        row = replace(part.row(SPANS), packing=span.packing)
+        within = names if span.name is None else _Names(part.file.path, 0)
+        coded = self.coded(row, inner, span.members, within, span.recipe)
+        # Never kept as it is: what it is packed from tells nobody the bytes of the file.
+        return coded and Draft(row, b"", coded)
+
+    def _picture(self, image: Candidate) -> Draft | None:
+        pixels = self._work_of(image).pixels
+        if pixels > self._pixels_left:
+            return None
+        made = self._choose(image)
+        if made.coded is None and made.row.route == STORE:
+            return None
+        self._pixels_left -= pixels
+        return made
 
 
 class _Names:
