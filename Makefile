@@ -22,7 +22,7 @@ SANITIZED_TESTS := tests/vectors/test_vectors.py tests/exactness/test_predictor_
 	tests/unit/test_deflate.py tests/hostile/test_deflate_streams.py tests/unit/test_tiff.py \
 	tests/unit/test_deep.py tests/hostile/test_deep_damage.py
 
-.PHONY: help lock demo test test-all gauntlet sweep faults sanitize fuzz check bench docs words dist \
+.PHONY: help lock demo test test-all gauntlet sweep faults sanitize sanitized fuzz check bench docs words dist \
 	clean
 
 help:
@@ -33,7 +33,7 @@ help:
 	@echo "make sweep     kill jobs at each of their write points, and finish them"
 	@echo "make faults    let each request of whole jobs fail in each way that it can"
 	@echo "make sanitize  test C extensions that report undefined behaviour and bad accesses (gcc)"
-	@echo "make fuzz      mutate JPEG files, deflate streams and codes of samples 100,000 times, sanitised; MUTATIONS=n for others"
+	@echo "make fuzz      mutate whatever C code reads, 100,000 times each, sanitised; MUTATIONS=n for others"
 	@echo "make check     ruff, pyright, import rules"
 	@echo "make bench     rate and speed next to the peers; BENCH_FOLDERS='a b' for your images"
 	@echo "make docs      build the site into build/site, without warnings"
@@ -78,35 +78,20 @@ sweep: $(INSTALLED)
 faults: $(INSTALLED)
 	$(BIN)/python -m tests.faults.fault_sweep
 
-sanitize: $(INSTALLED)
+SANITIZED := LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
+	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 $(BIN)/python
+
+sanitized: $(INSTALLED)
 	CFLAGS="-O1 -g -fno-omit-frame-pointer -fsanitize=$(SANITIZERS) -fno-sanitize-recover=all" \
 		$(BIN)/python setup.py -q build_ext --build-lib build/sanitize \
 		--build-temp build/sanitize-objects
-	LD_PRELOAD=$$(gcc -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0 \
-		UBSAN_OPTIONS=print_stacktrace=1 $(BIN)/python -m pytest -p tests.sanitised \
-		-k "not torch:cpu" $(SANITIZED_TESTS)
 
-# The parsers of JPEG scans and deflate streams, and the coder of samples, once more, with sanitizers.
+sanitize: sanitized
+	$(SANITIZED) -m pytest -p tests.sanitised -k "not torch:cpu" $(SANITIZED_TESTS)
+
 MUTATIONS ?= 100000
-SANITIZED_JPEG := build/fuzz/_jpeg.abi3.so
-SANITIZED_DEFLATE := build/fuzz/_deflate.abi3.so
-SANITIZED_DEEP := build/fuzz/_deep.abi3.so
-SANITIZED_CC = gcc -shared -fPIC -g -O1 -std=gnu11 -fsanitize=$(SANITIZERS) -fno-sanitize-recover=all \
-	-I$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_paths()["include"])')
-SANITIZED_RUN = LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
-	ASAN_OPTIONS=detect_leaks=0
-
-fuzz: $(INSTALLED)
-	mkdir -p build/fuzz
-	$(SANITIZED_CC) pipeline/dct/_jpeg.c -o $(SANITIZED_JPEG)
-	$(SANITIZED_CC) pipeline/deflate/_deflate.c -o $(SANITIZED_DEFLATE)
-	$(SANITIZED_CC) pipeline/deep/_deep.c pipeline/deep/deep_c/*.c -o $(SANITIZED_DEEP)
-	$(SANITIZED_RUN) SEEC_JPEG_EXTENSION=$(SANITIZED_JPEG) \
-		$(BIN)/python -m tests.hostile.fuzz_jpeg $(MUTATIONS)
-	$(SANITIZED_RUN) SEEC_DEFLATE_EXTENSION=$(SANITIZED_DEFLATE) \
-		$(BIN)/python -m tests.hostile.fuzz_deflate $(MUTATIONS)
-	$(SANITIZED_RUN) SEEC_DEEP_EXTENSION=$(SANITIZED_DEEP) \
-		$(BIN)/python -m tests.hostile.fuzz_deep $(MUTATIONS)
+fuzz: sanitized
+	$(SANITIZED) -m tests.hostile.fuzz --sanitised $(MUTATIONS)
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -1,7 +1,8 @@
-"""A pytest plugin that tests the C extensions of `make sanitize`: `-p tests.sanitised`.
+"""The C extensions of `make sanitize`, in the place of the usual ones.
 
 Those report undefined behaviour and bad accesses, and end the process at the first one. They stand
-in a build folder of their own, so that the usual ones stay as they are.
+in a build folder of their own, so that the usual ones stay as they are. `-p tests.sanitised` makes
+pytest use them.
 """
 
 import sys
@@ -32,14 +33,28 @@ class Sanitised(MetaPathFinder):
         return found and spec_from_file_location(fullname, found)
 
 
-if not EXTENSIONS:
-    raise pytest.UsageError(f"{FOLDER} holds no extensions: run `make sanitize`")
-sys.meta_path.insert(0, Sanitised())  # before pytest imports conftest.py, which imports the codec
+def install() -> None:
+    """Let imports from now on find them. UsageError where there are none."""
+    if not EXTENSIONS:
+        raise pytest.UsageError(f"{FOLDER} holds no extensions: run `make sanitize`")
+    sys.meta_path.insert(0, Sanitised())
+
+
+def not_loaded() -> list[str]:
+    """The extensions that were not loaded from the build folder: nothing has tried those."""
+    return [
+        name
+        for name, path in EXTENSIONS.items()
+        if getattr(sys.modules.get(name), "__file__", None) != str(path)
+    ]
+
+
+def pytest_load_initial_conftests() -> None:
+    """Before pytest imports conftest.py, which imports the codec."""
+    install()
 
 
 def pytest_sessionfinish() -> None:
     """A run in which an extension was not loaded from the build folder has tested nothing."""
-    for name, path in EXTENSIONS.items():
-        loaded = getattr(sys.modules.get(name), "__file__", None)
-        if loaded != str(path):
-            raise pytest.UsageError(f"{name} was loaded from {loaded} instead of {path}")
+    if missed := not_loaded():
+        raise pytest.UsageError(f"not loaded from {FOLDER}: {', '.join(missed)}")

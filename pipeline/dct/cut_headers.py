@@ -45,13 +45,13 @@ class Cutter:
                 self._literal((code.RAW, size), part[position : position + size])
             elif size == 2:
                 self.items.append((code.MARKER, part[position + 1]))
+                if part[position + 1] == _END and position + 2 < len(part):
+                    self._literal((code.RAW, len(part) - position - 2), part[position + 2 :])
+                    break
             else:
                 body = part[position + 4 : position + size]
                 self._segment(part[position + 1], body, best)
             position += size
-            if size == 2 and part[position - 1] == _END and position < len(part):
-                self._literal((code.RAW, len(part) - position), part[position:])
-                break
 
     def _literal(self, item: Item, content: bytes) -> None:
         self.items.append(item)

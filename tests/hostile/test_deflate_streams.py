@@ -1,4 +1,4 @@
-"""Mutated streams come back or are refused; `make fuzz` tries many more, with sanitisers."""
+"""Deflate streams and recipes that ask for too much, or are damaged."""
 
 import zlib
 
@@ -7,13 +7,6 @@ import pytest
 from seec.pipeline.deflate import analyse, rebuild
 from seec.schemas.errors import SectionCorrupt, UnreadableImage
 from tests.deflated import Writer, zlib_stream
-from tests.hostile.fuzz_deflate import main
-
-
-def test_mutated_streams_and_recipes_break_nothing():
-    seen = main(1500)
-    assert sum(seen.values()) == 1500
-    assert min(seen[what] for what in ("back", "refused", "recipe refused", "recipe read")) > 40
 
 
 def test_a_bomb_stops_at_its_limit():

@@ -227,6 +227,13 @@ def test_coefficients_far_out_of_range_come_back():
         assert parts.components[0].coefficients.max() == 16000
 
 
+def test_two_bytes_that_end_like_a_marker_are_no_end_of_the_file():
+    data = jpeg(textured(16, 16))
+    frame = data.index(b"\xff\xc0")
+    odd = data[:frame] + b"\x4f\xd9" + data[frame:]
+    assert put_together(take_apart(odd)) == odd
+
+
 def test_runs_that_end_early_cost_a_few_bytes():
     script = [ScriptScan((1,), 1, 63)]
     plain = rewritten(source(), True, script)

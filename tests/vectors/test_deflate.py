@@ -8,8 +8,8 @@ import pytest
 from seec.pipeline.deflate import _deflate, analyse, rebuild
 from seec.schemas.errors import SectionCorrupt
 from tests.deflated import odd_stream
-from tests.hostile.fuzz_deflate import LIMIT, seeds
-from tests.hostile.fuzz_jpeg import mutated
+from tests.hostile.fuzz.deflate import LIMIT, seeds
+from tests.hostile.fuzz.mutation import mutated
 from tests.vectors import plain_deflate
 from tests.vectors.make_deflate import FOLDER
 

@@ -8,7 +8,8 @@ from seec.pipeline.dct import templates
 from seec.pipeline.dct.jpeg import take_apart
 from seec.schemas.archive import format_text
 from seec.schemas.errors import UnreadableImage
-from tests.hostile.fuzz_jpeg import mutated, seeds
+from tests.hostile.fuzz.jpeg import seeds
+from tests.hostile.fuzz.mutation import mutated
 from tests.jpegs import held
 from tests.vectors import plain_jpeg
 

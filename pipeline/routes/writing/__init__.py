@@ -23,7 +23,7 @@ from seec.pipeline.routes.writing.seec_jpeg import SeecJpegWriter
 from seec.pipeline.routes.writing.seec_planes import SeecPlanesWriter
 from seec.pipeline.routes.writing.spans import SpansWriter
 from seec.pipeline.routes.writing.writer import RunModels, Work, Writer
-from seec.schemas.errors import UnreadableImage
+from seec.schemas.errors import FormatError, UnreadableImage
 from seec.schemas.manifest import ENVELOPE_BYTES_IN_ROW, Entry
 from seec.schemas.plan import SourceFile
 
@@ -109,7 +109,7 @@ def settle(draft: Draft, codes: Sequence[bytes], models: RunModels) -> Entry:
         return entry(draft.row, draft.payload)
     try:
         row, payload = WRITERS[draft.coded.row.route].pack(draft.coded, codes, models)
-    except UnreadableImage as error:
+    except (UnreadableImage, FormatError) as error:
         return entry(replace(draft.row, reason=str(error)), draft.payload)
     payload += draft.coded.envelope
     made = Entry(row, payload) if row.members else entry(row, payload)
@@ -158,7 +158,8 @@ def _first(candidate: Candidate) -> tuple[Coded | None, str]:
     for writer in WRITERS.values():
         try:
             coded = writer.draft(candidate)
-        except UnreadableImage as error:
+        # FormatError: a file that was taken apart and cannot be put together again.
+        except (UnreadableImage, FormatError) as error:
             reasons.append(str(error))
             continue
         if coded is not None:

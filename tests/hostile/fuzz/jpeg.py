@@ -1,24 +1,14 @@
-"""Mutated JPEG files and recipes: each file comes back byte for byte or is refused.
+"""Mutated JPEG files and recipes: each file comes back byte for byte or is refused."""
 
-`python -m tests.hostile.fuzz_jpeg 100000` runs so many, with the C extension in the file that
-the variable SEEC_JPEG_EXTENSION names; `make fuzz` makes one with sanitisers. Prints a line at the
-end, or the mutation that broke a rule.
-"""
-
-import os
 import random
-import sys
-from collections import Counter
 from dataclasses import replace
-from importlib.machinery import ExtensionFileLoader
-from importlib.util import module_from_spec, spec_from_loader
 
 import numpy as np
 from PIL import Image
 
-from seec.pipeline.dct import scans
 from seec.pipeline.dct.jpeg import Jpeg, layout, put_together, take_apart
 from seec.schemas.errors import FormatError, UnreadableImage
+from tests.hostile.fuzz.mutation import mutated
 from tests.jpeg_scripts import Habits, progressive_script, rewritten, sequential_script
 from tests.jpegs import jpeg
 from tests.pictures import textured
@@ -46,35 +36,6 @@ def seeds() -> list[bytes]:
         steps = script(len(source.components), random_)
         files.append(rewritten(source, progressive, steps, habits))
     return files
-
-
-def mutated(data: bytes, random_: random.Random) -> bytes:
-    """A few bytes of it altered, taken out, doubled or put in."""
-    changed = bytearray(data)
-    for _ in range(random_.choice((1, 1, 2, 4, 12))):
-        at = random_.randrange(len(changed) + 1)
-        size = random_.choice((1, 1, 2, 5, 40))
-        match random_.randrange(7):
-            case 0 if at < len(changed):
-                changed[at] ^= 1 << random_.randrange(8)
-            case 1 if at < len(changed):
-                changed[at] = random_.choice((0, 255, 0xD0, 0xD9, random_.randrange(256)))
-            case 2:
-                del changed[at : at + size]
-            case 3:
-                changed[at:at] = changed[at : at + size]
-            case 4:
-                changed[at:at] = random_.randbytes(size)
-            case 5:
-                start = random_.randrange(len(changed) + 1)
-                changed[at:at] = changed[start : start + 10 * size]
-            case _ if random_.random() < 0.3:
-                del changed[at:]
-            case _:
-                continue
-        if not changed:
-            break
-    return bytes(changed)
 
 
 def try_file(data: bytes) -> str:
@@ -114,35 +75,15 @@ def try_recipe(parts: Jpeg, random_: random.Random) -> str:
     return "recipe read"
 
 
-def main(count: int, seed: int = 0) -> Counter[str]:
-    """Try so many mutations."""
-    files = seeds()
-    sources = [take_apart(data) for data in files]
-    seen: Counter[str] = Counter()
-    for number in range(count):
-        random_ = random.Random((seed << 32) + number)
-        try:
-            if number % 5 == 4:
-                seen[try_recipe(random_.choice(sources), random_)] += 1
-            else:
-                seen[try_file(mutated(random_.choice(files), random_))] += 1
-        except BaseException:
-            sys.stderr.write(f"mutation {number} of seed {seed}\n")
-            raise
-    return seen
+class Fuzzed:
+    """Tries files, and each fifth time a recipe."""
 
+    def __init__(self) -> None:
+        self._files = seeds()
+        self._sources = [take_apart(data) for data in self._files]
 
-def _load(path: str) -> None:
-    name = "seec.pipeline.dct._jpeg"
-    loader = ExtensionFileLoader(name, path)
-    spec = spec_from_loader(name, loader)
-    assert spec is not None
-    scans._jpeg = module_from_spec(spec)
-    loader.exec_module(scans._jpeg)
-
-
-if __name__ == "__main__":
-    if extension := os.environ.get("SEEC_JPEG_EXTENSION"):
-        _load(extension)
-    arguments = [int(argument) for argument in sys.argv[1:]]
-    sys.stdout.write(f"{dict(main(*arguments))}\n")
+    def __call__(self, random_: random.Random) -> str:
+        """What became of a mutation. AssertionError where it broke a rule."""
+        if random_.randrange(5) == 0:
+            return try_recipe(random_.choice(self._sources), random_)
+        return try_file(mutated(random_.choice(self._files), random_))

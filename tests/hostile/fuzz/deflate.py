@@ -1,22 +1,13 @@
-"""Mutated deflate streams and recipes: each stream comes back bit for bit or is refused.
+"""Mutated deflate streams and recipes: each stream comes back bit for bit or is refused."""
 
-`python -m tests.hostile.fuzz_deflate 100000` runs so many, with the C extension in the file that
-the variable SEEC_DEFLATE_EXTENSION names; `make fuzz` makes one with sanitisers. Prints a line at
-the end, or the mutation that broke a rule.
-"""
-
-import os
 import random
-import sys
 import zlib
-from collections import Counter
-from importlib.machinery import ExtensionFileLoader
-from importlib.util import module_from_spec, spec_from_loader
+from collections.abc import Iterable, Iterator
 
-from seec.pipeline.deflate import analyse, rebuild, streams
+from seec.pipeline.deflate import analyse, rebuild
 from seec.schemas.errors import SectionCorrupt, UnreadableImage
 from tests.deflated import FOREIGN, flushed, odd_stream, zlib_stream
-from tests.hostile.fuzz_jpeg import mutated
+from tests.hostile.fuzz.mutation import mutated
 from tests.pictures import textured
 
 LIMIT = 1 << 17
@@ -75,41 +66,24 @@ def try_recipe(parts: Parts, random_: random.Random) -> str:
     return "recipe read"
 
 
-def main(count: int, seed: int = 0) -> Counter[str]:
-    """Try so many mutations."""
-    files = seeds()
-    sources: list[Parts] = []
+class Fuzzed:
+    """Tries streams, and each third time a recipe."""
+
+    def __init__(self) -> None:
+        self._files = seeds()
+        self._sources = list(_taken_apart(self._files))
+
+    def __call__(self, random_: random.Random) -> str:
+        """What became of a mutation. AssertionError where it broke a rule."""
+        if random_.randrange(3) == 0:
+            return try_recipe(random_.choice(self._sources), random_)
+        return try_stream(mutated(random_.choice(self._files), random_))
+
+
+def _taken_apart(files: Iterable[bytes]) -> Iterator[Parts]:
     for stream in files:
         try:
             content, recipe, _ = analyse(stream, LIMIT)
         except UnreadableImage:
             continue
-        sources.append((content, recipe))
-    seen: Counter[str] = Counter()
-    for number in range(count):
-        random_ = random.Random((seed << 32) + number)
-        try:
-            if number % 3 == 2:
-                seen[try_recipe(random_.choice(sources), random_)] += 1
-            else:
-                seen[try_stream(mutated(random_.choice(files), random_))] += 1
-        except BaseException:
-            sys.stderr.write(f"mutation {number} of seed {seed}\n")
-            raise
-    return seen
-
-
-def _load(path: str) -> None:
-    name = "seec.pipeline.deflate._deflate"
-    loader = ExtensionFileLoader(name, path)
-    spec = spec_from_loader(name, loader)
-    assert spec is not None
-    streams._deflate = module_from_spec(spec)
-    loader.exec_module(streams._deflate)
-
-
-if __name__ == "__main__":
-    if extension := os.environ.get("SEEC_DEFLATE_EXTENSION"):
-        _load(extension)
-    arguments = [int(argument) for argument in sys.argv[1:]]
-    sys.stdout.write(f"{dict(main(*arguments))}\n")
+        yield content, recipe
