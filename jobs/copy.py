@@ -4,7 +4,7 @@ import math
 import shlex
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,10 @@ from seec.pipeline.archive.lease import writer
 from seec.pipeline.archive.protection import keep_spares
 from seec.pipeline.storage import Limits, Store
 from seec.schemas.errors import TransientStorageError
+from seec.schemas.report import Finding
 
 _SHOWN = 20
+_NOT_COPIED = "not-copied"
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,17 @@ class CopySummary:
         return ExitCode.DAMAGE if self.missed else ExitCode.OK
 
     def as_dict(self) -> dict[str, Any]:
-        """All figures by name."""
-        return dict(self.__dict__)
+        """All figures by name; what is missed, as findings like those of a verification."""
+        figures = {name: value for name, value in self.__dict__.items() if name != "missed"}
+        return {**figures, "findings": [asdict(finding) for finding in self.findings]}
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Of each object that is missed, what to do about it."""
+        command = f"seec repair {shlex.quote(self.archive)}"
+        return tuple(
+            Finding(_NOT_COPIED, name, reason, command) for name, reason in self.missed.items()
+        )
 
     def lines(self) -> Iterator[str]:
         """For people."""

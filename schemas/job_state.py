@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, cast
 
 from seec.schemas.errors import SectionCorrupt
+from seec.schemas.jobs_file import COPY
 from seec.schemas.json_text import parse_json
 
 VERSION = 1
@@ -57,10 +58,14 @@ class JobState:
 
     @property
     def damaged(self) -> bool:
-        """Whether findings are not mended, or a part of the last run met damage."""
+        """Whether findings are not mended, a part of the last run met damage, or the last copy.
+
+        The archive does not know what a copy met.
+        """
         met = (
-            self.started is not None and part.exit_code == _DAMAGE and part.started >= self.started
-            for part in self.parts.values()
+            part.exit_code == _DAMAGE
+            and (name == COPY or (self.started is not None and part.started >= self.started))
+            for name, part in self.parts.items()
         )
         return bool(self.archive.get("findings")) or any(met)
 

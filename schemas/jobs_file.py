@@ -29,8 +29,9 @@ from seec.schemas.settings_file import (
 )
 from seec.schemas.toml_lines import lines_of
 
-# In the order in which they run: what compact makes is verified before gc removes the old shards.
-ARCHIVE, COMPACT, VERIFY, GC = PARTS = ("archive", "compact", "verify", "gc")
+# In the order in which they run: what compact makes is verified and copied before gc removes the
+# old shards, and what the archive gives up with gc, the next copy gives up.
+ARCHIVE, COMPACT, VERIFY, COPY, GC = PARTS = ("archive", "compact", "verify", "copy", "gc")
 FAILURE, FINDING, RECOVERY, ALWAYS = OCCASIONS = ("failure", "finding", "recovery", "always")
 MAX_FILE_BYTES = 256 << 10
 _ANY_MOMENT = datetime(2026, 1, 1)  # noqa: DTZ001, only the expression is looked at
@@ -62,6 +63,7 @@ def _check_zone(text: str) -> None:
 
 
 _CRON = Text(_CRON_EXAMPLES, _check_cron, r"^\S+( +\S+){4}$")
+_RATE = Text(("50MB/s", "8MiB/s"), parse_rate)
 _ZONE = Text(("UTC", "Europe/Berlin"), _check_zone)
 # Settings, by their keys, that need a source.
 _OF_SOURCE = ("as", "prune-missing", "follow-links", "check-content", "profile", "model")
@@ -86,6 +88,21 @@ class CompactPart:
     """`seec compact` of the archive."""
 
     schedule: str | None = setting(_CRON, _OWN_SCHEDULE)
+
+
+@dataclass(frozen=True)
+class CopyPart:
+    """`seec copy` of the archive."""
+
+    target: str = setting(
+        Text(("/mnt/second/photos.archive", "s3://second/archive")),
+        "Where the copy is: a path or URL.",
+        default=...,
+    )
+    schedule: str | None = setting(_CRON, _OWN_SCHEDULE)
+    bandwidth: str | None = setting(
+        _RATE, "Average rate of transfers of the copy. Without it, that of the job."
+    )
 
 
 @dataclass(frozen=True)
@@ -182,6 +199,7 @@ class Job:
     check_content: bool = setting(Flag(), "As --check-content of seec archive.", default=False)
     verify: VerifyPart | None = setting(Table(VerifyPart), "Verify the archive after that.")
     compact: CompactPart | None = setting(Table(CompactPart), "Merge small shards after that.")
+    copy: CopyPart | None = setting(Table(CopyPart), "Bring a second copy up to date after that.")
     gc: GcPart | None = setting(Table(GcPart), "Remove what no state that is kept needs.")
     report: str | None = setting(
         Text(("/srv/www/photos.html",)),
@@ -203,9 +221,7 @@ class Job:
         written="1m",
     )
     cpus: int | None = setting(Count(), "Number of CPUs to use, as --cpus.")
-    bandwidth: str | None = setting(
-        Text(("50MB/s", "8MiB/s"), parse_rate), "Average rate of transfers, as --bandwidth."
-    )
+    bandwidth: str | None = setting(_RATE, "Average rate of transfers, as --bandwidth.")
     store_concurrency: int | None = setting(Count(), "As --store-concurrency.")
     ray_address: str | None = setting(Text(("auto",)), "A running Ray cluster, as --ray-address.")
 
@@ -213,9 +229,11 @@ class Job:
         """What is wrong with settings that are right one by one."""
         found: list[str] = []
         if self.source is None and not self.parts:
-            found.append("does nothing: give source, or a table of verify, compact or gc")
+            found.append("does nothing: give source, or a table of verify, compact, copy or gc")
         if self.profile is not None and self.model is not None:
             found.append("profile and model exclude each other: both choose the weights")
+        if self.copy is not None and self.copy.target == self.archive:
+            found.append("target of copy is the archive itself: a copy needs a place of its own")
         if self.source is None:
             given = [key for key in _OF_SOURCE if getattr(self, _FIELDS.get(key, key))]
             if given:
@@ -226,7 +244,7 @@ class Job:
     def parts(self) -> dict[str, str | None]:
         """What the job does, in this order, each with its own schedule if it has one."""
         found: dict[str, str | None] = {} if self.source is None else {ARCHIVE: None}
-        for name in (COMPACT, VERIFY, GC):
+        for name in (COMPACT, VERIFY, COPY, GC):
             part = getattr(self, name)
             if part is not None:
                 found[name] = part.schedule

@@ -115,7 +115,12 @@ def _containers(settings: Settings, file: JobsFile, place: Place) -> Summary:
     local = {
         f"{key} of job {name}": value
         for name, job in file.jobs.items()
-        for key, value in (("source", job.source), ("archive", job.archive), ("model", job.model))
+        for key, value in (
+            ("source", job.source),
+            ("archive", job.archive),
+            ("model", job.model),
+            ("target of copy", job.copy and job.copy.target),
+        )
         if value is not None and "://" not in value
     }
     state = reading.state_of(file, settings.file)

@@ -19,7 +19,7 @@ from typing import IO, Any
 from seec.jobs import logs
 from seec.jobs.interface import ExitCode
 from seec.schemas.job_state import MAX_FINDINGS
-from seec.schemas.jobs_file import ARCHIVE, COMPACT, GC, VERIFY, Job, JobsFile
+from seec.schemas.jobs_file import ARCHIVE, COMPACT, COPY, GC, VERIFY, Job, JobsFile
 
 # After SIGTERM, before SIGKILL: time to commit what is done, and to end Ray.
 GRACE_S = 60.0
@@ -60,7 +60,7 @@ class Outcome:
 
     @property
     def findings(self) -> tuple[dict[str, Any], ...]:
-        """The first findings of a verification, each with how many paths it is about."""
+        """The first findings of a command, each with how many paths it is about."""
         found = self.result.get("findings")
         first = found[:MAX_FINDINGS] if isinstance(found, list) else []
         return tuple({**one, "paths": len(one.get("paths", ()))} for one in first)
@@ -68,11 +68,12 @@ class Outcome:
 
 def command_of(part: str, job: Job, file: JobsFile, now: datetime) -> list[str]:
     """The words of a part's command, after `seec`. now: for what is to be kept for some time."""
-    make = {ARCHIVE: _archive, VERIFY: _verify, COMPACT: _compact, GC: _gc}[part]
-    words = [part, *make(job, now)]
+    makers = {ARCHIVE: _archive, VERIFY: _verify, COMPACT: _compact, COPY: _copy, GC: _gc}
+    words = [part, *makers[part](job, now)]
+    own_rate = job.copy.bandwidth if part == COPY and job.copy is not None else None
     for option, value in (
         ("--stores", file.stores),
-        ("--bandwidth", job.bandwidth),
+        ("--bandwidth", own_rate or job.bandwidth),
         ("--store-concurrency", job.store_concurrency),
     ):
         words += [] if value is None else [option, str(value)]
@@ -111,6 +112,11 @@ def _verify(job: Job, _: datetime) -> list[str]:
 
 def _compact(job: Job, _: datetime) -> list[str]:
     return [job.archive]
+
+
+def _copy(job: Job, _: datetime) -> list[str]:
+    assert job.copy is not None
+    return [job.archive, job.copy.target]
 
 
 def _gc(job: Job, now: datetime) -> list[str]:

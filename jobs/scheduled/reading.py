@@ -62,6 +62,7 @@ def _placed(file: JobsFile, folder: Path) -> JobsFile:
             archive=place(job.archive) or "",
             model=place(job.model),
             report=place(job.report),
+            copy=job.copy and replace(job.copy, target=place(job.copy.target) or ""),
             ping=job.ping and replace(job.ping, url_file=place(job.ping.url_file)),
         )
         for name, job in file.jobs.items()
@@ -117,8 +118,8 @@ def _of_job(name: str, job: Job) -> list[Problem]:
     """What the tables of names and the stores know."""
     found: list[Problem] = []
 
-    def wrong(key: str, message: str) -> None:
-        found.append(Problem(("jobs", name, key), f"{key}: {message}"))
+    def wrong(key: str, message: str, *below: str) -> None:
+        found.append(Problem(("jobs", name, key, *below), f"{(key, *below)[-1]}: {message}"))
 
     if job.profile is not None and job.profile not in packaged_profiles():
         known = packaged_profiles()
@@ -130,11 +131,16 @@ def _of_job(name: str, job: Job) -> list[Problem]:
             check_name(job.segmentation)
         except ValueError as error:
             wrong("segmentation", str(error))
-    for key, place in (("source", job.source), ("archive", job.archive), ("report", job.report)):
+    for place, *keys in (
+        (job.source, "source"),
+        (job.archive, "archive"),
+        (job.report, "report"),
+        (job.copy and job.copy.target, "copy", "target"),
+    ):
         try:
             refuse_password(place or "")
         except StorageError as error:
-            wrong(key, str(error))
+            wrong(keys[0], str(error), *keys[1:])
     if job.name is not None and ("/" in job.name or job.name in (".", "..")):
         wrong("as", f"{job.name!r} is no name of a directory: no /, neither . nor ..")
     if job.report is not None and find_spec("jinja2") is None:

@@ -53,6 +53,18 @@ def run(folder: Path, *words: str) -> tuple[int, Any, list[dict[str, Any]]]:
     return process.returncode, json.loads(out or "null"), [json.loads(x) for x in err.splitlines()]
 
 
+def seec(*words: str) -> tuple[int, Any]:
+    """Exit code and result of a command by hand."""
+    done = subprocess.run(
+        [sys.executable, "-m", "seec.jobs.cli", *words, "--json"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return done.returncode, json.loads(done.stdout or "null")
+
+
 def test_jobs_run_and_say_how_they_stand(folder: Path) -> None:
     (folder / "photos" / "folder.png").symlink_to("nowhere")
     code, result, log = run(folder, "run")
@@ -86,6 +98,33 @@ def test_damage_is_found_and_told(folder: Path) -> None:
     (finding,) = known["state"]["parts"]["verify"]["findings"]
     assert finding["kind"] == "blob-damaged"
     assert "seec repair" in finding["next_command"]
+
+
+def test_a_copy_follows_and_tells_what_it_could_not_copy(folder: Path) -> None:
+    """A part of the archive that is damaged stays out of the copy, and nothing is deleted."""
+    text = JOBS.replace("verify = {}", 'copy = {target = "second", bandwidth = "50MB/s"}\ngc = {}')
+    (folder / "jobs.toml").write_text(text)
+    archive = folder / "photos.archive"
+    assert seec("archive", str(folder / "photos"), str(archive), "--profile", "fast")[0] == 0
+    (blob,) = (archive / "blobs").rglob("*.blob")
+    sound = blob.read_bytes()
+    blob.chmod(0o600)
+    blob.write_bytes(sound[:-1])
+    code, result, log = run(folder, "run", "photos")
+    assert code == 4, log
+    ran = result["jobs"]["photos"]
+    assert (list(ran["parts"]), list(ran["held"])) == (["archive", "copy"], ["gc"])
+    assert ran["parts"]["copy"]["figures"]["findings"] == 1
+    known = run(folder, "list")[1]["jobs"]["photos"]["state"]["parts"]["copy"]
+    (finding,) = known["findings"]
+    assert (finding["kind"], finding["object"]) == ("not-copied", f"{blob.relative_to(archive)}")
+    assert finding["next_command"] == f"seec repair {archive}"
+    blob.write_bytes(sound)
+    code, result, log = run(folder, "run", "photos")
+    assert code == 0, log
+    assert list(result["jobs"]["photos"]["parts"]) == ["archive", "copy", "gc"]
+    digests = {seec("info", str(folder / name))[1]["digest"] for name in (archive.name, "second")}
+    assert len(digests) == 1
 
 
 def test_a_command_that_fails_is_told_with_what_it_said(folder: Path) -> None:

@@ -233,6 +233,54 @@ def test_what_a_part_met_holds_the_rest_even_if_the_archive_says_nothing(
     assert commands.parts == ["archive", "verify", "gc"]
 
 
+COPY = """
+[jobs.photos.copy]
+target = "s3://second/archive"
+schedule = "0 6 * * *"
+"""
+
+
+def test_a_copy_has_its_own_rate_or_that_of_the_job(
+    go: Any, commands: Commands, file: Path
+) -> None:
+    text = PHOTOS.replace("retries = 2", 'retries = 2\nbandwidth = "9MB/s"') + COPY
+    for own, rate in (("", "9MB/s"), ('bandwidth = "2MB/s"', "2MB/s")):
+        file.write_text(text + own)
+        go("photos")
+        copy, gc = commands.ran[-2:]
+        assert copy[0] == "copy"
+        assert copy[1].endswith("/photos.archive")
+        assert copy[2:] == ["s3://second/archive", "--bandwidth", rate, "--json"]
+        assert (gc[0], gc[-3:]) == ("gc", ["--bandwidth", "9MB/s", "--json"])
+
+
+def test_nothing_is_deleted_while_the_last_copy_met_damage(
+    go: Any, commands: Commands, at: Any, file: Path
+) -> None:
+    file.write_text(PHOTOS + COPY)
+    missed = {"kind": "not-copied", "object": "blobs/x", "paths": []}
+    commands.given["copy"] = [Outcome(4, "1 objects", result={"findings": [missed]})]
+    summary = go()
+    assert summary.exit_code == ExitCode.DAMAGE
+    assert commands.parts == ["archive", "verify", "copy"]
+    assert "damage is known" in summary.ran[0].held["gc"]
+    assert state(file).parts["copy"].findings == ({**missed, "paths": 0},)
+    at("2026-03-03 03:00")
+    go()
+    assert commands.parts == ["archive"]  # the copy is due at six
+    at("2026-03-03 07:00")
+    go()
+    assert commands.parts == ["copy", "gc"]
+
+
+def test_nothing_is_deleted_that_a_copy_may_still_need(
+    go: Any, commands: Commands, file: Path
+) -> None:
+    file.write_text(PHOTOS + COPY)
+    commands.given["copy"] = [Outcome(1, "no such bucket")]
+    assert go().ran[0].held == {"gc": "copy failed before it"}
+
+
 def test_files_in_quarantine_are_no_failure(go: Any, commands: Commands, file: Path) -> None:
     commands.given["archive"] = [Outcome(3, result={"quarantined_now": 2, "runs": ["x"]})]
     assert go().exit_code == ExitCode.INCOMPLETE

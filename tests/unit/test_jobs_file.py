@@ -7,7 +7,7 @@ import jsonschema
 import pytest
 
 from seec.jobs.scheduled import reading
-from seec.schemas.jobs_file import json_schema, read_jobs_file
+from seec.schemas.jobs_file import CopyPart, json_schema, read_jobs_file
 from seec.schemas.toml_lines import lines_of
 
 WHOLE = """
@@ -33,6 +33,11 @@ max-duration = "2h"
 
 [jobs.photos.compact]
 schedule = "0 4 1 * *"
+
+[jobs.photos.copy]
+target = "/mnt/second/photos.archive"
+schedule = "0 6 * * *"
+bandwidth = "8MiB/s"
 
 [jobs.photos.gc]
 keep-commits = 100
@@ -62,8 +67,10 @@ def test_a_whole_file_is_read() -> None:
         "archive": None,
         "verify": None,
         "compact": "0 4 1 * *",
+        "copy": "0 6 * * *",
         "gc": None,
     }
+    assert list(photos.parts) == ["archive", "compact", "verify", "copy", "gc"]
     assert photos.gc is not None
     assert (photos.gc.keep_for, photos.gc.older_than) == (365 * 86_400, 86_400)
     assert list(file.jobs["scrub"].parts) == ["verify"]
@@ -94,6 +101,10 @@ def test_a_whole_file_is_read() -> None:
         (BEGIN + "verify = true", 4, ["a table, [jobs.photos.verify]"]),
         (BEGIN + "[jobs.photos.verify]\n\nmod = 'x'", 6, ["[jobs.photos.verify]", "'mode'"]),
         (BEGIN + "[jobs.photos.gc]\nkeep-commits = -1", 5, ["keep-commits is -1"]),
+        (BEGIN + "copy = {}", 4, ["target is missing"]),
+        (BEGIN + 'copy = "c"', 4, ["a table, [jobs.photos.copy]"]),
+        (BEGIN + '[jobs.photos.copy]\ntarget = "c"\nbandwidth = "9"', 6, ["'9'", "MB/s"]),
+        (BEGIN + 'copy = {target = "b"}', 1, ["target of copy is the archive itself"]),
         ('\n[jobs.photos]\nsource = "a"', 2, ["archive is missing"]),
         ('[jobs.photos]\narchive = "b"', 1, ["does nothing", "source"]),
         ('[jobs.photos]\narchive = "b"\nverify = {}\nas = "x"', 1, ["as is about a source"]),
@@ -127,6 +138,7 @@ def test_lines_of_values_that_take_several() -> None:
     assert list(lines_of(text, places).values()) == [2, 6, 6, 10, 11, 10]
 
 
+C = '[jobs.c]\narchive="s3://c"\nverify={}\n'
 SAME = [
     WHOLE,
     BEGIN,
@@ -142,6 +154,8 @@ SAME = [
     BEGIN + 'schedule = "daily"',
     BEGIN + "unknown = 1",
     BEGIN + "verify = 1",
+    BEGIN + "copy = {}",
+    BEGIN + 'copy = {target = "c", bandwidth = "1MB/s"}',
     BEGIN + "[jobs.photos.verify]\nmode = 'x'",
     '[jobs.photos]\nsource = "a"',
     '[jobs.Photos]\nsource = "a"\narchive = "b"',
@@ -176,20 +190,22 @@ def test_what_only_the_program_knows_is_checked_with_lines_too(tmp_path: Path) -
         BEGIN
         + 'profile = "light"\nsegmentation = "mask"\nas = "a/b"\n'
         + '[jobs.b]\narchive = "sftp://u:geheim@h/x"\nverify = {}\n'
+        + '[jobs.b.copy]\ntarget = "sftp://u:geheim@h/y"\n'
     )
     file, found = reading.check(path)
     assert file is None
-    assert [problem.line for problem in found] == [4, 5, 6, 8]
+    assert [problem.line for problem in found] == [4, 5, 6, 8, 11]
     assert "did you mean 'lite'" in found[0].message
     assert "geheim" not in "".join(problem.message for problem in found)
 
 
 def test_paths_begin_at_the_folder_of_the_file(tmp_path: Path) -> None:
     path = tmp_path / "jobs.toml"
-    path.write_text('stores = "stores.toml"\n' + BEGIN + '[jobs.c]\narchive="s3://c"\nverify={}\n')
+    path.write_text('stores = "stores.toml"\n' + BEGIN + 'copy={target="d"}\n' + C)
     file, _ = reading.check(path)
     assert file is not None
     assert file.jobs["photos"].source == str(tmp_path / "a")
+    assert file.jobs["photos"].copy == CopyPart(str(tmp_path / "d"))
     assert file.stores == str(tmp_path / "stores.toml")
     assert file.jobs["c"].archive == "s3://c"
     assert reading.state_of(file, path).url == f"{path}.state"
