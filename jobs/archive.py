@@ -27,17 +27,19 @@ from seec.jobs.planning import RunOptions, check_segmentation, plan_run
 from seec.pipeline.archive.archive import Archive
 from seec.pipeline.archive.planning import quarantined_files
 from seec.pipeline.archive.protection import keep_spares
-from seec.pipeline.archive.runs import missing_shards
+from seec.pipeline.archive.runs import add_shard, missing_shards
 from seec.pipeline.archive.sources import check_source
-from seec.pipeline.codec import Model, load_model
+from seec.pipeline.codec import Model
 from seec.pipeline.dct.packaged import nearest_model
 from seec.pipeline.dct.weights import DctModel
 from seec.pipeline.routes.region import check_region_source
+from seec.pipeline.routes.writing import RunModels
 from seec.pipeline.signing.signed import sign_head
 from seec.pipeline.stages.archiving import ArchivingRun
 from seec.pipeline.stages.devices import AUTO, CUDA, DEVICES
 from seec.pipeline.stages.execution import execution, is_small
 from seec.pipeline.stages.executor import Executor
+from seec.pipeline.stages.run_models import models_of
 from seec.pipeline.storage import Limits, Source, Store
 from seec.schemas.archive import format_md
 from seec.schemas.commit import RunRecord, SourceRecord
@@ -232,7 +234,8 @@ def _archive(
     interrupted = archive.state.open_run
     # A compaction that was interrupted has done its part: what is left of it can be given up.
     if interrupted and not interrupted.compaction and not settings.new_plan:
-        timings += _finish(archive, source, interrupted, settings)
+        given = models_of(archive, interrupted, (model, jpeg_model))
+        timings += _finish(archive, source, interrupted, settings, given)
         runs.append(interrupted.run_id)
     check_source(archive.state, source.record(), settings.moved)
     removed = _removed_files(archive)
@@ -252,7 +255,8 @@ def _archive(
         options = settings.run_options(model, jpeg_model)
         planned = plan_run(archive, source, options, executor, tell_unread)
         if planned:
-            timings += _carry_out(archive, source, planned, settings)
+            models = models_of(archive, planned, (model, jpeg_model))
+            timings += _carry_out(archive, source, planned, settings, models)
             runs.append(planned.run_id)
     keep_spares(archive)
     if settings.signing_key is not None and archive.state.sequence:
@@ -274,13 +278,17 @@ def _archive(
 
 
 def _finish(
-    archive: Archive, source: Source, interrupted: RunRecord, settings: Settings
+    archive: Archive,
+    source: Source,
+    interrupted: RunRecord,
+    settings: Settings,
+    models: RunModels,
 ) -> list[Timing]:
     """Archive what an interrupted run has left, as it was planned."""
     _check_source(interrupted, source.record())
     plan = archive.plan(interrupted).settings
-    check_segmentation(plan, load_model(archive.read(interrupted.encodes_with())))
-    return _carry_out(archive, source.following(plan.follow_links), interrupted, settings)
+    check_segmentation(plan, models.pixels)
+    return _carry_out(archive, source.following(plan.follow_links), interrupted, settings, models)
 
 
 def _chosen_jpeg_model(settings: Settings) -> DctModel | None:
@@ -336,11 +344,12 @@ def _removed_files(archive: Archive) -> int:
 
 
 def _carry_out(
-    archive: Archive, source: Source, record: RunRecord, settings: Settings
+    archive: Archive, source: Source, record: RunRecord, settings: Settings, models: RunModels
 ) -> list[Timing]:
     """Archive the shards of a run that do not count yet; each counts as soon as it is whole."""
     plan = archive.plan(record)
     missing = missing_shards(archive, record)
+    payloads = {model.id: model.payload for model in models if model is not None}
     timings: list[Timing] = []
     first = archive.state.sequence + 1
     files = sum(plan.counts[i] for i in missing)
@@ -360,12 +369,13 @@ def _carry_out(
             record,
             plan,
             executor,
+            models,
             on_files=shown.advance,
             device=settings.device,
             on_choice=tell,
         )
         for shard, timing in work.shards(missing):
-            archive.commit(shards=(shard,))
+            add_shard(archive, shard, payloads)
             timings.append(timing)
     report = f"reports/{record.run_id}/timing-{first:010d}.parquet"
     archive.store.put_same(report, serialise_timings(timings))
@@ -519,8 +529,8 @@ def main(**options: Any) -> ArchiveSummary:
     changed files.
 
     ARCHIVE contains the weights that decode its files. --profile and --model choose the weights for
-    new files; an interrupted run continues with the weights of its plan. `seec bench` measures the
-    profiles on your images.
+    new files. An interrupted run continues with the weights of its plan: if these are your own,
+    give them again. `seec bench` measures the profiles on your images.
 
     archive compares a file with the file of the same source only. A second source needs a name of
     its own, by --as, in this and in all later runs.

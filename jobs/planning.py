@@ -108,10 +108,8 @@ def plan_run(
         source.record(),
         cut_files(source, gathered(source, changes.files, plan, start), plan),
         plan,
-        options.model.payload,
         changes.vanished,
         changes.cleared,
-        jpeg_model and jpeg_model.payload,
     )
 
 

@@ -103,10 +103,10 @@ class SourceRecord:
 class RunRecord:
     """A run: its id, its plan, the source it reads, how many shards and files it plans.
 
-    model: the weights that it encodes pixels with. None for a compaction, which copies rows of
-    earlier runs into larger shards, and reads no source: those of one name, whose last source it
-    has. jpeg_model: that it codes JPEG files with; None if JPEG XL does. Both are in the
-    archive while the run is not complete.
+    model_id: of the weights that it encodes pixels with. None for a compaction, which copies rows
+    of earlier runs into larger shards, and reads no source: those of one name, whose last source it
+    has. jpeg_model_id: of the model that it codes JPEG files with; None if JPEG XL does. A model is
+    in the archive once a shard counts whose rows need it, and not because a run names it.
     """
 
     run_id: str
@@ -114,43 +114,26 @@ class RunRecord:
     source: SourceRecord
     shards: int
     files: int
-    model: ObjectRecord | None
-    jpeg_model: ObjectRecord | None = None
+    model_id: str | None
+    jpeg_model_id: str | None = None
 
     @property
     def compaction(self) -> bool:
         """Whether it copies rows of earlier runs."""
-        return self.model is None
-
-    @property
-    def models(self) -> list[ObjectRecord]:
-        """The models that it encodes with."""
-        return [model for model in (self.model, self.jpeg_model) if model is not None]
-
-    def encodes_with(self) -> ObjectRecord:
-        """The model of pixels. ValueError for a compaction."""
-        if self.model is None:
-            raise ValueError(f"run {self.run_id} is a compaction, which encodes nothing")
-        return self.model
+        return self.model_id is None
 
     @classmethod
     def parse(cls, where: str, body: dict[str, Any]) -> "RunRecord":
         """From parsed JSON; where: the commit's name, for messages. SectionCorrupt if malformed."""
         run_id = member(where, body, "run_id", str)
-
-        def model(key: str) -> ObjectRecord | None:
-            if body.get(key) is None:
-                return None
-            return ObjectRecord.parse(where, members(where, body, key), MODEL)
-
         return cls(
             run_id=run_id,
             plan=ObjectRecord.parse(where, members(where, body, "plan"), PLAN, run_id),
             source=SourceRecord.parse(where, members(where, body, "source")),
             shards=_number(where, body, "shards", MAX_RUN_SHARDS),
             files=_number(where, body, "files"),
-            model=model("model"),
-            jpeg_model=model("jpeg_model"),
+            model_id=_model(where, body, "model_id"),
+            jpeg_model_id=_model(where, body, "jpeg_model_id"),
         )
 
     def members(self) -> dict[str, Any]:
@@ -290,10 +273,22 @@ def _hash(where: str, text: str) -> bytes:
 
 def _models(where: str, body: dict[str, Any]) -> tuple[str, ...]:
     ids = strings(where, body, "models")
-    named = (parse_name(model_name(model_id)) == (MODEL, None) for model_id in ids)
-    if ids != sorted(set(ids)) or not all(named):
+    if ids != sorted(set(ids)) or not all(map(_is_model_id, ids)):
         raise SectionCorrupt(f"{where}: {ids!r} are no ids of models, sorted")
     return tuple(ids)
+
+
+def _model(where: str, body: dict[str, Any], key: str) -> str | None:
+    if body.get(key) is None:
+        return None
+    model_id: str = member(where, body, key, str)
+    if not _is_model_id(model_id):
+        raise SectionCorrupt(f"{where}: {model_id!r} is no id of a model")
+    return model_id
+
+
+def _is_model_id(text: str) -> bool:
+    return parse_name(model_name(text)) == (MODEL, None)
 
 
 def _tree(where: str, body: dict[str, Any]) -> Tree:

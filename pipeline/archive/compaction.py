@@ -106,7 +106,7 @@ def open_compaction(archive: Archive, groups: list[list[ShardRecord]]) -> RunRec
         source=state.sources[state.runs[groups[0][0].run_id].source.name],
         shards=len(groups),
         files=sum(shard.files for group in groups for shard in group),
-        model=None,
+        model_id=None,
     )
     archive.commit(runs=(run,))
     put_back(archive, {name: plan})

@@ -45,7 +45,6 @@ from seec.schemas.commit import (
     FIRST,
     Commit,
     ObjectRecord,
-    RunRecord,
     ShardRecord,
     model_record,
 )
@@ -100,7 +99,6 @@ class Copy:
         self._sha256: dict[int, str] = {}
         self._heads: dict[int, str] = {}
         self._named: dict[int, list[ObjectRecord]] = {}
-        self._runs = _Runs()
         self._oldest_by = 0
         self._read()
         self.last = self._last_of_copy()
@@ -166,7 +164,6 @@ class Copy:
             self._sha256[commit.sequence] = hashlib.sha256(data).hexdigest()
             self._heads[commit.sequence] = commit.head(data)
             self._named[commit.sequence] = _records(commit)
-            self._runs.note(commit)
             if commit.changes.oldest is not None:
                 self._oldest_by = commit.sequence
 
@@ -196,8 +193,7 @@ class Copy:
             for record in records:
                 if record.name not in needed:
                     freed = self._retained.freed_by.get(record.name, 0)
-                    done = self._runs.needed_until.get(record.name, 0)
-                    held = max(held, freed, done, self._oldest_by)
+                    held = max(held, freed, self._oldest_by)
         return held
 
     def _carry(self, item: ObjectRecord | int) -> tuple[ObjectRecord | int, str | None]:
@@ -258,25 +254,6 @@ class Copy:
         raise _another(self._source, self._target, last)
 
 
-class _Runs:
-    """Until which commit the models of runs may be needed, whether rows need them or not."""
-
-    def __init__(self) -> None:
-        self.needed_until: dict[str, int] = {}
-        self._last: RunRecord | None = None
-        self._written = 0
-
-    def note(self, commit: Commit) -> None:
-        """Take in the next commit."""
-        for run in (self._last, *commit.changes.runs):
-            if run is not None and (run is not self._last or self._written < run.shards):
-                models = (model.name for model in run.models)
-                self.needed_until |= dict.fromkeys(models, commit.sequence)
-        if commit.changes.runs:
-            self._last, self._written = commit.changes.runs[-1], 0
-        self._written += len(commit.changes.shards)
-
-
 def _begin(source: Store, target: Store, format_sha256: str) -> None:
     """See that the copy has the header of the archive, and the description of its format."""
     if target.exists(ARCHIVE_JSON):
@@ -295,7 +272,6 @@ def _records(commit: Commit) -> list[ObjectRecord]:
     """What a commit names, each once; not what its recap says again."""
     changes = commit.changes
     found = {run.plan.name: run.plan for run in changes.runs}
-    found |= {model.name: model for run in changes.runs for model in run.models}
     found |= {removal.paths.name: removal.paths for removal in changes.removed}
     for shard in (*changes.shards, *changes.repaired):
         found |= {record.name: record for record in _objects(shard) if record.name not in found}

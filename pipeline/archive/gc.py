@@ -9,8 +9,7 @@ No lock is taken: readers and a writer may be at work. Why what counts is never 
   after the commit that opens their run, and commits add shards to the last run only. So those of
   the last run, while it is unfinished, stay: a rerun finds them and goes on. Those of a run that is
   complete, or that another run followed, cannot be named by any commit to come.
-- *Models* count while a shard of a state that is kept has rows that need them, and while the run
-  that may still need them is not complete.
+- *Models* count while a shard of a state that is kept has rows that need them.
 - *Models, plans, parity and lists of removed paths* that do not count may be taken up at any time
   by a writer that finds the same bytes there and names them. So may what a repair puts beside a
   damaged object, under a name with a suffix. Both sides look again: we remove such an object, then

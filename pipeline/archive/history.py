@@ -114,15 +114,9 @@ class Retained:
         return plans | models | parts | self.removals.keys()
 
     def models(self) -> list[ObjectRecord]:
-        """The models that rows of these shards need, or the last run while it is not complete."""
+        """The models that rows of these shards need."""
         ids = {model_id for shard in self.shards() for model_id in shard.models}
-        found = {model_id: model_record(model_id) for model_id in sorted(ids)}
-        last = next(reversed(self.runs.values()), None)
-        if last is not None and last.models:
-            written = sum(record.run_id == last.run_id for record in self._records.values())
-            if written < last.shards:
-                found |= {model.sha256: model for model in last.models}
-        return list(found.values())
+        return [model_record(model_id) for model_id in sorted(ids)]
 
 
 def read_commit(store: Store, sequence: int) -> Commit | None:

@@ -138,7 +138,4 @@ def _spared(archive: Archive) -> list[ObjectRecord]:
     found += [run.plan for run in state.runs.values()]
     found += [removal.paths for removal in state.removals]
     found += [model_record(model_id) for model_id in sorted(state.models)]
-    known = {record.name for record in found}
-    if (run := state.open_run) is not None:
-        found += [model for model in run.models if model.name not in known]
     return found

@@ -1,4 +1,4 @@
-"""Open a run: its model and plan are in the archive before its commit says so, and after."""
+"""Open a run, and add its shards: what a commit names is in the archive before it, and after."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from seec.pipeline.archive.archive import Archive
 from seec.pipeline.archive.planning import cut_shards
 from seec.schemas.archive import model_name, plan_name, removed_name, shard_name
-from seec.schemas.commit import ObjectRecord, RemovalRecord, RunRecord, SourceRecord
+from seec.schemas.commit import ObjectRecord, RemovalRecord, RunRecord, ShardRecord, SourceRecord
 from seec.schemas.errors import StorageError
 from seec.schemas.plan import PlanSettings, SourceFile, parse_plan, run_id, serialise_plan
 from seec.schemas.removal import serialise_removed
@@ -17,36 +17,45 @@ def open_run(
     source: SourceRecord,
     files: list[SourceFile],
     settings: PlanSettings,
-    model: bytes,
     vanished: Sequence[str] = (),
     cleared: Sequence[str] = (),
-    jpeg_model: bytes | None = None,
 ) -> RunRecord:
     """Plan these files and commit the plan. Returns the record of the run.
 
-    model, jpeg_model: the files that settings.model_id and settings.jpeg_model_id name. vanished:
-    paths of earlier runs that do not count from this commit on. cleared: paths of which no failure
-    counts from this commit on.
+    vanished: paths of earlier runs that do not count from this commit on. cleared: paths of which
+    no failure counts from this commit on.
     """
     plan = serialise_plan(cut_shards(files, settings), settings)
     identity = run_id(len(archive.state.runs) + 1, plan)
-    objects = {plan_name(identity): plan, model_name(settings.model_id): model}
-    if settings.jpeg_model_id is not None and jpeg_model is not None:
-        objects[model_name(settings.jpeg_model_id)] = jpeg_model
-    plan_record, *models = (put(archive, name, data) for name, data in objects.items())
+    objects = {plan_name(identity): plan}
+    plan_record = put(archive, plan_name(identity), plan)
     run = RunRecord(
         run_id=identity,
         plan=plan_record,
         source=source,
         shards=parse_plan(plan_record.name, plan).shards,
         files=sum(file.piece is None for file in files),
-        model=models[0],
-        jpeg_model=models[1] if models[1:] else None,
+        model_id=settings.model_id,
+        jpeg_model_id=settings.jpeg_model_id,
     )
     removed = _put_removed(archive, vanished, cleared, objects)
     archive.commit(runs=(run,), removed=removed)
     put_back(archive, objects)
     return run
+
+
+def add_shard(archive: Archive, shard: ShardRecord, models: Mapping[str, bytes]) -> None:
+    """Make a shard of the last run count. Raises as `Archive.commit`.
+
+    models: by id, the files of all that rows of the run may need. Those that no shard needed before
+    come into the archive now, and no others: an archive holds the models that its rows need.
+    """
+    wanted = (model_id for model_id in shard.models if model_id not in archive.state.models)
+    objects = {model_name(model_id): models[model_id] for model_id in wanted}
+    for name, data in objects.items():
+        put(archive, name, data)
+    archive.commit(shards=(shard,))
+    put_back(archive, objects)
 
 
 def remove_paths(archive: Archive, vanished: Sequence[str], cleared: Sequence[str]) -> None:

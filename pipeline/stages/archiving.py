@@ -5,9 +5,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from seec.pipeline.archive.archive import read_recorded
 from seec.pipeline.archive.shard import write_shard
-from seec.pipeline.codec import load_model
+from seec.pipeline.routes.writing import RunModels
 from seec.pipeline.stages.batch import Batch, cut_batches, tapered
 from seec.pipeline.stages.devices import AUTO, CPU, CUDA, choose, measure
 from seec.pipeline.stages.executor import ClusterLost, Executor, NodeLost, Ticket, WorkerCrashed
@@ -19,6 +18,7 @@ from seec.pipeline.stages.tasks import (
     Finish,
     ReadReport,
     Segmentation,
+    in_pieces,
     needs_segmenter,
     quarantined,
 )
@@ -101,18 +101,20 @@ class ArchivingRun:
         run: RunRecord,
         plan: Plan,
         executor: Executor,
+        models: RunModels,
         on_files: Callable[[int], None] = lambda count: None,
         finish: Finish = write_shard,
         device: str = AUTO,
         on_choice: Callable[[str], None] = lambda line: None,
     ) -> None:
-        """on_files: called with how many more files are done. finish: writes a shard's objects.
+        """models: those that the run encodes with. finish: writes a shard's objects.
 
-        device: of encoders, one of `pipeline.stages.devices`. on_choice: told where they run, if
-        there was a choice. SeecError if there is no such device.
+        on_files: called with how many more files are done. device: of encoders, one of
+        `pipeline.stages.devices`. on_choice: told where they run, if there was a choice. SeecError
+        if there is no such device.
         """
         placement, chosen = choose(
-            executor.placement, device, lambda: measure(executor, store, run.encodes_with())
+            executor.placement, device, lambda: measure(executor, models.pixels)
         )
         if chosen:
             on_choice(chosen)
@@ -121,7 +123,7 @@ class ArchivingRun:
             store.shared_by(placement.cpus),
             source.shared_by(placement.cpus),
         )
-        self._run, self._plan, self._executor = run, plan, executor
+        self._run, self._plan, self._executor, self._models = run, plan, executor, models
         self._on_files, self._finish_shard = on_files, finish
         starts = iter(range(placement.encoders))
         self._encoders = Pool(
@@ -146,17 +148,17 @@ class ArchivingRun:
         )
 
     def _start_encoder(self, number: int) -> Any:
-        placement, run = self._placement, self._run
+        placement = self._placement
         on_gpu = number < placement.gpus
         options = placement.gpu_encoder_options if on_gpu else placement.encoder_options
-        what = (self._store, run.encodes_with(), run.jpeg_model, CUDA if on_gpu else CPU)
-        return self._executor.start(Encoding, options, *what)
+        device = CUDA if on_gpu else CPU
+        return self._executor.start(Encoding, options, device, *in_pieces(self._models))
 
     def _start_segmenters(self) -> Pool:
-        model = load_model(read_recorded(self._store, self._run.encodes_with()))
         placement = self._placement
         device = CUDA if placement.gpus else CPU
-        what = (self._plan.settings, model.profile.entropy_models, device)
+        entropy_models = self._models.pixels.profile.entropy_models
+        what = (self._plan.settings, entropy_models, device)
         return Pool(
             self._executor,
             placement.segmenters,

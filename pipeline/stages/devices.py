@@ -6,11 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from seec.pipeline.archive.archive import read_recorded
-from seec.pipeline.codec import Encoder, load_model
+from seec.pipeline.codec import Encoder, Model, load_model
 from seec.pipeline.stages.executor import Executor, Placement, Task
-from seec.pipeline.storage import Store
-from seec.schemas.commit import ObjectRecord
 from seec.schemas.errors import SeecError
 
 AUTO, CPU, CUDA = DEVICES = ("auto", "cpu", "cuda")
@@ -67,9 +64,9 @@ def _with_gpus(placement: Placement, beside: int) -> Placement:
     )
 
 
-def measure(executor: Executor, store: Store, model: ObjectRecord) -> Speeds | str:
+def measure(executor: Executor, model: Model) -> Speeds | str:
     """Speeds on a machine of the cluster that has a GPU; the reason where that does not work."""
-    ticket = executor.submit(_MEASURE, store, model)
+    ticket = executor.submit(_MEASURE, model.payload)
     try:
         if not executor.wait([ticket], _WAIT_S):
             return f"no GPU was free for {_WAIT_S:.0f} s"
@@ -80,9 +77,9 @@ def measure(executor: Executor, store: Store, model: ObjectRecord) -> Speeds | s
         executor.cancel([ticket])
 
 
-def measured_speeds(store: Store, record: ObjectRecord) -> Speeds:
-    """Encode the same pictures on a processor and on a GPU of this machine."""
-    model = load_model(read_recorded(store, record))
+def measured_speeds(payload: bytes) -> Speeds:
+    """Encode the same pictures on a processor and on a GPU of this machine. payload: of a model."""
+    model = load_model(payload)
     return Speeds(speed(Encoder(model)), speed(Encoder(model, CUDA)))
 
 

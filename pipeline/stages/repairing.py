@@ -6,7 +6,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from seec.pipeline.archive.archive import Archive
-from seec.pipeline.archive.models import archived_model
 from seec.pipeline.archive.runs import put
 from seec.pipeline.archive.runs import put_back as put_back_after_commit
 from seec.pipeline.archive.sources import follows_links
@@ -17,15 +16,16 @@ from seec.pipeline.repair.damage import Damaged
 from seec.pipeline.repair.parity import mend_shard
 from seec.pipeline.repair.records import put_back
 from seec.pipeline.repair.shards import Case, Mender, examine, index_of
+from seec.pipeline.routes.writing import RunModels
 from seec.pipeline.stages.archiving import ArchivingRun
 from seec.pipeline.stages.executor import Executor
+from seec.pipeline.stages.run_models import find_model
 from seec.pipeline.storage import Limits, Source, Store
 from seec.schemas.archive import model_name
-from seec.schemas.commit import ObjectRecord, RunRecord, ShardRecord, SourceRecord, model_record
+from seec.schemas.commit import RunRecord, ShardRecord, SourceRecord
 from seec.schemas.errors import (
     FixityError,
     FormatError,
-    ModelError,
     StorageError,
     StoreUnavailable,
 )
@@ -88,6 +88,8 @@ class Repair:
     ) -> None:
         self.outcome = outcome
         self._archive, self._spares, self._executor = archive, spares, executor
+        # By id, the files of models that files were encoded with.
+        self._payloads: dict[str, bytes] = {}
 
     def put_back(self, damaged: Iterable[Damaged]) -> list[Case]:
         """Write the objects again that parity or a copy gives; the shards it is not enough for."""
@@ -149,16 +151,16 @@ class Repair:
             source = source and source.following(follows_links(self._archive, run.source.name))
             files = _files(source, members)
             if source is not None and files:
-                run = replace(run, **self._models(run, members))
-                plan = Plan.of(self._plan_settings(run), files)
-                work = ArchivingRun(store, source, run, plan, self._executor, finish=mender)
+                models = self._models_for(run, members)
+                plan = Plan.of(self._plan_settings(run, models), files)
+                work = ArchivingRun(store, source, run, plan, self._executor, models, finish=mender)
                 for record, _ in work.shards(sorted(files)):
                     yield record, by_name[record.shard]
             for case in members:
                 if index_of(case.record) not in files:
                     yield mender(store, case.record.shard, [], []), case
 
-    def _plan_settings(self, run: RunRecord) -> PlanSettings:
+    def _plan_settings(self, run: RunRecord, models: RunModels) -> PlanSettings:
         # Of both ways to keep files the one that loses nothing, if the plan is gone.
         settings = PlanSettings("", keep=KEEP_FILE)
         if not run.compaction:
@@ -166,28 +168,37 @@ class Repair:
                 settings = self._archive.plan(run).settings
         return replace(
             settings,
-            model_id=run.encodes_with().sha256,
-            jpeg_model_id=run.jpeg_model and run.jpeg_model.sha256,
+            model_id=models.pixels.id,
+            jpeg_model_id=models.jpeg and models.jpeg.id,
         )
 
-    def _models(self, run: RunRecord, cases: list[Case]) -> dict[str, ObjectRecord | None]:
-        """Models to encode files with: such as their rows, or their run, had if they are there."""
-        known = [model_record(name) for case in cases for name in case.record.models]
-        found: dict[type, ObjectRecord] = {}
-        for record in (*known, *run.models):
-            with suppress(FixityError, FormatError, ModelError):
-                model = archived_model(self._archive.store, record.sha256)
-                if model.id == record.sha256:
-                    found.setdefault(type(model), record)
-        if Model not in found:
-            model = default_model()
-            found[Model] = put(self._archive, model_name(model.id), model.payload)
-        return {"model": found[Model], "jpeg_model": found.get(DctModel)}
+    def _models_for(self, run: RunRecord, cases: list[Case]) -> RunModels:
+        """Models to encode files with: those that their rows, or their run, had, if there are."""
+        known = [model_id for case in cases for model_id in case.record.models]
+        pixels: Model | None = None
+        jpeg: DctModel | None = None
+        for model_id in (*known, run.model_id, run.jpeg_model_id):
+            model = None if model_id is None else find_model(self._archive, model_id)
+            if isinstance(model, Model):
+                pixels = pixels or model
+            else:
+                jpeg = jpeg or model
+        models = RunModels(pixels or default_model(), jpeg)
+        for model in models:
+            if model is not None:
+                self._payloads[model.id] = model.payload
+        return models
 
     def _commit(self, record: ShardRecord, case: Case) -> None:
-        models = (model_name(model_id) for model_id in record.models)
-        names = (*models, *(item.name for item in record.objects))
-        data = {name: self._archive.store.get(name) for name in names}
+        store = self._archive.store
+        data = {item.name: store.get(item.name) for item in record.objects}
+        for model_id in record.models:
+            name = model_name(model_id)
+            if model_id in self._payloads:
+                data[name] = self._payloads[model_id]
+                put(self._archive, name, data[name])
+            else:
+                data[name] = store.get(name)
         self._archive.commit(repaired=(record,))
         put_back_after_commit(self._archive, data)
         lost = {row.label for row in self._archive.rows(record) if row.lost}

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from seec.pipeline.archive.archive import read_recorded
 from seec.pipeline.archive.shard import code_of, name_again, share_codes
 from seec.pipeline.codec import Background, Encoder, load_model
 from seec.pipeline.dct.weights import load_model as load_jpeg_model
@@ -18,7 +17,7 @@ from seec.pipeline.stages.batch import Batch
 from seec.pipeline.stages.executor import TASK_CPUS, Task
 from seec.pipeline.stages.pieces import InSource, draft_whole, read_piece
 from seec.pipeline.storage import Source, Store
-from seec.schemas.commit import ObjectRecord, ShardRecord
+from seec.schemas.commit import ShardRecord
 from seec.schemas.errors import (
     LimitExceeded,
     SeecError,
@@ -29,6 +28,9 @@ from seec.schemas.errors import (
 from seec.schemas.kinds import FILE
 from seec.schemas.manifest import Entry, QuarantineRow
 from seec.schemas.plan import DEDUPE_PIXELS, PlanSettings, SourceFile
+
+# Of a model; what Ray sends with a message may have 100 KiB.
+_PIECE_BYTES = 64 << 10
 
 Finish = Callable[[Store, str, list[Entry], Sequence[QuarantineRow], int], ShardRecord]
 
@@ -193,15 +195,29 @@ class Segmentation:
         return background_of(self._finder, image, path, self._background_error)
 
 
-class Encoding:
-    """Encodes images; the models are loaded once, from the archive that they are for."""
+def in_pieces(models: RunModels) -> tuple[int, *tuple[bytes, ...]]:
+    """The arguments of `Encoding` after the device.
 
-    def __init__(
-        self, store: Store, model: ObjectRecord, jpeg_model: ObjectRecord | None, device: str
-    ) -> None:
-        # Not an argument through Ray's object store: those may be lost before a restart.
-        jpeg = jpeg_model and load_jpeg_model(read_recorded(store, jpeg_model))
-        self._models = RunModels(load_model(read_recorded(store, model)), jpeg)
+    Ray sends small arguments with the message that starts an actor, and keeps them for a restart.
+    Large ones would go through its object store, and may be lost before.
+    """
+    payloads = [models.pixels.payload, b"" if models.jpeg is None else models.jpeg.payload]
+    pixels, jpeg = (
+        [data[start : start + _PIECE_BYTES] for start in range(0, len(data), _PIECE_BYTES)]
+        for data in payloads
+    )
+    return len(pixels), *pixels, *jpeg
+
+
+class Encoding:
+    """Encodes images; the models are loaded once, from the pieces that `in_pieces` makes."""
+
+    def __init__(self, device: str, count: int, *pieces: bytes) -> None:
+        """count: of the pieces that are of the model of pixels; the others are of that of JPEG."""
+        jpeg = b"".join(pieces[count:])
+        self._models = RunModels(
+            load_model(b"".join(pieces[:count])), load_jpeg_model(jpeg) if jpeg else None
+        )
         self._encoder = Encoder(self._models.pixels, device)
 
     def encode(

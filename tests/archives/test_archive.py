@@ -48,7 +48,7 @@ def entries(planned: list[SourceFile]) -> list[Entry]:
 
 def begin(store: Store, count: int) -> tuple[Archive, RunRecord]:
     archive = Archive.open_or_create(store, FORMAT)
-    return archive, open_run(archive, SourceRecord("/source"), files(count), SETTINGS, b"weights")
+    return archive, open_run(archive, SourceRecord("/source"), files(count), SETTINGS)
 
 
 def shard(archive: Archive, run: RunRecord, index: int) -> ShardRecord:
@@ -119,9 +119,9 @@ def test_two_writers_of_one_run_end_with_the_same_archive(store: Store):
 def test_a_writer_that_finds_another_run_steps_back(store: Store):
     one = Archive.open_or_create(store, FORMAT)
     other = Archive.open(store)
-    open_run(one, SourceRecord("/source"), files(4), SETTINGS, b"weights")
+    open_run(one, SourceRecord("/source"), files(4), SETTINGS)
     with pytest.raises(ArchiveLocked):
-        open_run(other, SourceRecord("/source"), files(5), SETTINGS, b"weights")
+        open_run(other, SourceRecord("/source"), files(5), SETTINGS)
     assert len(Archive.open(store).state.runs) == 1
 
 
@@ -137,7 +137,7 @@ def test_a_writer_that_finds_other_bytes_for_its_shard_steps_back(store: Store):
 def test_no_shard_is_added_to_a_run_that_another_followed(store: Store):
     archive, run = begin(store, 4)
     record = shard(archive, run, 0)
-    open_run(archive, SourceRecord("/source"), files(5), SETTINGS, b"weights")
+    open_run(archive, SourceRecord("/source"), files(5), SETTINGS)
     with pytest.raises(ArchiveLocked):
         archive.commit(shards=(record,))
     assert Archive.open(store).state.shards == {}
@@ -146,7 +146,7 @@ def test_no_shard_is_added_to_a_run_that_another_followed(store: Store):
 def test_the_last_run_is_the_one_that_was_opened_last():
     record = ObjectRecord("name", 0, "")
     ids = ("9999-ffffffffffffffff", "10000-0000000000000000")
-    runs = {name: RunRecord(name, record, SourceRecord("/source"), 1, 1, record) for name in ids}
+    runs = {name: RunRecord(name, record, SourceRecord("/source"), 1, 1, "0" * 64) for name in ids}
     assert State(2, "", runs).open_run == runs[ids[1]]
     assert State().open_run is None
 

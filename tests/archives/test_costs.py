@@ -13,7 +13,7 @@ from seec.jobs import ls
 from seec.jobs import restore as restore_job
 from seec.pipeline.archive import Archive
 from seec.pipeline.storage import Store
-from seec.schemas.archive import model_name, plan_name
+from seec.schemas.archive import plan_name
 from seec.schemas.commit import ObjectRecord, RunRecord, SourceRecord
 from tests.faults import filesystem, points
 from tests.faults.fault_sweep import restore_in_process
@@ -24,8 +24,8 @@ FORMAT = b"how to read this"
 
 def run(number: int) -> RunRecord:
     name = f"{number:04d}-{'0' * 16}"
-    plan, model = (ObjectRecord(n, 1, "0" * 64) for n in (plan_name(name), model_name("0" * 64)))
-    return RunRecord(name, plan, SourceRecord("source"), 1, 1, model)
+    plan = ObjectRecord(plan_name(name), 1, "0" * 64)
+    return RunRecord(name, plan, SourceRecord("source"), 1, 1, "0" * 64)
 
 
 def test_to_open_an_archive_takes_few_requests_and_its_commits_few_bytes(tmp_path: Path):

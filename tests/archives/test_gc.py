@@ -18,7 +18,7 @@ from seec.jobs import gc as gc_job
 from seec.jobs.interface import ExitCode
 from seec.pipeline.archive import Archive, gc
 from seec.pipeline.archive.gc import remove, survey
-from seec.pipeline.archive.runs import open_run
+from seec.pipeline.archive.runs import add_shard, open_run
 from seec.pipeline.archive.shard import write_shard
 from seec.pipeline.routes.writing import stored_entry
 from seec.pipeline.storage import Store
@@ -34,7 +34,7 @@ from seec.schemas.archive import (
     quarantine_name,
     shard_name,
 )
-from seec.schemas.commit import RunRecord, SourceRecord
+from seec.schemas.commit import RunRecord, SourceRecord, model_record
 from seec.schemas.errors import (
     BlobMissing,
     DigestMismatch,
@@ -84,7 +84,7 @@ def begin(store: Store, count: int) -> tuple[Archive, RunRecord]:
     """An archive with one more run, of which no shard is written."""
     archive = Archive.open_or_create(store, FORMAT)
     files = [SourceFile(f"{index:04d}", index, 0) for index in range(count)]
-    return archive, open_run(archive, SourceRecord("/source"), files, SETTINGS, WEIGHTS)
+    return archive, open_run(archive, SourceRecord("/source"), files, SETTINGS)
 
 
 def write(archive: Archive, run: RunRecord, index: int, count: bool = True) -> list[str]:
@@ -94,7 +94,7 @@ def write(archive: Archive, run: RunRecord, index: int, count: bool = True) -> l
     name = shard_name(run.run_id, index)
     record = write_shard(archive.store, name, entries(planned), failed)
     if count:
-        archive.commit(shards=(record,))
+        add_shard(archive, record, {SETTINGS.model_id: WEIGHTS})
     return [item.name for item in record.objects]
 
 
@@ -282,8 +282,9 @@ def test_a_run_that_is_made_just_before_the_listing_stays(
 
 def assert_all_there(store: Store) -> None:
     opened = Archive.open(store)
+    for model_id in opened.state.models:
+        assert opened.read(model_record(model_id)) == WEIGHTS
     for run in opened.state.runs.values():
-        assert opened.read(run.encodes_with()) == WEIGHTS
         assert opened.plan(run).shards == run.shards
     for shard in opened.state.in_order():
         assert len(opened.rows(shard)) == shard.files
@@ -293,14 +294,18 @@ def assert_all_there(store: Store) -> None:
 def left_over_run(store: Store) -> Archive:
     """A model and a plan that a run put there before it died; its archive."""
     archive = Archive.open_or_create(store, FORMAT)
-    begin_on(archive)
+    open_run(archive, *LEFT_OVER)
+    store.put_new(model_name(SETTINGS.model_id), WEIGHTS)
     for item in list(store.listed("commits")):
         store.remove(item.name)
     return Archive.open(store)
 
 
 def begin_on(archive: Archive) -> None:
-    open_run(archive, SourceRecord("/source"), [SourceFile("a", 1, 1)], SETTINGS, WEIGHTS)
+    write(archive, open_run(archive, *LEFT_OVER), 0)
+
+
+LEFT_OVER = SourceRecord("/source"), [SourceFile("a", 1, 1)], SETTINGS
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
@@ -330,14 +335,17 @@ def test_a_writer_puts_back_what_gc_removed_before_its_commit(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ):
     writer = left_over_run(store)
-    commit = writer.commit
+    commit, removed = writer.commit, list[set[str]]()
 
     def racing(**what: Any) -> None:
-        assert len(collect(store)) == 2
+        removed.append(collect(store))
         commit(**what)
 
     monkeypatch.setattr(writer, "commit", racing)
     begin_on(writer)
+    (run,) = writer.state.runs.values()
+    model = model_name(SETTINGS.model_id)
+    assert removed == [{run.plan.name, model}, {model}]  # before the run, and before its shard
     assert_all_there(store)
 
 

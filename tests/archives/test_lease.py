@@ -13,7 +13,7 @@ from seec.pipeline.archive import Archive
 from seec.pipeline.archive.gc import survey
 from seec.pipeline.archive.lease import Lease, Terms, writer
 from seec.pipeline.storage import Listed, Store
-from seec.schemas.archive import LOCKS, commit_name, model_name, plan_name
+from seec.schemas.archive import LOCKS, commit_name, plan_name
 from seec.schemas.commit import ObjectRecord, RunRecord, SourceRecord
 from seec.schemas.errors import ArchiveLocked, StorageError
 from tests.faults import filesystem
@@ -35,8 +35,8 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 def run(number: int) -> RunRecord:
     name = f"{number:04d}-{'0' * 16}"
-    plan, model = (ObjectRecord(n, 1, "0" * 64) for n in (plan_name(name), model_name("0" * 64)))
-    return RunRecord(name, plan, SourceRecord("source"), 1, 1, model)
+    plan = ObjectRecord(plan_name(name), 1, "0" * 64)
+    return RunRecord(name, plan, SourceRecord("source"), 1, 1, "0" * 64)
 
 
 def test_the_probe_tells_stores_that_replace_silently(tmp_path: Path, store: Store):

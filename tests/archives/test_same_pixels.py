@@ -9,16 +9,13 @@ from typing import Any
 import pytest
 
 from seec.jobs.interface import ExitCode
-from seec.pipeline.archive import Archive
 from seec.pipeline.archive.duplicates import gathered, images, same_extent
 from seec.pipeline.archive.planning import cut_shards
-from seec.pipeline.archive.runs import open_run
 from seec.pipeline.archive.shard import share_codes
 from seec.pipeline.codec import load_model
-from seec.pipeline.routes.writing import Candidate, draft, samples_digest
+from seec.pipeline.routes.writing import Candidate, RunModels, draft, samples_digest
 from seec.pipeline.stages import tasks
-from seec.pipeline.storage import Source, Store
-from seec.schemas.commit import SourceRecord
+from seec.pipeline.storage import Source
 from seec.schemas.manifest import Entry, ImageFacts, Row, SampleFacts
 from seec.schemas.plan import PlanSettings, SourceFile
 from seec.schemas.routes import SEEC, STORE
@@ -128,13 +125,9 @@ def test_the_smallest_code_is_kept_whatever_the_order():
         assert [shared[one.row.path] for one in entries[3:]] == entries[3:]
 
 
-def test_a_picture_is_encoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_picture_is_encoded_once(monkeypatch: pytest.MonkeyPatch):
     model = load_model(points.MODEL.read_bytes())
-    archived = Archive.open_or_create(Store(str(tmp_path)), b"how to read this")
-    run = open_run(
-        archived, SourceRecord("nowhere"), files(a=1), PlanSettings(model.id), model.payload
-    )
-    actor = tasks.Encoding(archived.store, run.encodes_with(), None, "cpu")
+    actor = tasks.Encoding("cpu", *tasks.in_pieces(RunModels(model)))
     pixels: list[int] = []
     encode_batch = actor._encoder.encode_batch
 

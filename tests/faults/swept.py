@@ -16,7 +16,7 @@ from pathlib import Path
 from seec.jobs.interface import ExitCode
 from seec.pipeline.archive import Archive
 from seec.pipeline.storage import Store
-from seec.schemas.archive import ARCHIVE_JSON, FORMAT_MD, commit_name
+from seec.schemas.archive import ARCHIVE_JSON, FORMAT_MD, commit_name, model_name
 from seec.schemas.commit import ObjectRecord
 from seec.schemas.manifest import Row
 from seec.schemas.routes import JPEGXL_JPEG, LOST, SEEC, STORE
@@ -103,7 +103,7 @@ def repairing(folder: Path) -> Job:
     # The copy has what is damaged from here on. The rest the source has, except one file.
     assert shards[3].quarantine is not None
     spoilt = [run.plan, shards[3].quarantine, shards[4].blob, shards[4].manifest]
-    gone = [FORMAT_MD, run.encodes_with(), commit_name(3)]
+    gone = [FORMAT_MD, model_name(run.model_id or ""), commit_name(3)]
     here = _damage(start, [ARCHIVE_JSON, commit_name(2), *spoilt], gone)
     (source / "5.png").unlink()
 

@@ -54,7 +54,8 @@ def test_a_blob_of_another_name_is_refused(name: str):
     [
         {"plan": an_object("plans/../archive.json")},
         {"plan": an_object(f"plans/{OTHER.partition('/')[0]}.parquet")},
-        {"model": an_object("models/../../weights.safetensors")},
+        {"model_id": "../../weights"},
+        {"jpeg_model_id": "ab" * 31},
         {"run_id": "../0001"},
     ],
 )

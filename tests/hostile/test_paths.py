@@ -36,9 +36,7 @@ def archive_of(root: Path, *shards: list[Entry]) -> Path:
     """An archive of these rows, whatever they say; one run."""
     opened = Archive.open_or_create(Store(str(root)), b"how to read all of this")
     files = [SourceFile(str(number), 0, 0) for number in range(len(shards))]
-    run = open_run(
-        opened, SourceRecord("/source"), files, PlanSettings("0" * 64, shard_files=1), b"weights"
-    )
+    run = open_run(opened, SourceRecord("/source"), files, PlanSettings("0" * 64, shard_files=1))
     for number, entries in enumerate(shards):
         shard = write_shard(opened.store, shard_name(run.run_id, number), entries, [])
         opened.commit(shards=(shard,))

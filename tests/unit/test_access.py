@@ -39,7 +39,7 @@ from seec.schemas.errors import StorageError, StoreUnavailable
 SECRET = "hunter'2\\xyz"
 QUOTED = f"'''{SECRET}'''"  # for TOML
 NO_OBJECT = ObjectRecord("none", 0, "")
-RUN = RunRecord("run", NO_OBJECT, SourceRecord("/nowhere"), 1, 1, NO_OBJECT)
+RUN = RunRecord("run", NO_OBJECT, SourceRecord("/nowhere"), 1, 1, "0" * 64)
 COMMANDS = {
     "archive": (archive, "run", ("a", "b")),
     "compact": (compact, "run", ("a",)),

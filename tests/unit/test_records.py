@@ -16,7 +16,6 @@ from seec.schemas.archive import (
     commit_name,
     commit_sequence,
     manifest_name,
-    model_name,
     plan_name,
     quarantine_name,
     shard_name,
@@ -59,8 +58,8 @@ RUN = f"0001-{'a' * 16}"
 
 
 def a_run(run: str = RUN, shards: int = 3) -> RunRecord:
-    plan, model = an_object(plan_name(run)), an_object(model_name("cd" * 32))
-    return RunRecord(run, plan, SourceRecord("/photos/zoë", "", "zoë"), shards, 9, model)
+    plan, source = an_object(plan_name(run)), SourceRecord("/photos/zoë", "", "zoë")
+    return RunRecord(run, plan, source, shards, 9, "cd" * 32)
 
 
 def a_shard(index: int, run: str = RUN) -> ShardRecord:
@@ -111,7 +110,7 @@ def test_a_commit_comes_back():
     told = replace(commit, recap=Recap(4, "ef" * 32, Changes((a_run(),), dropped=("x",), oldest=2)))
     assert Commit.parse(7, told.serialise()) == told
     empty = replace(a_shard(2), files=0, path_range=None, models=())
-    changes = Changes((replace(a_run(), model=None),), (empty,), repaired=(a_shard(0),))
+    changes = Changes((replace(a_run(), model_id=None),), (empty,), repaired=(a_shard(0),))
     told = replace(commit, changes=changes)
     assert Commit.parse(7, told.serialise()) == told
 
