@@ -10,13 +10,12 @@ import click
 from seec.jobs import digest as digest_job
 from seec.jobs.interface import ExitCode, command, figures
 from seec.jobs.options import access_option
-from seec.pipeline.signing.signed import put_signature, sign_head
+from seec.pipeline.signing.signed import put_signature, sign_head, stamp_head
 from seec.pipeline.storage import Store
 from seec.schemas.errors import DigestMismatch
 from seec.schemas.signature import (
     NAMESPACE,
     SIGNATURE,
-    TIMESTAMP,
     SshSignature,
     statement,
 )
@@ -81,10 +80,7 @@ def run(settings: Settings) -> SignSummary:
         data = _signature_of(settings.signature, message)
         written.append(put_signature(store, head.commit, SIGNATURE, data))
     if settings.timestamp is not None:
-        from seec.pipeline.signing.timestamps import ask
-
-        data = ask(settings.timestamp, message)
-        written.append(put_signature(store, head.commit, TIMESTAMP, data))
+        written += stamp_head(store, head.commit, head.digest, settings.timestamp)
     return SignSummary(head.archive, head.commit, head.digest, tuple(written))
 
 
@@ -126,7 +122,8 @@ def _signature_of(path: Path, message: bytes) -> bytes:
 @click.option(
     "--timestamp",
     metavar="URL",
-    help="Ask this server for a time-stamp (RFC 3161), which says that the state was there by now.",
+    help="Ask this server for a time-stamp (RFC 3161), which says that the state was there by now, "
+    "and so were the signatures and time-stamps of it: the new one renews them.",
 )
 @click.option(
     "--at",

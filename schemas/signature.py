@@ -5,15 +5,21 @@ import binascii
 import hashlib
 import re
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from seec.schemas.errors import SectionCorrupt
 
 SIGNATURES = "signatures"
 NAMESPACE = "seec-archive"
-SIGNATURE, TIMESTAMP = "sig", "tsr"
+SIGNATURE, TIMESTAMP, LISTING = "sig", "tsr", "lst"
 MAX_BYTES = 1 << 16
-_NAME = re.compile(rf"{SIGNATURES}/([0-9]{{10}})/([0-9a-f]{{16}})\.({SIGNATURE}|{TIMESTAMP})")
+_NAME = re.compile(
+    rf"{SIGNATURES}/([0-9]{{10}})/([0-9a-f]{{16}})\.({SIGNATURE}|{TIMESTAMP}|{LISTING})"
+)
+_LISTED = re.compile(
+    rf"file ([0-9a-f]{{16}}\.(?:{SIGNATURE}|{TIMESTAMP}|{LISTING})) ([0-9a-f]{{128}})"
+)
 _MAGIC = b"SSHSIG"
 _BEGIN, _END = "-----BEGIN SSH SIGNATURE-----", "-----END SSH SIGNATURE-----"
 _HASHES = {"sha256": hashlib.sha256, "sha512": hashlib.sha512}
@@ -23,6 +29,29 @@ _LINE = 70
 def statement(sequence: int, digest: str) -> bytes:
     """The text that is signed: the number of a commit, and the archive digest after it."""
     return f"seec archive\ncommit {sequence}\ndigest {digest}\n".encode()
+
+
+def listing(stated: bytes, files: Mapping[str, bytes]) -> bytes:
+    """The text of a time-stamp that covers files beside a commit, too. stated: of `statement`."""
+    lines = (f"file {name} {sha512(data)}\n" for name, data in sorted(files.items()))
+    return stated + "".join(lines).encode()
+
+
+def parse_listing(name: str, data: bytes, stated: bytes) -> dict[str, str]:
+    """The hex SHA-512 of the files that a listing covers, by their names.
+
+    SectionCorrupt if it is none, or of another commit.
+    """
+    lines = data.removeprefix(stated).decode("latin-1").split("\n")
+    found = [_LISTED.fullmatch(line) for line in lines[:-1]]
+    if not data.startswith(stated) or lines[-1] or None in found:
+        raise SectionCorrupt(f"{name}: no list of what is beside this commit")
+    return {match[1]: match[2] for match in found if match is not None}
+
+
+def sha512(data: bytes) -> str:
+    """In hexadecimal."""
+    return hashlib.sha512(data).hexdigest()
 
 
 def signature_name(sequence: int, kind: str, data: bytes) -> str:

@@ -27,7 +27,7 @@ serial = {folder}/serial
 signer_cert = {folder}/server.pem
 signer_key = {folder}/server.key
 certs = {folder}/root.pem
-signer_digest = sha256
+signer_digest = {digest}
 default_policy = 1.2.3.4.1
 digests = sha256, sha512
 accuracy = secs:1
@@ -41,10 +41,10 @@ def _openssl(folder: Path, *arguments: str) -> None:
     subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
 
 
-def make_server(folder: Path, name: str) -> Path:
-    """Keys and certificates of a server; its root certificate."""
+def make_server(folder: Path, name: str, digest: str = "sha256") -> Path:
+    """Keys and certificates of a server that signs by a digest; its root certificate."""
     folder.mkdir()
-    (folder / "conf").write_text(_CONFIG.format(name=name, folder=folder))
+    (folder / "conf").write_text(_CONFIG.format(name=name, folder=folder, digest=digest))
     (folder / "serial").write_text("01")
     new = ("req", "-newkey", "rsa:2048", "-nodes", "-config", "conf")
     root = ("-x509", "-extensions", "root", "-days", "3650")

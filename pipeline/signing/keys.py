@@ -1,5 +1,6 @@
 """Private keys that sign, and what public keys say of a signature. Needs the extra `sign`."""
 
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,6 +16,11 @@ with needs("sign", "signing"):
 _CURVES = {"nistp256": hashes.SHA256, "nistp384": hashes.SHA384, "nistp521": hashes.SHA512}
 _RSA_HASHES = {b"rsa-sha2-256": hashes.SHA256, b"rsa-sha2-512": hashes.SHA512}
 MIN_RSA_BITS = 2048
+_TOKENS = _TOKEN_ED25519, _ = (
+    b"sk-ssh-ed25519@openssh.com",
+    b"sk-ecdsa-sha2-nistp256@openssh.com",
+)
+_STATE_BYTES = 5
 
 
 class UnusableKey(SeecError):
@@ -80,6 +86,9 @@ def is_by(signature: SshSignature, message: bytes) -> bool:
     data = signature.signed_bytes(message)
     try:
         kind = _first(signature.public_key)
+        if kind in _TOKENS:
+            _check_token(kind, signature, data)
+            return True
         line = kind + b" " + base64.b64encode(signature.public_key)
         key = cast(Any, serialization.load_ssh_public_key(line))
         scheme, made = unpacked(signature.signature, 2)
@@ -98,6 +107,30 @@ def is_by(signature: SshSignature, message: bytes) -> bool:
     except (InvalidSignature, UnsupportedAlgorithm, ValueError, KeyError):
         return False
     return True
+
+
+def _check_token(kind: bytes, signature: SshSignature, data: bytes) -> None:
+    """Raises unless a key on a FIDO token signed the data, as PROTOCOL.u2f of OpenSSH has it.
+
+    The token signs the digests of its application and of the data, and between them its flags and
+    its counter, which are the last bytes of the signature.
+    """
+    body, state = signature.signature[:-_STATE_BYTES], signature.signature[-_STATE_BYTES:]
+    scheme, made = unpacked(body, 2)
+    if scheme != kind:
+        raise ValueError
+    if kind == _TOKEN_ED25519:
+        _, raw, application = unpacked(signature.public_key, 3)
+        signed = sha256(application).digest() + state + sha256(data).digest()
+        ed25519.Ed25519PublicKey.from_public_bytes(raw).verify(made, signed)
+    else:
+        _, curve, point, application = unpacked(signature.public_key, 4)
+        if curve != b"nistp256":
+            raise ValueError
+        signed = sha256(application).digest() + state + sha256(data).digest()
+        key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point)
+        numbers = (int.from_bytes(part) for part in unpacked(made, 2))
+        key.verify(utils.encode_dss_signature(*numbers), signed, ec.ECDSA(hashes.SHA256()))
 
 
 def _first(blob: bytes) -> bytes:

@@ -7,18 +7,23 @@ from pathlib import Path
 from typing import Any
 
 from seec.pipeline.signing.signers import Signer
+from seec.pipeline.signing.stamped import Since, Stamp, since
 from seec.pipeline.storage import Store
 from seec.pipeline.verify.faults import copy_back, fault
 from seec.schemas.archive import commit_name
 from seec.schemas.errors import ObjectMissing, ObjectUnreadable, SectionCorrupt
 from seec.schemas.report import Checked, Finding
 from seec.schemas.signature import (
+    LISTING,
     MAX_BYTES,
     SIGNATURE,
     SIGNATURES,
     TIMESTAMP,
     SshSignature,
+    listing,
+    parse_listing,
     parse_signature_name,
+    sha512,
     signature_name,
     statement,
 )
@@ -55,22 +60,19 @@ def check_signatures(
     time-stamps.
     """
     result = Signatures()
-    by_commit: dict[int, list[tuple[str, str]]] = {}
-    for name in store.names(SIGNATURES):
-        found = parse_signature_name(name)
-        if found is not None and found[0] in heads:
-            by_commit.setdefault(found[0], []).append((name, found[1]))
-    for sequence in sorted(by_commit):
+    for sequence, names in sorted(_beside(store).items()):
+        if sequence not in heads:
+            continue
         message = statement(sequence, heads[sequence])
-        stamps = [name for name, kind in by_commit[sequence] if kind == TIMESTAMP]
-        times = [_time(store, name, message, roots, result) for name in stamps] if roots else []
-        since_s = min((found for found in times if found is not None), default=None)
-        names = [name for name, kind in by_commit[sequence] if kind == SIGNATURE]
-        moment = time.time() if since_s is None else since_s
-        who = [_signer(store, name, message, signers, moment, result) for name in names]
+        stamped = _since(store, names, message, roots, result) if roots else Since()
+        who: list[str | None] = []
+        for name in names:
+            if _kind(name) == SIGNATURE:
+                moment = stamped.files_s.get(_short(name), time.time())
+                who.append(_signer(store, name, message, signers, moment, result))
         allowed = tuple(sorted({one for one in who if one is not None}))
         if allowed:
-            result.last = Signed(sequence, allowed, since_s)
+            result.last = Signed(sequence, allowed, stamped.commit_s)
     if result.last is None:
         name = commit_name(max(heads, default=0))
         detail = "neither this commit nor an earlier one is signed by any of the allowed signers"
@@ -104,18 +106,54 @@ def _signer(
     return None if allowed is None else allowed.principals
 
 
-def _time(
-    store: Store, name: str, message: bytes, roots: list[Any] | None, result: Signatures
-) -> float | None:
-    from seec.pipeline.signing.timestamps import time_of
+def _since(
+    store: Store, names: Sequence[str], message: bytes, roots: list[Any], result: Signatures
+) -> Since:
+    """What the time-stamps of a commit say, each on the commit alone or on files beside it, too."""
+    from seec.pipeline.signing.timestamps import token_of
 
-    try:
-        found = time_of(name, _read(store, name), message, roots or [])
-    except (SectionCorrupt, ObjectMissing, ObjectUnreadable) as error:
-        _note(store, name, "timestamp", error, result)
-        return None
-    result.checked.append(Checked(name))
+    texts: list[tuple[bytes, dict[str, str]]] = [(message, {})]
+    digests: dict[str, str] = {}
+    stamps: dict[str, Stamp] = {}
+    for name in sorted(names, key=lambda one: _kind(one) == TIMESTAMP):  # lists before
+        try:
+            data = _read(store, name)
+            digests[_short(name)] = sha512(data)
+            if _kind(name) == LISTING:
+                texts.append((data, parse_listing(name, data, message)))
+            elif _kind(name) == TIMESTAMP:
+                token = token_of(name, data, [text for text, _ in texts], roots)
+                covers = texts[token.text][1]
+                stamps[name] = Stamp(_short(name), token.time_s, token.algorithms, covers)
+        except (SectionCorrupt, ObjectMissing, ObjectUnreadable) as error:
+            if _kind(name) != SIGNATURE:  # these are read again, and told of, by themselves
+                _note(store, name, "timestamp", error, result)
+    found = since(list(stamps.values()), digests, time.time())
+    for name, stamp in stamps.items():
+        if stamp.name in found.ended and found.commit_s is None:
+            error = SectionCorrupt(f"{name}: {found.ended[stamp.name]}")
+            _note(store, name, "timestamp", error, result)
+        else:
+            result.checked.append(Checked(name))
     return found
+
+
+def _beside(store: Store) -> dict[int, list[str]]:
+    """The names of all files of signatures, by commit."""
+    found: dict[int, list[str]] = {}
+    for name in store.names(SIGNATURES):
+        parsed = parse_signature_name(name)
+        if parsed is not None:
+            found.setdefault(parsed[0], []).append(name)
+    return found
+
+
+def _kind(name: str) -> str:
+    return name.rpartition(".")[2]
+
+
+def _short(name: str) -> str:
+    return name.rpartition("/")[2]
 
 
 def _read(store: Store, name: str) -> bytes:
@@ -136,6 +174,21 @@ def put_signature(store: Store, sequence: int, kind: str, data: bytes) -> str:
     name = signature_name(sequence, kind, data)
     store.put_same(name, data)
     return name
+
+
+def stamp_head(store: Store, sequence: int, digest: str, url: str) -> list[str]:
+    """Have a server time-stamp the archive digest after a commit; the names of what was written.
+
+    The time-stamp also covers all signatures and time-stamps that are there, and so renews them.
+    Raises TimestampRefused, StorageError.
+    """
+    from seec.pipeline.signing.timestamps import ask
+
+    files = {_short(name): _read(store, name) for name in _beside(store).get(sequence, ())}
+    text = listing(statement(sequence, digest), files)
+    answer = ask(url, text)
+    written = {LISTING: text, TIMESTAMP: answer} if files else {TIMESTAMP: answer}
+    return [put_signature(store, sequence, kind, data) for kind, data in written.items()]
 
 
 def sign_head(store: Store, sequence: int, digest: str, key: Path) -> str:

@@ -6,7 +6,9 @@ Needs the extra `sign`.
 import hashlib
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from seec.pipeline.extras import needs
 from seec.schemas.errors import SectionCorrupt, SeecError, TransientStorageError
@@ -67,20 +69,35 @@ def read_roots(path: Path) -> list[x509.Certificate]:
         raise SectionCorrupt(f"{path}: no certificates in PEM ({error})") from None
 
 
-def time_of(name: str, data: bytes, message: bytes, roots: list[x509.Certificate]) -> float:
-    """When a message was there at the latest: seconds since 1970.
+class Token(NamedTuple):
+    """text: which of the texts it is of, by number. algorithms: of its hashes, in dotted form."""
 
-    SectionCorrupt if the token is damaged, of another message, or not by a server that one of the
+    time_s: float
+    text: int
+    algorithms: frozenset[str]
+
+
+def token_of(
+    name: str, data: bytes, texts: Sequence[bytes], roots: list[x509.Certificate]
+) -> Token:
+    """When one of these texts was there at the latest: seconds since 1970.
+
+    SectionCorrupt if the token is damaged, of another text, or not by a server that one of the
     roots vouches for. Certificates need to be valid at that time, not today.
     """
-    try:
-        found = _decoded(data)
-        VerifierBuilder(roots=list(roots)).build().verify_message(found, message)
-        return found.tst_info.gen_time.timestamp()
-    except (ValueError, VerificationError) as error:
-        raise SectionCorrupt(
-            f"{name}: no time-stamp of this commit by a known server ({error})"
-        ) from None
+    why: Exception | None = None
+    for number, text in enumerate(texts):
+        try:
+            found = _decoded(data)
+            VerifierBuilder(roots=list(roots)).build().verify_message(found, text)
+        except (ValueError, VerificationError) as error:
+            why = error
+            continue
+        hashes = {found.tst_info.message_imprint.hash_algorithm}
+        hashes |= set(found.signed_data.digest_algorithms)
+        algorithms = frozenset(one.dotted_string for one in hashes)
+        return Token(found.tst_info.gen_time.timestamp(), number, algorithms)
+    raise SectionCorrupt(f"{name}: no time-stamp of this commit by a known server ({why})")
 
 
 def _decoded(data: bytes) -> TimeStampResponse:

@@ -1,28 +1,43 @@
 """Signed heads: by files of keys, by ssh-keygen, by time-stamp servers; and what they refuse."""
 
+import base64
+import hashlib
 import shutil
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, utils
 
 from seec.jobs import cli, copy, gc, repair, sign, verify
 from seec.jobs.interface import ExitCode
-from seec.pipeline.signing.keys import UnusableKey
+from seec.pipeline.signing import signed as pipeline_signed
+from seec.pipeline.signing import stamped
+from seec.pipeline.signing.keys import UnusableKey, is_by
 from seec.pipeline.signing.signers import UnusableSigners, read_signers
 from seec.pipeline.signing.timestamps import TimestampRefused
 from seec.schemas.errors import DigestMismatch, SectionCorrupt, TransientStorageError
-from seec.schemas.signature import SshSignature, parse_signature_name
+from seec.schemas.signature import (
+    NAMESPACE,
+    SshSignature,
+    packed,
+    parse_listing,
+    parse_signature_name,
+)
 from tests.archives import life
 from tests.archives.life import findings, opened, put_files
 from tests.faults.points import repair_in_process, verify_in_process
 from tests.time_stamps import make_server, serving
 
+YEAR_S = 365 * 86_400.0
+SHA_256 = "2.16.840.1.101.3.4.2.1"
 KINDS = {"ed25519": (), "ecdsa": ("-b", "384"), "rsa": ("-b", "2048")}
 
 
@@ -113,6 +128,64 @@ def test_what_ssh_keygen_signed_is_taken(root: Path, keys: Path, signers: Path, 
         signed(root, signature=keys / "rsa.pub.sig")
     with pytest.raises(SectionCorrupt):
         signed(root, signature=head)
+
+
+def _token(kind: str) -> tuple[bytes, Callable[[bytes], bytes]]:
+    """A key of a FIDO token as PROTOCOL.u2f has it: the public key, and what signs."""
+    word, application = {
+        "ed25519": (b"sk-ssh-ed25519@openssh.com", b"ssh:"),
+        "ecdsa": (b"sk-ecdsa-sha2-nistp256@openssh.com", b"ssh:archive"),
+    }[kind]
+    state = b"\x01" + (7).to_bytes(4)  # touched; the seventh signature
+    form = serialization.PublicFormat
+
+    def answer(made: bytes) -> bytes:
+        return packed(word) + packed(made) + state
+
+    def asked(data: bytes) -> bytes:
+        return sha256(application).digest() + state + sha256(data).digest()
+
+    if kind == "ed25519":
+        key = ed25519.Ed25519PrivateKey.generate()
+        raw = key.public_key().public_bytes(serialization.Encoding.Raw, form.Raw)
+        public = packed(word) + packed(raw) + packed(application)
+        return public, lambda data: answer(key.sign(asked(data)))
+    curve = ec.generate_private_key(ec.SECP256R1())
+    point = curve.public_key().public_bytes(serialization.Encoding.X962, form.UncompressedPoint)
+    public = packed(word) + packed(b"nistp256") + packed(point) + packed(application)
+
+    def sign_with_curve(data: bytes) -> bytes:
+        numbers = utils.decode_dss_signature(curve.sign(asked(data), ec.ECDSA(hashes.SHA256())))
+        return answer(b"".join(packed(n.to_bytes(n.bit_length() // 8 + 1)) for n in numbers))
+
+    return public, sign_with_curve
+
+
+@pytest.mark.parametrize("kind", ["ed25519", "ecdsa"])
+def test_signatures_of_tokens_are_taken_as_ssh_keygen_takes_them(
+    root: Path, tmp_path: Path, kind: str
+):
+    public, sign_by_token = _token(kind)
+    text = ("\n".join(signed(root, show=True).lines()) + "\n").encode()
+    unsigned = SshSignature(public, NAMESPACE, "sha512")
+    made = sign_by_token(unsigned.signed_bytes(text))
+    path = tmp_path / "head.txt.sig"
+    path.write_bytes(SshSignature(public, NAMESPACE, "sha512", made).serialise())
+    word = public[4 : 4 + int.from_bytes(public[:4])].decode()
+    allowed = tmp_path / "token"
+    allowed.write_text(f"me@example.org {word} {base64.b64encode(public).decode()}\n")
+    who = ("-f", str(allowed), "-I", "me@example.org", "-n", NAMESPACE)
+    ssh("-Y", "verify", *who, "-s", str(path), stdin=text)
+    signed(root, signature=path)
+    summary = verified(root, allowed)
+    assert summary.signed is not None
+    assert summary.signed["signers"] == ["me@example.org"]
+    # Another counter, application or message is not what was signed.
+    other = public[:-1] + bytes([public[-1] ^ 1])
+    for key, signature in ((public, made[:-1] + b"\x08"), (other, made), (public, made[:-1])):
+        found = SshSignature(key, NAMESPACE, "sha512", signature)
+        assert not is_by(found, text)
+    assert not is_by(SshSignature(public, NAMESPACE, "sha512", made), text + b"!")
 
 
 def test_a_key_with_a_passphrase(
@@ -252,11 +325,13 @@ def test_time_stamps_of_a_real_server(
 ):
     url, certificate = server
     written = signed(root, key=keys / "ed25519", timestamp=url).written
-    assert [name.rpartition(".")[2] for name in written] == ["sig", "tsr"]
+    assert [name.rpartition(".")[2] for name in written] == ["sig", "lst", "tsr"]
     text = "\n".join(signed(root, show=True).lines()) + "\n"
-    (tmp_path / "head.txt").write_text(text)
-    judge = ["openssl", "ts", "-verify", "-data", str(tmp_path / "head.txt")]
-    judge += ["-in", str(root / written[1]), "-CAfile", str(certificate)]
+    data = (root / written[0]).read_bytes()
+    listed = f"{text}file {Path(written[0]).name} {hashlib.sha512(data).hexdigest()}\n"
+    assert (root / written[1]).read_text() == listed
+    judge = ["openssl", "ts", "-verify", "-data", str(root / written[1])]
+    judge += ["-in", str(root / written[2]), "-CAfile", str(certificate)]
     done = subprocess.run(judge, capture_output=True, check=False)
     assert b"Verification: OK" in done.stdout, done.stderr
     summary = verified(root, signers, timestamp_roots=certificate)
@@ -267,13 +342,17 @@ def test_time_stamps_of_a_real_server(
     assert verified(root, signers).exit_code == ExitCode.OK
     other = make_server(tmp_path / "other", "other")
     assert kinds(verified(root, signers, timestamp_roots=other)) == ["timestamp-damaged"]
-    stamp = root / written[1]
+    stamp = root / written[2]
     stamp.write_bytes(stamp.read_bytes()[:-9])
     assert kinds(verified(root, signers, timestamp_roots=certificate)) == ["timestamp-damaged"]
 
 
 def test_a_time_stamp_keeps_a_signature_valid_after_its_key_is_not(
-    root: Path, keys: Path, tmp_path: Path, server: tuple[str, Path]
+    root: Path,
+    keys: Path,
+    tmp_path: Path,
+    server: tuple[str, Path],
+    monkeypatch: pytest.MonkeyPatch,
 ):
     url, certificate = server
     signed(root, key=keys / "ed25519", timestamp=url)
@@ -282,8 +361,76 @@ def test_a_time_stamp_keeps_a_signature_valid_after_its_key_is_not(
     file.write_text(f'me valid-before="20200101Z" {word} {key}\n')
     assert kinds(verified(root, file, timestamp_roots=certificate)) == ["signature-missing"]
     file.write_text(f'me valid-after="20200101",valid-before="20991231235959Z" {word} {key}\n')
+    now = time.time()
+    monkeypatch.setattr(pipeline_signed.time, "time", lambda: now + 100 * YEAR_S)
     assert verified(root, file, timestamp_roots=certificate).exit_code == ExitCode.OK
-    assert kinds(verified(root, file)) == []
+    assert kinds(verified(root, file)) == ["signature-missing"]
+    # A signature that came after the time-stamp gains nothing by it.
+    (name,) = (root / "signatures").rglob("*.sig")
+    name.unlink()
+    signed(root, key=keys / "ecdsa")
+    word, key, *_ = (keys / "ecdsa.pub").read_text().split()
+    file.write_text(f'me valid-before="20991231235959Z" {word} {key}\n')
+    assert kinds(verified(root, file, timestamp_roots=certificate)) == ["signature-missing"]
+
+
+@pytest.fixture(scope="module")
+def newer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """A server of newer algorithms than `server`."""
+    folder = tmp_path_factory.mktemp("tsa") / "newer"
+    certificate = make_server(folder, "newer", "sha512")
+    with serving(folder) as url:
+        yield url, certificate
+
+
+@pytest.mark.parametrize("renewed", ["in time", "too late", "never"])
+def test_a_time_stamp_of_an_algorithm_that_ended_counts_under_a_newer_one(
+    root: Path,
+    keys: Path,
+    signers: Path,
+    server: tuple[str, Path],
+    newer: tuple[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    renewed: str,
+):
+    signed(root, key=keys / "ed25519", timestamp=server[0])
+    time.sleep(1.1)  # time-stamps tell seconds
+    if renewed != "never":
+        signed(root, timestamp=newer[0])
+    roots = tmp_path / "roots.pem"
+    roots.write_bytes(b"".join(one.read_bytes() for _, one in (server, newer)))
+    before = verified(root, signers, timestamp_roots=roots)
+    assert before.signed is not None
+    first, now = before.signed["time_stamp"], time.time()
+    end = datetime.fromtimestamp(now + (-YEAR_S if renewed == "too late" else YEAR_S), UTC)
+    monkeypatch.setitem(stamped.ENDS, SHA_256, ("SHA-256", end))
+    monkeypatch.setattr(pipeline_signed.time, "time", lambda: now + 2 * YEAR_S)
+    after = verified(root, signers, timestamp_roots=roots)
+    assert after.signed is not None
+    if renewed == "in time":
+        assert (after.findings, after.signed["time_stamp"]) == ((), first)
+    elif renewed == "too late":
+        assert after.findings == ()
+        assert after.signed["time_stamp"] > first  # that of the newer one alone
+    else:
+        (found,) = after.findings
+        assert found.kind == "timestamp-damaged"
+        assert f"SHA-256 is not trusted since {end:%Y-%m-%d}" in found.detail
+        assert after.signed["time_stamp"] is None
+
+
+def test_a_list_of_another_commit_is_found(
+    root: Path, keys: Path, signers: Path, server: tuple[str, Path]
+):
+    written = signed(root, key=keys / "ed25519", timestamp=server[0]).written
+    text = (root / written[1]).read_bytes()
+    for lie in (text.replace(b"commit ", b"commit 1"), text[:-1], text + b"file x y\n"):
+        with pytest.raises(SectionCorrupt, match="no list"):
+            parse_listing("l", lie, text.partition(b"file ")[0])
+    (root / written[1]).unlink()
+    found = kinds(verified(root, signers, timestamp_roots=server[1]))
+    assert found == ["timestamp-damaged"]
 
 
 def test_servers_that_give_no_time_stamp(root: Path, tmp_path: Path, server: tuple[str, Path]):
