@@ -15,8 +15,8 @@ from seec.pipeline.extras import missing
 from seec.pipeline.storage.access import Access, using
 from seec.pipeline.storage.limits import Limits
 from seec.schemas.errors import StorageError
+from seec.schemas.limits import PARITY_WHOLE
 from seec.schemas.loss import MAX_BACKGROUND_ERROR, SKIP
-from seec.schemas.parity import WHOLE
 from seec.schemas.quantities import parse_duration, parse_rate
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -175,7 +175,7 @@ class ParityShare(click.ParamType[int]):
         number, text = str(value).removesuffix("%"), str(value)
         known = text != number and number.replace(".", "", 1).isdecimal()
         share = round(float(number) * 100) if known else -1
-        if not 0 <= share <= WHOLE or (not share and float(number)):
+        if not 0 <= share <= PARITY_WHOLE or (not share and float(number)):
             self.fail(f"{text!r} is no percentage from 0% to 100%, such as 5%", param, ctx)
         return share
 

@@ -18,7 +18,7 @@ from seec.pipeline.parity.objects import parity_of
 from seec.pipeline.storage import Limits, Store
 from seec.schemas.archive import SPARE
 from seec.schemas.commit import ShardRecord
-from seec.schemas.parity import WHOLE
+from seec.schemas.limits import PARITY_WHOLE
 
 _SHOWN = 20
 _SAMPLE_BYTES = 16 << 20
@@ -157,7 +157,7 @@ def _covered_bytes(shard: ShardRecord) -> int:
 def _seconds_of_a_byte(share: int) -> float:
     """How long parity takes to compute, as measured now."""
     sample = [[os.urandom(_SAMPLE_BYTES)]]
-    parity_of([[b"0"]], WHOLE)  # makes the tables
+    parity_of([[b"0"]], PARITY_WHOLE)  # makes the tables
     start = time.process_time()
     parity_of(sample, share)
     return (time.process_time() - start) / _SAMPLE_BYTES

@@ -23,10 +23,9 @@ from seec.schemas.archive import (
     shard_of,
 )
 from seec.schemas.errors import LimitExceeded, SectionCorrupt
-from seec.schemas.limits import MAX_NUMBER, MAX_RUN_SHARDS, MAX_SHARD_ROWS
+from seec.schemas.limits import MAX_NUMBER, MAX_RUN_SHARDS, MAX_SHARD_ROWS, PARITY_WHOLE
 from seec.schemas.merkle import EMPTY, NO_LEAVES, Tree, head_digest, shard_leaf
 from seec.schemas.names import is_safe, unescape
-from seec.schemas.parity import WHOLE
 from seec.schemas.sealed import member, members, objects, seal, strings, unseal
 
 _HASH = re.compile(r"[0-9a-f]{64}")
@@ -261,7 +260,7 @@ def _path_range(where: str, body: dict[str, Any]) -> tuple[str, str]:
 
 
 def _parity(where: str, body: dict[str, Any], record: ObjectRecord) -> ParityRecord:
-    share = _number(where, members(where, body, "parity"), "share", WHOLE)
+    share = _number(where, members(where, body, "parity"), "share", PARITY_WHOLE)
     return ParityRecord(record.name, record.size_bytes, record.sha256, share)
 
 

@@ -19,6 +19,7 @@ MAX_RUN_SHARDS = 1 << 24  # who continues a run looks for each shard that it pla
 MAX_SHARD_ROWS = 1 << 20  # a restore has all rows of a shard in memory, 1 to 2 KiB each
 MAX_MEMBERS = 1 << 20  # of one row: all are in memory at once
 MAX_MEMBER_DEPTH = 8  # an image in a tar in a zip has 2; packed parts may add one each
+PARITY_WHOLE = 10_000  # the share of parity that a commit promises is counted in these parts
 MAX_GROUP_ROWS = 1 << 20  # of a plan, which has a row group for each shard
 ROW_GROUP_ROWS = 1024  # of other tables: so much is in memory at once
 MAX_EXPANDED_BYTES = 1 << 30  # all values of a table, or of a row group of a plan

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from seec.schemas.container import crc32c
 from seec.schemas.errors import SectionCorrupt
+from seec.schemas.limits import PARITY_WHOLE
 
 MAGIC = b"\x8aSER"
 VERSION = 1
@@ -17,8 +18,6 @@ _LAYOUT = struct.Struct(f"<4sBBBBII{'Q32s' * MAX_OBJECTS}")
 _CRC = struct.Struct("<I")
 HEAD_BYTES = _LAYOUT.size + _CRC.size
 _PAGE_ENTRIES = 256
-# Promises are counted in these parts of the data blocks.
-WHOLE = 10_000
 
 
 @dataclass(frozen=True)
@@ -41,13 +40,13 @@ class Layout:
     def of(cls, objects: Sequence[Covered], share: int) -> "Layout | None":
         """The one that writers choose; None for objects without bytes.
 
-        share: parity blocks for WHOLE data blocks; 1 to WHOLE.
+        share: parity blocks for PARITY_WHOLE data blocks; 1 to PARITY_WHOLE.
         """
         block_bytes = MIN_BLOCK_BYTES
         while _blocks(objects, block_bytes) > MAX_DATA_BLOCKS:
             block_bytes *= 2
         data = _blocks(objects, block_bytes)
-        parity = -(-data * share // WHOLE)
+        parity = -(-data * share // PARITY_WHOLE)
         # A lost range that begins within a block touches one more than it has bytes for.
         parity += data > 1
         return cls(block_bytes, parity, tuple(objects)) if data else None

@@ -2,8 +2,10 @@
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -21,6 +23,9 @@ def each_ahead(
     ahead: how many items are in work at a time, so memory is bounded; None is two for each thread.
     The function runs in threads. What computes more than it waits for is fastest in two of them.
     """
+    # Who reads one file does without, and the import takes long.
+    from concurrent.futures import ThreadPoolExecutor
+
     most = 2 * threads if ahead is None else ahead
     pool = ThreadPoolExecutor(threads)
     waiting: deque[Future[_Result]] = deque()

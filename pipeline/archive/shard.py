@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from seec.pipeline.parity.objects import parity_of
 from seec.pipeline.storage import Store
 from seec.schemas.archive import blob_name, manifest_name, parity_name, quarantine_name
 from seec.schemas.commit import ObjectRecord, ParityRecord, ShardRecord
@@ -73,6 +72,8 @@ def put_parity(
     """
     if not share:
         return None
+    from seec.pipeline.parity.objects import parity_of  # with numpy's tables; few need them
+
     record = _put(store, parity_name(shard), *parity_of(objects, share))
     return ParityRecord(record.name, record.size_bytes, record.sha256, share)
 

@@ -4,7 +4,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from seec.pipeline.archive.archive import REOPENINGS, Archive
 from seec.pipeline.archive.catalogue import sorted_rows
@@ -24,8 +24,10 @@ from seec.schemas.errors import (
 )
 from seec.schemas.kinds import FILE
 from seec.schemas.manifest import Row
-from seec.schemas.report import Finding
 from seec.schemas.routes import PIECES
+
+if TYPE_CHECKING:
+    from seec.schemas.report import Finding
 
 T = TypeVar("T")
 
@@ -65,7 +67,7 @@ class OpenedArchive:
         archive: Archive,
         at: int | None,
         cache: DiskCache | None = None,
-        findings: Sequence[Finding] = (),
+        findings: "Sequence[Finding]" = (),
     ) -> None:
         """Programs call `seec.open`."""
         self._at, self._cache = at, cache
@@ -91,7 +93,7 @@ class OpenedArchive:
         return self._at or self._archive.state.sequence
 
     @property
-    def findings(self) -> tuple[Finding, ...]:
+    def findings(self) -> "tuple[Finding, ...]":
         """What was wrong with archive.json and the commits when the archive was opened.
 
         If there are any, files may be missing here, be older than they should be, or have been
@@ -216,7 +218,7 @@ class OpenedArchive:
 
         return self._with_latest(lambda: tabulated(self.lookup, columns, include))
 
-    def verify(self, *, decode: bool = True) -> Iterator[Finding]:
+    def verify(self, *, decode: bool = True) -> "Iterator[Finding]":
         """Check the archive in this process, and give each finding as it is found.
 
         decode: also decode every image; otherwise compare digests of bytes only. An archive without

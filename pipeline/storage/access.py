@@ -9,7 +9,6 @@ are keyword arguments of the fsspec file system. Values may be secrets: messages
 """
 
 import re
-import tomllib
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
@@ -61,6 +60,8 @@ class Access:
     @classmethod
     def read(cls, path: Path) -> "Access":
         """Read a file. Raises StorageError, with the path, for an unreadable or invalid file."""
+        import tomllib  # few programs have such a file
+
         try:
             tables = tomllib.loads(path.read_text(encoding="utf-8"))
         except OSError as error:

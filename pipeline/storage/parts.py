@@ -6,7 +6,6 @@ or aborted. A killed writer leaves its upload, which only a listing of uploads s
 
 import secrets
 from collections.abc import Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -159,6 +158,8 @@ class Parts:
 
     def _send(self, path: str, data: bytes, upload_id: str) -> list[dict[str, Any]]:
         """Send all parts; after an error no part is in flight any more."""
+        from concurrent.futures import ThreadPoolExecutor  # who only reads does without
+
         size = max(PART_SIZE_BYTES, -(-len(data) // _MAX_PARTS))
 
         def send(start: int) -> dict[str, Any]:

@@ -6,22 +6,19 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar, cast
-
-import fsspec  # pyright: ignore[reportMissingTypeStubs]
-from fsspec.implementations.local import (  # pyright: ignore[reportMissingTypeStubs]
-    LocalFileSystem,
-)
+from typing import Any, TypeVar
 
 from seec.pipeline.storage import local
 from seec.pipeline.storage.access import Options, options_of
 from seec.pipeline.storage.failures import condition_failed, out_of_range, unsupported
 from seec.pipeline.storage.limits import Limits, gate_of
 from seec.pipeline.storage.local import Pieces
-from seec.pipeline.storage.location import chained_to_absolute, holds
+from seec.pipeline.storage.location import chained_to_absolute, holds, local_path
 from seec.pipeline.storage.opening import (
     async_base,
     endpoint_of,
+    fsspec,
+    is_local,
     is_s3,
     open_url,
     refuse_read_only,
@@ -49,7 +46,6 @@ from seec.schemas.errors import (
 
 T = TypeVar("T")
 
-_FSSPEC = cast(Any, fsspec)
 _MOST_BLOCKS = 9000  # of an object: S3 takes 10,000 parts
 _OF_KEYS = ("s3", "s3a", "gs", "gcs")
 
@@ -92,17 +88,20 @@ class Store:
         self.retry, self.limits = retry or Retry(), limits or Limits()
         self._options = options_of(url) if options is None else options
         self._given = url = chained_to_absolute(url)
-        fs, root = open_url(url, self._options)
-        self._fs: Any = fs
-        self.is_local = isinstance(fs, LocalFileSystem)
+        # Most uses of a local store need no file system of fsspec, nor its import.
+        fs, root = None, None if self._options.values else local_path(url)
+        if root is None:
+            fs, root = open_url(url, self._options)
+        self._opened: Any = fs
+        self.is_local = fs is None or is_local(fs)
         self._root: str = root.rstrip("/")
         # Paths below a file system's own root begin with a slash on some, and not on others.
-        self._above: str = f"{self._root}/" if self._root else fs.root_marker
+        self._above: str = f"{self._root}/" if fs is None or self._root else fs.root_marker
         self.url: str = root if self.is_local else _url(fs, root, url)
         gate = gate_of((self.url, self._options), self.limits)
         self._let = gate.let
         self._parts = None
-        if is_s3(fs):
+        if fs is not None and is_s3(fs):
             self._parts = Parts(fs, self._root, gate, self.retry, self.limits.requests)
 
     def __reduce__(self) -> tuple[type["Store"], tuple[str, Retry, Limits, Options]]:
@@ -127,6 +126,12 @@ class Store:
         """The same store for each of several processes, with a share of the bandwidth."""
         make, (url, retry, limits, options) = self.__reduce__()
         return make(url, retry, limits.shared_by(processes), options)
+
+    @property
+    def _fs(self) -> Any:
+        if self._opened is None:
+            self._opened, _ = open_url(self.url, self._options)
+        return self._opened
 
     @property
     def endpoint(self) -> str:
@@ -256,7 +261,7 @@ class Store:
         if self.is_local:
             root = self.root
             return self.call(f"write below {root}", lambda: local.refuses_to_replace(root))
-        if getattr(self._fs.pipe_file, "__func__", None) is _FSSPEC.AbstractFileSystem.pipe_file:
+        if getattr(self._fs.pipe_file, "__func__", None) is fsspec().AbstractFileSystem.pipe_file:
             return False  # fsspec's own looks first and then writes, which is a race
         probe = f"{name}/{secrets.token_hex(8)}.probe"
 
@@ -571,8 +576,8 @@ def _url(fs: Any, root: str, given: str) -> str:
 
 def _walks(fs: Any) -> bool:
     """Whether `find` is fsspec's own, which lists directory by directory."""
-    kind: Any = cast(Any, type(fs))
-    own = getattr(fs.find, "__func__", None) is _FSSPEC.AbstractFileSystem.find
+    kind: Any = type(fs)
+    own = getattr(fs.find, "__func__", None) is fsspec().AbstractFileSystem.find
     return own or getattr(kind, "_find", None) is async_base()._find
 
 
