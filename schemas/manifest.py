@@ -3,9 +3,11 @@
 import hashlib
 import re
 import threading
+from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 from pickle import PickleBuffer
 from typing import Any, NamedTuple, SupportsIndex
@@ -364,10 +366,16 @@ class Part:
         self._files: list[int] | None = None
         self.path_range = (self._all[0], self._all[-1]) if len(self._all) else None
         depths, pieces = self._excerpt.column("depth"), self._excerpt.column("piece")
+        self._depths = array("h")
         if any(depths) or pieces.count(None) < len(pieces):
+            self._depths = array("h", depths)
             within = zip(depths, pieces, strict=True)
             self._files = [at for at, one in enumerate(within) if one == (0, None)]
             self.paths = [self._all[at] for at in self._files]
+
+    def __len__(self) -> int:
+        """How many rows there are, members among them."""
+        return len(self._all)
 
     def kinds(self) -> Sequence[str]:
         """The kinds of all files, whose rows are not checked."""
@@ -408,10 +416,49 @@ class Part:
         paths = list(self._all)
         return paths, self._rows(wanted(paths))
 
+    def row_of(self, path: str) -> Row | None:
+        """The row of a file with its members, but not those of pieces of it."""
+        at = bisect_left(self.paths, path)
+        if at == len(self.paths) or self.paths[at] != path:
+            return None
+        if self._files is not None:
+            (row,) = self._trees([self._files[at]])
+            if row.same_file is None:
+                return row
+        return next(row for row in self.rows_of(path) if row.piece is None)
+
     def rows_of(self, path: str) -> list[Row]:
         """All rows of a path: that of a file, and those of pieces of it."""
         at = bisect_left(self._all, path)
         return self._rows([at] if at < len(self._all) and self._all[at] == path else [])
+
+    def pieces_with(self, path: str, member: str) -> list[Row]:
+        """The rows of those pieces of a file that have a member of this name.
+
+        The rows of other pieces are not made.
+        """
+        mark = hash(member)
+        at = bisect_left(self._marks, mark)
+        if at == len(self._marks) or self._marks[at] != mark:
+            return []
+        with self._guard:
+            names = self._excerpt.column("member")
+        found = [at for at, name in enumerate(names) if name == member and self._all[at] == path]
+        return [row for row in self._trees(found) if row.piece is not None]
+
+    def _trees(self, indices: Iterable[int]) -> list[Row]:
+        """The rows of the trees that some rows are in; no row has the file of another one."""
+        wanted = sorted({at for index in indices for at in _tree_at(self._depths, index)})
+        with self._guard:
+            records = self._excerpt.rows(wanted)
+        return list(_from_records(self._name, records))
+
+    @cached_property
+    def _marks(self) -> "array[int]":
+        """Hashes of the names of all members, sorted: 8 bytes each, where a name takes 70."""
+        with self._guard:
+            names = self._excerpt.column("member")
+        return array("q", sorted(hash(name) for name in names if name is not None))
 
     def _rows(self, indices: Sequence[int]) -> list[Row]:
         """The rows that have the paths of some, whose numbers rise.
@@ -429,6 +476,16 @@ class Part:
             keys = {row.key for row in rows}
             rows = [row for row in parse_manifest(self._name, self._data) if row.key in keys]
         return rows
+
+
+def _tree_at(depths: Sequence[int], index: int) -> range:
+    """The numbers of the rows of the tree that a row is in."""
+    start, end = index, index + 1
+    while start and depths[start]:
+        start -= 1
+    while end < len(depths) and depths[end]:
+        end += 1
+    return range(start, end)
 
 
 def _with_members(paths: Sequence[str], indices: Iterable[int]) -> list[int]:

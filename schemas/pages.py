@@ -198,13 +198,18 @@ class _Compact:
         return value >> 1 ^ -(value & 1)
 
     def _varint(self) -> int:
+        data, end, at = self._data, self._end, self.at  # a footer has ten thousand of them
         value = shift = 0
-        while (byte := self._byte()) & 128:
+        while at < end and (byte := data[at]) & 128:
             value |= (byte & 127) << shift
             shift += 7
+            at += 1
             if shift > 63:
                 raise IndexError
-        return value | byte << shift
+        if at >= end:
+            raise IndexError
+        self.at = at + 1
+        return value | data[at] << shift
 
     def _byte(self) -> int:
         if self.at >= self._end:

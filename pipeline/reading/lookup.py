@@ -52,7 +52,9 @@ class Lookup:
             if path in self.vanished(run_id):
                 return None
             for shard in shards:
-                if may_hold(shard, path) and (row := self._row_in(shard, path)) is not None:
+                if not shard.files or not may_hold(shard, path):  # all its rows are pieces
+                    continue
+                if (row := self.part(shard).row_of(path)) is not None:
                     return shard, row
         return None
 
@@ -61,15 +63,12 @@ class Lookup:
         if file.route != PIECES:
             return _among(shard, [file], path)
         holders = (s for s in self._archive.state.shards_of(file.run_id) if may_hold(s, file.path))
-        found = (_among(s, self._rows_in(s, file.path), path) for s in holders)
-        return next((member for member in found if member is not None), None)
-
-    def _row_in(self, shard: ShardRecord, path: str) -> Row | None:
-        return next((row for row in self._rows_in(shard, path) if row.piece is None), None)
-
-    def _rows_in(self, shard: ShardRecord, path: str) -> list[Row]:
-        """The rows of a path: of a file, of pieces of it, or of both."""
-        return self.part(shard).rows_of(path)
+        name = path[len(file.path) + 1 :]
+        for holder in holders:
+            pieces = self.part(holder).pieces_with(file.path, name)
+            if (member := _among(holder, pieces, path)) is not None:
+                return member
+        return None
 
     def part(self, shard: ShardRecord) -> Part:
         """The manifest part of a shard. Raises as a call."""
@@ -84,10 +83,10 @@ class Lookup:
         with self._guard:
             if name not in self._parts:
                 self._parts[name] = part
-                self._rows_kept += len(part.paths)
+                self._rows_kept += len(part)
             while self._rows_kept > _ROWS_KEPT and len(self._parts) > 1:
                 _, dropped = self._parts.popitem(last=False)
-                self._rows_kept -= len(dropped.paths)
+                self._rows_kept -= len(dropped)
         return part
 
     def _read_vanished(self, run_id: str) -> frozenset[str]:

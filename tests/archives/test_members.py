@@ -390,6 +390,15 @@ def test_programs_read_members_by_their_paths(source: Path, root: Path):
     assert "train.tar/9999.jpg" not in with_members
 
 
+def test_a_member_is_found_in_whichever_piece_it_is(source: Path, root: Path):
+    archived(source, root, piece_size_bytes=PIECE_BYTES, shard_size_bytes=PIECE_BYTES)
+    files = {name: data for name, data in pictures().items() if not name.endswith(".json")}
+    shards = [shard for shard in shards_of(root) if shard.pieces and not shard.files]
+    assert len(shards) > 1
+    opened = seec.open(str(root))
+    assert {name: opened.read(f"train.tar/{name}") for name in files} == files
+
+
 def test_the_model_of_jpeg_is_carried_for_pictures_within_files(tmp_path: Path, root: Path):
     source = tmp_path / "source"
     source.mkdir()

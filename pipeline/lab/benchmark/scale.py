@@ -1,32 +1,46 @@
 """What grows with the file count: `python -m seec.pipeline.lab.benchmark.scale FOLDER ROWS...`.
 
-For each number of rows an archive of that many tiny stored files is made in FOLDER (kept, so that
-a second run only measures), through the same functions as an archiving run but for Ray. Then each
-operation runs in a process of its own, and its time by the clock, its CPU time and its peak memory
-are printed. Linux only: memory is read from /proc.
+For each number of rows two archives are made in FOLDER (kept, so that a second run only measures),
+through the same functions as an archiving run but for Ray: one of that many tiny stored files, and
+one of a single file in pieces with that many members. Then each operation runs in a process of its
+own, and its time by the clock, its CPU time and its peak memory are printed. Those of a command
+hold its start and imports, with compiled modules as they are after an installation. Linux only:
+memory is read from /proc.
 """
 
+import hashlib
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from seec.pipeline.archive.archive import Archive
 from seec.pipeline.archive.catalogue import sorted_rows
+from seec.pipeline.archive.pieces import pieces_in
 from seec.pipeline.archive.planning import new_files, seen_files
 from seec.pipeline.archive.runs import missing_shards, open_run
 from seec.pipeline.archive.shard import write_shard
 from seec.pipeline.codec import default_model
 from seec.pipeline.lab.benchmark.markdown import table
 from seec.pipeline.lab.benchmark.process import size_bytes, status
-from seec.pipeline.routes.writing import stored_entry
+from seec.pipeline.routes.writing import framed, stored_entry
 from seec.pipeline.storage import Store
 from seec.schemas.archive import shard_name
 from seec.schemas.commit import RunRecord, SourceRecord
+from seec.schemas.manifest import Entry, Row
+from seec.schemas.pieces import Piece, serialise_pieces
 from seec.schemas.plan import PlanSettings, SourceFile
+from seec.schemas.routes import PIECES, SPANS
+from seec.schemas.spans import serialise_gaps
 
 _PER_FOLDER = 1000  # files of a folder of the synthetic source
+_PER_PIECE = 1000  # members of a piece
+_MEMBER_BYTES, _PIECE_BYTES = 16, 16 << 20
+_LARGE = "large.tar"
+_OF_MEMBERS = "-members"  # behind the name of the archive of files
 
 
 def source_files(rows: int) -> list[SourceFile]:
@@ -58,6 +72,76 @@ def _open_run(archive: Archive, rows: int) -> RunRecord:
     )
 
 
+def make_archive_of_members(store: Store, rows: int) -> None:
+    """Make an archive of one file in pieces of 1000 members, or finish making it."""
+    archive = Archive.open_or_create(store, b"A synthetic archive.\n")
+    pieces = -(-rows // _PER_PIECE)
+    run = archive.state.last_run
+    if run is None:
+        whole = SourceFile(_LARGE, pieces * _PIECE_BYTES, 1_700_000_000_000_000_000, pieces=pieces)
+        files = [*(replace(whole, piece=number) for number in range(pieces)), whole]
+        model = default_model()
+        settings = PlanSettings(model_id=model.id)
+        run = open_run(archive, SourceRecord("/synthetic"), files, settings, model.payload)
+    plan = archive.plan(run)
+    for index in missing_shards(archive, run):
+        entries = [
+            _piece(file.piece) if file.piece is not None else _whole(archive, run, pieces)
+            for file in plan.shard(index)
+        ]
+        archive.commit(shards=(write_shard(store, shard_name(run.run_id, index), entries, ()),))
+
+
+def _piece(number: int) -> Entry:
+    """A piece that is nothing but members."""
+    names = (f"{_LARGE}/{number * _PER_PIECE + i:09d}.png" for i in range(_PER_PIECE))
+    parts = [
+        stored_entry(SourceFile(name, _MEMBER_BYTES, None), name[-_MEMBER_BYTES:].encode(), None)
+        for name in names
+    ]
+    gaps = framed(serialise_gaps(b"", b""))
+    members = tuple(
+        replace(one.row, start=_MEMBER_BYTES * at, reason="synthetic")
+        for at, one in enumerate(parts)
+    )
+    content = b"".join(bytes(one.payload) for one in parts)
+    row = Row(
+        path=_LARGE,
+        source_size_bytes=len(content),
+        source_mtime_ns=1_700_000_000_000_000_000,
+        source_digest=hashlib.sha256(content).digest(),
+        route=SPANS,
+        length=len(gaps),
+        blob_digest=hashlib.sha256(gaps).digest(),
+        members=members,
+        start=number * len(content),
+        piece=number,
+    )
+    return Entry(row, gaps + content)
+
+
+def _whole(archive: Archive, run: RunRecord, pieces: int) -> Entry:
+    """The row of the file that all pieces make."""
+    rows = [
+        row
+        for shard in archive.state.shards_of(run.run_id)
+        for row in pieces_in(archive.store, shard, _LARGE)
+    ]
+    rows.sort(key=lambda row: row.piece or 0)
+    sizes = [Piece(row.shard, row.source_size_bytes, row.source_digest) for row in rows]
+    payload = serialise_pieces(sizes)
+    row = Row(
+        path=_LARGE,
+        source_size_bytes=sum(piece.size_bytes for piece in sizes),
+        source_mtime_ns=rows[0].source_mtime_ns,
+        source_digest=bytes(32),  # nobody reads the whole file
+        route=PIECES,
+        length=len(payload),
+        blob_digest=hashlib.sha256(payload).digest(),
+    )
+    return Entry(row, payload)
+
+
 # ---------------------------------------------------------------- what is measured
 
 
@@ -84,14 +168,26 @@ def _list(pattern: str) -> Callable[[str, int], int]:
 
 def _cat(url: str, rows: int) -> int:
     """One file by its path, in a process of its own, whose start counts."""
-    path = source_files(rows // 2 + 1)[-1].path
+    return _cat_path(url, source_files(rows // 2 + 1)[-1].path)
+
+
+def _cat_member(url: str, rows: int) -> int:
+    """One member of the file in pieces, likewise."""
+    return _cat_path(f"{url}{_OF_MEMBERS}", f"{_LARGE}/{rows // 2:09d}.png")
+
+
+def _cat_path(url: str, path: str) -> int:
     command = [sys.executable, "-m", "seec.jobs.cat", url, path]
-    return len(subprocess.run(command, check=True, capture_output=True).stdout)
+    # Or else each start would compile all modules.
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    done = subprocess.run(command, check=True, capture_output=True, env=environment)
+    return len(done.stdout)
 
 
 OPERATIONS: dict[str, Callable[[str, int], int]] = {
     "open": _open,
     "cat of one file": _cat,
+    "cat of one member": _cat_member,
     "ls of one folder": _list("000003/*"),
     "ls of a name": _list("*/000000077.png"),
     "ls of a pattern": _list("*77.png"),
@@ -120,12 +216,17 @@ def measure(name: str, url: str, rows: int) -> tuple[float, float, int, int]:
 
 
 def _run(name: str, url: str, rows: str) -> None:
-    start, cpu_start = time.perf_counter(), time.process_time()
+    start, cpu_start = time.perf_counter(), _cpu_seconds()
     result = OPERATIONS[name](url, int(rows))
-    seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
+    seconds, cpu_seconds = time.perf_counter() - start, _cpu_seconds() - cpu_start
     # getrusage would count what the parent took before, too.
     memory = size_bytes(status()["VmHWM"])
     sys.stdout.write(f"{seconds} {cpu_seconds} {memory} {result}\n")
+
+
+def _cpu_seconds() -> float:
+    """Of this process and those that it waited for."""
+    return sum(os.times()[:4])
 
 
 def _sizes(folder: Path) -> Iterator[str]:
@@ -140,6 +241,7 @@ def rows_of(folder: Path, sizes: list[int]) -> Iterator[Sequence[str]]:
         place = folder / f"scale-{size}"
         start = time.perf_counter()
         make_archive(Store(str(place)), size)
+        make_archive_of_members(Store(f"{place}{_OF_MEMBERS}"), size)
         cells = [f"{size:,}", f"{time.perf_counter() - start:.0f} s", *_sizes(place)]
         for name in OPERATIONS:
             seconds, cpu_seconds, memory, result = measure(name, str(place), size)

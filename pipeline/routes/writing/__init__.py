@@ -55,6 +55,7 @@ __all__ = [
     "Writer",
     "draft",
     "draft_stored",
+    "framed",
     "samples_digest",
     "settle",
     "stored_entry",
