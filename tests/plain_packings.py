@@ -44,6 +44,10 @@ def _zstd(content: bytes, recipe: bytes) -> bytes:
     return bytes(out)
 
 
+def _headed(content: bytes, recipe: bytes) -> bytes:
+    return recipe[4:] + content[int.from_bytes(recipe[:4], "little") :]
+
+
 def _number(data: bytes, at: int) -> tuple[int, int]:
     value = shift = 0
     while True:
@@ -54,4 +58,4 @@ def _number(data: bytes, at: int) -> tuple[int, int]:
 
 
 # By packing: the bytes of a part of a file, of its content and recipe.
-PLAIN = {"snappy": _snappy, "zstd": _zstd}
+PLAIN = {"headed": _headed, "snappy": _snappy, "zstd": _zstd}

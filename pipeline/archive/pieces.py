@@ -16,8 +16,9 @@ from seec.schemas.manifest import Part, Row
 from seec.schemas.pieces import Piece, parse_pieces
 from seec.schemas.plan import PlanSettings, SourceFile
 
-# An image file is read as a whole up to this size.
-MAX_IMAGE_BYTES = 1 << 30
+# An image file is read as a whole up to this size; one whose strips or tiles can be coded piece by
+# piece, up to the second.
+MAX_IMAGE_BYTES, MAX_WHOLE_TIFF_BYTES = 1 << 30, 1 << 27
 # What is read of files to see whether they hold JPEG pictures; of how many; which are too small.
 _HEAD_BYTES, _LOOKED_INTO, _LEAST_CONTAINER_BYTES = 1 << 20, 64, 1 << 16
 
@@ -89,12 +90,16 @@ def _is_image(source: Source, file: SourceFile) -> bool:
     """Whether it is an image that is read as a whole; so is what cannot be looked into."""
     from seec.pipeline.images import jpeg
     from seec.pipeline.images.files import read_extent
+    from seec.pipeline.images.formats.tiff_directories import KINDS
 
     if file.size_bytes > MAX_IMAGE_BYTES:
         return False
     read = partial(source.read_range, file)
     try:
-        return jpeg.matches(read(0, 16)) or read_extent(read) is not None
+        begins = read(0, 16)
+        if begins[:4] in KINDS and file.size_bytes > MAX_WHOLE_TIFF_BYTES:
+            return False
+        return jpeg.matches(begins) or read_extent(read) is not None
     except SeecError:
         return True
 

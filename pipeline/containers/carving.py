@@ -18,10 +18,11 @@ from seec.pipeline.containers.pictures import (
     Unended,
     Walks,
 )
-from seec.pipeline.containers.span import LEAST_CARVED_BYTES, Ranges, Span
+from seec.pipeline.containers.span import LEAST_CARVED_BYTES, Span
 from seec.pipeline.images import jpeg
 from seec.pipeline.images.files import read_extent
 from seec.pipeline.images.formats import FORMATS
+from seec.pipeline.images.ranges import Ranges
 from seec.schemas.errors import UnreadableImage
 
 # What `cut` reads before and behind a position. An image that begins further before is noticed by

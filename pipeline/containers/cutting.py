@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from seec.pipeline.containers.span import Ranges
+from seec.pipeline.images.ranges import Ranges
 
 # Where so many bytes behind a position hold no such place, a piece begins at the position.
 FARTHEST_BYTES = 64 << 20

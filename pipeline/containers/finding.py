@@ -3,10 +3,11 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from seec.pipeline.containers import carving, parquet, tars, zips
+from seec.pipeline.containers import carving, parquet, tars, tiffs, zips
 from seec.pipeline.containers.marks import is_carved
 from seec.pipeline.containers.members import Look
-from seec.pipeline.containers.span import MOST_DEPTH, Held, Ranges, Span
+from seec.pipeline.containers.span import MOST_DEPTH, Span
+from seec.pipeline.images.ranges import Held, Ranges
 
 _HEAD_BYTES = 4096
 
@@ -24,6 +25,7 @@ _KINDS = (
     _Kind(tars.matches, tars.find, tars.cut),
     _Kind(zips.matches, zips.find, zips.cut),
     _Kind(parquet.matches, parquet.find, parquet.cut),
+    _Kind(tiffs.matches, tiffs.find, tiffs.cut),
 )
 
 

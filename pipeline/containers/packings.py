@@ -5,6 +5,7 @@ Each is exact on every machine: it does not call a library that compresses.
 
 from typing import Protocol
 
+from seec.pipeline.containers.headed import Headed
 from seec.pipeline.containers.snappy import Snappy
 from seec.pipeline.containers.zstd_frames import Zstd
 from seec.pipeline.deflate import Gzip, Raw, Zlib
@@ -29,6 +30,7 @@ class Packing(Protocol):
 PACKINGS: dict[str, Packing] = {
     "deflate": Raw(),
     "gzip": Gzip(),
+    "headed": Headed(),
     "snappy": Snappy(),
     "zlib": Zlib(),
     "zstd": Zstd(),

@@ -40,7 +40,8 @@ from seec.pipeline.containers.parquet_pages import (
     page_at,
     run_lengths,
 )
-from seec.pipeline.containers.span import LEAST_CARVED_BYTES, LEAST_NAMED_BYTES, Ranges, Span
+from seec.pipeline.containers.span import LEAST_CARVED_BYTES, LEAST_NAMED_BYTES, Span
+from seec.pipeline.images.ranges import Ranges
 from seec.schemas.errors import UnreadableImage
 
 _CODECS = {0: None, 1: "snappy", 2: "gzip", 6: "zstd"}

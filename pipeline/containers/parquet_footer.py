@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from functools import lru_cache
 
-from seec.pipeline.containers.span import Ranges
 from seec.pipeline.containers.thrift import Malformed, Structures
+from seec.pipeline.images.ranges import Ranges
 from seec.schemas.names import escape
 
 MAGIC = b"PAR1"

@@ -1,26 +1,12 @@
-"""What is found in a file: a tree of spans; and how files are read for it."""
+"""What is found in a file: a tree of spans."""
 
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 # Images that are shorter are left alone: a row of their own would cost more than it saves.
 LEAST_CARVED_BYTES = 256
 LEAST_NAMED_BYTES = 128
 # Containers within containers: what lies deeper is carved at most.
 MOST_DEPTH = 3
-
-
-class Ranges(Protocol):
-    """A file that is read by ranges. size_bytes: of the whole file."""
-
-    @property
-    def size_bytes(self) -> int:
-        """Of the whole file."""
-        ...
-
-    def read(self, start: int, length: int) -> bytes:
-        """That many bytes from there; fewer only where the file ends."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -52,19 +38,3 @@ class Span:
     def moved(self, by: int) -> "Span":
         """The same, that many bytes further on."""
         return replace(self, start=self.start + by)
-
-
-@dataclass(frozen=True)
-class Held:
-    """`Ranges` of bytes in memory."""
-
-    data: bytes
-
-    @property
-    def size_bytes(self) -> int:
-        """As `Ranges.size_bytes`."""
-        return len(self.data)
-
-    def read(self, start: int, length: int) -> bytes:
-        """As `Ranges.read`."""
-        return self.data[start : start + length]

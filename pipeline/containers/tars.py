@@ -17,7 +17,8 @@ import numpy as np
 from seec.pipeline.containers.carving import carve
 from seec.pipeline.containers.cutting import FARTHEST_BYTES, ahead
 from seec.pipeline.containers.members import Look, member
-from seec.pipeline.containers.span import LEAST_CARVED_BYTES, Ranges, Span
+from seec.pipeline.containers.span import LEAST_CARVED_BYTES, Span
+from seec.pipeline.images.ranges import Ranges
 from seec.schemas.names import escape
 
 BLOCK = 512

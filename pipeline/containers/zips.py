@@ -18,7 +18,8 @@ from functools import partial
 from seec.pipeline.containers.carving import carve
 from seec.pipeline.containers.cutting import ahead
 from seec.pipeline.containers.members import Look, inside, member, packed_member
-from seec.pipeline.containers.span import LEAST_CARVED_BYTES, Ranges, Span
+from seec.pipeline.containers.span import LEAST_CARVED_BYTES, Span
+from seec.pipeline.images.ranges import Ranges
 from seec.schemas.names import escape
 
 _LOCAL, _CENTRAL, _DESCRIPTOR, _END = b"PK\3\4", b"PK\1\2", b"PK\7\b", b"PK\5\6"

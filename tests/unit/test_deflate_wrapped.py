@@ -8,8 +8,7 @@ import zlib
 
 import pytest
 
-from seec.pipeline.containers import PACKINGS, find
-from seec.pipeline.containers.span import Held
+from seec.pipeline.containers import PACKINGS, Held, find
 from seec.schemas.errors import SectionCorrupt, UnreadableImage
 from tests.deflated import contents, zlib_stream, zopfli
 from tests.pictures import textured

@@ -3,8 +3,10 @@
 import struct
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
+from seec.pipeline.images.ranges import Ranges
 from seec.schemas.errors import UnreadableImage
 from seec.schemas.limits import MAX_RASTERS
 
@@ -16,6 +18,7 @@ _CODES = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
 _SUB_DIRECTORIES = 330
 # Directories may overlap, and lists be shared: a small file may ask for a lot of work.
 _MAX_ENTRIES, MAX_VALUES = 1 << 17, 1 << 20
+_ENTRIES_EACH = 32  # of most directories, where many are asked for
 _MAX_DEPTH = 3
 
 
@@ -87,7 +90,7 @@ class Entry:
 class Directory:
     """One directory: its tags in the order of the file."""
 
-    data: bytes
+    file: Ranges
     kind: Kind
     entries: dict[int, Entry]
 
@@ -99,34 +102,34 @@ class Directory:
         usable = entry is not None and entry.kind in _CODES and 1 <= entry.count <= MAX_VALUES
         if entry is None or not usable:
             raise UnreadableImage(f"TIFF without a usable tag {tag}")
-        return entry.values(self.kind.order).unpack_from(self.data, entry.at)
+        return _unpack(self.file, entry.values(self.kind.order), entry.at)
 
     def value(self, tag: int, default: int | None = None) -> int:
         """The only value of a tag."""
         return self.values(tag, None if default is None else (default,))[0]
 
 
-def directories(data: bytes) -> list[Directory]:
+def directories(file: Ranges, most: int = MAX_RASTERS) -> list[Directory]:
     """All directories of the chain, each followed by those below it.
 
-    UnreadableImage if there are too many, or if one of the chain is damaged.
+    most: directories that there may be. UnreadableImage if there are more, or if one of the chain
+    is damaged.
     """
-    kind = KINDS.get(data[:4])
+    kind = KINDS.get(file.read(0, 4))
     if kind is None:
         raise UnreadableImage("no TIFF file")
+    most_entries = max(_MAX_ENTRIES, _ENTRIES_EACH * most)
     found: list[Directory] = []
     try:
-        if kind.big and struct.unpack_from(kind.order + "HH", data, 4) != (8, 0):
+        if kind.big and _unpack(file, struct.Struct(kind.order + "HH"), 4) != (8, 0):
             raise UnreadableImage("BigTIFF with offsets of another size than 8 bytes")
-        (first,) = kind.offset.unpack_from(data, kind.first)
+        (first,) = _unpack(file, kind.offset, kind.first)
         entries = 0
-        for directory in _walk(data, kind, first, set()):
+        for directory in _Walk(file, kind, most).chain(first):
             found.append(directory)
             entries += len(directory.entries)
-            if len(found) > MAX_RASTERS or entries > _MAX_ENTRIES:
-                raise UnreadableImage(
-                    f"TIFF with more than {MAX_RASTERS} pictures or {_MAX_ENTRIES} tags"
-                )
+            if len(found) > most or entries > most_entries:
+                raise UnreadableImage(f"TIFF with more than {most} pictures or {most_entries} tags")
     except struct.error:
         raise UnreadableImage("damaged TIFF file: cut short") from None
     if not found:
@@ -134,18 +137,27 @@ def directories(data: bytes) -> list[Directory]:
     return found
 
 
-def _walk(data: bytes, kind: Kind, at: int, seen: set[int], depth: int = 0) -> Iterator[Directory]:
-    """A chain of directories, and those below each."""
-    while at:
-        if at in seen:
-            raise UnreadableImage("TIFF with a loop of directories")
-        seen.add(at)
-        directory, at = _read(data, kind, at)
-        yield directory
-        for below in _below(directory) if depth < _MAX_DEPTH else ():
-            if below not in seen and len(seen) < 2 * MAX_RASTERS:
-                with suppress(UnreadableImage, struct.error):  # not all are directories
-                    yield from _walk(data, kind, below, seen, depth + 1)
+@dataclass
+class _Walk:
+    """A walk from directory to directory. most: of them. seen: where those were."""
+
+    file: Ranges
+    kind: Kind
+    most: int
+    seen: set[int] = field(default_factory=set[int])
+
+    def chain(self, at: int, depth: int = 0) -> Iterator[Directory]:
+        """A chain of directories, and those below each."""
+        while at:
+            if at in self.seen:
+                raise UnreadableImage("TIFF with a loop of directories")
+            self.seen.add(at)
+            directory, at = _read(self.file, self.kind, at)
+            yield directory
+            for below in _below(directory) if depth < _MAX_DEPTH else ():
+                if below not in self.seen and len(self.seen) < 2 * self.most:
+                    with suppress(UnreadableImage, struct.error):  # not all are directories
+                        yield from self.chain(below, depth + 1)
 
 
 def _below(directory: Directory) -> tuple[int, ...]:
@@ -155,26 +167,31 @@ def _below(directory: Directory) -> tuple[int, ...]:
     return directory.values(_SUB_DIRECTORIES) if usable else ()
 
 
-def _read(data: bytes, kind: Kind, at: int) -> tuple[Directory, int]:
+def _read(file: Ranges, kind: Kind, at: int) -> tuple[Directory, int]:
     """A directory and the offset of the next; struct.error if it is cut short.
 
     Readers pass over entries that they do not understand, and so does this one.
     """
-    if at > len(data):
+    if at > file.size_bytes:
         raise UnreadableImage("damaged TIFF file: cut short")
-    (count,) = kind.entries.unpack_from(data, at)
+    (count,) = _unpack(file, kind.entries, at)
     if count > _MAX_ENTRIES:
         raise UnreadableImage(f"TIFF with a directory of {count} tags")
     at += kind.entries.size
+    listed = file.read(at, kind.entry_bytes * count + kind.offset.size)
     entries: dict[int, Entry] = {}
-    for here in range(at, at + kind.entry_bytes * count, kind.entry_bytes):
-        tag, type_, n = kind.entry.unpack_from(data, here)
+    for place in range(0, kind.entry_bytes * count, kind.entry_bytes):
+        tag, type_, n = kind.entry.unpack_from(listed, place)
         if type_ not in _SIZES or tag in entries:
             continue
-        where = here + kind.entry.size
+        where = at + place + kind.entry.size
         if _SIZES[type_] * n > kind.offset.size:
-            (where,) = kind.offset.unpack_from(data, where)
-        if where + _SIZES[type_] * n <= len(data):
+            (where,) = kind.offset.unpack_from(listed, place + kind.entry.size)
+        if where + _SIZES[type_] * n <= file.size_bytes:
             entries[tag] = Entry(type_, n, where)
-    (following,) = kind.offset.unpack_from(data, at + kind.entry_bytes * count)
-    return Directory(data, kind, entries), following
+    (following,) = kind.offset.unpack_from(listed, kind.entry_bytes * count)
+    return Directory(file, kind, entries), following
+
+
+def _unpack(file: Ranges, layout: struct.Struct, at: int) -> tuple[Any, ...]:
+    return layout.unpack(file.read(at, layout.size))

@@ -1,25 +1,41 @@
 """How the directories of a TIFF file say that samples are kept."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from seec.pipeline.images.formats.codings import FAX, METHODS, Coding
 from seec.pipeline.images.formats.spliced import Place
 from seec.pipeline.images.formats.tiff_directories import MAX_VALUES, Directory, directories
+from seec.pipeline.images.ranges import Held, Ranges
 from seec.pipeline.images.raster import Meaning, Numbers, Packing
 from seec.schemas.errors import UnreadableImage
-from seec.schemas.limits import MAX_SAMPLES
+from seec.schemas.limits import MAX_RASTERS, MAX_SAMPLES
 from seec.schemas.planes import DEPTHS, Shape
 
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER = 256, 257, 258, 259, 262, 266
 STRIPS, SAMPLES, ROWS, STRIP_BYTES, PLANAR, PREDICTOR = 273, 277, 278, 279, 284, 317
 TILE_WIDTH, TILE_HEIGHT, TILES, TILE_BYTES, SAMPLE_FORMAT = 322, 323, 324, 325, 339
-_RAW = 1  # compression
+JPEG_TABLES = 347
+_RAW, _JPEG = 1, 7  # compression
+_MOST_TABLES = 1 << 14
+_START, _END = b"\xff\xd8", b"\xff\xd9"  # of JPEG files
 # By the number of a compression: the method of `codings`.
 _METHODS = {4: 6, 5: 1, 32773: 2, 8: 3, 32946: 3, 50000: 4, 34925: 5}
 _REVERSED_FAX = FAX[1]
 _GRAY, _RGB, _PALETTE, _MOSAIC = 1, 2, 3, 32803  # photometric interpretations
 _UNSIGNED = 1  # sample format
 _NUMBERS = {2: Numbers.SIGNED, 3: Numbers.FLOATING}  # by sample format
+
+
+class JpegPieces(UnreadableImage):
+    """Strips or tiles of a directory are JPEG files, which are coded as such.
+
+    tables: the segments that each of them lacks. pieces: where they are.
+    """
+
+    def __init__(self, tables: bytes, pieces: Sequence[tuple[int, int]]) -> None:
+        super().__init__("TIFF with strips or tiles that are JPEG pictures")
+        self.tables, self.pieces = tables, tuple(pieces)
 
 
 @dataclass(frozen=True)
@@ -44,12 +60,23 @@ def pages(data: bytes) -> list[Page]:
     """How the samples of all pictures of a file are kept, but for those that nothing is known of.
 
     A picture whose samples are those of another one is not a picture of its own. UnreadableImage,
-    with the reason of the first, if nothing is known of any.
+    with the reason of the first, if nothing is known of any, or if some are JPEG pictures.
+    """
+    found, reasons = known_pages(Held(data), MAX_RASTERS)
+    if any(isinstance(reason, JpegPieces) for reason in reasons) or not found:
+        raise next((one for one in reasons if isinstance(one, JpegPieces)), reasons[0])
+    return found
+
+
+def known_pages(file: Ranges, most: int) -> tuple[list[Page], list[UnreadableImage]]:
+    """The pages of a file that something is known of, and why nothing is of the others.
+
+    most: directories that there may be.
     """
     found: list[Page] = []
     reasons: list[UnreadableImage] = []
     seen: set[tuple[int, int]] = set()
-    for directory in directories(data):
+    for directory in directories(file, most):
         try:
             page = _page(directory)
         except UnreadableImage as error:
@@ -62,9 +89,7 @@ def pages(data: bytes) -> list[Page]:
         found.append(page)
         if len(seen) > MAX_VALUES:
             raise UnreadableImage(f"TIFF with more than {MAX_VALUES} strips and tiles")
-    if not found:
-        raise reasons[0]
-    return found
+    return found, reasons
 
 
 def _page(directory: Directory) -> Page:
@@ -77,6 +102,8 @@ def _page(directory: Directory) -> Page:
     if len(where) != len(sizes) or len(where) % rasters:
         raise UnreadableImage("TIFF with offsets and sizes that do not match")
     pieces = tuple(zip(where, sizes, strict=True))
+    if directory.value(COMPRESSION, _RAW) == _JPEG:
+        raise JpegPieces(_jpeg_tables(directory), [piece for piece in pieces if piece[1]])
     each = len(pieces) // rasters
     samples //= rasters
     coding = _coding(directory, depth, samples)
@@ -153,6 +180,14 @@ def _coding(directory: Directory, depth: int, samples: int) -> Coding | None:
     if predictor > 1 and depth not in (8, 16, 32, 64):
         raise UnreadableImage(f"TIFF with predictor {predictor} for {depth} bits")
     return Coding(method, predictor, rows, -(-depth // 8), samples)
+
+
+def _jpeg_tables(directory: Directory) -> bytes:
+    """What stands between SOI and EOI of the tables that JPEG strips share."""
+    entry = directory.entries.get(JPEG_TABLES)
+    tables = b"" if entry is None else directory.file.read(entry.at, min(entry.count, _MOST_TABLES))
+    inner = tables.removeprefix(_START).removesuffix(_END)
+    return inner if len(inner) == len(tables) - len(_START) - len(_END) else b""
 
 
 def _meaning(directory: Directory, rasters: int, shape: Shape) -> Meaning:

@@ -1,0 +1,69 @@
+"""Files as they are read: in memory, or by ranges of their bytes."""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class Ranges(Protocol):
+    """A file that is read by ranges. size_bytes: of the whole file."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Of the whole file."""
+        ...
+
+    def read(self, start: int, length: int) -> bytes:
+        """That many bytes from there; fewer only where the file ends."""
+        ...
+
+
+@dataclass(frozen=True)
+class Held:
+    """`Ranges` of bytes in memory."""
+
+    data: bytes
+
+    @property
+    def size_bytes(self) -> int:
+        """As `Ranges.size_bytes`."""
+        return len(self.data)
+
+    def read(self, start: int, length: int) -> bytes:
+        """As `Ranges.read`."""
+        return self.data[start : start + length]
+
+
+class Blocks:
+    """`Ranges` for many small reads that are near each other: blocks are read, and some kept."""
+
+    _BLOCK_BYTES, _KEPT = 1 << 16, 64
+
+    def __init__(self, ranges: Ranges) -> None:
+        self._ranges = ranges
+        self._blocks: OrderedDict[int, bytes] = OrderedDict()
+
+    @property
+    def size_bytes(self) -> int:
+        """As `Ranges.size_bytes`."""
+        return self._ranges.size_bytes
+
+    def read(self, start: int, length: int) -> bytes:
+        """As `Ranges.read`."""
+        first, behind = start // self._BLOCK_BYTES, -(-(start + length) // self._BLOCK_BYTES)
+        if behind - first > self._KEPT // 4:
+            return self._ranges.read(start, length)
+        data = b"".join(self._block(number) for number in range(first, behind))
+        at = start - first * self._BLOCK_BYTES
+        return data[at : at + length]
+
+    def _block(self, number: int) -> bytes:
+        block = self._blocks.get(number)
+        if block is None:
+            block = self._ranges.read(number * self._BLOCK_BYTES, self._BLOCK_BYTES)
+            self._blocks[number] = block
+            if len(self._blocks) > self._KEPT:
+                self._blocks.popitem(last=False)
+        else:
+            self._blocks.move_to_end(number)
+        return block

@@ -1,0 +1,68 @@
+"""Large TIFF files are coded in pieces, come back byte for byte, and are read in parts."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from numpy.typing import NDArray
+
+from seec.pipeline.archive import pieces
+from seec.schemas.routes import PIECES, SEEC_JPEG, SEEC_PLANES, SPANS
+from tests.archives import plain_reader
+from tests.archives.life import findings
+from tests.archives.test_format import decode_with
+from tests.archives.test_members import archived, members, restored, rows_of
+from tests.pictures import textured
+from tests.sources import files_below, image_bytes
+from tests.tiffs import written
+
+PIECE_BYTES = 1 << 16
+PLANE = textured(120, 200)[:, :, 0].astype(np.uint16) * 9
+STACK = np.stack([np.roll(PLANE, i, axis=0) + i for i in range(7)])
+
+
+def noisy(height: int, width: int) -> NDArray[np.uint8]:
+    """A picture that takes some room when it is compressed."""
+    noise = np.random.default_rng(1).integers(0, 8, (height, width, 3), np.uint8)
+    return textured(height, width) ^ noise
+
+
+@pytest.fixture
+def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(pieces, "MAX_WHOLE_TIFF_BYTES", PIECE_BYTES)
+    folder = tmp_path / "source"
+    folder.mkdir()
+    tifffile.imwrite(folder / "stack.tif", STACK, bigtiff=True, metadata={"axes": "ZYX"})
+    picture = noisy(300, 400)
+    (folder / "tiles.tif").write_bytes(
+        written(picture, tile=(64, 64), compression="deflate", photometric="rgb")
+    )
+    (folder / "slide.tif").write_bytes(image_bytes(picture, "TIFF", compression="jpeg"))
+    return folder
+
+
+def test_their_strips_and_tiles_are_coded_and_the_files_come_back(source: Path, tmp_path: Path):
+    root = tmp_path / "archive"
+    archived(source, root, piece_size_bytes=PIECE_BYTES)
+    found = rows_of(root)
+    assert found["stack.tif"].route == found["tiles.tif"].route == PIECES
+    assert found["slide.tif"].route == SPANS  # of JPEG strips, whatever its size
+    routes = {
+        path.split("/")[0]: row.route for path, row in members(root).items() if not row.members
+    }
+    assert routes == {"stack.tif": SEEC_PLANES, "tiles.tif": SEEC_PLANES, "slide.tif": SEEC_JPEG}
+    assert findings(root) == []
+    assert restored(root, tmp_path / "out") == files_below(source)
+
+
+def test_a_plain_reader_puts_them_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(pieces, "MAX_WHOLE_TIFF_BYTES", 1 << 13)
+    root, source = tmp_path / "archive", tmp_path / "small"
+    source.mkdir()
+    noise = np.random.default_rng(1).integers(0, 64, (2, 50, 90), np.uint16)
+    (source / "stack.tif").write_bytes(written(STACK[:2, :50, :90] + noise, metadata=None))
+    archived(source, root, piece_size_bytes=1 << 13)
+    assert rows_of(root)["stack.tif"].route == PIECES
+    assert SEEC_PLANES in {row.route for row in members(root).values()}
+    assert dict(plain_reader.restored(root, decode_with)) == files_below(source)

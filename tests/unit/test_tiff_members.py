@@ -1,0 +1,117 @@
+"""Strips and tiles of large TIFF files become small TIFF files, those of JPEG become JPEG files."""
+
+import io
+import struct
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from seec.pipeline.containers import Held, cut, find, is_container
+from seec.pipeline.images.files import read_header, read_image
+from seec.schemas.errors import UnreadableImage
+from tests.containers import found, in_pieces
+from tests.pictures import textured
+from tests.sources import image_bytes
+from tests.tiffs import DEEP, FLOATS, RGB, exact_files, pyramid, written
+
+STACK = np.stack([np.roll(DEEP, i, axis=1) for i in range(9)])
+LARGE = {
+    "stack": written(STACK, bigtiff=True, metadata=None),
+    "big-endian": written(STACK, byteorder=">", metadata=None),
+    "floats": written(FLOATS, rowsperstrip=7, metadata=None),
+    "rgb": written(RGB, photometric="rgb", metadata=None),
+    "tiles": written(RGB, photometric="rgb", tile=(32, 48), metadata=None),
+    "planes": written(np.moveaxis(RGB, 2, 0).copy(), photometric="rgb", planarconfig="separate"),
+    "lzw": written(STACK, compression="lzw", predictor=True, rowsperstrip=20),
+    "deflate": written(STACK, compression="deflate", tile=(32, 32), bigtiff=True),
+    "pyramid": pyramid(compression="deflate", predictor=True),
+}
+SIZES = [3000, 10_000, 1 << 24]
+
+
+def jpeg_files() -> dict[str, bytes]:
+    """Files whose strips or tiles are JPEG pictures: whole ones, and some that share tables."""
+    picture = textured(320, 400)
+    tiles = written(picture, compression="jpeg", photometric="rgb", tile=(128, 128))
+    return {"whole": tiles, "shared": image_bytes(picture, "TIFF", compression="jpeg")}
+
+
+@pytest.mark.parametrize("size_bytes", SIZES)
+@pytest.mark.parametrize("name", LARGE)
+def test_members_hold_the_samples_of_the_file_in_its_order(name: str, size_bytes: int):
+    data = LARGE[name]
+    images = [image for _, image in in_pieces(data, size_bytes)]
+    assert images, "nothing of it would be coded"
+    both = [
+        b"".join(raster.samples.tobytes() for one in files for raster in read_image(one).rasters)
+        for files in (images, [data])
+    ]
+    # What is cut off at the ends of pieces stays as it is.
+    if name not in ("planes", "lzw", "deflate", "pyramid"):
+        assert len(both[0]) > 0.9 * len(both[1])
+    if size_bytes > len(data):
+        assert sorted(both[0]) == sorted(both[1])
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_members_are_tiff_files_that_other_programs_read(name: str):
+    for _, image in in_pieces(LARGE[name], 10_000):
+        with tifffile.TiffFile(io.BytesIO(image)) as file:
+            others = [page.asarray() for page in file.pages]
+        ours = read_image(image, keep_file=True).rasters
+        assert sum(one.nbytes for one in others) == sum(one.samples.nbytes for one in ours)
+
+
+def test_the_rows_of_a_stack_are_members_in_order():
+    images = in_pieces(LARGE["stack"], 1 << 24)
+    [(name, image)] = images
+    assert str(name).startswith("page-0@")
+    with tifffile.TiffFile(io.BytesIO(image)) as file:
+        assert np.array_equal(np.stack([page.asarray() for page in file.pages]), STACK)
+
+
+def test_a_strip_is_cut_between_rows_and_a_tile_not_at_all():
+    plain, tiled = LARGE["rgb"], LARGE["deflate"]
+    row = RGB.shape[1] * 3
+    with tifffile.TiffFile(io.BytesIO(plain)) as file:
+        (start,) = file.pages.first.dataoffsets
+    with tifffile.TiffFile(io.BytesIO(tiled)) as file:
+        page = file.pages.first
+        ends = [at + size for at, size in zip(page.dataoffsets, page.databytecounts, strict=True)]
+    for position in range(start + 1, start + 5 * row, 111):
+        assert (cut(Held(plain), position) - start) % row == 0
+    assert cut(Held(tiled), ends[3] - 5) == ends[3]
+
+
+@pytest.mark.parametrize("name", jpeg_files())
+def test_jpeg_strips_are_files_with_the_tables_that_they_share(name: str):
+    data = jpeg_files()[name]
+    assert is_container(data[:4096])
+    with pytest.raises(UnreadableImage, match="JPEG"):
+        read_header(data)
+    images = found(data)
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        page = file.pages.first
+        assert (page.jpegtables is not None) == (name == "shared")
+        assert len(images) == len(page.dataoffsets) > 1
+    for _, image in images:
+        Image.open(io.BytesIO(image)).load()
+    assert in_pieces(data, 4000) == images
+
+
+@pytest.mark.parametrize("name", exact_files())
+def test_files_of_all_kinds_come_back_from_pieces(name: str):
+    in_pieces(exact_files()[name], 5000)  # which compares
+
+
+def test_damaged_directories_cost_no_more_than_their_members():
+    data = bytearray(LARGE["lzw"])
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        offsets = [page.offset for page in file.pages]
+    for at in offsets[3:5]:
+        struct.pack_into("<H", data, at, 0xFFFF)
+    whole = bytes(data)
+    assert cut(Held(whole), 1000) >= 1000
+    find(whole, 0, Held(whole))
