@@ -1,6 +1,6 @@
 """Which files of a plan are cut in pieces, and how the pieces of an archive are found."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
@@ -135,6 +135,16 @@ def piece_rows(
         for piece in group:
             yield PieceRow(shard.blob.name, _checked(row, number, piece, found.get(number)))
             number += 1
+
+
+def piece_row(
+    store: Store, shards: Mapping[str, ShardRecord], row: Row, number: int, piece: Piece
+) -> PieceRow:
+    """The row of one piece of a file. shards: by name. Raises as `piece_rows`."""
+    if (shard := shards.get(piece.shard)) is None:
+        raise BlobMissing(f"{row.path}: shard {piece.shard}, which has pieces of it, is gone")
+    found = {one.piece: one for one in pieces_in(store, shard, row.path)}
+    return PieceRow(shard.blob.name, _checked(row, number, piece, found.get(number)))
 
 
 def pieces_in(store: Store, shard: ShardRecord, path: str) -> list[Row]:

@@ -7,8 +7,18 @@ files, and behind other images.
 """
 
 from seec.pipeline.containers.finding import cut, find, is_container
-from seec.pipeline.containers.packings import PACKINGS, Packing
+from seec.pipeline.containers.packings import PACKINGS, Packing, packed_size
 from seec.pipeline.containers.span import Span
 from seec.pipeline.images.ranges import Held, Ranges
 
-__all__ = ["PACKINGS", "Held", "Packing", "Ranges", "Span", "cut", "find", "is_container"]
+__all__ = [
+    "PACKINGS",
+    "Held",
+    "Packing",
+    "Ranges",
+    "Span",
+    "cut",
+    "find",
+    "is_container",
+    "packed_size",
+]

@@ -20,12 +20,20 @@ class Headed:
 
     def pack(self, content: bytes, recipe: bytes) -> bytes:
         """As `Packing.pack`."""
-        if len(recipe) < _LEFT_OUT.size:
-            raise SectionCorrupt("a recipe that is cut short")
-        (left_out,) = _LEFT_OUT.unpack_from(recipe)
-        if left_out > len(content):
-            raise SectionCorrupt("a recipe that leaves out more than there is")
-        return recipe[_LEFT_OUT.size :] + content[left_out:]
+        return recipe[_LEFT_OUT.size :] + content[_left_out(recipe, len(content)) :]
+
+    def packed_size(self, size_bytes: int, recipe: bytes) -> int:
+        """How many bytes `pack` gives of a content of so many bytes."""
+        return len(recipe) - _LEFT_OUT.size + size_bytes - _left_out(recipe, size_bytes)
+
+
+def _left_out(recipe: bytes, size_bytes: int) -> int:
+    if len(recipe) < _LEFT_OUT.size:
+        raise SectionCorrupt("a recipe that is cut short")
+    (left_out,) = _LEFT_OUT.unpack_from(recipe)
+    if left_out > size_bytes:
+        raise SectionCorrupt("a recipe that leaves out more than there is")
+    return left_out
 
 
 def headed_recipe(left_out: int, instead: bytes = b"") -> bytes:

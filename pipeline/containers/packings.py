@@ -35,3 +35,9 @@ PACKINGS: dict[str, Packing] = {
     "zlib": Zlib(),
     "zstd": Zstd(),
 }
+
+
+def packed_size(packing: str, size_bytes: int, recipe: bytes) -> int | None:
+    """How long content of so many bytes is once it is packed; None where only packing tells."""
+    one = PACKINGS[packing]
+    return one.packed_size(size_bytes, recipe) if isinstance(one, Headed) else None

@@ -121,17 +121,29 @@ class OpenedArchive:
         return self._with_latest(lambda: self._held(path).file())
 
     def pixels(
-        self, path: str, region: RegionOfPixels | None = None, mode: str | None = None
+        self,
+        path: str,
+        region: RegionOfPixels | None = None,
+        mode: str | None = None,
+        page: int | None = None,
     ) -> Pixels:
         """The pixels of an image: [H, W] or [H, W, C], in the depth that Pillow decodes to.
 
         region: x, y, width and height of a rectangle, in pixels from the top left corner; of files
         that the codec holds, only what it touches is decoded, whose checksums are compared. mode:
         convert to this mode of Pillow, such as `RGB` or `L`; a palette becomes its colours.
+        page: a picture of a TIFF file, by its number from 0, each followed by the smaller ones that
+        its directory names; its numbers come as the file has them, and there is no mode. Of a file
+        in pieces only the strips or tiles that the region touches are read.
 
-        Raises UnreadableImage if Pillow cannot decode the file, ValueError if the region is not
-        inside the image; else as `read`.
+        Raises UnreadableImage if Pillow cannot decode the file, or it is no TIFF with a page;
+        IndexError if there is no such page, ValueError if the region is not inside the image; else
+        as `read`.
         """
+        if page is not None:
+            if mode is not None:
+                raise ValueError("pages come as the file has them: give page or mode, not both")
+            return self._with_latest(lambda: self._held(path).page(page, region))
         if region is None:
             return self._with_latest(lambda: self._held(path).pixels(mode))
         return self._with_latest(lambda: self._held(path).region(region, mode))

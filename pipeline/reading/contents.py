@@ -76,6 +76,26 @@ class Held:
             self.cache.put(key, _dump(pixels))
         return _converted(pixels, mode)
 
+    def page(self, page: int, region: RegionOfPixels | None = None) -> Pixels:
+        """A picture of a TIFF file, or a rectangle of it, as `read_page` gives it.
+
+        Of a file in pieces only what holds the strips or tiles is read and decoded. Raises as
+        `read_page`; else as `file`.
+        """
+        # Imports the formats, which who reads whole files does without.
+        from seec.pipeline.images.formats.tiff_regions import read_page
+        from seec.pipeline.images.ranges import Held as InMemory
+        from seec.pipeline.reading.parts import InPieces
+
+        if self.row.route == PIECES:
+            ranges = InPieces(self.store, self.holders, self.row, self._payload())
+        else:
+            ranges = InMemory(self.file())
+        try:
+            return read_page(ranges, page, region)
+        except UnreadableImage as error:
+            raise UnreadableImage(f"{self.row.path}: {error}") from None
+
     def region(self, region: RegionOfPixels, mode: str | None = None) -> Pixels:
         """A rectangle of the pixels. ValueError if it is not inside the image; else as `pixels`.
 

@@ -1,13 +1,19 @@
 """Large TIFF files are coded in pieces, come back byte for byte, and are read in parts."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import tifffile
 from numpy.typing import NDArray
+from PIL import Image
 
+import seec
 from seec.pipeline.archive import pieces
+from seec.pipeline.routes import reading
+from seec.pipeline.routes.reading import restore_member
+from seec.schemas.manifest import Row
 from seec.schemas.routes import PIECES, SEEC_JPEG, SEEC_PLANES, SPANS
 from tests.archives import plain_reader
 from tests.archives.life import findings
@@ -66,3 +72,36 @@ def test_a_plain_reader_puts_them_together(tmp_path: Path, monkeypatch: pytest.M
     assert rows_of(root)["stack.tif"].route == PIECES
     assert SEEC_PLANES in {row.route for row in members(root).values()}
     assert dict(plain_reader.restored(root, decode_with)) == files_below(source)
+
+
+def test_a_plane_and_a_tile_are_read_alone(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    root = tmp_path / "archive"
+    archived(source, root, piece_size_bytes=PIECE_BYTES)
+    opened = seec.open(str(root))
+    decoded: list[str] = []
+
+    def restored_member(row: Row, *what: Any) -> bytes:
+        decoded.append(row.path)
+        return restore_member(row, *what)
+
+    monkeypatch.setattr(reading, "restore_member", restored_member)
+    with tifffile.TiffFile(source / "tiles.tif") as file:
+        whole = file.pages.first.asarray()
+    assert np.array_equal(opened.pixels("stack.tif", page=3), STACK[3])
+    planes = len(decoded)
+    x, y, width, height = region = (70, 10, 50, 40)
+    tile = opened.pixels("tiles.tif", region, page=0)
+    assert np.array_equal(tile, whole[y : y + height, x : x + width])
+    images = [path for path, row in members(root).items() if not row.members]
+    assert planes < sum("stack.tif" in path for path in images)
+    assert len(decoded) - planes < sum("tiles.tif" in path for path in images)
+    # Of a file that is no TIFF in pieces, and what is not there.
+    slide = opened.pixels("slide.tif", (0, 0, 20, 10), page=0)
+    with Image.open(source / "slide.tif") as image:
+        assert np.array_equal(slide, np.asarray(image)[:10, :20])
+    with pytest.raises(IndexError, match="page 7"):
+        opened.pixels("stack.tif", page=7)
+    with pytest.raises(ValueError, match="inside"):
+        opened.pixels("stack.tif", (0, 0, 1000, 1), page=0)

@@ -325,6 +325,18 @@ def decoded(
     return b"".join(rows), recipe
 
 
+def decoded_alone(piece: bytes, coding: Coding, height: int, row: Row, little: bool) -> bytes:
+    """The rows of one piece, without a recipe. Raises as `decoded`."""
+    size_bytes = height * row.size_bytes
+    try:
+        plain = METHODS[coding.method].plain(piece, size_bytes, row)
+    except _DAMAGE as error:
+        raise UnreadableImage(f"damaged strip or tile: {error}") from None
+    if len(plain) != size_bytes:
+        raise UnreadableImage("a strip or tile of another size than its rows need")
+    return _predicted(plain, coding, row.size_bytes, little, undo=True)
+
+
 def _is_large(recipe: bytes | None, most: float) -> bool:
     return len(recipe or b"") > _SMALL + most
 

@@ -53,7 +53,7 @@ class Page:
     @property
     def tags(self) -> tuple[int, int]:
         """Those that hold offsets and sizes."""
-        return _tags(self.directory)
+        return tags_of(self.directory)
 
 
 def pages(data: bytes) -> list[Page]:
@@ -94,19 +94,19 @@ def known_pages(file: Ranges, most: int) -> tuple[list[Page], list[UnreadableIma
 
 def _page(directory: Directory) -> Page:
     """How its samples are kept; UnreadableImage for what is not samples in rows."""
-    samples, depth = directory.value(SAMPLES, 1), _depth(directory)
+    samples, depth = directory.value(SAMPLES, 1), depth_of(directory)
     if not 1 <= samples <= MAX_SAMPLES:
         raise UnreadableImage(f"TIFF with {samples} samples in a pixel")
-    where, sizes = (directory.values(tag) for tag in _tags(directory))
+    where, sizes = (directory.values(tag) for tag in tags_of(directory))
     rasters = samples if directory.value(PLANAR, 1) == 2 else 1
     if len(where) != len(sizes) or len(where) % rasters:
         raise UnreadableImage("TIFF with offsets and sizes that do not match")
     pieces = tuple(zip(where, sizes, strict=True))
     if directory.value(COMPRESSION, _RAW) == _JPEG:
-        raise JpegPieces(_jpeg_tables(directory), [piece for piece in pieces if piece[1]])
+        raise JpegPieces(jpeg_tables(directory), [piece for piece in pieces if piece[1]])
     each = len(pieces) // rasters
     samples //= rasters
-    coding = _coding(directory, depth, samples)
+    coding = coding_of(directory, depth, samples)
     places: list[Place] = []
     for i in range(rasters):
         own = pieces[i * each : (i + 1) * each]
@@ -162,12 +162,16 @@ def _rows(directory: Directory) -> int:
     return min(directory.value(ROWS, height) or height, height)
 
 
-def _tags(directory: Directory) -> tuple[int, int]:
+def tags_of(directory: Directory) -> tuple[int, int]:
     """Those that hold offsets and sizes of strips or tiles."""
     return (TILES, TILE_BYTES) if TILES in directory.entries else (STRIPS, STRIP_BYTES)
 
 
-def _coding(directory: Directory, depth: int, samples: int) -> Coding | None:
+def coding_of(directory: Directory, depth: int, samples: int) -> Coding | None:
+    """How strips or tiles are compressed; None if they are as they are. depth, samples: of a pixel.
+
+    UnreadableImage if the method is not known.
+    """
     compression = directory.value(COMPRESSION, _RAW)
     if compression == _RAW and directory.value(FILL_ORDER, 1) == 1:
         return None
@@ -182,7 +186,7 @@ def _coding(directory: Directory, depth: int, samples: int) -> Coding | None:
     return Coding(method, predictor, rows, -(-depth // 8), samples)
 
 
-def _jpeg_tables(directory: Directory) -> bytes:
+def jpeg_tables(directory: Directory) -> bytes:
     """What stands between SOI and EOI of the tables that JPEG strips share."""
     entry = directory.entries.get(JPEG_TABLES)
     tables = b"" if entry is None else directory.file.read(entry.at, min(entry.count, _MOST_TABLES))
@@ -201,7 +205,8 @@ def _meaning(directory: Directory, rasters: int, shape: Shape) -> Meaning:
     return Meaning.OTHER
 
 
-def _depth(directory: Directory) -> int:
+def depth_of(directory: Directory) -> int:
+    """Bits of a sample; UnreadableImage if they differ, or are not known."""
     depths = set(directory.values(BITS, (1,)))
     depth = depths.pop()
     if depths or depth not in (*DEPTHS, *range(9, 16), 64):

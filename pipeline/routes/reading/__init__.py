@@ -69,7 +69,7 @@ READERS: MutableMapping[str, Reader] = _Readers(
     }
 )
 
-__all__ = ["READERS", "Models", "Reader", "check", "check_payload", "restore"]
+__all__ = ["READERS", "Models", "Reader", "check", "check_payload", "restore", "restore_member"]
 
 
 def check_payload(row: Row, payload: bytes) -> None:
@@ -114,17 +114,24 @@ def _assembled(row: Row, parts: Iterator[tuple[Row, bytes]], models: Models) -> 
 
     _, own = next(parts)
     recipe, gaps = gaps_of(row, own)
-    members: list[tuple[Row, bytes]] = []
-    for one in row.members:
-        if one.members and one.route == SPANS:
-            content = _assembled(one, parts, models)
-        else:
-            _, payload = next(parts)
-            content = _reader(one).restore(*split(one, payload), models)
-            if hashlib.sha256(content).digest() != one.source_digest:
-                raise DigestMismatch(f"{one.path}: comes back as another file")
-        members.append((one, content))
+    members = [(one, _member(one, parts, models)) for one in row.members]
     return packed(row, assemble(row, gaps, members), recipe)
+
+
+def restore_member(row: Row, payload: bytes, models: Models) -> bytes:
+    """The bytes of a member in what it is a member of. Raises as `restore`; payload: as there."""
+    check_payload(row, payload)
+    return _member(row, _parts(row, payload), models)
+
+
+def _member(row: Row, parts: Iterator[tuple[Row, bytes]], models: Models) -> bytes:
+    if row.members and row.route == SPANS:
+        return _assembled(row, parts, models)
+    _, payload = next(parts)
+    content = _reader(row).restore(*split(row, payload), models)
+    if hashlib.sha256(content).digest() != row.source_digest:
+        raise DigestMismatch(f"{row.path}: comes back as another file")
+    return content
 
 
 def _parts(row: Row, payload: bytes) -> Iterator[tuple[Row, bytes]]:

@@ -1,0 +1,75 @@
+"""The content of a row in segments, each of which is decoded by itself when it is wanted."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from seec.pipeline.containers import packed_size
+from seec.pipeline.routes import reading
+from seec.pipeline.routes.reading.reader import Models
+from seec.pipeline.routes.reading.spans import gaps_of
+from seec.schemas.errors import DigestMismatch, SectionCorrupt
+from seec.schemas.manifest import Row
+from seec.schemas.routes import SPANS
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Bytes of a content from start to end. decoded: gives them, and takes as long as they need."""
+
+    start: int
+    end: int
+    decoded: Callable[[], bytes]
+
+
+def segments(row: Row, payload: bytes, models: Models) -> list[Segment]:
+    """The segments of a row's content, in order and without gaps.
+
+    payload: as of `restore`. What lies between members is compared with its digest now, members
+    when they are decoded. Raises as `restore`, and so does decoding.
+    """
+    if not (row.members and row.route == SPANS):
+        return [Segment(0, row.source_size_bytes, lambda: reading.restore(row, payload, models))]
+    at, trees, own = row.length, list[tuple[Row, bytes]](), payload[: row.length]
+    _check(row, own)
+    for one in row.members:
+        trees.append((one, payload[at : at + one.tree_length]))
+        at += one.tree_length
+    _, gaps = gaps_of(row, own)
+    found: list[Segment] = []
+    at = taken = 0
+    for one, part in trees:
+        gap = (one.start or 0) - at
+        if not 0 <= gap <= len(gaps) - taken:
+            raise SectionCorrupt(f"{one.path}: begins where its file has other bytes")
+        found.append(_held(at, gaps[taken : taken + gap]))
+        taken, at = taken + gap, at + gap
+        found.append(_member(at, one, part, models))
+        at = found[-1].end
+    found.append(_held(at, gaps[taken:]))
+    if found[-1].end != row.source_size_bytes:
+        raise SectionCorrupt(f"{row.path}: holds more, or less, than it is long")
+    return [segment for segment in found if segment.end > segment.start]
+
+
+def _held(start: int, data: bytes) -> Segment:
+    return Segment(start, start + len(data), lambda: data)
+
+
+def _member(start: int, row: Row, payload: bytes, models: Models) -> Segment:
+    def decoded() -> bytes:
+        return reading.restore_member(row, payload, models)
+
+    if row.packing is None:
+        return Segment(start, start + row.source_size_bytes, decoded)
+    own = payload[: row.length]
+    _check(row, own)
+    size = packed_size(row.packing, row.source_size_bytes, gaps_of(row, own)[0])
+    if size is None:  # nothing but packing it tells how long it is
+        return _held(start, decoded())
+    return Segment(start, start + size, decoded)
+
+
+def _check(row: Row, payload: bytes) -> None:
+    if hashlib.sha256(payload).digest() != row.blob_digest:
+        raise DigestMismatch(f"{row.path}: its bytes in {row.shard} differ from their digest")
