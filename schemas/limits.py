@@ -39,7 +39,9 @@ MAX_RECIPE_BYTES = 1 << 26  # how a GIF file was compressed, which is smaller th
 # Image files that are several pictures, or pixels of many samples.
 MAX_RASTERS = 4096  # the directory of a payload is parsed as a whole
 MAX_SAMPLES = 32  # of a pixel
+MAX_PIXEL_BYTES = 4 * MAX_SAMPLES
 MAX_SAMPLE_BYTES = 3 * MAX_PIXELS  # of all samples together, which are in memory at once
+MAX_STACK_PIXELS = 1 << 16  # one image of a stack costs decoding all of it, and so does damage
 
 # Samples of any depth: what a coder of them learns takes 10 MB for each of a pixel, and 0.2 KB for
 # each column; a group takes up to 30 bytes for each sample.

@@ -15,13 +15,14 @@ from typing import Any, NamedTuple, SupportsIndex
 from seec.schemas import mtime, tables
 from seec.schemas.errors import LimitExceeded, SectionCorrupt
 from seec.schemas.kinds import DIRECTORY, FILE, KINDS, LINK, PERMISSION_BITS
-from seec.schemas.limits import MAX_FILE_BYTES, MAX_NUMBER
+from seec.schemas.limits import MAX_FILE_BYTES, MAX_NUMBER, MAX_PIXEL_BYTES, MAX_STACK_PIXELS
 from seec.schemas.loss import MAX_BACKGROUND_ERROR
 from seec.schemas.routes import LOST, PIECES, ROUTES, RouteRules, is_lost
 from seec.schemas.tables import Column, Record, Table
 from seec.schemas.trees import renamed, trees, with_depths
 
 _MODEL_ID = re.compile("[0-9a-f]{64}")
+_MODE = re.compile("L|RGB|[1-9][0-9]?x[1-9][0-9]?")
 UNKNOWN_DIGEST = bytes(32)  # of a lost file of which not even the digest is known
 ENVELOPE_BYTES_IN_ROW = 4096  # a longer envelope is in the blob
 
@@ -35,6 +36,7 @@ _SAMPLE_COLUMNS = (
     Column("pixel_digest", "digest", nullable=True),
     Column("sample_bytes", "int64", nullable=True),
 )
+_TOP = Column("top", "int32", nullable=True)
 MANIFEST = Table(
     "manifest",
     1,
@@ -59,6 +61,7 @@ MANIFEST = Table(
         Column("blob_digest", "digest"),
         *_IMAGE_COLUMNS,
         *_SAMPLE_COLUMNS,
+        _TOP,
         Column("envelope", "binary", nullable=True),
         Column("envelope_length", "int64", nullable=True),
         Column("background_error", "int16", nullable=True),
@@ -98,21 +101,31 @@ class ImageFacts:
         """Width times height."""
         return self.width * self.height
 
+    @property
+    def pixel_bytes(self) -> int:
+        """Bytes of the samples of a pixel, each in bytes of its own; ValueError for no mode."""
+        if self.mode in ("L", "RGB"):
+            return len(self.mode)
+        samples, _, bits = self.mode.partition("x")
+        return int(samples) * -(-int(bits) // 8)
+
 
 @dataclass(frozen=True)
 class SampleFacts:
     """What is known of a file whose samples were coded, and not its bytes.
 
     digest: the pixel digest (FORMAT.md) of what decoding gives. size_bytes: what all samples of all
-    pictures take, each in bytes of its own. envelope: what the file says beside its samples; None
-    where that lies behind the payload, or was not read. background_error: as in
-    `schemas.loss`; where it is set, the source held other samples.
+    pictures take, each in bytes of its own. top: of an image in a stack, the row of the stack in
+    which the image begins; digest and size_bytes are those of the stack then. envelope: what the
+    file says beside its samples; None where that lies behind the payload, or was not read.
+    background_error: as in `schemas.loss`; where it is set, the source held other samples.
     """
 
     digest: bytes
     size_bytes: int
     envelope: bytes | None = b""
     background_error: int | None = None
+    top: int | None = None
 
 
 @dataclass(frozen=True)
@@ -189,6 +202,11 @@ class Row:
         return sum(row.length for row in self.tree())
 
     @property
+    def stored_bytes(self) -> int:
+        """Bytes that the row, with its members, takes in the blob; of a stack, by its pixels."""
+        return sum(map(_share, self.tree()))
+
+    @property
     def payload_length(self) -> int:
         """Bytes of the payload, without an envelope behind it."""
         return self.length - (self.envelope_length or 0)
@@ -222,6 +240,13 @@ class Row:
     def rate_bpsp(self) -> float | None:
         """Coded bits per byte of samples; of 8-bit images that is per sub-pixel."""
         return None if self.samples is None else 8 * self.payload_length / self.samples.size_bytes
+
+
+def _share(row: Row) -> int:
+    image, samples = row.image, row.samples
+    if image is None or samples is None or samples.top is None:
+        return row.length
+    return -(-row.length * image.pixels * image.pixel_bytes // samples.size_bytes)
 
 
 @dataclass(frozen=True)
@@ -537,6 +562,7 @@ def to_record(row: Row, depth: int = 0, path: str | None = None) -> Record:
         "format": image and image.format,
         "pixel_digest": samples and samples.digest,
         "sample_bytes": samples and samples.size_bytes,
+        "top": samples and samples.top,
         "envelope": samples and samples.envelope,
         "envelope_length": row.envelope_length,
         "background_error": samples and samples.background_error,
@@ -569,9 +595,9 @@ def _from_record(name: str, depth: int, record: Record) -> Row:
         record["path"] += f"/{member}"
     image = _all_or_none(name, record, _IMAGE_COLUMNS)
     samples = _all_or_none(name, record, _SAMPLE_COLUMNS)
-    background_error = record.pop("background_error")
-    if samples is None and background_error is not None:
-        raise SectionCorrupt(f"{name}: {record['path']}: a background error without samples")
+    background_error, top = record.pop("background_error"), record.pop("top")
+    if samples is None and (background_error, top) != (None, None):
+        raise SectionCorrupt(f"{name}: {record['path']}: says of samples what goes with none")
     was_read = "envelope" in record
     envelope = record.pop("envelope", None)
     in_row, behind = envelope is not None, record["envelope_length"] is not None
@@ -582,7 +608,7 @@ def _from_record(name: str, depth: int, record: Record) -> Row:
         image=None if image is None else ImageFacts(*image),
         samples=None
         if samples is None
-        else SampleFacts(*samples, envelope=envelope, background_error=background_error),
+        else SampleFacts(*samples, envelope=envelope, background_error=background_error, top=top),
     )
 
 
@@ -635,8 +661,22 @@ def _check_fields(name: str, row: Row) -> None:
         rules.lossy and 0 <= row.background_error <= MAX_BACKGROUND_ERROR
     ):
         raise SectionCorrupt(f"{where}: a background error that cannot be")
+    _check_stacked(where, row)
     _check_envelope(where, row)
     _check_kind(where, row, rules)
+
+
+def _check_stacked(where: str, row: Row) -> None:
+    samples, top = row.samples, row.samples and row.samples.top
+    if samples is None or top is None or row.image is None:
+        return
+    bottom, most_bytes = top + row.image.height, MAX_STACK_PIXELS * MAX_PIXEL_BYTES
+    if top < 0 or bottom * row.image.width > MAX_STACK_PIXELS or samples.size_bytes > most_bytes:
+        raise SectionCorrupt(f"{where}: a place in a stack that cannot be")
+    if not _MODE.fullmatch(row.image.mode):
+        raise SectionCorrupt(f"{where}: no image has the mode {row.image.mode!r}")
+    if row.background_error is not None or row.envelope_length is not None:
+        raise SectionCorrupt(f"{where}: what no image in a stack has")
 
 
 def _check_envelope(where: str, row: Row) -> None:

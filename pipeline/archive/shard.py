@@ -261,13 +261,16 @@ def _each_readable(
 ) -> Iterator[tuple[Row, bytes | ObjectUnreadable]]:
     """As `readable_payloads`, of rows without their members."""
     group: list[Row] = []
+    end = 0
     for row in rows:
+        # Rows of one payload, as those of a stack, need not be neighbours.
         if group and (
-            group[-1].offset + group[-1].length != row.offset
+            not group[0].offset <= row.offset <= end
             or row.offset + row.length - group[0].offset > _READ_SIZE_BYTES
         ):
             yield from _fetch(store, blob, group)
             group = []
+        end = max(end, row.offset + row.length) if group else row.offset + row.length
         group.append(row)
     if group:
         yield from _fetch(store, blob, group)
@@ -276,9 +279,9 @@ def _each_readable(
 def _fetch(
     store: Store, blob: str, rows: list[Row]
 ) -> Iterator[tuple[Row, bytes | ObjectUnreadable]]:
-    start = rows[0].offset
+    start, end = rows[0].offset, max(row.offset + row.length for row in rows)
     try:
-        data = store.get_range(blob, start, rows[-1].offset + rows[-1].length - start)
+        data = store.get_range(blob, start, end - start)
     except ObjectUnreadable as error:
         if len(rows) == 1:
             yield rows[0], error

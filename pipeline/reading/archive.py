@@ -213,7 +213,7 @@ class OpenedArchive:
             mtime_ns=row.source_mtime_ns,
             sha256=row.source_digest.hex(),
             route=row.route,
-            stored_bytes=row.tree_length,
+            stored_bytes=row.stored_bytes,
             width=None if row.image is None else row.image.width,
             height=None if row.image is None else row.image.height,
             lossless=row.background_error is None,

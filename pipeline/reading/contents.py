@@ -115,9 +115,14 @@ class Held:
         read = self._read_part
         if self.payload is not None or self.row.length <= _WHOLE_BYTES:
             read = reader(self._payload()[: self.row.payload_length])
+        x, y, width, height = region
+        if self.row.samples is not None and self.row.samples.top is not None:
+            assert self.row.image is not None
+            _check_inside(region, self.row.image.width, self.row.image.height)
+            y += self.row.samples.top
         models: Any = archived_models(self.store, [self.row])
         try:
-            return _converted(decode_region(read, Region(*region), models=models), mode)
+            return _converted(decode_region(read, Region(x, y, width, height), models=models), mode)
         except FormatError as error:
             raise type(error)(f"{self.row.path}: {error}") from None
 

@@ -38,6 +38,7 @@ SCHEMA = pa.schema(
         ("format", pa.string()),
         ("pixel_digest", pa.binary(32)),
         ("sample_bytes", pa.int64()),
+        ("top", pa.int32()),
         ("envelope_length", pa.int64()),
         ("background_error", pa.int16()),
         ("model_id", pa.string()),

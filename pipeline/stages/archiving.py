@@ -6,11 +6,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from seec.pipeline.archive.shard import write_shard
-from seec.pipeline.routes.writing import RunModels
+from seec.pipeline.routes.writing import RunModels, Small
 from seec.pipeline.stages.batch import Batch, cut_batches, tapered
 from seec.pipeline.stages.devices import AUTO, CPU, CUDA, choose, measure
 from seec.pipeline.stages.executor import ClusterLost, Executor, NodeLost, Ticket, WorkerCrashed
 from seec.pipeline.stages.pool import Pool
+from seec.pipeline.stages.stacking import Stacked, StackPart, encode_stack, stack_parts
 from seec.pipeline.stages.tasks import (
     READ,
     WRITE,
@@ -46,6 +47,8 @@ class _Shard:
 
     names: further ones of its files, which need no work. entries: tickets of lists of entries.
     pictures: by pixel digest, the ticket of the entries of the first batch with this picture.
+    small: images for stacks, each with the ticket of the drafts among which its own is. stacked:
+    how many of them are still to be encoded. abandoned: whether it is made anew.
     """
 
     index: int
@@ -55,6 +58,9 @@ class _Shard:
     entries: list[Ticket] = field(default_factory=list)
     failed: list[QuarantineRow] = field(default_factory=list)
     pictures: dict[bytes, Ticket] = field(default_factory=dict)
+    small: list[tuple[Small, Ticket]] = field(default_factory=list)
+    stacked: int = 0
+    abandoned: bool = False
     read_s: float = 0.0
     segment_s: float = 0.0
     encode_s: float = 0.0
@@ -62,10 +68,11 @@ class _Shard:
 
 @dataclass(frozen=True)
 class _Part:
-    """A piece of work: a batch of a shard to encode, or None to write the shard."""
+    """A piece of work: a batch or a stack of a shard to encode, or neither to write the shard."""
 
     shard: _Shard
     batch: Batch | None = None
+    stack: StackPart | None = None
 
 
 @dataclass(frozen=True)
@@ -73,6 +80,7 @@ class _Encoded:
     """What comes of a batch. entries: a ticket. refused: why images have no label map, by path."""
 
     entries: Ticket
+    small: Ticket
     report: ReadReport
     refused: dict[str, UnreadableMask]
     segment_s: float
@@ -138,7 +146,7 @@ class ArchivingRun:
         self._in_work = 0  # shards that are begun and not written
         self._parts: deque[_Part] = deque()
         self._shard_attempts: dict[int, int] = {}
-        self._window: Window[_Part, _Encoded | _Written | None] = Window(
+        self._window: Window[_Part, _Encoded | Stacked | _Written | None] = Window(
             executor,
             self._steps,
             split=_split,
@@ -179,7 +187,9 @@ class ArchivingRun:
                 if part.batch is not None:
                     self._take_in(part.shard, part.batch, outcome)
                     if not part.shard.files:
-                        self._window.add([_Part(part.shard)])
+                        self._finish(part.shard)
+                elif part.stack is not None:
+                    self._take_in_stack(part.shard, part.stack, outcome)
                 elif isinstance(outcome, _Written):
                     self._in_work -= 1
                     self._on_files(len(part.shard.names))
@@ -225,14 +235,18 @@ class ArchivingRun:
         if not own:
             yield _Part(shard)
 
-    def _steps(self, part: _Part, suspect: bool) -> Steps[_Encoded | _Written | None]:
+    def _steps(self, part: _Part, suspect: bool) -> Steps[_Encoded | Stacked | _Written | None]:
+        if part.stack is not None:
+            return encode_stack(self._executor, self._encoders, _QUEUED, part.stack)
         if part.batch is None:
             return self._write(part.shard)
         return self._encode(part.shard, part.batch, suspect)
 
     def _encode(self, shard: _Shard, batch: Batch, suspect: bool) -> Steps[_Encoded]:
         what = (self._store, self._source, batch, suspect, self._run.run_id, self._plan.settings)
-        read, drafts = self._executor.submit(replace(READ, memory_bytes=batch.memory_bytes), *what)
+        read, drafts, small = self._executor.submit(
+            replace(READ, memory_bytes=batch.memory_bytes), *what
+        )
         report: ReadReport = yield read
         # Not before: an encoder that starts late, or is slow, would leave its share to the end.
         encoder = yield self._encoders.place(_QUEUED)
@@ -264,7 +278,7 @@ class ArchivingRun:
             self._encoders.give_back(encoder, failed=not done)
             if self._segmenters is not None and segmenter is not None:
                 self._segmenters.give_back(segmenter, failed=not done)
-        return _Encoded(entries, report, refused, segment_s, encode_s)
+        return _Encoded(entries, small, report, refused, segment_s, encode_s)
 
     def _write(self, shard: _Shard) -> Steps[_Written | None]:
         """None if what the shard was made of is lost."""
@@ -274,17 +288,24 @@ class ArchivingRun:
             written: ShardRecord = yield record
             write_s: float = yield seconds
         except (NodeLost, WorkerCrashed):
-            attempts = self._shard_attempts.get(shard.index, 0) + 1
-            self._shard_attempts[shard.index] = attempts
-            if attempts == MAX_SHARD_ATTEMPTS:
+            if not self._may_begin_again(shard):
                 raise
             return None
         return _Written(written, write_s)
+
+    def _may_begin_again(self, shard: _Shard) -> bool:
+        """Whether to make a shard anew whose parts are lost: some losses are its own fault."""
+        attempts = self._shard_attempts.get(shard.index, 0) + 1
+        self._shard_attempts[shard.index] = attempts
+        return attempts < MAX_SHARD_ATTEMPTS
 
     def _begin_again(self, shard: _Shard, outcome: object) -> None:
         """Make a shard anew whose parts are lost; raises what was raised on every attempt."""
         if isinstance(outcome, Failed):
             raise outcome.error
+        if shard.abandoned:
+            return
+        shard.abandoned = True
         self._in_work -= 1
         self._todo.appendleft(shard.index)
 
@@ -295,6 +316,7 @@ class ArchivingRun:
             return
         assert isinstance(outcome, _Encoded)
         shard.entries.append(outcome.entries)
+        shard.small += [(one, outcome.small) for one in outcome.report.small]
         shard.failed += outcome.report.failed
         shard.failed += [
             quarantined(file, self._run.run_id, outcome.refused[file.path])
@@ -307,6 +329,29 @@ class ArchivingRun:
         again = [*cut_batches(outcome.report.deferred), *outcome.report.alone]
         self._window.add(_Part(shard, one) for one in again)
         self._count(shard, len(batch.files) - sum(len(one.files) for one in again))
+
+    def _finish(self, shard: _Shard) -> None:
+        """Go on with a shard all of whose files were read: its stacks first, if there are any."""
+        parts = [_Part(shard, stack=stack) for stack in stack_parts(shard.small)]
+        shard.stacked = len(shard.small)
+        self._window.add(parts or [_Part(shard)])
+
+    def _take_in_stack(self, shard: _Shard, stack: StackPart, outcome: object) -> None:
+        """Keep what comes of a stack; store the images of one that no worker survives."""
+        if isinstance(outcome, Failed):
+            if isinstance(outcome.error, NodeLost) and self._may_begin_again(shard):
+                self._begin_again(shard, None)
+            elif stack.encode:
+                self._window.add([_Part(shard, stack=replace(stack, encode=False))], suspect=True)
+            else:
+                raise outcome.error
+            return
+        assert isinstance(outcome, Stacked)
+        shard.entries.append(outcome.entries)
+        shard.encode_s += outcome.encode_s
+        shard.stacked -= len(stack.paths)
+        if not shard.stacked and not shard.abandoned:
+            self._window.add([_Part(shard)])
 
     def _give_up(self, shard: _Shard, batch: Batch, outcome: Failed) -> None:
         """Store a file that no worker survives without looking inside; else put it aside."""
@@ -327,9 +372,11 @@ class ArchivingRun:
 
 
 def _split(part: _Part) -> list[_Part]:
-    if part.batch is None:
-        return [part]
-    return [replace(part, batch=batch) for batch in part.batch.parts()]
+    if part.batch is not None:
+        return [replace(part, batch=batch) for batch in part.batch.parts()]
+    if part.stack is not None:
+        return [replace(part, stack=stack) for stack in part.stack.parts()]
+    return [part]
 
 
 def _known(shard: _Shard, report: ReadReport) -> list[Ticket]:

@@ -3,14 +3,26 @@
 import ctypes
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from seec.pipeline.archive.shard import code_of, name_again, share_codes
 from seec.pipeline.codec import Background, Encoder, load_model
 from seec.pipeline.dct.weights import load_model as load_jpeg_model
 from seec.pipeline.images.raster import Pixels
 from seec.pipeline.routes.region import background_of
-from seec.pipeline.routes.writing import Draft, RunModels, draft, draft_stored, settle, work_of
+from seec.pipeline.routes.writing import (
+    Draft,
+    RunModels,
+    Small,
+    draft,
+    draft_stored,
+    settle,
+    settle_stack,
+    small,
+    stack_of,
+    work_of,
+)
+from seec.pipeline.routes.writing.draft import entry
 from seec.pipeline.segmentation import LabelMap, RateSegmenter, label_image, make_segmenter
 from seec.pipeline.stages.apart import candidate_of, draft_apart, hurried
 from seec.pipeline.stages.batch import Batch
@@ -41,13 +53,14 @@ class ReadReport:
 
     deferred: files, with their pixels, that would have passed a limit of pixels. alone: a batch for
     each file that takes more memory than this one may. digests: of the pixels of those that are one
-    picture.
+    picture. small: what may go in stacks.
     """
 
     failed: list[QuarantineRow] = field(default_factory=list)
     deferred: list[tuple[SourceFile, int]] = field(default_factory=list)
     alone: list[Batch] = field(default_factory=list)
     digests: list[bytes] = field(default_factory=list)
+    small: list[Small] = field(default_factory=list)
     read_s: float = 0.0
 
 
@@ -85,8 +98,8 @@ def read_batch(
     suspect: bool,
     run_id: str,
     settings: PlanSettings,
-) -> tuple[ReadReport, list[Draft]]:
-    """Read files and look into them. Returns the report, and a draft per file read.
+) -> tuple[ReadReport, list[Draft], list[Draft]]:
+    """Read files and look into them. Returns the report, and a draft per file read: large, small.
 
     store: of the archive, where the pieces of files are. suspect: whether the batch may be what
     took a worker down; then each file is decoded apart.
@@ -128,9 +141,14 @@ def read_batch(
                 made = draft(candidate)
             used += pixels if made.coded is not None else 0
         drafts.append(made)
+    # Where others look at each image, each is coded by itself.
+    facts = [None if needs_segmenter(settings) else small(made) for made in drafts]
+    apart = [made for made, known in zip(drafts, facts, strict=True) if known is not None]
+    drafts = [made for made, known in zip(drafts, facts, strict=True) if known is None]
+    report.small = [known for known in facts if known is not None]
     report.digests = [made.picture_digest for made in drafts if made.picture_digest]
     report.read_s = time.perf_counter() - begun
-    return report, drafts
+    return report, drafts, apart
 
 
 def _read(
@@ -241,6 +259,16 @@ class Encoding:
         entries = [settle(made, [next(codes) for _ in part], self._models) for made, part in wanted]
         return entries, time.perf_counter() - start
 
+    def stack(self, paths: Sequence[str], *small: list[Draft]) -> tuple[list[Entry], float]:
+        """Entries of small images as one stack, and seconds taken.
+
+        paths: of the images, which are all among the drafts.
+        """
+        start = time.perf_counter()
+        stack = stack_of(_among(paths, small))
+        codes = self._encoder.encode_batch(stack.pictures, [None] * len(stack.pictures))
+        return settle_stack(stack, codes, self._models), time.perf_counter() - start
+
     def _codes(
         self, pictures: Sequence["_Picture"], known: Mapping[bytes, bytes], regions: bool
     ) -> list[bytes]:
@@ -258,6 +286,19 @@ class Encoding:
         )
         codes = {**known, **dict(zip(new, made, strict=True))}
         return [codes[key] for key in keys]
+
+
+def store_small(paths: Sequence[str], *small: list[Draft]) -> list[Entry]:
+    """Entries of small images as they are; arguments as of `Encoding.stack`."""
+    return [
+        entry(replace(made.row, reason="could not be encoded"), made.payload)
+        for made in _among(paths, small)
+    ]
+
+
+def _among(paths: Sequence[str], small: Sequence[list[Draft]]) -> list[Draft]:
+    drafts = {made.row.path: made for part in small for made in part}
+    return [drafts[path] for path in paths]
 
 
 @dataclass(frozen=True)
@@ -317,7 +358,8 @@ def write(
     return record, time.perf_counter() - start
 
 
-READ = Task(read_batch, cpus=TASK_CPUS, returns=2)
+STORE_SMALL = Task(store_small, cpus=TASK_CPUS)
+READ = Task(read_batch, cpus=TASK_CPUS, returns=3)
 WRITE = Task(write, cpus=TASK_CPUS, returns=2)
 
 

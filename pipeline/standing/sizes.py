@@ -75,7 +75,7 @@ def held(rows: Iterable[Row]) -> Iterator[Held]:
             for one in row.tree()
             if one.length and add_once(ends, one.offset, one.offset + one.length)
         )
-        found = Held(row, row.tree_length, own_bytes)
+        found = Held(row, row.stored_bytes, own_bytes)
         if row.piece is not None and waiting is not None:
             stored_bytes = waiting.stored_bytes + found.stored_bytes
             waiting = Held(waiting.row, stored_bytes, waiting.own_bytes + own_bytes)

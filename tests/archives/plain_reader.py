@@ -366,9 +366,9 @@ def model_of(root: Path, row: dict[str, Any]) -> bytes:
 def restore_seec(root: Path, row: dict[str, Any], payload: bytes, decode: Decode) -> bytes:
     pixels = decode(payload, model_of(root, row))
     channels = {"L": 1, "RGB": 3}[row["mode"]]
-    shape = struct.pack("<III", row["height"], row["width"], channels)
+    shape = struct.pack("<III", *pixels.shape[:2], channels)
     assert hashlib.sha256(shape + pixels.tobytes()).digest() == row["pixel_digest"]
-    return written(row, [pixels.reshape(row["height"], row["width"], channels)], [8])
+    return written(row, own(row, [pixels.reshape(*pixels.shape[:2], channels)]), [8])
 
 
 def restore_planes(root: Path, row: dict[str, Any], payload: bytes, decode: Decode) -> bytes:
@@ -381,7 +381,18 @@ def restore_planes(root: Path, row: dict[str, Any], payload: bytes, decode: Deco
         digest.update(samples.astype(f"<u{samples.itemsize}").tobytes())
     assert digest.digest() == row["pixel_digest"]
     assert sum(samples.nbytes for samples in rasters) == row["sample_bytes"]
-    return written(row, rasters, depths)
+    return written(row, own(row, rasters), depths)
+
+
+def own(row: dict[str, Any], rasters: list[NDArray[Any]]) -> list[NDArray[Any]]:
+    """The rasters of a row, of those in its payload."""
+    if row["top"] is None:
+        return rasters
+    (stack,) = rasters
+    assert stack.shape[0] * stack.shape[1] <= 1 << 16
+    image = stack[row["top"] : row["top"] + row["height"]]
+    assert image.shape[:2] == (row["height"], row["width"])
+    return [image]
 
 
 def written(row: dict[str, Any], rasters: list[NDArray[Any]], depths: list[int]) -> bytes:

@@ -128,6 +128,10 @@ class PoisonedEncoding(tasks.Encoding):
             os.kill(os.getpid(), signal.SIGKILL)
         return super().encode(drafts, *others)
 
+    def stack(self, paths: Any, *small: Any) -> Any:
+        self.encode([made for part in small for made in part if made.row.path in paths], None)
+        return super().stack(paths, *small)
+
 
 @pytest.mark.slow
 def test_a_file_that_kills_its_encoder_is_stored_and_the_others_are_coded(

@@ -30,6 +30,7 @@ from seec.schemas.commit import (
     SourceRecord,
 )
 from seec.schemas.errors import FixityError, FormatError, SectionCorrupt, UnsupportedVersion
+from seec.schemas.limits import MAX_PIXEL_BYTES, MAX_STACK_PIXELS
 from seec.schemas.manifest import (
     ENVELOPE_BYTES_IN_ROW,
     MANIFEST,
@@ -220,11 +221,14 @@ def test_rows_of_all_routes_come_back_side_by_side():
         replace(a_row("e", 4), kind="link", permissions=None, source_mtime_ns=None),
         replace(gone, shard=f"{RUN}/000000", offset=16),
         replace(a_coded_row("g", 16, envelope=None), envelope_length=1),
+        a_coded_row("h", 20, size_bytes=36, top=0),
+        a_coded_row("i", 20, size_bytes=36, top=2),
     ]
     assert parse_manifest("m", serialise_manifest(rows)) == rows
-    rates = [None, None, 8 * 4 / 18, 8 * 4 / 18, None, None, 8 * 3 / 18]
+    rates = [None, None, 8 * 4 / 18, 8 * 4 / 18, None, None, 8 * 3 / 18, 8 * 4 / 36, 8 * 4 / 36]
     assert [row.rate_bpsp for row in rows] == rates
     assert {row.run_id for row in rows} == {RUN}
+    assert [row.stored_bytes for row in rows] == [4, 4, 4, 4, 4, 0, 4, 2, 2]
 
 
 def test_a_table_of_another_version_is_refused_as_such():
@@ -273,6 +277,13 @@ def test_manifest_parts_are_reproducible_and_come_back():
         [replace(a_coded_row(background_error=8), route=SEEC_PLANES)],
         [a_coded_row(background_error=128)],
         [a_coded_row(background_error=-1)],
+        [a_coded_row(top=-1)],
+        [a_coded_row(top=(MAX_STACK_PIXELS - 3) // 3)],
+        [a_coded_row(top=0, background_error=0)],
+        [a_coded_row(top=0, size_bytes=MAX_STACK_PIXELS * MAX_PIXEL_BYTES + 1)],
+        [replace(a_coded_row(top=0), image=ImageFacts(3, 2, "0x8", "PNG"))],
+        [replace(a_coded_row(top=0, envelope=None), envelope_length=1)],
+        [replace(a_jpeg_row(), samples=a_coded_row(top=0).samples)],
         [a_coded_row(digest=None)],
         [a_coded_row(envelope=None)],
         [a_coded_row(envelope=bytes(ENVELOPE_BYTES_IN_ROW + 1))],

@@ -1,8 +1,13 @@
 """What routes have in common whose payload holds the samples of an image file."""
 
 import hashlib
+import threading
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
 
 from seec.pipeline.images.files import ImageFile, is_exact, read_image, with_comment, write_image
 from seec.pipeline.images.raster import Raster, raster_digest
@@ -16,8 +21,17 @@ class SamplesReader(Reader):
     """A route whose payload gives rasters; the row's envelope makes a file of them."""
 
     @abstractmethod
+    def decode(self, row: Row, payload: bytes, models: Models) -> Sequence[Raster]:
+        """What the payload holds, compared with the digest of samples that the row records."""
+
     def rasters(self, row: Row, payload: bytes, models: Models) -> Sequence[Raster]:
-        """The rasters, compared with the digest of samples that the row records."""
+        """The rasters of the row's file: all that the payload holds, or a part of the stack there.
+
+        payload: the bytes whose digest is `row.blob_digest`. Raises as `Reader.restore`.
+        """
+        if samples_of(row).top is None:
+            return self.decode(row, payload, models)
+        return [_part(row, _stacks.get(row, lambda: self.decode(row, payload, models)))]
 
     def restore(self, row: Row, payload: bytes, models: Models) -> bytes:
         """As `Reader.restore`."""
@@ -38,6 +52,43 @@ def samples_of(row: Row) -> SampleFacts:
     if row.samples is None:
         raise SectionCorrupt(f"{row.path}: its row says nothing of samples")
     return row.samples
+
+
+class _Stacks:
+    """The stacks decoded last: who reads an image of one mostly reads the others, too."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._guard = most, threading.Lock()
+        self._kept: OrderedDict[object, Sequence[Raster]] = OrderedDict()
+
+    def get(self, row: Row, decode: Callable[[], Sequence[Raster]]) -> Sequence[Raster]:
+        """What `decode` gives for the payload of a row, or gave before.
+
+        The payload has the digest that the row says.
+        """
+        samples = samples_of(row)
+        key = row.route, row.blob_digest, samples.digest, samples.size_bytes, row.model_id
+        with self._guard:
+            found = self._kept.get(key)
+        found = found or decode()
+        with self._guard:
+            self._kept[key] = found
+            self._kept.move_to_end(key)
+            if len(self._kept) > self._most:
+                self._kept.popitem(last=False)
+        return found
+
+
+_stacks = _Stacks(16)
+
+
+def _part(row: Row, stack: Sequence[Raster]) -> Raster:
+    """The image of a row, which is a part of a stack."""
+    image, top = image_of(row), samples_of(row).top or 0
+    samples = stack[0].samples[top : top + image.height]
+    if len(stack) != 1 or samples.shape[:2] != (image.height, image.width):
+        raise SectionCorrupt(f"{row.path}: its row asks for more than is in its stack")
+    return replace(stack[0], samples=np.ascontiguousarray(samples))
 
 
 def _is_exact(row: Row) -> bool:

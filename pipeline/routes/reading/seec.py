@@ -11,6 +11,7 @@ from seec.pipeline.routes.reading.reader import Models, image_of, model_of
 from seec.pipeline.routes.reading.samples import SamplesReader, samples_of
 from seec.schemas.container import reader
 from seec.schemas.errors import DigestMismatch, SectionCorrupt
+from seec.schemas.limits import MAX_STACK_PIXELS
 from seec.schemas.manifest import Row
 from seec.schemas.routes import SEEC
 
@@ -20,12 +21,14 @@ class SeecReader(SamplesReader):
 
     name = SEEC
 
-    def rasters(self, row: Row, payload: bytes, models: Models) -> Sequence[Raster]:
-        """As `SamplesReader.rasters`."""
+    def decode(self, row: Row, payload: bytes, models: Models) -> Sequence[Raster]:
+        """As `SamplesReader.decode`."""
         model = model_of(row, models, Model)
         if stated_loss(reader(payload)) != row.background_error:
             raise SectionCorrupt(f"{row.path}: row and .seec file disagree on what was lost")
-        pixels = decode(payload, models={model.id: model}, max_pixels=image_of(row).pixels)
-        if pixel_digest(pixels) != samples_of(row).digest:
+        samples = samples_of(row)
+        most = image_of(row).pixels if samples.top is None else MAX_STACK_PIXELS
+        pixels = decode(payload, models={model.id: model}, max_pixels=most)
+        if pixel_digest(pixels) != samples.digest:
             raise DigestMismatch(f"{row.path}: decodes to pixels that differ from their digest")
         return [pixel_raster(pixels)]

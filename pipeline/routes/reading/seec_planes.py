@@ -22,8 +22,8 @@ class SeecPlanesReader(SamplesReader):
 
     name = SEEC_PLANES
 
-    def rasters(self, row: Row, payload: bytes, models: Models) -> Sequence[Raster]:
-        """As `SamplesReader.rasters`."""
+    def decode(self, row: Row, payload: bytes, models: Models) -> Sequence[Raster]:
+        """As `SamplesReader.decode`."""
         model, samples = model_of(row, models, Model), samples_of(row)
         rasters = unpack(payload, samples.size_bytes, {model.id: model})
         if raster_digest(rasters) != samples.digest:

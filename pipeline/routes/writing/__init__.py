@@ -22,6 +22,15 @@ from seec.pipeline.routes.writing.seec import SeecWriter
 from seec.pipeline.routes.writing.seec_jpeg import SeecJpegWriter
 from seec.pipeline.routes.writing.seec_planes import SeecPlanesWriter
 from seec.pipeline.routes.writing.spans import SpansWriter
+from seec.pipeline.routes.writing.stacks import (
+    Small,
+    Stack,
+    cut_stacks,
+    settle_stack,
+    small,
+    small_raster,
+    stacked,
+)
 from seec.pipeline.routes.writing.writer import RunModels, Work, Writer
 from seec.schemas.errors import FormatError, UnreadableImage
 from seec.schemas.manifest import ENVELOPE_BYTES_IN_ROW, Entry
@@ -51,13 +60,19 @@ __all__ = [
     "Coded",
     "Draft",
     "RunModels",
+    "Small",
+    "Stack",
     "Work",
     "Writer",
+    "cut_stacks",
     "draft",
     "draft_stored",
     "framed",
     "samples_digest",
     "settle",
+    "settle_stack",
+    "small",
+    "stack_of",
     "stored_entry",
     "work_of",
 ]
@@ -94,6 +109,7 @@ def draft(candidate: Candidate) -> Draft:
     ):
         return candidate.stored("its picture is a small part of the file")
     stored = candidate.stored(WRITERS[coded.row.route].reason)
+    coded = replace(coded, small=small_raster(coded, candidate))
     if coded.payload is None or coded.members:
         return replace(stored, coded=_with_envelope_behind(coded))
     if len(coded.payload) >= len(stored.payload):
@@ -119,6 +135,12 @@ def settle(draft: Draft, codes: Sequence[bytes], models: RunModels) -> Entry:
     if sum(length for _, length in kept) + _bytes_in_rows(draft.coded) < len(draft.payload):
         return made
     return entry(draft.row, draft.payload)
+
+
+def stack_of(drafts: Sequence[Draft]) -> Stack:
+    """The stack of small images, all of one kind, in this order."""
+    (route,) = {draft.coded.row.route for draft in drafts if draft.coded is not None}
+    return stacked(drafts, WRITERS[route])
 
 
 def stored_entry(file: SourceFile, data: bytes, reason: str | None) -> Entry:

@@ -12,7 +12,7 @@ from seec.pipeline.containers import Held, Ranges, Span, find
 from seec.pipeline.images import jpeg
 from seec.pipeline.images.files import Header, ImageFile, read_header
 from seec.pipeline.images.jpeg import Frame
-from seec.pipeline.images.raster import Pixels
+from seec.pipeline.images.raster import Pixels, Raster
 from seec.schemas.errors import SeecError, UnreadableImage
 from seec.schemas.manifest import Entry, ImageFacts, Row
 from seec.schemas.plan import SourceFile
@@ -30,7 +30,8 @@ class Coded:
     row: place in the shard and payload are open. payload: None where it is to be made of codes.
     pictures: those codes are wanted of, [H, W] or [H, W, 3] each. labelled: whether that is one
     picture as people see it, so that its regions may be labelled and its background be lossy.
-    layout: what the route has to know besides codes. envelope: what goes behind the payload.
+    layout: what the route has to know besides codes. envelope: what goes behind the payload. small:
+    the one raster of a file, if it may be coded in a stack of others.
     members: drafts of the images within the file, whose rows say where each starts; payload is of
     the bytes between them then.
     """
@@ -42,6 +43,7 @@ class Coded:
     layout: Any = None
     envelope: bytes = b""
     members: "tuple[Draft, ...]" = ()
+    small: Raster | None = None
 
 
 @dataclass(frozen=True)

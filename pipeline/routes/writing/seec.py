@@ -5,9 +5,10 @@ from dataclasses import replace
 
 from seec.pipeline.codec import decode
 from seec.pipeline.images.digest import pixel_digest
+from seec.pipeline.images.files import ImageFile
 from seec.pipeline.routes.loss import stated_loss
 from seec.pipeline.routes.writing.draft import Candidate, Coded
-from seec.pipeline.routes.writing.writer import RunModels, Work, Writer
+from seec.pipeline.routes.writing.writer import MadeRow, RunModels, Work, Writer
 from seec.schemas.container import reader
 from seec.schemas.manifest import ImageFacts, Row, SampleFacts
 from seec.schemas.routes import SEEC
@@ -25,12 +26,15 @@ class SeecWriter(Writer):
 
     def draft(self, candidate: Candidate) -> Coded | None:
         """As `Writer.draft`."""
-        image = candidate.image
+        return self.of_image(candidate.row, candidate.image)
+
+    def of_image(self, made_row: MadeRow, image: ImageFile) -> Coded | None:
+        """As `Writer.of_image`."""
         pixels = image.pixels
         if pixels is None:
             return None
         height, width = pixels.shape[:2]
-        row = candidate.row(
+        row = made_row(
             SEEC,
             image=ImageFacts(width, height, "L" if pixels.ndim == 2 else "RGB", image.format),
             samples=SampleFacts(pixel_digest(pixels), pixels.size, image.envelope),

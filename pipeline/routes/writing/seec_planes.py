@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from seec.pipeline import deep
+from seec.pipeline.images.files import ImageFile
 from seec.pipeline.images.planes import split
 from seec.pipeline.images.raster import Raster, raster_digest
 from seec.pipeline.routes.writing.draft import Candidate, Coded
-from seec.pipeline.routes.writing.writer import RunModels, Work, Writer
+from seec.pipeline.routes.writing.writer import MadeRow, RunModels, Work, Writer
 from seec.schemas.manifest import ImageFacts, Row, SampleFacts
 from seec.schemas.planes import Payload, Plane, Run, Shape, serialise
 from seec.schemas.routes import SEEC_PLANES
@@ -40,7 +41,10 @@ class SeecPlanesWriter(Writer):
 
     def draft(self, candidate: Candidate) -> Coded | None:
         """As `Writer.draft`."""
-        image = candidate.image
+        return self.of_image(candidate.row, candidate.image)
+
+    def of_image(self, made_row: MadeRow, image: ImageFile) -> Coded | None:
+        """As `Writer.of_image`."""
         shapes = tuple(raster.shape for raster in image.rasters)
         runs = tuple(_runs(image.rasters))
         # A byte of deep samples tells little of the others.
@@ -48,7 +52,7 @@ class SeecPlanesWriter(Writer):
         planes = tuple(split(image.rasters, [n for n in range(len(shapes)) if n not in sure]))
         mode = f"{shapes[0].samples}x{shapes[0].depth}"
         size_bytes = sum(shape.size_bytes for shape in shapes)
-        row = candidate.row(
+        row = made_row(
             SEEC_PLANES,
             image=ImageFacts(shapes[0].width, shapes[0].height, mode, image.format),
             samples=SampleFacts(raster_digest(image.rasters), size_bytes, image.envelope),

@@ -1,13 +1,16 @@
 """What the writing half of a route answers."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar, NamedTuple
 
 from seec.pipeline.codec import Model
 from seec.pipeline.dct.weights import DctModel
+from seec.pipeline.images.files import ImageFile
 from seec.pipeline.routes.writing.draft import Candidate, Coded
 from seec.schemas.manifest import Row
+
+MadeRow = Callable[..., Row]
 
 
 class Work(NamedTuple):
@@ -54,6 +57,10 @@ class Writer(ABC):
         UnreadableImage, with the reason, if the file is of its kind and cannot be taken. Makes the
         payload where that takes neither a model nor an encoder.
         """
+
+    def of_image(self, made_row: MadeRow, image: ImageFile) -> Coded | None:
+        """As `draft`, of a file that was taken apart. made_row: as `Candidate.row`."""
+        raise NotImplementedError(f"route {self.name} takes no images apart ({image.format})")
 
     def digest(self, candidate: Candidate) -> bytes | None:
         """The same for files that `draft` gives the same pictures of; None where none are wanted.
