@@ -408,7 +408,7 @@ def written(row: dict[str, Any], rasters: list[NDArray[Any]], depths: list[int])
             recipe, second = parts(second)
             pixel_bytes = max(1, rasters[0].shape[2] * depths[0] // 8)
             passes = adam7(rows, pixel_bytes) if envelope[12] else [rows]
-            image_data = compressed_again(passes, pixel_bytes, zlib.decompress(recipe))
+            image_data = compressed_again(passes, pixel_bytes, recipe)
         header = chunk(b"IHDR", envelope[:13])
         data = b"\x89PNG\r\n\x1a\n" + header + first + image_data + second
     elif row["format"] == "GIF":
@@ -456,8 +456,7 @@ def compressed_again(passes: list[list[bytes]], pixel_bytes: int, recipe: bytes)
     for size in sizes:
         chunks += chunk(b"IDAT", stream[:size])
         stream = stream[size:]
-    assert stream == b""
-    return chunks
+    return chunks + chunk(b"IDAT", stream)
 
 
 def filtered_row(row: bytes, above: bytes, pixel_bytes: int, kind: int) -> bytes:

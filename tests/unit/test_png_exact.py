@@ -107,7 +107,7 @@ def check(data: bytes) -> None:
     composite = read_image(data, keep_file=True)
     assert is_exact(composite.envelope)
     assert write_image(composite) == data
-    assert len(composite.envelope) < 400 + len(data) // 20
+    assert len(zlib.compress(composite.envelope)) < 400 + len(data) // 20
 
 
 def with_stream(data: bytes, stream: bytes, *sizes: int) -> bytes:
@@ -189,19 +189,17 @@ def test_recipes_that_ask_for_much_are_refused():
     data = image_bytes(RGB, "PNG")
     header = read_header(data)
     rows = RGB.reshape(len(RGB), -1)
-    sound = zlib.decompress(png_stream.find_recipe(header, parts(data, ())[1]))
-    rest, types = sound[10:], sound[10 : 10 + len(RGB)]
-    size = sound[6:10]
-    assert png_stream.recompress(header, rows, zlib.compress(sound))
+    sound = png_stream.find_recipe(header, parts(data, ())[1])
+    head, rest, types = sound[:6], sound[6:], sound[6 : 6 + len(RGB)]
+    assert png_stream.recompress(header, rows, sound)
     for recipe in (
         b"",
-        zlib.compress(bytes(50 << 20)),
-        zlib.compress(b"\x78\x9c\xff\xff\xff\xff" + bytes(99)),
-        zlib.compress(b"\x78\x9c\0\0\0\0" + rest),
-        zlib.compress(b"\x78\x9c\1\0\0\0\1\0\0\0" + rest),
-        zlib.compress(b"\x78\x9c\1\0\0\0" + size + bytes([5]) * len(RGB) + rest[len(RGB) :]),
-        zlib.compress(b"\x78\x9c\1\0\0\0" + size + types),
-        zlib.compress(b"\x78\x9c\1\0\0\0" + size + types + b"\xff" * 100),
+        b"\x78\x9c\xff\xff\xff\xff" + bytes(99),
+        b"\x78\x9c\1\0\0\0\xff\xff\xff\xff" + rest,
+        head + bytes([5]) * len(RGB) + rest[len(RGB) :],
+        head + types[:-1],
+        head + types,
+        head + types + b"\xff" * 100,
     ):
         with pytest.raises(UnreadableImage):
             png_stream.recompress(header, rows, recipe)

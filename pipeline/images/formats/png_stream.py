@@ -1,8 +1,9 @@
 """The compressed bytes of a PNG file, made again from its samples, whatever program wrote them.
 
 A recipe has the filter type of each row, how the stream was cut into chunks, and the recipe of its
-deflate stream. Layout, as one zlib stream: the first 2 bytes of the stream; uint32 little-endian
-number of IDAT chunks, and the size of each; the filter types; the recipe of the deflate stream.
+deflate stream. Layout: the first 2 bytes of the stream; uint32 little-endian number of IDAT chunks
+before the last one, and the size of each; the filter types; the recipe of the deflate stream. It is
+not compressed: recipes of many small files compress better together.
 """
 
 import struct
@@ -25,7 +26,6 @@ from seec.schemas.errors import SectionCorrupt, UnreadableImage
 
 _HEAD = struct.Struct("<2sI")
 _STREAM_HEADER_BYTES, _CHECK_BYTES = 2, 4
-_MAX_CHUNKS = 1 << 20
 _UNKNOWN = "PNG whose compression cannot be reproduced"
 
 
@@ -44,9 +44,10 @@ def find_recipe(header: Header, image_data: bytes) -> bytes:
     # No checksum behind the stream, or something in between: `png_file.decode` takes none.
     if used != len(coded) or len(rows) != stream_bytes(header):
         raise UnreadableImage(_UNKNOWN)
-    head = _HEAD.pack(stream[:_STREAM_HEADER_BYTES], len(parts))
-    sizes = struct.pack(f"<{len(parts)}I", *map(len, parts))
-    return zlib.compress(head + sizes + _filter_types(header, rows) + recipe, 9)
+    sizes = [len(part) for part in parts[:-1]]
+    head = _HEAD.pack(stream[:_STREAM_HEADER_BYTES], len(sizes))
+    head += struct.pack(f"<{len(sizes)}I", *sizes)
+    return head + _filter_types(header, rows) + recipe
 
 
 def recompress(header: Header, rows: NDArray[np.uint8], recipe: bytes) -> bytes:
@@ -60,33 +61,30 @@ def recompress(header: Header, rows: NDArray[np.uint8], recipe: bytes) -> bytes:
     except SectionCorrupt as error:
         raise UnreadableImage(f"recipe of a PNG file: {error}") from None
     stream = stream_header + stream + zlib.adler32(filtered).to_bytes(_CHECK_BYTES, "big")
-    if sum(sizes) != len(stream):
+    if sum(sizes) > len(stream):
         raise UnreadableImage("recipe of a PNG file with chunks of another size")
     chunks: list[bytes] = []
     start = 0
     for size in sizes:
         chunks.append(chunk(b"IDAT", stream[start : start + size]))
         start += size
-    return b"".join(chunks)
+    return b"".join(chunks) + chunk(b"IDAT", stream[start:])
 
 
 def _parse(
     header: Header, recipe: bytes
 ) -> tuple[bytes, tuple[int, ...], NDArray[np.uint8], bytes]:
     type_count = sum(height for _, height, _ in _passes(header))
-    # A recipe is no larger than the stream that it is for, and that hardly larger than the rows.
-    most = _HEAD.size + 4 * _MAX_CHUNKS + type_count + 2 * stream_bytes(header) + (1 << 16)
     try:
-        plain = zlib.decompressobj().decompress(recipe, most)
-        stream_header, count = _HEAD.unpack_from(plain)
-        sizes = struct.unpack_from(f"<{count}I", plain, _HEAD.size)
-    except (zlib.error, struct.error):
+        stream_header, count = _HEAD.unpack_from(recipe)
+        sizes = struct.unpack_from(f"<{count}I", recipe, _HEAD.size)
+    except struct.error:
         raise UnreadableImage("damaged recipe of a PNG file") from None
     start = _HEAD.size + 4 * count
-    types = np.frombuffer(plain, np.uint8)[start : start + type_count]
-    if len(types) != type_count or count < 1:
+    types = np.frombuffer(recipe, np.uint8)[start : start + type_count]
+    if len(types) != type_count:
         raise UnreadableImage("recipe of a PNG file of another height")
-    return stream_header, sizes, types, plain[start + type_count :]
+    return stream_header, sizes, types, recipe[start + type_count :]
 
 
 def _passes(header: Header) -> Iterator[tuple[tuple[slice, slice], int, int]]:
