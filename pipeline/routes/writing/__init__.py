@@ -13,6 +13,7 @@ from seec.pipeline.routes.writing.draft import (
     Candidate,
     Coded,
     Draft,
+    compressed_bytes,
     draft_stored,
     entry,
     framed,
@@ -51,8 +52,9 @@ WRITERS: dict[str, Writer] = {
 
 # Of a file whose picture is less the codec could save next to nothing.
 _LEAST_PICTURE = 0.25
-# What the row of a member takes of a manifest part: nearly all of that are its digests.
-_MEMBER_BYTES = 110
+# What manifest parts take that compresses to nothing less: of each row the digests of its file and
+# its payload, with what else differs from row to row; of rows of samples their digest, too.
+_ROW_BYTES, _DIGEST_BYTES = 78, 32
 
 __all__ = [
     "WRITERS",
@@ -151,8 +153,10 @@ def stored_entry(file: SourceFile, data: bytes, reason: str | None) -> Entry:
 
 def _bytes_in_rows(coded: Coded) -> int:
     """What keeping a file this way takes of a manifest part, beyond what storing it does."""
+    samples = coded.row.samples
+    own = 0 if samples is None else _DIGEST_BYTES + compressed_bytes(samples.envelope or b"")
     within = (_bytes_in_rows(one.coded) if one.coded else 0 for one in coded.members)
-    return _envelope_bytes(coded) + _MEMBER_BYTES * len(coded.members) + sum(within)
+    return own + _ROW_BYTES * len(coded.members) + sum(within)
 
 
 def _envelope_bytes(coded: Coded) -> int:

@@ -207,6 +207,11 @@ def compressed(data: bytes) -> bytes:
     return frame if len(frame) < len(data) else data
 
 
+def compressed_bytes(data: bytes) -> int:
+    """What these bytes take, compressed where that helps."""
+    return len(compressed(data))
+
+
 def framed(data: bytes) -> bytes:
     """One zstd frame with its size."""
     return zstandard.ZstdCompressor(level=_LEVEL, write_content_size=True).compress(data)

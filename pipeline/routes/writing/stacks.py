@@ -13,7 +13,7 @@ import numpy as np
 
 from seec.pipeline.images.files import ImageFile
 from seec.pipeline.images.raster import Meaning, Pixels, Raster
-from seec.pipeline.routes.writing.draft import Candidate, Coded, Draft, entry
+from seec.pipeline.routes.writing.draft import Candidate, Coded, Draft, compressed_bytes, entry
 from seec.pipeline.routes.writing.writer import RunModels, Writer
 from seec.schemas.limits import MAX_STACK_PIXELS
 from seec.schemas.manifest import ENVELOPE_BYTES_IN_ROW, Entry, Row, SampleFacts
@@ -136,9 +136,10 @@ def settle_stack(stack: Stack, codes: Sequence[bytes], models: RunModels) -> lis
     """
     whole = entry(*stack.writer.pack(stack.whole, codes, models))
     each = [_image(draft) for draft in stack.drafts]
-    envelopes = {one.samples.envelope or b"" for one in each}
+    # A column compresses them together.
+    envelopes = compressed_bytes(b"".join(one.samples.envelope or b"" for one in each))
     stored = sum(len(draft.payload) + _STORED_ROW_BYTES for draft in stack.drafts)
-    if len(whole.payload) + sum(map(len, envelopes)) >= stored:
+    if len(whole.payload) + envelopes >= stored:
         return [entry(draft.row, draft.payload) for draft in stack.drafts]
     rows = (_placed(one, whole.row, top) for one, top in zip(each, stack.tops, strict=True))
     return [Entry(row, whole.payload) for row in rows]
