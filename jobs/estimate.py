@@ -14,7 +14,9 @@ from seec.jobs.model_options import chosen_model, model_options
 from seec.jobs.options import store_options
 from seec.pipeline.dct.packaged import nearest_model
 from seec.pipeline.images.jpeg import has_jpeg_name
+from seec.pipeline.routes.writing import RunModels
 from seec.pipeline.stages.estimating import Amount, Trials, strata, totals
+from seec.pipeline.stages.slices import sliced
 from seec.pipeline.storage import Limits, Source
 from seec.schemas.errors import StorageError
 from seec.schemas.kinds import FILE
@@ -138,23 +140,29 @@ def run(settings: Settings) -> Summary:
     source = Source(settings.source, settings.limits)
     listing = source.files()
     files = [file for file in listing if file.kind == FILE and file.problem is None]
+    groups = strata(
+        list(sliced(files)), settings.sample_files, settings.sample_bytes, settings.seed
+    )
+    chosen = [file for group in groups for file in group.sample]
+    size = sum(file.size_bytes for file in chosen)
+    parts = sum(file.piece is not None for file in chosen)
+    sampled = len({file.path for file in chosen})
+    within = f", of {parts:,} slices of large ones" if parts else ""
+    tell(f"reads {sampled:,} of {len(files):,} files{within}, {size:,} bytes")
+    trials = Trials(source, model)
     jpeg = nearest_model(settings.profile)
     jpegs = sum(file.size_bytes for file in files if has_jpeg_name(file.path))
+    jpegs += trials.jpeg_bytes(groups)
     used = jpeg if jpegs >= _WORTH_A_MODEL * len(jpeg.payload) else None
     plan = PlanSettings(
         model_id=model.id,
         jpeg_model_id=used and used.id,
         keep=settings.keep,
     )
-    groups = strata(files, settings.sample_files, settings.sample_bytes, settings.seed)
-    chosen = [file for group in groups for file in group.sample]
-    size = sum(file.size_bytes for file in chosen)
-    tell(f"reads {len(chosen):,} of {len(files):,} files, {size:,} bytes")
-    trials = Trials(source, model, used, plan)
     found = {}
     with progress("estimate", len(chosen), "files") as shown:
         for file in chosen:
-            found[file.path] = trials.of(file)
+            found[file] = trials.of(file, plan, RunModels(model, used))
             shown.advance()
     made = totals(groups, found)
     hours = Amount(made.cpu_s.value / 3600, made.cpu_s.error / 3600)
@@ -169,7 +177,7 @@ def run(settings: Settings) -> Summary:
         source=source.url,
         files=len(files),
         source_bytes=whole,
-        sampled_files=len(chosen),
+        sampled_files=sampled,
         sampled_bytes=size,
         seed=settings.seed,
         stored=made.stored,
@@ -246,8 +254,9 @@ def _nodes(settings: Settings) -> dict[str, tuple[float, float | None]]:
 def main(**options: Any) -> Summary:
     """Estimate what archiving SRC will take: bytes by route, CPU-hours, memory, requests, money.
 
-    estimate lists SRC, codes a random sample by kind and size on one core, and scales it up. It
-    says before what it reads, and reads no more.
+    estimate lists SRC, codes a random sample by kind and size on one core, and scales it up. Of
+    large files that hold others, such as tars, it samples slices. It says before what it reads, and
+    reads no more.
     """
     return run(Settings(**options))
 

@@ -3,21 +3,23 @@
 Files are put into strata by kind (the ending of their names) and size (by factors of four). In each
 stratum coded bytes grow with source bytes, so the total follows from the ratio of the sample and
 from the bytes of the whole stratum, which the listing has. (Cochran, Sampling Techniques, 1977,
-chapter 6: separate ratio estimator.)
+chapter 6: separate ratio estimator.) Of large files that hold others, slices take the place of
+files: see `pipeline.stages.slices`.
 """
 
 import math
 import random
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from seec.pipeline.codec import Encoder, Model
-from seec.pipeline.dct.weights import DctModel
 from seec.pipeline.routes.writing import RunModels, draft, draft_stored, settle, work_of
 from seec.pipeline.stages.apart import candidate_of, hurried
+from seec.pipeline.stages.slices import Slice, is_container, jpeg_bytes, whole_members
 from seec.pipeline.storage import Source
-from seec.schemas.errors import SeecError, StoreUnavailable
+from seec.schemas.errors import SeecError, SourceError, StoreUnavailable
 from seec.schemas.kinds import FILE
 from seec.schemas.plan import PlanSettings, SourceFile
 
@@ -29,7 +31,7 @@ QUARANTINED = "quarantine"
 
 @dataclass(frozen=True)
 class Stratum:
-    """Files of one kind and size: all of them, and those that are coded for trial."""
+    """Files, or slices, of one kind and size: all of them, and those that are coded for trial."""
 
     kind: str
     files: tuple[SourceFile, ...]
@@ -43,9 +45,14 @@ class Stratum:
 
 @dataclass(frozen=True)
 class Trial:
-    """What became of a file. cpu_s: seconds of one core. passing_bytes: memory to look into it."""
+    """What became of a file, or of a slice.
+
+    source_bytes: what was coded of it. cpu_s: seconds of one core. passing_bytes: memory to look
+    into it.
+    """
 
     file: SourceFile
+    source_bytes: int
     route: str
     stored_bytes: int
     cpu_s: float
@@ -124,39 +131,64 @@ def strata(
 class Trials:
     """Codes files as an archiving run would, on one core, and keeps nothing."""
 
-    def __init__(
-        self, source: Source, model: Model, jpeg: DctModel | None, settings: PlanSettings
-    ) -> None:
-        """settings: of the run; segmentation sources other than `rate` do not count."""
-        self._source, self._settings = source, settings
-        self._models, self._encoder = RunModels(model, jpeg), Encoder(model, "cpu")
+    def __init__(self, source: Source, model: Model) -> None:
+        self._source, self._encoder = source, Encoder(model, "cpu")
+        self._kept: dict[SourceFile, bytes] = {}
 
-    def of(self, file: SourceFile) -> Trial:
-        """Read a file once and code it. Raises StoreUnavailable."""
+    def jpeg_bytes(self, groups: Iterable[Stratum]) -> float:
+        """About how many bytes of JPEG pictures are in files that hold others, by the sample.
+
+        What is read for that is kept until it is coded. Raises StoreUnavailable.
+        """
+        total = 0.0
+        for group in groups:
+            sample = [file for file in group.sample if is_container(file)]
+            found = 0
+            for file in sample:
+                with suppress(SourceError):
+                    self._kept[file] = self._read(file)
+                    found += jpeg_bytes(self._kept[file])
+            size = sum(file.size_bytes for file in sample)
+            total += found / max(1, size) * group.size_bytes
+        return total
+
+    def _read(self, file: SourceFile) -> bytes:
+        if isinstance(file, Slice) and file.whole is not None:
+            return self._source.read_part(file.whole, file.start, file.size_bytes)
+        return self._source.read(file)
+
+    def of(self, file: SourceFile, settings: PlanSettings, models: RunModels) -> Trial:
+        """Read a file once and code it. Raises StoreUnavailable.
+
+        settings: of the run; segmentation sources other than `rate` do not count.
+        """
         begin = time.process_time()
-        passing = 0
+        passing, size = 0, file.size_bytes
         try:
-            data = self._source.read(file)
+            data = self._kept.pop(file, None) or self._read(file)
+            if file.piece is not None:
+                data = whole_members(data)
+                size = len(data)
             if file.kind != FILE:
                 made = draft_stored(file, data, None)
             else:
-                with hurried(self._settings.max_seconds):
-                    candidate = candidate_of(file, data, self._settings)
+                with hurried(settings.max_seconds):
+                    candidate = candidate_of(file, data, settings)
                     passing = work_of(candidate).passing_bytes
                     made = draft(candidate)
         except StoreUnavailable:
             raise
         except SeecError:
-            return Trial(file, QUARANTINED, 0, time.process_time() - begin, passing)
+            return Trial(file, size, QUARANTINED, 0, time.process_time() - begin, passing)
         nothing = [None] * len(made.pictures)
         codes = self._encoder.encode_batch(list(made.pictures), nothing, nothing, regions=False)
-        entry = settle(made, codes, self._models)
+        entry = settle(made, codes, models)
         spent = time.process_time() - begin
-        return Trial(file, entry.row.route, len(entry.payload), spent, passing)
+        return Trial(file, size, entry.row.route, len(entry.payload), spent, passing)
 
 
-def totals(groups: Sequence[Stratum], trials: Mapping[str, Trial]) -> Totals:
-    """Scale the trials, by path, up to all files.
+def totals(groups: Sequence[Stratum], trials: Mapping[SourceFile, Trial]) -> Totals:
+    """Scale the trials up to all files; slices of one file count as one file together.
 
     A stratum of which nothing was sampled counts as one that is like all others together; its bytes
     are `unsampled_bytes`.
@@ -164,37 +196,42 @@ def totals(groups: Sequence[Stratum], trials: Mapping[str, Trial]) -> Totals:
     known = [trial for trial in trials.values() if trial.file.size_bytes]
     pooled = sum(trial.stored_bytes for trial in known)
     pooled_cpu = sum(trial.cpu_s for trial in known)
-    size = max(1, sum(trial.file.size_bytes for trial in known))
+    size = max(1, sum(trial.source_bytes for trial in known))
     stored: list[Amount] = []
     cpu: list[Amount] = []
     routes: dict[str, tuple[list[Amount], list[Amount]]] = {}
     unsampled = 0
     for group in groups:
-        found = [trials[file.path] for file in group.sample]
+        found = [trials[file] for file in group.sample]
         if not found:
             unsampled += group.size_bytes
             ratio = pooled / size
             stored.append(Amount(ratio * group.size_bytes, ratio * group.size_bytes))
             cpu.append(Amount(pooled_cpu / size * group.size_bytes))
             continue
-        stored.append(_scaled(group, [trial.stored_bytes for trial in found]))
-        cpu.append(_scaled(group, [trial.cpu_s for trial in found]))
+        coded = [trial.source_bytes for trial in found]
+        count = sum(1 / (file.pieces or 1) for file in group.files)
+        stored.append(_scaled(group, coded, [trial.stored_bytes for trial in found]))
+        cpu.append(_scaled(group, coded, [trial.cpu_s for trial in found]))
         for route in {trial.route for trial in found}:
             files, sizes = routes.setdefault(route, ([], []))
             mine = [trial.route == route for trial in found]
             share = sum(mine) / len(mine)
-            files.append(Amount(share * len(group.files), _error_of_share(group, share)))
+            error = _error_of_share(group, share) * count / len(group.files)
+            files.append(Amount(share * count, error))
             amounts = [t.stored_bytes * own for t, own in zip(found, mine, strict=True)]
-            sizes.append(_scaled(group, amounts))
+            sizes.append(_scaled(group, coded, amounts))
     by_route = {route: (_sum(files), _sum(sizes)) for route, (files, sizes) in routes.items()}
     return Totals(_sum(stored), _sum(cpu), by_route, unsampled)
 
 
-def _scaled(group: Stratum, values: Sequence[float]) -> Amount:
-    """The total of a stratum, by the ratio of values to bytes of the source in its sample."""
-    sizes = [file.size_bytes for file in group.sample]
+def _scaled(group: Stratum, sizes: Sequence[int], values: Sequence[float]) -> Amount:
+    """The total of a stratum, by the ratio of values to bytes of the source in its sample.
+
+    sizes: of the source, that the values are of.
+    """
     count, whole = len(sizes), len(group.files)
-    if count == whole:
+    if sum(sizes) == group.size_bytes and count == whole:
         return Amount(float(sum(values)))
     if not sum(sizes):
         return Amount(sum(values) / count * whole)
@@ -203,7 +240,9 @@ def _scaled(group: Stratum, values: Sequence[float]) -> Amount:
     if count < 2:
         return Amount(value, value)
     squares = sum((v - ratio * s) ** 2 for v, s in zip(values, sizes, strict=True))
-    variance = whole**2 * (1 - count / whole) * squares / (count - 1) / count
+    # What is cut off from slices at their ends was not coded, even if all slices were.
+    part = min(1.0, sum(sizes) / max(1, group.size_bytes))
+    variance = whole**2 * (1 - part) * squares / (count - 1) / count
     return Amount(value, Z95 * math.sqrt(variance))
 
 

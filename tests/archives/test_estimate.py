@@ -1,7 +1,10 @@
 """The estimate of an archive against the archive, on trees of several kinds of files."""
 
+import io
 import json
 import random
+import tarfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +14,7 @@ from click.testing import CliRunner
 from seec.jobs import archive as archive_job
 from seec.jobs import cli, estimate
 from seec.pipeline.stages.estimating import Amount, Stratum, Trial, strata, totals
+from seec.pipeline.stages.slices import sliced
 from seec.pipeline.storage import Source
 from seec.schemas.plan import SourceFile
 from tests.faults.points import archive_in_process
@@ -54,6 +58,53 @@ def renders(root: Path, chance: random.Random) -> None:
         (root / f"{number}.tif").write_bytes(image_bytes(deep, "TIFF"))
     for number in range(10):
         (root / f"{number}.done").touch()
+
+
+def datasets(root: Path, chance: random.Random) -> None:
+    """Tars of PNG, JPEG and notes, as WebDataset has them, each with many slices."""
+    for number in range(4):
+        with tarfile.open(root / f"{number}.tar", "w") as tar:
+            for sample in range(100 * number, 100 * number + 100):
+                pixels = detailed(sample)[: chance.choice((48, 64)), :64]
+                words = " ".join(chance.choices(("light", "shadow", "lens", "hour"), k=9))
+                members = {
+                    "png": image_bytes(pixels, "PNG"),
+                    "jpg": image_bytes(pixels, "JPEG", quality=90),
+                    "txt": words.encode(),
+                }
+                for ending, data in members.items():
+                    entry = tarfile.TarInfo(f"{sample:04d}.{ending}")
+                    entry.size = len(data)
+                    tar.addfile(entry, io.BytesIO(data))
+
+
+def test_large_files_that_hold_others_are_sampled_within(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "source"
+    root.mkdir()
+    datasets(root, random.Random(3))
+    monkeypatch.setattr(estimate, "sliced", partial(sliced, slice_bytes=1 << 17))
+    reads: list[int] = []
+    real = Source.read_part
+
+    def counted(self: Source, file: SourceFile, start: int, length: int) -> bytes:
+        reads.append(length)
+        return real(self, file, start, length)
+
+    monkeypatch.setattr(Source, "read_part", counted)
+    monkeypatch.setattr(Source, "read", None)  # no file is read as a whole
+    settings = estimate.Settings(str(root), profile="fast", sample_bytes=1 << 21, seed=1)
+    found = estimate.run(settings)
+    assert sum(reads) == found.sampled_bytes <= 1 << 21
+    assert found.sampled_files == found.files == 4
+    assert sum(files.value for files, _ in found.routes.values()) == pytest.approx(4)
+    monkeypatch.undo()
+    truth = archive_in_process(
+        archive_job.Settings(str(root), str(tmp_path / "archive"), profile="fast")
+    )
+    assert found.sampled_bytes < 0.6 * found.source_bytes
+    assert abs(found.stored.value / truth.blob_size_bytes - 1) < 0.03
 
 
 @pytest.mark.parametrize("tree", [photographs, scans, renders])
@@ -136,7 +187,7 @@ def test_the_sample_is_the_same_for_a_seed_and_touches_every_stratum() -> None:
 def test_ratios_are_exact_where_sizes_are_proportional() -> None:
     files = tuple(_file(f"{n}.png", 100 * (n + 1)) for n in range(40))
     group = Stratum("png", files, files[:5])
-    trials = {f.path: Trial(f, "seec", f.size_bytes // 2, 0.5, 9) for f in files[:5]}
+    trials = {f: Trial(f, f.size_bytes, "seec", f.size_bytes // 2, 0.5, 9) for f in files[:5]}
     found = totals([group], trials)
     assert found.stored == Amount(group.size_bytes / 2, 0)
     unknown = totals([group, Stratum("gif", (_file("x.gif", 700),), ())], trials)
