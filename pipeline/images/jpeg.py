@@ -14,6 +14,8 @@ from seec.schemas.errors import UnreadableImage
 
 FORMAT = "JPEG"
 _START, _END_OF_IMAGE = b"\xff\xd8", b"\xff\xd9"
+_APP2, _PROFILE = 0xE2, b"ICC_PROFILE\0"
+_METADATA = [bytes((code,)) for code in (*range(0xE0, 0xF0), 0xFE)]
 _SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif")
 # Bytes between two segments that are none of these markers are skipped, as most readers do.
 _MARKER = re.compile(rb"\xff[\xc0-\xfe]")
@@ -167,6 +169,22 @@ def end_of_picture(data: bytes) -> int:
         behind = len(data) if found is None else found.start()
     end = data.find(_END_OF_IMAGE, behind)
     return len(data) if end < 0 else end + len(_END_OF_IMAGE)
+
+
+def profile_segments(data: bytes) -> tuple[int, int] | None:
+    """Where the segments of a colour profile begin and end; None if there are none.
+
+    Those behind one another, of the first of them; before the frame, and behind no stray bytes.
+    """
+    begin, at = None, len(_START)
+    while data[at : at + 1] == b"\xff" and data[at + 1 : at + 2] in _METADATA:
+        end = at + 2 + int.from_bytes(data[at + 2 : at + 4])
+        if data[at + 1] == _APP2 and data[at + 4 : end].startswith(_PROFILE):
+            begin = at if begin is None else begin
+        elif begin is not None:
+            break
+        at = end
+    return None if begin is None or at > len(data) else (begin, at)
 
 
 @dataclass

@@ -343,7 +343,14 @@ def restore_jpeg(_: Path, row: dict[str, Any], payload: bytes, __: Decode) -> by
         at += size
     if payload[at : at + 8] == b"\0\0\0\0tail":
         payload, tail = payload[:at], payload[at + 8 :]
-    data = bytes(imagecodecs.jpegxl_decode_jpeg(payload, numthreads=1)) + tail
+    cut, segments = 0, b""
+    if (box := payload.rfind(b"cuts")) >= 4:
+        size = int.from_bytes(payload[box - 4 : box], "big")
+        if box - 4 + size == len(payload):
+            cut, segments = int.from_bytes(payload[box + 4 : box + 8], "big"), payload[box + 8 :]
+            payload = payload[: box - 4]
+    data = bytes(imagecodecs.jpegxl_decode_jpeg(payload, numthreads=1))
+    data = data[:cut] + segments + data[cut:] + tail
     assert len(data) == row["source_size_bytes"]
     assert hashlib.sha256(data).digest() == row["source_digest"]
     return data

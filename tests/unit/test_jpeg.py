@@ -137,10 +137,31 @@ def test_the_picture_before_a_long_film_is_coded_and_the_film_kept(
     assert jpeg.end_of_picture(picture + film) == len(picture)
 
 
-def test_a_jpeg_with_a_broken_profile_is_coded():
-    entry = coded(REFUSED["no profile"])
-    assert entry.row.route == SEEC_JPEG
-    assert restore(entry.row, bytes(entry.payload), MODELS) == REFUSED["no profile"]
+@pytest.mark.parametrize("way", [archive, coded])
+def test_a_jpeg_with_a_broken_profile_is_coded(way: Callable[[bytes], Entry]):
+    """JPEG XL refuses it: the profile is cut out and stands beside it."""
+    data = HELD["no profile"]
+    row, payload = (entry := way(data)).row, bytes(entry.payload)
+    assert row.route == (SEEC_JPEG if way is coded else JPEGXL_JPEG)
+    assert len(payload) < 0.95 * len(data)
+    assert restore(row, payload, MODELS) == data
+
+
+def test_segments_that_were_cut_out_are_bounded():
+    data = HELD["no profile"]
+    payload = bytes(archive(data).payload)
+    at = payload.rindex(b"cuts")
+    for hostile in (
+        payload[: at + 4] + b"\xff\xff\xff\xff" + payload[at + 8 :],
+        payload[: at - 4] + (10).to_bytes(4) + payload[at : at + 6],
+        payload[: at - 4],
+        payload + payload[at - 4 :],
+    ):
+        with pytest.raises(FormatError):
+            jpegxl.unpack(hostile, len(data), WIDTH, HEIGHT)
+    assert jpeg.profile_segments(data) == (20, 20 + len(payload) - at - 8)
+    for broken in (data[:30], b"\xff\xd8", b"", data[:22] + b"\xff\xff" + data[24:40]):
+        assert jpeg.profile_segments(broken) is None
 
 
 @pytest.mark.parametrize("kind", REFUSED)

@@ -2,6 +2,7 @@
 
 The payload is a JPEG XL file with JPEG bitstream reconstruction data (ISO/IEC 18181-2, box
 `jbrd`). Where that data cannot hold all that stands behind the picture, a last box `tail` does.
+Segments that libjxl refuses, of a colour profile that is none, are in a box `cuts` before that.
 """
 
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ from seec.schemas.routes import JPEGXL_JPEG
 _SIGNATURE = b"\0\0\0\x0cJXL \r\n\x87\n"
 _CODESTREAM = b"\xff\x0a"
 TAIL = b"\0\0\0\0tail"  # a box up to the end of the file
+_CUTS = b"cuts"
+_BOX_BYTES, _POSITION_BYTES = 8, 4
 # The codestream's signature, and a size header at its longest: 1 + 2 * (2 + 30) + 3 bits.
 _HEADER_SIZE_BYTES = 2 + 9
 _RATIOS = {1: (1, 1), 2: (6, 5), 3: (4, 3), 4: (3, 2), 5: (16, 9), 6: (5, 4), 7: (2, 1)}
@@ -47,17 +50,25 @@ def unpack(payload: bytes, size_bytes: int, width: int, height: int) -> bytes:
         raise LimitExceeded(f"JPEG XL: {width * height} pixels, over the limit of {MAX_PIXELS}")
     if size_bytes < 1:
         raise SectionCorrupt("JPEG XL: no JPEG file is empty")
-    payload, tail = _split(payload)
-    if size_bytes <= len(tail):
+    payload, position, segments, tail = _split(payload)
+    if size_bytes <= len(tail) + len(segments):
         raise SectionCorrupt("JPEG XL: its last box is as large as the file")
-    size_bytes -= len(tail)
+    size_bytes -= len(tail) + len(segments)
+    if position > size_bytes:
+        raise SectionCorrupt("JPEG XL: segments from behind the end of the file")
     try:
         data = bytes(imagecodecs.jpegxl_decode_jpeg(payload, numthreads=1, out=size_bytes))
     except (RuntimeError, ValueError, MemoryError) as error:
         raise SectionCorrupt(f"JPEG XL: no JPEG file in it ({error})") from None
     if len(data) != size_bytes:
         raise SectionCorrupt("JPEG XL: the JPEG file in it has another size")
-    return data + tail
+    return data[:position] + segments + data[position:] + tail
+
+
+def cut_box(position: int, segments: bytes) -> bytes:
+    """The box for segments that stand at a position of the file."""
+    size_bytes = _BOX_BYTES + _POSITION_BYTES + len(segments)
+    return size_bytes.to_bytes(4) + _CUTS + position.to_bytes(_POSITION_BYTES) + segments
 
 
 def read_size(payload: bytes) -> tuple[int, int]:
@@ -88,12 +99,19 @@ def _codestream(payload: bytes) -> Iterator[bytes]:
             yield payload[start + 4 : end]
 
 
-def _split(payload: bytes) -> tuple[bytes, bytes]:
-    """The JPEG XL file without its last box, if that is a tail, and the tail."""
-    for _, position, start, _ in _boxes(payload):
+def _split(payload: bytes) -> tuple[bytes, int, bytes, bytes]:
+    """The JPEG XL file without our boxes; where segments were cut out, these, and the tail."""
+    end, cut, segments, tail = len(payload), 0, b"", b""
+    for kind, position, start, behind in _boxes(payload):
+        if kind == _CUTS:
+            if segments or behind - start <= _POSITION_BYTES:
+                raise SectionCorrupt("JPEG XL: more than one box of segments, or an empty one")
+            cut = int.from_bytes(payload[start : start + _POSITION_BYTES])
+            end, segments = min(end, position), payload[start + _POSITION_BYTES : behind]
         if payload[position:start] == TAIL:
-            return payload[:position], payload[start:]
-    return payload, b""
+            end, tail = min(end, position), payload[start:]
+            break
+    return payload[:end], cut, segments, tail
 
 
 def _boxes(payload: bytes) -> Iterator[tuple[bytes, int, int, int]]:

@@ -4,7 +4,7 @@ import imagecodecs
 
 from seec.pipeline.images import jpeg
 from seec.pipeline.images.jpeg import Frame
-from seec.pipeline.routes.reading.jpegxl_jpeg import TAIL, unpack
+from seec.pipeline.routes.reading.jpegxl_jpeg import TAIL, cut_box, unpack
 from seec.pipeline.routes.writing.draft import Candidate, Coded
 from seec.pipeline.routes.writing.writer import Work, Writer
 from seec.schemas.errors import FormatError, UnreadableImage
@@ -44,13 +44,17 @@ def transcode(data: bytes, frame: Frame) -> bytes:
     """
     end = jpeg.end_of_picture(data)
     end = end if len(data) - end > _MOST_BEHIND else len(data)
-    try:
-        code = bytes(imagecodecs.jpegxl_encode_jpeg(data[:end], numthreads=1))
-    except RuntimeError:
-        # Its message names a call of libjxl and nothing that would help.
+    code = _encoded(data[:end])
+    if code is None and (profile := jpeg.profile_segments(data)) is not None:
+        # libjxl refuses a picture for a profile that is none.
+        start, behind = profile
+        code = _encoded(data[:start] + data[behind:end])
+        if code is not None:
+            code += cut_box(start, data[start:behind])
+    if code is None:
         if len(frame.components) == 4:
-            raise UnreadableImage("JPEG in CMYK or YCCK, which JPEG XL does not hold") from None
-        raise UnreadableImage("JPEG that is damaged or of a kind JPEG XL does not hold") from None
+            raise UnreadableImage("JPEG in CMYK or YCCK, which JPEG XL does not hold")
+        raise UnreadableImage("JPEG that is damaged or of a kind JPEG XL does not hold")
     if end < len(data):
         code += TAIL + data[end:]
     try:
@@ -60,3 +64,11 @@ def transcode(data: bytes, frame: Frame) -> bytes:
     if back != data:
         raise UnreadableImage("JPEG that JPEG XL does not give back byte for byte")
     return code
+
+
+def _encoded(data: bytes) -> bytes | None:
+    """A JPEG XL file that holds a JPEG file; None if libjxl refuses it, for whatever reason."""
+    try:
+        return bytes(imagecodecs.jpegxl_encode_jpeg(data, numthreads=1))
+    except RuntimeError:  # its message names a call of libjxl and nothing that would help
+        return None
