@@ -22,7 +22,7 @@ from seec.schemas.errors import SeecError
 from seec.schemas.kinds import DIRECTORY, FILE, KINDS, LINK
 from seec.schemas.loss import describe
 from seec.schemas.manifest import QuarantineRow, Row, to_record
-from seec.schemas.routes import ROUTES
+from seec.schemas.routes import NOT_OPENED, ROUTES
 
 _ROUTE_WIDTH = max(map(len, ROUTES))
 _OTHERS = ((LINK, "links"), (DIRECTORY, "directories"))
@@ -291,7 +291,8 @@ def _line(held: Held) -> str:
     route += "~" * (row.background_error is not None)
     loss = "" if row.background_error is None else f" ({describe(row.background_error)})"
     path = row.path + _mark(row)
-    return f"{route:<{_ROUTE_WIDTH}} {rate:>6} {sizes} {path}{loss}"
+    closed = f" ({row.reason})" if (row.reason or "").startswith(NOT_OPENED) else ""
+    return f"{route:<{_ROUTE_WIDTH}} {rate:>6} {sizes} {path}{loss}{closed}"
 
 
 def _row_as_dict(held: Held) -> dict[str, Any]:

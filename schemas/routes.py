@@ -10,6 +10,8 @@ SPANS = "spans"
 PIECES = "pieces"
 STORE = "store"
 LOST = "lost"
+# So begins the reason of a stored file that looks like a container of images.
+NOT_OPENED = "not opened: "
 
 
 @dataclass(frozen=True)

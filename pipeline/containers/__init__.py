@@ -6,13 +6,14 @@ else by what images look like: that finds them in TFRecord, LMDB, HDF5, Arrow, P
 files, and behind other images.
 """
 
-from seec.pipeline.containers.finding import cut, find, is_container
+from seec.pipeline.containers.finding import Found, cut, find, is_container, look_into
 from seec.pipeline.containers.packings import PACKINGS, Packing, packed_size
 from seec.pipeline.containers.span import Span
 from seec.pipeline.images.ranges import Held, Ranges
 
 __all__ = [
     "PACKINGS",
+    "Found",
     "Held",
     "Packing",
     "Ranges",
@@ -20,5 +21,6 @@ __all__ = [
     "cut",
     "find",
     "is_container",
+    "look_into",
     "packed_size",
 ]

@@ -8,6 +8,7 @@ from seec.pipeline.containers.marks import is_carved
 from seec.pipeline.containers.members import Look
 from seec.pipeline.containers.span import MOST_DEPTH, Span
 from seec.pipeline.images.ranges import Held, Ranges
+from seec.schemas.routes import NOT_OPENED
 
 _HEAD_BYTES = 4096
 
@@ -34,13 +35,33 @@ def is_container(head: bytes) -> bool:
     return _kind(head) is not None or is_carved(head)
 
 
-def find(piece: bytes, start: int, ranges: Ranges) -> tuple[Span, ...]:
+@dataclass(frozen=True)
+class Found:
     """Images in a piece of a file: sorted, not overlapping, wholly inside the piece.
+
+    reason: why there are none in a file that begins as a container; else None.
+    """
+
+    spans: tuple[Span, ...]
+    reason: str | None = None
+
+
+def find(piece: bytes, start: int, ranges: Ranges) -> tuple[Span, ...]:
+    """The spans of `look_into`."""
+    return look_into(piece, start, ranges).spans
+
+
+def look_into(piece: bytes, start: int, ranges: Ranges) -> Found:
+    """Look for images in a piece of a file.
 
     piece: bytes of the file from `start` on. ranges: the whole file, for its index; at least its
     first 4 KiB are read. Raises what `ranges` raises, and nothing for whatever the bytes are.
     """
-    return _find(piece, start, ranges, 0)
+    notes: list[str] = []
+    spans = _find(piece, start, ranges, 0, notes.append)
+    if spans or start or not is_container(piece[:_HEAD_BYTES]):
+        return Found(spans)
+    return Found((), f"{NOT_OPENED}{notes[0] if notes else 'no images are found in it'}")
 
 
 def cut(ranges: Ranges, position: int) -> int:
@@ -60,15 +81,17 @@ def _kind(head: bytes) -> _Kind | None:
     return next((kind for kind in _KINDS if kind.matches(head)), None)
 
 
-def _find(piece: bytes, start: int, ranges: Ranges, depth: int) -> tuple[Span, ...]:
+def _find(
+    piece: bytes, start: int, ranges: Ranges, depth: int, note: Callable[[str], None]
+) -> tuple[Span, ...]:
     def spans(data: bytes) -> tuple[Span, ...]:
-        return _find(data, 0, Held(data), depth + 1)
+        return _find(data, 0, Held(data), depth + 1, note)
 
     head = piece[:_HEAD_BYTES] if start == 0 else ranges.read(0, _HEAD_BYTES)
     kind = _kind(head) if depth < MOST_DEPTH else None
     if kind is None:
         return carving.carve(piece)
-    return _apart(kind.find(piece, start, ranges, Look(spans, is_container)), len(piece))
+    return _apart(kind.find(piece, start, ranges, Look(spans, is_container, note)), len(piece))
 
 
 def _apart(spans: Iterable[Span], size: int) -> tuple[Span, ...]:

@@ -15,10 +15,14 @@ _MOST_RECIPE = 0.25
 
 @dataclass(frozen=True)
 class Look:
-    """How to look into a member. spans: in its bytes. is_container: by how it begins."""
+    """How to look into a member. spans: in its bytes. is_container: by how it begins.
+
+    note: told, in words that go on from "not opened:", why a member is left alone.
+    """
 
     spans: Callable[[bytes], tuple[Span, ...]]
     is_container: Callable[[bytes], bool]
+    note: Callable[[str], None] = lambda reason: None
 
     def wants(self, head: bytes) -> bool:
         """Whether a packed member that begins so is worth unpacking: an image, or a container."""

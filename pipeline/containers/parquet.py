@@ -60,7 +60,10 @@ def matches(head: bytes) -> bool:
 def find(piece: bytes, start: int, ranges: Ranges, look: Look) -> Iterator[Span]:
     """As `containers.find`: values of the pages that are whole in the piece; all else is carved."""
     file, gap = _Piece(piece, start, ranges), start
-    for chunk in chunks_of(ranges):
+    chunks = chunks_of(ranges)
+    if not chunks:
+        look.note("its index is damaged, or has no column of bytes")
+    for chunk in chunks:
         if chunk.end <= start or chunk.start >= file.end:
             continue
         pages = list(_pages(file.read, chunk, start, file.end))

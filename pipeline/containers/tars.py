@@ -67,7 +67,6 @@ def find(piece: bytes, start: int, ranges: Ranges, look: Look) -> Iterator[Span]
     Where no header is, or a member that is not whole, the archive goes on at the next header; what
     is there before it is carved.
     """
-    del ranges
     at, end = start + -start % BLOCK, start + len(piece)
 
     def read(where: int, length: int) -> bytes:
@@ -81,6 +80,8 @@ def find(piece: bytes, start: int, ranges: Ranges, look: Look) -> Iterator[Span]
             continue
         yield from _carved(piece[gap - start : at - start], gap - start)
         gap = one.data
+        if one.data + one.size > ranges.size_bytes:
+            look.note("a member leads out of the file")
         if one.data + one.size > end:  # it cannot be so long, or the piece ends within it
             at = start + headers.following(one.data - start)
             continue

@@ -62,22 +62,27 @@ def find(piece: bytes, start: int, ranges: Ranges, look: Look) -> Iterator[Span]
     Stored ones lie in the file as they are, deflated ones have packing `deflate`. Bytes between
     members are carved.
     """
-    del start, ranges
     ends, at, gap = _Ends(piece), 0, 0
     while (here := _next_local(piece, at)) is not None:
         one = local_header(piece, here)
         end = None if one is None else ends.end_of(one)
         if one is None or end is None:
+            if one is not None and start + len(piece) == ranges.size_bytes:
+                look.note("a member leads out of the file")
             at = here + len(_LOCAL)
             continue
         yield from _carved(piece, gap, here)
         data = piece[one.data : end]
         span = None
         if one.encrypted:
-            pass
+            look.note("its members are encrypted")
         elif one.method == _STORED:
             span = member(data, one.data, escape(one.name), look)
-        elif one.method == _DEFLATED and ends.may_inflate and look.wants(_peeked(data)):
+        elif one.method != _DEFLATED:
+            look.note(f"its members are compressed by method {one.method} of zip")
+        elif not ends.may_inflate:
+            look.note("its members expand to more than is inflated")
+        elif look.wants(_peeked(data)):
             name, limit = escape(one.name), ends.most
             span = packed_member("deflate", data, one.data, name, partial(inside, look=look), limit)
             ends.inflated(0 if span is None else len(span.content or b""))

@@ -300,6 +300,49 @@ def test_damage_in_one_member_costs_one_member(source: Path, root: Path, tmp_pat
     assert files_below(out) == expected
 
 
+def closed_files() -> dict[str, tuple[bytes, str]]:
+    """Files that look like containers, and why they are not opened."""
+    device = tarfile.TarInfo("../dev/null")
+    device.type = tarfile.CHRTYPE
+    lying = tarfile.TarInfo("long.jpg")
+    lying.size = 1 << 33
+    locked = bytearray(zip_of({"a.jpg": jpeg()}))
+    locked[6] |= 1
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_BZIP2) as archive:
+        archive.writestr("a.jpg", jpeg())
+    pixels = {f"{n}.png": image_bytes(textured(2, 2, n), "PNG") for n in range(4)}
+    bare = image_bytes(textured(16, 16), "PNG") + bytes(100)
+    return {
+        "empty.tar": (tarfile.TarInfo("empty.jpg").tobuf() * 100, "no images are found in it"),
+        "devices.tar": (device.tobuf() * 20, "no images are found in it"),
+        "lying.tar": (lying.tobuf(tarfile.GNU_FORMAT) * 20, "a member leads out of the file"),
+        "texts.tar": (tar_of({"a.txt": b"text " * 99}), "no images are found in it"),
+        "tiny.tar": (tar_of(pixels), "no images are found in it"),
+        "locked.zip": (bytes(locked), "its members are encrypted"),
+        "bzip2.zip": (packed.getvalue(), "its members are compressed by method 12 of zip"),
+        "cut.zip": (zip_of({"a.jpg": jpeg()})[:900], "a member leads out of the file"),
+        "torn.parquet": (b"PAR1" + bytes(999), "its index is damaged, or has no column of bytes"),
+        "text.pdf": (b"%PDF-1.7 " + b"text " * 99, "no images are found in it"),
+        "bare.bin": (bare[8:], ""),
+    }
+
+
+def test_a_container_that_is_not_opened_says_why(tmp_path: Path, root: Path):
+    source = tmp_path / "source"
+    source.mkdir()
+    files = closed_files()
+    for name, (data, _) in files.items():
+        (source / name).write_bytes(data)
+    archived(source, root)
+    listing = ls.run(ls.Settings(str(root)))
+    reasons = {row["path"]: row["reason"] for row in listing.as_dict()["files"]}
+    assert reasons.pop("bare.bin").startswith("not opened") is False
+    assert reasons == {name: f"not opened: {why}" for name, (_, why) in files.items() if why}
+    lines = "\n".join(ls.run(ls.Settings(str(root))).lines())
+    assert "locked.zip (not opened: its members are encrypted)" in lines
+
+
 def test_a_file_without_gain_is_stored_whole(tmp_path: Path, root: Path):
     source = tmp_path / "source"
     source.mkdir()

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import zstandard
 
-from seec.pipeline.containers import Held, Ranges, Span, find
+from seec.pipeline.containers import Found, Held, Ranges, look_into
 from seec.pipeline.images import jpeg
 from seec.pipeline.images.files import Header, ImageFile, read_header
 from seec.pipeline.images.jpeg import Frame
@@ -16,7 +16,7 @@ from seec.pipeline.images.raster import Pixels, Raster
 from seec.schemas.errors import SeecError, UnreadableImage
 from seec.schemas.manifest import Entry, ImageFacts, Row
 from seec.schemas.plan import SourceFile
-from seec.schemas.routes import STORE
+from seec.schemas.routes import NOT_OPENED, STORE
 
 # Level 9: several times faster than the codec that runs beside it, and near what zstd can do.
 _LEVEL = 9
@@ -138,12 +138,12 @@ class Candidate:
         return frame
 
     @cached_property
-    def spans(self) -> tuple[Span, ...]:
+    def found(self) -> Found:
         """Where images are within the file; none if it is damaged in a way that hides them."""
         try:
-            return find(self.data, self.start, self.ranges or Held(self.data))
-        except SeecError:
-            return ()
+            return look_into(self.data, self.start, self.ranges or Held(self.data))
+        except SeecError as error:
+            return Found((), f"{NOT_OPENED}{error}")
 
     def jpeg_row(self, route: str, frame: Frame) -> Row:
         """The row of a JPEG file, as `row`."""

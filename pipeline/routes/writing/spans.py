@@ -1,6 +1,7 @@
 """Route `spans`: a file that holds images, each of which goes its own way."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 
@@ -13,7 +14,7 @@ from seec.schemas.kinds import FILE
 from seec.schemas.manifest import Entry, Row
 from seec.schemas.names import is_safe, unescape
 from seec.schemas.plan import SourceFile
-from seec.schemas.routes import SPANS, STORE
+from seec.schemas.routes import NOT_OPENED, SPANS, STORE
 from seec.schemas.spans import serialise_gaps
 
 # Of all images of a file, or of a piece of one: they are in memory together.
@@ -50,10 +51,14 @@ class SpansWriter(Writer):
         """As `Writer.draft`."""
         spans = _spans(candidate)
         if not spans:
+            _check_looked_into(candidate)
             return None
         names = _Names(candidate.file.path, candidate.start)
         opened = _Opened(candidate, self._work_of, self._choose)
-        return opened.coded(candidate.row(SPANS), candidate.data, spans, names)
+        coded = opened.coded(candidate.row(SPANS), candidate.data, spans, names)
+        if coded is None:
+            raise UnreadableImage(f"{NOT_OPENED}{opened.refusal}")
+        return coded
 
     def pack(self, coded: Coded, codes: Sequence[bytes], models: RunModels) -> tuple[Row, bytes]:
         """As `Writer.pack`."""
@@ -81,6 +86,7 @@ class _Opened:
     def __init__(self, candidate: Candidate, work_of: WorkOf, choose: Choose) -> None:
         self._candidate, self._work_of, self._choose = candidate, work_of, choose
         self._pixels_left = _MAX_PIXELS
+        self.refusal = "none of its images gets smaller"
 
     def coded(
         self,
@@ -123,6 +129,7 @@ class _Opened:
     def _picture(self, image: Candidate) -> Draft | None:
         pixels = self._work_of(image).pixels
         if pixels > self._pixels_left:
+            self.refusal = f"its images have more than {_MAX_PIXELS} pixels together"
             return None
         made = self._choose(image)
         if made.coded is None and made.row.route == STORE:
@@ -159,16 +166,27 @@ def _spans(candidate: Candidate) -> tuple[Span, ...]:
     if not candidate.opened:
         return ()
     if jpeg.matches(candidate.data):
-        spans = candidate.spans
+        spans = candidate.found.spans
         behind = len(candidate.data) - (spans[0].start + spans[0].length if spans else 0)
         return spans if len(spans) > 1 and behind >= _LEAST_BEHIND_BYTES else ()
     try:
         _ = candidate.header
     except UnreadableImage:
         whole = (0, len(candidate.data))
-        spans = (one for one in candidate.spans if (one.start, one.length) != whole)
+        spans = (one for one in candidate.found.spans if (one.start, one.length) != whole)
         return tuple(map(_with_image, spans))
     return ()
+
+
+def _check_looked_into(candidate: Candidate) -> None:
+    """UnreadableImage, with the reason, for a container in which nothing was found."""
+    if not candidate.opened or jpeg.matches(candidate.data):
+        return
+    with suppress(UnreadableImage):
+        _ = candidate.header
+        return
+    if candidate.found.reason is not None:
+        raise UnreadableImage(candidate.found.reason)
 
 
 def _with_image(span: Span) -> Span:
