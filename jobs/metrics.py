@@ -19,7 +19,7 @@ from prometheus_client import CollectorRegistry, push_to_gateway
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.openmetrics.exposition import generate_latest
 
-from seec.jobs import clock
+from seec.jobs import clock, otlp
 from seec.jobs.interface import ExitCode, Summary, exit_code_of, warn
 from seec.jobs.interruption import signal_of
 from seec.pipeline.archive import Archive
@@ -168,20 +168,49 @@ def push(metrics: Metrics, url: str, group: str) -> None:
         raise OSError(f"{url}: {error}") from None
 
 
+@dataclass(frozen=True)
+class Targets:
+    """Where metrics go: a file, a Pushgateway, a collector of OpenTelemetry; any of these."""
+
+    file: Path | None = None
+    pushgateway: str | None = None
+    otlp: str | None = None
+
+
+def deliver(metrics: Metrics, targets: Targets, group: str) -> list[str]:
+    """Write and send metrics wherever they go; what went wrong, in words."""
+    problems: list[str] = []
+    for target, send in (
+        (targets.file, lambda: write(metrics, Path(targets.file or ""))),
+        (targets.pushgateway, lambda: push(metrics, targets.pushgateway or "", group)),
+        (targets.otlp, lambda: otlp.push(metrics, targets.otlp or "")),
+    ):
+        if target is not None:
+            try:
+                send()
+            except (SeecError, OSError) as error:
+                problems.append(f"no metrics: {error}")
+    return problems
+
+
 def metrics_options(part: str) -> Callable[[F], F]:
-    """--metrics and --pushgateway, for a command that is about ARCHIVE and ends with a summary."""
+    """--metrics, --pushgateway and --otlp, for a command about ARCHIVE that ends with a summary."""
 
     def wrap(function: Callable[..., Summary]) -> Any:
         @wraps(function)
-        def measured(*, metrics: Path | None, pushgateway: str | None, **options: Any) -> Summary:
+        def measured(
+            *, metrics: Path | None, pushgateway: str | None, otlp: str | None, **options: Any
+        ) -> Summary:
             begin = clock.now()
-            if metrics is None and pushgateway is None:
+            targets = Targets(metrics, pushgateway, otlp)
+            if targets == Targets():
                 return function(**options)
             archive = options["archive"]
-            with _failure_told(part, archive, metrics, pushgateway):
+            with _failure_told(part, archive, targets):
                 summary = function(**options)
             made = _of_command(part, archive, summary, begin.timestamp())
-            _deliver(made, metrics, pushgateway, f"{part} {archive}")
+            for problem in deliver(made, targets, f"{part} {archive}"):
+                warn(problem)
             return summary
 
         file = click.option(
@@ -194,7 +223,10 @@ def metrics_options(part: str) -> Callable[[F], F]:
         gateway = click.option(
             "--pushgateway", metavar="URL", help="Push metrics of the run to this Pushgateway."
         )
-        return file(gateway(measured))
+        collector = click.option(
+            "--otlp", metavar="URL", help="Send metrics of the run to this OpenTelemetry collector."
+        )
+        return file(gateway(collector(measured)))
 
     return wrap
 
@@ -218,9 +250,7 @@ def _of_command(part: str, archive: str, summary: Summary, begin_s: float) -> Me
 
 
 @contextmanager
-def _failure_told(
-    part: str, archive: str, file: Path | None, gateway: str | None
-) -> Iterator[None]:
+def _failure_told(part: str, archive: str, targets: Targets) -> Iterator[None]:
     """Metrics with the exit code of the error if the block raises."""
     try:
         yield
@@ -232,15 +262,6 @@ def _failure_told(
             code = 128 + signal_of(error)
         metrics = Metrics()
         metrics.set("seec_part_exit_code", code, "", archive, part)
-        _deliver(metrics, file, gateway, f"{part} {archive}")
+        for problem in deliver(metrics, targets, f"{part} {archive}"):
+            warn(problem)
         raise
-
-
-def _deliver(metrics: Metrics, file: Path | None, gateway: str | None, group: str) -> None:
-    try:
-        if file is not None:
-            write(metrics, file)
-        if gateway is not None:
-            push(metrics, gateway, group)
-    except OSError as error:
-        warn(f"no metrics: {error}")

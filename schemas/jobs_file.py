@@ -275,6 +275,10 @@ class JobsFile:
     pushgateway: str | None = setting(
         Text(("http://localhost:9091",)), "A Pushgateway that gets the same metrics."
     )
+    otlp: str | None = setting(
+        Text(("http://localhost:4318",)),
+        "An OpenTelemetry collector that gets the same metrics, by OTLP over HTTP.",
+    )
 
     def zone(self, job: Job) -> str:
         """The time zone of a job's schedules."""

@@ -56,17 +56,16 @@ def deliver_metrics(file: JobsFile, states: States, path: Path) -> list[str]:
 
     Also when nothing was due: a job that was added since has a time when it is due.
     """
-    problems: list[str] = []
-    for target, deliver in (
-        (file.metrics, lambda place: metrics.write(gauges(file, states), Path(place))),
-        (file.pushgateway, lambda url: metrics.push(gauges(file, states), url, path.name)),
-    ):
-        if target is not None:
-            try:
-                deliver(target)
-            except (SeecError, OSError) as error:
-                problems.append(f"no metrics: {error}")
-                warn(problems[-1])
+    place = None if file.metrics is None else Path(file.metrics)
+    targets = metrics.Targets(place, file.pushgateway, file.otlp)
+    if targets == metrics.Targets():
+        return []
+    try:
+        problems = metrics.deliver(gauges(file, states), targets, path.name)
+    except SeecError as error:  # the states cannot be read
+        problems = [f"no metrics: {error}"]
+    for problem in problems:
+        warn(problem)
     return problems
 
 

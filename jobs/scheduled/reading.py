@@ -150,11 +150,13 @@ def _of_job(name: str, job: Job) -> list[Problem]:
 
 def _of_file(file: JobsFile) -> list[Problem]:
     found: list[Problem] = []
-    for key in ("state", "stores", "pushgateway"):
+    for key in ("state", "stores", "pushgateway", "otlp"):
         try:
             refuse_password(getattr(file, key) or "")
         except StorageError as error:
             found.append(Problem((key,), f"{key}: {error}"))
+    if file.otlp is not None and find_spec("opentelemetry") is None:
+        found.append(Problem(("otlp",), f"otlp: {missing('otlp', 'OTLP', 'opentelemetry')}"))
     if file.tell and find_spec("apprise") is None:
         message = str(missing("notify", "telling how jobs end", "apprise"))
         found.append(Problem(("tell",), f"tell: {message}"))

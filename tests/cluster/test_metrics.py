@@ -5,19 +5,26 @@ import re
 import shutil
 import socket
 import subprocess
+import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from click.testing import CliRunner
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+    ExportMetricsServiceResponse,
+)
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as prometheus
 
 from seec.jobs import cli
-from seec.jobs.metrics import _GAUGES, Metrics, write
+from seec.jobs.metrics import _GAUGES, Metrics, Targets, deliver, write
 from tests.archives.life import archive, put_files
 from tests.docs.pages import ROOT
 
@@ -75,6 +82,109 @@ def test_a_run_of_jobs_leaves_metrics_of_all(folder: Path) -> None:
     assert not any("later" in labels for _, labels in found)  # it never ran, and has no schedule
     assert sorted(path.name for path in (folder / "metrics").iterdir()) == ["seec.prom"]
     assert (folder / "metrics" / "seec.prom").stat().st_mode & 0o777 == 0o644
+
+
+class Collector:
+    """A receiver of OTLP over HTTP, which parses what it gets."""
+
+    def __init__(self, answer: bytes = b"", status: int = 200) -> None:
+        self.requests: list[ExportMetricsServiceRequest] = []
+        self.headers: list[dict[str, str]] = []
+        received = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                if self.path == "/v1/metrics":
+                    received.requests.append(ExportMetricsServiceRequest.FromString(body))
+                received.headers.append(dict(self.headers))
+                self.send_response(status)
+                self.send_header("Content-Type", "application/x-protobuf")
+                self.send_header("Content-Length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer)
+
+            def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002
+                """Say nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def values(self) -> dict[tuple[str, tuple[str, ...]], float]:
+        """As `values`, of the last request."""
+        return {
+            (metric.name, tuple(sorted(a.value.string_value for a in point.attributes))): (
+                point.as_double
+            )
+            for resource in self.requests[-1].resource_metrics
+            for scope in resource.scope_metrics
+            for metric in scope.metrics
+            for point in metric.gauge.data_points
+        }
+
+
+def test_a_collector_of_opentelemetry_gets_the_same_as_the_file(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment=vault")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-tenant=photos")
+    jobs = folder / "jobs.toml"
+    with Collector() as collector:
+        jobs.write_text(f'otlp = "{collector.url}"\n{JOBS}')
+        run("jobs", "run", str(jobs))
+        assert collector.values() == values(folder / "metrics" / "seec.prom")
+        assert collector.headers[0]["X-Tenant"] == "photos"
+        (resource,) = collector.requests[0].resource_metrics
+        told = {a.key: a.value.string_value for a in resource.resource.attributes}
+        assert told["service.name"] == "seec"
+        assert told["deployment.environment"] == "vault"
+        run("verify", str(folder / "photos.archive"), "--otlp", f"{collector.url}/")
+        assert len(collector.requests) == 2
+        labels = tuple(sorted(("", str(folder / "photos.archive"), "verify")))
+        assert collector.values()["seec_part_exit_code", labels] == 0
+
+
+def test_a_collector_that_does_not_take_metrics_is_a_warning(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    archive(folder / "photos", folder / "photos.archive")
+    some = Metrics()
+    some.set("seec_findings", 1, "photos", "a")
+    refusal = ExportMetricsServiceResponse()
+    refusal.partial_success.rejected_data_points = 1
+    refusal.partial_success.error_message = "too many"
+    for answer, status, words in (
+        (refusal.SerializeToString(), 200, "too many"),
+        (b"", 503, "503"),
+        (b"<html>", 200, "no collector"),
+    ):
+        with Collector(answer, status) as collector:
+            (problem,) = deliver(some, Targets(otlp=collector.url), "g")
+            assert words in problem
+    (problem,) = deliver(some, Targets(otlp="localhost:4318"), "g")
+    assert "http://" in problem
+    (problem,) = deliver(some, Targets(otlp="http://127.0.0.1:1"), "g")
+    assert "127.0.0.1:1" in problem
+
+
+def test_without_the_extra_the_command_that_installs_it_is_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in sys.modules if name.startswith("opentelemetry.proto")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "opentelemetry.proto", None)
+    (problem,) = deliver(Metrics(), Targets(otlp="http://127.0.0.1:1"), "g")
+    assert "pip install 'seec-archive[otlp]'" in problem
 
 
 def test_a_command_leaves_metrics_however_it_ends(folder: Path) -> None:
