@@ -19,6 +19,7 @@ from seec.pipeline.routes.writing import (
     settle,
     settle_stack,
     small,
+    stack_encoder,
     stack_of,
     work_of,
 )
@@ -237,6 +238,7 @@ class Encoding:
             load_model(b"".join(pieces[:count])), load_jpeg_model(jpeg) if jpeg else None
         )
         self._encoder = Encoder(self._models.pixels, device)
+        self._stacks = stack_encoder(self._models.pixels, device)
 
     def encode(
         self,
@@ -266,7 +268,7 @@ class Encoding:
         """
         start = time.perf_counter()
         stack = stack_of(_among(paths, small))
-        codes = self._encoder.encode_batch(stack.pictures, [None] * len(stack.pictures))
+        codes = self._stacks.encode_batch(stack.pictures, [None] * len(stack.pictures))
         return settle_stack(stack, codes, self._models), time.perf_counter() - start
 
     def _codes(

@@ -30,6 +30,7 @@ from seec.pipeline.routes.writing.stacks import (
     settle_stack,
     small,
     small_raster,
+    stack_encoder,
     stacked,
 )
 from seec.pipeline.routes.writing.writer import RunModels, Work, Writer
@@ -74,6 +75,7 @@ __all__ = [
     "settle",
     "settle_stack",
     "small",
+    "stack_encoder",
     "stack_of",
     "stored_entry",
     "work_of",

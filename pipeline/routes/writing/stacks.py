@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from seec.pipeline.codec import Encoder, Model
 from seec.pipeline.images.files import ImageFile
 from seec.pipeline.images.raster import Meaning, Pixels, Raster
 from seec.pipeline.routes.writing.draft import Candidate, Coded, Draft, compressed_bytes, entry
@@ -107,6 +108,14 @@ def _cut(alike: Sequence[Small]) -> list[list[str]]:
         stacks[-1] += [one.path for one in group]
         count, height = count + 1, height + first.height
     return stacks
+
+
+def stack_encoder(model: Model, device: str) -> Encoder:
+    """What encodes the pictures of stacks.
+
+    They are tall and decode as a whole: what was learnt is to serve all of one, in large tiles.
+    """
+    return Encoder(model, device, tile_size=model.largest_tile)
 
 
 def stacked(drafts: Sequence[Draft], writer: Writer) -> Stack:
