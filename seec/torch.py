@@ -54,6 +54,7 @@ class ArchiveDataset(Dataset[Any]):
         transform: Callable[[Any], Any] | None = None,
         labels: Literal["folder"] | Callable[[str], Any] | None = None,
         seed: int = 0,
+        members: bool = False,
         cache: str | os.PathLike[str] | None = None,
         cache_bytes: int = 10 << 30,
     ) -> None:
@@ -64,7 +65,8 @@ class ArchiveDataset(Dataset[Any]):
         Pillow; `bytes`, the file. mode: of Pillow, to which pixels are converted; None leaves them.
         crop: height and width of a rectangle at a random place, of which alone the tiles are
         decoded; seed and epoch say where. transform: called with the image. labels: `folder`, that
-        directly holds the file, or called with the path. cache, cache_bytes: as of `seec.open`.
+        directly holds the file, or called with the path. members: images within tar, zip or
+        Parquet files, too, as of `seec.Archive.paths`. cache, cache_bytes: as of `seec.open`.
 
         Raises MissingPackage without torch, ValueError if no file is wanted; else as `seec.open`.
         """
@@ -76,7 +78,12 @@ class ArchiveDataset(Dataset[Any]):
         self.crop = (crop, crop) if isinstance(crop, int) else crop
         self.transform = transform
         wanted = Patterns(include) if include else _is_image
-        self.paths = Paths(paths_below(archive.lookup, wanted=wanted))
+        if members:
+            self.paths = Paths(
+                sorted({path for path in archive.paths(members=True) if wanted(path)})
+            )
+        else:
+            self.paths = Paths(paths_below(archive.lookup, wanted=wanted))
         if not len(self.paths):
             raise ValueError(f"{archive.url}: no file is wanted; seec ls {archive.url} lists all")
         self.classes: list[str] = []

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from seec.pipeline.archive.archive import REOPENINGS, Archive
-from seec.pipeline.archive.catalogue import sorted_rows
+from seec.pipeline.archive.catalogue import sorted_members, sorted_rows
 from seec.pipeline.archive.pieces import holders
 from seec.pipeline.reading.ahead import OnError, contents_ahead
 from seec.pipeline.reading.cache import DiskCache
@@ -24,7 +24,7 @@ from seec.schemas.errors import (
 )
 from seec.schemas.kinds import FILE
 from seec.schemas.manifest import Row
-from seec.schemas.routes import PIECES
+from seec.schemas.routes import PIECES, SPANS
 
 if TYPE_CHECKING:
     from seec.schemas.report import Finding
@@ -101,12 +101,14 @@ class OpenedArchive:
         """
         return self._findings
 
-    def paths(self, include: Sequence[str] = ()) -> Iterator[str]:
+    def paths(self, include: Sequence[str] = (), *, members: bool = False) -> Iterator[str]:
         """The paths of the files in the archive, sorted; read as they are asked for.
 
         include: shell patterns, of which one must match; `*` matches `/`, too. None means all.
+        members: images within files in place of the files that hold images or are in pieces, each
+        file's in their order there.
         """
-        return (row.path for row in sorted_rows(self._archive, include) if row.kind == FILE)
+        return (row.path for row in self._file_rows(include, members, envelopes=False))
 
     def __contains__(self, path: str) -> bool:
         """Whether the archive holds a file, link or directory of this path."""
@@ -155,6 +157,7 @@ class OpenedArchive:
         *,
         prefetch: int = 16,
         pixels: Literal[False] = False,
+        members: bool = False,
         on_error: OnError | None = None,
     ) -> Iterator[tuple[str, bytes]]: ...
     @overload
@@ -164,6 +167,7 @@ class OpenedArchive:
         *,
         prefetch: int = 16,
         pixels: Literal[True],
+        members: bool = False,
         on_error: OnError | None = None,
     ) -> Iterator[tuple[str, Pixels]]: ...
     def iter(
@@ -172,18 +176,27 @@ class OpenedArchive:
         *,
         prefetch: int = 16,
         pixels: bool = False,
+        members: bool = False,
         on_error: OnError | None = None,
     ) -> Iterator[tuple[str, Any]]:
         """Each file with its bytes or pixels, sorted by path: much faster than one `read` each.
 
-        include: as of `paths`. prefetch: how many files are read ahead, by threads; memory holds
-        so many. pixels: give pixels instead of bytes. on_error: called with the path and the
+        include, members: as of `paths`. prefetch: how many files are read ahead, by threads; memory
+        holds so many. pixels: give pixels instead of bytes. on_error: called with the path and the
         SeecError of a file that cannot be had, which is then left out; without it the error is
         raised.
         """
-        rows = sorted_rows(self._archive, include, envelopes=True)
-        files = (row for row in rows if row.kind == FILE)
+        files = self._file_rows(include, members, envelopes=True)
         return self.contents(files, prefetch=prefetch, pixels=pixels, on_error=on_error)
+
+    def _file_rows(
+        self, include: Sequence[str], members: bool, *, envelopes: bool
+    ) -> Iterator[Row]:
+        if members:
+            found = sorted_members(self._archive, include)
+            return (row for row in found if row.kind == FILE and row.route not in (SPANS, PIECES))
+        rows = sorted_rows(self._archive, include, envelopes=envelopes)
+        return (row for row in rows if row.kind == FILE)
 
     def contents(
         self,

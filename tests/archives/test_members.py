@@ -29,6 +29,7 @@ from seec.schemas.limits import MAX_MEMBER_DEPTH
 from seec.schemas.manifest import Row, parse_manifest, serialise_manifest
 from seec.schemas.routes import LOST, PIECES, SEEC, SEEC_JPEG, SPANS, STORE
 from seec.schemas.spans import PACKINGS
+from seec.torch import ArchiveDataset, IterableArchiveDataset
 from tests.archives import plain_reader
 from tests.archives.life import findings
 from tests.archives.test_format import decode_with
@@ -431,6 +432,37 @@ def test_programs_read_members_by_their_paths(source: Path, root: Path):
     assert with_members.read("train.tar") == (source / "train.tar").read_bytes()
     assert with_members.pixels("train.tar/0008.png").shape == (90, 120, 3)
     assert "train.tar/9999.jpg" not in with_members
+
+
+def test_programs_read_all_images_of_files_one_after_the_other(source: Path, root: Path):
+    archived(source, root, piece_size_bytes=PIECE_BYTES)
+    opened = seec.open(str(root))
+    images = {name: data for name, data in pictures().items() if not name.endswith(".json")}
+    expected = {
+        f"train.{ext}/{name}": data for ext in ("tar", "zip") for name, data in images.items()
+    }
+    found = dict(opened.iter(["train.*"], members=True))
+    inner = {f"train.zip/inner.tar/{name}": data for name, data in images.items()}
+    assert found == expected | inner
+    assert set(opened.paths(members=True)) >= {*found, "loose/0003.jpg"}
+    assert "train.tar" not in set(opened.paths(members=True))
+    pixels = dict(opened.iter(["train.tar/*.png"], members=True, pixels=True))
+    assert {path: one.shape for path, one in pixels.items()} == {
+        "train.tar/0007.png": (90, 120, 3),
+        "train.tar/0008.png": (90, 120, 3),
+    }
+
+
+def test_images_within_files_are_samples_of_torch(source: Path, root: Path):
+    archived(source, root, piece_size_bytes=PIECE_BYTES)
+    data = ArchiveDataset(str(root), members=True, labels=str, crop=64)
+    inside = {path for path in data.paths if path.startswith("train.tar/")}
+    assert inside == {f"train.tar/{name}" for name in pictures() if not name.endswith(".json")}
+    assert len(data) == len(set(data.paths)) == len(list(data.paths))
+    samples = {path: pixels for pixels, path in (data[at] for at in range(len(data)))}
+    assert {tuple(samples[path].shape) for path in inside} == {(3, 64, 64)}
+    stream = IterableArchiveDataset(str(root), ["train.tar/*"], members=True, labels=str)
+    assert {path for _, path in stream} == inside
 
 
 def test_a_member_is_found_in_whichever_piece_it_is(source: Path, root: Path):
