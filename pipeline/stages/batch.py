@@ -30,8 +30,12 @@ class Batch:
 
     @property
     def cost_bytes(self) -> int:
-        """Memory it may take on its way: files and decoded pixels."""
-        return 3 * self.pixels + sum(file.planned_bytes for file in self.files)
+        """Memory it may take on its way: files and decoded pixels.
+
+        A piece is there twice: as it is, and what lies between its images.
+        """
+        copies = ((1 if file.piece is None else 2) * file.planned_bytes for file in self.files)
+        return 3 * self.pixels + sum(copies)
 
     @property
     def memory_bytes(self) -> int:

@@ -1,5 +1,7 @@
 """How files are cut into batches, and the last batches of a run into parts."""
 
+from dataclasses import replace
+
 from seec.pipeline.stages.batch import MAX_FILES, MAX_SOURCE_BYTES, cut_batches, tapered
 from seec.schemas.plan import SourceFile
 
@@ -28,3 +30,10 @@ def test_a_run_of_few_files_is_cut_too() -> None:
     batches = list(cut_batches(_files([1000] * 5)))
     assert [len(batch.files) for batch in tapered(batches, 4)] == [2, 2, 1]
     assert list(tapered(batches, 0)) == batches
+
+
+def test_a_piece_counts_twice_in_what_a_batch_takes_of_memory():
+    whole = SourceFile("a.tar", 1000, None, pieces=2)
+    (alone,) = cut_batches([(SourceFile("b.bin", 500, None), 0)])
+    (piece,) = cut_batches([(replace(whole, piece=0), 0)])
+    assert (alone.cost_bytes, piece.cost_bytes) == (500, 1000)
