@@ -1,5 +1,6 @@
 """Large TIFF files are coded in pieces, come back byte for byte, and are read in parts."""
 
+import filecmp
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import seec
-from seec.pipeline.archive import pieces
+from seec.pipeline.archive import Archive, pieces
 from seec.pipeline.routes import reading
 from seec.pipeline.routes.reading import restore_member
+from seec.pipeline.storage import Store
 from seec.schemas.manifest import Row
 from seec.schemas.routes import PIECES, SEEC_JPEG, SEEC_PLANES, SPANS
 from tests.archives import plain_reader
@@ -105,3 +107,26 @@ def test_a_plane_and_a_tile_are_read_alone(
         opened.pixels("stack.tif", page=7)
     with pytest.raises(ValueError, match="inside"):
         opened.pixels("stack.tif", (0, 0, 1000, 1), page=0)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_a_stack_of_hundreds_of_megabytes_is_never_in_memory_as_a_whole(tmp_path: Path):
+    path, root, out = tmp_path / "source" / "stack.tif", tmp_path / "archive", tmp_path / "out"
+    path.parent.mkdir()
+    rng = np.random.default_rng(1)
+    plane = moved = textured(1100, 1100)[:, :, 0].astype(np.uint16) * 9
+    with tifffile.TiffWriter(path, bigtiff=True) as file:
+        for i in range(90):
+            moved = np.roll(plane, i, axis=0) + rng.integers(0, 32, plane.shape, np.uint16)
+            file.write(moved, metadata=None)
+    assert path.stat().st_size > 200_000_000
+    archived(path.parent, root)
+    store = Store(str(root))
+    shards = Archive.open(store).state.in_order()
+    cut = [row for shard in shards for row in pieces.pieces_in(store, shard, "stack.tif")]
+    assert max(row.source_size_bytes for row in cut) < 17 << 20
+    assert sum(row.tree_length for row in cut) < path.stat().st_size / 2
+    restored(root, out)
+    assert filecmp.cmp(path, out / "stack.tif", shallow=False)
+    assert np.array_equal(seec.open(str(root)).pixels("stack.tif", page=89), moved)
