@@ -34,7 +34,10 @@ def push(metrics: "Metrics", endpoint: str) -> None:
         )
         from opentelemetry.util.re import parse_env_headers
     given = os.environ.get("OTEL_EXPORTER_OTLP_HEADERS", "")
-    headers = parse_env_headers(given, liberal=True) | {"Content-Type": "application/x-protobuf"}
+    headers = {
+        **parse_env_headers(given, liberal=True),
+        "Content-Type": "application/x-protobuf",
+    }
     url = endpoint.rstrip("/").removesuffix(_PATH) + _PATH
     if not url.startswith(("http://", "https://")):
         raise OSError(f"{endpoint}: a collector has an http:// or https:// URL")
