@@ -8,9 +8,9 @@ import pytest
 import tifffile
 from PIL import Image
 
-from seec.pipeline.containers import Held, cut, find, is_container
+from seec.pipeline.containers import PACKINGS, Held, cut, find, is_container, packed_size
 from seec.pipeline.images.files import read_header, read_image
-from seec.schemas.errors import UnreadableImage
+from seec.schemas.errors import SectionCorrupt, UnreadableImage
 from tests.containers import found, in_pieces
 from tests.pictures import textured
 from tests.sources import image_bytes
@@ -115,3 +115,18 @@ def test_damaged_directories_cost_no_more_than_their_members():
     whole = bytes(data)
     assert cut(Held(whole), 1000) >= 1000
     find(whole, 0, Held(whole))
+
+
+@pytest.mark.parametrize("recipe", [b"", b"\0\0\0", struct.pack("<I", 5), b"\xff" * 9])
+def test_a_recipe_that_leaves_out_more_than_there_is_is_damage(recipe: bytes):
+    with pytest.raises(SectionCorrupt, match="recipe"):
+        PACKINGS["headed"].pack(b"1234", recipe)
+    with pytest.raises(SectionCorrupt, match="recipe"):
+        packed_size("headed", 4, recipe)
+
+
+def test_the_length_of_a_part_is_known_without_its_content():
+    recipe = struct.pack("<I", 3) + b"abcd"
+    packed = PACKINGS["headed"].pack(b"12345", recipe)
+    assert packed == b"abcd45"
+    assert packed_size("headed", 5, recipe) == len(packed)
