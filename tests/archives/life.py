@@ -24,7 +24,7 @@ def put_files(source: Path, **contents: str) -> None:
         (source / f"{name}.txt").write_text(text)
 
 
-def archive(source: Path, root: Path, **options: Any) -> archive_job.ArchiveSummary:
+def archive(source: Path, root: Path | str, **options: Any) -> archive_job.ArchiveSummary:
     """`seec archive` with shards of two files."""
     settings = {"shard_files": 2, "model": points.MODEL, **options}
     return points.archive_in_process(archive_job.Settings(str(source), str(root), **settings))
