@@ -159,11 +159,8 @@ def run(settings: Settings) -> Summary:
         jpeg_model_id=used and used.id,
         keep=settings.keep,
     )
-    found = {}
     with progress("estimate", len(chosen), "files") as shown:
-        for file in chosen:
-            found[file] = trials.of(file, plan, RunModels(model, used))
-            shown.advance()
+        found = trials.of(chosen, plan, RunModels(model, used), shown.advance)
     made = totals(groups, found)
     hours = Amount(made.cpu_s.value / 3600, made.cpu_s.error / 3600)
     whole = sum(file.size_bytes for file in files)

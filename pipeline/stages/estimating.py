@@ -10,12 +10,26 @@ files: see `pipeline.stages.slices`.
 import math
 import random
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import accumulate, pairwise
 
 from seec.pipeline.codec import Encoder, Model
-from seec.pipeline.routes.writing import RunModels, draft, draft_stored, settle, work_of
+from seec.pipeline.routes.writing import (
+    Draft,
+    RunModels,
+    Small,
+    cut_stacks,
+    draft,
+    draft_stored,
+    settle,
+    settle_stack,
+    small,
+    stack_encoder,
+    stack_of,
+    work_of,
+)
 from seec.pipeline.stages.apart import candidate_of, hurried
 from seec.pipeline.stages.slices import Slice, is_container, jpeg_bytes, whole_members
 from seec.pipeline.storage import Source
@@ -26,6 +40,8 @@ from seec.schemas.plan import PlanSettings, SourceFile
 Z95 = 1.96
 # In a stratum with fewer sampled files their spread says little.
 LEAST = 3
+# Of what images of a stack take, by which others they are with: twice the most that was seen.
+_STACK_ERROR = 0.02
 QUARANTINED = "quarantine"
 
 
@@ -48,7 +64,7 @@ class Trial:
     """What became of a file, or of a slice.
 
     source_bytes: what was coded of it. cpu_s: seconds of one core. passing_bytes: memory to look
-    into it.
+    into it. stacked: whether it is coded with others, of which the sample has some only.
     """
 
     file: SourceFile
@@ -57,6 +73,7 @@ class Trial:
     stored_bytes: int
     cpu_s: float
     passing_bytes: int
+    stacked: bool = False
 
 
 @dataclass(frozen=True)
@@ -133,6 +150,7 @@ class Trials:
 
     def __init__(self, source: Source, model: Model) -> None:
         self._source, self._encoder = source, Encoder(model, "cpu")
+        self._stacks = stack_encoder(model, "cpu")
         self._kept: dict[SourceFile, bytes] = {}
 
     def jpeg_bytes(self, groups: Iterable[Stratum]) -> float:
@@ -157,13 +175,37 @@ class Trials:
             return self._source.read_part(file.whole, file.start, file.size_bytes)
         return self._source.read(file)
 
-    def of(self, file: SourceFile, settings: PlanSettings, models: RunModels) -> Trial:
-        """Read a file once and code it. Raises StoreUnavailable.
+    def of(
+        self,
+        files: Iterable[SourceFile],
+        settings: PlanSettings,
+        models: RunModels,
+        on_file: Callable[[], None] = lambda: None,
+    ) -> dict[SourceFile, Trial]:
+        """Read each file once and code it, small images in stacks.
 
-        settings: of the run; segmentation sources other than `rate` do not count.
+        settings: of the run; segmentation sources other than `rate` do not count. on_file: told of
+        each. Raises StoreUnavailable.
         """
+        found: dict[SourceFile, Trial] = {}
+        waiting: dict[str, _Looked] = {}
+        apart: list[Small] = []
+        for file in files:
+            looked = self._look(file, settings)
+            known = None if looked.draft is None else small(looked.draft)
+            if known is None:
+                found[file] = self._alone(looked, models)
+            else:
+                waiting[file.path] = looked
+                apart.append(known)
+            on_file()
+        for stack in cut_stacks(apart):
+            found |= self._together([waiting[path] for path in stack], models)
+        return found
+
+    def _look(self, file: SourceFile, settings: PlanSettings) -> "_Looked":
         begin = time.process_time()
-        passing, size = 0, file.size_bytes
+        made, passing, size = None, 0, file.size_bytes
         try:
             data = self._kept.pop(file, None) or self._read(file)
             if file.piece is not None:
@@ -179,12 +221,53 @@ class Trials:
         except StoreUnavailable:
             raise
         except SeecError:
-            return Trial(file, size, QUARANTINED, 0, time.process_time() - begin, passing)
+            pass
+        return _Looked(file, size, made, time.process_time() - begin, passing)
+
+    def _alone(self, looked: "_Looked", models: RunModels) -> Trial:
+        begin, made = time.process_time(), looked.draft
+        if made is None:
+            return looked.trial(QUARANTINED, 0, 0.0)
         nothing = [None] * len(made.pictures)
         codes = self._encoder.encode_batch(list(made.pictures), nothing, nothing, regions=False)
         entry = settle(made, codes, models)
-        spent = time.process_time() - begin
-        return Trial(file, size, entry.row.route, len(entry.payload), spent, passing)
+        return looked.trial(entry.row.route, len(entry.payload), time.process_time() - begin)
+
+    def _together(self, images: "Sequence[_Looked]", models: RunModels) -> dict[SourceFile, Trial]:
+        """The trials of a stack, each with a share of its bytes by what the image takes alone.
+
+        So images of a stack differ as much as they do without, which intervals rest on.
+        """
+        drafts = [one.draft for one in images if one.draft is not None]
+        ends = list(accumulate(self._alone(one, models).stored_bytes for one in images))
+        begin = time.process_time()
+        stack = stack_of(drafts)
+        codes = self._stacks.encode_batch(stack.pictures, [None] * len(stack.pictures))
+        entries = settle_stack(stack, codes, models)
+        spent = (time.process_time() - begin) / len(images)
+        whole = sum({entry.row.blob_digest: entry.row.length for entry in entries}.values())
+        given = [whole * end // max(1, ends[-1]) for end in (0, *ends)]
+        return {
+            one.file: one.trial(entry.row.route, upto - before, spent, stacked=True)
+            for one, entry, (before, upto) in zip(images, entries, pairwise(given), strict=True)
+        }
+
+
+@dataclass(frozen=True)
+class _Looked:
+    """A file, or a slice, that was looked into. draft: None if it cannot be archived."""
+
+    file: SourceFile
+    source_bytes: int
+    draft: Draft | None
+    cpu_s: float
+    passing_bytes: int
+
+    def trial(self, route: str, stored_bytes: int, cpu_s: float, *, stacked: bool = False) -> Trial:
+        """What became of the file, with seconds of coding."""
+        spent = self.cpu_s + cpu_s
+        facts = route, stored_bytes, spent, self.passing_bytes, stacked
+        return Trial(self.file, self.source_bytes, *facts)
 
 
 def totals(groups: Sequence[Stratum], trials: Mapping[SourceFile, Trial]) -> Totals:
@@ -201,6 +284,7 @@ def totals(groups: Sequence[Stratum], trials: Mapping[SourceFile, Trial]) -> Tot
     cpu: list[Amount] = []
     routes: dict[str, tuple[list[Amount], list[Amount]]] = {}
     unsampled = 0
+    some = any(len(group.sample) < len(group.files) for group in groups)
     for group in groups:
         found = [trials[file] for file in group.sample]
         if not found:
@@ -212,6 +296,9 @@ def totals(groups: Sequence[Stratum], trials: Mapping[SourceFile, Trial]) -> Tot
         coded = [trial.source_bytes for trial in found]
         count = sum(1 / (file.pieces or 1) for file in group.files)
         stored.append(_scaled(group, coded, [trial.stored_bytes for trial in found]))
+        if some:
+            together = _scaled(group, coded, [t.stored_bytes * t.stacked for t in found])
+            stored.append(Amount(0.0, _STACK_ERROR * together.value))
         cpu.append(_scaled(group, coded, [trial.cpu_s for trial in found]))
         for route in {trial.route for trial in found}:
             files, sizes = routes.setdefault(route, ([], []))
