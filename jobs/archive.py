@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from seec.jobs.interface import ExitCode, command, progress, tell, warn
+from seec.jobs.interface import ExitCode, command, inform, progress, warn
 from seec.jobs.metrics import metrics_options
 from seec.jobs.model_options import chosen_model, model_options, read_jpeg_model
 from seec.jobs.options import (
@@ -372,7 +372,7 @@ def _carry_out(
             models,
             on_files=shown.advance,
             device=settings.device,
-            on_choice=tell,
+            on_choice=inform,
         )
         for shard, timing in work.shards(missing):
             add_shard(archive, shard, payloads)

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from seec.jobs.interface import ExitCode, command, progress, tell, warn
+from seec.jobs.interface import ExitCode, command, inform, progress, warn
 from seec.jobs.options import Duration, store_options
 from seec.jobs.places import check_apart
 from seec.pipeline.archive.archive import Archive, read_header
@@ -150,7 +150,7 @@ def _once(copy: Copy, follow: bool, missed: dict[str, str], total: Copied) -> di
         for name in done.missed.keys() - missed.keys():
             warn(f"not copied: {name}: {done.missed[name]}")
         if done.commits:
-            tell(f"{done.commits} commits copied; archive digest {copy.digest}")
+            inform(f"{done.commits} commits copied; archive digest {copy.digest}")
     return done.missed
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from seec.jobs.interface import ExitCode, command, figures, progress, tell
+from seec.jobs.interface import ExitCode, command, figures, inform, progress
 from seec.jobs.model_options import chosen_model, model_options
 from seec.jobs.options import store_options
 from seec.pipeline.dct.packaged import nearest_model
@@ -148,7 +148,7 @@ def run(settings: Settings) -> Summary:
     parts = sum(file.piece is not None for file in chosen)
     sampled = len({file.path for file in chosen})
     within = f", of {parts:,} slices of large ones" if parts else ""
-    tell(f"reads {sampled:,} of {len(files):,} files{within}, {size:,} bytes")
+    inform(f"reads {sampled:,} of {len(files):,} files{within}, {size:,} bytes")
     trials = Trials(source, model)
     jpeg = nearest_model(settings.profile)
     jpegs = sum(file.size_bytes for file in files if has_jpeg_name(file.path))

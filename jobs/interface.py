@@ -303,7 +303,7 @@ def warn(text: str) -> None:
     logs.current().event(logs.WARNING, "message", f"seec: warning: {text}")
 
 
-def tell(text: str) -> None:
+def inform(text: str) -> None:
     """One line on stderr that is no warning, also under --json."""
     logs.current().event(logs.INFO, "message", f"seec: {text}")
 

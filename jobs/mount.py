@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from seec.jobs.interface import ExitCode, command, tell, warn
+from seec.jobs.interface import ExitCode, command, inform, warn
 from seec.jobs.options import access_option, at_option
 from seec.pipeline.reading.filesystem import SeecFileSystem
 from seec.pipeline.reading.mount import mount
@@ -56,7 +56,7 @@ def run(settings: Settings) -> Summary:
         settings.archive, at=settings.at, cache=settings.cache, cache_bytes=settings.cache_bytes
     )
     folder = shlex.quote(str(settings.folder))
-    tell(f"{files.archive.url} is shown in {folder}, until Ctrl-C or fusermount3 -u {folder}")
+    inform(f"{files.archive.url} is shown in {folder}, until Ctrl-C or fusermount3 -u {folder}")
     mount(files, settings.folder, _warn, allow_other=settings.allow_other)
     return Summary(files.archive.url, str(settings.folder))
 

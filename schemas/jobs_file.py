@@ -144,7 +144,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Tell(Place):
+class Notify(Place):
     """Whom to tell, by Apprise, and when: mail, Slack, webhooks and a hundred others by URL."""
 
     on: tuple[str, ...] = setting(
@@ -265,8 +265,8 @@ class JobsFile:
     stores: str | None = setting(
         Text(("/etc/seec/stores.toml",)), "Options of stores, as --stores."
     )
-    tell: tuple[Tell, ...] = setting(
-        ListOf(Table(Tell)), "Whom to tell how jobs end: a [[tell]] for each.", default=()
+    notify: tuple[Notify, ...] = setting(
+        ListOf(Table(Notify)), "Whom to tell how jobs end: a [[notify]] for each.", default=()
     )
     metrics: str | None = setting(
         Text(("/var/lib/prometheus/node-exporter/seec.prom",)),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from seec.jobs import metrics, report
 from seec.jobs.interface import warn
-from seec.jobs.scheduled import telling
+from seec.jobs.scheduled import notifying
 from seec.jobs.scheduled.gauges import gauges
 from seec.jobs.scheduled.running import Ran
 from seec.jobs.scheduled.states import States
@@ -20,13 +20,13 @@ def after(file: JobsFile, ran: Ran) -> list[str]:
     if job.report is not None:
         target = job.report
         problems += _attempt(ran.name, "no report", lambda: _report(job.archive, target))
-    for told in file.tell:
+    for place in file.notify:
         problems += _attempt(
-            ran.name, "nobody was told", lambda told=told: telling.tell(told, job, ran)
+            ran.name, "nobody was notified", lambda place=place: notifying.notify(place, job, ran)
         )
     if job.ping is not None:
-        place, event = job.ping, telling.SUCCESS if ran.well else telling.FAIL
-        problems += _attempt(ran.name, "no ping", lambda: telling.ping(place, event, ran))
+        place, event = job.ping, notifying.SUCCESS if ran.well else notifying.FAIL
+        problems += _attempt(ran.name, "no ping", lambda: notifying.ping(place, event, ran))
     return problems
 
 
@@ -34,7 +34,7 @@ def before(name: str, job: Job) -> None:
     """Tell the watchdog that a run begins; what goes wrong is warned of."""
     place = job.ping
     if place is not None:
-        _attempt(name, "no ping", lambda: telling.ping(place, telling.START))
+        _attempt(name, "no ping", lambda: notifying.ping(place, notifying.START))
 
 
 def _attempt(name: str, what: str, action: Callable[[], object]) -> list[str]:

@@ -73,7 +73,7 @@ def _placed(file: JobsFile, folder: Path) -> JobsFile:
         state=place(file.state),
         stores=place(file.stores),
         metrics=place(file.metrics),
-        tell=tuple(replace(one, url_file=place(one.url_file)) for one in file.tell),
+        notify=tuple(replace(one, url_file=place(one.url_file)) for one in file.notify),
     )
 
 
@@ -157,7 +157,7 @@ def _of_file(file: JobsFile) -> list[Problem]:
             found.append(Problem((key,), f"{key}: {error}"))
     if file.otlp is not None and find_spec("opentelemetry") is None:
         found.append(Problem(("otlp",), f"otlp: {missing('otlp', 'OTLP', 'opentelemetry')}"))
-    if file.tell and find_spec("apprise") is None:
-        message = str(missing("notify", "telling how jobs end", "apprise"))
-        found.append(Problem(("tell",), f"tell: {message}"))
+    if file.notify and find_spec("apprise") is None:
+        message = str(missing("notify", "notifications", "apprise"))
+        found.append(Problem(("notify",), f"notify: {message}"))
     return found

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from seec.jobs.interface import ExitCode, command, tell
+from seec.jobs.interface import ExitCode, command, inform
 from seec.jobs.options import access_option
 from seec.jobs.scheduled import reading
 from seec.jobs.scheduled.aftermath import after, before, deliver_metrics
@@ -113,7 +113,7 @@ def run(settings: Settings, execute: Callable[..., Outcome] = execute) -> Summar
             except ArchiveLocked as error:
                 if asked:
                     raise ArchiveLocked(f"job {name} is at work: {error}") from None
-                tell(f"job {name} is at work in another process")
+                inform(f"job {name} is at work in another process")
                 busy.append(name)
             else:
                 ran += [] if done is None else [done]

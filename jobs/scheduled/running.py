@@ -119,7 +119,7 @@ def run_job(
         if part == VERIFY and (outcome.well or outcome.exit_code == ExitCode.DAMAGE):
             state = _with_figures(state, job)  # what is found now is what gc must know
         states.put(name, state)
-        _tell_end(log, name, part, outcome)
+        _log_end(log, name, part, outcome)
         if not outcome.well and outcome.exit_code != ExitCode.DAMAGE:
             left = parts[parts.index(part) + 1 :]
             held |= dict.fromkeys(left, f"{part} failed before it")
@@ -205,7 +205,7 @@ def _with_figures(state: JobState, job: Job) -> JobState:
         return state
 
 
-def _tell_end(log: logs.Log, name: str, part: str, outcome: Outcome) -> None:
+def _log_end(log: logs.Log, name: str, part: str, outcome: Outcome) -> None:
     how = "ended well" if outcome.well else f"ended with exit code {outcome.exit_code}"
     log.event(
         logs.INFO if outcome.well else logs.ERROR,

@@ -182,11 +182,11 @@ def stamp_head(store: Store, sequence: int, digest: str, url: str) -> list[str]:
     The time-stamp also covers all signatures and time-stamps that are there, and so renews them.
     Raises TimestampRefused, StorageError.
     """
-    from seec.pipeline.signing.timestamps import ask
+    from seec.pipeline.signing.timestamps import request_stamp
 
     files = {_short(name): _read(store, name) for name in _beside(store).get(sequence, ())}
     text = listing(statement(sequence, digest), files)
-    answer = ask(url, text)
+    answer = request_stamp(url, text)
     written = {LISTING: text, TIMESTAMP: answer} if files else {TIMESTAMP: answer}
     return [put_signature(store, sequence, kind, data) for kind, data in written.items()]
 

@@ -32,7 +32,7 @@ class TimestampRefused(SeecError):
     """A time-stamp server gave no token."""
 
 
-def ask(url: str, message: bytes) -> bytes:
+def request_stamp(url: str, message: bytes) -> bytes:
     """The answer of a time-stamp server: a TimeStampResp of the SHA-512 of a message, in DER.
 
     TimestampRefused if it gives no token, or one of something else.

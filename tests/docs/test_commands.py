@@ -26,7 +26,7 @@ RUN = (
     DOCS / "how-to" / "prove.md",
     DOCS / "how-to" / "schedule.md",
     DOCS / "how-to" / "report.md",
-    DOCS / "how-to" / "tell.md",
+    DOCS / "how-to" / "notify.md",
     DOCS / "operate" / "retention.md",
     DOCS / "operate" / "sizing.md",
     DOCS / "reference" / "api.md",

@@ -46,7 +46,7 @@ retry.Retry.__init__.__defaults__ = (3, 0.05, 0.1)
 """
 JOBS = """
 metrics = "seec.prom"
-[[tell]]
+[[notify]]
 url-env = "MAIL_URL"
 
 [jobs.photos]

@@ -1,4 +1,4 @@
-"""Tell people and watchdogs how a job ended: by Apprise, and by pings.
+"""Notifies people and watchdogs how a job ended: by Apprise, and by pings.
 
 Where they are reached is a secret: URLs of Apprise hold passwords and tokens, and whoever has the
 URL of a ping can fake it. So the jobs file names a variable or a file that holds them, and no
@@ -15,7 +15,7 @@ from pathlib import Path
 from seec.jobs.scheduled.running import Ran
 from seec.pipeline.extras import needs
 from seec.schemas.errors import StorageError
-from seec.schemas.jobs_file import ALWAYS, FAILURE, FINDING, RECOVERY, Job, Place, Tell
+from seec.schemas.jobs_file import ALWAYS, FAILURE, FINDING, RECOVERY, Job, Notify, Place
 
 PING_TIMEOUT_S = 10.0
 MAX_SECRET_BYTES = 64 << 10
@@ -57,17 +57,17 @@ def occasions(ran: Ran) -> set[str]:
     return found
 
 
-def tell(told: Tell, job: Job, ran: Ran) -> bool:
+def notify(place: Notify, job: Job, ran: Ran) -> bool:
     """Send a message if the run is an occasion for one. Whether it was.
 
     Raises StorageError, without a secret, if it cannot be sent.
     """
-    if not occasions(ran) & set(told.on):
+    if not occasions(ran) & set(place.on):
         return False
-    with needs("notify", "telling how jobs end"):
+    with needs("notify", "notifications"):
         import apprise
-    urls = secrets_of(told)
-    where = told.url_env or told.url_file
+    urls = secrets_of(place)
+    where = place.url_env or place.url_file
     logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)  # its messages show URLs
     sender = apprise.Apprise()
     for number, url in enumerate(urls, 1):
@@ -75,7 +75,7 @@ def tell(told: Tell, job: Job, ran: Ran) -> bool:
             raise StorageError(f"{where}: URL {number} is none that Apprise knows")
     kind = apprise.NotifyType.SUCCESS if ran.well else apprise.NotifyType.FAILURE
     lines = "\n".join(message(job, ran))
-    attached = job.report if told.attach_report and job.report else None
+    attached = job.report if place.attach_report and job.report else None
     if attached is not None and not Path(attached).is_file():
         attached = None
     if not sender.notify(

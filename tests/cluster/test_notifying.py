@@ -87,10 +87,10 @@ def folder(tmp_path: Path, mailbox: Any, receiver: Any, monkeypatch: pytest.Monk
     monkeypatch.setenv("HOOK_URL", f"json://user:{SECRET}@{address}/hook/{SECRET}")
     monkeypatch.setenv("PING_URL", f"http://{address}/ping/{SECRET}")
     (tmp_path / "jobs.toml").write_text("""
-[[tell]]
+[[notify]]
 url-file = "mail.url"
 attach-report = true
-[[tell]]
+[[notify]]
 url-env = "HOOK_URL"
 on = ["always"]
 [jobs.photos]
