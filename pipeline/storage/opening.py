@@ -50,7 +50,7 @@ def _arguments(url: str, options: Options) -> dict[str, Any]:
     # Another writer may add objects at any time, so listings are never cached.
     arguments = {**options.copy(), "use_listings_cache": False}
     if url.partition("://")[0] in _S3:
-        conf = cast(Any, fsspec().config).conf
+        conf = fsspec().config.conf
         configured = [conf.get(protocol, {}).get("config_kwargs", {}) for protocol in _S3]
         config: Any = arguments.get("config_kwargs", {**configured[0], **configured[1]})
         arguments["config_kwargs"] = {"retries": _ONE_ATTEMPT.copy(), **config}

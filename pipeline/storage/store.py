@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from seec.pipeline.storage import local
 from seec.pipeline.storage.access import Options, options_of
@@ -576,7 +576,7 @@ def _url(fs: Any, root: str, given: str) -> str:
 
 def _walks(fs: Any) -> bool:
     """Whether `find` is fsspec's own, which lists directory by directory."""
-    kind: Any = type(fs)
+    kind: Any = cast(Any, type(fs))
     own = getattr(fs.find, "__func__", None) is fsspec().AbstractFileSystem.find
     return own or getattr(kind, "_find", None) is async_base()._find
 

@@ -22,10 +22,9 @@ pytestmark = pytest.mark.usefixtures("ray_cluster")
 def interrupted(source: Path, root: Path) -> RunRecord:
     """An archive whose only run was planned and then killed."""
     opened = Archive.open_or_create(Store(str(root)), b"how to read this")
-    model = default_model()
-    settings = PlanSettings(model.id, shard_files=2)
+    settings = PlanSettings(default_model().id, shard_files=2)
     url = Source(str(source)).url
-    return open_run(opened, SourceRecord(url), Source(str(source)).files(), settings, model.payload)
+    return open_run(opened, SourceRecord(url), Source(str(source)).files(), settings)
 
 
 def test_an_interrupted_run_is_finished_by_its_own_plan_before_a_newer_one(tmp_path: Path):

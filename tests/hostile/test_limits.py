@@ -36,7 +36,7 @@ from seec.pipeline.stages import restoring
 from seec.pipeline.standing.sizes import add_once
 from seec.pipeline.storage import Store
 from seec.pipeline.verify import shards
-from seec.schemas.archive import ArchiveHeader, commit_name, shard_name
+from seec.schemas.archive import ArchiveHeader, commit_name, model_name, shard_name
 from seec.schemas.commit import Changes, Commit, ObjectRecord, ShardRecord, SourceRecord
 from seec.schemas.errors import (
     DigestMismatch,
@@ -93,7 +93,8 @@ def archive_of(root: Path, *shards: list[Entry], **lie: Any) -> Path:
     files = [SourceFile(str(number), 0, 0) for number in range(len(shards))]
     model = MODEL.read_bytes()
     settings = PlanSettings(hashlib.sha256(model).hexdigest(), shard_files=1)
-    run = open_run(archive, SourceRecord("/source"), files, settings, model)
+    archive.store.put_new(model_name(settings.model_id), model)
+    run = open_run(archive, SourceRecord("/source"), files, settings)
     for number, entries in enumerate(shards):
         shard = write_shard(archive.store, shard_name(run.run_id, number), entries, [])
         if lie and number == 0:

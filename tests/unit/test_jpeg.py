@@ -255,14 +255,16 @@ def test_a_large_jpeg_waits_for_a_batch_of_its_own_that_asks_for_memory(
     files = tuple(source.files())
     for some in (files, files[:1]):
         begun = batch.Batch(some, passing_bytes=need - 1)
-        report, drafts = tasks.read_batch(source.store, source, begun, False, "run", settings)
+        report, drafts, _ = tasks.read_batch(source.store, source, begun, False, "run", settings)
         assert drafts == []
         assert report.alone == [batch.Batch((file,), 0, passing_bytes=need) for file in some]
         assert [one.memory_bytes for one in report.alone] == [need] * len(some)
-    report, drafts = tasks.read_batch(source.store, source, report.alone[0], False, "run", settings)
+    report, drafts, _ = tasks.read_batch(
+        source.store, source, report.alone[0], False, "run", settings
+    )
     assert [made.row.route for made in drafts] == [JPEGXL_JPEG]
     small = replace(settings, max_pixels=WIDTH * HEIGHT - 1)  # stored, which takes no memory
-    report, drafts = tasks.read_batch(
+    report, drafts, _ = tasks.read_batch(
         source.store, source, batch.Batch(files, passing_bytes=1), False, "run", small
     )
     assert [made.row.route for made in drafts] == [STORE, STORE]

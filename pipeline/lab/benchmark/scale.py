@@ -65,11 +65,8 @@ def make_archive(store: Store, rows: int) -> None:
 
 
 def _open_run(archive: Archive, rows: int) -> RunRecord:
-    model = default_model()
-    settings = PlanSettings(model_id=model.id)
-    return open_run(
-        archive, SourceRecord("/synthetic"), source_files(rows), settings, model.payload
-    )
+    settings = PlanSettings(model_id=default_model().id)
+    return open_run(archive, SourceRecord("/synthetic"), source_files(rows), settings)
 
 
 def make_archive_of_members(store: Store, rows: int) -> None:
@@ -80,9 +77,8 @@ def make_archive_of_members(store: Store, rows: int) -> None:
     if run is None:
         whole = SourceFile(_LARGE, pieces * _PIECE_BYTES, 1_700_000_000_000_000_000, pieces=pieces)
         files = [*(replace(whole, piece=number) for number in range(pieces)), whole]
-        model = default_model()
-        settings = PlanSettings(model_id=model.id)
-        run = open_run(archive, SourceRecord("/synthetic"), files, settings, model.payload)
+        settings = PlanSettings(model_id=default_model().id)
+        run = open_run(archive, SourceRecord("/synthetic"), files, settings)
     plan = archive.plan(run)
     for index in missing_shards(archive, run):
         entries = [
