@@ -47,9 +47,8 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=0, help="files of a set, spread over it")
     parser.add_argument("--progressive", action="store_true", help="also optimised progressive")
     parser.add_argument(
-        "--split", choices=("all", "hash", "eighth"), default="all",
-        help="which files are for validation: by a hash of the name, every eighth by name, all",
-    )  # fmt: skip
+        "--validation", action="store_true", help="only files that training leaves out"
+    )
     asked = parser.parse_args()
     profiles = asked.profiles.split(",")
     heads = [f"{p} % | {p} MB/s" for p in profiles]
@@ -57,7 +56,7 @@ def main() -> None:
     print("| --- " * (5 + 2 * len(profiles)) + "|")  # noqa: T201
     for text in asked.sets:
         name, _, folder = text.partition("=")
-        files = _chosen(Path(folder), asked.split, asked.limit)
+        files = _chosen(Path(folder), asked.limit, validation=asked.validation)
         print(_row(name, _measured(_read(name, files), profiles)), flush=True)  # noqa: T201
         if asked.progressive:
             again = (_progressive(data) for data in _read(name, files))
@@ -65,12 +64,10 @@ def main() -> None:
             print(_row(f"{name}, progressive", totals), flush=True)  # noqa: T201
 
 
-def _chosen(folder: Path, split: str, limit: int) -> list[Path]:
+def _chosen(folder: Path, limit: int, *, validation: bool) -> list[Path]:
     files = sorted(p for p in folder.iterdir() if p.is_file())
-    if split == "hash":
+    if validation:
         files = [p for p in files if is_validation(p.name)]
-    elif split == "eighth":
-        files = files[::8]
     if limit and len(files) > limit:
         files = [files[len(files) * i // limit] for i in range(limit)]
     return files
