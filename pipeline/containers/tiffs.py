@@ -7,9 +7,9 @@ Bounds: directories and lists of strips are as many as `_MOST_PAGES` and `MAX_VA
 piece of a file reads all directories, and no samples but its own.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import numpy as np
 
@@ -73,7 +73,7 @@ def matches(head_: bytes) -> bool:
 
 
 def find(piece: bytes, start: int, ranges: Ranges, look: Look) -> Iterable[Span]:
-    """As `containers.find`: small TIFF files, and JPEG files."""
+    """As `containers.find`: small TIFF files, JPEG strips, and images that lie between these."""
     del look
     end = start + len(piece)
     try:
@@ -83,7 +83,18 @@ def find(piece: bytes, start: int, ranges: Ranges, look: Look) -> Iterable[Span]
     spans = [*_groups(piece, start, _inside(pages, start, end))]
     for one in jpegs:
         spans += _jpegs(piece, start, one)
-    return spans
+    spans.sort(key=lambda span: span.start)
+    return [*spans, *_carved(piece, spans)]
+
+
+def _carved(piece: bytes, spans: Sequence[Span]) -> Iterator[Span]:
+    """Images between spans, such as the previews of a camera."""
+    ends = [0, *accumulate((span.end for span in spans), max)]
+    starts = [*(span.start for span in spans), len(piece)]
+    for begin, until in zip(ends, starts, strict=True):
+        if until - begin >= LEAST_CARVED_BYTES:
+            for span in carve(piece[begin:until]):
+                yield replace(span, start=begin + span.start)
 
 
 def cut(ranges: Ranges, position: int) -> int:

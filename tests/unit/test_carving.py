@@ -17,7 +17,7 @@ from tests.sources import image_bytes
 NOISE = random.Random(1).randbytes(3000)
 # A walk goes from segment to segment; readers that skip what stands between guess.
 NOT_WALKED = ("junk between segments",)
-WITH_MORE = {"junk behind": 1, "a second picture behind": 2}
+WITH_MORE = {"junk behind": 1, "no profile, and junk behind": 1, "a second picture behind": 2}
 
 
 def between_noise(images: list[bytes]) -> bytes:

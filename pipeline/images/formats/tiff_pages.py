@@ -33,8 +33,10 @@ class JpegPieces(UnreadableImage):
     tables: the segments that each of them lacks. pieces: where they are.
     """
 
-    def __init__(self, tables: bytes, pieces: Sequence[tuple[int, int]]) -> None:
-        super().__init__("TIFF with strips or tiles that are JPEG pictures")
+    def __init__(
+        self, reason: str, tables: bytes = b"", pieces: Sequence[tuple[int, int]] = ()
+    ) -> None:
+        super().__init__(reason)
         self.tables, self.pieces = tables, tuple(pieces)
 
 
@@ -103,7 +105,8 @@ def _page(directory: Directory) -> Page:
         raise UnreadableImage("TIFF with offsets and sizes that do not match")
     pieces = tuple(zip(where, sizes, strict=True))
     if directory.value(COMPRESSION, _RAW) == _JPEG:
-        raise JpegPieces(jpeg_tables(directory), [piece for piece in pieces if piece[1]])
+        reason = "TIFF with strips or tiles that are JPEG pictures"
+        raise JpegPieces(reason, jpeg_tables(directory), [piece for piece in pieces if piece[1]])
     each = len(pieces) // rasters
     samples //= rasters
     coding = coding_of(directory, depth, samples)
