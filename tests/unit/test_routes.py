@@ -66,7 +66,7 @@ def test_reasons_name_what_a_file_is():
     reasons = {
         "cmyk.jpg": "CMYK",
         "animated.png": "acTL",
-        "jpeg.tiff": "JPEG pictures",
+        "jpeg.tiff": "none of its images gets smaller",
         "plain.ppm": "text",
         "truncated.png": "cut short",
         "empty.png": "empty",
