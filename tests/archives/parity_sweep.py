@@ -33,11 +33,7 @@ def within_promise(root: Path, kind: Callable[..., bytes | None], seed: int) -> 
     for name, data in sorted(whole.items()):
         if not data or (kind is parity.gone and not parity.comes_back_when_gone(root, name)):
             continue
-        broken = kind(data, rng)
-        if broken is None:
-            (root / name).unlink()
-        else:
-            (root / name).write_bytes(broken)
+        parity.damage(root / name, kind(data, rng))
         tried += 1
         back = parity.mend(root).exit_code == ExitCode.OK and parity.objects(root) == whole
         mended += back

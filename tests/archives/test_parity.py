@@ -135,6 +135,14 @@ def gone(data: bytes, rng: random.Random) -> None:
 KINDS = [rotten, wiped, cut_short, too_long, gone]
 
 
+def damage(path: Path, broken: bytes | None) -> None:
+    """Let an object be these bytes, or be gone."""
+    if broken is None:
+        path.unlink()
+    else:
+        path.write_bytes(broken)
+
+
 def comes_back_when_gone(root: Path, name: str) -> bool:
     """Whether an object is small beside what its parity covers, or made from others."""
     kind, _ = parse_name(name) or ("", None)
@@ -157,11 +165,7 @@ def test_damage_of_each_object_up_to_the_promise_mends(
     for name, data in sorted(whole.items()):
         if not data or (kind is gone and not comes_back_when_gone(root, name)):
             continue
-        broken = kind(data, rng)
-        if broken is None:
-            (root / name).unlink()
-        else:
-            (root / name).write_bytes(broken)
+        damage(root / name, kind(data, rng))
         summary = mend(root)
         assert (summary.exit_code, summary.objects, summary.shards) == (
             ExitCode.OK,
