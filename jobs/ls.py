@@ -21,8 +21,10 @@ from seec.schemas.commit import RunRecord
 from seec.schemas.errors import SeecError
 from seec.schemas.kinds import DIRECTORY, FILE, KINDS, LINK
 from seec.schemas.loss import describe
-from seec.schemas.manifest import QuarantineRow, Row, to_record
+from seec.schemas.manifest import to_record
+from seec.schemas.quarantine import QuarantineRow
 from seec.schemas.routes import NOT_OPENED, ROUTES
+from seec.schemas.rows import Row
 
 _ROUTE_WIDTH = max(map(len, ROUTES))
 _OTHERS = ((LINK, "links"), (DIRECTORY, "directories"))

@@ -30,9 +30,9 @@ from seec.pipeline.standing.sizes import Size, Sizes, sizes_of
 from seec.pipeline.storage import Store
 from seec.pipeline.verify.records import opened
 from seec.schemas.errors import FixityError, FormatError, SeecError
-from seec.schemas.manifest import Row
 from seec.schemas.report import Finding
 from seec.schemas.routes import ROUTES
+from seec.schemas.rows import Row
 
 # What a page shows of lists that may be long.
 MAX_FOLDERS = 20

@@ -38,9 +38,9 @@ from seec.schemas.commit import ShardRecord
 from seec.schemas.errors import BlobMissing, Lost, ObjectMissing, SeecError, TargetError
 from seec.schemas.kinds import DIRECTORY, FILE, KINDS, LINK
 from seec.schemas.loss import SKIP, describe
-from seec.schemas.manifest import Row
 from seec.schemas.report import Finding
 from seec.schemas.routes import PIECES, SPANS
+from seec.schemas.rows import Row
 
 _SHOWN = 20
 _VANISHED = (BlobMissing.__name__, ObjectMissing.__name__)

@@ -18,7 +18,7 @@ from seec.schemas.routes import PIECES, ROUTES, SPANS
 from seec.schemas.spans import PACKINGS
 
 if TYPE_CHECKING:
-    from seec.schemas.manifest import Row
+    from seec.schemas.rows import Row
 
 
 def renamed(row: Row, path: str) -> Row:

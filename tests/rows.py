@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from seec.schemas.manifest import Row
+from seec.schemas.rows import Row
 
 
 def envelope_of(row: Row) -> bytes:

@@ -47,15 +47,11 @@ from seec.schemas.errors import (
     UnknownCommit,
 )
 from seec.schemas.limits import MAX_COMMIT_BYTES
-from seec.schemas.manifest import (
-    QuarantineRow,
-    Row,
-    parse_manifest,
-    parse_paths,
-    parse_quarantine,
-)
+from seec.schemas.manifest import parse_manifest, parse_paths
 from seec.schemas.plan import Plan, parse_plan
+from seec.schemas.quarantine import QuarantineRow, parse_quarantine
 from seec.schemas.removal import parse_removed
+from seec.schemas.rows import Row
 
 RECAP_EVERY = 16
 # How often a reader opens an archive again whose objects vanish, before that is damage.

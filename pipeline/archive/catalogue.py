@@ -10,15 +10,11 @@ from seec.pipeline.archive.archive import REOPENINGS, Archive, Unread
 from seec.pipeline.archive.patterns import MemberPatterns, Patterns, in_range, may_hold
 from seec.schemas.commit import ShardRecord
 from seec.schemas.errors import BlobMissing, FixityError, FormatError, SectionCorrupt, SeecError
-from seec.schemas.manifest import (
-    QuarantineRow,
-    Row,
-    blob_size,
-    each_row,
-    parse_manifest,
-    parse_matching,
-)
+from seec.schemas.manifest import each_row, parse_manifest
+from seec.schemas.manifest_part import parse_matching
+from seec.schemas.quarantine import QuarantineRow
 from seec.schemas.routes import SPANS
+from seec.schemas.rows import Row, blob_size
 
 
 class Also(NamedTuple):

@@ -32,8 +32,9 @@ from seec.schemas.errors import (
     SeecError,
 )
 from seec.schemas.limits import MAX_GROUP_ROWS
-from seec.schemas.manifest import Entry, QuarantineRow, Row
 from seec.schemas.plan import run_id
+from seec.schemas.quarantine import QuarantineRow
+from seec.schemas.rows import Entry, Row
 from seec.schemas.tables import Column, Table
 
 _PLAN = Table(

@@ -8,7 +8,7 @@ from seec.pipeline.archive.archive import read_recorded
 from seec.pipeline.archive.shard import models_of
 from seec.pipeline.storage import Store
 from seec.schemas.commit import model_record
-from seec.schemas.manifest import Row
+from seec.schemas.rows import Row
 
 if TYPE_CHECKING:
     from seec.pipeline.codec.model.weights import Model

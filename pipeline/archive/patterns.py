@@ -7,7 +7,8 @@ from typing import TypeVar
 from unicodedata import normalize
 
 from seec.schemas.commit import ShardRecord
-from seec.schemas.manifest import QuarantineRow, Row
+from seec.schemas.quarantine import QuarantineRow
+from seec.schemas.rows import Row
 
 T = TypeVar("T", Row, QuarantineRow)
 

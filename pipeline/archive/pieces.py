@@ -12,9 +12,10 @@ from seec.pipeline.storage import Source, Store
 from seec.schemas.commit import ShardRecord
 from seec.schemas.errors import BlobMissing, DigestMismatch, SeecError
 from seec.schemas.kinds import FILE
-from seec.schemas.manifest import Part, Row
+from seec.schemas.manifest_part import Part
 from seec.schemas.pieces import Piece, parse_pieces
 from seec.schemas.plan import PlanSettings, SourceFile
+from seec.schemas.rows import Row
 
 # An image file is read as a whole up to this size; one whose strips or tiles can be coded piece by
 # piece, up to the second.

@@ -8,17 +8,13 @@ from seec.pipeline.storage import Store
 from seec.schemas.archive import blob_name, manifest_name, parity_name, quarantine_name
 from seec.schemas.commit import ObjectRecord, ParityRecord, ShardRecord
 from seec.schemas.errors import ObjectUnreadable
-from seec.schemas.manifest import (
-    Entry,
-    QuarantineRow,
-    Row,
-    is_same_file,
-    serialise_manifest,
-    serialise_quarantine,
-)
+from seec.schemas.manifest import serialise_manifest
+from seec.schemas.manifest_rules import is_same_file
 from seec.schemas.merkle import Tree, row_leaf
 from seec.schemas.plan import SourceFile
+from seec.schemas.quarantine import QuarantineRow, serialise_quarantine
 from seec.schemas.routes import PIECES
+from seec.schemas.rows import Entry, Row
 from seec.schemas.trees import renamed
 
 _READ_SIZE_BYTES = 8 << 20

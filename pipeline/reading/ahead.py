@@ -9,7 +9,7 @@ from seec.pipeline.archive.ahead import each_ahead
 from seec.pipeline.archive.shard import payloads
 from seec.pipeline.reading.contents import Held
 from seec.schemas.errors import BlobMissing, ObjectMissing, ObjectUnreadable, SeecError
-from seec.schemas.manifest import Row
+from seec.schemas.rows import Row
 
 # Told the path of a file that cannot be had, and why.
 OnError = Callable[[str, SeecError], None]

@@ -23,8 +23,8 @@ from seec.schemas.errors import (
     UnknownPath,
 )
 from seec.schemas.kinds import FILE
-from seec.schemas.manifest import Row
 from seec.schemas.routes import PIECES, SPANS
+from seec.schemas.rows import Row
 
 if TYPE_CHECKING:
     from seec.schemas.report import Finding

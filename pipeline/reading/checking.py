@@ -9,9 +9,9 @@ from seec.pipeline.storage import Store
 from seec.pipeline.verify.records import Records, check_records
 from seec.pipeline.verify.shards import check_images, check_shard, without_model
 from seec.schemas.commit import ShardRecord
-from seec.schemas.manifest import Row
 from seec.schemas.report import Finding
 from seec.schemas.routes import PIECES
+from seec.schemas.rows import Row
 
 
 def findings(store: Store, *, decode: bool) -> Iterator[Finding]:

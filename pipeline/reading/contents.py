@@ -15,8 +15,8 @@ from seec.pipeline.routes.reading import READERS, check_payload, restore
 from seec.pipeline.storage import Store
 from seec.schemas.commit import ShardRecord
 from seec.schemas.errors import FormatError, SectionCorrupt, Truncated, UnreadableImage
-from seec.schemas.manifest import Row
 from seec.schemas.routes import PIECES, SEEC
+from seec.schemas.rows import Row
 
 Pixels = NDArray[Any]
 # x, y, width and height, in pixels from the top left corner.

@@ -24,8 +24,8 @@ from seec.pipeline.storage import Store
 from seec.pipeline.storage.access import Options
 from seec.schemas.errors import Lost, UnknownPath
 from seec.schemas.kinds import DIRECTORY, FILE, LINK
-from seec.schemas.manifest import Row
 from seec.schemas.routes import ROUTES
+from seec.schemas.rows import Row
 
 Info = dict[str, Any]
 

@@ -7,7 +7,8 @@ from seec.pipeline.archive.ahead import each_ahead
 from seec.pipeline.reading.lookup import Lookup
 from seec.schemas.commit import ShardRecord
 from seec.schemas.kinds import DIRECTORY, FILE
-from seec.schemas.manifest import Part, Row
+from seec.schemas.manifest_part import Part
+from seec.schemas.rows import Row
 
 # The first character behind `/`: what begins with a folder's name and this lies behind the folder.
 _BEHIND_SLASH = chr(ord("/") + 1)

@@ -10,8 +10,9 @@ from seec.pipeline.archive.catalogue import vanished_after
 from seec.pipeline.archive.patterns import folders, may_hold
 from seec.schemas.commit import ShardRecord
 from seec.schemas.errors import SectionCorrupt
-from seec.schemas.manifest import Part, Row
+from seec.schemas.manifest_part import Part
 from seec.schemas.routes import PIECES
+from seec.schemas.rows import Row
 
 # With their paths some 100 bytes each.
 _ROWS_KEPT = 1 << 20

@@ -13,8 +13,8 @@ from seec.pipeline.routes.reading.segments import Segment, segments
 from seec.pipeline.storage import Store
 from seec.schemas.commit import ShardRecord
 from seec.schemas.errors import SectionCorrupt
-from seec.schemas.manifest import Row
 from seec.schemas.pieces import parse_pieces
+from seec.schemas.rows import Row
 
 _PIECES_KEPT, _DECODED_KEPT_BYTES = 4, 64 << 20
 

@@ -11,7 +11,7 @@ from seec.pipeline.routes.reading import check_payload, restore
 from seec.pipeline.storage import Store
 from seec.schemas.commit import ShardRecord
 from seec.schemas.errors import DigestMismatch
-from seec.schemas.manifest import Row
+from seec.schemas.rows import Row
 
 # Decoders of codec and JPEG run beside each other: they let other threads go on.
 _THREADS = 2

@@ -10,7 +10,7 @@ from seec.pipeline.routes.reading import check_payload
 from seec.pipeline.storage import Store
 from seec.schemas.commit import ObjectRecord
 from seec.schemas.errors import FixityError, FormatError, ObjectMissing, ObjectUnreadable
-from seec.schemas.manifest import Entry, Row
+from seec.schemas.rows import Entry, Row
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,9 @@ from seec.schemas.errors import (
     ObjectMissing,
     ObjectUnreadable,
 )
-from seec.schemas.manifest import UNKNOWN_DIGEST, Entry, QuarantineRow, Row, lost_row
 from seec.schemas.plan import SourceFile
+from seec.schemas.quarantine import QuarantineRow
+from seec.schemas.rows import UNKNOWN_DIGEST, Entry, Row, lost_row
 from seec.schemas.trees import renamed
 
 LOST_REASON = "its bytes in the archive were damaged, and found nowhere else"

@@ -28,8 +28,8 @@ from seec.pipeline.storage import Source, Store
 from seec.schemas.archive import shard_name
 from seec.schemas.commit import RunRecord, ShardRecord
 from seec.schemas.errors import ModelError, SourceError, StorageError, UnreadableMask
-from seec.schemas.manifest import QuarantineRow
 from seec.schemas.plan import Plan, SourceFile
+from seec.schemas.quarantine import QuarantineRow
 from seec.schemas.report import Timing
 
 # Memory that files and pixels on their way may take, per encoder.

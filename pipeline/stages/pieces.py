@@ -14,10 +14,10 @@ from seec.pipeline.containers import cut
 from seec.pipeline.routes.writing import Draft
 from seec.pipeline.storage import Source, Store
 from seec.schemas.errors import SourceChanged
-from seec.schemas.manifest import Row
 from seec.schemas.pieces import Piece, serialise_pieces
 from seec.schemas.plan import SourceFile
 from seec.schemas.routes import PIECES
+from seec.schemas.rows import Row
 
 _READ_SIZE_BYTES = 8 << 20
 

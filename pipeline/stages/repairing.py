@@ -29,9 +29,9 @@ from seec.schemas.errors import (
     StorageError,
     StoreUnavailable,
 )
-from seec.schemas.manifest import Row
 from seec.schemas.plan import KEEP_FILE, Plan, PlanSettings, SourceFile
 from seec.schemas.report import Finding
+from seec.schemas.rows import Row
 
 
 @dataclass

@@ -27,9 +27,9 @@ from seec.schemas.errors import (
     StoreUnavailable,
 )
 from seec.schemas.kinds import DIRECTORY, FILE, LINK
-from seec.schemas.manifest import Row
 from seec.schemas.names import folded, key_as_path
 from seec.schemas.routes import PIECES
+from seec.schemas.rows import Row
 
 RESTORED, KEPT, SKIPPED, FAILED = "restored", "kept", "skipped", "failed"
 

@@ -39,8 +39,9 @@ from seec.schemas.errors import (
     UnreadableMask,
 )
 from seec.schemas.kinds import FILE
-from seec.schemas.manifest import Entry, QuarantineRow
 from seec.schemas.plan import DEDUPE_PIXELS, PlanSettings, SourceFile
+from seec.schemas.quarantine import QuarantineRow
+from seec.schemas.rows import Entry
 
 # Of a model; what Ray sends with a message may have 100 KiB.
 _PIECE_BYTES = 64 << 10

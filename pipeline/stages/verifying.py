@@ -19,9 +19,9 @@ from seec.pipeline.verify.shards import (
     without_model,
 )
 from seec.schemas.commit import ShardRecord
-from seec.schemas.manifest import Row
 from seec.schemas.report import CHECKSUM, DECODE, Checked, Finding
 from seec.schemas.routes import PIECES
+from seec.schemas.rows import Row
 
 # One unit of work: enough to be worth a task, little enough to spread.
 _MAX_ROWS = 16

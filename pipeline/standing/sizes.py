@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from seec.schemas.kinds import FILE
-from seec.schemas.manifest import Row
+from seec.schemas.rows import Row
 
 TOP = "(at the top)"
 

@@ -5,7 +5,7 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 
-from seec.schemas.manifest import Row
+from seec.schemas.rows import Row
 
 
 def sample(rows: Sequence[Row], fraction: float, seed: int) -> list[Row]:

@@ -29,9 +29,11 @@ from seec.schemas.errors import (
     ObjectMissing,
     ObjectUnreadable,
 )
-from seec.schemas.manifest import Row, blob_size, parse_manifest, parse_quarantine
+from seec.schemas.manifest import parse_manifest
+from seec.schemas.quarantine import parse_quarantine
 from seec.schemas.report import Checked, Finding
 from seec.schemas.routes import PIECES
+from seec.schemas.rows import Row, blob_size
 
 _READ_SIZE_BYTES = 8 << 20
 

@@ -24,8 +24,8 @@ from seec.schemas.errors import (
     SectionCorrupt,
     StorageError,
 )
-from seec.schemas.manifest import Entry
 from seec.schemas.plan import PlanSettings, SourceFile
+from seec.schemas.rows import Entry
 
 SETTINGS = PlanSettings(hashlib.sha256(b"weights").hexdigest(), shard_files=2)
 FORMAT = b"how to read all of this"

@@ -11,7 +11,7 @@ from seec.pipeline.archive import Archive
 from seec.pipeline.storage import Store
 from seec.schemas.errors import SeecError
 from seec.schemas.kinds import FILE
-from seec.schemas.manifest import Row
+from seec.schemas.rows import Row
 from tests.archives.life import findings
 from tests.sources import files_below
 

@@ -12,8 +12,8 @@ from seec.jobs import archive, ls, restore
 from seec.pipeline.archive.duplicates import MIN_SIZE_BYTES, comparable, gathered, signs
 from seec.pipeline.archive.planning import cut_shards
 from seec.pipeline.storage import Source
-from seec.schemas.manifest import Row
 from seec.schemas.plan import PlanSettings, SourceFile
+from seec.schemas.rows import Row
 from tests.sources import files_below
 
 BIG = random.Random(0).randbytes(3 * MIN_SIZE_BYTES)

@@ -11,9 +11,9 @@ from seec.pipeline.routes.reading import restore
 from seec.pipeline.routes.reading.envelopes import split
 from seec.pipeline.routes.writing import Candidate, draft
 from seec.schemas.errors import SectionCorrupt
-from seec.schemas.manifest import ENVELOPE_BYTES_IN_ROW, Row
 from seec.schemas.plan import SourceFile
 from seec.schemas.routes import SEEC, STORE
+from seec.schemas.rows import ENVELOPE_BYTES_IN_ROW, Row
 from tests.archives.life import archive, findings, held, opened
 from tests.archives.plain_reader import restored
 from tests.archives.test_format import decode_with

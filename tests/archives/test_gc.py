@@ -41,9 +41,10 @@ from seec.schemas.errors import (
     NotAnArchive,
     SectionCorrupt,
 )
-from seec.schemas.manifest import Entry, ImageFacts, QuarantineRow, SampleFacts
 from seec.schemas.plan import PlanSettings, SourceFile
+from seec.schemas.quarantine import QuarantineRow
 from seec.schemas.routes import SEEC
+from seec.schemas.rows import Entry, ImageFacts, SampleFacts
 
 WEIGHTS = b"weights"
 SETTINGS = PlanSettings(hashlib.sha256(WEIGHTS).hexdigest(), shard_files=2)

@@ -15,8 +15,8 @@ from seec.pipeline.archive import Archive, pieces
 from seec.pipeline.routes import reading
 from seec.pipeline.routes.reading import restore_member
 from seec.pipeline.storage import Store
-from seec.schemas.manifest import Row
 from seec.schemas.routes import PIECES, SEEC_JPEG, SEEC_PLANES, SPANS
+from seec.schemas.rows import Row
 from tests.archives import plain_reader
 from tests.archives.life import findings
 from tests.archives.test_format import decode_with

@@ -26,8 +26,9 @@ from seec.schemas import trees as seec_trees
 from seec.schemas.commit import ShardRecord
 from seec.schemas.errors import SectionCorrupt
 from seec.schemas.limits import MAX_MEMBER_DEPTH
-from seec.schemas.manifest import Row, parse_manifest, serialise_manifest
+from seec.schemas.manifest import parse_manifest, serialise_manifest
 from seec.schemas.routes import LOST, PIECES, SEEC, SEEC_JPEG, SPANS, STORE
+from seec.schemas.rows import Row
 from seec.schemas.spans import PACKINGS
 from seec.torch import ArchiveDataset, IterableArchiveDataset
 from tests.archives import plain_reader

@@ -15,8 +15,8 @@ from seec.pipeline.storage import Store
 from seec.schemas.archive import model_name
 from seec.schemas.commit import Changes, Commit, ShardRecord
 from seec.schemas.errors import SectionCorrupt, UnknownModel
-from seec.schemas.manifest import Row
 from seec.schemas.routes import JPEGXL_JPEG
+from seec.schemas.rows import Row
 from seec.schemas.sealed import seal
 from tests.archives.life import archive, findings, held, opened, put_files
 from tests.faults.points import repair_in_process

@@ -16,9 +16,9 @@ from seec.pipeline.codec import load_model
 from seec.pipeline.routes.writing import Candidate, RunModels, draft, samples_digest
 from seec.pipeline.stages import tasks
 from seec.pipeline.storage import Source
-from seec.schemas.manifest import Entry, ImageFacts, Row, SampleFacts
 from seec.schemas.plan import PlanSettings, SourceFile
 from seec.schemas.routes import SEEC, STORE
+from seec.schemas.rows import Entry, ImageFacts, Row, SampleFacts
 from tests.archives.life import archive, findings, held, opened
 from tests.archives.test_repair import mend
 from tests.faults import points

@@ -15,7 +15,7 @@ from seec.pipeline.images.raster import Meaning
 from seec.pipeline.routes.writing import Small, cut_stacks
 from seec.pipeline.routes.writing.stacks import MOST_IMAGES, MOST_PIXELS, Kind
 from seec.schemas.limits import MAX_STACK_PIXELS
-from seec.schemas.manifest import Row
+from seec.schemas.rows import Row
 from tests.archives import plain_reader
 from tests.archives.life import archive, findings, held, opened
 from tests.archives.test_format import decode_with

@@ -16,7 +16,7 @@ from seec.pipeline.standing.checks import Standing, standing
 from seec.pipeline.standing.growth import Point, growth, thinned
 from seec.pipeline.standing.sizes import TOP, Size, sizes_of
 from seec.pipeline.storage import Store
-from seec.schemas.manifest import Row
+from seec.schemas.rows import Row
 from tests.archives.life import archive, put_files
 from tests.faults.points import verify_in_process
 

@@ -15,9 +15,10 @@ from seec.pipeline.archive.changes import commit_after
 from seec.pipeline.archive.shard import rows_root
 from seec.pipeline.storage import Store
 from seec.schemas.commit import Commit, ObjectRecord, ShardRecord
-from seec.schemas.manifest import Row, serialise_manifest
+from seec.schemas.manifest import serialise_manifest
 from seec.schemas.report import Finding
 from seec.schemas.routes import JPEGXL_JPEG, SEEC_JPEG, SPANS, STORE
+from seec.schemas.rows import Row
 from tests.jpegs import held, jpeg, refused
 from tests.rows import with_image
 from tests.sources import files_below, write_tiny_source

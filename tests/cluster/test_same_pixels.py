@@ -19,9 +19,9 @@ from seec.pipeline.stages import comparing
 from seec.pipeline.stages.executor import Placement
 from seec.pipeline.stages.ray_executor import RayExecutor
 from seec.pipeline.storage import Source, Store
-from seec.schemas.manifest import Row
 from seec.schemas.plan import DEDUPE_PIXELS, PlanSettings
 from seec.schemas.routes import SEEC, SEEC_PLANES
+from seec.schemas.rows import Row
 from tests.archives import plain_reader
 from tests.archives.test_format import decode_with
 from tests.pictures import textured

@@ -18,8 +18,8 @@ from seec.pipeline.archive import Archive
 from seec.pipeline.storage import Store
 from seec.schemas.archive import ARCHIVE_JSON, FORMAT_MD, commit_name, model_name
 from seec.schemas.commit import ObjectRecord
-from seec.schemas.manifest import Row
 from seec.schemas.routes import JPEGXL_JPEG, LOST, SEEC, STORE
+from seec.schemas.rows import Row
 from tests.faults import points
 from tests.jpegs import detailed, jpeg
 from tests.pictures import gray, textured

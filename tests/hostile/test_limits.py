@@ -48,15 +48,14 @@ from seec.schemas.errors import (
 from seec.schemas.limits import MAX_COMMIT_BYTES, MAX_HEADER_BYTES, MAX_JSON_DEPTH
 from seec.schemas.manifest import (
     MANIFEST,
-    Entry,
-    QuarantineRow,
-    Row,
     parse_manifest,
     parse_paths,
     serialise_manifest,
     to_record,
 )
 from seec.schemas.plan import PlanSettings, SourceFile
+from seec.schemas.quarantine import QuarantineRow
+from seec.schemas.rows import Entry, Row
 from seec.schemas.sealed import seal, unseal
 from seec.schemas.tables import serialise
 from tests.archives.life import archive, put_files

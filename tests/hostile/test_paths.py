@@ -17,9 +17,10 @@ from seec.schemas.archive import shard_name
 from seec.schemas.commit import SourceRecord
 from seec.schemas.errors import SectionCorrupt
 from seec.schemas.kinds import DIRECTORY, FILE, LINK
-from seec.schemas.manifest import Entry, Row, parse_manifest, serialise_manifest
+from seec.schemas.manifest import parse_manifest, serialise_manifest
 from seec.schemas.plan import PlanSettings, SourceFile
 from seec.schemas.routes import STORE
+from seec.schemas.rows import Entry, Row
 from tests.trees import nodes
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")

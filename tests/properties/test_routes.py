@@ -9,9 +9,9 @@ from seec.pipeline.images.files import read_image
 from seec.pipeline.images.raster import raster_digest
 from seec.pipeline.routes import reading
 from seec.pipeline.routes.writing import Candidate, RunModels, draft, settle
-from seec.schemas.manifest import Entry
 from seec.schemas.plan import SourceFile
 from seec.schemas.routes import SEEC, SEEC_PLANES, STORE
+from seec.schemas.rows import Entry
 from tests.rows import envelope_of
 from tests.sources import coded_files, jpeg_files, plane_files, stored_files
 

@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image
 
 from seec.pipeline.images.files import is_exact
-from seec.schemas.manifest import Row
 from seec.schemas.routes import JPEGXL_JPEG, STORE
+from seec.schemas.rows import Row
 from tests.rows import envelope_of
 from tests.sources import same_image
 

@@ -27,9 +27,9 @@ from seec.pipeline.routes.writing import Candidate, RunModels, draft, settle, wo
 from seec.pipeline.stages.batch import MAX_PASSING_BYTES
 from seec.schemas.kinds import FILE
 from seec.schemas.limits import MAX_PIXELS
-from seec.schemas.manifest import Row
 from seec.schemas.names import escape, unescape
 from seec.schemas.plan import SourceFile
+from seec.schemas.rows import Row
 from tests.torture import odd, tree
 from tests.torture.comparison import came_back
 from tests.trees import Node, draw, nodes

@@ -8,9 +8,9 @@ import pytest
 from seec.jobs import archive, ls, restore, verify
 from seec.jobs.interface import ExitCode
 from seec.schemas.kinds import FILE
-from seec.schemas.manifest import Row
 from seec.schemas.names import unescape
 from seec.schemas.routes import JPEGXL_JPEG, SEEC, SEEC_PLANES, STORE
+from seec.schemas.rows import Row
 from tests.rows import envelope_of
 from tests.sources import files_below
 from tests.torture import tree

@@ -26,9 +26,10 @@ from seec.schemas.errors import (
     UnknownModel,
     UnreadableImage,
 )
-from seec.schemas.manifest import Entry, ImageFacts, to_record
+from seec.schemas.manifest import to_record
 from seec.schemas.plan import PlanSettings, SourceFile
 from seec.schemas.routes import JPEGXL_JPEG, SEEC_JPEG, STORE
+from seec.schemas.rows import Entry, ImageFacts
 from tests.archives.plain_reader import restore_jpeg
 from tests.jpegs import HEIGHT, WIDTH, held, refused
 from tests.jpegs import jpeg as jpeg_file

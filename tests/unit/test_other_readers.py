@@ -19,8 +19,8 @@ from seec.pipeline.images.formats.png_file import IHDR_END, chunk
 from seec.pipeline.images.other_readers import difference
 from seec.pipeline.routes.writing import Candidate, RunModels, draft, settle
 from seec.schemas.errors import UnreadableImage
-from seec.schemas.manifest import Entry
 from seec.schemas.plan import SourceFile
+from seec.schemas.rows import Entry
 from tests.deflated import odd_png
 from tests.pictures import gray, textured
 from tests.sources import coded_files, image_bytes, metadata, plane_files

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from seec.pipeline.archive.patterns import Patterns, Unmatched
 from seec.schemas.errors import SectionCorrupt
-from seec.schemas.manifest import Row, parse_manifest, parse_matching, serialise_manifest
+from seec.schemas.manifest import parse_manifest, serialise_manifest
+from seec.schemas.manifest_part import parse_matching
+from seec.schemas.rows import Row
 from tests.unit.test_records import a_row, a_shard
 
 PATHS = st.text("ab/[*", max_size=5)

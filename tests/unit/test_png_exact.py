@@ -25,9 +25,9 @@ from seec.pipeline.images.raster import pixel_raster
 from seec.pipeline.routes import reading
 from seec.pipeline.routes.writing import Candidate, RunModels, draft, settle
 from seec.schemas.errors import DigestMismatch, UnreadableImage
-from seec.schemas.manifest import Entry
 from seec.schemas.plan import SourceFile
 from seec.schemas.routes import STORE
+from seec.schemas.rows import Entry
 from tests.deflated import FOREIGN, flushed, odd_png
 from tests.pictures import gray, textured
 from tests.rows import envelope_of

@@ -31,23 +31,16 @@ from seec.schemas.commit import (
 )
 from seec.schemas.errors import FixityError, FormatError, SectionCorrupt, UnsupportedVersion
 from seec.schemas.limits import MAX_PIXEL_BYTES, MAX_STACK_PIXELS
-from seec.schemas.manifest import (
-    ENVELOPE_BYTES_IN_ROW,
-    MANIFEST,
+from seec.schemas.manifest import MANIFEST, parse_identities, parse_manifest, serialise_manifest
+from seec.schemas.plan import PlanSettings, SourceFile, parse_plan, run_id, serialise_plan
+from seec.schemas.quarantine import (
     QUARANTINE,
-    ImageFacts,
     QuarantineRow,
-    Row,
-    SampleFacts,
-    lost_row,
-    parse_identities,
-    parse_manifest,
     parse_quarantine,
-    serialise_manifest,
     serialise_quarantine,
 )
-from seec.schemas.plan import PlanSettings, SourceFile, parse_plan, run_id, serialise_plan
 from seec.schemas.routes import JPEGXL_JPEG, LOST, SEEC, SEEC_PLANES, STORE
+from seec.schemas.rows import ENVELOPE_BYTES_IN_ROW, ImageFacts, Row, SampleFacts, lost_row
 from seec.schemas.sealed import seal, unseal
 
 

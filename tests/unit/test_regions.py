@@ -20,8 +20,8 @@ from seec.pipeline.routes.region import check_region_source, make_background
 from seec.pipeline.routes.writing import Candidate, RunModels, draft, settle
 from seec.schemas.errors import DigestMismatch, SectionCorrupt, UnreadableMask
 from seec.schemas.loss import SKIP
-from seec.schemas.manifest import Entry
 from seec.schemas.plan import SourceFile
+from seec.schemas.rows import Entry
 from tests.pictures import textured
 from tests.rows import with_samples
 from tests.sources import image_bytes

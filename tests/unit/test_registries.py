@@ -27,10 +27,11 @@ from seec.pipeline.routes.writing import (
     work_of,
 )
 from seec.schemas.errors import DigestMismatch, SectionCorrupt, UnreadableImage
-from seec.schemas.manifest import Entry, Row, parse_manifest, serialise_manifest
+from seec.schemas.manifest import parse_manifest, serialise_manifest
 from seec.schemas.plan import SourceFile
 from seec.schemas.planes import Shape
 from seec.schemas.routes import ROUTES, SEEC, STORE, RouteRules
+from seec.schemas.rows import Entry, Row
 from tests.pictures import textured
 from tests.rows import format_of, with_samples
 from tests.sources import image_bytes

@@ -9,9 +9,9 @@ from seec.pipeline.routes.reading import check, restore, store
 from seec.pipeline.routes.writing import Candidate, RunModels, draft, draft_stored, settle
 from seec.pipeline.routes.writing.draft import compressed
 from seec.schemas.errors import DigestMismatch, SectionCorrupt, SeecError, UnknownModel
-from seec.schemas.manifest import Entry
 from seec.schemas.plan import SourceFile
 from seec.schemas.routes import SEEC, SEEC_PLANES, STORE
+from seec.schemas.rows import Entry
 from tests.pictures import textured
 from tests.rows import envelope_of, with_samples
 from tests.sources import coded_files, image_bytes, jpeg_files, plane_files, stored_files

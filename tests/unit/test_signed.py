@@ -14,9 +14,9 @@ from seec.pipeline.images.files import is_exact, read_header
 from seec.pipeline.images.formats.png_file import IHDR_END, chunk
 from seec.pipeline.routes.reading import restore
 from seec.pipeline.routes.writing import Candidate, RunModels, draft, settle
-from seec.schemas.manifest import Entry
 from seec.schemas.plan import SourceFile
 from seec.schemas.routes import SEEC, STORE
+from seec.schemas.rows import Entry
 from tests.archives.life import archive, held, opened
 from tests.deflated import odd_png
 from tests.pictures import textured

@@ -30,10 +30,10 @@ from seec.pipeline.routes.writing import framed, stored_entry
 from seec.pipeline.storage import Store
 from seec.schemas.archive import shard_name
 from seec.schemas.commit import RunRecord, SourceRecord
-from seec.schemas.manifest import Entry, Row
 from seec.schemas.pieces import Piece, serialise_pieces
 from seec.schemas.plan import PlanSettings, SourceFile
 from seec.schemas.routes import PIECES, SPANS
+from seec.schemas.rows import Entry, Row
 from seec.schemas.spans import serialise_gaps
 
 _PER_FOLDER = 1000  # files of a folder of the synthetic source

@@ -10,7 +10,6 @@ from importlib import import_module
 from seec.pipeline.routes.reading.envelopes import split
 from seec.pipeline.routes.reading.reader import Models, Reader
 from seec.schemas.errors import DigestMismatch, SectionCorrupt
-from seec.schemas.manifest import Row
 from seec.schemas.routes import (
     JPEGXL_JPEG,
     LOST,
@@ -21,6 +20,7 @@ from seec.schemas.routes import (
     SPANS,
     STORE,
 )
+from seec.schemas.rows import Row
 
 
 class _Readers(MutableMapping[str, Reader]):

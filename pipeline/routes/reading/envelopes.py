@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from seec.pipeline.routes.reading.store import decompressed
-from seec.schemas.manifest import ENVELOPE_BYTES_IN_ROW, Row
+from seec.schemas.rows import ENVELOPE_BYTES_IN_ROW, Row
 
 
 def split(row: Row, data: bytes) -> tuple[Row, bytes]:

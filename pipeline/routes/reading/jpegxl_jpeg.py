@@ -12,8 +12,8 @@ import imagecodecs
 from seec.pipeline.routes.reading.reader import Models, WholeFileReader, image_of
 from seec.schemas.errors import LimitExceeded, SectionCorrupt, Truncated
 from seec.schemas.limits import MAX_PIXELS
-from seec.schemas.manifest import Row
 from seec.schemas.routes import JPEGXL_JPEG
+from seec.schemas.rows import Row
 
 _SIGNATURE = b"\0\0\0\x0cJXL \r\n\x87\n"
 _CODESTREAM = b"\xff\x0a"

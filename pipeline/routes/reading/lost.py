@@ -2,8 +2,8 @@
 
 from seec.pipeline.routes.reading.reader import Models, WholeFileReader
 from seec.schemas.errors import Lost
-from seec.schemas.manifest import Row
 from seec.schemas.routes import LOST
+from seec.schemas.rows import Row
 
 
 class LostReader(WholeFileReader):

@@ -2,9 +2,9 @@
 
 from seec.pipeline.routes.reading.reader import Models, Reader
 from seec.schemas.errors import UnreadableImage
-from seec.schemas.manifest import Row
 from seec.schemas.pieces import parse_pieces
 from seec.schemas.routes import PIECES
+from seec.schemas.rows import Row
 
 
 class PiecesReader(Reader):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from seec.schemas.errors import DigestMismatch, SectionCorrupt, UnknownModel
 from seec.schemas.kinds import LINK
-from seec.schemas.manifest import ImageFacts, Row
+from seec.schemas.rows import ImageFacts, Row
 
 if TYPE_CHECKING:
     from seec.pipeline.codec.model.weights import Model

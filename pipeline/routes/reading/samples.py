@@ -14,7 +14,7 @@ from seec.pipeline.images.raster import Raster, raster_digest
 from seec.pipeline.routes.reading.reader import Models, Reader, image_of
 from seec.schemas import loss
 from seec.schemas.errors import DigestMismatch, SectionCorrupt, UnreadableImage
-from seec.schemas.manifest import Row, SampleFacts
+from seec.schemas.rows import Row, SampleFacts
 
 
 class SamplesReader(Reader):

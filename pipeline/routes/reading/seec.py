@@ -12,8 +12,8 @@ from seec.pipeline.routes.reading.samples import SamplesReader, samples_of
 from seec.schemas.container import reader
 from seec.schemas.errors import DigestMismatch, SectionCorrupt
 from seec.schemas.limits import MAX_STACK_PIXELS
-from seec.schemas.manifest import Row
 from seec.schemas.routes import SEEC
+from seec.schemas.rows import Row
 
 
 class SeecReader(SamplesReader):

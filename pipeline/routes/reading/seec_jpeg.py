@@ -3,8 +3,8 @@
 from seec.pipeline.dct.codec import Claims, decode_file
 from seec.pipeline.dct.weights import DctModel
 from seec.pipeline.routes.reading.reader import Models, WholeFileReader, image_of, model_of
-from seec.schemas.manifest import Row
 from seec.schemas.routes import SEEC_JPEG
+from seec.schemas.rows import Row
 
 
 class SeecJpegReader(WholeFileReader):

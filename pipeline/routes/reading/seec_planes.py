@@ -12,9 +12,9 @@ from seec.pipeline.routes.reading.reader import Models, model_of
 from seec.pipeline.routes.reading.samples import SamplesReader, samples_of
 from seec.schemas.container import reader
 from seec.schemas.errors import DigestMismatch, SectionCorrupt
-from seec.schemas.manifest import Row
 from seec.schemas.planes import Plane, Shape, parse
 from seec.schemas.routes import SEEC_PLANES
+from seec.schemas.rows import Row
 
 
 class SeecPlanesReader(SamplesReader):

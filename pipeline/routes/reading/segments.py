@@ -9,8 +9,8 @@ from seec.pipeline.routes import reading
 from seec.pipeline.routes.reading.reader import Models
 from seec.pipeline.routes.reading.spans import gaps_of
 from seec.schemas.errors import DigestMismatch, SectionCorrupt
-from seec.schemas.manifest import Row
 from seec.schemas.routes import SPANS
+from seec.schemas.rows import Row
 
 
 @dataclass(frozen=True)

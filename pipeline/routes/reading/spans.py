@@ -8,8 +8,8 @@ from seec.pipeline.routes.reading.reader import Models, Reader
 from seec.pipeline.routes.reading.store import decompressed
 from seec.schemas.errors import DigestMismatch, SectionCorrupt
 from seec.schemas.limits import MAX_RECIPE_BYTES
-from seec.schemas.manifest import Row
 from seec.schemas.routes import SPANS
+from seec.schemas.rows import Row
 from seec.schemas.spans import HEAD_BYTES, parse_gaps
 
 

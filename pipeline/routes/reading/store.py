@@ -5,8 +5,8 @@ import zstandard
 from seec.pipeline.routes.reading.reader import Models, WholeFileReader
 from seec.schemas.errors import SectionCorrupt
 from seec.schemas.limits import MAX_ZSTD_RATIO
-from seec.schemas.manifest import Row
 from seec.schemas.routes import STORE
+from seec.schemas.rows import Row
 
 
 class StoreReader(WholeFileReader):

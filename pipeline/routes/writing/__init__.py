@@ -35,8 +35,8 @@ from seec.pipeline.routes.writing.stacks import (
 )
 from seec.pipeline.routes.writing.writer import RunModels, Work, Writer
 from seec.schemas.errors import FormatError, UnreadableImage
-from seec.schemas.manifest import ENVELOPE_BYTES_IN_ROW, Entry
 from seec.schemas.plan import SourceFile
+from seec.schemas.rows import ENVELOPE_BYTES_IN_ROW, Entry
 
 # By name, as manifests have them; the first that takes a file gets it.
 WRITERS: dict[str, Writer] = {

@@ -14,9 +14,9 @@ from seec.pipeline.images.files import Header, ImageFile, read_header
 from seec.pipeline.images.jpeg import Frame
 from seec.pipeline.images.raster import Pixels, Raster
 from seec.schemas.errors import SeecError, UnreadableImage
-from seec.schemas.manifest import Entry, ImageFacts, Row
 from seec.schemas.plan import SourceFile
 from seec.schemas.routes import NOT_OPENED, STORE
+from seec.schemas.rows import Entry, ImageFacts, Row
 
 # Level 9: several times faster than the codec that runs beside it, and near what zstd can do.
 _LEVEL = 9

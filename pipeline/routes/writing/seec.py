@@ -10,8 +10,8 @@ from seec.pipeline.routes.loss import stated_loss
 from seec.pipeline.routes.writing.draft import Candidate, Coded
 from seec.pipeline.routes.writing.writer import MadeRow, RunModels, Work, Writer
 from seec.schemas.container import reader
-from seec.schemas.manifest import ImageFacts, Row, SampleFacts
 from seec.schemas.routes import SEEC
+from seec.schemas.rows import ImageFacts, Row, SampleFacts
 
 
 class SeecWriter(Writer):

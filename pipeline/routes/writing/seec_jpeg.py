@@ -7,8 +7,8 @@ from seec.pipeline.dct.codec import comes_back, encode_file
 from seec.pipeline.routes.writing.draft import Candidate, Coded
 from seec.pipeline.routes.writing.writer import RunModels, Work, Writer
 from seec.schemas.errors import UnknownModel, UnreadableImage
-from seec.schemas.manifest import Row
 from seec.schemas.routes import SEEC_JPEG
+from seec.schemas.rows import Row
 
 
 class SeecJpegWriter(Writer):

@@ -10,9 +10,9 @@ from seec.pipeline.images.planes import split
 from seec.pipeline.images.raster import Raster, raster_digest
 from seec.pipeline.routes.writing.draft import Candidate, Coded
 from seec.pipeline.routes.writing.writer import MadeRow, RunModels, Work, Writer
-from seec.schemas.manifest import ImageFacts, Row, SampleFacts
 from seec.schemas.planes import Payload, Plane, Run, Shape, serialise
 from seec.schemas.routes import SEEC_PLANES
+from seec.schemas.rows import ImageFacts, Row, SampleFacts
 
 
 @dataclass(frozen=True)

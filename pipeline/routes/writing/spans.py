@@ -11,10 +11,10 @@ from seec.pipeline.routes.writing.draft import Candidate, Coded, Draft, entry, f
 from seec.pipeline.routes.writing.writer import RunModels, Work, Writer
 from seec.schemas.errors import UnreadableImage
 from seec.schemas.kinds import FILE
-from seec.schemas.manifest import Entry, Row
 from seec.schemas.names import is_safe, unescape
 from seec.schemas.plan import SourceFile
 from seec.schemas.routes import NOT_OPENED, SPANS, STORE
+from seec.schemas.rows import Entry, Row
 from seec.schemas.spans import serialise_gaps
 
 # Of all images of a file, or of a piece of one: they are in memory together.

@@ -17,7 +17,7 @@ from seec.pipeline.images.raster import Meaning, Pixels, Raster
 from seec.pipeline.routes.writing.draft import Candidate, Coded, Draft, compressed_bytes, entry
 from seec.pipeline.routes.writing.writer import RunModels, Writer
 from seec.schemas.limits import MAX_STACK_PIXELS
-from seec.schemas.manifest import ENVELOPE_BYTES_IN_ROW, Entry, Row, SampleFacts
+from seec.schemas.rows import ENVELOPE_BYTES_IN_ROW, Entry, Row, SampleFacts
 
 MOST_PIXELS = MAX_STACK_PIXELS // 16  # of an image in a stack: fewer neighbours would save little
 MOST_BYTES = 4 * MOST_PIXELS  # of its samples: the images of a shard are in memory together

@@ -8,7 +8,7 @@ from seec.pipeline.codec import Model
 from seec.pipeline.dct.weights import DctModel
 from seec.pipeline.images.files import ImageFile
 from seec.pipeline.routes.writing.draft import Candidate, Coded
-from seec.schemas.manifest import Row
+from seec.schemas.rows import Row
 
 MadeRow = Callable[..., Row]
 
