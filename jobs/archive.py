@@ -9,7 +9,9 @@ from typing import Any
 
 import click
 
-from seec.jobs.interface import ExitCode, command, inform, progress, warn
+from seec.jobs.exit_codes import ExitCode
+from seec.jobs.interface import command
+from seec.jobs.messages import inform, warn
 from seec.jobs.metrics import metrics_options
 from seec.jobs.model_options import chosen_model, model_options, read_jpeg_model
 from seec.jobs.options import (
@@ -24,6 +26,7 @@ from seec.jobs.options import (
 )
 from seec.jobs.places import check_apart, source_name
 from seec.jobs.planning import RunOptions, check_segmentation, plan_run
+from seec.jobs.progress import progress
 from seec.pipeline.archive.archive import Archive
 from seec.pipeline.archive.planning import quarantined_files
 from seec.pipeline.archive.protection import keep_spares

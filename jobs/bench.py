@@ -9,9 +9,11 @@ from typing import Any, Literal
 
 import click
 
-from seec.jobs.interface import ExitCode, command, progress
+from seec.jobs.exit_codes import ExitCode
+from seec.jobs.interface import command
 from seec.jobs.model_options import check_profiles, read_jpeg_model, read_model
 from seec.jobs.options import plot_target
+from seec.jobs.progress import progress
 from seec.pipeline.codec import packaged_model, packaged_profiles
 from seec.pipeline.codec.search.plan import ColourSetChoice
 from seec.pipeline.dct import packaged as jpeg_models

@@ -7,8 +7,11 @@ from typing import Any
 
 import click
 
-from seec.jobs.interface import ExitCode, command, prints_json, write_out
+from seec.jobs.exit_codes import ExitCode
+from seec.jobs.interface import command
+from seec.jobs.messages import prints_json
 from seec.jobs.options import access_option, at_option
+from seec.jobs.summary import write_out
 from seec.pipeline.reading import open_archive
 
 

@@ -5,7 +5,7 @@ import importlib
 import click
 
 from seec import __version__
-from seec.jobs.interface import ExitCode
+from seec.jobs.exit_codes import ExitCode
 from seec.pipeline.extras import needs
 from seec.schemas.errors import MissingPackage
 

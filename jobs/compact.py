@@ -7,8 +7,11 @@ from typing import Any
 
 import click
 
-from seec.jobs.interface import ExitCode, command, figures, progress
+from seec.jobs.exit_codes import ExitCode
+from seec.jobs.interface import command
 from seec.jobs.options import store_options
+from seec.jobs.progress import progress
+from seec.jobs.summary import figures
 from seec.pipeline.archive import Archive
 from seec.pipeline.archive.compaction import compact, open_compaction, small_shards
 from seec.pipeline.archive.protection import keep_spares

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from seec.jobs.interface import progress
+from seec.jobs.progress import progress
 from seec.pipeline.archive import contents
 from seec.pipeline.archive.planning import Seen
 from seec.pipeline.storage import Source

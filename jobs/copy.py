@@ -10,9 +10,12 @@ from typing import Any
 
 import click
 
-from seec.jobs.interface import ExitCode, command, inform, progress, warn
+from seec.jobs.exit_codes import ExitCode
+from seec.jobs.interface import command
+from seec.jobs.messages import inform, warn
 from seec.jobs.options import Duration, store_options
 from seec.jobs.places import check_apart
+from seec.jobs.progress import progress
 from seec.pipeline.archive.archive import Archive, read_header
 from seec.pipeline.archive.copying import Copied, Copy
 from seec.pipeline.archive.lease import writer

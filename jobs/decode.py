@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seec.jobs import files
-from seec.jobs.interface import ExitCode, command, warn
+from seec.jobs.exit_codes import ExitCode
+from seec.jobs.interface import command
+from seec.jobs.messages import warn
 from seec.jobs.model_options import read_model
 from seec.jobs.options import access_option
 from seec.pipeline.codec import Region, decode, decode_region

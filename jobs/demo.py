@@ -11,7 +11,9 @@ import click
 import numpy as np
 
 from seec.jobs import archive, restore, verify
-from seec.jobs.interface import ExitCode, command, progress
+from seec.jobs.exit_codes import ExitCode
+from seec.jobs.interface import command
+from seec.jobs.progress import progress
 from seec.pipeline.codec import default_model
 from seec.pipeline.extras import missing
 from seec.pipeline.lab.benchmark.codecs import OURS, make_codecs, our_codec

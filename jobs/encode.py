@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from seec.jobs import files
-from seec.jobs.interface import ExitCode, command, figures
+from seec.jobs.exit_codes import ExitCode
+from seec.jobs.interface import command
 from seec.jobs.model_options import chosen_model, model_options
 from seec.jobs.options import (
     access_option,
@@ -18,6 +19,7 @@ from seec.jobs.options import (
     region_options,
     segmentation_option,
 )
+from seec.jobs.summary import figures
 from seec.pipeline.codec import Background, encode
 from seec.pipeline.codec.coding.labels import map_from_blocks
 from seec.pipeline.codec.encoder import BLOCK_SHIFT

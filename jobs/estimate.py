@@ -9,9 +9,13 @@ from typing import Any
 
 import click
 
-from seec.jobs.interface import ExitCode, command, figures, inform, progress
+from seec.jobs.exit_codes import ExitCode
+from seec.jobs.interface import command
+from seec.jobs.messages import inform
 from seec.jobs.model_options import chosen_model, model_options
 from seec.jobs.options import store_options
+from seec.jobs.progress import progress
+from seec.jobs.summary import figures
 from seec.pipeline.dct.packaged import nearest_model
 from seec.pipeline.images.jpeg import has_jpeg_name
 from seec.pipeline.routes.writing import RunModels

@@ -16,8 +16,10 @@ from typing import Any
 import click
 import torch
 
-from seec.jobs.interface import ExitCode, command, progress
+from seec.jobs.exit_codes import ExitCode
+from seec.jobs.interface import command
 from seec.jobs.options import plot_target
+from seec.jobs.progress import progress
 from seec.pipeline.codec import default_model
 from seec.pipeline.images.split import is_validation
 from seec.pipeline.lab.benchmark import colour_tests, crops, drawings, label_maps, regions, saliency

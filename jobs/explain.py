@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from seec.jobs import files
-from seec.jobs.interface import ExitCode, command, figures
+from seec.jobs.exit_codes import ExitCode
+from seec.jobs.interface import command
 from seec.jobs.options import access_option
+from seec.jobs.summary import figures
 from seec.pipeline.codec import Info, encode, inspect
 from seec.pipeline.codec.decoder import find_model, read_front, upright
 from seec.pipeline.codec.insight import Insight, explain

@@ -7,8 +7,12 @@ from typing import Any
 
 import click
 
-from seec.jobs.interface import ExitCode, command, figures, progress, warn
+from seec.jobs.exit_codes import ExitCode
+from seec.jobs.interface import command
+from seec.jobs.messages import warn
 from seec.jobs.options import access_option, at_option, include_option
+from seec.jobs.progress import progress
+from seec.jobs.summary import figures
 from seec.pipeline.archive.patterns import Unmatched
 from seec.pipeline.reading import open_archive
 from seec.pipeline.reading.webdataset import write_shards

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from seec.jobs.interface import progress
+from seec.jobs.progress import progress
 from seec.pipeline.archive import duplicates
 from seec.pipeline.stages.comparing import pixel_signs
 from seec.pipeline.stages.executor import Executor

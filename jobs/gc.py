@@ -6,8 +6,10 @@ from typing import Any
 
 import click
 
-from seec.jobs.interface import ExitCode, command, progress
+from seec.jobs.exit_codes import ExitCode
+from seec.jobs.interface import command
 from seec.jobs.options import Duration, Moment, store_options
+from seec.jobs.progress import progress
 from seec.pipeline.archive import Archive
 from seec.pipeline.archive.gc import Leftover, oldest_kept, remove, survey
 from seec.pipeline.archive.protection import keep_spares

@@ -8,8 +8,10 @@ from typing import Any
 import click
 
 from seec.jobs import files
-from seec.jobs.interface import ExitCode, command, figures
+from seec.jobs.exit_codes import ExitCode
+from seec.jobs.interface import command
 from seec.jobs.options import access_option
+from seec.jobs.summary import figures
 from seec.pipeline.archive.archive import Archive
 from seec.pipeline.codec import Info, inspect, packaged_name
 from seec.pipeline.dct.inspection import JpegInfo, Quality, inspect_file

@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from seec.jobs.interface import ExitCode, command
+from seec.jobs.exit_codes import ExitCode
+from seec.jobs.interface import command
 from seec.jobs.options import at_option, include_option, members_option, store_options
 from seec.pipeline.archive.archive import Archive
 from seec.pipeline.archive.catalogue import current_quarantine, sorted_members, sorted_rows

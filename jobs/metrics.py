@@ -20,8 +20,10 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.openmetrics.exposition import generate_latest
 
 from seec.jobs import clock, otlp
-from seec.jobs.interface import ExitCode, Summary, exit_code_of, warn
+from seec.jobs.exit_codes import ExitCode, exit_code_of
 from seec.jobs.interruption import signal_of
+from seec.jobs.messages import warn
+from seec.jobs.summary import Summary
 from seec.pipeline.archive import Archive
 from seec.pipeline.standing.checks import standing
 from seec.pipeline.storage import Store

@@ -8,7 +8,9 @@ from typing import Any
 
 import click
 
-from seec.jobs.interface import ExitCode, command, inform, warn
+from seec.jobs.exit_codes import ExitCode
+from seec.jobs.interface import command
+from seec.jobs.messages import inform, warn
 from seec.jobs.options import access_option, at_option
 from seec.pipeline.reading.filesystem import SeecFileSystem
 from seec.pipeline.reading.mount import mount

@@ -9,8 +9,10 @@ from typing import Any
 
 import click
 
-from seec.jobs.interface import ExitCode, command, progress
+from seec.jobs.exit_codes import ExitCode
+from seec.jobs.interface import command
 from seec.jobs.options import ParityShare, store_options
+from seec.jobs.progress import progress
 from seec.pipeline.archive import Archive
 from seec.pipeline.archive.history import History
 from seec.pipeline.archive.protection import keep_spares, parity_size, set_parity

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from seec.jobs.contents import same_contents
 from seec.jobs.gathering import gathered
-from seec.jobs.interface import warn
+from seec.jobs.messages import warn
 from seec.pipeline.archive.archive import Archive
 from seec.pipeline.archive.catalogue import OnDamage
 from seec.pipeline.archive.contents import readable_files

@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from seec.jobs import files
-from seec.jobs.interface import ExitCode, command
+from seec.jobs.exit_codes import ExitCode
+from seec.jobs.interface import command
 from seec.jobs.options import access_option, at_option
 from seec.pipeline.archive import Archive
 from seec.pipeline.reading.proving import prove

@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from seec.jobs.interface import ExitCode, command
+from seec.jobs.exit_codes import ExitCode
+from seec.jobs.interface import command
 from seec.jobs.options import access_option, at_option
 from seec.pipeline.extras import needs
 from seec.pipeline.reading import open_archive

@@ -8,9 +8,11 @@ from typing import Any
 import click
 
 from seec.jobs import absence
-from seec.jobs.interface import ExitCode, command, progress
+from seec.jobs.exit_codes import ExitCode
+from seec.jobs.interface import command
 from seec.jobs.options import name_option, ray_options, store_options
 from seec.jobs.places import check_apart, source_name
+from seec.jobs.progress import progress
 from seec.pipeline.archive.archive import Archive
 from seec.pipeline.archive.completeness import Absent, lost_files
 from seec.pipeline.archive.protection import keep_spares

@@ -16,9 +16,12 @@ from PIL import Image
 
 from seec import __version__
 from seec.jobs import clock, files
-from seec.jobs.interface import ExitCode, command, figures, progress
+from seec.jobs.exit_codes import ExitCode
+from seec.jobs.interface import command
 from seec.jobs.logs import printable
 from seec.jobs.options import access_option
+from seec.jobs.progress import progress
+from seec.jobs.summary import figures
 from seec.jobs.svg import Chart, Strip, growth_chart, heat_strip
 from seec.pipeline.archive.archive import Archive
 from seec.pipeline.archive.catalogue import current_quarantine, sorted_rows

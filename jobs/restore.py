@@ -11,7 +11,9 @@ from typing import Any
 import click
 
 from seec.jobs import absence
-from seec.jobs.interface import ExitCode, command, progress, warn
+from seec.jobs.exit_codes import ExitCode
+from seec.jobs.interface import command
+from seec.jobs.messages import warn
 from seec.jobs.options import (
     Duration,
     allow_unfinished_option,
@@ -23,6 +25,7 @@ from seec.jobs.options import (
     store_options,
 )
 from seec.jobs.places import check_apart
+from seec.jobs.progress import progress
 from seec.pipeline.archive.archive import REOPENINGS, Archive
 from seec.pipeline.archive.catalogue import current_rows, sorted_members
 from seec.pipeline.archive.completeness import Absent, absent

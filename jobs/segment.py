@@ -13,9 +13,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from seec.jobs import files
-from seec.jobs.interface import ExitCode, command, figures, progress
+from seec.jobs.exit_codes import ExitCode
+from seec.jobs.interface import command
 from seec.jobs.options import access_option, segmentation_option
 from seec.jobs.places import check_apart
+from seec.jobs.progress import progress
+from seec.jobs.summary import figures
 from seec.pipeline.codec import default_model
 from seec.pipeline.codec.coding.labels import map_from_blocks
 from seec.pipeline.codec.encoder import BLOCK_SHIFT

@@ -8,8 +8,10 @@ from typing import Any
 import click
 
 from seec.jobs import digest as digest_job
-from seec.jobs.interface import ExitCode, command, figures
+from seec.jobs.exit_codes import ExitCode
+from seec.jobs.interface import command
 from seec.jobs.options import access_option
+from seec.jobs.summary import figures
 from seec.pipeline.signing.signed import put_signature, sign_head, stamp_head
 from seec.pipeline.storage import Store
 from seec.schemas.errors import DigestMismatch

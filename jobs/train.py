@@ -12,8 +12,11 @@ import torch
 from click.core import ParameterSource
 
 from seec.jobs import train_jpeg
-from seec.jobs.interface import ExitCode, command, figures, progress
+from seec.jobs.exit_codes import ExitCode
+from seec.jobs.interface import command
 from seec.jobs.model_options import read_model
+from seec.jobs.progress import progress
+from seec.jobs.summary import figures
 from seec.pipeline.codec import Model, load_model, packaged_model, packaged_profiles
 from seec.pipeline.codec.model.profile import LITE, PROFILES, Profile
 from seec.pipeline.codec.training.export import export_model

@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from seec.jobs.interface import ExitCode, figures
+from seec.jobs.exit_codes import ExitCode
+from seec.jobs.summary import figures
 from seec.pipeline.lab.dct.train import PROFILES, network_seconds, train_model
 
 

@@ -9,7 +9,10 @@ from typing import Any
 import click
 import torch
 
-from seec.jobs.interface import ExitCode, command, figures, progress
+from seec.jobs.exit_codes import ExitCode
+from seec.jobs.interface import command
+from seec.jobs.progress import progress
+from seec.jobs.summary import figures
 from seec.pipeline.lab.benchmark.saliency import SaliencyFigures, measure
 from seec.pipeline.lab.training.salient import (
     Trainer,

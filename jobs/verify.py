@@ -15,7 +15,9 @@ import click
 from seec import __version__
 from seec.jobs import absence, clock
 from seec.jobs.contents import same_contents
-from seec.jobs.interface import ExitCode, command, progress, warn
+from seec.jobs.exit_codes import ExitCode
+from seec.jobs.interface import command
+from seec.jobs.messages import warn
 from seec.jobs.metrics import metrics_options
 from seec.jobs.options import (
     Duration,
@@ -28,6 +30,7 @@ from seec.jobs.options import (
     store_options,
 )
 from seec.jobs.places import source_name
+from seec.jobs.progress import progress
 from seec.pipeline.archive.archive import REOPENINGS, Archive
 from seec.pipeline.archive.completeness import Absent, absent, lost_files, not_held
 from seec.pipeline.archive.planning import quarantined_files, seen_files

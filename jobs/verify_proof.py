@@ -9,8 +9,10 @@ from typing import Any
 import click
 
 from seec.jobs import files
-from seec.jobs.interface import ExitCode, command, figures
+from seec.jobs.exit_codes import ExitCode
+from seec.jobs.interface import command
 from seec.jobs.options import Digest, access_option
+from seec.jobs.summary import figures
 from seec.schemas.errors import DigestMismatch
 from seec.schemas.proof import MAX_BYTES, Proof
 

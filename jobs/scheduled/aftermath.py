@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from seec.jobs import metrics, report
-from seec.jobs.interface import warn
+from seec.jobs.messages import warn
 from seec.jobs.scheduled import notifying
 from seec.jobs.scheduled.gauges import gauges
 from seec.jobs.scheduled.running import Ran

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from seec.jobs import clock
-from seec.jobs.interface import ExitCode, command
+from seec.jobs.exit_codes import ExitCode
+from seec.jobs.interface import command
 from seec.jobs.scheduled import reading
 from seec.jobs.scheduled.options import file_argument
 from seec.jobs.scheduled.timing import next_slot

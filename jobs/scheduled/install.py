@@ -12,10 +12,12 @@ from typing import Any
 
 import click
 
-from seec.jobs.interface import ExitCode, command, figures
+from seec.jobs.exit_codes import ExitCode
+from seec.jobs.interface import command
 from seec.jobs.scheduled import manifests, reading
 from seec.jobs.scheduled.manifests import CRON, KUBERNETES, MARK, RAY, SYSTEMD, Place
 from seec.jobs.scheduled.options import file_argument
+from seec.jobs.summary import figures
 from seec.schemas.errors import StorageError
 from seec.schemas.jobs_file import JobsFile
 

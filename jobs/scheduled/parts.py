@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from typing import IO, Any
 
 from seec.jobs import logs
-from seec.jobs.interface import ExitCode
+from seec.jobs.exit_codes import ExitCode
 from seec.schemas.job_state import MAX_FINDINGS
 from seec.schemas.jobs_file import ARCHIVE, COMPACT, COPY, GC, VERIFY, Job, JobsFile
 

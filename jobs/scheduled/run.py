@@ -8,7 +8,9 @@ from typing import Any
 
 import click
 
-from seec.jobs.interface import ExitCode, command, inform
+from seec.jobs.exit_codes import ExitCode
+from seec.jobs.interface import command
+from seec.jobs.messages import inform
 from seec.jobs.options import access_option
 from seec.jobs.scheduled import reading
 from seec.jobs.scheduled.aftermath import after, before, deliver_metrics

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from seec.jobs import clock, logs
-from seec.jobs.interface import ExitCode
+from seec.jobs.exit_codes import ExitCode
 from seec.jobs.metrics import archive_figures
 from seec.jobs.scheduled.parts import Outcome, command_of, execute
 from seec.jobs.scheduled.states import States

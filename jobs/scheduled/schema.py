@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from seec.jobs.interface import ExitCode, command
+from seec.jobs.exit_codes import ExitCode
+from seec.jobs.interface import command
 from seec.schemas.jobs_file import json_schema
 
 

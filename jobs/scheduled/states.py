@@ -8,7 +8,7 @@ names whatever is no part of an archive.
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from seec.jobs.interface import warn
+from seec.jobs.messages import warn
 from seec.pipeline.archive.lease import Terms, holding
 from seec.pipeline.storage import Store
 from seec.schemas.archive import LOCKS

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from seec.jobs import restore, verify
-from seec.jobs.interface import ExitCode
+from seec.jobs.exit_codes import ExitCode
 from seec.pipeline.archive import Archive
 from tests.archives.life import archive, opened, put_files
 from tests.faults.fault_sweep import restore_in_process

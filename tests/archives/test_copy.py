@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from seec.jobs import compact, copy, gc, repair
-from seec.jobs.interface import ExitCode
+from seec.jobs.exit_codes import ExitCode
 from seec.pipeline.archive import Archive, copying
 from seec.pipeline.storage import Limits, Store
 from seec.schemas.errors import DigestMismatch, NotAnArchive, StorageError, TransientStorageError

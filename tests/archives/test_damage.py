@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from seec.jobs import archive, ls, restore, verify
-from seec.jobs.interface import ExitCode, exit_code_of
+from seec.jobs.exit_codes import ExitCode, exit_code_of
 from seec.pipeline.archive import Archive
 from seec.pipeline.storage import Store
 from seec.schemas.errors import SeecError

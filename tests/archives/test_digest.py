@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from seec.jobs import archive as archive_job
 from seec.jobs import restore, verify
-from seec.jobs.interface import ExitCode
+from seec.jobs.exit_codes import ExitCode
 from seec.pipeline.archive import Archive
 from seec.pipeline.storage import Store
 from seec.schemas.archive import ARCHIVE_JSON, FORMAT_MD, ArchiveHeader, commit_name, removed_name

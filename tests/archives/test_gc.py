@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from seec.jobs import gc as gc_job
-from seec.jobs.interface import ExitCode
+from seec.jobs.exit_codes import ExitCode
 from seec.pipeline.archive import Archive, gc
 from seec.pipeline.archive.gc import remove, survey
 from seec.pipeline.archive.runs import add_shard, open_run

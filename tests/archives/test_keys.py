@@ -9,7 +9,7 @@ import s3fs
 from click.testing import CliRunner, Result
 
 from seec.jobs import archive, ls, restore, verify
-from seec.jobs.interface import ExitCode
+from seec.jobs.exit_codes import ExitCode
 from seec.pipeline.storage import Store
 from seec.schemas.names import key_as_path
 from tests.faults import points

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from seec.jobs import compact, copy, gc, parity, repair, restore, verify
-from seec.jobs.interface import ExitCode
+from seec.jobs.exit_codes import ExitCode
 from seec.pipeline.storage import Store
 from seec.schemas.archive import SPARE, is_duplicated, parse_name, spare_name, spared
 from seec.schemas.commit import ShardRecord

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from seec.jobs import cli, compact, digest, gc, prove, verify_proof
-from seec.jobs.interface import ExitCode
+from seec.jobs.exit_codes import ExitCode
 from seec.schemas.errors import DigestMismatch, SectionCorrupt, UnknownCommit, UnknownPath
 from seec.schemas.proof import Proof
 from tests.archives import life, plain_reader

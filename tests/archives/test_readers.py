@@ -12,7 +12,7 @@ import pytest
 
 import seec
 from seec.jobs import compact, gc, ls, restore, verify
-from seec.jobs.interface import ExitCode
+from seec.jobs.exit_codes import ExitCode
 from seec.pipeline.archive import Archive
 from seec.pipeline.archive.gc import survey
 from seec.pipeline.storage import Store

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from seec.jobs import gc, repair, verify
-from seec.jobs.interface import ExitCode
+from seec.jobs.exit_codes import ExitCode
 from seec.pipeline.storage import Store
 from seec.schemas.commit import ShardRecord
 from seec.schemas.errors import Lost, ObjectMissing, SectionCorrupt, StorageError

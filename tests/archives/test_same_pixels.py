@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from seec.jobs.interface import ExitCode
+from seec.jobs.exit_codes import ExitCode
 from seec.pipeline.archive.duplicates import gathered, images, same_extent
 from seec.pipeline.archive.planning import cut_shards
 from seec.pipeline.archive.shard import share_codes

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, utils
 
 from seec.jobs import cli, copy, gc, repair, sign, verify
-from seec.jobs.interface import ExitCode
+from seec.jobs.exit_codes import ExitCode
 from seec.pipeline.signing import signed as pipeline_signed
 from seec.pipeline.signing import stamped
 from seec.pipeline.signing.keys import UnusableKey, is_by

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from seec.jobs import archive as archive_job
 from seec.jobs import compact, info, ls, repair
-from seec.jobs.interface import ExitCode
+from seec.jobs.exit_codes import ExitCode
 from seec.pipeline.storage import Source, Store
 from seec.schemas.commit import SourceRecord
 from seec.schemas.errors import SecondSource, StorageError

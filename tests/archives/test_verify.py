@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from seec.jobs import verify
-from seec.jobs.interface import ExitCode
+from seec.jobs.exit_codes import ExitCode
 from seec.pipeline.storage import Store
 from seec.pipeline.verify.choose import share, subset
 from seec.pipeline.verify.reports import last_verified

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from seec.jobs import archive as archive_job
 from seec.jobs import gc as gc_job
 from seec.jobs import ls
-from seec.jobs.interface import ExitCode
+from seec.jobs.exit_codes import ExitCode
 from seec.pipeline.archive import Archive
 from seec.pipeline.archive.gc import survey
 from seec.pipeline.archive.planning import Seen, displaced_files, vanished_files

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from seec.jobs import archive as archive_job
 from seec.jobs import cli, copy, gc, restore, verify
-from seec.jobs.interface import ExitCode
+from seec.jobs.exit_codes import ExitCode
 from seec.pipeline.storage import Store
 from seec.pipeline.storage.access import Options
 from seec.schemas.errors import ObjectFrozen

@@ -11,7 +11,7 @@ import ray
 from click.testing import CliRunner
 
 from seec.jobs import archive, ls, restore, verify
-from seec.jobs.interface import ExitCode
+from seec.jobs.exit_codes import ExitCode
 from seec.pipeline.archive import Archive
 from seec.pipeline.stages.archiving import ArchivingRun
 from seec.pipeline.storage import Store

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from seec.jobs import archive, ls, restore, verify
-from seec.jobs.interface import ExitCode
+from seec.jobs.exit_codes import ExitCode
 from seec.pipeline.archive import Archive
 from seec.pipeline.archive.changes import commit_after
 from seec.pipeline.archive.shard import rows_root

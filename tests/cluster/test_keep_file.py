@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from seec.jobs import archive, ls, restore, verify
-from seec.jobs.interface import ExitCode
+from seec.jobs.exit_codes import ExitCode
 from seec.schemas.routes import SEEC
 from tests.archives import plain_reader
 from tests.archives.test_format import decode_with

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from seec.jobs import archive, ls, restore, verify
-from seec.jobs.interface import ExitCode
+from seec.jobs.exit_codes import ExitCode
 from seec.pipeline.archive import Archive
 from seec.pipeline.storage import Store
 from tests.archives import plain_reader

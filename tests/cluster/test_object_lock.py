@@ -8,7 +8,7 @@ import fsspec
 import pytest
 
 from seec.jobs import copy, repair, restore, verify
-from seec.jobs.interface import ExitCode
+from seec.jobs.exit_codes import ExitCode
 from seec.pipeline.archive import Archive
 from seec.pipeline.storage import Store
 from tests.archives.life import archive, put_files

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from seec.jobs import verify
-from seec.jobs.interface import ExitCode
+from seec.jobs.exit_codes import ExitCode
 from seec.pipeline.stages.execution import SMALL_FILES
 from tests.faults.points import MODEL
 from tests.pictures import textured

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from seec.jobs import archive, ls, verify
-from seec.jobs.interface import ExitCode
+from seec.jobs.exit_codes import ExitCode
 from seec.pipeline.archive import Archive
 from seec.pipeline.archive.runs import open_run
 from seec.pipeline.codec import default_model

@@ -13,7 +13,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from seec.jobs import archive, compact, ls, repair, restore, verify
-from seec.jobs.interface import ExitCode
+from seec.jobs.exit_codes import ExitCode
 from seec.pipeline.archive import Archive
 from seec.pipeline.stages import comparing
 from seec.pipeline.stages.executor import Placement

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from seec.jobs import archive, ls, restore, verify
-from seec.jobs.interface import ExitCode
+from seec.jobs.exit_codes import ExitCode
 from seec.pipeline.archive import Archive
 from seec.pipeline.archive.catalogue import current_rows
 from seec.pipeline.codec import decode, load_model

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 import seec
-from seec.jobs.interface import ExitCode
+from seec.jobs.exit_codes import ExitCode
 from tests.docs.pages import DOCS, PAGES, ROOT, anchors, blocks, links
 
 # Pages that the build makes from the code.

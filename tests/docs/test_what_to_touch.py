@@ -19,7 +19,8 @@ from fsspec.implementations.memory import MemoryFileSystem
 from PIL import Image
 
 from seec.jobs import cli, train
-from seec.jobs.interface import ExitCode, command
+from seec.jobs.exit_codes import ExitCode
+from seec.jobs.interface import command
 from seec.pipeline.codec import decode, encode, packaged_model, packaged_profiles
 from seec.pipeline.codec.model.profile import PROFILES, Predictor, Profile
 from seec.pipeline.images.split import is_validation

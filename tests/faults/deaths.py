@@ -23,7 +23,8 @@ from ray.cluster_utils import Cluster
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from seec.jobs import archive, restore, verify
-from seec.jobs.interface import ExitCode, progress
+from seec.jobs.exit_codes import ExitCode
+from seec.jobs.progress import progress
 from seec.pipeline.stages import archiving, ray_executor, restoring, tasks, verifying
 from seec.pipeline.stages.executor import Task
 from tests.faults.points import MODEL

@@ -25,7 +25,8 @@ from seec.jobs import archive as archive_job
 from seec.jobs import gc as gc_job
 from seec.jobs import restore as restore_job
 from seec.jobs import verify as verify_job
-from seec.jobs.interface import ExitCode, exit_code_of, progress
+from seec.jobs.exit_codes import ExitCode, exit_code_of
+from seec.jobs.progress import progress
 from seec.pipeline.archive import Archive
 from seec.pipeline.archive.models import archived_model
 from seec.pipeline.storage import Retry, Store

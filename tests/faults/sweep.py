@@ -22,7 +22,8 @@ from pathlib import Path
 import click
 
 from seec.jobs import gc
-from seec.jobs.interface import ExitCode, progress
+from seec.jobs.exit_codes import ExitCode
+from seec.jobs.progress import progress
 from seec.pipeline.archive.gc import survey
 from seec.pipeline.codec import load_model
 from seec.pipeline.storage import Store

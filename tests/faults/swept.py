@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from seec.jobs.interface import ExitCode
+from seec.jobs.exit_codes import ExitCode
 from seec.pipeline.archive import Archive
 from seec.pipeline.storage import Store
 from seec.schemas.archive import ARCHIVE_JSON, FORMAT_MD, commit_name, model_name

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from seec.jobs import archive, ls, verify
-from seec.jobs.interface import ExitCode
+from seec.jobs.exit_codes import ExitCode
 from seec.pipeline.routes.writing import draft
 from seec.pipeline.stages import archiving, tasks
 from seec.pipeline.stages.apart import candidate_of, draft_apart, hurried

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from seec.jobs.interface import ExitCode
+from seec.jobs.exit_codes import ExitCode
 from seec.pipeline.storage import Retry, Source, Store
 from seec.schemas.errors import (
     ObjectMissing,

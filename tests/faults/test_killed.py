@@ -14,7 +14,7 @@ import ray
 from ray.exceptions import ObjectStoreFullError
 
 from seec.jobs import archive, gc, restore, verify
-from seec.jobs.interface import ExitCode
+from seec.jobs.exit_codes import ExitCode
 from seec.pipeline.archive import Archive
 from seec.pipeline.archive.catalogue import current_quarantine, current_rows
 from seec.pipeline.routes.reading import jpegxl_jpeg as jpegxl

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from ray.cluster_utils import Cluster
 
-from seec.jobs.interface import ExitCode
+from seec.jobs.exit_codes import ExitCode
 from tests.faults.points import MODEL
 from tests.pictures import textured
 from tests.sources import files_below, image_bytes, same_image

@@ -20,7 +20,7 @@ from seec.jobs import ls
 from seec.jobs import repair as repair_job
 from seec.jobs import restore as restore_job
 from seec.jobs import verify as verify_job
-from seec.jobs.interface import ExitCode, exit_code_of
+from seec.jobs.exit_codes import ExitCode, exit_code_of
 from seec.pipeline.archive import Archive
 from seec.pipeline.storage import Limits, Retry, Store, parts
 from seec.pipeline.storage import retry as retry_module

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from seec.jobs import archive as archive_job
-from seec.jobs.interface import ExitCode, exit_code_of
+from seec.jobs.exit_codes import ExitCode, exit_code_of
 from seec.pipeline.archive import Archive
 from seec.pipeline.archive.catalogue import current_rows
 from seec.pipeline.storage import Store

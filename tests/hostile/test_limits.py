@@ -22,7 +22,7 @@ import zstandard
 from seec.jobs import compact, ls
 from seec.jobs import restore as restore_job
 from seec.jobs import verify as verify_job
-from seec.jobs.interface import ExitCode
+from seec.jobs.exit_codes import ExitCode
 from seec.pipeline.archive import Archive, State
 from seec.pipeline.archive.catalogue import sorted_rows
 from seec.pipeline.archive.compaction import open_compaction, small_shards

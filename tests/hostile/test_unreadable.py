@@ -16,7 +16,7 @@ from seec.jobs import compact, gc, ls
 from seec.jobs import repair as repair_job
 from seec.jobs import restore as restore_job
 from seec.jobs import verify as verify_job
-from seec.jobs.interface import ExitCode
+from seec.jobs.exit_codes import ExitCode
 from seec.pipeline.reading import open_archive
 from seec.pipeline.storage import local
 from seec.schemas.archive import commit_name

@@ -19,7 +19,7 @@ import psutil
 from PIL import Image
 
 from seec.jobs import archive, ls, restore, verify
-from seec.jobs.interface import ExitCode
+from seec.jobs.exit_codes import ExitCode
 from seec.pipeline.codec import Model, encode
 from seec.pipeline.codec.model.packaged import packaged_model
 from seec.pipeline.routes.reading import restore as restore_file

@@ -28,7 +28,7 @@ import numpy as np
 import psutil
 from PIL import Image
 
-from seec.jobs.interface import ExitCode
+from seec.jobs.exit_codes import ExitCode
 from seec.pipeline.archive import Archive
 from seec.pipeline.archive.planning import quarantined_files
 from seec.pipeline.lab.benchmark.markdown import table

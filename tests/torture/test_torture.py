@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from seec.jobs import archive, ls, restore, verify
-from seec.jobs.interface import ExitCode
+from seec.jobs.exit_codes import ExitCode
 from seec.schemas.kinds import FILE
 from seec.schemas.names import unescape
 from seec.schemas.routes import JPEGXL_JPEG, SEEC, SEEC_PLANES, STORE

@@ -13,8 +13,10 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from seec.jobs import interface
-from seec.jobs.interface import ExitCode, command, exit_code_of, progress
+from seec.jobs import messages
+from seec.jobs.exit_codes import ExitCode, exit_code_of
+from seec.jobs.interface import command
+from seec.jobs.progress import progress
 from seec.schemas import errors
 
 
@@ -251,7 +253,7 @@ def test_progress_on_a_terminal_is_a_bar(
 def test_progress_is_silent_under_json(wait: Callable[[float], None]) -> None:
     @command("slow", examples=[])
     def slow() -> Echo:
-        with interface.progress("slow", 2, "steps") as shown:
+        with progress("slow", 2, "steps") as shown:
             wait(60)
             shown.advance(1)
         return Echo({})
@@ -265,8 +267,8 @@ def test_a_log_of_json_has_an_event_a_line_with_the_id_of_the_run(
 ) -> None:
     @command("slow job", examples=[])
     def slow() -> Echo:
-        interface.warn(ODD)
-        with interface.progress("slow", 2, "steps") as shown:
+        messages.warn(ODD)
+        with progress("slow", 2, "steps") as shown:
             wait(60)
             shown.advance(1)
         raise errors.TransientStorageError("read x: timed out")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from seec.jobs import clock
-from seec.jobs.interface import ExitCode
+from seec.jobs.exit_codes import ExitCode
 from seec.jobs.interruption import Interrupted
 from seec.jobs.scheduled import list as list_job
 from seec.jobs.scheduled import run as run_job

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from seec.jobs import train
-from seec.jobs.interface import ExitCode
+from seec.jobs.exit_codes import ExitCode
 from seec.pipeline.codec import Model, load_model, packaged_model
 from seec.pipeline.codec.model.profile import LITE_SIC, Predictor, Profile
 from seec.pipeline.codec.model.weights import Layer
