@@ -31,7 +31,7 @@ from seec.pipeline.archive.catalogue import current_rows, sorted_members
 from seec.pipeline.archive.completeness import Absent, absent
 from seec.pipeline.archive.patterns import Unmatched
 from seec.pipeline.archive.pieces import holders
-from seec.pipeline.archive.thawing import Cold, ask_for, cold_blobs, unreadable_now, wait_for
+from seec.pipeline.archive.thawing import Cold, cold_blobs, request_thaw, unreadable_now, wait_for
 from seec.pipeline.stages.execution import execution, is_small
 from seec.pipeline.stages.restoring import FAILED, KEPT, RESTORED, SKIPPED, Restoration, Restored
 from seec.pipeline.storage import Limits, Store, Target
@@ -107,7 +107,7 @@ class RestoreSummary:
     written_as: dict[str, str] = field(default_factory=dict[str, str])
     unmatched: list[str] = field(default_factory=list[str])
     frozen: list[Cold] = field(default_factory=list[Cold])
-    asked: bool = False
+    thaw_requested: bool = False
 
     @property
     def exit_code(self) -> ExitCode:
@@ -183,7 +183,7 @@ class RestoreSummary:
             yield f"... and {len(self.frozen) - _SHOWN} more; --json has all of them"
         size_bytes = sum(one.size_bytes for one in self.frozen)
         count = f"{len(self.frozen)} objects, {size_bytes:,} bytes"
-        if self.asked:
+        if self.thaw_requested:
             yield f"{count}, were asked for and are not thawed yet; run the same command again"
         else:
             yield (
@@ -222,7 +222,7 @@ def run(settings: Settings) -> RestoreSummary:
     frozen = _thawed(store, archive, settings)
     if frozen:
         nothing = RestoreSummary(target.url, 0, 0, 0, 0, 0, 0, 0.0)
-        return replace(nothing, frozen=frozen, asked=settings.thaw)
+        return replace(nothing, frozen=frozen, thaw_requested=settings.thaw)
     restorer = _Restorer(settings, target, _unknown(store, damaged))
     archive = restorer.restore(archive)
     restorer.warn_of_losses()
@@ -373,7 +373,7 @@ def _thawed(store: Store, archive: Archive, settings: Settings) -> list[Cold]:
     left = unreadable_now(store, {name: cold[name] for name in sorted(needed & cold.keys())})
     if not left or not settings.thaw:
         return left
-    ask_for(store, left, settings.thaw_days, settings.thaw_tier)
+    request_thaw(store, left, settings.thaw_days, settings.thaw_tier)
     end_s = math.inf if settings.max_wait_s is None else time.monotonic() + settings.max_wait_s
     with progress("thaw", len(left), "objects") as shown:
         return wait_for(store, left, settings.thaw_every_s, end_s, shown.advance)

@@ -160,7 +160,7 @@ class Copy:
         last = max(self._archive.sequences(), default=0)
         first = max(self._sha256, default=0) + 1
         for commit, data in self._archive.commits(first, last):
-            self._retained.note(commit)
+            self._retained.apply(commit)
             self._sha256[commit.sequence] = hashlib.sha256(data).hexdigest()
             self._heads[commit.sequence] = commit.head(data)
             self._named[commit.sequence] = _records(commit)

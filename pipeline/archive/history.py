@@ -67,13 +67,13 @@ class Retained:
         self._dropped_by: dict[str, int] = {}
         self.freed_by: dict[str, int] = {}  # commits, by the names of objects that they dropped
 
-    def note(self, commit: Commit) -> None:
-        """Take in the next commit, with what it tells of those before: they may be damaged."""
+    def apply(self, commit: Commit) -> None:
+        """Apply the next commit, and its recap of those before it, which may be damaged."""
         if commit.recap is not None:
-            self._note(commit.recap.changes, commit.sequence)
-        self._note(commit.changes, commit.sequence)
+            self._apply(commit.recap.changes, commit.sequence)
+        self._apply(commit.changes, commit.sequence)
 
-    def _note(self, changes: Changes, sequence: int) -> None:
+    def _apply(self, changes: Changes, sequence: int) -> None:
         self.runs.update((run.run_id, run) for run in changes.runs)
         self.removals.update((removal.paths.name, removal) for removal in changes.removed)
         for name in changes.dropped:
@@ -147,5 +147,5 @@ class History:
         for commit, data in self._archive.commits(start, last):
             step = Step.of(commit, self.state)
             self.state = self.state.apply(commit, data)
-            self.retained.note(commit)
+            self.retained.apply(commit)
             yield step

@@ -1,4 +1,4 @@
-"""Blobs in cold storage: which ones rows need, and asking the store for them."""
+"""Blobs in cold storage: which ones rows need, and requests to thaw them."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -12,7 +12,7 @@ from seec.schemas.commit import ShardRecord
 
 @dataclass(frozen=True)
 class Cold:
-    """An object that cannot be read now. state: `frozen`, or `thawing` where it was asked for."""
+    """An object that cannot be read now. state: `frozen`, or `thawing` where that was requested."""
 
     name: str
     size_bytes: int
@@ -39,8 +39,8 @@ def unreadable_now(store: Store, cold: dict[str, int]) -> list[Cold]:
     return [one for one in found if one.state != THAWED]
 
 
-def ask_for(store: Store, objects: Iterable[Cold], days: int, tier: str) -> None:
-    """Ask for all objects that nobody asked for yet."""
+def request_thaw(store: Store, objects: Iterable[Cold], days: int, tier: str) -> None:
+    """Request a thaw of all objects whose thaw was not requested yet."""
     frozen = [one.name for one in objects if one.state == FROZEN]
     for _ in each_ahead(lambda name: store.thaw(name, days, tier), frozen):
         pass

@@ -116,7 +116,7 @@ def _retained(store: Store) -> Retained:
     for sequence in _sequences(store):
         commit = read_commit(store, sequence)
         if commit is not None:
-            retained.note(commit)
+            retained.apply(commit)
     return retained
 
 

@@ -15,7 +15,7 @@ from seec.pipeline.stages.ray_executor import RayExecutor
 def main(descriptor: int) -> None:
     """Answer calls until the other end is closed; then end all that was started."""
     connection = Connection(descriptor)
-    # The other end is gone, or has been told.
+    # The other end is gone, or has the error.
     with suppress(EOFError, ConnectionError, ClusterLost), ExitStack() as held:
         _, where = connection.recv()
         try:
@@ -37,11 +37,11 @@ class _Served:
     def serve(self, connection: Connection) -> None:
         """Answer calls. Raises EOFError or ConnectionError at the end, or ClusterLost."""
         while True:
-            dropped, question = connection.recv()
+            dropped, message = connection.recv()
             for number in dropped:
                 self._made.pop(number, None)
             try:
-                answer = self._answer(*question)
+                answer = self._answer(*message)
             except Exception as error:
                 send_answer(connection, False, error)
                 if isinstance(error, ClusterLost):

@@ -71,7 +71,7 @@ class ProxyExecutor:
         self._dropped: list[int] = []
         self.placement = Placement(cpus=1, encoders=1, segmenters=1)
         try:
-            self.placement = self._ask(address, cpus, folder)
+            self.placement = self._request(address, cpus, folder)
         except BaseException:
             self._connection.close()
             self._end_by_force()
@@ -96,7 +96,7 @@ class ProxyExecutor:
     def end(self, actor: Any) -> None:
         """As `Executor.end`."""
         if self._usable:  # else all actors end with the process
-            self._ask("end", (), actor)
+            self._request("end", (), actor)
 
     def wait(self, tickets: Sequence[Any], timeout_s: float | None = None) -> list[Any]:
         """As `Executor.wait`."""
@@ -104,19 +104,19 @@ class ProxyExecutor:
         left_s = timeout_s
         while True:
             look_s = _LOOK_S if left_s is None else min(_LOOK_S, left_s)
-            if done := self._ask("wait", (), look_s, *tickets):
+            if done := self._request("wait", (), look_s, *tickets):
                 return [known[number] for number in done]
             if left_s is not None and (left_s := left_s - look_s) <= 0:
                 return []
 
     def result(self, ticket: Any) -> Any:
         """As `Executor.result`."""
-        return self._ask("result", (), ticket)
+        return self._request("result", (), ticket)
 
     def cancel(self, tickets: Sequence[Any]) -> None:
         """As `Executor.cancel`."""
         if self._usable:
-            self._ask("cancel", (), *tickets)
+            self._request("cancel", (), *tickets)
 
     def close(self) -> None:
         """End the process, with all that it has started."""
@@ -131,24 +131,24 @@ class ProxyExecutor:
         handles = [_Handle(self._last + 1 + i, self._dropped) for i in range(returns)]
         self._last += returns
         if self._usable:  # else nothing more is computed, and `wait` says why
-            self._ask(method, tuple(handle.number for handle in handles), *arguments)
+            self._request(method, tuple(handle.number for handle in handles), *arguments)
         return handles[0] if returns == 1 else handles
 
-    def _ask(self, *question: Any) -> Any:
-        """What the process answers; raises what it raised there, or ClusterLost."""
+    def _request(self, *message: Any) -> Any:
+        """Send a request to the process; its reply. Raises what it raised there, or ClusterLost."""
         if not self._usable:
             raise cluster_lost("the connection to Ray has ended")
         dropped, self._dropped[:] = self._dropped[:], []
-        self._usable = False  # until the answer is there
+        self._usable = False  # until the reply is there
         try:
-            self._connection.send((dropped, question))
-            good, answer = self._connection.recv()
+            self._connection.send((dropped, message))
+            succeeded, reply = self._connection.recv()
         except (EOFError, ConnectionError):
             raise self._lost() from None
-        self._usable = good or not isinstance(answer, ClusterLost)
-        if good:
-            return answer
-        raise answer
+        self._usable = succeeded or not isinstance(reply, ClusterLost)
+        if succeeded:
+            return reply
+        raise reply
 
     def _lost(self) -> ClusterLost:
         self._end_by_force()
@@ -160,8 +160,8 @@ class ProxyExecutor:
         """The line that says why native code ended the process, or else the last one."""
         self._errors.seek(max(0, self._errors.seek(0, os.SEEK_END) - _LAST_BYTES))
         lines = self._errors.read().decode(errors="replace").splitlines()
-        told = [line for line in lines if line.strip()]
-        words = next((line for line in told if "Check failed" in line), told[-1] if told else "")
+        shown = [line for line in lines if line.strip()]
+        words = next((line for line in shown if "Check failed" in line), shown[-1] if shown else "")
         return words and f" ({' '.join(words.split())[:_MAX_WORDS]})"
 
     def _let_end(self) -> None:

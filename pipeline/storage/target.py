@@ -24,11 +24,11 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 
-def _refusals(method: Callable[P, T]) -> Callable[P, T]:
+def _as_target_error(method: Callable[P, T]) -> Callable[P, T]:
     """Raise TargetError for what concerns one path: the archive that it comes from is well."""
 
     @wraps(method)
-    def told(*arguments: P.args, **options: P.kwargs) -> T:
+    def wrapper(*arguments: P.args, **options: P.kwargs) -> T:
         try:
             return method(*arguments, **options)
         except (ObjectExists, StoreUnavailable):
@@ -36,7 +36,7 @@ def _refusals(method: Callable[P, T]) -> Callable[P, T]:
         except StorageError as error:
             raise TargetError(str(error)) from None
 
-    return told
+    return wrapper
 
 
 class Target:
@@ -63,7 +63,7 @@ class Target:
         one.store = self.store.shared_by(processes)
         return one
 
-    @_refusals
+    @_as_target_error
     def exists(self, path: str) -> bool:
         """Whether the path is taken."""
         if not self.is_local:
@@ -71,7 +71,7 @@ class Target:
         name = _name(path)
         return self._call("look up", path, lambda: tree_writer.exists(self._root, name))
 
-    @_refusals
+    @_as_target_error
     def write_file(
         self,
         path: str,
@@ -113,7 +113,7 @@ class Target:
                 raise source.error from None
             raise
 
-    @_refusals
+    @_as_target_error
     def _write_chunks(
         self,
         path: str,
@@ -154,7 +154,7 @@ class Target:
 
         return self._call("write", path, write, size_bytes)
 
-    @_refusals
+    @_as_target_error
     def write_link(
         self, path: str, points_to: bytes, *, mtime_ns: int | None, overwrite: bool
     ) -> None:
@@ -168,7 +168,7 @@ class Target:
 
         self._call("write", path, write)
 
-    @_refusals
+    @_as_target_error
     def write_hard_link(self, path: str, first: str, *, overwrite: bool) -> bool:
         """Make `path` another name of the file `first`; False if the target has no hard links.
 
@@ -183,7 +183,7 @@ class Target:
             lambda: tree_writer.write_hard_link(self._root, name, other, overwrite=overwrite),
         )
 
-    @_refusals
+    @_as_target_error
     def make_folder(self, path: str, permissions: int | None, mtime_ns: int | None) -> bool:
         """Make a folder in a directory if it is missing, and set its permissions and time.
 
@@ -199,7 +199,7 @@ class Target:
         name = _name(path)
         self._call("write", path, lambda: tree_writer.make_private(self._root, name))
 
-    @_refusals
+    @_as_target_error
     def check_collision(self, path: str) -> None:
         """Raises StorageError if the directory holds the path under another spelling."""
         name = _name(path)

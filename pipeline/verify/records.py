@@ -238,7 +238,7 @@ def _check_commits(
         if whole:
             heads[sequence] = commit.head(data)
         state = _after(state, commit, digest)
-        retained.note(commit)
+        retained.apply(commit)
         previous = digest
     return state, retained, checked, heads
 

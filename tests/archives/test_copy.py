@@ -74,7 +74,7 @@ def needed(root: Path) -> set[str]:
     archived = opened(root)
     history = copying.Retained()
     for commit, _ in archived.commits(1, archived.state.sequence):
-        history.note(commit)
+        history.apply(commit)
     commits = {f"commits/{number:010d}.json" for number in archived.sequences()}
     return history.names() | commits | {"archive.json", "FORMAT.md.gz"}
 
