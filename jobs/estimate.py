@@ -20,11 +20,11 @@ from seec.pipeline.dct.packaged import nearest_model
 from seec.pipeline.images.jpeg import has_jpeg_name
 from seec.pipeline.routes.writing import RunModels
 from seec.pipeline.stages.estimating import Amount, Trials, strata, totals
-from seec.pipeline.stages.slices import sliced
+from seec.pipeline.stages.slices import Indexes, files_with_index, read_indexes, sliced
 from seec.pipeline.storage import Limits, Source
 from seec.schemas.errors import StorageError
 from seec.schemas.kinds import FILE
-from seec.schemas.plan import KEEPS, PlanSettings
+from seec.schemas.plan import KEEPS, PlanSettings, SourceFile
 from seec.schemas.routes import ROUTES
 
 _DEFAULTS = PlanSettings(model_id="")
@@ -34,6 +34,8 @@ _WORTH_A_MODEL = 10
 # Requests of S3: of each file of the source, of each shard of the archive.
 _PER_FILE, _PER_SHARD = 2, 12
 _CPU_BYTES = 2 << 30
+# Of the bytes that are read, for indexes of large Parquet files, at most.
+_INDEXES = 1 / 8
 THIS = "this machine"
 
 
@@ -144,11 +146,15 @@ def run(settings: Settings) -> Summary:
     source = Source(settings.source, settings.limits)
     listing = source.files()
     files = [file for file in listing if file.kind == FILE and file.problem is None]
+    indexes = _indexes(source, files, settings)
     groups = strata(
-        list(sliced(files)), settings.sample_files, settings.sample_bytes, settings.seed
+        sliced(files, indexes),
+        settings.sample_files,
+        settings.sample_bytes - indexes.read_bytes,
+        settings.seed,
     )
     chosen = [file for group in groups for file in group.sample]
-    size = sum(file.size_bytes for file in chosen)
+    size = sum(file.size_bytes for file in chosen) + indexes.read_bytes
     parts = sum(file.piece is not None for file in chosen)
     sampled = len({file.path for file in chosen})
     within = f", of {parts:,} slices of large ones" if parts else ""
@@ -197,6 +203,16 @@ def run(settings: Settings) -> Summary:
         saved_month=saved,
         paid_after_months=cost / saved if cost is not None and saved and saved > 0 else None,
     )
+
+
+def _indexes(source: Source, files: list[SourceFile], settings: Settings) -> Indexes:
+    """The indexes of large Parquet files, within what may be read."""
+    parquet = files_with_index(files)
+    if not parquet:
+        return Indexes()
+    most = int(_INDEXES * settings.sample_bytes)
+    inform(f"reads indexes of {len(parquet):,} large Parquet files first, {most:,} bytes at most")
+    return read_indexes(source, parquet, most, settings.seed)
 
 
 def _nodes(settings: Settings) -> dict[str, tuple[float, float | None]]:
@@ -256,7 +272,7 @@ def main(**options: Any) -> Summary:
     """Estimate what archiving SRC will take: bytes by route, CPU-hours, memory, requests, money.
 
     estimate lists SRC, codes a random sample by kind and size on one core, and scales it up. Of
-    large files that hold others, such as tars, it samples slices. It says before what it reads, and
+    large files that hold others, such as tar, zip and Parquet, it samples slices. It says before what it reads, and
     reads no more.
     """
     return run(Settings(**options))

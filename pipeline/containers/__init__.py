@@ -9,13 +9,14 @@ files, and behind other images.
 from seec.pipeline.containers.finding import Found, cut, find, is_container, look_into
 from seec.pipeline.containers.packings import PACKINGS, Packing, packed_size
 from seec.pipeline.containers.span import Span
-from seec.pipeline.images.ranges import Held, Ranges
+from seec.pipeline.images.ranges import Held, Parts, Ranges
 
 __all__ = [
     "PACKINGS",
     "Found",
     "Held",
     "Packing",
+    "Parts",
     "Ranges",
     "Span",
     "cut",

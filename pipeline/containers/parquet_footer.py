@@ -9,9 +9,9 @@ from seec.schemas.names import escape
 
 MAGIC = b"PAR1"
 BYTE_ARRAY = 6
+TAIL_BYTES = 8  # which say how long the footer is
 MOST_ROWS = 1 << 48  # of a file: sums of them stay exact
 _OPTIONAL, _REPEATED = 1, 2
-_TAIL_BYTES = 8
 # Longer ones take seconds to parse: images of such files are carved.
 _MOST_FOOTER_BYTES = 16 << 20
 _LEAST_VALUE_BYTES = 64  # of the values of a chunk, on average
@@ -85,8 +85,8 @@ class _Described:
 def footer_of(ranges: Ranges) -> int:
     """Where the footer begins; the size of the file where there is none that we read."""
     size = ranges.size_bytes
-    tail = ranges.read(max(0, size - _TAIL_BYTES), _TAIL_BYTES)
-    start = size - _TAIL_BYTES - int.from_bytes(tail[:4], "little")
+    tail = ranges.read(max(0, size - TAIL_BYTES), TAIL_BYTES)
+    start = size - TAIL_BYTES - int.from_bytes(tail[:4], "little")
     usable = tail[4:] == MAGIC and len(MAGIC) <= start and size - start <= _MOST_FOOTER_BYTES
     return start if usable else size
 
@@ -97,7 +97,7 @@ def chunks_of(ranges: Ranges) -> tuple[Chunk, ...]:
     Without those that begin in another one, or lead out of the file.
     """
     start = footer_of(ranges)
-    return _chunks(ranges.read(start, ranges.size_bytes - start)[:-_TAIL_BYTES], start)
+    return _chunks(ranges.read(start, ranges.size_bytes - start)[:-TAIL_BYTES], start)
 
 
 @lru_cache(maxsize=4)  # of a large file many pieces are looked at one after the other

@@ -102,6 +102,14 @@ def cut(ranges: Ranges, position: int) -> int:
     return position if found is None else found
 
 
+def first_member(data: bytes) -> int | None:
+    """Where the first local header is in some bytes of an archive; None where there is none."""
+    at = _next_local(data, 0)
+    while at is not None and local_header(data, at) is None:
+        at = _next_local(data, at + 1)
+    return at
+
+
 def local_header(data: bytes, at: int) -> Local | None:
     """The local header there; None where there is none, or one that no archiver writes."""
     if len(data) - at < _HEADER.size or data[at : at + 4] != _LOCAL:

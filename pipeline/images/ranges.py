@@ -34,6 +34,25 @@ class Held:
         return self.data[start : start + length]
 
 
+@dataclass(frozen=True)
+class Parts:
+    """`Ranges` of a file of which some parts are in memory: where they begin, and their bytes.
+
+    size_bytes: of the whole file. A read ends with the part that it begins in; of what lies in no
+    part nothing is read.
+    """
+
+    size_bytes: int
+    parts: tuple[tuple[int, bytes], ...]
+
+    def read(self, start: int, length: int) -> bytes:
+        """As `Ranges.read`, but for what is not there."""
+        for begin, data in self.parts:
+            if begin <= start < begin + len(data):
+                return data[start - begin : start - begin + length]
+        return b""
+
+
 class Blocks:
     """`Ranges` for many small reads that are near each other: blocks are read, and some kept."""
 

@@ -31,7 +31,7 @@ from seec.pipeline.routes.writing import (
     work_of,
 )
 from seec.pipeline.stages.apart import candidate_of, hurried
-from seec.pipeline.stages.slices import Slice, is_container, jpeg_bytes, whole_members
+from seec.pipeline.stages.slices import Slice, is_container, shown
 from seec.pipeline.storage import Source
 from seec.schemas.errors import SeecError, SourceError, StoreUnavailable
 from seec.schemas.kinds import FILE
@@ -118,17 +118,20 @@ def strata(
     for file in files:
         ending = file.path.rpartition("/")[2].rpartition(".")
         kind = ending[2].lower() if ending[1] and ending[0] else "no ending"
+        if isinstance(file, Slice) and file.column:
+            kind = f"{kind}, {file.column}"
         size = int(math.log(max(1, file.size_bytes), 4))
         found.setdefault((kind, size), []).append(file)
     total = sum(file.size_bytes for group in found.values() for file in group)
     chance = random.Random(seed)
     orders = {key: chance.sample(group, len(group)) for key, group in sorted(found.items())}
+    usable = {key: [one for one in order if _is_readable(one)] for key, order in orders.items()}
     largest = sorted(orders, key=lambda key: -sum(file.size_bytes for file in orders[key]))
     chosen: dict[tuple[str, int], list[SourceFile]] = {key: [] for key in orders}
     left = [most_files, most_bytes]
 
     def take(key: tuple[str, int], count: int) -> None:
-        for file in orders[key][len(chosen[key]) : count]:
+        for file in usable[key][len(chosen[key]) : count]:
             if left[0] < 1 or left[1] < file.size_bytes:
                 return
             chosen[key].append(file)
@@ -141,8 +144,12 @@ def strata(
         share = sum(file.size_bytes for file in orders[key]) / max(1, total)
         take(key, max(LEAST, round(share * most_files)))
     for key in largest:  # what others did not use up
-        take(key, len(orders[key]))
+        take(key, len(usable[key]))
     return [Stratum(key[0], tuple(orders[key]), tuple(chosen[key])) for key in orders]
+
+
+def _is_readable(file: SourceFile) -> bool:
+    return not isinstance(file, Slice) or file.readable
 
 
 class Trials:
@@ -165,7 +172,7 @@ class Trials:
             for file in sample:
                 with suppress(SourceError):
                     self._kept[file] = self._read(file)
-                    found += jpeg_bytes(self._kept[file])
+                    found += shown(file, self._kept[file]).jpeg_bytes
             size = sum(file.size_bytes for file in sample)
             total += found / max(1, size) * group.size_bytes
         return total
@@ -208,14 +215,16 @@ class Trials:
         made, passing, size = None, 0, file.size_bytes
         try:
             data = self._kept.pop(file, None) or self._read(file)
+            start, ranges = 0, None
             if file.piece is not None:
-                data = whole_members(data)
+                seen = shown(file, data)
+                data, start, ranges = seen.data, seen.start, seen.ranges
                 size = len(data)
             if file.kind != FILE:
                 made = draft_stored(file, data, None)
             else:
                 with hurried(settings.max_seconds):
-                    candidate = candidate_of(file, data, settings)
+                    candidate = candidate_of(file, data, settings, start, ranges)
                     passing = work_of(candidate).passing_bytes
                     made = draft(candidate)
         except StoreUnavailable:

@@ -1,129 +1,85 @@
 """The estimate of an archive against the archive, on trees of several kinds of files."""
 
-import io
 import json
 import random
-import tarfile
-from functools import partial
+from itertools import accumulate
 from pathlib import Path
 
-import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from seec.jobs import archive as archive_job
 from seec.jobs import cli, estimate
 from seec.pipeline.stages.estimating import Amount, Stratum, Trial, strata, totals
-from seec.pipeline.stages.slices import sliced
+from seec.pipeline.stages.slices import Slice, files_with_index, read_indexes, sliced
 from seec.pipeline.storage import Source
 from seec.schemas.plan import SourceFile
-from tests.faults.points import archive_in_process
-from tests.jpegs import detailed
-from tests.pictures import screenshot, textured
-from tests.sources import image_bytes
+from tests.archives.estimates import (
+    FILES,
+    HOLDERS,
+    SAMPLE_BYTES,
+    SAMPLE_FILES,
+    SLICE_BYTES,
+    Tree,
+    compared,
+    parquets,
+    photographs,
+)
 
 
-def photographs(root: Path, chance: random.Random) -> None:
-    """Mostly PNG of several sizes, with some notes."""
-    for number in range(150):
-        edge = chance.choice((32, 48, 64, 96))
-        data = image_bytes(textured(edge, edge + 8, number), "PNG")
-        (root / f"{number}.png").write_bytes(data)
-    for number in range(30):
-        words = " ".join(chance.choices(("light", "shadow", "lens", "hour"), k=60))
-        (root / f"{number}.txt").write_text(f"{number} {words}")
-
-
-def scans(root: Path, chance: random.Random) -> None:
-    """JPEG files of several qualities, screenshots, and files that are no pictures."""
-    for number in range(60):
-        quality = chance.choice((60, 80, 92))
-        data = image_bytes(detailed(number)[:96, :128], "JPEG", quality=quality)
-        (root / f"{number}.jpg").write_bytes(data)
-    for number in range(40):
-        (root / f"s{number}.png").write_bytes(image_bytes(screenshot(64, 96, number), "PNG"))
-    for number in range(40):
-        (root / f"{number}.dat").write_bytes(chance.randbytes(chance.randrange(500, 9000)))
-
-
-def renders(root: Path, chance: random.Random) -> None:
-    """PNG that compress very differently, TIFF of 16 bits, and empty files."""
-    for number in range(90):
-        pixels = textured(64, 64, number)
-        if number % 3 == 0:
-            pixels = np.zeros_like(pixels) + np.uint8(number)
-        (root / f"{number}.png").write_bytes(image_bytes(pixels, "PNG"))
-    for number in range(60):
-        deep = textured(40, 40, number)[..., 0].astype(np.uint16) * 257
-        (root / f"{number}.tif").write_bytes(image_bytes(deep, "TIFF"))
-    for number in range(10):
-        (root / f"{number}.done").touch()
-
-
-def datasets(root: Path, chance: random.Random) -> None:
-    """Tars of PNG, JPEG and notes, as WebDataset has them, each with many slices."""
-    for number in range(4):
-        with tarfile.open(root / f"{number}.tar", "w") as tar:
-            for sample in range(100 * number, 100 * number + 100):
-                pixels = detailed(sample)[: chance.choice((48, 64)), :64]
-                words = " ".join(chance.choices(("light", "shadow", "lens", "hour"), k=9))
-                members = {
-                    "png": image_bytes(pixels, "PNG"),
-                    "jpg": image_bytes(pixels, "JPEG", quality=90),
-                    "txt": words.encode(),
-                }
-                for ending, data in members.items():
-                    entry = tarfile.TarInfo(f"{sample:04d}.{ending}")
-                    entry.size = len(data)
-                    tar.addfile(entry, io.BytesIO(data))
-
-
-def test_large_files_that_hold_others_are_sampled_within(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    root = tmp_path / "source"
-    root.mkdir()
-    datasets(root, random.Random(3))
-    monkeypatch.setattr(estimate, "sliced", partial(sliced, slice_bytes=1 << 17))
-    reads: list[int] = []
-    real = Source.read_part
-
-    def counted(self: Source, file: SourceFile, start: int, length: int) -> bytes:
-        reads.append(length)
-        return real(self, file, start, length)
-
-    monkeypatch.setattr(Source, "read_part", counted)
-    monkeypatch.setattr(Source, "read", None)  # no file is read as a whole
-    settings = estimate.Settings(str(root), profile="fast", sample_bytes=1 << 21, seed=1)
-    found = estimate.run(settings)
-    assert sum(reads) == found.sampled_bytes <= 1 << 21
+@pytest.mark.parametrize("tree", HOLDERS)
+def test_large_files_that_hold_others_are_sampled_within(tree: Tree, tmp_path: Path) -> None:
+    made = compared(tree, tmp_path)
+    found = made.found
+    assert made.read_bytes == found.sampled_bytes <= SAMPLE_BYTES
+    assert found.sampled_bytes < 0.6 * found.source_bytes
     assert found.sampled_files == found.files == 4
     assert sum(files.value for files, _ in found.routes.values()) == pytest.approx(4)
-    monkeypatch.undo()
-    truth = archive_in_process(
-        archive_job.Settings(str(root), str(tmp_path / "archive"), profile="fast")
-    )
-    assert found.sampled_bytes < 0.6 * found.source_bytes
-    assert abs(found.stored.value / truth.blob_size_bytes - 1) < 0.03
+    assert found.unsampled_bytes == 0
+    assert abs(made.error) < 0.03
 
 
-@pytest.mark.parametrize("tree", [photographs, scans, renders])
-def test_the_estimate_is_within_three_percent(tree, tmp_path: Path) -> None:
-    root = tmp_path / "source"
-    root.mkdir()
-    tree(root, random.Random(3))
-    truth = archive_in_process(
-        archive_job.Settings(str(root), str(tmp_path / "archive"), profile="fast")
-    )
-    found = estimate.run(estimate.Settings(str(root), profile="fast", sample_files=90, seed=1))
-    assert found.sampled_files == 90 < found.files
+@pytest.mark.parametrize("tree", FILES)
+def test_the_estimate_is_within_three_percent(tree: Tree, tmp_path: Path) -> None:
+    made = compared(tree, tmp_path)
+    found, truth = made.found, made.truth
+    assert found.sampled_files == SAMPLE_FILES < found.files
+    assert made.read_bytes == found.sampled_bytes
     assert found.source_bytes == truth.source_size_bytes
-    assert abs(found.stored.value / truth.blob_size_bytes - 1) < 0.03
+    assert abs(made.error) < 0.03
     assert found.stored.low <= truth.blob_size_bytes <= found.stored.high
     sizes = sum(size.value for _, size in found.routes.values())
     assert sizes == pytest.approx(found.stored.value)
-    whole = estimate.run(estimate.Settings(str(root), profile="fast", sample_files=10_000))
-    assert whole.stored == Amount(truth.blob_size_bytes, 0)
+    settings = estimate.Settings(found.source, profile="fast", sample_files=10_000)
+    assert estimate.run(settings).stored == Amount(truth.blob_size_bytes, 0)
+
+
+def test_of_parquet_files_whose_index_is_not_read_no_slice_is_coded(tmp_path: Path) -> None:
+    """Or none of which is one: then any part shows what is in it."""
+    parquets(tmp_path, random.Random(3))
+    (tmp_path / "none.parquet").write_bytes(bytes(1 << 19))
+    source = Source(str(tmp_path))
+    files = files_with_index(source.files(), SLICE_BYTES)
+    assert len(files) == 5
+    indexes = read_indexes(source, files, 1 << 12, 0)
+    assert indexes.read_bytes <= 1 << 12
+    assert 0 < len([index for index in indexes.of.values() if index]) < 4
+    for file in files:
+        slices = [one for one in sliced([file], indexes, SLICE_BYTES) if isinstance(one, Slice)]
+        assert sum(one.size_bytes for one in slices) == file.size_bytes
+        assert [one.start for one in slices][1:] == list(
+            accumulate(one.size_bytes for one in slices[:-1])
+        )
+        readable = {one.readable for one in slices}
+        if file not in indexes.of:
+            assert readable == {False}
+        elif not indexes.of[file]:
+            assert readable == {True}
+        else:
+            assert True in readable
+    groups = strata(sliced(files, indexes, SLICE_BYTES), 100, 1 << 30, 0)
+    chosen = {one for group in groups for one in group.sample}
+    assert chosen
+    assert all(isinstance(one, Slice) and one.readable for one in chosen)
 
 
 def test_no_more_is_read_than_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
