@@ -1,11 +1,10 @@
 """The `seec` command: one subcommand for each job, imported only when it is used."""
 
-import importlib
-
 import click
 
 from seec import __version__
 from seec.jobs.exit_codes import ExitCode
+from seec.jobs.lazy_group import LazyGroup
 from seec.pipeline.extras import needs
 from seec.schemas.errors import MissingPackage
 
@@ -42,26 +41,18 @@ _COMMANDS = {
 }
 
 
-class _Jobs(click.Group):
-    """Finds a subcommand as `main` of the module of its name."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
+class _Jobs(LazyGroup):
+    package = "seec.jobs"
+    one_line = _COMMANDS
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _COMMANDS:
-            return None
         try:
             with needs("train", f"seec {cmd_name}"):
-                return importlib.import_module(f"seec.jobs.{cmd_name.replace('-', '_')}").main
+                return super().get_command(ctx, cmd_name)
         except MissingPackage as error:
             raise click.UsageError(str(error)) from None
         except KeyboardInterrupt:
             ctx.exit(ExitCode.INTERRUPTED)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(_COMMANDS.items()))
 
 
 @click.group(cls=_Jobs)

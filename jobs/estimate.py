@@ -272,8 +272,8 @@ def main(**options: Any) -> Summary:
     """Estimate what archiving SRC will take: bytes by route, CPU-hours, memory, requests, money.
 
     estimate lists SRC, codes a random sample by kind and size on one core, and scales it up. Of
-    large files that hold others, such as tar, zip and Parquet, it samples slices. It says before what it reads, and
-    reads no more.
+    large files that hold others, such as tar, zip and Parquet, it samples slices. It says before
+    what it reads, and reads no more.
     """
     return run(Settings(**options))
 

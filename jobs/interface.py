@@ -14,7 +14,6 @@ file named by --config (`force = true`), then their defaults. The summary goes t
 text or with --json as one JSON value; everything else goes to stderr.
 """
 
-import importlib
 import tomllib
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -27,6 +26,7 @@ import click
 from seec.jobs import logs
 from seec.jobs.exit_codes import MEANINGS, ExitCode, exit_code_of
 from seec.jobs.interruption import interruptible, signal_of
+from seec.jobs.lazy_group import LazyGroup
 from seec.jobs.messages import keep_json_option
 from seec.jobs.summary import Summary, print_summary
 from seec.schemas.errors import SeecError
@@ -82,23 +82,8 @@ class _Command(click.Command):
             formatter.write_dl([(str(int(c)), text) for c, text in MEANINGS.items()])
 
 
-class _Group(_Command, click.Group):
-    """Commands below one name, each `main` of the module of its name, imported when it is used."""
-
-    package: str = ""
-    one_line: Mapping[str, str] = {}
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.one_line)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in self.one_line:
-            return None
-        return importlib.import_module(f"{self.package}.{cmd_name}").main
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(self.one_line.items()))
+class _Group(_Command, LazyGroup):
+    """Commands below one name, in a help that ends with examples and exit codes."""
 
 
 def group(

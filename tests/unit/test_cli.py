@@ -92,7 +92,15 @@ def test_every_command_has_help_with_an_example(name: str) -> None:
     assert "Exit codes:" in result.stdout
 
 
-def test_an_unknown_command_is_wrong_use() -> None:
-    result = CliRunner().invoke(cli.main, ["compress"])
+@pytest.mark.parametrize(
+    ("mistyped", "said"),
+    [
+        (["verfy", "photos.archive"], "no command 'verfy': did you mean seec verify?"),
+        (["jobs", "runn"], "no command 'runn': did you mean seec jobs run?"),
+        (["compress"], "no command 'compress': seec --help lists the commands"),
+    ],
+)
+def test_an_unknown_command_is_wrong_use(mistyped: list[str], said: str) -> None:
+    result = CliRunner().invoke(cli.main, mistyped, prog_name="seec")
     assert result.exit_code == 2
-    assert "compress" in result.stderr
+    assert said in result.stderr
