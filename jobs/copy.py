@@ -115,8 +115,7 @@ def run(settings: Settings) -> CopySummary:
     with writer(target) as lease:
         copy = Copy(source, target, lease)
         while True:
-            missed = _once(copy, settings.follow, missed, total)
-            keep_spares(Archive.open(target))
+            missed = _once(copy, target, settings.follow, missed, total)
             left_s = end - time.monotonic()
             if not settings.follow or left_s <= 0:
                 break
@@ -133,19 +132,22 @@ def run(settings: Settings) -> CopySummary:
     )
 
 
-def _once(copy: Copy, follow: bool, missed: dict[str, str], total: Copied) -> dict[str, str]:
+def _once(
+    copy: Copy, target: Store, follow: bool, missed: dict[str, str], total: Copied
+) -> dict[str, str]:
     """Copy what is new, and add it up; what is missed by now.
 
     With follow: warn of what is missed, and of a store that does not answer, and go on.
     """
+    done = Copied(missed=missed)
     with progress("copy", None, "bytes") as shown:
         try:
             done = copy.go_on(lambda size_bytes: shown.update(0, size_bytes), shown.advance)
+            keep_spares(Archive.open(target))
         except TransientStorageError as error:
             if not follow:
                 raise
             warn(str(error))
-            return missed
     total.commits += done.commits
     total.objects += done.objects
     total.size_bytes += done.size_bytes

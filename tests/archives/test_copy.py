@@ -19,7 +19,6 @@ from seec.pipeline.storage import Limits, Store
 from seec.schemas.errors import DigestMismatch, NotAnArchive, StorageError, TransientStorageError
 from tests.archives import life, plain_reader
 from tests.archives.life import findings, opened, put_files, texts
-from tests.faults import points
 from tests.faults.points import repair_in_process
 
 FILES = {"a": "one", "b": "two", "c": "three", "d": "four"}
@@ -110,23 +109,6 @@ def test_an_archive_without_commits_is_copied(tmp_path: Path, second: Path):
     Archive.open_or_create(Store(str(tmp_path / "empty")), b"format")
     assert copied(tmp_path / "empty", second).digest == opened(tmp_path / "empty").digest()
     assert opened(second).digest() == opened(tmp_path / "empty").digest()
-
-
-@pytest.mark.slow
-def test_killed_at_each_point_the_copy_is_sound_and_goes_on(root: Path, second: Path):
-    code, labels = points.copy(root, second)
-    assert code == ExitCode.OK
-    whole = objects(second)
-    for kill_at in range(0, len(labels), max(1, len(labels) // 40)):
-        shutil.rmtree(second)
-        assert points.copy(root, second, kill_at)[0] < 0
-        if (second / "archive.json").exists():
-            found = {one.object for one in findings(second) if one.kind != "commit-missing"}
-            # What is gone from the archive, too, is needed up to a commit that comes at once.
-            assert found.isdisjoint(whole), labels[kill_at]
-        assert copied(root, second).exit_code == ExitCode.OK
-        after = {name: data for name, data in objects(second).items() if ".partial-" not in name}
-        assert after == whole, labels[kill_at]
 
 
 def test_a_copy_follows_what_was_collected_compacted_and_repaired(
