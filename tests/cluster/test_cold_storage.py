@@ -1,55 +1,19 @@
 """Blobs in cold storage, on a real S3 server behind a proxy that answers as Glacier does."""
 
-import json
-import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
-from seec.jobs import archive as archive_job
-from seec.jobs import cli, copy, gc, restore, verify
+from seec.jobs import cli, copy, gc, verify
 from seec.jobs.exit_codes import ExitCode
-from seec.pipeline.storage import Store
-from seec.pipeline.storage.access import Options
 from seec.schemas.errors import ObjectFrozen
+from tests.archives import thaw_sweep
 from tests.archives.life import put_files
-from tests.faults import glacier, points
+from tests.archives.vault import ICE, Vault, opened
 from tests.faults.points import verify_in_process
-from tests.in_process import execution
-from tests.object_store import BUCKET, s3_server
-
-
-@dataclass
-class Vault:
-    """An archive in a bucket whose blobs and parity are in cold storage, if `ice` is told so."""
-
-    url: str
-    source: Path
-    ice: glacier.Glacier
-    stores: Path
-    options: Options
-
-    @property
-    def store(self) -> Store:
-        return Store(self.url, options=self.options)
-
-    def said(self, *words: str, code: int = ExitCode.OK) -> dict[str, Any]:
-        """What a command prints with --json."""
-        arguments = [*words, "--stores", str(self.stores), "--json"]
-        result = CliRunner().invoke(cli.main, arguments)
-        assert result.exit_code == code, result.output
-        return json.loads(result.stdout)
-
-    def archive(self) -> dict[str, Any]:
-        options = ("--shard-files", "2", "--model", str(points.MODEL), "--parity", "10%")
-        return self.said("archive", str(self.source), self.url, *options)
-
-    def freeze(self) -> None:
-        self.ice.cold = ("/blobs/", "/parity/")
+from tests.object_store import s3_server
 
 
 @pytest.fixture(scope="module")
@@ -59,43 +23,30 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]
 
 
 @pytest.fixture
-def vault(
-    tmp_path: Path, server: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Vault]:
-    for job in (archive_job, restore, verify):
-        monkeypatch.setattr(job, "execution", execution)
-    with glacier.before(server["AWS_ENDPOINT_URL"]) as (endpoint, ice):
-        options = {
-            "endpoint_url": endpoint,
-            "key": server["AWS_ACCESS_KEY_ID"],
-            "secret": server["AWS_SECRET_ACCESS_KEY"],
-        }
-        table = "".join(f'{name} = "{value}"\n' for name, value in options.items())
-        (tmp_path / "stores.toml").write_text(f'["s3://{BUCKET}"]\n{table}')
-        put_files(tmp_path / "source", a="one", b="two", c="three", d="four")
-        url = f"s3://{BUCKET}/{uuid.uuid4()}"
-        yield Vault(url, tmp_path / "source", ice, tmp_path / "stores.toml", Options(options))
+def vault(tmp_path: Path, server: dict[str, str]) -> Iterator[Vault]:
+    with opened(tmp_path, server) as made:
+        yield made
 
 
 @pytest.mark.slow
 def test_only_restoring_reads_what_is_frozen(vault: Vault, tmp_path: Path):
     vault.archive()
     vault.freeze()
-    paths = {file["path"] for file in vault.said("ls", vault.url)["files"]}
+    paths = {file["path"] for file in vault.json("ls", vault.url)["files"]}
     assert paths == {"a.txt", "b.txt", "c.txt", "d.txt"}
     assert vault.archive()["files_added"] == 0
     put_files(vault.source, e="five", a="one, later")
     assert vault.archive()["files_added"] == 2
-    vault.said("digest", vault.url)
-    vault.said("prove", vault.url, "e.txt")
-    vault.said("info", vault.url)
-    vault.said("parity", vault.url, "20%", "--dry-run")
-    vault.said("gc", vault.url)
+    vault.json("digest", vault.url)
+    vault.json("prove", vault.url, "e.txt")
+    vault.json("info", vault.url)
+    vault.json("parity", vault.url, "20%", "--dry-run")
+    vault.json("gc", vault.url)
     assert vault.ice.refused == []
-    told = vault.said("verify", vault.url)
-    assert told["findings"] == []
-    assert told["objects_frozen"] == 2 * told["shards"]
-    assert vault.said("verify", vault.url, "--mode", "checksum")["images"] == 0
+    found = vault.json("verify", vault.url)
+    assert found["findings"] == []
+    assert found["objects_frozen"] == 2 * found["shards"]
+    assert vault.json("verify", vault.url, "--mode", "checksum")["images"] == 0
 
 
 @pytest.mark.slow
@@ -104,29 +55,29 @@ def test_a_restore_says_what_must_be_thawed_then_asks_and_waits(vault: Vault, tm
     vault.freeze()
     blobs = sorted(vault.store.names("blobs"))
     target = tmp_path / "restored"
-    told = vault.said("restore", vault.url, str(target), code=ExitCode.FROZEN)
-    assert [one["name"] for one in told["frozen"]] == blobs
-    assert {one["state"] for one in told["frozen"]} == {"frozen"}
+    found = vault.json("restore", vault.url, str(target), code=ExitCode.FROZEN)
+    assert [one["name"] for one in found["frozen"]] == blobs
+    assert {one["state"] for one in found["frozen"]} == {"frozen"}
     sizes = {name: vault.store.size(name) for name in blobs}
-    assert {one["name"]: one["size_bytes"] for one in told["frozen"]} == sizes
+    assert {one["name"]: one["size_bytes"] for one in found["frozen"]} == sizes
     assert not target.exists()
     assert (vault.ice.refused, vault.ice.restored) == ([], {})
-    one = vault.said("restore", vault.url, str(target), "--include", "c.txt", code=ExitCode.FROZEN)
+    one = vault.json("restore", vault.url, str(target), "--include", "c.txt", code=ExitCode.FROZEN)
     assert len(one["frozen"]) == 1
     vault.ice.takes_s = 2.0
     asking = ("restore", vault.url, str(target), "--thaw", "--thaw-days", "3")
     asking = (*asking, "--thaw-tier", "Bulk")
-    told = vault.said(*asking, "--max-wait", "0", code=ExitCode.FROZEN)
-    assert {one["state"] for one in told["frozen"]} == {"thawing"}
+    found = vault.json(*asking, "--max-wait", "0", code=ExitCode.FROZEN)
+    assert {one["state"] for one in found["frozen"]} == {"thawing"}
     assert len(vault.ice.bodies) == len(blobs)
     assert all(b"<Days>3</Days>" in body for body in vault.ice.bodies)
     assert all(b"<Tier>Bulk</Tier>" in body for body in vault.ice.bodies)
-    told = vault.said(*asking, "--thaw-every", "1s")
+    found = vault.json(*asking, "--thaw-every", "1s")
     assert len(vault.ice.bodies) == len(blobs)  # nobody asks twice
-    assert told["restored"] == 4
+    assert found["restored"] == 4
     assert vault.ice.refused == []
     assert (target / "c.txt").read_text() == "three"
-    assert vault.said("restore", vault.url, str(tmp_path / "again"))["restored"] == 4
+    assert vault.json("restore", vault.url, str(tmp_path / "again"))["restored"] == 4
 
 
 @pytest.mark.slow
@@ -168,9 +119,19 @@ def test_a_thawed_archive_is_verified_and_copied(vault: Vault, tmp_path: Path):
     vault.freeze()
     for name in (*vault.store.names("blobs"), *vault.store.names("parity")):
         vault.store.thaw(name, 1, "Standard")
-    told = vault.said("verify", vault.url)
-    assert (told["objects_frozen"], told["findings"]) == (0, [])
-    vault.said("copy", vault.url, str(tmp_path / "copy"))
+    found = vault.json("verify", vault.url)
+    assert (found["objects_frozen"], found["findings"]) == (0, [])
+    vault.json("copy", vault.url, str(tmp_path / "copy"))
     assert verify_in_process(verify.Settings(str(tmp_path / "copy"))).findings == ()
     assert gc.run(gc.Settings(str(tmp_path / "copy"))).strangers == ()
     assert copy.run(copy.Settings(str(tmp_path / "copy"), str(tmp_path / "third"))).missed == {}
+
+
+def test_no_command_takes_cold_storage_for_damage():
+    """Some of what `tests.archives.thaw_sweep` tries."""
+    with thaw_sweep.begun() as (sweep, codes):
+        counts = [thaw_sweep.frozen(sweep, codes, ICE, 2)]
+        counts.append(thaw_sweep.frozen(sweep, codes, ("/commits/",), 5))
+        counts.append(thaw_sweep.interrupted(sweep, 4))
+    assert all(count.tried > 2 for count in counts)
+    assert [text for count in counts for text in count.failures] == []

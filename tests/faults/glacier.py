@@ -91,8 +91,8 @@ class GlacierProxy(Proxy):
 
 
 @contextmanager
-def before(server: str) -> Iterator[tuple[str, Glacier]]:
-    """Such a proxy before a server while the block runs; yields its URL, and what it does."""
+def before(server: str) -> Iterator[tuple[str, GlacierProxy]]:
+    """Such a proxy before a server while the block runs; yields its URL, too."""
     proxy = GlacierProxy(server)
     with serving(proxy) as url:
-        yield url, proxy.glacier
+        yield url, proxy
