@@ -28,6 +28,7 @@ from seec.jobs.exit_codes import MEANINGS, ExitCode, exit_code_of
 from seec.jobs.interruption import interruptible, signal_of
 from seec.jobs.lazy_group import LazyGroup
 from seec.jobs.messages import keep_json_option
+from seec.jobs.streams import open_closed_streams
 from seec.jobs.summary import Summary, print_summary
 from seec.schemas.errors import SeecError
 
@@ -46,6 +47,7 @@ def command(
     def wrap(function: Callable[..., Summary]) -> click.Command:
         @wraps(function)
         def callback(*, json_output: bool, log_format: str, debug: bool, **options: Any) -> None:
+            open_closed_streams()
             context = click.get_current_context()
             keep_json_option(context, json_output)
 

@@ -59,6 +59,9 @@ def print_summary(summary: Summary, json_output: bool) -> int:
         sys.stdout.flush()
     except BrokenPipeError:
         _give_up_stdout()
+    except OSError as error:
+        _give_up_stdout()
+        raise OSError(error.errno, error.strerror, "stdout") from error
     return summary.exit_code
 
 

@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 
 import click
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
@@ -104,3 +105,23 @@ def test_an_unknown_command_is_wrong_use(mistyped: list[str], said: str) -> None
     result = CliRunner().invoke(cli.main, mistyped, prog_name="seec")
     assert result.exit_code == 2
     assert said in result.stderr
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_keep_nothing_from_its_work(tmp_path: Path, closed: str) -> None:
+    (tmp_path / "photos").mkdir()
+    Image.fromarray(textured(20, 30)).save(tmp_path / "photos/one.png")
+    for job in ("archive photos kept", "verify kept", "restore kept back"):
+        line = f"exec {sys.executable} -m seec.jobs.cli {job} {closed}"
+        assert subprocess.run(["sh", "-c", line], cwd=tmp_path, check=False).returncode == 0, job
+    with Image.open(tmp_path / "back/one.png") as back:
+        assert (np.asarray(back) == textured(20, 30)).all()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is full")
+def test_a_full_stdout_is_named(tmp_path: Path) -> None:
+    line = f"exec {sys.executable} -m seec.jobs.cli info {tmp_path}/a.jpg > /dev/full"
+    Image.fromarray(textured(20, 30)).save(tmp_path / "a.jpg")
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "seec: error: stdout: No space left on device\n"
