@@ -32,6 +32,7 @@ class Kernels(Protocol):
         """Code length of each block under each entropy model, in 1/256 bit.
 
         Counts the even rows of each tile only: they tell enough to choose an entropy model by,
-        in half the time (0.05 % larger files). Returns [tiles, B, B, entropy models].
+        in half the time (0.05 % larger files). Returns [tiles, rows of blocks,
+        columns of blocks, entropy models].
         """
         ...

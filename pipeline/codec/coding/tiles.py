@@ -55,11 +55,11 @@ def tile_groups(height: int, width: int, tile_size: int, per_group: int) -> list
 class GroupCanvas:
     """The tiles of one group with their margins and labels.
 
-    canvas: [tiles, edge + 3, edge + 6, 3] uint8. sizes: [tiles, 2] int32, height and
-    width. labels: [tiles, B, B] uint8, one per block. widths: the same shape, how many
-    values share a bin in the block: 1 is lossless, 0 codes nothing. side: [tiles, edge, edge,
-    features] int16, the features of SIC. channels: 1 or 3; with 1 the canvas holds the gray
-    value three times.
+    canvas: [tiles, rows + 3, columns + 6, 3] uint8. sizes: [tiles, 2] int32, height and
+    width. labels: [tiles, rows of blocks, columns of blocks] uint8. widths: the same shape, how
+    many values share a bin in the block: 1 is lossless, 0 codes nothing. side: [tiles, rows,
+    columns, features] int16, the features of SIC. channels: 1 or 3; with 1 the canvas holds the
+    gray value three times.
     """
 
     canvas: Pixels
@@ -76,9 +76,14 @@ class GroupCanvas:
         return bool((self.widths == 1).all())
 
     @property
-    def edge(self) -> int:
-        """Edge of the square that holds each tile."""
+    def rows(self) -> int:
+        """Rows of the highest tile."""
         return self.canvas.shape[1] - MARGIN
+
+    @property
+    def columns(self) -> int:
+        """Columns of the widest tile."""
+        return self.canvas.shape[2] - 2 * MARGIN
 
     def interior(self, index: int) -> Pixels:
         """The pixels of one tile, [h, w, 3], a view."""
@@ -114,9 +119,9 @@ class BlockMaps:
         return BlockMaps(np.zeros(shape, np.uint8), np.ones(shape, np.uint8), shift)
 
 
-def edge_of(tiles: Sequence[Tile]) -> int:
-    """Edge of the square that holds each of the tiles."""
-    return max(max(t.height, t.width) for t in tiles)
+def extent_of(tiles: Sequence[Tile]) -> tuple[int, int]:
+    """Rows and columns of the smallest rectangle that holds each of the tiles."""
+    return max(t.height for t in tiles), max(t.width for t in tiles)
 
 
 def empty_canvas(
@@ -127,21 +132,21 @@ def empty_canvas(
 ) -> GroupCanvas:
     """A canvas with only its initial margins filled, as decoding starts.
 
-    borders: [tiles, channels] uint8. side: [tiles, edge, edge, features] int16, if any.
+    borders: [tiles, channels] uint8. side: [tiles, rows, columns, features] int16, if any.
     """
-    edge = edge_of(tiles)
-    blocks = -(-edge >> maps.shift)
-    canvas = np.empty((len(tiles), edge + MARGIN, edge + 2 * MARGIN, 3), np.uint8)
+    rows, columns = extent_of(tiles)
+    blocks = -(-rows >> maps.shift), -(-columns >> maps.shift)
+    canvas = np.empty((len(tiles), rows + MARGIN, columns + 2 * MARGIN, 3), np.uint8)
     canvas[:] = borders[:, None, None, :]
-    labels = np.zeros((len(tiles), blocks, blocks), np.uint8)
+    labels = np.zeros((len(tiles), *blocks), np.uint8)
     widths = np.ones_like(labels)
     for index, t in enumerate(tiles):
         top, left = t.y >> maps.shift, t.x >> maps.shift
         for of_tile, of_image in ((labels, maps.labels), (widths, maps.widths)):
-            part = of_image[top : top + blocks, left : left + blocks]
+            part = of_image[top : top + blocks[0], left : left + blocks[1]]
             of_tile[index, : part.shape[0], : part.shape[1]] = part
     if side is None:
-        side = np.zeros((len(tiles), edge, edge, 0), np.int16)
+        side = np.zeros((len(tiles), rows, columns, 0), np.int16)
     sizes = np.array([(t.height, t.width) for t in tiles], np.int32)
     return GroupCanvas(canvas, sizes, labels, widths, side, maps.shift, borders.shape[1])
 

@@ -25,35 +25,44 @@ static void release(Call *c) {
 /* Whether numbers can be read where they are. */
 static int is_aligned(const void *at, size_t unit) { return (uintptr_t)at % unit == 0; }
 
+static int are_sides(int rows, int columns) {
+    return rows > 0 && rows <= 8192 && columns > 0 && columns <= 8192;
+}
+
 static int consistent(const Call *c) {
     const Group *g = &c->group;
     const Sizes *s = &c->model->sizes;
-    const Py_ssize_t row = 3 * (g->edge + 2 * (Py_ssize_t)MARGIN);
+    const Py_ssize_t row = 3 * (g->columns + 2 * (Py_ssize_t)MARGIN);
+    const Py_ssize_t blocks = (Py_ssize_t)g->tiles * g->label_rows * g->label_columns;
+    const Py_ssize_t pixels = (Py_ssize_t)g->tiles * g->rows * g->columns;
     int ok = is_aligned(g->size, sizeof *g->size) && is_aligned(g->side, sizeof *g->side) &&
-             g->edge > 0 && g->edge <= 8192 && (g->channels == 1 || g->channels == 3) &&
+             are_sides(g->rows, g->columns) && are_sides(g->label_rows, g->label_columns) &&
+             (g->channels == 1 || g->channels == 3) &&
              g->block_shift >= 0 && g->block_shift <= 12 && c->size.len % 8 == 0 &&
-             ((g->edge - 1) >> g->block_shift) < g->label_edge && g->label_edge <= 8192 &&
-             c->canvas.len == (Py_ssize_t)g->tiles * (g->edge + MARGIN) * row &&
-             c->canvas.len < UINT32_MAX &&
-             c->labels.len == (Py_ssize_t)g->tiles * g->label_edge * g->label_edge &&
-             c->widths.len == c->labels.len &&
-             c->side.len == 2 * (Py_ssize_t)g->tiles * g->edge * g->edge * s->features;
-    for (int i = 0; ok && i < 2 * g->tiles; i++) ok = g->size[i] >= 1 && g->size[i] <= g->edge;
+             ((g->rows - 1) >> g->block_shift) < g->label_rows &&
+             ((g->columns - 1) >> g->block_shift) < g->label_columns &&
+             c->canvas.len == (Py_ssize_t)g->tiles * (g->rows + MARGIN) * row &&
+             c->canvas.len < UINT32_MAX && c->labels.len == blocks && c->widths.len == blocks &&
+             c->side.len == 2 * pixels * s->features;
+    for (int i = 0; ok && i < 2 * g->tiles; i++)
+        ok = g->size[i] >= 1 && g->size[i] <= (i % 2 ? g->columns : g->rows);
     for (Py_ssize_t i = 0; ok && i < c->labels.len; i++) ok = g->labels[i] < s->entropy_models;
     return ok;
 }
 
-/* (network, extra, canvas=, sizes=, labels=, widths=, side=, edge=, label_edge=, block_shift=,
- * channels=): by name, so that nothing of the same type takes another's place. */
+/* (network, extra, canvas=, sizes=, labels=, widths=, side=, rows=, columns=, label_rows=,
+ * label_columns=, block_shift=, channels=): by name, so that nothing of the same type takes another's place. */
 static int parse_call(PyObject *args, PyObject *named, Call *c) {
-    static char *names[] = {"network", "extra", "canvas",     "sizes",       "labels",   "widths",
-                            "side",    "edge",  "label_edge", "block_shift", "channels", NULL};
+    static char *names[] = {"network",    "extra",         "canvas",      "sizes",   "labels",
+                            "widths",     "side",          "rows",        "columns", "label_rows",
+                            "label_columns", "block_shift", "channels",   NULL};
     PyObject *capsule;
     Group *g = &c->group;
     memset(c, 0, sizeof *c);
-    if (!PyArg_ParseTupleAndKeywords(args, named, "Oy*$w*y*y*y*y*iiii", names, &capsule, &c->extra,
+    if (!PyArg_ParseTupleAndKeywords(args, named, "Oy*$w*y*y*y*y*iiiiii", names, &capsule, &c->extra,
                                      &c->canvas, &c->size, &c->labels, &c->widths, &c->side,
-                                     &g->edge, &g->label_edge, &g->block_shift, &g->channels))
+                                     &g->rows, &g->columns, &g->label_rows, &g->label_columns,
+                                     &g->block_shift, &g->channels))
         return 0;
     c->model = PyCapsule_GetPointer(capsule, CAPSULE);
     g->net = c->model ? c->model->net : NULL;
@@ -102,7 +111,7 @@ static PyObject *py_encode(PyObject *self, PyObject *args, PyObject *named) {
     return status == 0 ? result : PyErr_NoMemory();
 }
 
-/* extra: the table of 1024 int32; returns int64 costs [tiles][label_edge][label_edge][models]. */
+/* extra: the table of 1024 int32; returns int64 costs [tiles][label_rows][label_columns][models]. */
 static PyObject *py_measure(PyObject *self, PyObject *args, PyObject *named) {
     Call c;
     int status = -2;

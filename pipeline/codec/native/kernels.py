@@ -105,8 +105,10 @@ def _arguments(group: GroupCanvas) -> dict[str, Any]:
         "labels": group.labels,
         "widths": group.widths,
         "side": group.side,
-        "edge": group.edge,
-        "label_edge": int(group.labels.shape[1]),
+        "rows": group.rows,
+        "columns": group.columns,
+        "label_rows": group.labels.shape[1],
+        "label_columns": group.labels.shape[2],
         "block_shift": group.block_shift,
         "channels": group.channels,
     }
@@ -142,7 +144,10 @@ class NativeKernels:
                 raise SectionCorrupt("coded words that no encoder writes")
 
     def measure(self, group: GroupCanvas) -> NDArray[np.int64]:
-        """Code length of the even rows of each block, [tiles, B, B, entropy models], 1/256 bit."""
+        """Code length of the even rows of each block, of each entropy model, in 1/256 bit.
+
+        [tiles, rows of blocks, columns of blocks, entropy models].
+        """
         costs = _kernels.measure(self._network, self._log2, **_arguments(group))
         return np.frombuffer(costs, np.int64).reshape(*group.labels.shape, self._entropy_models)
 
@@ -159,7 +164,7 @@ class NativePredictors:
     def follow(
         self, group: GroupCanvas
     ) -> tuple[NDArray[np.int16], NDArray[np.int8], NDArray[np.int8]]:
-        """Base, ls and full of a full canvas as in Planes, [P, tiles, edge + 3, edge + 6, 3]."""
+        """Base, ls and full of a full canvas as in Planes, [P, *shape of the canvas]."""
         base, ls, full = _kernels.follow(self._network, b"", **_arguments(group))
         shape = (self._count, *group.canvas.shape)
         return (

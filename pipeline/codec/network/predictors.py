@@ -60,8 +60,8 @@ class Planes:
     """The predictions of P predictors for each pixel of a group, from the pixels before it.
 
     ls, full: network inputs and head numbers. base: predictions, 1/64 of a value. error: of the
-    predictions, 1/4 of a value. All [P, tiles, edge + 3, edge + 6, 3] int32, placed as the canvas;
-    0 outside the tiles.
+    predictions, 1/4 of a value. All [P, tiles, rows + 3, columns + 6, 3] int32, placed as the
+    canvas; 0 outside the tiles.
     """
 
     ls: Tensor
@@ -94,7 +94,7 @@ def samples_of(part: Part) -> Tensor:
 class Learner:
     """All predictors of a model on their way through a group, step by step.
 
-    error: [P, tiles, edge + 3, edge + 6, 3] int32, as in Planes, of the steps so far.
+    error: [P, tiles, rows + 3, columns + 6, 3] int32, as in Planes, of the steps so far.
     """
 
     def __init__(

@@ -149,12 +149,12 @@ class TorchKernels:
             group.canvas[:] = filled
 
     def measure(self, group: GroupCanvas) -> NDArray[np.int64]:
-        """Code length of the even rows of each block, [tiles, B, B, entropy models], 1/256 bit."""
+        """Code length of the even rows of each block, in 1/256 bit; shaped as in Kernels."""
         order, flat = even_rows(wavefront(group)), self._flat(group)
         reader = self._network.recall(group)
-        blocks = group.labels.shape[1]
+        rows, columns = group.labels.shape[1:]
         shift = group.block_shift
-        block = (order.tile * blocks + (order.y >> shift)) * blocks + (order.x >> shift)
+        block = (order.tile * rows + (order.y >> shift)) * columns + (order.x >> shift)
         costs = torch.zeros((group.labels.size, self._entropy_models), dtype=torch.int64)
         for first, last in _chunks(order.starts):
             part = Part.of_steps(group, order, flat, first, last)
@@ -168,11 +168,14 @@ class TorchKernels:
         return costs.numpy().reshape(*group.labels.shape, self._entropy_models)
 
     def code_lengths(self, group: GroupCanvas) -> NDArray[np.int64]:
-        """Code length of each pixel under its own entropy model, [tiles, edge, edge], 1/256 bit."""
+        """Code length of each pixel under its own entropy model in 1/256 bit.
+
+        [tiles, rows, columns].
+        """
         order, flat = wavefront(group), self._flat(group)
         chunks = pairwise(range(len(order.starts))) if self._adapted else _chunks(order.starts)
         reader = (self._network.follow if self._adapted else self._network.recall)(group)
-        lengths = np.zeros((len(group.sizes), group.edge, group.edge), np.int64)
+        lengths = np.zeros((len(group.sizes), group.rows, group.columns), np.int64)
         for first, last in chunks:
             part = Part.of_steps(group, order, flat, first, last)
             model, pixel, width = reader.model_of(part), part.pixels(), part.widths()

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from seec.pipeline.codec.coding.distribution import Mixture
 from seec.pipeline.codec.coding.entropy import SymbolDecoder, SymbolEncoder
-from seec.pipeline.codec.coding.tiles import Pixels, Tile, edge_of
+from seec.pipeline.codec.coding.tiles import Pixels, Tile, extent_of
 from seec.pipeline.codec.model.profile import SCALE_COUNT
 from seec.pipeline.codec.model.tables import LOGISTIC_ONE
 from seec.pipeline.codec.model.transforms import (
@@ -95,9 +95,8 @@ class SideCoder:
         return latents
 
     def features(self, latents: Sequence[Latents], tiles: Sequence[Tile]) -> NDArray[np.int16]:
-        """Features of the tiles of a group, [tiles, edge, edge, features]."""
-        edge = edge_of(tiles)
-        out = np.zeros((len(tiles), edge, edge, self._sizes.features), np.int16)
+        """Features of the tiles of a group, [tiles, rows, columns, features]."""
+        out = np.zeros((len(tiles), *extent_of(tiles), self._sizes.features), np.int16)
         for number, (tile, t) in enumerate(zip(latents, tiles, strict=True)):
             x = synthesis(self._ops, tile.y.clamp(-Y_LIMIT, Y_LIMIT) << LATENT_BITS, self._sizes)
             part = x[0, :, : t.height, : t.width].permute(1, 2, 0)

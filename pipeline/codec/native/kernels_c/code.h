@@ -16,7 +16,7 @@ static int can_learn(const Group *g) {
 static int make_coding_step(Step *s, const Group *g) {
     if (!make_step(s, g)) return 0;
     return !can_learn(g) ||
-           make_output_adapter(&s->adapter, g->net, g->tiles, (size_t)g->tiles * g->edge);
+           make_output_adapter(&s->adapter, g->net, g->tiles, most_at_once(g));
 }
 
 /* Fused features of the n pixels of a step, from the pixels before them. */

@@ -35,12 +35,12 @@ enum {
 
 typedef struct {
     const Network *net;
-    uint8_t *canvas;       /* [tiles][edge + 3][edge + 6][3] */
+    uint8_t *canvas;       /* [tiles][rows + 3][columns + 6][3] */
     const int32_t *size;   /* [tiles][2]: height, width */
-    const uint8_t *labels; /* [tiles][label_edge][label_edge] */
+    const uint8_t *labels; /* [tiles][label_rows][label_columns] */
     const uint8_t *widths; /* the same shape: how wide the bins of a block are */
-    const int16_t *side;   /* [tiles][edge][edge][features] */
-    int tiles, edge, label_edge, block_shift, channels;
+    const int16_t *side;   /* [tiles][rows][columns][features] */
+    int tiles, rows, columns, label_rows, label_columns, block_shift, channels;
     int64_t *spent; /* [PARTS_OF_TIME], nanoseconds; NULL: time is not booked */
 } Group;
 
@@ -50,7 +50,7 @@ typedef struct {
     size_t count;
 } Words;
 
-/* Outputs of predictors for known pixels, [predictors][tiles][edge + 3][edge + 6][3]. */
+/* Outputs of predictors for known pixels, [predictors][tiles][rows + 3][columns + 6][3]. */
 typedef struct {
     int16_t *base;     /* predictions, 1/64 of a value */
     int8_t *ls, *full; /* network inputs, head numbers */
@@ -66,7 +66,8 @@ typedef struct {
     int (*encode)(const Group *group, Words *result);
     /* Returns 0, or -1 for words that no encoder wrote, or -2 out of memory. */
     int (*decode)(const Group *group, const uint8_t *words, size_t size);
-    /* Adds code lengths in 1/256 bit to costs, [tiles][label_edge][label_edge][entropy models].
+    /* Adds code lengths in 1/256 bit to costs, [tiles][label_rows][label_columns][entropy
+     * models].
      * log2_table: [1024]. Returns 0, or -2 out of memory. */
     int (*measure)(const Group *group, const int32_t *log2_table, int64_t *costs);
     /* Runs the predictors over a full canvas. Returns 0, or -2 out of memory. */

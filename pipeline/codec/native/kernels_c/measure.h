@@ -143,7 +143,7 @@ static void measure_steps(const Group *g, Step *s, const int32_t *log2_table, in
 /* Only even rows are measured: they are enough to choose an entropy model by. */
 static int measure_group(const Group *g, const int32_t *log2_table, int64_t *costs) {
     Step s;
-    int64_t **cost = malloc((size_t)g->tiles * g->edge * sizeof *cost);
+    int64_t **cost = malloc(most_at_once(g) * sizeof *cost);
     const int made = make_step(&s, g) && cost;
     if (made)
         (g->net->sizes.predictors ? measure_steps : measure_rows)(g, &s, log2_table, costs, cost);

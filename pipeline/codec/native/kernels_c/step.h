@@ -113,16 +113,23 @@ static int highest(const Group *g) {
     return most;
 }
 
-INLINE ptrdiff_t row_stride(const Group *g) { return 3 * (ptrdiff_t)(g->edge + 2 * MARGIN); }
+INLINE ptrdiff_t row_stride(const Group *g) { return 3 * (ptrdiff_t)(g->columns + 2 * MARGIN); }
 
 /* Samples of the canvas. */
 INLINE size_t sample_count(const Group *g) {
-    return (size_t)g->tiles * (g->edge + MARGIN) * row_stride(g);
+    return (size_t)g->tiles * (g->rows + MARGIN) * row_stride(g);
+}
+
+/* How many pixels are worked on together at most: a wavefront step has one of each row, and a row
+ * may be measured as a whole. */
+INLINE size_t most_at_once(const Group *g) {
+    const size_t of_step = (size_t)g->tiles * g->rows, of_row = (size_t)g->columns;
+    return of_step > of_row ? of_step : of_row;
 }
 
 /* Returns 0 out of memory; free_step is due all the same. */
 static int make_step(Step *s, const Group *g) {
-    const size_t pixels = (size_t)g->tiles * g->edge;
+    const size_t pixels = most_at_once(g);
     memset(s, 0, sizeof *s);
     Room none = {NULL, 0};
     lay_out(s, g->net, pixels, &none);

@@ -4,12 +4,12 @@
 #include "step.h"
 
 INLINE uint32_t offset_of(const Group *g, int tile, int y, int x) {
-    size_t rows = (size_t)tile * (g->edge + MARGIN) + MARGIN + y;
+    size_t rows = (size_t)tile * (g->rows + MARGIN) + MARGIN + y;
     return (uint32_t)(rows * row_stride(g) + 3 * (MARGIN + x));
 }
 
 INLINE Place place_of(const Group *g, int tile, int y, int x) {
-    return (Place){offset_of(g, tile, y, x), (uint32_t)((tile * g->edge + y) * g->edge + x)};
+    return (Place){offset_of(g, tile, y, x), (uint32_t)((tile * g->rows + y) * g->columns + x)};
 }
 
 /* The rows of a tile that have a pixel in step t. */
@@ -19,8 +19,8 @@ INLINE int last_row(int t, int height) { return t / 2 < height - 1 ? t / 2 : hei
 
 /* Which of the blocks of all tiles a pixel is in. */
 INLINE size_t block_of(const Group *g, int tile, int y, int x) {
-    const size_t row = (size_t)tile * g->label_edge + (y >> g->block_shift);
-    return row * g->label_edge + (x >> g->block_shift);
+    const size_t row = (size_t)tile * g->label_rows + (y >> g->block_shift);
+    return row * g->label_columns + (x >> g->block_shift);
 }
 
 /* The pixels of wavefront step t: tile by tile, row by row, where 2 y + x = t. */
