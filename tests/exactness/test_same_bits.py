@@ -78,11 +78,10 @@ def test_a_batch_of_one_gives_the_bytes_of_a_batch_of_many(expected):
     assert encoder.encode_batch(IMAGES[::-1], UNLABELLED)[::-1] == expected
 
 
-@pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("carrier", [torch.float32, torch.float64])
-def test_carriers_and_torch_threads_do_not_change_bytes(expected, carrier, threads, monkeypatch):
+def test_carriers_and_torch_threads_do_not_change_bytes(expected, carrier, monkeypatch):
     before = torch.get_num_threads()
-    torch.set_num_threads(threads)
+    torch.set_num_threads(2)  # others have one
     monkeypatch.setattr(
         "seec.pipeline.codec.encoder.make_kernels",
         lambda model, device: TorchKernels(model, "cpu", carrier),

@@ -77,7 +77,7 @@ def scratch() -> Iterator[Path]:
 
 
 @given(trees, trees)
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_tree_comes_back_and_so_does_what_it_becomes(tree: list, more: list):
     with scratch() as folder:
         source, root, out = (folder / name for name in ("source", "archive", "out"))

@@ -5,6 +5,7 @@ Slow, and independent: it shares no code with the project.
 
 import json
 import struct
+from functools import cache
 from itertools import pairwise
 
 import zstandard
@@ -74,6 +75,11 @@ class Model:
     @staticmethod
     def _layer(read, name):
         return read(f"{name}.weight", "b"), read(f"{name}.bias", "i")
+
+
+@cache
+def model_of(payload):
+    return Model(payload)
 
 
 class AdaptiveBits:
@@ -296,7 +302,7 @@ def decode(data, payload, read_recipes, components_of):
     read_recipes: undoes their compression. components_of: gives [(rows, columns, horizontal,
     vertical, steps)] for a recipe. Blocks are row after row, as lists of 64.
     """
-    model = Model(payload)
+    model = model_of(payload)
     count, at = number_at(data, 12)
     position, places = 0, []
     for _ in range(count):
