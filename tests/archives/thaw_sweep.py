@@ -206,6 +206,7 @@ def _put_back(sweep: Sweep, command: str) -> None:
 
 def interrupted(sweep: Sweep, every: int) -> Count:
     """`restore --thaw`, interrupted before or after each request to thaw or to look; run again."""
+    sweep.vault.ice.bodies.clear()
     count = Count()
     for when in ("before", "after"):
         step = 0

@@ -8,12 +8,16 @@ from click.testing import CliRunner
 
 from seec.jobs import cli, copy, gc, verify
 from seec.jobs.exit_codes import ExitCode
+from seec.pipeline.storage import Store
 from seec.schemas.errors import ObjectFrozen
 from tests.archives import thaw_sweep
 from tests.archives.life import put_files
 from tests.archives.vault import ICE, Vault, opened
+from tests.docs.pages import DOCS, Command, steps
 from tests.faults.points import verify_in_process
 from tests.object_store import s3_server
+
+PAGE = DOCS / "how-to" / "s3.md"
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +129,30 @@ def test_a_thawed_archive_is_verified_and_copied(vault: Vault, tmp_path: Path):
     assert verify_in_process(verify.Settings(str(tmp_path / "copy"))).findings == ()
     assert gc.run(gc.Settings(str(tmp_path / "copy"))).strangers == ()
     assert copy.run(copy.Settings(str(tmp_path / "copy"), str(tmp_path / "third"))).missed == {}
+
+
+def test_every_command_of_the_page_is_run(
+    vault: Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """In order; the archive is frozen before the last one, which thaws it."""
+    monkeypatch.chdir(tmp_path)
+    photos = f"{vault.url}-photos"
+    Store(photos, options=vault.options).put("2024/a.txt", b"one")
+    places = {
+        "s3://photos": photos,
+        "s3://vault/archive": vault.url,
+        "s3://second/archive": f"{vault.url}-second",
+    }
+    *commands, last = (step for step in steps(PAGE) if isinstance(step, Command))
+    assert {step.words[1] for step in commands} == {"archive", "copy"}
+    assert "--thaw" in last.words
+    for step in (*commands, last):
+        if step == last:
+            vault.freeze()
+        result = vault.run(*(places.get(word, word) for word in step.words[1:]))
+        assert result.exit_code == step.exit_code, result.output
+    assert vault.ice.restored
+    assert (tmp_path / "restored" / "2024" / "a.txt").read_bytes() == b"one"
 
 
 def test_no_command_takes_cold_storage_for_damage():

@@ -25,10 +25,11 @@ _HEADING = re.compile(r"^#+ (?P<text>.+)$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Command:
-    """A line after `$` in a `console` block: words, as a shell would split them."""
+    """A line after `$` in a `console` block: words, as a shell would split them, and all of it."""
 
     words: tuple[str, ...]
     exit_code: int
+    text: str = ""
 
     @property
     def program(self) -> str:
@@ -53,8 +54,9 @@ def steps(page: Path) -> Iterator[Command | Program]:
             for line in lines:
                 if line.startswith("$ "):
                     found = _EXIT_CODE.search(line)
-                    words = tuple(shlex.split(line.removeprefix("$ "), comments=True))
-                    yield Command(words, int(found[1]) if found else 0)
+                    text = line.removeprefix("$ ")
+                    words = tuple(shlex.split(text, comments=True))
+                    yield Command(words, int(found[1]) if found else 0, text)
 
 
 def blocks(page: Path, language: str) -> Iterator[str]:

@@ -1,6 +1,9 @@
+import re
 import shutil
 import subprocess
+import time
 import tomllib
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -9,9 +12,10 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from seec.jobs import cli
+from seec.jobs import cli, copy
 from tests.docs.pages import DOCS, PAGES, ROOT, Command, Program, steps, titled
 from tests.pictures import textured
+from tests.time_stamps import make_server, serving
 
 # Pages of which everything is run, in order, beside a folder `photos`.
 RUN = (
@@ -27,6 +31,8 @@ RUN = (
     DOCS / "how-to" / "schedule.md",
     DOCS / "how-to" / "report.md",
     DOCS / "how-to" / "notify.md",
+    DOCS / "how-to" / "second-copy.md",
+    DOCS / "operate" / "monitoring.md",
     DOCS / "operate" / "retention.md",
     DOCS / "operate" / "sizing.md",
     DOCS / "reference" / "api.md",
@@ -40,8 +46,12 @@ BEGIN_WITH_ARCHIVE = {
     "query.md",
     "prove.md",
     "report.md",
+    "second-copy.md",
+    "monitoring.md",
     "retention.md",
 }
+# Servers of the pages, and those that stand for them while a page is run.
+PLACES: dict[str, str] = {}
 NEEDS = {
     "tutorial/index.md": "skimage",
     "how-to/query.md": "duckdb",
@@ -49,10 +59,34 @@ NEEDS = {
 }
 
 
+class _Waiting:
+    """Time for commands that wait: a pause is over at once, and as much later."""
+
+    def __init__(self) -> None:
+        self._later_s = 0.0
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self._later_s
+
+    def sleep(self, seconds: float) -> None:
+        self._later_s += seconds
+
+
+@pytest.fixture(scope="module")
+def roots(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Certificates of a server of time-stamps, which runs meanwhile."""
+    folder = tmp_path_factory.mktemp("stamps") / "server"
+    made = make_server(folder, "stamps")
+    with serving(folder) as url:
+        PLACES["http://timestamp.example.org"] = url
+        yield made
+
+
 @pytest.fixture
 def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ray_cluster: str) -> Path:
     """The folder in which a reader works."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(copy, "time", _Waiting())
     return tmp_path
 
 
@@ -70,10 +104,13 @@ def _run(step: Command | Program, names: dict[str, object]) -> None:
         exec(step.text, names)
     elif step.program == "seec":
         words, target = _redirected(step.words)
-        result = CliRunner().invoke(cli.main, words[1:], catch_exceptions=False)
+        words = [_expanded(PLACES.get(word, word)) for word in words[1:]]
+        result = CliRunner().invoke(cli.main, words, catch_exceptions=False)
         assert result.exit_code == step.exit_code, result.output
         if target is not None:
             Path(target).write_text(result.stdout)
+    elif step.program in ("echo", "ssh-keygen"):
+        subprocess.run(["sh", "-c", step.text], check=True)
     elif step.program == "make":
         # The targets run in CI; here they must exist.
         subprocess.run(["make", "--dry-run", *step.words[1:]], cwd=ROOT, check=True)
@@ -89,6 +126,11 @@ def _redirected(words: tuple[str, ...]) -> tuple[tuple[str, ...], str | None]:
     return (words[:-2], words[-1]) if ">" in words else (words, None)
 
 
+def _expanded(word: str) -> str:
+    """A word in which `$(cat FILE)` stands for the text of a file, as in a shell."""
+    return re.sub(r"\$\(cat (\S+)\)", lambda found: Path(found[1]).read_text().strip(), word)
+
+
 def _check_requirement(text: str) -> None:
     """A checkout or the distribution, with extras that exist."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -98,12 +140,13 @@ def _check_requirement(text: str) -> None:
 
 
 @pytest.mark.parametrize("page", RUN, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_step_of_the_page_works(page: Path, reader: Path) -> None:
+def test_every_step_of_the_page_works(page: Path, reader: Path, roots: Path) -> None:
     name = str(page.relative_to(DOCS)) if page.is_relative_to(DOCS) else page.name
     if name in NEEDS and find_spec(NEEDS[name]) is None:
         pytest.skip(f"needs {NEEDS[name]}")
     if name != "tutorial/index.md":
         _photos(reader)
+    shutil.copy(roots, reader / "roots.pem")
     if page.name in BEGIN_WITH_ARCHIVE:
         _run(Command(("seec", "archive", "photos", "photos.archive"), 0), {})
     for title, text in titled(page):
