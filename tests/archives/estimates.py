@@ -11,7 +11,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from unittest.mock import patch
@@ -98,8 +98,14 @@ def parquets(root: Path, chance: random.Random) -> None:
         columns = {"png": samples[::3], "jpg": samples[1::3], "caption": samples[2::3]}
         path = root / f"{number}.parquet"
         # Pages have a quarter of the bytes of a slice, as with usual settings.
-        pages = {"data_page_size": SLICE_BYTES // 4, "write_batch_size": 1}
-        pq.write_table(pa.table(columns), path, row_group_size=20, use_dictionary=False, **pages)
+        pq.write_table(
+            pa.table(columns),
+            path,
+            row_group_size=20,
+            use_dictionary=False,
+            data_page_size=SLICE_BYTES // 4,
+            write_batch_size=1,
+        )
 
 
 def _samples(number: int, chance: random.Random) -> list[tuple[str, bytes]]:
@@ -137,7 +143,11 @@ def compared(tree: Tree, folder: Path) -> Compared:
     root = folder / "source"
     root.mkdir()
     tree(root, random.Random(3))
-    options = {"sample_files": SAMPLE_FILES} if tree in FILES else {"sample_bytes": SAMPLE_BYTES}
+    settings = estimate.Settings(str(root), profile="fast", seed=1)
+    if tree in FILES:
+        settings = replace(settings, sample_files=SAMPLE_FILES)
+    else:
+        settings = replace(settings, sample_bytes=SAMPLE_BYTES)
     read: list[int] = []
 
     def counted(name: str) -> Callable[..., bytes]:
@@ -156,9 +166,9 @@ def compared(tree: Tree, folder: Path) -> Compared:
         for function in (sliced, files_with_index):
             small = partial(function, slice_bytes=SLICE_BYTES)
             held.enter_context(patch.object(estimate, function.__name__, small))
-        found = estimate.run(estimate.Settings(str(root), profile="fast", seed=1, **options))
-    settings = archive_job.Settings(str(root), str(folder / "archive"), profile="fast")
-    return Compared(found, archive_in_process(settings), sum(read))
+        found = estimate.run(settings)
+    archiving = archive_job.Settings(str(root), str(folder / "archive"), profile="fast")
+    return Compared(found, archive_in_process(archiving), sum(read))
 
 
 def main() -> None:
