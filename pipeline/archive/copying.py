@@ -37,6 +37,7 @@ from seec.schemas.archive import (
     MODEL,
     PLAN,
     REMOVED,
+    ArchiveHeader,
     commit_name,
     has_suffix,
     parse_name,
@@ -264,7 +265,9 @@ def _begin(source: Store, target: Store, format_sha256: str) -> None:
         refuse_strangers(target)
     if not target.exists(FORMAT_MD):
         target.put_same(FORMAT_MD, *_proven(source, ObjectRecord(FORMAT_MD, -1, format_sha256)))
-    if not target.put_same(ARCHIVE_JSON, read_object(source, ARCHIVE_JSON)):
+    data = read_object(source, ARCHIVE_JSON)
+    ArchiveHeader.parse(data)  # which raises if it was damaged on the way
+    if not target.put_same(ARCHIVE_JSON, data):
         raise DigestMismatch(f"{target.url}: is no copy of {source.url}; give an empty place")
 
 

@@ -291,7 +291,7 @@ def _without(root: Path, second: Path, name: str, whole: dict[str, bytes]) -> st
         return strange(second, whole) or (None if told else f"says {error}")
     if spared(name) is not None:  # the copy makes its own
         return differs(second, whole)
-    if summary.exit_code == ExitCode.OK and name == max(n for n in whole if n.startswith(COMMITS)):
+    if summary.exit_code == ExitCode.OK and name == _last(whole):
         return strange(second, whole)  # the archive of before, which is whole
     if (summary.exit_code, [*summary.missed]) != (ExitCode.DAMAGE, [name]):
         return f"ended with {summary.exit_code}, without {list(summary.missed)}"
@@ -352,8 +352,8 @@ def mended(made: Made, every: int, folder: Path) -> Iterator[tuple[str, Count]]:
         for here, there in (sides, sides[::-1]):
             whole = objects(here)
             damage(here / name, kind(whole[name], random.Random(number)))
-            summary = repair_in_process(repair.Settings(str(here), (str(there),), "/nowhere"))
-            wrong = None if summary.exit_code == ExitCode.OK else f"ended with {summary.exit_code}"
+            code = _mend(here, there, last=name == _last(whole) and kind is gone)
+            wrong = None if code == ExitCode.OK else f"ended with {code}"
             if other := objects(here).items() ^ whole.items():
                 wrong = f"other objects: {sorted({one for one, _ in other})}"
             counts.setdefault(_kind(name), Count()).add(
@@ -362,6 +362,17 @@ def mended(made: Made, every: int, folder: Path) -> Iterator[tuple[str, Count]]:
             for one, data in whole.items():
                 (here / one).write_bytes(data)
     yield from sorted(counts.items())
+
+
+def _mend(here: Path, there: Path, *, last: bool) -> int:
+    """Repair one side from the other. last: the last commit is gone, which only a spare shows."""
+    if last and not (here / SPARE).exists():
+        return copied(there, here).exit_code
+    return repair_in_process(repair.Settings(str(here), (str(there),), "/nowhere")).exit_code
+
+
+def _last(whole: dict[str, bytes]) -> str:
+    return max(name for name in whole if name.startswith(COMMITS))
 
 
 def _kind(name: str) -> str:

@@ -16,9 +16,17 @@ from seec.jobs import compact, copy, gc, repair
 from seec.jobs.exit_codes import ExitCode
 from seec.pipeline.archive import Archive, copying
 from seec.pipeline.storage import Limits, Store
-from seec.schemas.errors import DigestMismatch, NotAnArchive, StorageError, TransientStorageError
+from seec.schemas.errors import (
+    DigestMismatch,
+    NotAnArchive,
+    SeecError,
+    StorageError,
+    TransientStorageError,
+)
 from tests.archives import life, plain_reader
 from tests.archives.life import findings, opened, put_files, texts
+from tests.faults import filesystem
+from tests.faults.filesystem import FLIPPED, Plan
 from tests.faults.points import repair_in_process
 
 FILES = {"a": "one", "b": "two", "c": "three", "d": "four"}
@@ -328,3 +336,21 @@ def test_to_a_real_server_and_back(root: Path, source: Path, tmp_path: Path, s3_
     assert copied(root, there).commits > 0
     assert copied(there, tmp_path / "third").digest == opened(root).digest()
     assert objects(tmp_path / "third").items() <= objects(root).items()
+
+
+def test_a_header_that_is_damaged_on_the_way_is_not_copied(root: Path, tmp_path: Path):
+    """Whichever time it is read."""
+    whole = (root / "archive.json").read_bytes()
+    flipped = 0
+    for number in range(20):
+        second = tmp_path / f"second {number}"
+        plan = Plan(FLIPPED, number)
+        with filesystem.plan(plan):
+            try:
+                copied(f"{filesystem.PROTOCOL}://{root}", second)
+            except SeecError:
+                assert plan.struck
+        flipped += plan.struck and plan.requests[number].path.endswith("archive.json")
+        if (second / "archive.json").exists():
+            assert (second / "archive.json").read_bytes() == whole
+    assert flipped > 1
