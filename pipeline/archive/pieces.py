@@ -32,8 +32,8 @@ def cut_files(
     Behind all others comes what makes each of these one file again, and further names of them.
     """
     large = {file.path: file for file in files if _is_large(file, settings)}
-    looked = each_ahead(lambda file: (file, _is_image(source, file)), large.values())
-    cut = {file.path for file, image in looked if not image}
+    looked = each_ahead(lambda file: (file, _is_whole(source, file)), large.values())
+    cut = {file.path for file, whole in looked if not whole}
     pieces: list[SourceFile] = []
     wholes: list[SourceFile] = []
     for file in files:
@@ -53,7 +53,7 @@ def jpeg_bytes_within(source: Source, files: Iterable[SourceFile], enough: int) 
     By the first megabyte of each, of the largest files first.
     """
     # Imported where files are cut: who reads an archive looks for pieces, and needs no formats.
-    from seec.pipeline.containers import Held, find
+    from seec.pipeline.containers import Held, find, gzips
     from seec.pipeline.images import jpeg
 
     others = [file for file in files if _is_readable(file) and not jpeg.has_jpeg_name(file.path)]
@@ -64,6 +64,8 @@ def jpeg_bytes_within(source: Source, files: Iterable[SourceFile], enough: int) 
             break
         try:
             head = source.read_range(file, 0, _HEAD_BYTES)
+            if gzips.matches(head):
+                head = gzips.begin(head, _HEAD_BYTES)
             spans = find(head, 0, Held(head))
         except SeecError:
             continue
@@ -87,8 +89,9 @@ def _is_large(file: SourceFile, settings: PlanSettings) -> bool:
     )
 
 
-def _is_image(source: Source, file: SourceFile) -> bool:
-    """Whether it is an image that is read as a whole; so is what cannot be looked into."""
+def _is_whole(source: Source, file: SourceFile) -> bool:
+    """Whether it is read as a whole, as images are; so is what cannot be looked into."""
+    from seec.pipeline.containers import gzips
     from seec.pipeline.images import jpeg
     from seec.pipeline.images.files import read_extent
     from seec.pipeline.images.formats.tiff_directories import KINDS
@@ -100,6 +103,8 @@ def _is_image(source: Source, file: SourceFile) -> bool:
         begins = read(0, 16)
         if begins[:4] in KINDS and file.size_bytes > MAX_WHOLE_TIFF_BYTES:
             return False
+        if gzips.matches(begins) and file.size_bytes <= gzips.MOST_WHOLE_BYTES:
+            return True
         return jpeg.matches(begins) or read_extent(read) is not None
     except SeecError:
         return True

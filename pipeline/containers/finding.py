@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from seec.pipeline.containers import carving, parquet, tars, tiffs, zips
+from seec.pipeline.containers import carving, gzips, parquet, tars, tiffs, zips
 from seec.pipeline.containers.marks import is_carved
 from seec.pipeline.containers.members import Look
 from seec.pipeline.containers.span import MOST_DEPTH, Span
@@ -27,6 +27,7 @@ _KINDS = (
     _Kind(zips.matches, zips.find, zips.cut),
     _Kind(parquet.matches, parquet.find, parquet.cut),
     _Kind(tiffs.matches, tiffs.find, tiffs.cut),
+    _Kind(gzips.matches, gzips.find, carving.cut),
 )
 
 

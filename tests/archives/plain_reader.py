@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 import zstandard
 from numpy.typing import NDArray
 
-from tests.archives.plain_spliced import gzipped, packed, spliced
+from tests.archives.plain_spliced import gzip_member, gzipped, packed, spliced, zlib_stream
 from tests.plain_packings import PLAIN
 from tests.vectors import plain_deep, plain_deflate, plain_jpeg_file
 
@@ -729,7 +729,12 @@ RESTORE = {
     "pieces": restore_pieces,
 }
 # By packing: the bytes of a member from its content and the recipe.
-PACK: dict[str, Callable[[bytes, bytes], bytes]] = {**PLAIN, "deflate": plain_deflate.rebuild}
+PACK: dict[str, Callable[[bytes, bytes], bytes]] = {
+    **PLAIN,
+    "deflate": plain_deflate.rebuild,
+    "gzip": gzip_member,
+    "zlib": zlib_stream,
+}
 
 
 def parts(envelope: bytes) -> tuple[bytes, bytes]:

@@ -174,6 +174,10 @@ def gzipped(rasters: Rasters, depths: list[int], envelope: bytes) -> bytes:
     at = 1 + envelope[0]
     recipe = recipe_of(envelope[at:])
     data = spliced(rasters, depths, envelope[at + 4 + len(recipe) :], 1)
+    return gzip_member(data, recipe)
+
+
+def gzip_member(data: bytes, recipe: bytes) -> bytes:
     (size,) = struct.unpack_from("<I", recipe)
     stream = plain_deflate.rebuild(data, recipe[4 + size :])
     return recipe[4 : 4 + size] + stream + struct.pack("<II", zlib.crc32(data), len(data) % 2**32)

@@ -173,7 +173,11 @@ def _spans(candidate: Candidate) -> tuple[Span, ...]:
         _ = candidate.header
     except UnreadableImage:
         whole = (0, len(candidate.data))
-        spans = (one for one in candidate.found.spans if (one.start, one.length) != whole)
+        spans = (
+            one
+            for one in candidate.found.spans
+            if (one.start, one.length) != whole or one.packing is not None
+        )
         return tuple(map(_with_image, spans))
     return ()
 
