@@ -5,6 +5,7 @@ Each comes with what its library reads of it.
 
 import gzip
 import io
+import struct
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -151,6 +152,13 @@ def exr(channels: dict[str, NDArray[Any]], compression: Any = OpenEXR.NO_COMPRES
     return with_file(lambda path: OpenEXR.File(header, channels).write(str(path)), ".exr")
 
 
+def idx(kind: int, array: NDArray[Any]) -> bytes:
+    """As the page of MNIST describes it."""
+    types = {0x08: ">u1", 0x0D: ">f4"}
+    sizes = struct.pack(f">{array.ndim}I", *array.shape)
+    return bytes([0, 0, kind, array.ndim]) + sizes + array.astype(types[kind]).tobytes()
+
+
 def nrrd(array: NDArray[Any], kind: str, encoding: str = "raw") -> bytes:
     """As its definition says, little-endian."""
     sizes = " ".join(map(str, array.shape[::-1]))
@@ -203,6 +211,9 @@ def instrument_files() -> dict[str, bytes]:
         "deep.npy.gz": gzip.compress(npy(DEEP), 9),
         "deep.nrrd": nrrd(DEEP, "ushort"),
         "volume.nrrd": nrrd(np.stack([FLOATS, -FLOATS]), "float"),
+        "digits.idx": idx(0x08, np.stack([GRAY, 255 - GRAY])),
+        "floats.idx": idx(0x0D, FLOATS),
+        "digits.idx.gz": gzip.compress(idx(0x08, np.stack([GRAY, GRAY[::-1]])), 9),
     }
 
 
@@ -222,5 +233,7 @@ def other_instrument_files() -> dict[str, bytes]:
         "zip-mixed.exr": exr({"RGB": np.dstack([half] * 3), "Z": FLOATS}, OpenEXR.ZIP_COMPRESSION),
         "text.gz": gzip.compress(b"no picture " * 99),
         "two.npy.gz": 2 * gzip.compress(npy(DEEP)),
+        "labels.idx": idx(0x08, np.arange(99)),
+        "cut.idx": idx(0x08, np.stack([GRAY, GRAY]))[:-1],
         "gzip.nrrd": nrrd(DEEP, "ushort", "gzip"),
     }

@@ -28,6 +28,7 @@ FORMAT_NAMES = {
     "mrc": "MRC",
     "exr": "EXR",
     "nrrd": "NRRD",
+    "idx": "IDX",
     "gz": "GZIP",
 }
 
@@ -77,6 +78,8 @@ def test_samples_are_those_that_libraries_read():
     for name, expected in (("deep.npy", DEEP), ("deep.dcm", DEEP), ("deep.nrrd", DEEP)):
         (raster,) = read_image(FILES[name]).rasters
         assert np.array_equal(numbers(raster), expected)
+    (raster,) = read_image(FILES["digits.idx"]).rasters
+    assert np.array_equal(numbers(raster), np.concatenate([GRAY, 255 - GRAY]))
     (raster,) = read_image(FILES["rgb.npy"]).rasters
     assert raster.meaning is Meaning.COLOUR
     assert np.array_equal(raster.samples, RGB)

@@ -7,6 +7,7 @@ from seec.pipeline.images.formats.fits import Fits
 from seec.pipeline.images.formats.format import Content, Format
 from seec.pipeline.images.formats.gif import Gif
 from seec.pipeline.images.formats.gzipped import Gzipped
+from seec.pipeline.images.formats.idx import Idx
 from seec.pipeline.images.formats.mrc import Mrc
 from seec.pipeline.images.formats.netpbm import Netpbm
 from seec.pipeline.images.formats.nifti import Nifti
@@ -35,6 +36,7 @@ FORMATS: dict[str, Format] = {
         Exr(),
         Mrc(),
         Nrrd(),
+        Idx(),
         Gzipped(),
     )
 }

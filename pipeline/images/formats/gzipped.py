@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from seec.pipeline.deflate import Gzip
 from seec.pipeline.images.formats.fits import Fits
 from seec.pipeline.images.formats.format import Content, Format, ReadAt
+from seec.pipeline.images.formats.idx import Idx
 from seec.pipeline.images.formats.mrc import Mrc
 from seec.pipeline.images.formats.nifti import Nifti
 from seec.pipeline.images.formats.npy import Npy
@@ -23,7 +24,7 @@ from seec.schemas.planes import Shape
 
 _MAGIC = b"\x1f\x8b\x08"
 _WITHIN: dict[str, SplicedFormat] = {
-    one.name: one for one in (Nifti(), Fits(), Npy(), Mrc(), Nrrd())
+    one.name: one for one in (Nifti(), Fits(), Npy(), Mrc(), Nrrd(), Idx())
 }
 _GZIP_BITS = 31  # of zlib's window, with a header of gzip
 _HEAD_BYTES = 4096
