@@ -14,7 +14,6 @@ file named by --config (`force = true`), then their defaults. The summary goes t
 text or with --json as one JSON value; everything else goes to stderr.
 """
 
-import tomllib
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
@@ -138,6 +137,8 @@ def _common_options(prefix: str) -> list[click.Parameter]:
 def _read_config(ctx: click.Context, _: click.Parameter, path: Path | None) -> None:
     if path is None:
         return
+    import tomllib  # few have such a file
+
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

@@ -1,10 +1,8 @@
 """`archive.json` and the names of all objects of an archive."""
 
-import gzip
 import hashlib
 import re
 from dataclasses import dataclass
-from importlib import resources
 
 from seec.schemas.errors import SectionCorrupt
 from seec.schemas.limits import (
@@ -45,6 +43,8 @@ _NAMES = {
 
 def format_text() -> str:
     """The description of all formats: each part, and the dictionary that that of JPEG names."""
+    from importlib import resources  # only who makes an archive needs it, and it takes long
+
     folder = resources.files("seec.schemas")
     names = ("FORMAT.md", "FORMAT-DEFLATE.md", "FORMAT-SAMPLES.md", "FORMAT-JPEG.md")
     pages = [(folder / name).read_text("utf-8") for name in names]
@@ -54,6 +54,8 @@ def format_text() -> str:
 
 def format_md() -> bytes:
     """FORMAT.md.gz as archives get it from this release: a third of the text's size."""
+    import gzip
+
     return gzip.compress(format_text().encode(), mtime=0)
 
 
