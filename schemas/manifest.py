@@ -164,14 +164,14 @@ def from_records(name: str, records: Iterable[Record]) -> Iterator[Row]:
     def rows() -> Iterator[tuple[int, Row]]:
         for record in records:
             depth = record.pop("depth")
-            row = _from_record(name, depth, record)
+            row = from_record(name, depth, record)
             check_fields(name, row)
             yield depth, row
 
     return trees(name, rows())
 
 
-def _from_record(name: str, depth: int, record: Record) -> Row:
+def from_record(name: str, depth: int, record: Record) -> Row:
     """A row from its values by column, which this takes apart. SectionCorrupt if some lack."""
     member = record.pop("member")
     if (member is not None) != (depth != 0):

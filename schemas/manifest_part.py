@@ -1,14 +1,18 @@
-"""A manifest part of which few rows are wanted."""
+"""A manifest part of which few rows are wanted: found by name, and made without the others."""
 
 import threading
 from array import array
-from bisect import bisect_left
-from collections.abc import Callable, Iterable, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from seec.schemas import tables
-from seec.schemas.manifest import MANIFEST, from_records, parse_manifest
+from seec.schemas.errors import SectionCorrupt
+from seec.schemas.kinds import FILE
+from seec.schemas.manifest import MANIFEST, from_record, from_records, parse_manifest
+from seec.schemas.manifest_rules import check_fields
+from seec.schemas.routes import PIECES, SPANS
 from seec.schemas.rows import Row
 
 
@@ -22,6 +26,33 @@ def parse_matching(
     `parse_manifest`.
     """
     return Part(name, data).matching(wanted)
+
+
+class Leaf(NamedTuple):
+    """An image within a file. name: behind the path of the file and `/`; the others as of `Row`."""
+
+    name: str
+    route: str
+    size_bytes: int
+    digest: bytes
+
+
+class Image(NamedTuple):
+    """A file, or an image within one. number: of its row in the part, for `Part.rows_at`.
+
+    file: the path of the file. name: of a member, behind that path and `/`; None of a file.
+    in_piece: whether the file is in pieces.
+    """
+
+    number: int
+    file: str
+    name: str | None
+    in_piece: bool
+
+    @property
+    def path(self) -> str:
+        """By which programs read it."""
+        return self.file if self.name is None else f"{self.file}/{self.name}"
 
 
 class Part:
@@ -43,9 +74,10 @@ class Part:
         self._files: list[int] | None = None
         self.path_range = (self._all[0], self._all[-1]) if len(self._all) else None
         depths, pieces = self._excerpt.column("depth"), self._excerpt.column("piece")
-        self._depths = array("h")
+        self._depths, self._tops = array("h"), array("l")
         if any(depths) or pieces.count(None) < len(pieces):
             self._depths = array("h", depths)
+            self._tops = array("l", (at for at, depth in enumerate(depths) if depth == 0))
             within = zip(depths, pieces, strict=True)
             self._files = [at for at, one in enumerate(within) if one == (0, None)]
             self.paths = [self._all[at] for at in self._files]
@@ -88,6 +120,63 @@ class Part:
         files = indices if self._files is None else [self._files[at] for at in indices]
         return [row for row in self._rows(files) if row.piece is None]
 
+    def bare_rows(self, indices: Sequence[int]) -> list[Row]:
+        """The rows of the files of these numbers, which rise; without their members."""
+        files = indices if self._files is None else [self._files[at] for at in indices]
+        with self._guard:
+            records = self._excerpt.rows(files)
+        rows: list[Row] = []
+        for record in records:
+            row = from_record(self._name, record.pop("depth"), record)
+            check_fields(self._name, row)
+            rows.append(row)
+        return rows
+
+    def bare_row(self, path: str) -> Row | None:
+        """The row of a file, without its members."""
+        at = bisect_left(self.paths, path)
+        if at == len(self.paths) or self.paths[at] != path:
+            return None
+        (row,) = self.bare_rows([at])
+        return row
+
+    def leaves(self, path: str) -> "list[Leaf]":
+        """The images within a file and pieces of it, in their order; rows are not checked."""
+        first, behind = bisect_left(self._all, path), bisect_right(self._all, path)
+        names = ("member", "route", "source_size_bytes", "source_digest")
+        with self._guard:
+            columns = [self._excerpt.values(name)[first:behind] for name in names]
+        leaves = (Leaf(*one) for one in zip(*columns, strict=True))
+        return [one for one in leaves if one.name is not None and one.route != SPANS]
+
+    def images(self) -> "Iterator[Image]":
+        """The files of the part, and in place of those that hold images these; nothing is checked.
+
+        Files in pieces, links and folders are left out.
+        """
+        names = ("depth", "piece", "member", "kind", "route")
+        with self._guard:
+            columns = [self._excerpt.column(name) for name in names]
+        in_piece = False
+        for at, (depth, piece, member, kind, route) in enumerate(zip(*columns, strict=True)):
+            if depth == 0:
+                in_piece = piece is not None
+            is_file = kind == FILE and route not in (SPANS, PIECES)
+            if is_file and (depth or not in_piece):
+                yield Image(at, self._all[at], member, in_piece)
+
+    def rows_at(self, numbers: Sequence[int]) -> list[Row]:
+        """The rows of the images of these numbers, which rise."""
+        if self._files is None:
+            return self._rows(numbers)
+        tops = self._trees(numbers)
+        found = [one for top in tops for one in top.tree() if one.route not in (SPANS, PIECES)]
+        if any(top.same_file is not None for top in tops):  # checked with all that they share
+            keys, paths = {top.key for top in tops}, {one.path for one in found}
+            tops = [row for row in parse_manifest(self._name, self._data) if row.key in keys]
+            found = [one for top in tops for one in top.tree() if one.path in paths]
+        return found
+
     def matching(self, wanted: Callable[[Sequence[str]], list[int]]) -> tuple[list[str], list[Row]]:
         """As `parse_matching`."""
         paths = list(self._all)
@@ -104,38 +193,88 @@ class Part:
                 return row
         return next(row for row in self.rows_of(path) if row.piece is None)
 
+    def holds(self, path: str) -> bool:
+        """Whether there is a file of this path, and not only pieces of it."""
+        at = bisect_left(self.paths, path)
+        return at < len(self.paths) and self.paths[at] == path
+
+    def row_without_members(self, path: str) -> Row | None:
+        """The row of a file, which is made only if it has no members; else None."""
+        at = bisect_left(self.paths, path)
+        if self._files is not None and self.holds(path):
+            below = self._files[at] + 1
+            if below < len(self._depths) and self._depths[below]:
+                return None
+        return self.row_of(path)
+
     def rows_of(self, path: str) -> list[Row]:
         """All rows of a path: that of a file, and those of pieces of it."""
         at = bisect_left(self._all, path)
         return self._rows([at] if at < len(self._all) and self._all[at] == path else [])
 
-    def pieces_with(self, path: str, member: str) -> list[Row]:
-        """The rows of those pieces of a file that have a member of this name.
+    def member(self, path: str, name: str) -> Row | None:
+        """The member of this name of a file, or of a piece of it that is in this part.
 
-        The rows of other pieces are not made.
+        Rows of other members are not made.
         """
-        mark = hash(member)
-        at = bisect_left(self._marks, mark)
-        if at == len(self._marks) or self._marks[at] != mark:
-            return []
-        with self._guard:
-            names = self._excerpt.column("member")
-        found = [at for at, name in enumerate(names) if name == member and self._all[at] == path]
-        return [row for row in self._trees(found) if row.piece is not None]
+        wanted = f"{path}/{name}"
+        marks, places = self._marks
+        mark = hash(name)
+        for nth in range(bisect_left(marks, mark), len(marks)):
+            if marks[nth] != mark:
+                break
+            at = places[nth]
+            if self._all[at] != path:
+                continue
+            (top,) = self._trees([at])
+            if top.same_file is not None:  # what it shares is checked with all of it
+                (top,) = (row for row in self.rows_of(path) if row.piece is None)
+            found = next((one for one in top.tree() if one is not top and one.path == wanted), None)
+            if found is not None:
+                return found
+        return None
 
     def _trees(self, indices: Iterable[int]) -> list[Row]:
-        """The rows of the trees that some rows are in; no row has the file of another one."""
-        wanted = sorted({at for index in indices for at in _tree_at(self._depths, index)})
+        """The rows that some rows are below, each with those of its members that lead there.
+
+        Of a row all that is below it is there. No row has the file of another one.
+        """
+        wanted = sorted({at for index in indices for at in self._branch(index)})
         with self._guard:
             records = self._excerpt.rows(wanted)
         return list(from_records(self._name, records))
 
+    def _branch(self, index: int) -> Iterator[int]:
+        """The numbers of the rows above a row, its own, and those of all that is below it."""
+        depths = self._depths
+        depth = at = depths[index]
+        above = index
+        while at > 1 and above:
+            above -= 1
+            if depths[above] < at:
+                at = depths[above]
+                yield above
+        if depth:
+            top = bisect_right(self._tops, index) - 1
+            if top < 0:
+                raise SectionCorrupt(f"{self._name}: {self._all[index]}: a member of nothing")
+            yield self._tops[top]
+        yield index
+        end = index + 1
+        while end < len(depths) and depths[end] > depth:
+            yield end
+            end += 1
+
     @cached_property
-    def _marks(self) -> "array[int]":
-        """Hashes of the names of all members, sorted: 8 bytes each, where a name takes 70."""
+    def _marks(self) -> "tuple[array[int], array[int]]":
+        """Hashes of the names of all members, sorted, and which row each is of.
+
+        16 bytes each, where a name takes 70.
+        """
         with self._guard:
             names = self._excerpt.column("member")
-        return array("q", sorted(hash(name) for name in names if name is not None))
+        marks = sorted((hash(name), at) for at, name in enumerate(names) if name is not None)
+        return array("q", (mark for mark, _ in marks)), array("q", (at for _, at in marks))
 
     def _rows(self, indices: Sequence[int]) -> list[Row]:
         """The rows that have the paths of some, whose numbers rise.
@@ -153,16 +292,6 @@ class Part:
             keys = {row.key for row in rows}
             rows = [row for row in parse_manifest(self._name, self._data) if row.key in keys]
         return rows
-
-
-def _tree_at(depths: Sequence[int], index: int) -> range:
-    """The numbers of the rows of the tree that a row is in."""
-    start, end = index, index + 1
-    while start and depths[start]:
-        start -= 1
-    while end < len(depths) and depths[end]:
-        end += 1
-    return range(start, end)
 
 
 def _with_members(paths: Sequence[str], indices: Iterable[int]) -> list[int]:

@@ -128,6 +128,12 @@ class Row:
             yield from one.tree()
 
     @property
+    def member_names(self) -> "Iterator[str]":
+        """The names of all that is below, as they stand behind the path of the file and `/`."""
+        stem = len(self.path) + 1
+        return (one.path[stem:] for one in self.tree() if one is not self)
+
+    @property
     def tree_length(self) -> int:
         """Bytes of all payloads of the tree."""
         return sum(row.length for row in self.tree())

@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Callable, Container, Iterator
+from functools import lru_cache
 
 from seec.pipeline.archive.ahead import each_ahead
 from seec.pipeline.reading.lookup import Lookup
@@ -17,14 +18,14 @@ _BEHIND_SLASH = chr(ord("/") + 1)
 def children(lookup: Lookup, prefix: str) -> tuple[dict[str, Row], set[str]]:
     """What lies directly below a prefix, which is empty or ends with a slash.
 
-    Returns rows by name, and the names of folders. A folder that has a row is among both. Raises
-    as a `Lookup`.
+    Returns rows by name, without members, and the names of folders. A folder that has a row is
+    among both. Raises as a `Lookup`.
     """
     rows: dict[str, Row] = {}
     folders: set[str] = set()
     for gone, _, part in _parts(lookup, prefix, folders):
         found = list(_named(part, prefix, gone, rows.keys(), folders))
-        for (name, _), row in zip(found, part.rows([at for _, at in found]), strict=True):
+        for (name, _), row in zip(found, part.bare_rows([at for _, at in found]), strict=True):
             rows[name] = row
     folders.update(name for name, row in rows.items() if row.kind == DIRECTORY)
     return rows, folders
@@ -73,6 +74,37 @@ def files_by_shard(
             if kind in kinds and (wanted is None or wanted(path)):
                 numbers.append(at)
         yield shard, numbers, [paths[at] for at in numbers]
+
+
+def images_by_shard(
+    lookup: Lookup, wanted: Callable[[str], bool] | None = None
+) -> Iterator[tuple[ShardRecord, list[int], int]]:
+    """The same for images within files, in place of the files that hold images or are in pieces.
+
+    Gives each shard with the numbers for `Part.rows_at` of the images that count and are wanted,
+    and how many there are in all. wanted: asked for the path of each image. Raises as a `Lookup`.
+    """
+    seen: set[str] = set()
+    run_of = lru_cache(maxsize=None)(lookup.run_of)
+    for gone, shard, part in _parts(lookup, "", None):
+        numbers: list[int] = []
+        new: set[str] = set()
+        total = 0
+        for image in part.images():
+            total += 1
+            counts = (
+                run_of(image.file) == shard.run_id
+                if image.in_piece
+                else image.file not in gone and image.file not in seen
+            )
+            if not image.in_piece:
+                new.add(image.file)
+            if counts and (wanted is None or wanted(image.path)):
+                numbers.append(image.number)
+        if len(lookup.runs) > 1:
+            seen |= new
+            seen.update(part.paths)
+        yield shard, numbers, total
 
 
 def paths_below(

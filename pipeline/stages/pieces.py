@@ -14,7 +14,7 @@ from seec.pipeline.containers import cut
 from seec.pipeline.routes.writing import Draft
 from seec.pipeline.storage import Source, Store
 from seec.schemas.errors import SourceChanged
-from seec.schemas.pieces import Piece, serialise_pieces
+from seec.schemas.pieces import piece_with, serialise_pieces
 from seec.schemas.plan import SourceFile
 from seec.schemas.routes import PIECES
 from seec.schemas.rows import Row
@@ -82,6 +82,9 @@ def draft_whole(store: Store, run_id: str, source: Source, file: SourceFile) -> 
     return Draft(
         row,
         serialise_pieces(
-            [Piece(row.shard, row.source_size_bytes, row.source_digest) for row in pieces]
+            [
+                piece_with(row.shard, row.source_size_bytes, row.source_digest, row.member_names)
+                for row in pieces
+            ]
         ),
     )

@@ -21,6 +21,7 @@ from seec.pipeline import containers
 from seec.pipeline.archive import Archive
 from seec.pipeline.archive.catalogue import sorted_members, sorted_rows
 from seec.pipeline.archive.pieces import jpeg_bytes_within
+from seec.pipeline.reading.lookup import Lookup
 from seec.pipeline.standing.sizes import sizes_of
 from seec.pipeline.storage import Source, Store
 from seec.schemas import trees as seec_trees
@@ -487,6 +488,58 @@ def test_a_member_is_found_in_whichever_piece_it_is(source: Path, root: Path):
     assert len(shards) > 1
     opened = seec.open(str(root))
     assert {name: opened.read(f"train.tar/{name}") for name in files} == files
+
+
+def test_a_member_is_found_without_the_manifest_parts_of_other_pieces(
+    source: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+):
+    archived(source, root, piece_size_bytes=PIECE_BYTES, shard_size_bytes=PIECE_BYTES)
+    opened = seec.open(str(root))
+    pieces = {one.shard for one in shards_of(root) if one.pieces and not one.files}
+    assert len(pieces) > 2
+    read: list[str] = []
+    part = Lookup.part
+
+    def noted(self: Lookup, shard: ShardRecord):
+        read.append(shard.shard)
+        return part(self, shard)
+
+    monkeypatch.setattr(Lookup, "part", noted)
+    for name in ("0000.jpg", "0008.png"):
+        read.clear()
+        assert opened.read(f"train.tar/{name}") == pictures()[name]
+        assert len(pieces & set(read)) <= 1
+
+
+def test_a_member_is_found_where_the_list_of_pieces_is_damaged(source: Path, root: Path):
+    archived(source, root, piece_size_bytes=PIECE_BYTES, shard_size_bytes=PIECE_BYTES)
+    row = rows_of(root)["train.tar"]
+    assert row.route == PIECES
+    blob = root / Archive.open(Store(str(root))).state.shards[row.shard].blob.name
+    data = bytearray(blob.read_bytes())
+    data[row.offset + row.length // 2] ^= 1
+    blob.write_bytes(data)
+    opened = seec.open(str(root))
+    assert opened.read("train.tar/0008.png") == pictures()["0008.png"]
+    with pytest.raises(seec.FixityError):
+        opened.read("train.tar")
+
+
+def test_a_member_is_found_by_its_name_at_any_depth(source: Path, root: Path):
+    archived(source, root)
+    names = [path for path in members(root) if path.startswith(("train.tar/", "train.zip/"))]
+    assert "train.zip/inner.tar/0007.png" in names
+    part = Lookup(Archive.open(Store(str(root)))).part(shards_of(root)[0])
+    for path in names:
+        file, _, name = path.partition("/")
+        found = part.member(file, name)
+        assert found is not None
+        assert replace(found, members=()) == members(root)[path]
+    (inner,) = (one for one in rows_of(root)["train.zip"].members if one.members)
+    assert len(inner.members) == len([name for name in names if "/inner.tar/" in name])
+    assert part.member("train.zip", inner.path.removeprefix("train.zip/")) == inner
+    assert part.member("train.zip", "no.jpg") is None
+    assert part.member("no.zip", "0007.png") is None
 
 
 @pytest.mark.parametrize("compress", [bytes, gzip.compress])

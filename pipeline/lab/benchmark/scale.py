@@ -30,7 +30,7 @@ from seec.pipeline.routes.writing import framed, stored_entry
 from seec.pipeline.storage import Store
 from seec.schemas.archive import shard_name
 from seec.schemas.commit import RunRecord, SourceRecord
-from seec.schemas.pieces import Piece, serialise_pieces
+from seec.schemas.pieces import piece_with, serialise_pieces
 from seec.schemas.plan import PlanSettings, SourceFile
 from seec.schemas.routes import PIECES, SPANS
 from seec.schemas.rows import Entry, Row
@@ -45,10 +45,11 @@ _OF_MEMBERS = "-members"  # behind the name of the archive of files
 
 def source_files(rows: int) -> list[SourceFile]:
     """The listing of a synthetic source: `000000/000000000.png` and on, sorted by path."""
-    return [
-        SourceFile(f"{i // _PER_FOLDER:06d}/{i:09d}.png", 16, 1_700_000_000_000_000_000 + i)
-        for i in range(rows)
-    ]
+    return [SourceFile(_path(i), 16, 1_700_000_000_000_000_000 + i) for i in range(rows)]
+
+
+def _path(number: int) -> str:
+    return f"{number // _PER_FOLDER:06d}/{number:09d}.png"
 
 
 def make_archive(store: Store, rows: int) -> None:
@@ -124,7 +125,10 @@ def _whole(archive: Archive, run: RunRecord, pieces: int) -> Entry:
         for row in pieces_in(archive.store, shard, _LARGE)
     ]
     rows.sort(key=lambda row: row.piece or 0)
-    sizes = [Piece(row.shard, row.source_size_bytes, row.source_digest) for row in rows]
+    sizes = [
+        piece_with(row.shard, row.source_size_bytes, row.source_digest, row.member_names)
+        for row in rows
+    ]
     payload = serialise_pieces(sizes)
     row = Row(
         path=_LARGE,
@@ -164,7 +168,7 @@ def _list(pattern: str) -> Callable[[str, int], int]:
 
 def _cat(url: str, rows: int) -> int:
     """One file by its path, in a process of its own, whose start counts."""
-    return _cat_path(url, source_files(rows // 2 + 1)[-1].path)
+    return _cat_path(url, _path(rows // 2))
 
 
 def _cat_member(url: str, rows: int) -> int:
