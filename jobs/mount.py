@@ -21,7 +21,8 @@ from seec.schemas.errors import SeecError
 class Settings:
     """Which archive is shown where. at: as of which commit; None is the last.
 
-    cache, cache_bytes: as of `seec.open`. allow_other: to other users, too.
+    cache, cache_bytes: as of `seec.open`. members: files that hold images as folders of these.
+    allow_other: to other users, too.
     """
 
     archive: str
@@ -29,6 +30,7 @@ class Settings:
     at: int | None = None
     cache: Path | None = None
     cache_bytes: int = 10 << 30
+    members: bool = False
     allow_other: bool = False
 
 
@@ -55,7 +57,11 @@ def run(settings: Settings) -> Summary:
     Raises MissingPackage, NotAnArchive, UnknownCommit, StorageError, FormatError or FixityError.
     """
     files = SeecFileSystem(
-        settings.archive, at=settings.at, cache=settings.cache, cache_bytes=settings.cache_bytes
+        settings.archive,
+        at=settings.at,
+        cache=settings.cache,
+        cache_bytes=settings.cache_bytes,
+        members=settings.members,
     )
     folder = shlex.quote(str(settings.folder))
     inform(f"{files.archive.url} is shown in {folder}, until Ctrl-C or fusermount3 -u {folder}")
@@ -90,6 +96,11 @@ def _warn(path: str, error: SeecError) -> None:
     type=click.IntRange(min=1),
     default=Settings.cache_bytes,
     help="Maximum size of the cache. What was used longest ago goes first.",
+)
+@click.option(
+    "--members",
+    is_flag=True,
+    help="Show tar, zip, Parquet and other files that hold images as folders of these.",
 )
 @click.option("--allow-other", is_flag=True, help="Show the folder to other users, too.")
 @access_option

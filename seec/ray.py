@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from seec.pipeline.archive.patterns import Patterns
 from seec.pipeline.extras import needs
 from seec.pipeline.reading.archive import OpenedArchive, open_archive
-from seec.pipeline.reading.listing import files_by_shard
+from seec.pipeline.reading.listing import files_by_shard, images_by_shard
 from seec.schemas.commit import ShardRecord
 
 with needs("ray", "seec.ray"):
@@ -33,6 +33,7 @@ def read_archive(
     *,
     form: Form = "bytes",
     mode: str | None = None,
+    members: bool = False,
     on_error: Literal["raise", "skip"] = "raise",
     override_num_blocks: int | None = None,
     concurrency: int | None = None,
@@ -43,13 +44,16 @@ def read_archive(
     archive: a URL or path that all workers reach, or what `seec.open` gave. include: patterns, as
     of `seec.Archive.paths`. form: `bytes`, a column of that name; `pixels`, a column `image` of
     tensors, [H, W] or [H, W, C], in a mode of Pillow if mode is given. The column `path` has the
-    paths. on_error: `skip` leaves out files that cannot be had; a row count that Ray tells before
-    it reads includes them. The others: as of `ray.data.read_datasource`.
+    paths. members: images within tar, zip or Parquet files in place of these files, as of
+    `seec.Archive.paths`. on_error: `skip` leaves out files that cannot be had; a row count that Ray
+    tells before it reads includes them. The others: as of `ray.data.read_datasource`.
 
     Raises MissingPackage without Ray Data; else as `seec.open`, and in tasks as its `read`.
     """
     return ray.data.read_datasource(
-        ArchiveDatasource(archive, include, form=form, mode=mode, on_error=on_error),
+        ArchiveDatasource(
+            archive, include, form=form, mode=mode, members=members, on_error=on_error
+        ),
         override_num_blocks=override_num_blocks,
         concurrency=concurrency,
         ray_remote_args=ray_remote_args,
@@ -66,15 +70,23 @@ class ArchiveDatasource(Datasource):
         *,
         form: Form = "bytes",
         mode: str | None = None,
+        members: bool = False,
         on_error: Literal["raise", "skip"] = "raise",
     ) -> None:
         """As of `read_archive`."""
         super().__init__()
         self._archive = archive if isinstance(archive, OpenedArchive) else open_archive(archive)
-        self._pixels, self._mode, self._skip = form == "pixels", mode, on_error == "skip"
-        found = files_by_shard(self._archive.lookup, wanted=Patterns(include))
+        self._how = _How(form == "pixels", mode, members, on_error == "skip")
+        lookup, wanted = self._archive.lookup, Patterns(include)
+        if members:
+            found = images_by_shard(lookup, wanted)
+        else:
+            files = files_by_shard(lookup, wanted=wanted)
+            found = ((shard, numbers, shard.files) for shard, numbers, _ in files)
         self._shards = [
-            (shard, np.array(numbers, np.int32)) for shard, numbers, _ in found if numbers
+            _Some(shard, np.array(numbers, np.int32), total)
+            for shard, numbers, total in found
+            if numbers
         ]
 
     def get_name(self) -> str:
@@ -83,7 +95,7 @@ class ArchiveDatasource(Datasource):
 
     def estimate_inmemory_data_size(self) -> int:
         """Bytes of the files in the archive's source; pixels are larger."""
-        return sum(_share(shard, numbers) for shard, numbers in self._shards)
+        return sum(some.size_bytes for some in self._shards)
 
     def get_read_tasks(
         self, parallelism: int, per_task_row_limit: int | None = None, data_context: Any = None
@@ -92,58 +104,72 @@ class ArchiveDatasource(Datasource):
         del data_context
         return [
             ReadTask(
-                _reader(self._archive, some, self._pixels, self._mode, self._skip),
+                _reader(self._archive, portion, self._how),
                 BlockMetadata(
-                    num_rows=sum(len(numbers) for _, numbers in some),
-                    size_bytes=sum(_share(shard, numbers) for shard, numbers in some),
+                    num_rows=sum(len(some.numbers) for some in portion),
+                    size_bytes=sum(some.size_bytes for some in portion),
                     exec_stats=None,
-                    input_files=tuple(shard.blob.name for shard, _ in some),
+                    input_files=tuple(some.shard.blob.name for some in portion),
                 ),
                 per_task_row_limit=per_task_row_limit,
             )
-            for some in _portions(self._shards, parallelism)
+            for portion in _portions(self._shards, parallelism)
         ]
 
 
-_Some = list[tuple[ShardRecord, NDArray[np.int32]]]
+class _How(NamedTuple):
+    pixels: bool
+    mode: str | None
+    members: bool
+    skip: bool
 
 
-def _share(shard: ShardRecord, numbers: NDArray[np.int32]) -> int:
-    """About the size of the wanted files of a shard, in bytes."""
-    return shard.source_size_bytes * len(numbers) // max(1, shard.files)
+class _Some(NamedTuple):
+    """Some rows of a shard, by their numbers. total: how many it has that could be asked for."""
+
+    shard: ShardRecord
+    numbers: NDArray[np.int32]
+    total: int
+
+    @property
+    def size_bytes(self) -> int:
+        """About that of their files."""
+        return self.shard.source_size_bytes * len(self.numbers) // max(1, self.total)
 
 
-def _portions(shards: _Some, count: int) -> Iterator[_Some]:
+def _portions(shards: list[_Some], count: int) -> Iterator[list[_Some]]:
     """The shards in `count` portions or fewer; shards are cut where they are too few."""
-    total = sum(len(numbers) for _, numbers in shards)
+    total = sum(len(some.numbers) for some in shards)
     most = max(1, -(-total // max(1, count)))
-    some: _Some = []
+    portion: list[_Some] = []
     room = most
-    for shard, numbers in shards:
+    for some in shards:
+        numbers = some.numbers
         while len(numbers):
-            some.append((shard, numbers[:room]))
+            portion.append(some._replace(numbers=numbers[:room]))
             numbers = numbers[room:]
-            room -= len(some[-1][1])
+            room -= len(portion[-1].numbers)
             if not room:
-                yield some
-                some, room = [], most
-    if some:
-        yield some
+                yield portion
+                portion, room = [], most
+    if portion:
+        yield portion
 
 
 def _reader(
-    archive: OpenedArchive, some: _Some, pixels: bool, mode: str | None, skip: bool
+    archive: OpenedArchive, portion: list[_Some], how: _How
 ) -> Callable[[], Iterator[pa.Table]]:
     make, options = archive.__reduce__()  # so that a process opens it once for all of its tasks
 
     def read() -> Iterator[pa.Table]:
         opened = _opened(make, options)
         lookup = opened.lookup
-        on_error = (lambda path, error: None) if skip else None
-        for shard, numbers in some:
-            rows = lookup.part(shard).rows(numbers.tolist())
-            found = opened.contents(rows, pixels=pixels, mode=mode, on_error=on_error)
-            yield from _tables(found, pixels)
+        on_error = (lambda path, error: None) if how.skip else None
+        for shard, numbers, _ in portion:
+            part, wanted = lookup.part(shard), numbers.tolist()
+            rows = part.rows_at(wanted) if how.members else part.rows(wanted)
+            found = opened.contents(rows, pixels=how.pixels, mode=how.mode, on_error=on_error)
+            yield from _tables(found, how.pixels)
 
     return read
 

@@ -1,10 +1,11 @@
 """An archive opened for reading: the public interface of `seec.open`."""
 
+import io
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeVar, overload
 
 from seec.pipeline.archive.archive import REOPENINGS, Archive
 from seec.pipeline.archive.catalogue import sorted_members, sorted_rows
@@ -27,6 +28,7 @@ from seec.schemas.routes import PIECES, SPANS
 from seec.schemas.rows import Row
 
 if TYPE_CHECKING:
+    from seec.pipeline.images.ranges import Ranges
     from seec.schemas.report import Finding
 
 T = TypeVar("T")
@@ -121,6 +123,24 @@ class OpenedArchive:
         ModelError; StorageError if the store does not answer.
         """
         return self._with_latest(lambda: self._held(path).file())
+
+    def open(self, path: str) -> BinaryIO:
+        """The file as `read` gives it, to read from in parts; it can seek.
+
+        Of a file in pieces (tar files, films ... of many megabytes) only the parts that are read
+        are fetched and decoded, and compared with digests of their own: it may be larger than
+        memory. Any other file is read now. Raises as `read`, and so does reading.
+        """
+        row = self.bare_row(path)
+        if row.route != PIECES:
+            return io.BytesIO(self.read(path))
+        from seec.pipeline.reading.streams import RangesFile
+
+        return RangesFile(self.ranges(path))
+
+    def ranges(self, path: str) -> "Ranges":
+        """For other readers of this package: as `open`, by ranges of bytes."""
+        return self._with_latest(lambda: self._held(path).ranges())
 
     def pixels(
         self,
@@ -261,6 +281,11 @@ class OpenedArchive:
     def row(self, path: str) -> Row:
         """The manifest row of a path, whatever its kind. Raises UnknownPath."""
         return self._with_latest(lambda: self._held(path).row)
+
+    def bare_row(self, path: str) -> Row:
+        """As `row`, without the rows of members where the path is that of a file."""
+        found = self._with_latest(lambda: self.lookup.bare(path))
+        return self.row(path) if found is None else found
 
     @property
     def _archive(self) -> Archive:

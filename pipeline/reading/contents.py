@@ -3,7 +3,7 @@
 import hashlib
 import io
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
@@ -17,6 +17,9 @@ from seec.schemas.commit import ShardRecord
 from seec.schemas.errors import FormatError, SectionCorrupt, Truncated, UnreadableImage
 from seec.schemas.routes import PIECES, SEEC
 from seec.schemas.rows import Row
+
+if TYPE_CHECKING:
+    from seec.pipeline.images.ranges import Ranges
 
 Pixels = NDArray[Any]
 # x, y, width and height, in pixels from the top left corner.
@@ -82,19 +85,25 @@ class Held:
         Of a file in pieces only what holds the strips or tiles is read and decoded. Raises as
         `read_page`; else as `file`.
         """
-        # Imports the formats, which who reads whole files does without.
         from seec.pipeline.images.formats.tiff_regions import read_page
+
+        try:
+            return read_page(self.ranges(), page, region)
+        except UnreadableImage as error:
+            raise UnreadableImage(f"{self.row.path}: {error}") from None
+
+    def ranges(self) -> "Ranges":
+        """The file by ranges of its bytes: of one in pieces, only what is read is decoded.
+
+        Any other file is read as a whole, now. Raises as `file`, and so does reading.
+        """
+        # Imports the formats, which who reads whole files does without.
         from seec.pipeline.images.ranges import Held as InMemory
         from seec.pipeline.reading.parts import InPieces
 
         if self.row.route == PIECES:
-            ranges = InPieces(self.store, self.holders, self.row, self._payload())
-        else:
-            ranges = InMemory(self.file())
-        try:
-            return read_page(ranges, page, region)
-        except UnreadableImage as error:
-            raise UnreadableImage(f"{self.row.path}: {error}") from None
+            return InPieces(self.store, self.holders, self.row, self._payload())
+        return InMemory(self.file())
 
     def region(self, region: RegionOfPixels, mode: str | None = None) -> Pixels:
         """A rectangle of the pixels. ValueError if it is not inside the image; else as `pixels`.

@@ -11,20 +11,24 @@ import os
 import posixpath
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, ClassVar, NoReturn, cast
 
 from fsspec import AbstractFileSystem
 
+from seec.pipeline.archive.patterns import folders
+from seec.pipeline.images.ranges import Ranges
 from seec.pipeline.reading.archive import OpenedArchive, opened
 from seec.pipeline.reading.cache import DiskCache
 from seec.pipeline.reading.listing import children, has_folder, paths_below
+from seec.pipeline.reading.streams import RangesFile
 from seec.pipeline.storage import Store
 from seec.pipeline.storage.access import Options
 from seec.schemas.errors import Lost, UnknownPath
 from seec.schemas.kinds import DIRECTORY, FILE, LINK
-from seec.schemas.routes import ROUTES
+from seec.schemas.manifest_part import Leaf
+from seec.schemas.routes import PIECES, ROUTES, SPANS
 from seec.schemas.rows import Row
 
 Info = dict[str, Any]
@@ -39,8 +43,12 @@ class SeecFileSystem(AbstractFileSystem):
     """Files of an archive by their paths, which `fsspec.filesystem("seec", target=URL)` opens.
 
     Shows what counted when it was opened; `invalidate_cache` opens the archive again. A file is
-    read as a whole, and its digest compared, before any of it is given. Links are followed inside
-    the archive. Safe to use from several threads.
+    read as a whole, and its digest compared, before any of it is given; of a file in pieces only
+    what is read is decoded, and compared with digests of its own. Links are followed inside the
+    archive. Safe to use from several threads.
+
+    With members, a file that holds images is a folder of these: `shard-000.tar/000017.jpg`.
+    Without, such an image opens by its path, and listings show files alone.
 
     `info` and `ls` give for each path: name; type (`file`, `directory` or `link`); size in bytes;
     mtime, a datetime or None; and of files sha256 and route. A size from `ls` is that of the file
@@ -62,12 +70,14 @@ class SeecFileSystem(AbstractFileSystem):
         at: int | None = None,
         cache: str | os.PathLike[str] | None = None,
         cache_bytes: int = 10 << 30,
+        members: bool = False,
         **options: Any,
     ) -> None:
         """target: URL or path of the archive; the rest of a chained URL gives it, too.
 
         target_options: of the file system that holds the archive, such as endpoint_url. at, cache,
-        cache_bytes: as of `seec.open`. Raises ValueError without a target; else as `seec.open`.
+        cache_bytes: as of `seec.open`. members: show files that hold images as folders of these.
+        Raises ValueError without a target; else as `seec.open`.
         """
         super().__init__(**options)
         place = target or fo
@@ -78,7 +88,7 @@ class SeecFileSystem(AbstractFileSystem):
         if target is None and target_protocol not in (None, *_LOCAL) and "://" not in place:
             place = f"{target_protocol}://{place}"
         self._options = Options(dict(target_options), "target_options") if target_options else None
-        self._place, self._at = place, at
+        self._place, self._at, self._members = place, at, members
         self._disk = None if cache is None else DiskCache(cache, cache_bytes)
         self._process, self._guard = os.getpid(), threading.Lock()
         self.invalidate_cache()
@@ -121,10 +131,10 @@ class SeecFileSystem(AbstractFileSystem):
         path = self._strip_protocol(path)
         row, steps = self._followed(path)
         if row is None:
-            if path and not has_folder(self.archive.lookup, path):
+            if not self._is_folder(path):
                 raise _missing(path)
             return _folder_info(path)
-        info = _info_of(row)
+        info = _folder_info(row.path) if self._is_opened(row) else _info_of(row)
         if info["type"] == "file":
             info["size"] = self._size(row)
         if steps:
@@ -151,7 +161,7 @@ class SeecFileSystem(AbstractFileSystem):
     ) -> Any:
         """All files below a path, sorted: names, or infos by name if detail."""
         path = self._strip_protocol(path)
-        if maxdepth is not None or withdirs or detail or self.isfile(path):
+        if maxdepth is not None or withdirs or detail or self._members or self.isfile(path):
             inherited: Any = super()
             return inherited.find(path, maxdepth, withdirs, detail, **options)
         prefix = f"{path}/" if path else ""
@@ -164,13 +174,20 @@ class SeecFileSystem(AbstractFileSystem):
 
         OSError if the file is lost; else as `seec.Archive.read`.
         """
-        return self._content(self._file(self._strip_protocol(path)))[start:end]
+        row = self._file(self._strip_protocol(path))
+        if row.route == PIECES and (start, end) != (None, None):
+            first, behind, _ = slice(start, end).indices(row.source_size_bytes)
+            return self.archive.ranges(row.path).read(first, max(0, behind - first))
+        return self._content(row)[start:end]
 
-    def _open(self, path: str, mode: str = "rb", **_: Any) -> "OpenedFile":
+    def _open(self, path: str, mode: str = "rb", **_: Any) -> "OpenedFile | OpenedPieces":
         if mode != "rb":
             raise _read_only()
-        content = self.cat_file(path)
-        return OpenedFile(self, self._strip_protocol(path), content)
+        path = self._strip_protocol(path)
+        row = self._file(path)
+        if row.route == PIECES:
+            return OpenedPieces(self, path, self.archive.ranges(row.path))
+        return OpenedFile(self, path, self._content(row))
 
     def checksum(self, path: str) -> int:
         """A number that is equal for equal content; reads no content."""
@@ -198,23 +215,48 @@ class SeecFileSystem(AbstractFileSystem):
             if sum(map(len, self._folders.values())) > _KEPT_INFOS:
                 self._folders = {}
             prefix = f"{path}/" if path else ""
-            rows, folders = children(self.archive.lookup, prefix)
-            found = {name: _folder_info(prefix + name) for name in folders}
-            found |= {name: _info_of(row) for name, row in rows.items() if row.kind != DIRECTORY}
+            rows, inner = children(self.archive.lookup, prefix)
+            inner |= {name for name, row in rows.items() if self._is_opened(row)}
+            found = {name: _folder_info(prefix + name) for name in inner}
+            found |= {name: _info_of(row) for name, row in rows.items() if name not in inner}
             for name, row in rows.items():
                 if row.kind == DIRECTORY:
                     found[name] |= {"mtime": _time(row), "mode": row.permissions}
             listed = [found[name] for name in sorted(found)]
+            if not listed and (above := self._opened_above(path)) is not None:
+                self._folders |= _members_by_folder(above, self.archive.lookup.leaves(above))
+                listed = self._folders.get(path, listed)
             self._folders[path] = listed
         return listed
 
     def _file(self, path: str) -> Row:
         row, _ = self._followed(path)
-        if row is None or row.kind == DIRECTORY:
-            if row is not None or not path or has_folder(self.archive.lookup, path):
+        if row is None or row.kind == DIRECTORY or self._is_opened(row):
+            if row is not None or self._is_folder(path):
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
             raise _missing(path)
         return row
+
+    def _is_folder(self, path: str) -> bool:
+        """Whether something lies below a path that has no row."""
+        if not path or has_folder(self.archive.lookup, path):
+            return True
+        return self._opened_above(path) is not None and bool(self._folder(path))
+
+    def _is_opened(self, row: Row) -> bool:
+        """Whether a file is shown as a folder of the images within it."""
+        if not self._members or row.kind != FILE:
+            return False
+        if row.route == SPANS:
+            return True
+        return row.route == PIECES and self.archive.lookup.has_members(row.path)
+
+    def _opened_above(self, path: str) -> str | None:
+        """The file that is shown as a folder, and that a path is, or lies below; None if none."""
+        if not self._members:
+            return None
+        found = (one for one in (*folders(path), path) if self.archive.lookup.has_members(one))
+        return next(found, None)
 
     def _followed(self, path: str) -> tuple[Row | None, int]:
         """The row of a path, or of what links lead to; and how many links. None if there is none.
@@ -237,7 +279,7 @@ class SeecFileSystem(AbstractFileSystem):
 
     def _row(self, path: str) -> Row | None:
         try:
-            return self.archive.row(path)
+            return self.archive.bare_row(path)
         except UnknownPath:
             return None
 
@@ -307,7 +349,35 @@ class OpenedFile(io.BytesIO):
         return f"<{self.path} of {self.fs.archive!r}>"
 
 
-def _opened_at(fs: SeecFileSystem, path: str, position: int) -> OpenedFile:
+class OpenedPieces(RangesFile):
+    """As `OpenedFile`, of a file in pieces, which may be larger than memory."""
+
+    def __init__(self, fs: SeecFileSystem, path: str, ranges: Ranges) -> None:
+        super().__init__(ranges)
+        self.fs, self.path = fs, path
+
+    @property
+    def mode(self) -> str:
+        """`rb`."""
+        return "rb"
+
+    @property
+    def name(self) -> str:
+        """The path, as of files of the system."""
+        return self.path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _opened_at, (self.fs, self.path, self.tell())
+
+    def info(self) -> Info:
+        """As `SeecFileSystem.info`."""
+        return self.fs.info(self.path)
+
+    def __repr__(self) -> str:
+        return f"<{self.path} of {self.fs.archive!r}>"
+
+
+def _opened_at(fs: SeecFileSystem, path: str, position: int) -> "OpenedFile | OpenedPieces":
     file = fs._open(path)  # pyright: ignore[reportPrivateUsage]
     file.seek(position)
     return file
@@ -327,6 +397,32 @@ def _info_of(row: Row) -> Info:
         "exact": _is_exact(row),
         "islink": row.kind == LINK,
     }
+
+
+def _members_by_folder(path: str, leaves: Iterable[Leaf]) -> dict[str, list[Info]]:
+    """The images within a file, as infos of each folder that their names make."""
+    found: dict[str, dict[str, Info]] = {path: {}}
+
+    def inside(folder: str) -> dict[str, Info]:
+        if folder not in found:
+            found[folder] = {}
+            inside(posixpath.dirname(folder))[folder] = _folder_info(folder)
+        return found[folder]
+
+    for leaf in leaves:
+        name = f"{path}/{leaf.name}"
+        inside(posixpath.dirname(name))[name] = {
+            "name": name,
+            "type": "file",
+            "size": leaf.size_bytes,
+            "mtime": None,
+            "mode": None,
+            "sha256": leaf.digest.hex(),
+            "route": leaf.route,
+            "exact": True,
+            "islink": False,
+        }
+    return {folder: [some[name] for name in sorted(some)] for folder, some in found.items()}
 
 
 def _folder_info(path: str) -> Info:

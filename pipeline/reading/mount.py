@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from seec.pipeline.extras import needs
 from seec.pipeline.reading.filesystem import SeecFileSystem
@@ -72,7 +72,7 @@ class _Files:
 
     def __init__(self, files: SeecFileSystem, on_error: OnError) -> None:
         self._files, self._on_error = files, on_error
-        self._opened: dict[int, bytes] = {}
+        self._opened: dict[int, tuple[BinaryIO, threading.Lock]] = {}
         self._numbers = count(1)
         self._guard = threading.Lock()
 
@@ -92,15 +92,21 @@ class _Files:
     def open(self, path: str, flags: int) -> int:
         if flags & (os.O_WRONLY | os.O_RDWR):
             raise OSError(errno.EROFS, os.strerror(errno.EROFS))
-        content = self._told(path, lambda: self._files.cat_file(_name(path)))
+        file = self._told(path, lambda: self._files.open(_name(path)))
         with self._guard:
             number = next(self._numbers)
-            self._opened[number] = content
+            self._opened[number] = file, threading.Lock()
         return number
 
     def read(self, path: str, size: int, offset: int, fh: int) -> bytes:
-        del path
-        return self._opened[fh][offset : offset + size]
+        file, guard = self._opened[fh]
+
+        def part() -> bytes:
+            with guard:
+                file.seek(offset)
+                return file.read(size)
+
+        return self._told(path, part)
 
     def release(self, path: str, fh: int) -> int:
         del path
@@ -114,19 +120,19 @@ class _Files:
 
     def _status(self, path: str) -> dict[str, Any]:
         try:
-            row = self._files.archive.row(path) if path else None
+            row = self._files.archive.bare_row(path) if path else None
         except UnknownPath:
             row = None
         mtime_ns = 0 if row is None else row.source_mtime_ns or 0
         permissions = None if row is None else row.permissions
-        if row is None or row.kind == DIRECTORY:
-            if row is None:
-                self._files.info(path)  # raises FileNotFoundError
-            kind, default, size = stat.S_IFDIR, 0o555, 0
-        elif row.kind == LINK:
+        if row is not None and row.kind == LINK:
             kind, default, size = stat.S_IFLNK, 0o777, row.source_size_bytes
+        elif (info := self._files.info(path))["type"] == "directory":
+            kind, default, size = stat.S_IFDIR, 0o555, 0
+            if row is not None and row.kind != DIRECTORY:  # a file, shown as what is in it
+                permissions = None
         else:
-            kind, default, size = stat.S_IFREG, 0o444, self._files.info(path)["size"]
+            kind, default, size = stat.S_IFREG, 0o444, info["size"]
         mode = default if permissions is None else permissions & ~_WRITABLE
         return {
             "st_mode": kind | mode,

@@ -3,6 +3,8 @@
 import gzip
 import hashlib
 import io
+import os
+import pickle
 import shutil
 import tarfile
 import zipfile
@@ -10,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pytest
 
@@ -21,18 +24,21 @@ from seec.pipeline import containers
 from seec.pipeline.archive import Archive
 from seec.pipeline.archive.catalogue import sorted_members, sorted_rows
 from seec.pipeline.archive.pieces import jpeg_bytes_within
+from seec.pipeline.reading.filesystem import SeecFileSystem
 from seec.pipeline.reading.lookup import Lookup
+from seec.pipeline.reading.parts import InPieces
 from seec.pipeline.standing.sizes import sizes_of
 from seec.pipeline.storage import Source, Store
 from seec.schemas import trees as seec_trees
 from seec.schemas.commit import ShardRecord
-from seec.schemas.errors import SectionCorrupt
+from seec.schemas.errors import SectionCorrupt, UnreadableImage
 from seec.schemas.limits import MAX_MEMBER_DEPTH
 from seec.schemas.manifest import parse_manifest, serialise_manifest
 from seec.schemas.routes import LOST, PIECES, SEEC, SEEC_JPEG, SPANS, STORE
 from seec.schemas.rows import Row
 from seec.schemas.spans import PACKINGS
 from seec.torch import ArchiveDataset, IterableArchiveDataset
+from seec.webdataset import samples
 from tests.archives import plain_reader
 from tests.archives.life import findings
 from tests.archives.test_format import decode_with
@@ -540,6 +546,131 @@ def test_a_member_is_found_by_its_name_at_any_depth(source: Path, root: Path):
     assert part.member("train.zip", inner.path.removeprefix("train.zip/")) == inner
     assert part.member("train.zip", "no.jpg") is None
     assert part.member("no.zip", "0007.png") is None
+
+
+@pytest.mark.parametrize("piece_bytes", [PIECE_BYTES, 1 << 24])
+def test_images_within_files_are_rows_of_ray_data(source: Path, root: Path, piece_bytes: int):
+    pytest.importorskip("ray.data")
+    from seec.ray import ArchiveDatasource
+
+    sizes = {"piece_size_bytes": piece_bytes, "shard_size_bytes": PIECE_BYTES}
+    archived(source, root, **sizes)
+    (source / "train.tar").write_bytes(tar_of(dict(list(pictures().items())[:4])))
+    os.link(source / "two.mpo", source / "again.mpo")
+    archived(source, root, **sizes)
+    expected = dict(seec.open(str(root)).iter(members=True))
+    assert "train.tar/0003.jpg" in expected
+    assert "train.tar/0008.png" not in expected
+    tasks = ArchiveDatasource(str(root), members=True).get_read_tasks(3)
+    assert len(tasks) == 3
+    rows = [row for task in tasks for table in task() for row in table.to_pylist()]
+    assert len(rows) == sum(task.metadata.num_rows or 0 for task in tasks) == len(expected)
+    assert {row["path"]: row["bytes"] for row in rows} == expected
+    some = ArchiveDatasource(str(root), ["train.tar/*.jpg"], form="pixels", members=True)
+    tables = [table for task in some.get_read_tasks(1) for table in task()]
+    assert {path for table in tables for path in table["path"].to_pylist()} == {
+        path for path in expected if path.startswith("train.tar/") and path.endswith(".jpg")
+    }
+
+
+@pytest.fixture
+def in_pieces(source: Path, root: Path) -> SeecFileSystem:
+    """Files that hold images as folders; tar and zip are in pieces."""
+    archived(source, root, piece_size_bytes=PIECE_BYTES)
+    return fsspec.filesystem("seec", target=str(root), members=True)
+
+
+def test_a_file_that_holds_images_is_a_folder_of_these(in_pieces: SeecFileSystem, source: Path):
+    files = in_pieces
+    images = {name: data for name, data in pictures().items() if not name.endswith(".json")}
+    assert files.ls("train.tar", detail=False) == [f"train.tar/{name}" for name in sorted(images)]
+    assert files.isdir("train.tar")
+    assert files.info("train.tar/0003.jpg")["size"] == len(images["0003.jpg"])
+    assert files.ls("train.tar/0003.jpg") == [files.info("train.tar/0003.jpg")]
+    assert files.ls("train.zip/inner.tar", detail=False) == [
+        f"train.zip/inner.tar/{name}" for name in sorted(images)
+    ]
+    assert "train.zip/inner.tar" in files.ls("train.zip", detail=False)
+    assert len(files.glob("**/0003.jpg")) == 4
+    assert files.find("train.tar") == [f"train.tar/{name}" for name in sorted(images)]
+    for path in files.find(""):
+        assert files.isfile(path)
+        assert files.info(path)["size"] == len(files.cat(path)), path
+    assert files.cat("train.tar/0008.png") == images["0008.png"]
+    for folder in ("train.tar", "two.mpo", "train.zip/inner.tar"):
+        with pytest.raises(IsADirectoryError):
+            files.cat(folder)
+    for missing in ("train.tar/no.jpg", "train.tar/0003.jpg/no", "train.tar/0000.json"):
+        assert not files.exists(missing)
+        with pytest.raises(FileNotFoundError):
+            files.ls(missing)
+    plain = fsspec.filesystem("seec", target=str(files.archive.url))
+    assert plain.isfile("train.tar")
+    assert plain.ls("train.tar", detail=False) == ["train.tar"]
+    assert plain.cat("train.tar") == (source / "train.tar").read_bytes()
+
+
+def test_a_range_of_a_file_in_pieces_decodes_no_other_pieces(
+    source: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+):
+    archived(source, root, piece_size_bytes=PIECE_BYTES // 4)
+    data = (source / "train.tar").read_bytes()
+    pieces = rows_of_pieces(root, "train.tar")
+    files = fsspec.filesystem("seec", target=str(root))
+    decoded: list[int] = []
+    segments = InPieces._segments  # pyright: ignore[reportPrivateUsage]
+
+    def noted(self: InPieces, number: int):
+        decoded.append(number)
+        return segments(self, number)
+
+    monkeypatch.setattr(InPieces, "_segments", noted)
+    assert files.cat_file("train.tar", 1000, 1100) == data[1000:1100]
+    assert files.cat_file("train.tar", -600, None) == data[-600:]
+    assert files.cat_file("train.tar", 50, 40) == b""
+    assert 1 <= len(set(decoded)) <= 2 < pieces
+    with files.open("train.tar") as file:
+        file.seek(-100, io.SEEK_END)
+        again = pickle.loads(pickle.dumps(file))  # noqa: S301
+        assert again.read() == file.read() == data[-100:]
+        assert (file.size, file.name, file.info()["size"]) == (len(data), "train.tar", len(data))
+        file.seek(0)
+        assert file.read() == data
+        with pytest.raises(io.UnsupportedOperation):
+            file.write(b"x")
+    with files.open("train.tar") as file, tarfile.open(fileobj=file) as tar:
+        found = tar.extractfile("0005.jpg")
+        assert found is not None
+        assert found.read() == pictures()["0005.jpg"]
+
+
+def rows_of_pieces(root: Path, path: str) -> int:
+    """How many pieces a file is in."""
+    archive = Archive.open(Store(str(root)))
+    rows = (row for shard in archive.state.in_order() for row in archive.rows(shard))
+    return sum(row.path == path and row.piece is not None for row in rows)
+
+
+@pytest.mark.filterwarnings("ignore:unclosed file")  # by webdataset
+def test_tars_are_samples_of_webdataset(source: Path, root: Path):
+    webdataset = pytest.importorskip("webdataset")
+    captions = {f"{number:04}.json": b"{}" for number in range(9)}
+    files = dict(sorted({**captions, **pictures(), "__meta__": b"x", "none": b"y"}.items()))
+    (source / "train.tar").write_bytes(tar_of(files))
+    archived(source, root, piece_size_bytes=PIECE_BYTES)
+    expected = list(webdataset.WebDataset([str(source / "train.tar")], shardshuffle=False))
+    found = list(samples(str(root)))
+    assert len(found) == 9
+
+    def bare(some: list[dict[str, object]]) -> list[dict[str, object]]:
+        return [
+            {k: v for k, v in one.items() if k in ("__key__", "jpg", "png", "json")} for one in some
+        ]
+
+    assert bare(found) == bare(expected)
+    assert {one["__url__"] for one in found} == {f"seec://train.tar::{root}"}
+    with pytest.raises(UnreadableImage, match="no tar file"):
+        list(samples(str(root), ["two.mpo"]))
 
 
 @pytest.mark.parametrize("compress", [bytes, gzip.compress])
