@@ -14,10 +14,10 @@ from seec.jobs.interface import command
 from seec.jobs.messages import inform
 from seec.jobs.model_options import chosen_model, model_options
 from seec.jobs.options import store_options
+from seec.jobs.planning import bytes_worth, jpeg_bytes
 from seec.jobs.progress import progress
 from seec.jobs.summary import figures
 from seec.pipeline.dct.packaged import nearest_model
-from seec.pipeline.images.jpeg import has_jpeg_name
 from seec.pipeline.routes.writing import RunModels
 from seec.pipeline.stages.estimating import Amount, Trials, strata, totals
 from seec.pipeline.stages.slices import Indexes, files_with_index, read_indexes, sliced
@@ -29,8 +29,6 @@ from seec.schemas.routes import ROUTES
 
 _DEFAULTS = PlanSettings(model_id="")
 SAMPLE_FILES, SAMPLE_BYTES = 400, 64_000_000
-# As `seec archive` decides whether a model of JPEG files is worth its bytes.
-_WORTH_A_MODEL = 10
 # Requests of S3: of each file of the source, of each shard of the archive.
 _PER_FILE, _PER_SHARD = 2, 12
 _CPU_BYTES = 2 << 30
@@ -161,9 +159,8 @@ def run(settings: Settings) -> Summary:
     inform(f"reads {sampled:,} of {len(files):,} files{within}, {size:,} bytes")
     trials = Trials(source, model)
     jpeg = nearest_model(settings.profile)
-    jpegs = sum(file.size_bytes for file in files if has_jpeg_name(file.path))
-    jpegs += trials.jpeg_bytes(groups)
-    used = jpeg if jpegs >= _WORTH_A_MODEL * len(jpeg.payload) else None
+    jpegs = jpeg_bytes(files) + trials.jpeg_bytes(groups)
+    used = jpeg if jpegs >= bytes_worth(jpeg) else None
     plan = PlanSettings(
         model_id=model.id,
         jpeg_model_id=used and used.id,

@@ -1,6 +1,6 @@
 """Plan a run of `seec archive`: which files it reads, which paths it removes, what encodes them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -35,8 +35,10 @@ from seec.schemas.plan import PlanSettings, SourceFile
 
 # Fewer links among the files are no reason to speak.
 _FILES_FOR_A_LINK = 10
-# Of JPEG files, a tenth that JPEG XL would need more of is as much as the model takes.
+# A tenth of the bytes of JPEG files, which JPEG XL would need more, is as much as the model takes.
+# A file, however small, counts as so many bytes more: JPEG XL keeps the tables of each.
 _WORTH_A_MODEL = 10
+_OF_A_FILE_BYTES = 6000
 
 
 @dataclass(frozen=True)
@@ -176,11 +178,22 @@ def _worthwhile_jpeg_model(
     model = options.jpeg_model
     if model is None or options.needs_jpeg_model or model.id in archive.state.models:
         return model
-    wanted = _WORTH_A_MODEL * len(model.payload)
-    size_bytes = sum(file.size_bytes for file in listing if has_jpeg_name(file.path))
-    if size_bytes < wanted:
-        size_bytes += jpeg_bytes_within(source, listing, wanted - size_bytes)
-    return model if size_bytes >= wanted else None
+    wanted = bytes_worth(model)
+    counted = jpeg_bytes(listing)
+    if counted < wanted:
+        counted += jpeg_bytes_within(source, listing, wanted - counted)
+    return model if counted >= wanted else None
+
+
+def jpeg_bytes(listing: Iterable[SourceFile]) -> int:
+    """The bytes of JPEG files, with what each counts more."""
+    files = (file for file in listing if has_jpeg_name(file.path))
+    return sum(file.size_bytes + _OF_A_FILE_BYTES for file in files)
+
+
+def bytes_worth(model: DctModel) -> int:
+    """How many of `jpeg_bytes` a model of JPEG files is worth."""
+    return _WORTH_A_MODEL * len(model.payload)
 
 
 def _warn_of_links(source: Source, listing: Sequence[SourceFile], followed: bool) -> None:

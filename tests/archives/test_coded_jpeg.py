@@ -10,10 +10,11 @@ from seec.jobs import archive as archive_job
 from seec.jobs import gc, info, ls, planning, restore
 from seec.jobs.archive import JPEG_AUTO, JPEG_SEEC, JPEG_XL, Settings
 from seec.pipeline.archive import Archive
-from seec.pipeline.dct.packaged import packaged_model
+from seec.pipeline.dct.packaged import nearest_model, packaged_model
 from seec.pipeline.dct.weights import load_model
 from seec.pipeline.storage import Store
 from seec.schemas.archive import model_name
+from seec.schemas.plan import SourceFile
 from seec.schemas.routes import JPEGXL_JPEG, SEEC, SEEC_JPEG, SPANS, STORE
 from tests.archives import plain_reader
 from tests.archives.life import findings
@@ -117,6 +118,17 @@ def test_few_jpeg_files_are_not_worth_the_model(
     (source / "last.jpg").write_bytes(jpeg(textured(120, 160, 7)))
     archive(source, root, JPEG_XL)
     assert routes(root)["last.jpg"] == JPEGXL_JPEG
+
+
+def test_many_small_jpeg_files_are_worth_the_model():
+    def listing(files: int, size_bytes: int) -> list[SourceFile]:
+        return [SourceFile(f"{number}.jpg", size_bytes, 0) for number in range(files)]
+
+    wanted = planning.bytes_worth(nearest_model(None))
+    assert planning.jpeg_bytes(listing(600, 950)) > wanted  # 32 x 32 pixels each
+    assert planning.jpeg_bytes(listing(200, 950)) < wanted
+    assert planning.jpeg_bytes(listing(60, 14_000)) < wanted
+    assert planning.jpeg_bytes([SourceFile("a.txt", 1 << 30, 0)]) == 0
 
 
 def test_a_model_of_ones_own_codes_jpeg_and_is_in_the_archive(

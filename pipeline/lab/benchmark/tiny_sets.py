@@ -2,7 +2,8 @@
 
 `python -m seec.pipeline.lab.benchmark.tiny_sets idx FILE DIR` writes each image of an IDX file
 (MNIST, Fashion-MNIST; gzip is taken off) as a PNG file. `... thumbnails PHOTOS DIR EDGE N` writes N
-squares of photographs, scaled down to EDGE x EDGE as CIFAR's are. By Pillow, with its defaults.
+squares of photographs, scaled down to EDGE x EDGE as CIFAR's are; with a quality behind N, as JPEG
+files. By Pillow, with its defaults.
 """
 
 import gzip
@@ -45,11 +46,15 @@ def thumbnails(photographs: Iterable[Path], edge: int, count: int) -> Iterator[P
         yield np.asarray(square.resize((edge, edge), Image.Resampling.LANCZOS))
 
 
-def write(images: Iterable[Pixels], folder: Path) -> None:
-    """Write each as a PNG file."""
+def write(images: Iterable[Pixels], folder: Path, quality: int | None = None) -> None:
+    """Write each as a PNG file; with a quality as a JPEG file."""
     folder.mkdir(parents=True, exist_ok=True)
     for number, pixels in enumerate(images):
-        Image.fromarray(pixels).save(folder / f"{number:06d}.png")
+        target = folder / f"{number:06d}"
+        if quality is None:
+            Image.fromarray(pixels).save(target.with_suffix(".png"))
+        else:
+            Image.fromarray(pixels).save(target.with_suffix(".jpg"), quality=quality)
 
 
 if __name__ == "__main__":
@@ -57,6 +62,6 @@ if __name__ == "__main__":
     if what == "idx":
         write(idx_images(Path(source).read_bytes()), Path(place))
     else:
-        edge, count = map(int, numbers)
+        edge, count, *quality = map(int, numbers)
         paths = sorted(path for path in Path(source).iterdir() if path.is_file())
-        write(thumbnails(paths, edge, count), Path(place))
+        write(thumbnails(paths, edge, count), Path(place), *quality)
