@@ -1,6 +1,7 @@
 """Files in pieces, put together one piece after the other: they may be larger than memory."""
 
 import hashlib
+import os
 from collections.abc import Iterator, Sequence
 
 from seec.pipeline.archive.ahead import each_ahead
@@ -13,21 +14,25 @@ from seec.schemas.commit import ShardRecord
 from seec.schemas.errors import DigestMismatch
 from seec.schemas.rows import Row
 
-# Decoders of codec and JPEG run beside each other: they let other threads go on.
-_THREADS = 2
+# Decoders of codec and JPEG run beside each other: they let other threads go on. A piece may take
+# 100 MB, with its payload and what it is decoded to.
+_MOST_THREADS = 8
 
 
 def contents(
     store: Store, shards: Sequence[ShardRecord], row: Row, payload: bytes
 ) -> Iterator[bytes]:
-    """The bytes of a file in pieces, piece by piece, a few decoded ahead. Raises as `restore`.
+    """The bytes of a file in pieces, piece by piece. Raises as `restore`.
+
+    As many are decoded ahead, side by side, as there are processors, of which eight are used.
 
     DigestMismatch at the end if all pieces together are another file.
     """
     check_payload(row, payload)
     hasher = hashlib.sha256()
     found = piece_rows(store, shards, row, payload)
-    for data in each_ahead(lambda piece: piece_content(store, piece), found, _THREADS):
+    threads = max(2, min(_MOST_THREADS, os.cpu_count() or 1))
+    for data in each_ahead(lambda piece: piece_content(store, piece), found, threads, threads):
         hasher.update(data)
         yield data
     if hasher.digest() != row.source_digest:
