@@ -146,8 +146,11 @@ class Part:
         names = ("member", "route", "source_size_bytes", "source_digest")
         with self._guard:
             columns = [self._excerpt.values(name)[first:behind] for name in names]
-        leaves = (Leaf(*one) for one in zip(*columns, strict=True))
-        return [one for one in leaves if one.name is not None and one.route != SPANS]
+        return [
+            Leaf(name, route, size_bytes, digest)
+            for name, route, size_bytes, digest in zip(*columns, strict=True)
+            if name is not None and route != SPANS
+        ]
 
     def images(self) -> "Iterator[Image]":
         """The files of the part, and in place of those that hold images these; nothing is checked.

@@ -176,13 +176,17 @@ class SeecFileSystem(AbstractFileSystem):
         """
         row = self._file(self._strip_protocol(path))
         if row.route == PIECES and (start, end) != (None, None):
-            first, behind, _ = slice(start, end).indices(row.source_size_bytes)
-            return self.archive.ranges(row.path).read(first, max(0, behind - first))
+            part = range(row.source_size_bytes)[start:end]
+            return self.archive.ranges(row.path).read(part.start, len(part))
         return self._content(row)[start:end]
 
     def _open(self, path: str, mode: str = "rb", **_: Any) -> "OpenedFile | OpenedPieces":
         if mode != "rb":
             raise _read_only()
+        return self.opened(path)
+
+    def opened(self, path: str) -> "OpenedFile | OpenedPieces":
+        """A file opened for reading bytes. Raises as `cat_file`."""
         path = self._strip_protocol(path)
         row = self._file(path)
         if row.route == PIECES:

@@ -92,7 +92,7 @@ class _Files:
     def open(self, path: str, flags: int) -> int:
         if flags & (os.O_WRONLY | os.O_RDWR):
             raise OSError(errno.EROFS, os.strerror(errno.EROFS))
-        file = self._told(path, lambda: self._files.open(_name(path)))
+        file = self._told(path, lambda: self._files.opened(_name(path)))
         with self._guard:
             number = next(self._numbers)
             self._opened[number] = file, threading.Lock()
