@@ -8,6 +8,7 @@ from typing import Any, SupportsIndex
 
 from seec.schemas.kinds import DIRECTORY, FILE, LINK
 from seec.schemas.routes import LOST, is_lost
+from seec.schemas.trees import once_each
 
 UNKNOWN_DIGEST = bytes(32)  # of a lost file of which not even the digest is known
 ENVELOPE_BYTES_IN_ROW = 4096  # a longer envelope is in the blob
@@ -135,8 +136,8 @@ class Row:
 
     @property
     def tree_length(self) -> int:
-        """Bytes of all payloads of the tree."""
-        return sum(row.length for row in self.tree())
+        """Bytes of all payloads of the tree, each once."""
+        return sum(row.length for row in once_each(self))
 
     @property
     def stored_bytes(self) -> int:
@@ -191,7 +192,7 @@ class Entry:
     """A file's row and its bytes in a blob, on the way into a shard: shard and offset are open.
 
     payload: with the envelope behind it, where there is one; of a row with members, the payloads
-    of its tree, in the order of `Row.tree`.
+    of its tree, by `trees.once_each`.
     """
 
     row: Row

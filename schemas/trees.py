@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from seec.schemas.errors import SectionCorrupt
 from seec.schemas.kinds import FILE
@@ -19,6 +19,8 @@ from seec.schemas.spans import PACKINGS
 
 if TYPE_CHECKING:
     from seec.schemas.rows import Row
+
+Payload = TypeVar("Payload", bytes, memoryview, "bytes | memoryview")
 
 
 def renamed(row: Row, path: str) -> Row:
@@ -33,6 +35,36 @@ def with_depths(row: Row, depth: int = 0) -> Iterator[tuple[int, Row]]:
     yield depth, row
     for one in row.members:
         yield from with_depths(one, depth + 1)
+
+
+def once_each(row: Row) -> Iterator[Row]:
+    """The rows of a tree, but for those that have the payload of one before."""
+    if not row.members:
+        yield row
+        return
+    seen: set[tuple[int, bytes]] = set()
+    for one in row.tree():
+        key = one.length, one.blob_digest
+        if key not in seen:
+            seen.add(key)
+            yield one
+
+
+def with_payloads(row: Row, payloads: Payload) -> Iterator[tuple[Row, Payload]]:
+    """The rows of a tree, each with its payload.
+
+    payloads: those of `once_each`, one behind the other; slices of these are given.
+    """
+    if not row.members:
+        yield row, payloads
+        return
+    places: dict[tuple[int, bytes], int] = {}
+    end = 0
+    for one in row.tree():
+        key = one.length, one.blob_digest
+        start = places.setdefault(key, end)
+        end = max(end, start + one.length)
+        yield one, cast("Payload", payloads[start : start + one.length])
 
 
 def trees(name: str, rows: Iterable[tuple[int, Row]]) -> Iterator[Row]:

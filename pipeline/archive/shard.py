@@ -15,7 +15,7 @@ from seec.schemas.plan import SourceFile
 from seec.schemas.quarantine import QuarantineRow, serialise_quarantine
 from seec.schemas.routes import PIECES
 from seec.schemas.rows import Entry, Row
-from seec.schemas.trees import renamed
+from seec.schemas.trees import once_each, renamed, with_payloads
 
 _READ_SIZE_BYTES = 8 << 20
 
@@ -163,17 +163,6 @@ def code_of(entry: Entry) -> bytes:
     return bytes(entry.payload[: entry.row.payload_length])
 
 
-def payloads_of_tree(row: Row, payload: bytes | memoryview) -> Iterator[bytes | memoryview]:
-    """The payload of each row of a tree. payload: of all of them, in the order of `Row.tree`."""
-    if not row.members:
-        yield payload
-        return
-    start = 0
-    for one in row.tree():
-        yield payload[start : start + one.length]
-        start += one.length
-
-
 def _place(entries: Iterable[Entry], shard: str) -> tuple[list[Row], list[bytes | memoryview]]:
     """The rows of a shard, and the payloads of its blob; one that occurs again is shared.
 
@@ -184,7 +173,8 @@ def _place(entries: Iterable[Entry], shard: str) -> tuple[list[Row], list[bytes 
     by_path: dict[str, Row] = {}
     heirs: dict[str, str] = {}
     for entry in entries:
-        row = _placed(entry.row, payloads_of_tree(entry.row, entry.payload), shard, blob)
+        parts = (part for _, part in with_payloads(entry.row, entry.payload))
+        row = _placed(entry.row, parts, shard, blob)
         if row.same_file is not None:
             first = by_path.get(heirs.get(row.same_file, row.same_file))
             if first is None or not is_same_file(first, row):
@@ -225,7 +215,7 @@ def _placed(row: Row, payloads: Iterator[bytes | memoryview], shard: str, blob: 
 def payloads(store: Store, blob: str, rows: Sequence[Row]) -> Iterator[tuple[Row, bytes]]:
     """Each row with its bytes, or fewer bytes where the blob ends first.
 
-    Of a row with members: the bytes of its tree, in the order of `Row.tree`.
+    Of a row with members: the payloads of its tree, by `trees.once_each`.
     rows: of one blob, by offset. Neighbours are fetched together, up to 8 MiB at a time. Raises
     ObjectMissing or ObjectUnreadable.
     """
@@ -242,9 +232,9 @@ def readable_payloads(
 
     Raises ObjectMissing, and ObjectFrozen, which concerns all of the blob.
     """
-    found = _each_readable(store, blob, [one for row in rows for one in row.tree()])
+    found = _each_readable(store, blob, [one for row in rows for one in once_each(row)])
     for row in rows:
-        parts = [next(found)[1] for _ in row.tree()]
+        parts = [next(found)[1] for _ in once_each(row)]
         whole = [part for part in parts if not isinstance(part, ObjectUnreadable)]
         if len(whole) == len(parts):
             yield row, whole[0] if len(whole) == 1 else b"".join(whole)

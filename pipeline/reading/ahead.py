@@ -74,18 +74,23 @@ def _ahead(
 
 
 def _groups(rows: Iterable[Row], most: int) -> Iterator[list[Row]]:
-    """Rows whose payloads lie one behind the other, in lists of a bounded size."""
+    """Rows whose payloads lie beside each other, in lists of a bounded size.
+
+    Rows may share a payload, as those of a stack do.
+    """
     group: list[Row] = []
+    end = 0
     for row in rows:
-        last = group[-1] if group else None
-        if last is not None and (
-            last.shard != row.shard
-            or last.offset + last.tree_length != row.offset
+        row_end = row.offset + row.tree_length
+        if group and (
+            group[0].shard != row.shard
+            or not group[0].offset <= row.offset <= end
             or len(group) == most
-            or row.offset + row.tree_length - group[0].offset > _GROUP_BYTES
+            or max(end, row_end) - group[0].offset > _GROUP_BYTES
         ):
             yield group
             group = []
+        end = max(end, row_end) if group else row_end
         group.append(row)
     if group:
         yield group

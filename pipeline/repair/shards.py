@@ -144,7 +144,7 @@ class Mender:
 
 def _what_is_left(store: Store, blob: str, row: Row) -> Entry:
     """The row as a lost one, but for those of its members whose payloads are whole."""
-    kept_payloads: list[bytes] = []
+    kept_payloads: dict[tuple[int, bytes], bytes] = {}  # by what tells them apart
 
     def left(one: Row) -> Row:
         own = _whole_payload(store, blob, replace(one, members=()))
@@ -154,11 +154,11 @@ def _what_is_left(store: Store, blob: str, row: Row) -> Entry:
             kept = (one.kind, one.permissions, one.same_file, one.start, one.piece)
             names = ("kind", "permissions", "same_file", "start", "piece")
             one = replace(lost, **dict(zip(names, kept, strict=True)), members=one.members)
-        kept_payloads.append(own or b"")
+        kept_payloads.setdefault((one.length, one.blob_digest), own or b"")
         return replace(one, members=tuple(left(member) for member in one.members))
 
     row = left(row)
-    return Entry(row, b"".join(kept_payloads))
+    return Entry(row, b"".join(kept_payloads.values()))
 
 
 def _whole_payload(store: Store, blob: str, row: Row) -> bytes | None:

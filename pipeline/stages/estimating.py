@@ -23,6 +23,7 @@ from seec.pipeline.routes.writing import (
     cut_stacks,
     draft,
     draft_stored,
+    encoded,
     settle,
     settle_stack,
     small,
@@ -237,8 +238,7 @@ class Trials:
         begin, made = time.process_time(), looked.draft
         if made is None:
             return looked.trial(QUARANTINED, 0, 0.0)
-        nothing = [None] * len(made.pictures)
-        codes = self._encoder.encode_batch(list(made.pictures), nothing, nothing, regions=False)
+        codes = encoded(made, self._encoder, self._stacks)
         entry = settle(made, codes, models)
         return looked.trial(entry.row.route, len(entry.payload), time.process_time() - begin)
 

@@ -281,13 +281,16 @@ class Encoding:
         for key, picture in zip(keys, pictures, strict=True):
             if key not in known:
                 new.setdefault(key, picture)
-        made = self._encoder.encode_batch(
-            [picture.pixels for picture in new.values()],
-            [picture.labels for picture in new.values()],
-            [picture.background for picture in new.values()],
-            regions=regions,
-        )
-        codes = {**known, **dict(zip(new, made, strict=True))}
+        codes: dict[bytes | int, bytes] = {**known}
+        for encoder, stacked in ((self._encoder, False), (self._stacks, True)):
+            some = {key: one for key, one in new.items() if one.stacked == stacked}
+            made = encoder.encode_batch(
+                [picture.pixels for picture in some.values()],
+                [picture.labels for picture in some.values()],
+                [picture.background for picture in some.values()],
+                regions=regions and not stacked,
+            )
+            codes |= zip(some, made, strict=True)
         return [codes[key] for key in keys]
 
 
@@ -306,12 +309,16 @@ def _among(paths: Sequence[str], small: Sequence[list[Draft]]) -> list[Draft]:
 
 @dataclass(frozen=True)
 class _Picture:
-    """What is encoded by itself. digest: of its pixels, where its code follows from them alone."""
+    """What is encoded by itself. digest: of its pixels, where its code follows from them alone.
+
+    stacked: whether it is a stack of small images.
+    """
 
     pixels: Pixels
     labels: LabelMap | None = None
     background: Background | None = None
     digest: bytes | None = None
+    stacked: bool = False
 
 
 def _with_pictures(
@@ -321,7 +328,7 @@ def _with_pictures(
     labelling = iter(zip(segmented.labels, segmented.backgrounds, strict=True) if segmented else ())
     for made in drafts:
         if not made.labelled:
-            yield made, [_Picture(pixels) for pixels in made.pictures]
+            yield made, [_Picture(one, stacked=stacked) for one, stacked in made.with_encoders]
         elif segmented is None:
             yield made, [_Picture(pixels, digest=made.picture_digest) for pixels in made.pictures]
         else:

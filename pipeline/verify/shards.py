@@ -10,7 +10,6 @@ from seec.pipeline.archive.pieces import piece_rows
 from seec.pipeline.archive.shard import (
     files_of,
     models_of,
-    payloads_of_tree,
     pieces_of,
     readable_payloads,
     rows_root,
@@ -34,6 +33,7 @@ from seec.schemas.quarantine import parse_quarantine
 from seec.schemas.report import Checked, Finding
 from seec.schemas.routes import PIECES
 from seec.schemas.rows import Row, blob_size
+from seec.schemas.trees import with_payloads
 
 _READ_SIZE_BYTES = 8 << 20
 
@@ -163,7 +163,7 @@ def _check_quarantine(store: Store, shard: ShardRecord) -> Checked:
 
 def _add_to(hasher: "hashlib._Hash", row: Row, payload: bytes, end: int) -> int:
     """Hash what of a row's bytes begins at the end of those before; the new end."""
-    for one, part in zip(row.tree(), payloads_of_tree(row, payload), strict=True):
+    for one, part in with_payloads(row, payload):
         if one.offset == end:  # else it is that of a row before
             hasher.update(part)
             end += one.length

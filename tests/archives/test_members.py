@@ -148,8 +148,10 @@ def test_a_plain_reader_puts_them_together(tmp_path: Path, root: Path):
     source = tmp_path / "small"
     source.mkdir()
     files = {"a.jpg": jpeg(textured(24, 24)[..., 0]), "b.png": image_bytes(textured(16, 16), "PNG")}
+    files |= {f"{n}.png": image_bytes(textured(24, 30, n), "PNG") for n in range(4)}
     (source / "nested.zip").write_bytes(zip_of({"inner.tar": tar_of(files)}))
     archived(source, root)
+    assert any(row.samples and row.samples.top for row in members(root).values())
     held = dict(plain_reader.restored(root, decode_with))
     assert held == files_below(source)
 
@@ -546,6 +548,73 @@ def test_a_member_is_found_by_its_name_at_any_depth(source: Path, root: Path):
     assert part.member("train.zip", inner.path.removeprefix("train.zip/")) == inner
     assert part.member("train.zip", "no.jpg") is None
     assert part.member("no.zip", "0007.png") is None
+
+
+def small_pictures() -> dict[str, bytes]:
+    """More than one stack of them, among others; the first one twice."""
+    files = {f"{n:03}.png": image_bytes(textured(30, 40, n), "PNG") for n in range(70)}
+    files |= {"first.png": files["000.png"], "large.png": pictures()["0007.png"]}
+    return dict(sorted((files | {"a.json": b"{}", "030.jpg": jpeg()}).items()))
+
+
+@pytest.mark.parametrize("piece_bytes", [PIECE_BYTES, 1 << 24])
+def test_small_images_within_a_file_are_stacked(tmp_path: Path, root: Path, piece_bytes: int):
+    source = tmp_path / "source"
+    source.mkdir()
+    files = small_pictures()
+    (source / "small.tar").write_bytes(tar_of(files))
+    (source / "nested.zip").write_bytes(zip_of({"inner.tar": tar_of(files), **files}))
+    archived(source, root, piece_size_bytes=piece_bytes)
+    found = members(root)
+    small = [found[f"small.tar/{n:03}.png"] for n in range(70)]
+    stacks = {(row.shard, row.offset) for row in small}
+    tops = {(row.shard, row.offset, row.samples and row.samples.top) for row in small}
+    assert all(row.samples is not None and row.samples.top is not None for row in small)
+    assert (len(stacks) < 12, len(tops)) == (True, 70)
+    large = found["small.tar/large.png"].samples
+    assert large is not None
+    assert large.top is None
+    if piece_bytes > PIECE_BYTES:
+        assert len(stacks) == 2
+        first, again = found["small.tar/000.png"], found["small.tar/first.png"]
+        assert (first.offset, first.samples) == (again.offset, again.samples)
+        stored = sum(shard.blob.size_bytes for shard in shards_of(root))
+        assert stored < sum(len(data) for data in files.values())  # once for the tar and the zip
+    assert findings(root) == []
+    out = tmp_path / "out"
+    assert restored(root, out) == files_below(source)
+    opened = seec.open(str(root))
+    for name in ("042.png", "first.png", "large.png", "030.jpg"):
+        assert opened.read(f"small.tar/{name}") == files[name]
+        assert opened.read(f"nested.zip/inner.tar/{name}") == files[name]
+    images = {name: data for name, data in files.items() if not name.endswith(".json")}
+    assert dict(opened.iter(["small.tar/*"], members=True)) == {
+        f"small.tar/{name}": data for name, data in images.items()
+    }
+    with opened.open("small.tar") as file:
+        file.seek(-40_000, io.SEEK_END)
+        assert file.read() == (source / "small.tar").read_bytes()[-40_000:]
+
+
+def test_damage_in_a_stack_costs_the_images_of_the_stack(tmp_path: Path, root: Path):
+    source, files = tmp_path / "source", small_pictures()
+    source.mkdir()
+    (source / "small.tar").write_bytes(tar_of(files))
+    archived(source, root)
+    bad = members(root)["small.tar/002.png"]
+    lost = {path for path, row in members(root).items() if row.blob_digest == bad.blob_digest}
+    assert 1 < len(lost) < 70
+    shutil.move(source, tmp_path / "gone")
+    damage(root, bad)
+    assert repair.run(repair.Settings(str(root))).lost == ("small.tar",)
+    out = tmp_path / "out"
+    chosen = restore.Settings(str(root), str(out), members=True, include=("small.tar/*",))
+    assert {item.path for item in restore.run(chosen).lost} == lost
+    images = {name for name in files if not name.endswith(".json")}
+    left = {f"small.tar/{name}".encode() for name in images} - {one.encode() for one in lost}
+    assert set(files_below(out)) == left
+    opened = seec.open(str(root))
+    assert opened.read("small.tar/large.png") == files["large.png"]
 
 
 @pytest.mark.parametrize("piece_bytes", [PIECE_BYTES, 1 << 24])

@@ -72,6 +72,22 @@ def test_files_beside_each_other_take_one_request(tmp_path: Path) -> None:
     assert asked[True] <= 4
 
 
+def test_images_of_a_stack_take_one_request(tmp_path: Path) -> None:
+    source, archived = tmp_path / "source", tmp_path / "archive"
+    source.mkdir()
+    for number in range(30):
+        Image.fromarray(textured(20, 24, number)).save(source / f"{number:02d}.png")
+    life.archive(source, archived, shard_files=50)
+    opened = seec.open(str(archived))
+    stacked = [opened.row(path).samples for path in opened.paths()]
+    assert all(one is not None and one.top is not None for one in stacked)
+    with filesystem.plan(Plan()) as plan:
+        found = dict(seec.open(f"faulty://{archived}").iter(pixels=True))
+    assert np.array_equal(found["07.png"], textured(20, 24, 7))
+    asked = Counter("blobs" in one.path for one in plan.requests if one.verb == READ)
+    assert asked[True] <= 2
+
+
 def test_to_open_and_read_one_file_takes_few_requests(root: Path) -> None:
     path = list(seec.open(str(root)).paths())[40]
     with filesystem.plan(Plan()) as plan:

@@ -21,6 +21,7 @@ from seec.schemas.routes import (
     STORE,
 )
 from seec.schemas.rows import Row
+from seec.schemas.trees import with_payloads
 
 
 class _Readers(MutableMapping[str, Reader]):
@@ -75,7 +76,7 @@ __all__ = ["READERS", "Models", "Reader", "check", "check_payload", "restore", "
 def check_payload(row: Row, payload: bytes) -> None:
     """DigestMismatch unless these are the bytes that the row, and its members, describe.
 
-    payload: of a row with members, those of its tree, in the order of `Row.tree`.
+    payload: of a row with members, those of its tree, by `trees.once_each`.
     """
     for one, part in _parts(row, payload):
         if hashlib.sha256(part).digest() != one.blob_digest:
@@ -136,10 +137,11 @@ def _member(row: Row, parts: Iterator[tuple[Row, bytes]], models: Models) -> byt
 
 def _parts(row: Row, payload: bytes) -> Iterator[tuple[Row, bytes]]:
     """The rows of a tree with their payloads."""
-    view, start = memoryview(payload), 0
-    for one in row.tree():
-        yield one, payload if not row.members else bytes(view[start : start + one.length])
-        start += one.length
+    if not row.members:
+        yield row, payload
+        return
+    for one, part in with_payloads(row, memoryview(payload)):
+        yield one, bytes(part)
 
 
 def _reader(row: Row) -> Reader:

@@ -11,6 +11,7 @@ from seec.pipeline.routes.reading.spans import gaps_of
 from seec.schemas.errors import DigestMismatch, SectionCorrupt
 from seec.schemas.routes import SPANS
 from seec.schemas.rows import Row
+from seec.schemas.trees import once_each, with_payloads
 
 
 @dataclass(frozen=True)
@@ -30,11 +31,13 @@ def segments(row: Row, payload: bytes, models: Models) -> list[Segment]:
     """
     if not (row.members and row.route == SPANS):
         return [Segment(0, row.source_size_bytes, lambda: reading.restore(row, payload, models))]
-    at, trees, own = row.length, list[tuple[Row, bytes]](), payload[: row.length]
+    own = payload[: row.length]
     _check(row, own)
-    for one in row.members:
-        trees.append((one, payload[at : at + one.tree_length]))
-        at += one.tree_length
+    parts = {(one.length, one.blob_digest): part for one, part in with_payloads(row, payload)}
+    trees = [
+        (one, b"".join(parts[below.length, below.blob_digest] for below in once_each(one)))
+        for one in row.members
+    ]
     _, gaps = gaps_of(row, own)
     found: list[Segment] = []
     at = taken = 0

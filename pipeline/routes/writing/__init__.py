@@ -27,6 +27,8 @@ from seec.pipeline.routes.writing.stacks import (
     Small,
     Stack,
     cut_stacks,
+    encoded,
+    envelope_bytes,
     settle_stack,
     small,
     small_raster,
@@ -43,7 +45,12 @@ WRITERS: dict[str, Writer] = {
     one.name: one
     for one in (
         # First: what is behind a JPEG picture would be kept as it is by those that follow.
-        SpansWriter(lambda one: work_of(one), lambda one: draft(one), lambda *one: settle(*one)),
+        SpansWriter(
+            lambda one: work_of(one),
+            lambda one: draft(one),
+            lambda *one: settle(*one),
+            lambda some: stack_of(some),
+        ),
         SeecJpegWriter(),
         JpegXlWriter(),
         SeecWriter(),
@@ -70,6 +77,7 @@ __all__ = [
     "cut_stacks",
     "draft",
     "draft_stored",
+    "encoded",
     "framed",
     "samples_digest",
     "settle",
@@ -157,8 +165,12 @@ def _bytes_in_rows(coded: Coded) -> int:
     """What keeping a file this way takes of a manifest part, beyond what storing it does."""
     samples = coded.row.samples
     own = 0 if samples is None else _DIGEST_BYTES + compressed_bytes(samples.envelope or b"")
-    within = (_bytes_in_rows(one.coded) if one.coded else 0 for one in coded.members)
-    return own + _ROW_BYTES * len(coded.members) + sum(within)
+    within = (_bytes_in_rows(one.coded) if one.coded else 0 for one in coded.alone)
+    # Those of a stack have the digests of one payload and one raster.
+    stacked = sum(len(stack.members) for stack in coded.stacks)
+    rows = _ROW_BYTES * len(coded.members) - _DIGEST_BYTES * stacked
+    envelopes = sum(map(envelope_bytes, coded.stacks))
+    return own + rows + envelopes + sum(within)
 
 
 def _envelope_bytes(coded: Coded) -> int:

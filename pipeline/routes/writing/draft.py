@@ -1,10 +1,10 @@
 """A file on its way into the archive, between the stages that read it and that encode it."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import zstandard
 
@@ -33,7 +33,7 @@ class Coded:
     layout: what the route has to know besides codes. envelope: what goes behind the payload. small:
     the one raster of a file, if it may be coded in a stack of others.
     members: drafts of the images within the file, whose rows say where each starts; payload is of
-    the bytes between them then.
+    the bytes between them then. stacks: of small ones among them, which are coded together.
     """
 
     row: Row
@@ -44,6 +44,32 @@ class Coded:
     envelope: bytes = b""
     members: "tuple[Draft, ...]" = ()
     small: Raster | None = None
+    stacks: "tuple[MemberStack, ...]" = ()
+
+    @property
+    def alone(self) -> "Iterator[Draft]":
+        """The members that are in no stack."""
+        stacked = {at for stack in self.stacks for at in stack.members}
+        return (one for at, one in enumerate(self.members) if at not in stacked)
+
+
+class MemberStack(Protocol):
+    """Small images of a file that are coded as one. members: their numbers among its members."""
+
+    @property
+    def members(self) -> tuple[int, ...]:
+        """Which of the members of a file they are."""
+        ...
+
+    @property
+    def drafts(self) -> "tuple[Draft, ...]":
+        """Theirs."""
+        ...
+
+    @property
+    def pictures(self) -> tuple[Pixels, ...]:
+        """What is to be encoded, by the encoder of stacks."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -60,10 +86,18 @@ class Draft:
     @property
     def pictures(self) -> Sequence[Pixels]:
         """What is to be encoded, each by itself."""
+        return [picture for picture, _ in self.with_encoders]
+
+    @property
+    def with_encoders(self) -> "list[tuple[Pixels, bool]]":
+        """The pictures, each with whether the encoder of stacks is for it."""
         if self.coded is None:
-            return ()
-        within = (picture for one in self.coded.members for picture in one.pictures)
-        return (*self.coded.pictures, *within)
+            return []
+        found = [(picture, False) for picture in self.coded.pictures]
+        for one in self.coded.alone:
+            found += one.with_encoders
+        found += [(picture, True) for stack in self.coded.stacks for picture in stack.pictures]
+        return found
 
     @property
     def labelled(self) -> bool:

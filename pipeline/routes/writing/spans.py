@@ -8,6 +8,7 @@ from itertools import islice
 from seec.pipeline.containers import Span
 from seec.pipeline.images import jpeg
 from seec.pipeline.routes.writing.draft import Candidate, Coded, Draft, entry, framed
+from seec.pipeline.routes.writing.stacks import Stack, member_stacks, settle_stack
 from seec.pipeline.routes.writing.writer import RunModels, Work, Writer
 from seec.schemas.errors import UnreadableImage
 from seec.schemas.kinds import FILE
@@ -16,6 +17,7 @@ from seec.schemas.plan import SourceFile
 from seec.schemas.routes import NOT_OPENED, SPANS, STORE
 from seec.schemas.rows import Entry, Row
 from seec.schemas.spans import serialise_gaps
+from seec.schemas.trees import with_payloads
 
 # Of all images of a file, or of a piece of one: they are in memory together.
 _MAX_PIXELS = 64_000_000
@@ -26,6 +28,7 @@ _SUFFIXES = ((b"\xff\xd8", ".jpg"), (b"\x89PNG", ".png"), (b"GIF8", ".gif"), (b"
 Choose = Callable[[Candidate], Draft]
 WorkOf = Callable[[Candidate], Work]
 Settle = Callable[[Draft, Sequence[bytes], RunModels], Entry]
+StackOf = Callable[[Sequence[Draft]], Stack]
 
 
 class SpansWriter(Writer):
@@ -34,9 +37,13 @@ class SpansWriter(Writer):
     name = SPANS
     reason = "smaller than what its images and the bytes between them take"
 
-    def __init__(self, work_of: WorkOf, choose: Choose, settle: Settle) -> None:
-        """work_of, choose, settle: what is done with any file, here with each image."""
+    def __init__(self, work_of: WorkOf, choose: Choose, settle: Settle, stack_of: StackOf) -> None:
+        """work_of, choose, settle: what is done with any file, here with each image.
+
+        stack_of: makes a stack of small images of one kind.
+        """
         self._work_of, self._choose, self._settle = work_of, choose, settle
+        self._stack_of = stack_of
 
     def work(self, candidate: Candidate) -> Work:
         """As `Writer.work`."""
@@ -54,7 +61,7 @@ class SpansWriter(Writer):
             _check_looked_into(candidate)
             return None
         names = _Names(candidate.file.path, candidate.start)
-        opened = _Opened(candidate, self._work_of, self._choose)
+        opened = _Opened(candidate, self._work_of, self._choose, self._stack_of)
         coded = opened.coded(candidate.row(SPANS), candidate.data, spans, names)
         if coded is None:
             raise UnreadableImage(f"{NOT_OPENED}{opened.refusal}")
@@ -63,14 +70,26 @@ class SpansWriter(Writer):
     def pack(self, coded: Coded, codes: Sequence[bytes], models: RunModels) -> tuple[Row, bytes]:
         """As `Writer.pack`."""
         todo = iter(codes)
-        entries = [self._settled(one, todo, models) for one in coded.members]
+        alone = [self._settled(one, todo, models) for one in coded.alone]
+        stacked: dict[int, Entry] = {}
+        for stack in coded.stacks:
+            assert isinstance(stack, Stack)
+            made = settle_stack(stack, list(islice(todo, len(stack.pictures))), models)
+            stacked |= zip(stack.members, made, strict=True)
+        waiting = iter(alone)
+        entries = [
+            stacked[at] if at in stacked else next(waiting) for at in range(len(coded.members))
+        ]
         own = entry(coded.row, coded.payload or b"")
         members = tuple(
             replace(one.row, start=member.row.start)
             for one, member in zip(entries, coded.members, strict=True)
         )
-        payload = b"".join([bytes(own.payload), *(bytes(one.payload) for one in entries)])
-        return replace(own.row, members=members), payload
+        payloads: dict[tuple[int, bytes], bytes | memoryview] = {}  # each once
+        for one in (own, *entries):
+            for row, payload in with_payloads(one.row, one.payload):
+                payloads.setdefault((row.length, row.blob_digest), payload)
+        return replace(own.row, members=members), b"".join(payloads.values())
 
     def _settled(self, member: Draft, codes: Iterator[bytes], models: RunModels) -> Entry:
         own = list(islice(codes, len(member.pictures)))
@@ -83,8 +102,11 @@ class SpansWriter(Writer):
 class _Opened:
     """A file whose images are drafted, as long as all of them together are within the limit."""
 
-    def __init__(self, candidate: Candidate, work_of: WorkOf, choose: Choose) -> None:
+    def __init__(
+        self, candidate: Candidate, work_of: WorkOf, choose: Choose, stack_of: StackOf
+    ) -> None:
         self._candidate, self._work_of, self._choose = candidate, work_of, choose
+        self._stack_of = stack_of
         self._pixels_left = _MAX_PIXELS
         self.refusal = "none of its images gets smaller"
 
@@ -111,7 +133,8 @@ class _Opened:
             return None
         gaps.append(content[end:])
         frame = framed(serialise_gaps(recipe, b"".join(gaps)))
-        return Coded(row, frame, members=tuple(members))
+        stacks = member_stacks(members, self._stack_of)
+        return Coded(row, frame, members=tuple(members), stacks=stacks)
 
     def _member(self, content: bytes, span: Span, names: "_Names") -> Draft | None:
         """The draft of what is in a span; None if the bytes are to stay as they are."""

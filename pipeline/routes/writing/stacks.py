@@ -4,7 +4,7 @@ What the coder learns of one image then serves the next, and all of them have on
 checksum and one pixel digest.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -14,7 +14,14 @@ import numpy as np
 from seec.pipeline.codec import Encoder, Model
 from seec.pipeline.images.files import ImageFile
 from seec.pipeline.images.raster import Meaning, Pixels, Raster
-from seec.pipeline.routes.writing.draft import Candidate, Coded, Draft, compressed_bytes, entry
+from seec.pipeline.routes.writing.draft import (
+    Candidate,
+    Coded,
+    Draft,
+    MemberStack,
+    compressed_bytes,
+    entry,
+)
 from seec.pipeline.routes.writing.writer import RunModels, Writer
 from seec.schemas.limits import MAX_STACK_PIXELS
 from seec.schemas.rows import ENVELOPE_BYTES_IN_ROW, Entry, Row, SampleFacts
@@ -51,12 +58,14 @@ class Stack:
     """Drafts of images, with the row in which each begins, and how a route would keep them all.
 
     tops: those of images with the same samples are the same; None where all images have the same.
+    members: which of the images within a file they are; none if they are files.
     """
 
     drafts: tuple[Draft, ...]
     tops: tuple[int | None, ...]
     whole: Coded
     writer: Writer
+    members: tuple[int, ...] = ()
 
     @property
     def pictures(self) -> tuple[Pixels, ...]:
@@ -87,10 +96,29 @@ def small(draft: Draft) -> Small | None:
 
 def cut_stacks(images: Sequence[Small]) -> list[list[str]]:
     """The paths of the images of each stack; the order of the images does not count."""
+    return cut_in_order(sorted(images))
+
+
+def cut_in_order(images: Iterable[Small]) -> list[list[str]]:
+    """The same for images that are read in the order in which they are given."""
     kinds: dict[tuple[object, ...], list[Small]] = {}
-    for one in sorted(images):
+    for one in images:
         kinds.setdefault(one.kind, []).append(one)
     return [stack for alike in kinds.values() for stack in _cut(alike)]
+
+
+def member_stacks(
+    members: Sequence[Draft], stack_of: Callable[[Sequence[Draft]], Stack]
+) -> tuple[Stack, ...]:
+    """The stacks of the images within a file, of two or more each, in their order."""
+    places = {draft.row.path: at for at, draft in enumerate(members)}
+    stacks: list[Stack] = []
+    for paths in cut_in_order(one for one in map(small, members) if one is not None):
+        if len(paths) > 1:
+            numbers = tuple(places[path] for path in paths)
+            stack = stack_of([members[at] for at in numbers])
+            stacks.append(replace(stack, members=numbers))
+    return tuple(stacks)
 
 
 def _cut(alike: Sequence[Small]) -> list[list[str]]:
@@ -145,13 +173,32 @@ def settle_stack(stack: Stack, codes: Sequence[bytes], models: RunModels) -> lis
     """
     whole = entry(*stack.writer.pack(stack.whole, codes, models))
     each = [_image(draft) for draft in stack.drafts]
-    # A column compresses them together.
-    envelopes = compressed_bytes(b"".join(one.samples.envelope or b"" for one in each))
     stored = sum(len(draft.payload) + _STORED_ROW_BYTES for draft in stack.drafts)
-    if len(whole.payload) + envelopes >= stored:
+    if len(whole.payload) + envelope_bytes(stack) >= stored:
         return [entry(draft.row, draft.payload) for draft in stack.drafts]
     rows = (_placed(one, whole.row, top) for one, top in zip(each, stack.tops, strict=True))
     return [Entry(row, whole.payload) for row in rows]
+
+
+def envelope_bytes(stack: MemberStack) -> int:
+    """What the envelopes of the images of a stack take: a column compresses them together."""
+    envelopes = (_image(draft).samples.envelope or b"" for draft in stack.drafts)
+    return compressed_bytes(b"".join(envelopes))
+
+
+def encoded(draft: Draft, encoder: Encoder, stacks: Encoder) -> list[bytes]:
+    """Codes of the pictures of a draft, each by itself. stacks: as `stack_encoder` makes it."""
+    found: dict[int, bytes] = {}
+    for one, wanted in ((encoder, False), (stacks, True)):
+        some = [
+            (at, picture)
+            for at, (picture, stacked) in enumerate(draft.with_encoders)
+            if stacked == wanted
+        ]
+        nothing = [None] * len(some)
+        codes = one.encode_batch([picture for _, picture in some], nothing, nothing, regions=False)
+        found |= zip((at for at, _ in some), codes, strict=True)
+    return [found[at] for at in range(len(found))]
 
 
 class _Image(NamedTuple):
