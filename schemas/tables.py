@@ -344,6 +344,7 @@ class _Sizes:
         self._name, self._data, self._file = name, data, file
         self._coming = pages.chunks(name, data)
         self._groups: list[list[pages.Chunk]] = []
+        self._known: dict[tuple[int, str], int] = {}  # of those that were looked at
 
     def check(self, groups: Iterable[int], wanted: Collection[str] | None = None) -> None:
         """LimitExceeded if all of these together take too much; SectionCorrupt if pages lie.
@@ -356,7 +357,10 @@ class _Sizes:
                 rows = self._file.metadata.row_group(group).num_rows
                 for chunk in self._chunks(group):
                     if wanted is None or chunk.name in wanted:
-                        total += self._size(group, chunk, rows)
+                        key = group, chunk.name
+                        if key not in self._known:
+                            self._known[key] = self._size(group, chunk, rows)
+                        total += self._known[key]
                     if total > MAX_EXPANDED_BYTES:
                         raise LimitExceeded(
                             f"{self._name}: expands to more than {MAX_EXPANDED_BYTES} bytes"

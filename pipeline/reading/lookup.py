@@ -22,6 +22,7 @@ from seec.schemas.rows import Row
 # With their paths some 100 bytes each.
 _ROWS_KEPT = 1 << 20
 _PIECES_KEPT = 1 << 16
+_FILES_KEPT = 64  # that have members, or pieces
 
 
 class Lookup:
@@ -41,6 +42,7 @@ class Lookup:
         self._rows_kept = 0
         self._guard = threading.Lock()
         self.vanished = lru_cache(maxsize=None)(self._read_vanished)
+        self._without_members = lru_cache(_FILES_KEPT)(self._row_without_members)
 
     def __call__(self, path: str) -> tuple[ShardRecord, Row] | None:
         """The row that counts for a path, and its shard; None if the archive holds no such path.
@@ -75,7 +77,7 @@ class Lookup:
 
     def _member(self, shard: ShardRecord, path: str, name: str) -> tuple[ShardRecord, Row] | None:
         """A member of a file, or of a piece of it. shard: that has the row of the file."""
-        file = self.part(shard).row_without_members(path)
+        file = self._without_members(shard, path)
         if file is None:
             member = self.part(shard).member(path, name)
             return None if member is None else (shard, member)
@@ -128,7 +130,7 @@ class Lookup:
         shard = self._shard_of(path)
         if shard is None:
             return False
-        row = self.part(shard).row_without_members(path)
+        row = self._without_members(shard, path)
         if row is None:
             return True
         return row.route == PIECES and any(
@@ -140,7 +142,7 @@ class Lookup:
         shard = self._shard_of(path)
         if shard is None:
             return
-        row = self.part(shard).row_without_members(path)
+        row = self._without_members(shard, path)
         names = [shard.shard]
         if row is not None:
             pieces = self._pieces(shard, row) if row.route == PIECES else []
@@ -169,6 +171,10 @@ class Lookup:
                 _, dropped = self._parts.popitem(last=False)
                 self._rows_kept -= len(dropped)
         return part
+
+    def _row_without_members(self, shard: ShardRecord, path: str) -> Row | None:
+        """As `Part.row_without_members`; who reads one member mostly reads the others, too."""
+        return self.part(shard).row_without_members(path)
 
     def _read_vanished(self, run_id: str) -> frozenset[str]:
         """Paths whose rows of this run and earlier ones do not count."""
