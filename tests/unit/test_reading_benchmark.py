@@ -23,7 +23,8 @@ def test_every_way_to_hold_files_is_measured(
         held = [(line[0], line[1]) for line in lines[2:]]
         assert [name for suffix, name in held if suffix == "JPG"] == [
             *("files on disk", "tar", "LMDB"),
-            *("archive, `lite`", "archive of the tar, `lite`", "archive, from its cache on disk"),
+            *("archive, `lite`", "archive, `jpegxl`"),
+            *("archive of the tar, `lite`", "archive, from its cache on disk"),
         ]
         assert len([name for suffix, name in held if suffix == "PNG"]) == 8
         figures = [figure for line in lines[2:] for figure in line[2:7]]

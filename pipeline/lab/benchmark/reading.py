@@ -1,12 +1,12 @@
 """Images a second out of archives, next to the same files on disk, in a tar file and in LMDB.
 
-`python -m seec.pipeline.lab.benchmark.reading PHOTOS DIR EDGE N` writes N square crops of
+`python -m seec.pipeline.lab.benchmark.reading PHOTOS DIR EDGE N [png|jpg]` writes N square crops of
 photographs, EDGE pixels wide, to DIR as PNG and as JPEG files, and makes a tar file, an LMDB and
-archives of them (kept, so that a second run only measures). One archive is of the tar file, whose
-members are read. Then one thread reads images in order and in random order, as pixels and as the
-bytes of the files; `seec.Archive.iter` reads pixels in order, with threads that read ahead. All in
-images per second of CPU time, which others on the machine hardly change; the last column is images
-per second by the clock, on all cores. Pixels of files on disk, in
+archives of them, or of those of one format (kept, so that a second run only measures). One archive
+is of the tar file, whose members are read. Then one thread reads images in order and in random
+order, as pixels and as the bytes of the files; `seec.Archive.iter` reads pixels in order, with
+threads that read ahead. All in images per second of CPU time, which others on the machine hardly
+change; the last column is images per second by the clock, on all cores. Pixels of files on disk, in
 the tar file and in LMDB are decoded by Pillow. All files are in the system's cache, so the figures
 are those of decoding, not of a disk.
 """
@@ -30,7 +30,15 @@ from seec.pipeline.lab.benchmark.overhead import crops
 from seec.pipeline.reading import OpenedArchive, open_archive
 
 _FORMATS = {"png": ("PNG", {}), "jpg": ("JPEG", {"quality": 90, "subsampling": 2})}
-_PROFILES = {"png": ("fast", "lite", "max"), "jpg": ("lite",)}
+# Archives of the files of a format, by name, with options of `seec archive`. The first is made of
+# the tar file, too, and read from its cache.
+_ARCHIVES = {
+    "png": {name: ("--profile", name) for name in ("fast", "lite", "max")},
+    "jpg": {
+        "lite": ("--profile", "lite", "--jpeg", "seec"),
+        "jpegxl": ("--jpeg", "jpegxl"),
+    },
+}
 _LEAST_IMAGES, _LEAST_S, _MOST_S = 8, 1.0, 10.0
 HEADINGS = (
     "files",
@@ -116,9 +124,11 @@ def in_lmdb(files: Path, target: Path) -> Way:
     return _plain(size_bytes, lambda path: bytes(transaction.get(path.encode(), b"")))
 
 
-def in_archive(files: Path, target: Path, profile: str, *, cache: Path | None = None) -> Way:
+def in_archive(
+    files: Path, target: Path, options: Sequence[str], *, cache: Path | None = None
+) -> Way:
     """In an archive; with a cache that holds all of it, if one is given."""
-    archive = _archive(files, target, profile, cache)
+    archive = _archive(files, target, options, cache)
     if cache is not None:
         for pixels in (True, False):
             for _ in archive.iter(pixels=pixels):
@@ -131,9 +141,9 @@ def in_archive(files: Path, target: Path, profile: str, *, cache: Path | None = 
     )
 
 
-def in_archived_tar(tar: Path, target: Path, profile: str) -> Way:
+def in_archived_tar(tar: Path, target: Path, options: Sequence[str]) -> Way:
     """In an archive of a tar file, by the paths of its members."""
-    archive = _archive(tar.parent, target, profile, None)
+    archive = _archive(tar.parent, target, options, None)
     return Way(
         _size_of(target),
         lambda path: archive.pixels(f"{tar.name}/{path}"),
@@ -142,10 +152,12 @@ def in_archived_tar(tar: Path, target: Path, profile: str) -> Way:
     )
 
 
-def _archive(source: Path, target: Path, profile: str, cache: Path | None) -> OpenedArchive:
+def _archive(
+    source: Path, target: Path, options: Sequence[str], cache: Path | None
+) -> OpenedArchive:
     if not target.exists():
         command = [sys.executable, "-m", "seec.jobs.archive", str(source), str(target)]
-        subprocess.run([*command, "--profile", profile], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([*command, *options], check=True, stdout=subprocess.DEVNULL)
     return open_archive(str(target), cache=cache)
 
 
@@ -175,20 +187,20 @@ def ways(folder: Path, suffix: str) -> Iterator[tuple[str, Way]]:
     yield "files on disk", on_disk(files)
     yield "tar", in_tar(files, tar)
     yield "LMDB", in_lmdb(files, folder / f"{suffix}.lmdb")
-    for profile in _PROFILES[suffix]:
-        target = folder / f"{suffix}-{profile}.archive"
-        yield f"archive, `{profile}`", in_archive(files, target, profile)
-    profile = _PROFILES[suffix][0]
-    target = folder / f"{suffix}-tar-{profile}.archive"
-    yield f"archive of the tar, `{profile}`", in_archived_tar(tar, target, profile)
-    first = folder / f"{suffix}-{profile}.archive"
-    kept = in_archive(files, first, profile, cache=folder / f"{suffix}.cache")
+    for name, options in _ARCHIVES[suffix].items():
+        target = folder / f"{suffix}-{name}.archive"
+        yield f"archive, `{name}`", in_archive(files, target, options)
+    name, options = next(iter(_ARCHIVES[suffix].items()))
+    target = folder / f"{suffix}-tar-{name}.archive"
+    yield f"archive of the tar, `{name}`", in_archived_tar(tar, target, options)
+    first = folder / f"{suffix}-{name}.archive"
+    kept = in_archive(files, first, options, cache=folder / f"{suffix}.cache")
     yield "archive, from its cache on disk", kept
 
 
-def rows_of(folder: Path) -> Iterator[Sequence[str]]:
+def rows_of(folder: Path, formats: Iterable[str] = _FORMATS) -> Iterator[Sequence[str]]:
     """What was measured, as `HEADINGS` says."""
-    for suffix in _FORMATS:
+    for suffix in formats:
         files = folder / suffix
         paths = [str(path.relative_to(files)) for path in sorted(files.rglob(f"*.{suffix}"))]
         shuffled = random.Random(0).sample(paths, len(paths))
@@ -214,13 +226,16 @@ def _shown(images_per_s: float) -> str:
     return f"{images_per_s:,.0f}" if images_per_s >= 100 else f"{images_per_s:.3g}"
 
 
-def main(photographs: Path, folder: Path, edge: int, count: int) -> None:
+def main(
+    photographs: Path, folder: Path, edge: int, count: int, formats: Iterable[str] = _FORMATS
+) -> None:
     """Write the table to stdout, a row as soon as it is measured."""
     write_files(photographs, folder, edge, count)
-    for line in table(HEADINGS, rows_of(folder)):
+    for line in table(HEADINGS, rows_of(folder, formats)):
         sys.stdout.write(f"{line}\n")
         sys.stdout.flush()
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), *map(int, sys.argv[3:]))
+    place, target, edge_pixels, number, *only = sys.argv[1:]
+    main(Path(place), Path(target), int(edge_pixels), int(number), only or _FORMATS)
