@@ -4,8 +4,12 @@
 With `seec.schemas.arrays`, the only module that speaks to pyarrow, which ships no types.
 """
 
+import os
+import threading
+from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import count
 from typing import Any, NamedTuple, overload
 
 import numpy as np
@@ -249,6 +253,7 @@ class Excerpt:
         self._schema = _schema(table.columns)
         self._file = _open(name, data, table)
         self._sizes = _Sizes(name, data, self._file)
+        self._number = next(_numbers)
 
     def column(self, name: str) -> list[Any]:
         """All values of a column; SectionCorrupt if it is damaged."""
@@ -280,14 +285,57 @@ class Excerpt:
                 end = start + self._file.metadata.row_group(group).num_rows
                 some = [i - start for i in indices if start <= i < end]
                 if some:
-                    self._sizes.check([group], self._schema.names)
-                    names = self._schema.names
-                    rows = self._file.read_row_group(group, names, use_threads=False)
-                    found += _taken(rows, some).to_pylist()
+                    found += _taken(self._group(group), some).to_pylist()
                 start = end
         except _NOT_A_TABLE as error:
             raise _corrupt(self._name, error) from None
         return found
+
+    def _group(self, group: int) -> pa.Table:
+        """All columns of a row group, which are kept for a while."""
+        names = self._schema.names
+
+        def read() -> pa.Table:
+            self._sizes.check([group], names)
+            return self._file.read_row_group(group, names, use_threads=False)
+
+        return _groups.get((self._number, group), read)
+
+
+class KeptGroups:
+    """The row groups read last: who asks for one row mostly asks for its neighbours, or again.
+
+    Safe for threads. most_bytes: of all of them, as Arrow counts them.
+    """
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most_bytes = most_bytes
+        self._forget()
+        os.register_at_fork(after_in_child=self._forget)  # a lost thread may hold the lock
+
+    def _forget(self) -> None:
+        self._guard, self._size_bytes = threading.Lock(), 0
+        self._tables: OrderedDict[tuple[int, int], pa.Table] = OrderedDict()
+
+    def get(self, key: tuple[int, int], read: Callable[[], pa.Table]) -> pa.Table:
+        """The row group of a key: what `read` gives, or gave before."""
+        with self._guard:
+            if (kept := self._tables.get(key)) is not None:
+                self._tables.move_to_end(key)
+                return kept
+        table = read()
+        with self._guard:
+            if key not in self._tables:
+                self._tables[key] = table
+                self._size_bytes += table.nbytes
+            while self._size_bytes > self._most_bytes and len(self._tables) > 1:
+                _, dropped = self._tables.popitem(last=False)
+                self._size_bytes -= dropped.nbytes
+        return table
+
+
+_numbers = count()  # of excerpts
+_groups = KeptGroups(32 << 20)  # some 100,000 rows of a manifest
 
 
 class Values(Sequence[Any]):

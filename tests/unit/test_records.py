@@ -349,3 +349,22 @@ def test_bytes_that_are_no_plan_are_corrupt():
     for data in (b"", b"PAR1", serialise_manifest([])):
         with pytest.raises(SectionCorrupt):
             parse_plan("p", data)
+
+
+def test_row_groups_are_kept_up_to_a_number_of_bytes():
+    kept = tables.KeptGroups(3000)
+    made: list[int] = []
+
+    def get(number: int) -> int:
+        def read() -> pa.Table:
+            made.append(number)
+            return pa.table({"number": pa.array([number] * 100, pa.int64())})
+
+        return kept.get((number, 0), read).column(0)[0].as_py()
+
+    assert [get(number) for number in (1, 2, 1, 3, 4, 1)] == [1, 2, 1, 3, 4, 1]
+    assert made == [1, 2, 3, 4]  # 800 bytes each: 2 was used longest ago when 4 came
+    assert get(2) == 2
+    assert made == [1, 2, 3, 4, 2]
+    assert get(1) == 1
+    assert made == [1, 2, 3, 4, 2]
