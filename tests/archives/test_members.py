@@ -660,7 +660,7 @@ def test_a_file_that_holds_images_is_a_folder_of_these(in_pieces: SeecFileSystem
         f"train.zip/inner.tar/{name}" for name in sorted(images)
     ]
     assert "train.zip/inner.tar" in files.ls("train.zip", detail=False)
-    assert len(files.glob("**/0003.jpg")) == 4
+    assert len(files.glob("**/0003.jpg")) == 5
     assert files.find("train.tar") == [f"train.tar/{name}" for name in sorted(images)]
     for path in files.find(""):
         assert files.isfile(path)
