@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 SEEC = "seec"
 SEEC_PLANES = "seec-planes"
+SEEC_DECODED = "seec-decoded"
 SEEC_JPEG = "seec-jpeg"
 JPEGXL_JPEG = "jpegxl-jpeg"
 SPANS = "spans"
@@ -36,6 +37,7 @@ class RouteRules:
 ROUTES: dict[str, RouteRules] = {
     SEEC: RouteRules(image=True, samples=True, model=True, lossy=True),
     SEEC_PLANES: RouteRules(image=True, samples=True, model=True),
+    SEEC_DECODED: RouteRules(image=True, samples=True, model=True),
     SEEC_JPEG: RouteRules(image=True, model=True),
     JPEGXL_JPEG: RouteRules(image=True),
     SPANS: RouteRules(members=True),

@@ -73,14 +73,14 @@ class Row:
     those of the row it names, which is in the same part.
 
     route: what the payload is, one of ROUTES. `seec`: a .seec file. `seec-planes`: a payload of
-    `schemas.planes`. `seec-jpeg`: the coded coefficients of the file, which is JPEG.
+    `schemas.planes`. `seec-decoded`: the coded coefficients of the JPEG file that the pixels were
+    decoded from, and exceptions. `seec-jpeg`: the coded coefficients of the file, which is JPEG.
     `jpegxl-jpeg`: a JPEG XL file that holds the file, which is JPEG. `spans`: what lies between the
     members of a file that holds images. `pieces`: a list of the pieces of a file that was cut, by
-    `schemas.pieces`. `store`: the file itself if
-    length equals source_size_bytes, else one zstd frame of it. `lost`: a repair found the file
-    nowhere, and length is 0. reason: why it is stored or lost, else None. image: of the routes of
-    images. samples: of `seec` and `seec-planes`. model_id: of the model that decodes the payload,
-    if that takes one.
+    `schemas.pieces`. `store`: the file itself if length equals source_size_bytes, else one zstd
+    frame of it. `lost`: a repair found the file nowhere, and length is 0. reason: why it is stored
+    or lost, else None. image: of the routes of images. samples: of `seec`, `seec-planes` and
+    `seec-decoded`. model_id: of the model that decodes the payload, if that takes one.
 
     members: rows of images within the file, or within a part of it that is unpacked first; in the
     order of their start, without overlap. Sizes and digests of a member are of its content.

@@ -15,7 +15,7 @@ from seec.pipeline.routes.reading import READERS, check_payload, restore
 from seec.pipeline.storage import Store
 from seec.schemas.commit import ShardRecord
 from seec.schemas.errors import FormatError, SectionCorrupt, Truncated, UnreadableImage
-from seec.schemas.routes import PIECES, SEEC
+from seec.schemas.routes import PIECES, SEEC, SEEC_DECODED
 from seec.schemas.rows import Row
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ RegionOfPixels = tuple[int, int, int, int]
 
 # Below this, one request for all of a payload is faster than several for parts of it.
 _WHOLE_BYTES = 1 << 20
+# Routes whose payload is of one image, 8 bits gray or RGB.
+_PIXELS = (SEEC, SEEC_DECODED)
 # Formats whose samples Pillow gives as they are: no palette, orientation or colour is applied.
 _PLAIN = ("PNG", "BMP", "NETPBM", "QOI")
 
@@ -112,7 +114,7 @@ class Held:
         only these are read.
         """
         kept = None if self.cache is None else self.cache.get(self._key("pixels"))
-        if kept is not None or not self._is_plain:
+        if kept is not None or self.row.route != SEEC or not self._is_plain:
             x, y, width, height = region
             pixels = self.pixels(mode) if kept is None else _load(kept)
             _check_inside(region, pixels.shape[1], pixels.shape[0])
@@ -139,15 +141,15 @@ class Held:
     def _is_plain(self) -> bool:
         """Whether decoding gives the pixels that Pillow finds in the file."""
         image = self.row.image
-        return self.row.route == SEEC and image is not None and image.format in _PLAIN
+        return self.row.route in _PIXELS and image is not None and image.format in _PLAIN
 
     def _samples(self) -> Pixels:
-        from seec.pipeline.routes.reading.seec import SeecReader
+        from seec.pipeline.routes.reading.samples import SamplesReader
 
         payload = self._payload()
         check_payload(self.row, payload)
-        decoder = READERS[SEEC]
-        assert isinstance(decoder, SeecReader)
+        decoder = READERS[self.row.route]
+        assert isinstance(decoder, SamplesReader)
         models = archived_models(self.store, [self.row])
         (raster,) = decoder.rasters(self.row, payload[: self.row.payload_length], models)
         pixels = raster.pixels

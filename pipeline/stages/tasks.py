@@ -41,6 +41,7 @@ from seec.schemas.errors import (
 from seec.schemas.kinds import FILE
 from seec.schemas.plan import DEDUPE_PIXELS, PlanSettings, SourceFile
 from seec.schemas.quarantine import QuarantineRow
+from seec.schemas.routes import SEEC
 from seec.schemas.rows import Entry
 
 # Of a model; what Ray sends with a message may have 100 KiB.
@@ -338,9 +339,11 @@ def _with_pictures(
 
 
 def _known_codes(others: Iterable[list[Entry]]) -> dict[bytes, bytes]:
-    """By pixel digest, the payloads of entries whose samples are coded."""
+    """By pixel digest, the payloads of entries that are a `.seec` file."""
     entries = (entry for part in others for entry in part)
-    return {e.row.samples.digest: code_of(e) for e in entries if e.row.samples}
+    return {
+        e.row.samples.digest: code_of(e) for e in entries if e.row.samples and e.row.route == SEEC
+    }
 
 
 def write(

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from tests.archives.plain_spliced import gzip_member, gzipped, packed, spliced, zlib_stream
 from tests.plain_packings import PLAIN
-from tests.vectors import plain_deep, plain_deflate, plain_jpeg_file
+from tests.vectors import plain_decoded, plain_deep, plain_deflate, plain_jpeg_file
 
 LOST = b"lost"
 Decode = Callable[[bytes, bytes], NDArray[np.uint8]]  # a .seec file and its model file
@@ -378,6 +378,15 @@ def restore_seec(root: Path, row: dict[str, Any], payload: bytes, decode: Decode
     return written(row, own(row, [pixels.reshape(*pixels.shape[:2], channels)]), [8])
 
 
+def restore_decoded(root: Path, row: dict[str, Any], payload: bytes, _: Decode) -> bytes:
+    specification = gzip.decompress((root / "FORMAT.md.gz").read_bytes()).decode()
+    size = row["height"], row["width"], {"L": 1, "RGB": 3}[row["mode"]]
+    samples = plain_decoded.decode(payload, *size, model_of(root, row), specification)
+    assert hashlib.sha256(struct.pack("<III", *size) + samples).digest() == row["pixel_digest"]
+    assert len(samples) == row["sample_bytes"]
+    return written(row, own(row, [np.frombuffer(samples, np.uint8).reshape(size)]), [8])
+
+
 def restore_planes(root: Path, row: dict[str, Any], payload: bytes, decode: Decode) -> bytes:
     model = model_of(root, row)
     rasters, depths = planes(payload, lambda code: decode(code, model))
@@ -723,6 +732,7 @@ RESTORE = {
     "lost": restore_lost,
     "seec": restore_seec,
     "seec-planes": restore_planes,
+    "seec-decoded": restore_decoded,
     "seec-jpeg": restore_coded_jpeg,
     "jpegxl-jpeg": restore_jpeg,
     "store": restore_store,

@@ -27,7 +27,7 @@ def halve(plane: Pixels, known: NDArray[np.bool_], chroma: Chroma) -> Pixels:
     """
     samples = estimate(plane, known, chroma)
     if chroma.reach and not chroma.is_midpoint:
-        target, trusted = _whole(plane, known, chroma)
+        target, trusted = whole(plane, known, chroma)
         for moves in (_SINGLE, _SINGLE + _PAIRS):
             wrong = (chroma.enlarge(samples) != target) & trusted
             for at in _apart(wrong, chroma):
@@ -39,19 +39,24 @@ def estimate(plane: Pixels, known: NDArray[np.bool_], chroma: Chroma) -> Pixels:
     """Samples that `chroma.enlarge` turns into about the plane; arguments as of `halve`."""
     if not chroma.reach:
         return plane[:: 1 << chroma.row_shift, :: 1 << chroma.column_shift].copy()
-    target, trusted = _whole(plane, known, chroma)
     if chroma.is_midpoint:
         row, column = chroma.odd
-        return target[row :: 1 << chroma.row_shift, column::2].copy()
-    samples = _shrink(target.astype(np.float32), chroma)
+        return whole(plane, known, chroma)[0][row :: 1 << chroma.row_shift, column::2].copy()
+    return np.rint(before_rounding(plane, known, chroma)).clip(0, 255).astype(np.uint8)
+
+
+def before_rounding(plane: Pixels, known: NDArray[np.bool_], chroma: Chroma) -> Plane:
+    """Samples, not whole, that the triangle makes about the plane of; arguments as of `halve`."""
+    target, trusted = whole(plane, known, chroma)
+    samples = shrink(target.astype(np.float32), chroma)
     for _ in range(_CORRECTIONS):
         off = target - _stretch(samples, chroma)
         off -= off.clip(-_ROUNDING, _ROUNDING)
-        samples += _shrink(off * trusted, chroma)
-    return np.rint(samples).clip(0, 255).astype(np.uint8)
+        samples += shrink(off * trusted, chroma)
+    return samples
 
 
-def _whole(
+def whole(
     plane: Pixels, known: NDArray[np.bool_], chroma: Chroma
 ) -> tuple[Pixels, NDArray[np.bool_]]:
     """Enough pixels for whole samples; those that are added are not known."""
@@ -59,8 +64,8 @@ def _whole(
     return np.pad(plane, pad, "edge"), np.pad(known, pad)
 
 
-def _shrink(plane: Plane, chroma: Chroma) -> Plane:
-    """The samples whose interpolation is closest to a plane."""
+def shrink(plane: Plane, chroma: Chroma) -> Plane:
+    """The samples whose interpolation by the triangle is closest to a plane of whole samples."""
     rows = _least_squares(plane, 0) if chroma.row_shift else plane
     return _least_squares(rows, 1)
 

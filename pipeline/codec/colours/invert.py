@@ -123,15 +123,26 @@ def find_luma(
 
     pixels: [..., 3] uint8, the others [...] uint8. Returns [...] uint8, and bool: there is one.
     """
+    least, most = luma_range(family, pixels, blue, red)
+    luma = np.minimum(np.maximum(first, least), most).clip(0, 255).astype(np.uint8)
+    return luma, least <= most
+
+
+def luma_range(
+    family: Family, pixels: Pixels, blue: Pixels, red: Pixels
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """The least and the most luma that makes pixels of given chroma; none where they cross.
+
+    pixels: [..., 3] uint8, the others [...] uint8. Returns [...] each.
+    """
     base, blue_term, red_term, green_blue, green_red = family.terms()
     added = (red_term[red], green_blue[blue] + green_red[red], blue_term[blue])
-    least = np.zeros(first.shape, np.int32)
-    most = np.full(first.shape, 255, np.int32)
+    least = np.zeros(blue.shape, np.int32)
+    most = np.full(blue.shape, 255, np.int32)
     for channel, term in enumerate(added):
         value = pixels[..., channel].astype(np.int32)
         start = value * ONE - term - base[0]  # what luma times its factor must reach
         lowest = np.where(value > 0, -(-start // family.luma), 0)
         highest = np.where(value < 255, (start + ONE - 1) // family.luma, 255)
         least, most = np.maximum(least, lowest), np.minimum(most, highest)
-    luma = np.minimum(np.maximum(first, least), most).clip(0, 255).astype(np.uint8)
-    return luma, least <= most
+    return least, most

@@ -15,6 +15,7 @@ from seec.schemas.routes import (
     LOST,
     PIECES,
     SEEC,
+    SEEC_DECODED,
     SEEC_JPEG,
     SEEC_PLANES,
     SPANS,
@@ -61,6 +62,7 @@ READERS: MutableMapping[str, Reader] = _Readers(
     {
         SEEC: "seec.SeecReader",
         SEEC_PLANES: "seec_planes.SeecPlanesReader",
+        SEEC_DECODED: "seec_decoded.SeecDecodedReader",
         SEEC_JPEG: "seec_jpeg.SeecJpegReader",
         JPEGXL_JPEG: "jpegxl_jpeg.JpegXlReader",
         SPANS: "spans.SpansReader",

@@ -20,6 +20,7 @@ from seec.pipeline.routes.writing.draft import (
 )
 from seec.pipeline.routes.writing.jpegxl_jpeg import JpegXlWriter
 from seec.pipeline.routes.writing.seec import SeecWriter
+from seec.pipeline.routes.writing.seec_decoded import SeecDecodedWriter
 from seec.pipeline.routes.writing.seec_jpeg import SeecJpegWriter
 from seec.pipeline.routes.writing.seec_planes import SeecPlanesWriter
 from seec.pipeline.routes.writing.spans import SpansWriter
@@ -53,6 +54,8 @@ WRITERS: dict[str, Writer] = {
         ),
         SeecJpegWriter(),
         JpegXlWriter(),
+        # Before the pixels' own codec, which takes all that this one refuses.
+        SeecDecodedWriter(),
         SeecWriter(),
         SeecPlanesWriter(),
     )
