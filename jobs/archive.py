@@ -442,8 +442,9 @@ def _carry_out(
     type=click.Choice(JPEG_CODECS),
     default=JPEG_AUTO,
     help="What codes JPEG files. seec: smallest, with a model that the archive then holds. jpegxl: "
-    "larger, and several times faster. auto: seec if SOURCE has so many JPEG files that it saves "
-    "more than its model takes. Files come back byte for byte in each case.",
+    "larger, and several times faster. auto: seec if SOURCE has so many JPEG files, or images that "
+    "were decoded from JPEG, that it saves more than its model takes. JPEG files come back byte "
+    "for byte in each case.",
 )
 @click.option(
     "--jpeg-model",

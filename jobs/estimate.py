@@ -20,6 +20,7 @@ from seec.jobs.summary import figures
 from seec.pipeline.dct.packaged import nearest_model
 from seec.pipeline.routes.writing import RunModels
 from seec.pipeline.stages.estimating import Amount, Trials, strata, totals
+from seec.pipeline.stages.once_jpeg import AS_JPEG
 from seec.pipeline.stages.slices import Indexes, files_with_index, read_indexes, sliced
 from seec.pipeline.storage import Limits, Source
 from seec.schemas.errors import StorageError
@@ -160,7 +161,10 @@ def run(settings: Settings) -> Summary:
     trials = Trials(source, model)
     jpeg = nearest_model(settings.profile)
     jpegs = jpeg_bytes(files) + trials.jpeg_bytes(groups)
-    used = jpeg if jpegs >= bytes_worth(jpeg) else None
+    wanted = bytes_worth(jpeg)
+    if jpegs < wanted:
+        jpegs += AS_JPEG * trials.decoded_bytes(groups)
+    used = jpeg if jpegs >= wanted else None
     plan = PlanSettings(
         model_id=model.id,
         jpeg_model_id=used and used.id,

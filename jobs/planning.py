@@ -27,6 +27,7 @@ from seec.pipeline.dct.weights import DctModel
 from seec.pipeline.images.jpeg import has_jpeg_name
 from seec.pipeline.segmentation import check_labels, make_segmenter
 from seec.pipeline.stages.executor import Executor
+from seec.pipeline.stages.once_jpeg import AS_JPEG, decoded_bytes
 from seec.pipeline.storage import Source
 from seec.schemas.commit import RunRecord
 from seec.schemas.errors import StorageError
@@ -182,6 +183,9 @@ def _worthwhile_jpeg_model(
     counted = jpeg_bytes(listing)
     if counted < wanted:
         counted += jpeg_bytes_within(source, listing, wanted - counted)
+    if counted < wanted:
+        left = -(-(wanted - counted) // AS_JPEG)
+        counted += AS_JPEG * decoded_bytes(source, listing, left)
     return model if counted >= wanted else None
 
 

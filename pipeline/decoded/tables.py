@@ -137,7 +137,8 @@ def _busy_blocks(image: Pixels) -> Pixels:
         samples, exact = invert(JFIF, cut.reshape(-1, 3))
         luma = samples[:, 0].reshape(-1, 64)[exact.reshape(-1, 64).all(1)]
     busy = np.abs(np.diff(luma.astype(np.int16), axis=1)).sum(1)
-    return luma[np.argsort(-busy, kind="stable")[:_BUSY]]
+    order = np.argsort(-busy, kind="stable")[:_BUSY]
+    return luma[order[busy[order] > 0]]  # flat ones say nothing
 
 
 def _busy_windows(image: Pixels) -> "list[_Window]":

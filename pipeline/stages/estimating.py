@@ -32,6 +32,7 @@ from seec.pipeline.routes.writing import (
     work_of,
 )
 from seec.pipeline.stages.apart import candidate_of, hurried
+from seec.pipeline.stages.once_jpeg import LOOKED_AT, decoded_share, is_candidate
 from seec.pipeline.stages.slices import Slice, is_container, shown
 from seec.pipeline.storage import Source
 from seec.schemas.errors import SeecError, SourceError, StoreUnavailable
@@ -172,11 +173,27 @@ class Trials:
             found = 0
             for file in sample:
                 with suppress(SourceError):
-                    self._kept[file] = self._read(file)
-                    found += shown(file, self._kept[file]).jpeg_bytes
+                    found += shown(file, self._keep(file)).jpeg_bytes
             size = sum(file.size_bytes for file in sample)
             total += found / max(1, size) * group.size_bytes
         return total
+
+    def decoded_bytes(self, groups: Iterable[Stratum]) -> float:
+        """About how many bytes of image files hold pixels that were JPEG, by the sample.
+
+        What is read for that is kept until it is coded. Raises StoreUnavailable.
+        """
+        total = 0.0
+        for group in groups:
+            sample = [one for one in group.sample if is_candidate(one)][:LOOKED_AT]
+            if sample and not any(isinstance(one, Slice) for one in sample):
+                total += decoded_share(self._keep, sample) * group.size_bytes
+        return total
+
+    def _keep(self, file: SourceFile) -> bytes:
+        if file not in self._kept:
+            self._kept[file] = self._read(file)
+        return self._kept[file]
 
     def _read(self, file: SourceFile) -> bytes:
         if isinstance(file, Slice) and file.whole is not None:

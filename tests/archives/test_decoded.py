@@ -9,8 +9,8 @@ from PIL import Image
 
 import seec
 from seec.jobs import archive as archive_job
-from seec.jobs import ls, restore
-from seec.jobs.archive import JPEG_SEEC, JPEG_XL, Settings
+from seec.jobs import ls, planning, restore
+from seec.jobs.archive import JPEG_AUTO, JPEG_SEEC, JPEG_XL, Settings
 from seec.schemas.errors import SeecError
 from seec.schemas.routes import SEEC, SEEC_DECODED
 from tests.archives import plain_reader
@@ -95,3 +95,11 @@ def test_damaged_ones_are_found_and_coded_again_from_the_source(source: Path, tm
     mend(root, source)
     assert findings(root) == []
     assert archive(source, root)["a.png"] == SEEC_DECODED
+
+
+def test_a_run_takes_the_model_where_enough_files_were_jpeg(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    assert set(archive(source, tmp_path / "few", JPEG_AUTO).values()) == {SEEC}
+    monkeypatch.setattr(planning, "_WORTH_A_MODEL", 0.1)
+    assert archive(source, tmp_path / "enough", JPEG_AUTO)["a.png"] == SEEC_DECODED

@@ -15,8 +15,9 @@ from seec.schemas.errors import UnknownModel, UnreadableImage
 from seec.schemas.routes import SEEC_DECODED
 from seec.schemas.rows import ImageFacts, Row, SampleFacts
 
-# Of pixels; of more exceptions the file would not be sure to be smaller than its pixels' code.
-_MOST_EXCEPTIONS = 0.03
+# Of pixels. An exception takes about a byte; with more the payload might be larger than what
+# route `seec` makes of the pixels, of which nothing is known here.
+_MOST_EXCEPTIONS = 0.1
 _STRIP_BYTES = 192 << 20  # what recovery takes at a time, whatever the image's size
 
 
