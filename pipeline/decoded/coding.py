@@ -20,10 +20,10 @@ MAX_PIXELS = 1 << 26  # what the gaps between exceptions can be
 
 
 class Decoded(NamedTuple):
-    """An image as it is coded. exceptions: `count` pixels that differ from what `jpeg` gives."""
+    """An image as it is coded. exceptions: the `differing` pixels that `jpeg` gives otherwise."""
 
     jpeg: Jpeg
-    count: int
+    differing: int
     exceptions: bytes
 
 

@@ -116,7 +116,7 @@ def _measure(t: Totals, image: Pixels, size_bytes: int, profile: str) -> None:
     models = {model.short_id: model}.get
     back, seconds = _timed(lambda: decode(payload, models, image.shape))
     assert (back == image).all()
-    t.exceptions, t.exact = t.exceptions + decoded.count, t.exact + (decoded.count == 0)
+    t.exceptions, t.exact = t.exceptions + decoded.differing, t.exact + (decoded.differing == 0)
     t.decoded_bytes += len(payload)
     t.encode_s, t.decode_s = t.encode_s + before + after, t.decode_s + seconds
     other = pixel_model(profile)

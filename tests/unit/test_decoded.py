@@ -93,7 +93,7 @@ def test_coefficients_are_found_again(sampling: str, quality: int):
     jpeg = find_jpeg(image)
     assert jpeg is not None
     decoded = apart(image, jpeg)
-    assert decoded.count < 0.01 * image[..., 0].size
+    assert decoded.differing < 0.01 * image[..., 0].size
     payload = encode(decoded, MODEL)
     np.testing.assert_array_equal(decode(payload, MODELS, image.shape), image)
     assert find_jpeg(image[:, 3:]) is None  # blocks begin elsewhere
@@ -105,7 +105,7 @@ def test_a_gray_file_shown_in_colour_has_one_component():
     assert jpeg is not None
     assert len(jpeg.components) == 1
     decoded = apart(image, jpeg)
-    assert decoded.count == 0
+    assert decoded.differing == 0
     np.testing.assert_array_equal(decode(encode(decoded, MODEL), MODELS, image.shape), image)
 
 
@@ -168,7 +168,7 @@ def coded() -> tuple[NDArray[np.uint8], Decoded, bytes]:
     jpeg = find_jpeg(image)
     assert jpeg is not None
     decoded = apart(image, jpeg)
-    assert decoded.count > 50
+    assert decoded.differing > 50
     return image, decoded, encode(decoded, MODEL)
 
 

@@ -55,7 +55,7 @@ class SeecDecodedWriter(Writer):
         if jpeg is None:
             return None
         decoded = coding.apart(samples, jpeg)
-        if decoded.count > _MOST_EXCEPTIONS * height * width:
+        if decoded.differing > _MOST_EXCEPTIONS * height * width:
             return None
         row = made_row(
             SEEC_DECODED,
