@@ -1,17 +1,25 @@
 """Images that were decoded from JPEG: kept as coefficients, restored pixel by pixel."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 import seec
 from seec.jobs import archive as archive_job
 from seec.jobs import ls, planning, restore
 from seec.jobs.archive import JPEG_AUTO, JPEG_SEEC, JPEG_XL, Settings
-from seec.schemas.errors import SeecError
+from seec.pipeline.archive.archive import Archive
+from seec.pipeline.archive.models import archived_models
+from seec.pipeline.archive.shard import payloads
+from seec.pipeline.routes.reading import check
+from seec.pipeline.storage import Store
+from seec.schemas.errors import DigestMismatch, SectionCorrupt, SeecError
+from seec.schemas.manifest import parse_manifest
 from seec.schemas.routes import SEEC, SEEC_DECODED
 from tests.archives import plain_reader
 from tests.archives.life import findings
@@ -47,7 +55,7 @@ def archive(source: Path, root: Path, jpeg: str = JPEG_SEEC) -> dict[str, str]:
     return {row.path: row.route for row in ls.run(ls.Settings(str(root))).rows}
 
 
-def pixels(data: bytes) -> np.ndarray:
+def pixels(data: bytes) -> NDArray[np.uint8]:
     with Image.open(io.BytesIO(data)) as image:
         return np.asarray(image)
 
@@ -103,3 +111,26 @@ def test_a_run_takes_the_model_where_enough_files_were_jpeg(
     assert set(archive(source, tmp_path / "few", JPEG_AUTO).values()) == {SEEC}
     monkeypatch.setattr(planning, "_WORTH_A_MODEL", 0.1)
     assert archive(source, tmp_path / "enough", JPEG_AUTO)["a.png"] == SEEC_DECODED
+
+
+def test_a_row_that_promises_another_image_is_refused(source: Path, tmp_path: Path):
+    archive(source, tmp_path / "archive")
+    store = Store(str(tmp_path / "archive"))
+    (shard,) = Archive.open(store).state.shards.values()
+    rows = parse_manifest(shard.manifest.name, store.get(shard.manifest.name))
+    row = next(row for row in rows if row.path == "b.bmp")
+    ((_, payload),) = payloads(store, shard.blob.name, [row])
+    models = archived_models(store, [row])
+    check(row, payload, models)
+    assert row.image is not None
+    assert row.samples is not None
+    for other in (
+        replace(row, image=replace(row.image, mode="3x8")),
+        replace(row, image=replace(row.image, mode="L")),
+        replace(row, image=replace(row.image, width=row.image.width - 1)),
+        replace(row, samples=replace(row.samples, size_bytes=row.samples.size_bytes - 3)),
+    ):
+        with pytest.raises(SectionCorrupt):
+            check(other, payload, models)
+    with pytest.raises(DigestMismatch):
+        check(replace(row, samples=replace(row.samples, digest=bytes(32))), payload, models)
