@@ -10,10 +10,11 @@ memory is read from /proc.
 
 import hashlib
 import os
+import random
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from seec.pipeline.archive.shard import write_shard
 from seec.pipeline.codec import default_model
 from seec.pipeline.lab.benchmark.markdown import table
 from seec.pipeline.lab.benchmark.process import size_bytes, status
+from seec.pipeline.reading import open_archive
 from seec.pipeline.routes.writing import framed, stored_entry
 from seec.pipeline.storage import Store
 from seec.schemas.archive import shard_name
@@ -184,10 +186,32 @@ def _cat_path(url: str, path: str) -> int:
     return len(done.stdout)
 
 
+def _read_files(url: str, rows: int) -> int:
+    """A thousand files at random."""
+    return _read_some(url, (_path(number) for number in _some(rows)))
+
+
+def _read_members(url: str, rows: int) -> int:
+    """A thousand members of the file in pieces."""
+    names = (f"{_LARGE}/{number:09d}.png" for number in _some(rows))
+    return _read_some(f"{url}{_OF_MEMBERS}", names)
+
+
+def _some(rows: int) -> Sequence[int]:
+    return random.Random(0).sample(range(rows), min(rows, 1000))
+
+
+def _read_some(url: str, paths: Iterable[str]) -> int:
+    archive = open_archive(url)
+    return sum(len(archive.read(path)) for path in paths)
+
+
 OPERATIONS: dict[str, Callable[[str, int], int]] = {
     "open": _open,
     "cat of one file": _cat,
     "cat of one member": _cat_member,
+    "1,000 files at random": _read_files,
+    "1,000 members at random": _read_members,
     "ls of one folder": _list("000003/*"),
     "ls of a name": _list("*/000000077.png"),
     "ls of a pattern": _list("*77.png"),
