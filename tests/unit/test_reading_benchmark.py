@@ -11,9 +11,10 @@ from tests.pictures import textured
 
 @pytest.mark.slow
 def test_every_way_to_hold_files_is_measured(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("lmdb")
+    monkeypatch.setattr(reading, "_LEAST_S", 0.01)
     (tmp_path / "photos").mkdir()
     Image.fromarray(textured(64, 80)).save(tmp_path / "photos" / "one.png")
     for _ in range(2):  # the second run finds all files there
