@@ -90,7 +90,10 @@ DEFLATE = Extension(
 PIECES = Extension(
     "seec.pipeline.images._pieces",
     ["seec/pipeline/images/_pieces.c"],
-    depends=[*map(str, Path("seec/pipeline/images/pieces_c").glob("*.h"))],
+    depends=[
+        *map(str, Path("seec/pipeline/images/pieces_c").glob("*.h")),
+        "seec/pipeline/dct/jpeg_c/huffman.h",
+    ],
     extra_compile_args=FLAGS,
     py_limited_api=True,
     optional=True,

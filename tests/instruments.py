@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
 import mrcfile
 import nibabel
 import numpy as np
@@ -28,6 +29,8 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
+    JPEGLossless,
+    JPEGLosslessSV1,
     RLELossless,
 )
 
@@ -124,6 +127,28 @@ def run_lengths(array: NDArray[Any]) -> bytes:
     return sink.getvalue()
 
 
+def lossless_jpegs(*frames: NDArray[Any], syntax: str = JPEGLosslessSV1, **values: Any) -> bytes:
+    """Each frame is a file of lossless JPEG, as libjpeg writes it."""
+    whole = np.stack(frames) if len(frames) > 1 else frames[0]
+    data = pydicom.dcmread(io.BytesIO(dicom(whole, **values)))
+    predictor = 1 if syntax == JPEGLosslessSV1 else 6
+    files = [
+        imagecodecs.jpeg8_encode(
+            frame.view(f"u{frame.itemsize}"),
+            lossless=True,
+            predictor=predictor,
+            bitspersample=data.BitsStored,
+        )
+        for frame in frames
+    ]
+    data.file_meta.TransferSyntaxUID = UID(syntax)
+    data.PixelData = encapsulate(files)
+    data["PixelData"].is_undefined_length = True
+    sink = io.BytesIO()
+    data.save_as(sink)
+    return sink.getvalue()
+
+
 def encapsulated() -> bytes:
     """Pixels that are a file of another format."""
     data = pydicom.dcmread(io.BytesIO(dicom(GRAY)))
@@ -200,6 +225,11 @@ def instrument_files() -> dict[str, bytes]:
         "runs.dcm": run_lengths(DEEP),
         "runs-frames.dcm": run_lengths(STACK),
         "runs-rgb.dcm": run_lengths(RGB),
+        "lossless.dcm": lossless_jpegs(DEEP),
+        "lossless-frames.dcm": lossless_jpegs(*STACK, syntax=JPEGLossless),
+        "lossless-signed.dcm": lossless_jpegs(SIGNED.astype(np.int16)),
+        "lossless-12.dcm": lossless_jpegs(DEEP >> 4, BitsStored=12, HighBit=11),
+        "lossless-rgb.dcm": lossless_jpegs(RGB),
         "deep.mrc": mrc(DEEP),
         "floats.mrc": mrc(np.stack([FLOATS, -FLOATS])),
         "half.exr": exr({"RGB": np.dstack([half] * 3)}),

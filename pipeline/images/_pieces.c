@@ -8,6 +8,7 @@
 #include "pieces_c/lzw.h"
 /* After what it needs. */
 #include "pieces_c/fax.h"
+#include "pieces_c/ljpeg.h"
 #include "pieces_c/packbits.h"
 
 static PyObject *failed(int how) {
@@ -178,6 +179,91 @@ static PyObject *py_fax_write(PyObject *self, PyObject *args) {
     return result;
 }
 
+/* Numbers of `each` bytes, the lowest first, of samples and their shift. False if they do not fit. */
+static int ljpeg_to_bytes(const uint16_t *samples, int64_t count, int shift, int each, uint8_t *out) {
+    const int most = each == 1 ? 255 : 65535;
+    for (int64_t i = 0; i < count; i++) {
+        const int64_t value = (int64_t)samples[i] << shift;
+        if (value > most) return 0;
+        out[i * each] = (uint8_t)value;
+        if (each == 2) out[2 * i + 1] = (uint8_t)(value >> 8);
+    }
+    return 1;
+}
+
+static int ljpeg_from_bytes(const uint8_t *data, int64_t count, int shift, int each, uint16_t *out) {
+    for (int64_t i = 0; i < count; i++) {
+        const int value = each == 1 ? data[i] : data[2 * i] | data[2 * i + 1] << 8;
+        if (value & ((1 << shift) - 1)) return 0;
+        out[i] = (uint16_t)(value >> shift);
+    }
+    return 1;
+}
+
+/* (data, size, bytes of a sample): (samples, recipe) */
+static PyObject *py_ljpeg_read(PyObject *self, PyObject *args) {
+    Py_buffer data;
+    Py_ssize_t size;
+    int each, how = DAMAGED;
+    Bytes recipe = {0};
+    PyObject *samples = NULL, *result = NULL;
+    if (!PyArg_ParseTuple(args, "y*ni", &data, &size, &each)) return NULL;
+    Lossless *j = malloc(sizeof *j);
+    if (!j)
+        how = NO_MEMORY;
+    else if ((each == 1 || each == 2) && lossless_head(j, data.buf, (size_t)data.len) &&
+             size / each == lossless_samples(j) && size % each == 0 &&
+             (samples = PyBytes_FromStringAndSize(NULL, size))) {
+        uint16_t *found = malloc((size_t)(size / each) * sizeof *found);
+        uint8_t *out = (uint8_t *)PyBytes_AsString(samples);
+        Py_BEGIN_ALLOW_THREADS
+        how = found && append(&recipe, data.buf, j->scan) ? READ : NO_MEMORY;
+        if (how == READ) how = lossless_read(j, data.buf, (size_t)data.len, found, &recipe);
+        if (how == READ && !ljpeg_to_bytes(found, size / each, j->shift, each, out)) how = DAMAGED;
+        Py_END_ALLOW_THREADS
+        free(found);
+    }
+    if (how == READ)
+        result = Py_BuildValue("(ON)", samples, bytes_object(&recipe));
+    else if (!PyErr_Occurred())
+        failed(how);
+    Py_XDECREF(samples);
+    free(recipe.at);
+    free(j);
+    PyBuffer_Release(&data);
+    return result;
+}
+
+/* (samples, bytes of a sample, recipe) */
+static PyObject *py_ljpeg_write(PyObject *self, PyObject *args) {
+    Py_buffer data, recipe;
+    int each, how = DAMAGED;
+    Bytes out = {0};
+    PyObject *result = NULL;
+    if (!PyArg_ParseTuple(args, "y*iy*", &data, &each, &recipe)) return NULL;
+    Lossless *j = malloc(sizeof *j);
+    if (!j)
+        how = NO_MEMORY;
+    else if ((each == 1 || each == 2) && lossless_head(j, recipe.buf, (size_t)recipe.len) &&
+             data.len / each == lossless_samples(j) && data.len % each == 0) {
+        const int64_t count = data.len / each;
+        const Bytes tail = {(uint8_t *)recipe.buf + j->scan, (size_t)recipe.len - j->scan, 0};
+        uint16_t *samples = malloc((size_t)count * sizeof *samples);
+        Py_BEGIN_ALLOW_THREADS
+        how = samples && append(&out, recipe.buf, j->scan) ? READ : NO_MEMORY;
+        if (how == READ && !ljpeg_from_bytes(data.buf, count, j->shift, each, samples)) how = DAMAGED;
+        if (how == READ) how = lossless_write(j, samples, &tail, &out);
+        Py_END_ALLOW_THREADS
+        free(samples);
+    }
+    result = how == READ ? bytes_object(&out) : failed(how);
+    free(out.at);
+    free(j);
+    PyBuffer_Release(&data);
+    PyBuffer_Release(&recipe);
+    return result;
+}
+
 static PyMethodDef METHODS[] = {
     {"lzw_read", py_lzw_read, METH_VARARGS, "Read LZW codes."},
     {"lzw_write", py_lzw_write, METH_VARARGS, "Write LZW codes."},
@@ -185,6 +271,8 @@ static PyMethodDef METHODS[] = {
     {"packbits_write", py_packbits_write, METH_VARARGS, "Write PackBits."},
     {"fax_read", py_fax_read, METH_VARARGS, "Read Group 4."},
     {"fax_write", py_fax_write, METH_VARARGS, "Write Group 4."},
+    {"ljpeg_read", py_ljpeg_read, METH_VARARGS, "Read lossless JPEG."},
+    {"ljpeg_write", py_ljpeg_write, METH_VARARGS, "Write lossless JPEG."},
     {NULL, NULL, 0, NULL},
 };
 

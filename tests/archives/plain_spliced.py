@@ -13,6 +13,7 @@ import zstandard
 from numpy.typing import NDArray
 
 from tests.archives.plain_fax import fax
+from tests.archives.plain_ljpeg import ljpeg
 from tests.vectors import plain_deflate
 
 Rasters = list[NDArray[Any]]
@@ -92,7 +93,10 @@ def pieces_of(samples: NDArray[Any], depth: int, kind: Kind) -> Iterator[bytes]:
     lines = [predicted(line, predictor, size, numbers, kind.flags & 1) for line in lines]
     parts = [lines[top : top + height] for top in range(0, len(lines), height)]
     for part, recipe in zip(parts, recipes(kind.recipe, len(parts)), strict=True):
-        yield compressed(part, method, recipe, rows.shape[1] * rows.shape[2])
+        if method == 10:
+            yield ljpeg(np.frombuffer(b"".join(part), f"<u{size}").tolist(), recipe)
+        else:
+            yield compressed(part, method, recipe, rows.shape[1] * rows.shape[2])
 
 
 def as_stored(samples: NDArray[Any], numbers: int) -> NDArray[Any]:

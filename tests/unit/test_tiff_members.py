@@ -11,7 +11,9 @@ from PIL import Image
 from seec.pipeline.containers import PACKINGS, Held, cut, find, is_container, packed_size
 from seec.pipeline.images.files import read_header, read_image
 from seec.schemas.errors import SectionCorrupt, UnreadableImage
+from seec.schemas.planes import Shape
 from tests.containers import found, in_pieces
+from tests.ljpegs import with_preview
 from tests.pictures import textured
 from tests.sources import image_bytes
 from tests.tiffs import DEEP, FLOATS, RGB, exact_files, pyramid, written
@@ -99,6 +101,17 @@ def test_jpeg_strips_are_files_with_the_tables_that_they_share(name: str):
     for _, image in images:
         Image.open(io.BytesIO(image)).load()
     assert in_pieces(data, 4000) == images
+
+
+def test_tiles_of_lossless_jpeg_are_members_beside_the_preview():
+    data = with_preview()
+    with pytest.raises(UnreadableImage, match="JPEG"):
+        read_header(data)
+    preview, tiles = (image for _, image in in_pieces(data, 1 << 24))
+    Image.open(io.BytesIO(preview)).load()
+    (raster,) = read_image(tiles).rasters
+    assert raster.shape == Shape(48, 32 * 12, 4, 16)
+    assert len(in_pieces(data, 40_000)) > 2
 
 
 @pytest.mark.parametrize("name", exact_files())

@@ -265,6 +265,27 @@ class _ReversedFax(_Fax):
         return super().write(plain, row, recipe).translate(_REVERSED)
 
 
+class _LosslessJpeg(Method):
+    """A JPEG file of process 14, whose numbers have the lowest byte first.
+
+    Its rows may have another size than those of the raster. Recipe: its headers up to that of the
+    scan, and a tail as that of LZW, here behind the last sample. There is always one.
+    """
+
+    number = 10
+
+    def read(self, data: bytes, size_bytes: int, row: Row) -> tuple[bytes, bytes | None]:
+        plain, recipe = _extension().ljpeg_read(data, size_bytes, row.bits // 8)
+        same = _extension().ljpeg_write(plain, row.bits // 8, recipe) == data
+        return plain, recipe if same else None
+
+    def plain(self, data: bytes, size_bytes: int, row: Row) -> bytes:
+        return _extension().ljpeg_read(data, size_bytes, row.bits // 8)[0]
+
+    def write(self, plain: bytes, row: Row, recipe: bytes) -> bytes:
+        return _extension().ljpeg_write(plain, row.bits // 8, recipe)
+
+
 # By number, as envelopes have them.
 METHODS: dict[int, Method] = {
     one.number: one
@@ -278,10 +299,11 @@ METHODS: dict[int, Method] = {
         _ReversedFax(),
         _ExrZip(),
         _Gzip(),
+        _LosslessJpeg(),
     )
 }
 FAX, PACK_BITS = (_Fax.number, _ReversedFax.number), _PackBits.number
-EXR_ZIP, GZIP = _ExrZip.number, _Gzip.number
+EXR_ZIP, GZIP, LOSSLESS_JPEG = _ExrZip.number, _Gzip.number, _LosslessJpeg.number
 
 
 def decoded(
@@ -445,6 +467,9 @@ def check_coding(coding: Coding, row: Row) -> None:
     )
     if coding.method in FAX:
         predictable = coding.predictor == _NONE and row.bits == 1
+    if coding.method == LOSSLESS_JPEG:
+        whole = row.bits in (8, 16) and row.bits == 8 * coding.number_bytes
+        predictable = coding.predictor == _NONE and whole
     if not known or not predictable or not 1 <= coding.rows <= MAX_SAMPLE_BYTES:
         raise UnreadableImage("strips or tiles that are compressed in no known way")
 

@@ -1,7 +1,8 @@
 """DICOM with native pixel data, of one frame or of several.
 
-Pixel data that is compressed by the run length encoding of DICOM is written again to the same
-bytes. Other encapsulated pixel data is files of other formats, and is left to those.
+Pixel data that is compressed by the run length encoding of DICOM, or as lossless JPEG of process
+14, is written again to the same bytes. Other encapsulated pixel data is files of other formats, and
+is left to those.
 """
 
 import struct
@@ -10,11 +11,11 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from seec.pipeline.images.formats import raw_samples
-from seec.pipeline.images.formats.codings import PACK_BITS, Coding
+from seec.pipeline.images.formats.codings import LOSSLESS_JPEG, PACK_BITS, Coding
 from seec.pipeline.images.formats.format import ReadAt
 from seec.pipeline.images.formats.raw_samples import Type, stack
 from seec.pipeline.images.formats.spliced import Place, SplicedFormat
-from seec.pipeline.images.raster import Meaning, Packing, Planes
+from seec.pipeline.images.raster import Meaning, Numbers, Packing, Planes
 from seec.schemas.errors import UnreadableImage
 from seec.schemas.limits import MAX_RASTERS, MAX_SAMPLES
 from seec.schemas.planes import Shape
@@ -22,14 +23,17 @@ from seec.schemas.planes import Shape
 _MAGIC, _MAGIC_AT = b"DICM", 128
 _IMPLICIT, _BIG_ENDIAN = b"1.2.840.10008.1.2", b"1.2.840.10008.1.2.2"
 _DEFLATED, _RUN_LENGTHS = b"1.2.840.10008.1.2.1.99", b"1.2.840.10008.1.2.5"
+_LOSSLESS_JPEG = (b"1.2.840.10008.1.2.4.57", b"1.2.840.10008.1.2.4.70")
 _LONG = {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
 _UNDEFINED = 0xFFFFFFFF
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _SYNTAX = 0x00020010
 _SAMPLES, _PHOTOMETRIC, _PLANAR, _FRAMES = 0x00280002, 0x00280004, 0x00280006, 0x00280008
-_ROWS, _COLUMNS, _ALLOCATED, _SIGNED = 0x00280010, 0x00280011, 0x00280100, 0x00280103
+_ROWS, _COLUMNS, _ALLOCATED, _STORED = 0x00280010, 0x00280011, 0x00280100, 0x00280101
+_SIGNED = 0x00280103
 _FLOATS, _DOUBLES, _PIXELS = 0x7FE00008, 0x7FE00009, 0x7FE00010
-_WANTED = {_SAMPLES, _PHOTOMETRIC, _PLANAR, _FRAMES, _ROWS, _COLUMNS, _ALLOCATED, _SIGNED}
+_WANTED = {_SAMPLES, _PHOTOMETRIC, _PLANAR, _FRAMES, _ROWS, _COLUMNS}
+_WANTED |= {_ALLOCATED, _STORED, _SIGNED}
 _MAX_ELEMENTS, _MAX_DEPTH, _MAX_VALUE_BYTES = 1 << 18, 16, 64
 _MAX_SEGMENTS, _SEGMENTS_BYTES = 15, 64
 _SHOWN = (b"MONOCHROME2", b"RGB")
@@ -68,7 +72,9 @@ class Dicom(SplicedFormat):
             if pixels.size != _UNDEFINED:
                 return _frames(picture, pixels, reader.order)
             if reader.syntax == _RUN_LENGTHS:
-                return list(_compressed_frames(picture, reader, pixels.at))
+                return list(_run_lengths(picture, reader, pixels.at))
+            if reader.syntax in _LOSSLESS_JPEG:
+                return list(_jpeg_frames(picture, reader, pixels.at))
         except struct.error:
             raise UnreadableImage("damaged DICOM file: cut short") from None
         raise UnreadableImage("DICOM file with encapsulated pixels")
@@ -106,10 +112,14 @@ def _opened(data: bytes) -> tuple["_Picture", _Element, "_Reader"]:
 
 
 class _Picture(NamedTuple):
-    """What a file says of its pixels. planar: whether samples of a frame are apart."""
+    """What a file says of its pixels.
+
+    stored: bits of a sample that are used. planar: whether samples of a frame are apart.
+    """
 
     shape: Shape
     type: Type
+    stored: int
     frames: int
     planar: bool
     meaning: Meaning
@@ -133,7 +143,8 @@ def _picture(values: dict[int, bytes], pixels: _Element, order: str) -> _Picture
     shown = type_ == raw_samples.U8 and photometric in _SHOWN and samples in (1, 3)
     shape = Shape(number(_COLUMNS), number(_ROWS), samples * type_.words, type_.depth)
     meaning = Meaning.COLOUR if shown and int(said) == 1 else Meaning.OTHER
-    return _Picture(shape, type_, int(said), samples > 1 and number(_PLANAR) == 1, meaning)
+    stored = number(_STORED, shape.depth)
+    return _Picture(shape, type_, stored, int(said), samples > 1 and number(_PLANAR) == 1, meaning)
 
 
 def _frames(picture: _Picture, pixels: _Element, order: str) -> list[Place]:
@@ -151,15 +162,20 @@ def _frames(picture: _Picture, pixels: _Element, order: str) -> list[Place]:
     return [Place(shape, packing, ((at, size),), picture.meaning) for at in each]
 
 
-def _compressed_frames(picture: _Picture, reader: "_Reader", at: int) -> Iterator[Place]:
-    """Each frame is a fragment: offsets of its segments, one of each byte of each sample."""
+def _compressed_frames(picture: _Picture, reader: "_Reader", at: int) -> Iterator[_Element]:
+    """The fragments of pixels, of which each is a frame."""
+    _, *fragments = reader.fragments(at)
+    if len(fragments) != picture.frames or picture.frames > MAX_RASTERS or picture.shape.height < 1:
+        raise UnreadableImage("DICOM file whose frames are in pieces, or too many")
+    yield from fragments
+
+
+def _run_lengths(picture: _Picture, reader: "_Reader", at: int) -> Iterator[Place]:
+    """A frame begins with the offsets of its segments, one of each byte of each sample."""
     shape = picture.shape
     packing = Packing(numbers=picture.type.numbers, planes=Planes.BYTES)
     coding = Coding(PACK_BITS, 1, shape.height, 1, 1)
-    _, *fragments = reader.fragments(at)
-    if len(fragments) != picture.frames or picture.frames > MAX_RASTERS or shape.height < 1:
-        raise UnreadableImage("DICOM file whose frames are in pieces, or too many")
-    for fragment in fragments:
+    for fragment in _compressed_frames(picture, reader, at):
         count, *offsets = struct.unpack_from("<16I", reader.data, fragment.at)
         if count != shape.samples * shape.sample_bytes or count > _MAX_SEGMENTS:
             raise UnreadableImage("DICOM file with more or fewer segments than its size needs")
@@ -168,6 +184,18 @@ def _compressed_frames(picture: _Picture, reader: "_Reader", at: int) -> Iterato
             raise UnreadableImage("DICOM file with segments that overlap")
         pieces = [(fragment.at + one, other - one) for one, other in pairwise(bounds)]
         yield Place(shape, packing, tuple(pieces), picture.meaning, coding)
+
+
+def _jpeg_frames(picture: _Picture, reader: "_Reader", at: int) -> Iterator[Place]:
+    """A frame is a file of lossless JPEG, with the samples of a pixel together."""
+    shape = picture.shape
+    # Such a file has no more bits than are used, and numbers below zero no sign where that is less.
+    whole = picture.stored == shape.depth
+    packing = Packing(little=True, numbers=picture.type.numbers if whole else Numbers.UNSIGNED)
+    coding = Coding(LOSSLESS_JPEG, 1, shape.height, shape.sample_bytes, shape.samples)
+    for fragment in _compressed_frames(picture, reader, at):
+        pieces = ((fragment.at, fragment.size),)
+        yield Place(shape, packing, pieces, picture.meaning, coding)
 
 
 class _Reader:

@@ -10,6 +10,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from seec.pipeline.images.formats.codings import LOSSLESS_JPEG
 from seec.pipeline.images.formats.format import Content, ReadAt
 from seec.pipeline.images.formats.spliced import (
     Place,
@@ -45,12 +46,14 @@ class Tiff(SplicedFormat):
     def read(self, data: bytes, *, keep_file: bool) -> Iterator[Content]:
         """As `Format.read`: exact where compression is done again."""
         places = check_places(self.places(data), len(data))
-        content = cut_out(data, places, None if keep_file else _CHEAP_RECIPE)
+        codings = [place.coding for place in places if place.coding]
+        same_only = keep_file or any(coding.method == LOSSLESS_JPEG for coding in codings)
+        content = cut_out(data, places, None if same_only else _CHEAP_RECIPE)
         if content.exact:
             yield content
-        if not any(place.coding for place in places):
+        if not codings:
             raise UnreadableImage("rows that are filled up with something else than zero")
-        if keep_file:
+        if same_only:
             raise UnreadableImage("TIFF whose compression is not reproduced")
         if is_movable(data):
             layout = parse(content.envelope)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from seec.pipeline.images.formats.codings import FAX, METHODS, Coding
+from seec.pipeline.images.formats.codings import FAX, LOSSLESS_JPEG, METHODS, Coding
 from seec.pipeline.images.formats.spliced import Place
 from seec.pipeline.images.formats.tiff_directories import MAX_VALUES, Directory, directories
 from seec.pipeline.images.ranges import Held, Ranges
@@ -19,11 +19,14 @@ JPEG_TABLES = 347
 _RAW, _JPEG = 1, 7  # compression
 _MOST_TABLES = 1 << 14
 _START, _END = b"\xff\xd8", b"\xff\xd9"  # of JPEG files
+_LOSSLESS_FRAME, _SCAN, _MOST_HEADERS = 0xC3, 0xDA, 1 << 12
+MOSAIC_SIZE = 33421  # rows and columns of a block of colours
 # By the number of a compression: the method of `codings`.
 _METHODS = {4: 6, 5: 1, 32773: 2, 8: 3, 32946: 3, 50000: 4, 34925: 5}
 _REVERSED_FAX = FAX[1]
 _GRAY, _RGB, _PALETTE, _MOSAIC = 1, 2, 3, 32803  # photometric interpretations
 _UNSIGNED = 1  # sample format
+_PAIRS = (2, 2)
 _NUMBERS = {2: Numbers.SIGNED, 3: Numbers.FLOATING}  # by sample format
 
 
@@ -104,19 +107,20 @@ def _page(directory: Directory) -> Page:
     if len(where) != len(sizes) or len(where) % rasters:
         raise UnreadableImage("TIFF with offsets and sizes that do not match")
     pieces = tuple(zip(where, sizes, strict=True))
-    if directory.value(COMPRESSION, _RAW) == _JPEG:
+    lossless = is_lossless_jpeg(directory, pieces)
+    if directory.value(COMPRESSION, _RAW) == _JPEG and not lossless:
         reason = "TIFF with strips or tiles that are JPEG pictures"
         raise JpegPieces(reason, jpeg_tables(directory), [piece for piece in pieces if piece[1]])
     each = len(pieces) // rasters
     samples //= rasters
-    coding = coding_of(directory, depth, samples)
+    coding = coding_of(directory, depth, samples, lossless)
     places: list[Place] = []
     for i in range(rasters):
         own = pieces[i * each : (i + 1) * each]
         there = tuple(piece for piece in own if piece[1])
         if there:
             width, height = _size(directory, own, len(there))
-            shape, packing = _packed(directory, Shape(width, height, samples, depth))
+            shape, packing = _packed(directory, Shape(width, height, samples, depth), lossless)
             meaning = _meaning(directory, rasters, shape)
             places.append(Place(shape, packing, there, meaning, coding))
             places[-1].check()
@@ -125,12 +129,14 @@ def _page(directory: Directory) -> Page:
     return Page(directory, tuple(places), coding)
 
 
-def _packed(directory: Directory, shape: Shape) -> tuple[Shape, Packing]:
+def _packed(directory: Directory, shape: Shape, lossless: bool) -> tuple[Shape, Packing]:
     """The shape of a raster, and how it is packed. shape: with the depth that the file says."""
-    little = directory.kind.order == "<"
+    little = directory.kind.order == "<" or lossless
     formats = set(directory.values(SAMPLE_FORMAT, (_UNSIGNED,)))
     if shape.depth == 64:
         return replace(shape, samples=2 * shape.samples, depth=32), Packing(little=little)
+    if lossless and shape.depth > 8:
+        shape = replace(shape, depth=16)
     if shape.depth not in DEPTHS:
         return replace(shape, depth=16), Packing(bits=shape.depth)
     if shape.depth < 16:
@@ -138,6 +144,7 @@ def _packed(directory: Directory, shape: Shape) -> tuple[Shape, Packing]:
     numbers = _NUMBERS.get(formats.pop() if len(formats) == 1 else 0, Numbers.UNSIGNED)
     packing = Packing(little=little, numbers=numbers)
     mosaic = directory.entries.get(PHOTOMETRIC) and directory.value(PHOTOMETRIC) == _MOSAIC
+    mosaic = mosaic and directory.values(MOSAIC_SIZE, _PAIRS) == _PAIRS
     if mosaic and shape.samples == 1 and shape.width % 2 == shape.height % 2 == 0:
         shape = Shape(shape.width // 2, shape.height // 2, 4, shape.depth)
         return shape, replace(packing, mosaic=True)
@@ -170,12 +177,30 @@ def tags_of(directory: Directory) -> tuple[int, int]:
     return (TILES, TILE_BYTES) if TILES in directory.entries else (STRIPS, STRIP_BYTES)
 
 
-def coding_of(directory: Directory, depth: int, samples: int) -> Coding | None:
+def is_lossless_jpeg(directory: Directory, pieces: Sequence[tuple[int, int]]) -> bool:
+    """Whether strips or tiles are JPEG files of process 14, as the first one says."""
+    there = next((piece for piece in pieces if piece[1]), None)
+    if there is None or directory.value(COMPRESSION, _RAW) != _JPEG:
+        return False
+    data = directory.file.read(there[0], min(there[1], _MOST_HEADERS))
+    at = len(_START)
+    while data.startswith(_START) and at + 4 <= len(data) and data[at + 1] != _SCAN:
+        if data[at + 1] == _LOSSLESS_FRAME:
+            return True
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return False
+
+
+def coding_of(
+    directory: Directory, depth: int, samples: int, lossless_jpeg: bool = False
+) -> Coding | None:
     """How strips or tiles are compressed; None if they are as they are. depth, samples: of a pixel.
 
     UnreadableImage if the method is not known.
     """
     compression = directory.value(COMPRESSION, _RAW)
+    if lossless_jpeg:
+        return Coding(LOSSLESS_JPEG, 1, _rows(directory), -(-depth // 8), samples)
     if compression == _RAW and directory.value(FILL_ORDER, 1) == 1:
         return None
     method = _METHODS.get(compression)

@@ -16,6 +16,7 @@ _COPIED = (
     tags.FILL_ORDER,
     tags.PREDICTOR,
     tags.SAMPLE_FORMAT,
+    tags.MOSAIC_SIZE,
 )
 
 

@@ -149,10 +149,13 @@ class _Picture:
         if tags.TILES in self._directory.entries:
             rows = self._grid.piece_height
         samples = self._samples // self._planes
-        if self._directory.value(tags.COMPRESSION, 1) == _JPEG:
+        lossless = tags.is_lossless_jpeg(self._directory, [(at, size)])
+        if self._directory.value(tags.COMPRESSION, 1) == _JPEG and not lossless:
             return self._jpeg(self._file.read(at, size), rows, samples)[first:behind]
-        coding = tags.coding_of(self._directory, self._depth, samples)
+        coding = tags.coding_of(self._directory, self._depth, samples, lossless)
         shape = Shape(self._grid.piece_width, rows, samples, self._depth)
+        if coding is not None and lossless:
+            return self._lossless(self._file.read(at, size), coding, shape)[first:behind]
         if coding is not None:
             return self._plain(self._file.read(at, size), coding, shape)[first:behind]
         row_bytes = -(-shape.width * samples * self._depth // 8)
@@ -179,6 +182,11 @@ class _Picture:
         return (
             values.astype(self._dtype, copy=False) if self._depth > 8 else values.view(self._dtype)
         )
+
+    def _lossless(self, data: bytes, coding: Coding, shape: Shape) -> Pixels:
+        shape, packing = replace(shape, depth=8 * coding.number_bytes), Packing(little=True)
+        data = decoded_alone(data, coding, shape.height, row_of(packing, shape), little=True)
+        return unpack(data, shape, packing).view(self._dtype)
 
     def _jpeg(self, data: bytes, rows: int, samples: int) -> Pixels:
         tables = tags.jpeg_tables(self._directory)
