@@ -11,8 +11,9 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from seec.pipeline.images.formats import raw_samples
-from seec.pipeline.images.formats.codings import LOSSLESS_JPEG, PACK_BITS, Coding
+from seec.pipeline.images.formats.codings import Coding
 from seec.pipeline.images.formats.format import ReadAt
+from seec.pipeline.images.formats.piece_methods import LOSSLESS_JPEG, PACK_BITS
 from seec.pipeline.images.formats.raw_samples import Type, stack
 from seec.pipeline.images.formats.spliced import Place, SplicedFormat
 from seec.pipeline.images.raster import Meaning, Numbers, Packing, Planes

@@ -4,8 +4,9 @@ import struct
 from itertools import groupby
 
 from seec.pipeline.images.formats import raw_samples
-from seec.pipeline.images.formats.codings import EXR_ZIP, Coding
+from seec.pipeline.images.formats.codings import Coding
 from seec.pipeline.images.formats.format import ReadAt
+from seec.pipeline.images.formats.piece_methods import EXR_ZIP
 from seec.pipeline.images.formats.raw_samples import Type
 from seec.pipeline.images.formats.spliced import Place, SplicedFormat
 from seec.pipeline.images.raster import Packing

@@ -20,12 +20,12 @@ from itertools import accumulate, pairwise
 
 from seec.pipeline.images.formats.codings import (
     Coding,
-    Row,
     check_coding,
     decoded,
     encoded,
 )
 from seec.pipeline.images.formats.format import Content, Format, ReadAt
+from seec.pipeline.images.formats.piece_methods import Row
 from seec.pipeline.images.raster import (
     Meaning,
     Numbers,

@@ -10,8 +10,8 @@ import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from seec.pipeline.images.formats.codings import LOSSLESS_JPEG
 from seec.pipeline.images.formats.format import Content, ReadAt
+from seec.pipeline.images.formats.piece_methods import LOSSLESS_JPEG
 from seec.pipeline.images.formats.spliced import (
     Place,
     SplicedFormat,

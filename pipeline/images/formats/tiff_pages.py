@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from seec.pipeline.images.formats.codings import FAX, LOSSLESS_JPEG, METHODS, Coding
+from seec.pipeline.images.formats.codings import Coding
+from seec.pipeline.images.formats.piece_methods import FAX, LOSSLESS_JPEG, METHODS
 from seec.pipeline.images.formats.spliced import Place
 from seec.pipeline.images.formats.tiff_directories import MAX_VALUES, Directory, directories
 from seec.pipeline.images.ranges import Held, Ranges
