@@ -3,15 +3,18 @@
 A file with JPEG strips is taken apart like this whatever its size, any other where it is in pieces.
 Uncompressed strips and tiles may be cut between rows, all others are left whole.
 
-Bounds: directories and lists of strips are as many as `_MOST_PAGES` and `MAX_VALUES` say. Each
-piece of a file reads all directories, and no samples but its own.
+Bounds: directories and lists of strips are as many as `_MOST_PAGES` and `MAX_VALUES` say. A process
+reads all directories of a file once, as long as it gets pieces of the same file; a piece reads no
+samples but its own.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
+from threading import Lock
 
 import numpy as np
+from numpy.typing import NDArray
 
 from seec.pipeline.containers.carving import carve, end_of_jpeg
 from seec.pipeline.containers.carving import cut as carving_cut
@@ -77,11 +80,11 @@ def find(piece: bytes, start: int, ranges: Ranges, look: Look) -> Iterable[Span]
     del look
     end = start + len(piece)
     try:
-        pages, jpegs = _pages(ranges)
+        index = _index(ranges)
     except UnreadableImage:
         return carve(piece)
-    spans = [*_groups(piece, start, _inside(pages, start, end))]
-    for one in jpegs:
+    spans = [*_groups(piece, start, _inside(index, start, end))]
+    for one in index.jpegs:
         spans += _jpegs(piece, start, one)
     spans.sort(key=lambda span: span.start)
     return [*spans, *_carved(piece, spans)]
@@ -103,14 +106,14 @@ def cut(ranges: Ranges, position: int) -> int:
     At the position where no strip covers it; what is longer than 64 MiB is cut there, too.
     """
     try:
-        pages, jpegs = _pages(ranges)
+        index = _index(ranges)
     except UnreadableImage:
         return carving_cut(ranges, position)
-    for one in jpegs:
+    for one in index.jpegs:
         starts, ends = _extents(one.pieces)
         for i in np.flatnonzero((starts < position) & (ends > position))[:1]:
             return _at_most(int(ends[i]), position)
-    for unit in _covering(pages, position, position + 1):
+    for unit in index.covering(position, position + 1):
         if unit.start < position:
             rows = -(-(position - unit.start) // unit.grain) if unit.grain else 0
             at = unit.start + rows * unit.grain if unit.grain else unit.end
@@ -122,36 +125,91 @@ def _at_most(place: int, position: int) -> int:
     return place if place - position <= FARTHEST_BYTES else position
 
 
-def _pages(ranges: Ranges) -> tuple[list[Page], list[JpegPieces]]:
+@dataclass(frozen=True)
+class _Index:
+    """Where all strips and tiles of a file lie.
+
+    places: each with its page and the number of that. starts, ends, owners, numbers: of each strip
+    or tile, the place in `places` and its number there among them. jpegs: of other directories.
+    """
+
+    places: list[tuple[int, Page, Place]]
+    starts: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    owners: NDArray[np.int64]
+    numbers: NDArray[np.int64]
+    jpegs: list[JpegPieces]
+
+    def covering(self, start: int, end: int) -> Iterator[_Unit]:
+        """All strips and tiles that lie, as a part at least, between two places."""
+        for i in np.flatnonzero((self.starts < end) & (self.ends > start)):
+            number, page, place = self.places[self.owners[i]]
+            at, behind = int(self.starts[i]), int(self.ends[i])
+            if place.coding is None:
+                rows = (behind - at) // place.packing.row_bytes(place.shape)
+            else:
+                total = place.packing.rows(place.shape)
+                rows = min(place.coding.rows, total - int(self.numbers[i]) * place.coding.rows)
+            yield _Unit(at, behind, number, page, place, rows)
+
+
+class _Last:
+    """The index of the file that was asked for last."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._known: tuple[Hashable, _Index | UnreadableImage] | None = None
+
+    def get(self, ranges: Ranges) -> _Index:
+        """The index of a file; UnreadableImage if it has none."""
+        identity = ranges.identity
+        if identity is None:
+            return _read_index(ranges)
+        with self._lock:
+            if self._known is None or self._known[0] != identity:
+                self._known = (identity, _tried_index(ranges))
+            found = self._known[1]
+        if isinstance(found, UnreadableImage):
+            raise UnreadableImage(str(found))
+        return found
+
+
+_LAST = _Last()
+
+
+def _index(ranges: Ranges) -> _Index:
+    return _LAST.get(ranges)
+
+
+def _tried_index(ranges: Ranges) -> _Index | UnreadableImage:
+    try:
+        return _read_index(ranges)
+    except UnreadableImage as error:
+        return error
+
+
+def _read_index(ranges: Ranges) -> _Index:
     pages, others = known_pages(Blocks(ranges), _MOST_PAGES)
-    return pages, [one for one in others if isinstance(one, JpegPieces)]
+    places = [(n, page, place) for n, page in enumerate(pages) for place in page.places]
+    counts = np.array([len(place.pieces) for _, _, place in places], np.int64)
+    starts, ends = _extents(piece for _, _, place in places for piece in place.pieces)
+    numbers = np.arange(len(starts), dtype=np.int64) - np.repeat(counts.cumsum() - counts, counts)
+    owners = np.repeat(np.arange(len(places), dtype=np.int64), counts)
+    jpegs = [one for one in others if isinstance(one, JpegPieces)]
+    return _Index(places, starts, ends, owners, numbers, jpegs)
 
 
-def _extents(pieces: Iterable[tuple[int, int]]) -> tuple[np.ndarray, np.ndarray]:
+def _extents(pieces: Iterable[tuple[int, int]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Starts and ends."""
     listed = np.array(list(pieces), np.uint64).reshape(-1, 2)
     listed = np.minimum(listed, np.uint64(1 << 61)).astype(np.int64)
     return listed[:, 0], listed.sum(1)
 
 
-def _covering(pages: Iterable[Page], start: int, end: int) -> Iterator[_Unit]:
-    """All strips and tiles that lie, as a part at least, between two places."""
-    for number, page in enumerate(pages):
-        for place in page.places:
-            starts, ends = _extents(place.pieces)
-            total = place.packing.rows(place.shape)
-            for i in np.flatnonzero((starts < end) & (ends > start)):
-                if place.coding is None:
-                    rows = int(ends[i] - starts[i]) // place.packing.row_bytes(place.shape)
-                else:
-                    rows = min(place.coding.rows, total - int(i) * place.coding.rows)
-                yield _Unit(int(starts[i]), int(ends[i]), number, page, place, rows)
-
-
-def _inside(pages: Iterable[Page], start: int, end: int) -> list[_Unit]:
+def _inside(index: _Index, start: int, end: int) -> list[_Unit]:
     """Strips and tiles between two places, in the order of the file; large ones in parts."""
     found: list[_Unit] = []
-    for unit in _covering(pages, start, end):
+    for unit in index.covering(start, end):
         if unit.grain:
             found += _rows_inside(unit, start, end)
         elif start <= unit.start and unit.end <= end:

@@ -1,6 +1,7 @@
 """Files as they are read: in memory, or by ranges of their bytes."""
 
 from collections import OrderedDict
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,12 +18,18 @@ class Ranges(Protocol):
         """That many bytes from there; fewer only where the file ends."""
         ...
 
+    @property
+    def identity(self) -> Hashable:
+        """Equal for the same file at the same state; None for one that is not to be known again."""
+        ...
+
 
 @dataclass(frozen=True)
 class Held:
     """`Ranges` of bytes in memory."""
 
     data: bytes
+    identity = None
 
     @property
     def size_bytes(self) -> int:
@@ -61,6 +68,11 @@ class Blocks:
     def __init__(self, ranges: Ranges) -> None:
         self._ranges = ranges
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
+
+    @property
+    def identity(self) -> Hashable:
+        """As `Ranges.identity`."""
+        return self._ranges.identity
 
     @property
     def size_bytes(self) -> int:

@@ -6,6 +6,7 @@ file alone.
 """
 
 import hashlib
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 from seec.pipeline.archive.archive import Archive
@@ -33,6 +34,12 @@ class InSource:
     def size_bytes(self) -> int:
         """Of the file."""
         return self.file.size_bytes
+
+    @property
+    def identity(self) -> Hashable:
+        """As `Ranges.identity`."""
+        file = self.file
+        return self.source.store.url, file.path, file.size_bytes, file.mtime_ns, file.checksum
 
     def read(self, start: int, length: int) -> bytes:
         """Bytes of the file, fewer where it ends. Raises as `Source.read`."""

@@ -13,7 +13,9 @@ from PIL import Image
 from seec.pipeline.images import _pieces
 from seec.pipeline.images.files import is_exact, read_header, read_image, write_image
 from seec.pipeline.images.formats import codings, spliced
+from seec.pipeline.images.formats.tiff_regions import read_page
 from seec.pipeline.images.other_readers import difference
+from seec.pipeline.images.ranges import Held
 from seec.pipeline.images.raster import raster_digest
 from seec.schemas.errors import UnreadableImage
 from tests.archives import plain_spliced
@@ -236,3 +238,16 @@ def test_pieces_that_overlap_are_refused():
     )
     with pytest.raises(UnreadableImage, match="overlap"):
         spliced.check_places([place], 100)
+
+
+def test_a_page_is_read_without_the_directories_behind_it():
+    data = bytearray(
+        written(np.stack([DEEP, DEEP // 2, DEEP // 3]), metadata=None, photometric="minisblack")
+    )
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        last = file.pages[2].offset
+    struct.pack_into("<H", data, last, 0xFFFF)
+    assert np.array_equal(read_page(Held(bytes(data)), 1), DEEP // 2)
+    for page in (2, -1):
+        with pytest.raises((UnreadableImage, IndexError), match=r"damaged|page -1"):
+            read_page(Held(bytes(data)), page)

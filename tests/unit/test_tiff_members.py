@@ -119,6 +119,33 @@ def test_files_of_all_kinds_come_back_from_pieces(name: str):
     in_pieces(exact_files()[name], 5000)  # which compares
 
 
+class Counted:
+    """A file that counts what is read of it, and is the same file again."""
+
+    identity = "a file"
+
+    def __init__(self, data: bytes) -> None:
+        self.size_bytes, self.reads, self._data = len(data), 0, data
+
+    def read(self, start: int, length: int) -> bytes:
+        self.reads += 1
+        return self._data[start : start + length]
+
+
+def test_directories_are_read_once_for_all_pieces_of_a_file():
+    data = LARGE["stack"]
+    expected = [cut(Held(data), at) for at in range(0, len(data), 5000)]
+    first = Counted(data)
+    assert cut(first, 5000) == expected[1]
+    again = Counted(data)
+    assert [cut(again, at) for at in range(0, len(data), 5000)] == expected
+    assert find(data, 0, again) == find(data, 0, Held(data))
+    assert again.reads == len(expected) - 1, "nothing but what tells the kind of the file"
+    other = Counted(LARGE["rgb"])
+    other.identity = "another"
+    assert cut(other, 5000) == cut(Held(LARGE["rgb"]), 5000)
+
+
 def test_damaged_directories_cost_no_more_than_their_members():
     data = bytearray(LARGE["lzw"])
     with tifffile.TiffFile(io.BytesIO(data)) as file:

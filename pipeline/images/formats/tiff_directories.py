@@ -4,6 +4,7 @@ import struct
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from seec.pipeline.images.ranges import Ranges
@@ -109,11 +110,13 @@ class Directory:
         return self.values(tag, None if default is None else (default,))[0]
 
 
-def directories(file: Ranges, most: int = MAX_RASTERS) -> list[Directory]:
+def directories(
+    file: Ranges, most: int = MAX_RASTERS, wanted: int | None = None
+) -> list[Directory]:
     """All directories of the chain, each followed by those below it.
 
-    most: directories that there may be. UnreadableImage if there are more, or if one of the chain
-    is damaged.
+    most: directories that there may be. wanted: how many are read; others stay unread. None for
+    all. UnreadableImage if there are more than there may be, or if one of the chain is damaged.
     """
     kind = KINDS.get(file.read(0, 4))
     if kind is None:
@@ -125,7 +128,7 @@ def directories(file: Ranges, most: int = MAX_RASTERS) -> list[Directory]:
             raise UnreadableImage("BigTIFF with offsets of another size than 8 bytes")
         (first,) = _unpack(file, kind.offset, kind.first)
         entries = 0
-        for directory in _Walk(file, kind, most).chain(first):
+        for directory in islice(_Walk(file, kind, most).chain(first), wanted):
             found.append(directory)
             entries += len(directory.entries)
             if len(found) > most or entries > most_entries:

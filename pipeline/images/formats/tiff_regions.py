@@ -53,8 +53,10 @@ def read_page(file: Ranges, page: int, region: Region | None = None) -> Pixels:
     Raises IndexError if there is no such page, ValueError if the region is not inside the picture,
     UnreadableImage if the picture is damaged, or compressed in a way that is not known.
     """
-    found = directories(Blocks(file), _MOST_PAGES)
-    if not 0 <= page < len(found):
+    if not 0 <= page < _MOST_PAGES:
+        raise IndexError(f"page {page} of a file with at most {_MOST_PAGES}")
+    found = directories(Blocks(file), _MOST_PAGES, page + 1)
+    if page >= len(found):
         raise IndexError(f"page {page} of a file with {len(found)}")
     return _Picture(file, found[page]).read(region)
 
