@@ -76,6 +76,14 @@ def fits_file(*arrays: NDArray[Any], table: bool = False) -> bytes:
     return sink.getvalue()
 
 
+def fits_tiles(array: NDArray[Any], kind: str = "RICE_1", **options: Any) -> bytes:
+    """As astropy compresses it, by CFITSIO."""
+    unit = fits.CompImageHDU(array, compression_type=kind, **options)
+    sink = io.BytesIO()
+    fits.HDUList([fits.PrimaryHDU(), unit]).writeto(sink)
+    return sink.getvalue()
+
+
 def dicom(array: NDArray[Any], syntax: str = ExplicitVRLittleEndian, **values: Any) -> bytes:
     """As pydicom writes it, with sequences in front of the pixels."""
     meta = FileMetaDataset()
@@ -215,6 +223,13 @@ def instrument_files() -> dict[str, bytes]:
         "unsigned.fits": fits_file(DEEP),
         "units.fits": fits_file(FLOATS, SIGNED, GRAY, STACK, table=True),
         "doubles.fits": fits_file(FLOATS.astype(np.float64)),
+        "rice.fits": fits_tiles(DEEP),
+        "rice-bytes.fits": fits_tiles(np.concatenate([GRAY, GRAY + 99])),
+        "rice-words.fits": fits_tiles(SIGNED * 9999),
+        "rice-cube.fits": fits_tiles(STACK),
+        "rice-rows.fits": fits_tiles(SIGNED.astype(np.int16), tile_shape=(7, 74)),
+        "rice-floats.fits": fits_tiles(np.tile(FLOATS, (2, 2))),
+        "gzip-tiles.fits": fits_tiles(FLOATS, "GZIP_1", quantize_level=0),
         "deep.dcm": dicom(DEEP),
         "signed.dcm": dicom(SIGNED.astype(np.int16), ImplicitVRLittleEndian),
         "big-endian.dcm": dicom(DEEP, ExplicitVRBigEndian),
@@ -257,6 +272,8 @@ def other_instrument_files() -> dict[str, bytes]:
         "objects.npy": npy(np.array([["a", None]], dtype=object)),
         "words.npy": npy(np.array([["a", "b"]])),
         "empty.npy": npy(np.zeros((0, 30))),
+        "squares.fits": fits_tiles(DEEP, tile_shape=(20, 30)),
+        "hcompress.fits": fits_tiles(DEEP, "HCOMPRESS_1"),
         "line.fits": fits_file(np.arange(99, dtype=np.int16), table=True),
         "encapsulated.dcm": encapsulated(),
         "piz.exr": exr({"RGB": np.dstack([half] * 3)}, OpenEXR.PIZ_COMPRESSION),

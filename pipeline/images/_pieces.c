@@ -9,6 +9,7 @@
 /* After what it needs. */
 #include "pieces_c/fax.h"
 #include "pieces_c/ljpeg.h"
+#include "pieces_c/rice.h"
 #include "pieces_c/packbits.h"
 
 static PyObject *failed(int how) {
@@ -264,6 +265,46 @@ static PyObject *py_ljpeg_write(PyObject *self, PyObject *args) {
     return result;
 }
 
+/* (data, size, bytes of a number): numbers */
+static PyObject *py_rice_read(PyObject *self, PyObject *args) {
+    Py_buffer data;
+    Py_ssize_t size;
+    int each, how = DAMAGED;
+    PyObject *numbers = NULL;
+    if (!PyArg_ParseTuple(args, "y*ni", &data, &size, &each)) return NULL;
+    if ((each == 1 || each == 2 || each == 4) && size >= 0 && size % each == 0 &&
+        (numbers = PyBytes_FromStringAndSize(NULL, size))) {
+        uint8_t *out = (uint8_t *)PyBytes_AsString(numbers);
+        Py_BEGIN_ALLOW_THREADS
+        how = rice_read(data.buf, (size_t)data.len, out, (size_t)(size / each), each);
+        Py_END_ALLOW_THREADS
+    }
+    PyBuffer_Release(&data);
+    if (how == READ) return numbers;
+    Py_XDECREF(numbers);
+    return PyErr_Occurred() ? NULL : failed(how);
+}
+
+/* (numbers, bytes of a number) */
+static PyObject *py_rice_write(PyObject *self, PyObject *args) {
+    Py_buffer data;
+    int each, good = 0;
+    Bytes out = {0};
+    PyObject *result;
+    if (!PyArg_ParseTuple(args, "y*i", &data, &each)) return NULL;
+    if ((each != 1 && each != 2 && each != 4) || data.len % each)
+        result = failed(DAMAGED);
+    else {
+        Py_BEGIN_ALLOW_THREADS
+        good = rice_write(data.buf, (size_t)(data.len / each), each, &out);
+        Py_END_ALLOW_THREADS
+        result = good ? bytes_object(&out) : PyErr_NoMemory();
+    }
+    free(out.at);
+    PyBuffer_Release(&data);
+    return result;
+}
+
 static PyMethodDef METHODS[] = {
     {"lzw_read", py_lzw_read, METH_VARARGS, "Read LZW codes."},
     {"lzw_write", py_lzw_write, METH_VARARGS, "Write LZW codes."},
@@ -273,6 +314,8 @@ static PyMethodDef METHODS[] = {
     {"fax_write", py_fax_write, METH_VARARGS, "Write Group 4."},
     {"ljpeg_read", py_ljpeg_read, METH_VARARGS, "Read lossless JPEG."},
     {"ljpeg_write", py_ljpeg_write, METH_VARARGS, "Write lossless JPEG."},
+    {"rice_read", py_rice_read, METH_VARARGS, "Read Rice codes."},
+    {"rice_write", py_rice_write, METH_VARARGS, "Write Rice codes."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from tests.archives.plain_fax import fax
 from tests.archives.plain_ljpeg import ljpeg
+from tests.archives.plain_rice import rice
 from tests.vectors import plain_deflate
 
 Rasters = list[NDArray[Any]]
@@ -95,6 +96,9 @@ def pieces_of(samples: NDArray[Any], depth: int, kind: Kind) -> Iterator[bytes]:
     for part, recipe in zip(parts, recipes(kind.recipe, len(parts)), strict=True):
         if method == 10:
             yield ljpeg(np.frombuffer(b"".join(part), f"<u{size}").tolist(), recipe)
+        elif method == 11:
+            numbers = np.frombuffer(b"".join(part), f">i{size}").tolist()
+            yield rice(numbers, 8 * size)
         else:
             yield compressed(part, method, recipe, rows.shape[1] * rows.shape[2])
 
@@ -170,6 +174,11 @@ def compressed(rows: list[bytes], method: int, recipe: bytes, width: int = 0) ->
         mixed = data[::2] + data[1::2]
         steps = [(one - other + 128) % 256 for other, one in itertools.pairwise(mixed)]
         return zlib_stream(mixed[:1] + bytes(steps), recipe) if recipe else data
+    if method == 9:
+        size = int.from_bytes(recipe[:4], "little")
+        stream = plain_deflate.rebuild(data, recipe[4 + size :])
+        tail = struct.pack("<II", zlib.crc32(data), len(data) % 2**32)
+        return recipe[4 : 4 + size] + stream + tail
     return {3: zlib.compress, 4: zstandard.compress, 5: lzma.compress}[method](data)
 
 

@@ -14,6 +14,7 @@ from seec.pipeline.images.formats.piece_methods import (
     FAX,
     LOSSLESS_JPEG,
     METHODS,
+    RICE,
     Row,
 )
 from seec.schemas.errors import UnreadableImage
@@ -202,6 +203,9 @@ def check_coding(coding: Coding, row: Row) -> None:
     )
     if coding.method in FAX:
         predictable = coding.predictor == _NONE and row.bits == 1
+    if coding.method == RICE:
+        whole = row.bits in (8, 16, 32) and row.size_bytes * 8 == row.samples * row.bits
+        predictable = coding.predictor == _NONE and whole
     if coding.method == LOSSLESS_JPEG:
         whole = row.bits in (8, 16) and row.bits == 8 * coding.number_bytes
         predictable = coding.predictor == _NONE and whole

@@ -263,6 +263,19 @@ class _LosslessJpeg(Method):
         return _extension().ljpeg_write(plain, row.bits // 8, recipe)
 
 
+class _Rice(Method):
+    """Rice codes of CFITSIO, of numbers with the highest byte first. There is nothing to choose."""
+
+    number = 11
+
+    def read(self, data: bytes, size_bytes: int, row: Row) -> tuple[bytes, bytes | None]:
+        plain = _extension().rice_read(data, size_bytes, row.bits // 8)
+        return plain, b"" if _extension().rice_write(plain, row.bits // 8) == data else None
+
+    def write(self, plain: bytes, row: Row, recipe: bytes) -> bytes:
+        return _extension().rice_write(plain, row.bits // 8)
+
+
 # By number, as envelopes have them.
 METHODS: dict[int, Method] = {
     one.number: one
@@ -277,9 +290,11 @@ METHODS: dict[int, Method] = {
         _ExrZip(),
         _Gzip(),
         _LosslessJpeg(),
+        _Rice(),
     )
 }
 FAX, PACK_BITS = (_Fax.number, _ReversedFax.number), _PackBits.number
+RICE = _Rice.number
 EXR_ZIP, GZIP, LOSSLESS_JPEG = _ExrZip.number, _Gzip.number, _LosslessJpeg.number
 
 
