@@ -126,6 +126,16 @@ def dicom(array: NDArray[Any], syntax: str = ExplicitVRLittleEndian, **values: A
     return sink.getvalue()
 
 
+def segmentation(masks: NDArray[np.bool_]) -> bytes:
+    """Masks as DICOM has them, a bit for each pixel, the first the lowest of its byte."""
+    data = pydicom.dcmread(io.BytesIO(dicom(masks.astype(np.uint8))))
+    data.BitsAllocated, data.BitsStored, data.HighBit = 1, 1, 0
+    data.PixelData = np.packbits(masks.ravel(), bitorder="little").tobytes()
+    sink = io.BytesIO()
+    data.save_as(sink)
+    return sink.getvalue()
+
+
 def run_lengths(array: NDArray[Any]) -> bytes:
     """As pydicom compresses it."""
     data = pydicom.dcmread(io.BytesIO(dicom(array)))
@@ -137,15 +147,18 @@ def run_lengths(array: NDArray[Any]) -> bytes:
 
 def lossless_jpegs(*frames: NDArray[Any], syntax: str = JPEGLosslessSV1, **values: Any) -> bytes:
     """Each frame is a file of lossless JPEG, as libjpeg writes it."""
-    whole = np.stack(frames) if len(frames) > 1 else frames[0]
+    stack = np.stack(frames)
+    whole = stack if len(stack) > 1 else stack[0]
     data = pydicom.dcmread(io.BytesIO(dicom(whole, **values)))
     predictor = 1 if syntax == JPEGLosslessSV1 else 6
     files = [
-        imagecodecs.jpeg8_encode(
-            frame.view(f"u{frame.itemsize}"),
-            lossless=True,
-            predictor=predictor,
-            bitspersample=data.BitsStored,
+        bytes(
+            imagecodecs.jpeg8_encode(
+                frame.view(f"u{frame.itemsize}"),
+                lossless=True,
+                predictor=predictor,
+                bitspersample=data.BitsStored,
+            )
         )
         for frame in frames
     ]
@@ -237,6 +250,7 @@ def instrument_files() -> dict[str, bytes]:
         "rgb.dcm": dicom(RGB),
         "planes.dcm": dicom(RGB, PlanarConfiguration=1),
         "odd.dcm": dicom(GRAY[:59, :73]),
+        "bits.dcm": segmentation(np.stack([DEEP[:, :72] > 9000, DEEP[:, :72] > 14000])),
         "runs.dcm": run_lengths(DEEP),
         "runs-frames.dcm": run_lengths(STACK),
         "runs-rgb.dcm": run_lengths(RGB),
@@ -275,6 +289,7 @@ def other_instrument_files() -> dict[str, bytes]:
         "squares.fits": fits_tiles(DEEP, tile_shape=(20, 30)),
         "hcompress.fits": fits_tiles(DEEP, "HCOMPRESS_1"),
         "line.fits": fits_file(np.arange(99, dtype=np.int16), table=True),
+        "odd-bits.dcm": segmentation(DEEP > 9000),
         "encapsulated.dcm": encapsulated(),
         "piz.exr": exr({"RGB": np.dstack([half] * 3)}, OpenEXR.PIZ_COMPRESSION),
         "zip-mixed.exr": exr({"RGB": np.dstack([half] * 3), "Z": FLOATS}, OpenEXR.ZIP_COMPRESSION),

@@ -62,7 +62,7 @@ def mosaic(height: int, width: int, bits: int = 14) -> NDArray[np.uint16]:
 
 def by_imagecodecs(tile: NDArray[Any], bits: int) -> bytes:
     """As liblj92 writes a tile, [height, width]."""
-    return imagecodecs.ljpeg_encode(tile, bitspersample=bits)
+    return bytes(imagecodecs.ljpeg_encode(tile, bitspersample=bits))
 
 
 def by_pairs(tile: NDArray[Any], bits: int) -> bytes:

@@ -87,13 +87,13 @@ class Planes(Enum):
 class Packing:
     """How a file holds a raster.
 
-    Rows begin at multiples of `align` bytes; bits of a byte count from the highest. little: the
-    lowest byte of a sample comes first. bottom_up: the last row comes first. bgr: the first three
-    samples of a pixel are in reverse order. numbers: what samples are. by_row: a row holds the
-    first samples of all its pixels, then the second. mosaic: the four samples of a pixel are two
-    of a row and those below them. bits: of a sample in the file, one behind the other with the
-    highest first; 0 if as many as in the raster. planes: all rows of the first samples come first,
-    then those of the second; or the same of the bytes of samples, the highest first.
+    Rows begin at multiples of `align` bytes. little: the lowest byte of a sample comes first, or
+    the lowest bits of a byte where that holds several samples. bottom_up: the last row comes first.
+    bgr: the first three samples of a pixel are in reverse order. numbers: what samples are. by_row:
+    a row holds the first samples of all its pixels, then the second. mosaic: the four samples of a
+    pixel are two of a row and those below them. bits: of a sample in the file, one behind the other
+    with the highest first; 0 if as many as in the raster. planes: all rows of the first samples
+    come first, then those of the second; or the same of the bytes of samples, the highest first.
     """
 
     little: bool = False
@@ -173,7 +173,8 @@ def unpack(data: bytes, shape: Shape, packing: Packing) -> Samples:
         )
     elif shape.depth < 8:
         each = 8 // shape.depth
-        shifts = np.arange(each - 1, -1, -1, dtype=np.uint8) * np.uint8(shape.depth)
+        places = np.arange(each, dtype=np.uint8)
+        shifts = (places if packing.little else places[::-1]) * np.uint8(shape.depth)
         values = rows[:, :, None] >> shifts & np.uint8((1 << shape.depth) - 1)
         flat = values.reshape(len(rows), -1)[:, :count]
     elif packing.planes is Planes.BYTES:
@@ -225,7 +226,8 @@ def pack(samples: Samples, shape: Shape, packing: Packing) -> bytes:
         padded = np.zeros((len(rows), rows.shape[1] * each), np.uint8)
         padded[:, : flat.shape[1]] = flat
         for place in range(each):
-            rows |= padded[:, place::each] << np.uint8(shape.depth * (each - 1 - place))
+            shift = place if packing.little else each - 1 - place
+            rows |= padded[:, place::each] << np.uint8(shape.depth * shift)
     else:
         stored = np.ascontiguousarray(flat.astype(_dtype(shape, packing.little), copy=False))
         used = stored.view(np.uint8)

@@ -118,7 +118,11 @@ def packed(samples: NDArray[Any], depth: int, order: int, alignment: int) -> lis
     """The rows of a raster as files hold them."""
     rows = []
     for row in samples.reshape(len(samples), -1):
-        if depth not in (8, 16, 32):
+        if depth < 8 and order:
+            each = 8 // depth
+            parts = [row[i : i + each].tolist() for i in range(0, len(row), each)]
+            line = bytes(sum(v << depth * k for k, v in enumerate(part)) for part in parts)
+        elif depth not in (8, 16, 32):
             bits = "".join(f"{sample:0{depth}b}" for sample in row)
             bits += "0" * (-len(bits) % 8)
             line = bytes(int(bits[i : i + 8], 2) for i in range(0, len(bits), 8))

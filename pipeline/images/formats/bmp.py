@@ -45,5 +45,6 @@ class Bmp(SplicedFormat):
         samples, depth, meaning = _LAYOUTS[bits]
         shape = Shape(width, abs(height), samples, depth)
         # Blue comes first in a file.
-        packing = Packing(little=True, align=4, bottom_up=height > 0, bgr=samples > 1)
+        little = depth >= 8
+        packing = Packing(little=little, align=4, bottom_up=height > 0, bgr=samples > 1)
         return [Place(shape, packing, ((start, packing.size_bytes(shape)),), meaning)]

@@ -40,6 +40,7 @@ _MAX_SEGMENTS, _SEGMENTS_BYTES = 15, 64
 _SHOWN = (b"MONOCHROME2", b"RGB")
 # By bits and sign.
 _TYPES: dict[tuple[int, int], Type] = {
+    (1, 0): raw_samples.U1,
     (8, 0): raw_samples.U8,
     (8, 1): raw_samples.I8,
     (16, 0): raw_samples.U16,
@@ -150,6 +151,8 @@ def _picture(values: dict[int, bytes], pixels: _Element, order: str) -> _Picture
 
 def _frames(picture: _Picture, pixels: _Element, order: str) -> list[Place]:
     shape, count = picture.shape, picture.frames
+    if shape.depth < 8 and (order == ">" or shape.width * shape.depth % 8 or picture.planar):
+        raise UnreadableImage("DICOM file with bits whose rows are no whole bytes")
     planes = Planes.SAMPLES if picture.planar else Planes.NOTHING
     packing = Packing(little=order == "<", numbers=picture.type.numbers, planes=planes)
     if not 0 <= pixels.size - count * packing.size_bytes(shape) <= 1:

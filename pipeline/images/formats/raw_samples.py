@@ -30,7 +30,7 @@ class Type:
         return self.depth // 8 * self.words
 
 
-U8, U16, U32 = Type(8), Type(16), Type(32)
+U1, U8, U16, U32 = Type(1), Type(8), Type(16), Type(32)
 I8, I16, I32 = (Type(depth, Numbers.SIGNED) for depth in (8, 16, 32))
 F16, F32 = (Type(depth, Numbers.FLOATING) for depth in (16, 32))
 COMPLEX_I16, COMPLEX_F32 = Type(16, Numbers.SIGNED, 2), Type(32, Numbers.FLOATING, 2)

@@ -141,7 +141,7 @@ def _packed(directory: Directory, shape: Shape, lossless: bool) -> tuple[Shape, 
     if shape.depth not in DEPTHS:
         return replace(shape, depth=16), Packing(bits=shape.depth)
     if shape.depth < 16:
-        return shape, Packing(little=little)
+        return shape, Packing(little=little and shape.depth == 8)
     numbers = _NUMBERS.get(formats.pop() if len(formats) == 1 else 0, Numbers.UNSIGNED)
     packing = Packing(little=little, numbers=numbers)
     mosaic = directory.entries.get(PHOTOMETRIC) and directory.value(PHOTOMETRIC) == _MOSAIC

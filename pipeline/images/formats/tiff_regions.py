@@ -167,7 +167,8 @@ class _Picture:
     def _plain(self, data: bytes, coding: Coding | None, shape: Shape) -> Pixels:
         order = self._directory.kind.order
         packed = shape.depth not in (*DEPTHS, 64)
-        as_stored = Packing(little=order == "<" and not packed, bits=shape.depth if packed else 0)
+        little = order == "<" and not packed and shape.depth >= 8
+        as_stored = Packing(little=little, bits=shape.depth if packed else 0)
         if packed:
             shape = replace(shape, depth=16)
         row_bytes = -(-shape.width * shape.samples * self._depth // 8)

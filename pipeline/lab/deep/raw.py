@@ -57,8 +57,10 @@ def dng(samples: NDArray[np.uint16], bits: int) -> bytes:
     height, width = samples.shape
     whole = np.pad(samples, ((0, -height % _TILE), (0, -width % _TILE)), mode="edge")
     tiles = [
-        imagecodecs.ljpeg_encode(
-            np.ascontiguousarray(whole[y : y + _TILE, x : x + _TILE]), bitspersample=bits
+        bytes(
+            imagecodecs.ljpeg_encode(
+                np.ascontiguousarray(whole[y : y + _TILE, x : x + _TILE]), bitspersample=bits
+            )
         )
         for y in range(0, len(whole), _TILE)
         for x in range(0, whole.shape[1], _TILE)
