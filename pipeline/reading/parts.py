@@ -54,6 +54,10 @@ class InPieces:
             for place, segment in enumerate(self._segments(number)):
                 first, behind = max(start - base, segment.start), min(end - base, segment.end)
                 if first < behind:
+                    known = self._known(number, place, segment, first - segment.start)
+                    if len(known) >= behind - first:
+                        yield known[: behind - first]
+                        continue
                     data = self._content(number, place, segment)
                     yield data[first - segment.start : behind - segment.start]
 
@@ -68,6 +72,13 @@ class InPieces:
             if len(self._opened) > _PIECES_KEPT:
                 self._opened.popitem(last=False)
         return kept
+
+    def _known(self, number: int, place: int, segment: Segment, at: int) -> bytes:
+        """What needs no decoding from a place of a segment on; nothing if it is decoded."""
+        if (number, place) in self._decoded:
+            return b""
+        parts = (data[at - start :] for start, data in segment.known if at - start >= 0)
+        return next((part for part in parts if part), b"")
 
     def _content(self, number: int, place: int, segment: Segment) -> bytes:
         key = (number, place)

@@ -109,6 +109,35 @@ def test_a_plane_and_a_tile_are_read_alone(
         opened.pixels("stack.tif", (0, 0, 1000, 1), page=0)
 
 
+def test_directories_between_planes_are_read_without_decoding_these(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(pieces, "MAX_WHOLE_TIFF_BYTES", PIECE_BYTES)
+    source, root = tmp_path / "source", tmp_path / "archive"
+    source.mkdir()
+    noise = np.random.default_rng(1).integers(0, 64, (30, 50, 90), np.uint16)
+    planes = PLANE[:50, :90] + noise
+    with tifffile.TiffWriter(source / "stack.tif", bigtiff=True) as file:
+        for plane in planes:
+            file.write(plane, metadata=None)
+    archived(source, root, piece_size_bytes=PIECE_BYTES)
+    decoded: list[str] = []
+
+    def restored_member(row: Row, *what: Any) -> bytes:
+        decoded.append(row.path)
+        return restore_member(row, *what)
+
+    monkeypatch.setattr(reading, "restore_member", restored_member)
+    opened = seec.open(str(root))
+    everything: list[str] = []
+    for page in range(30):
+        decoded.clear()
+        assert np.array_equal(opened.pixels("stack.tif", page=page), planes[page])
+        assert 1 <= len(decoded) <= 2
+        everything += decoded
+    assert len(set(everything)) > 3
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_a_stack_of_hundreds_of_megabytes_is_never_in_memory_as_a_whole(tmp_path: Path):

@@ -192,6 +192,15 @@ class Layout:
                 check_coding(coding, row_of(packing, raster.shape))
                 check_stored(coding, packing, raster.shape, size)
 
+    def between(self) -> Iterator[tuple[int, bytes]]:
+        """Where in the file bytes stand that are no samples, and these."""
+        at = position = 0
+        for size, samples, _ in self.gaps:
+            yield at, self.rest[position : position + size]
+            position += size
+            at += size + samples
+        yield at, self.rest[position:]
+
     def filled(self, stored: bytes) -> bytes:
         """The file. stored: what all rasters take in it, one behind the other."""
         before, filling = (sum(gap[i] for gap in self.gaps) for i in (0, 1))

@@ -12,7 +12,7 @@ from seec.pipeline.images.formats import tiff_pages as tags
 from seec.pipeline.images.formats.codings import Coding, decoded_alone
 from seec.pipeline.images.formats.spliced import row_of
 from seec.pipeline.images.formats.tiff_directories import Directory, directories
-from seec.pipeline.images.ranges import Blocks, Ranges
+from seec.pipeline.images.ranges import Ranges
 from seec.pipeline.images.raster import Packing, unpack
 from seec.schemas.errors import UnreadableImage
 from seec.schemas.limits import MAX_SAMPLE_BYTES, MAX_SAMPLES
@@ -48,14 +48,15 @@ def read_page(file: Ranges, page: int, region: Region | None = None) -> Pixels:
 
     page: its number from 0, in the order of directories, each followed by those below it. region:
     x, y, width and height in pixels. Samples of less than 8 bits are uint8, of 9 to 15 uint16. Only
-    what the rectangle touches is read. Parts that the file leaves out are 0.
+    what the rectangle touches is read, and directories, in small parts. Parts that the file leaves
+    out are 0.
 
     Raises IndexError if there is no such page, ValueError if the region is not inside the picture,
     UnreadableImage if the picture is damaged, or compressed in a way that is not known.
     """
     if not 0 <= page < _MOST_PAGES:
         raise IndexError(f"page {page} of a file with at most {_MOST_PAGES}")
-    found = directories(Blocks(file), _MOST_PAGES, page + 1)
+    found = directories(file, _MOST_PAGES, page + 1)
     if page >= len(found):
         raise IndexError(f"page {page} of a file with {len(found)}")
     return _Picture(file, found[page]).read(region)

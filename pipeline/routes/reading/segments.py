@@ -1,11 +1,12 @@
 """The content of a row in segments, each of which is decoded by itself when it is wanted."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from seec.pipeline.containers import packed_size
 from seec.pipeline.routes import reading
+from seec.pipeline.routes.reading.envelopes import split
 from seec.pipeline.routes.reading.reader import Models
 from seec.pipeline.routes.reading.spans import gaps_of
 from seec.schemas.errors import DigestMismatch, SectionCorrupt
@@ -13,14 +14,21 @@ from seec.schemas.routes import SPANS
 from seec.schemas.rows import Row
 from seec.schemas.trees import once_each, with_payloads
 
+_TIFF = "TIFF"
+
 
 @dataclass(frozen=True)
 class Segment:
-    """Bytes of a content from start to end. decoded: gives them, and takes as long as they need."""
+    """Bytes of a content from start to end.
+
+    decoded: gives them, and takes as long as they need. known: those among them that need no
+    decoding, such as directories between strips; where each part begins in the segment.
+    """
 
     start: int
     end: int
     decoded: Callable[[], bytes]
+    known: tuple[tuple[int, bytes], ...] = ()
 
 
 def segments(row: Row, payload: bytes, models: Models) -> list[Segment]:
@@ -70,7 +78,29 @@ def _member(start: int, row: Row, payload: bytes, models: Models) -> Segment:
     size = packed_size(row.packing, row.source_size_bytes, gaps_of(row, own)[0])
     if size is None:  # nothing but packing it tells how long it is
         return _held(start, decoded())
-    return Segment(start, start + size, decoded)
+    return Segment(start, start + size, decoded, tuple(_between(row, payload, size)))
+
+
+def _between(row: Row, payload: bytes, size: int) -> Iterator[tuple[int, bytes]]:
+    """What stands between the samples of an image that is a part of a file, but for its head."""
+    # Imports the formats, which who reads whole files does without.
+    from seec.pipeline.images.files import is_exact
+    from seec.pipeline.images.formats.spliced import parse
+
+    inner, own = row.members[0], payload[row.length :]
+    whole = len(row.members) == 1 and inner.start in (0, None) and not inner.members
+    if not whole or inner.source_size_bytes != row.source_size_bytes:
+        return
+    _check(inner, own[: inner.length])
+    facts = split(inner, own[: inner.length])[0].samples
+    envelope = b"" if facts is None else facts.envelope or b""
+    if inner.image is None or inner.image.format != _TIFF or not is_exact(envelope):
+        return
+    left_out = row.source_size_bytes - size
+    for at, data in parse(envelope[1:]).between():
+        cut = max(0, left_out - at)
+        if data[cut:]:
+            yield at + cut - left_out, data[cut:]
 
 
 def _check(row: Row, payload: bytes) -> None:
