@@ -13,6 +13,8 @@ EACH = {  # outcomes that must not be rare: else only one side of a reader was t
     "deflate": ("back", "refused", "recipe refused", "recipe read"),
     "images": ("refused",),
     "jpeg": ("back", "refused", "recipe refused", "recipe read"),
+    "lossless": ("refused", "came back"),
+    "rice": ("refused", "came back"),
     "samples": ("refused", "decoded"),
     "screen": ("refused",),
     "strips": ("refused", "came back"),
