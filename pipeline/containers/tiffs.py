@@ -26,7 +26,7 @@ from seec.pipeline.images.formats.spliced import Place
 from seec.pipeline.images.formats.tiff_directories import KINDS
 from seec.pipeline.images.formats.tiff_pages import JpegPieces, Page, known_pages
 from seec.pipeline.images.formats.tiff_parts import Part, head
-from seec.pipeline.images.ranges import Blocks, Ranges
+from seec.pipeline.images.ranges import Blocks, Ranges, identity_of
 from seec.schemas.errors import UnreadableImage
 from seec.schemas.limits import MAX_DEEP_GROUP, MAX_RASTERS
 
@@ -162,7 +162,7 @@ class _Last:
 
     def get(self, ranges: Ranges) -> _Index:
         """The index of a file; UnreadableImage if it has none."""
-        identity = ranges.identity
+        identity = identity_of(ranges)
         if identity is None:
             return _read_index(ranges)
         with self._lock:

@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 class Ranges(Protocol):
@@ -18,10 +18,20 @@ class Ranges(Protocol):
         """That many bytes from there; fewer only where the file ends."""
         ...
 
+
+@runtime_checkable
+class Recognised(Protocol):
+    """`Ranges` of a file that may be read again, of which something is worth remembering."""
+
     @property
     def identity(self) -> Hashable:
-        """Equal for the same file at the same state; None for one that is not to be known again."""
+        """Equal for the same file at the same state."""
         ...
+
+
+def identity_of(ranges: Ranges) -> Hashable:
+    """Equal for the same file at the same state; None for one that is not known again."""
+    return ranges.identity if isinstance(ranges, Recognised) else None
 
 
 @dataclass(frozen=True)
@@ -29,7 +39,6 @@ class Held:
     """`Ranges` of bytes in memory."""
 
     data: bytes
-    identity = None
 
     @property
     def size_bytes(self) -> int:
@@ -71,8 +80,8 @@ class Blocks:
 
     @property
     def identity(self) -> Hashable:
-        """As `Ranges.identity`."""
-        return self._ranges.identity
+        """That of the file; None if that has none."""
+        return identity_of(self._ranges)
 
     @property
     def size_bytes(self) -> int:

@@ -22,8 +22,6 @@ _PIECES_KEPT, _DECODED_KEPT_BYTES = 4, 64 << 20
 class InPieces:
     """`Ranges` of a file in pieces. Keeps what was read last; not for several threads."""
 
-    identity = None
-
     def __init__(
         self, store: Store, holders: tuple[ShardRecord, ...], row: Row, payload: bytes
     ) -> None:

@@ -37,7 +37,7 @@ class InSource:
 
     @property
     def identity(self) -> Hashable:
-        """As `Ranges.identity`."""
+        """As `Recognised.identity`."""
         file = self.file
         return self.source.store.url, file.path, file.size_bytes, file.mtime_ns, file.checksum
 
