@@ -201,3 +201,15 @@ def test_sequences_without_end_are_refused():
     for hostile in (sequence * 9000, (sequence + item) * 9000, b"\x08\0\x08\0CS\0\0" * 300_000):
         with pytest.raises(UnreadableImage):
             read_header(start[:at] + hostile)
+
+
+@pytest.mark.parametrize(
+    ("row_bytes", "rows"), [(8, 0), (8, -5), (0, 10**15 - 1), (0, 40), (8, 39)]
+)
+def test_a_table_of_tiles_with_other_rows_than_these_is_refused(row_bytes: int, rows: int):
+    data = instruments.fits_tiles(np.arange(40 * 30, dtype=np.int16).reshape(40, 30))
+    for name, value in ((b"NAXIS1", row_bytes), (b"NAXIS2", rows)):
+        at = data.index(name + b"  =", 2880)
+        data = data[:at] + b"%-8s= %20d" % (name, value) + data[at + 30 :]
+    with pytest.raises(UnreadableImage):
+        read_header(data)

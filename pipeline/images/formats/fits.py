@@ -173,14 +173,17 @@ def _tiles(data: bytes, at: int, words: dict[bytes, bytes], row_bytes: int, rows
     if descriptor is None or not (first and whole) or min(width, *others, heights[0]) < 1:
         raise UnreadableImage("FITS file with tiles that are no whole rows")
     type_, method = _tile_type(words)
+    if prod(others) * width * type_.size_bytes > MAX_SAMPLE_BYTES:
+        raise UnreadableImage("damaged FITS file: an image that is too large")
+    # A table may say that it has more rows than any file, or rows of no bytes.
+    if rows != -(-prod(others) // heights[0]) or row_bytes < struct.calcsize(descriptor):
+        raise UnreadableImage("damaged FITS file: a table with other rows than its tiles need")
     heap = at + _number(words, b"THEAP", row_bytes * rows)
     pieces: list[tuple[int, int]] = []
     for row in range(rows):
         size, start = struct.unpack_from(descriptor, data, at + row * row_bytes)
         pieces.append((heap + start, size))
-    if prod(others) * width * type_.size_bytes > MAX_SAMPLE_BYTES or min(pieces)[0] < heap:
-        raise UnreadableImage("damaged FITS file: an image that is too large")
-    if any(size < 1 or start + size > len(data) for start, size in pieces):
+    if any(size < 1 or not heap <= start <= len(data) - size for start, size in pieces):
         raise UnreadableImage("FITS file with tiles that are somewhere else")
     shape = Shape(width, prod(others), type_.words, type_.depth)
     coding = Coding(method, 1, heights[0], type_.size_bytes // type_.words, type_.words)
