@@ -14,6 +14,7 @@ from seec.pipeline.decoded.making import SAMPLING
 from seec.pipeline.decoded.tables import Judged, find_chroma, find_luma, is_of_ycc
 
 Pixels = NDArray[np.uint8]
+_MOST_SIDE = (1 << 16) - 1  # of a JPEG file; what was put together of several may be longer
 
 
 def shows_jpeg(image: Pixels) -> bool:
@@ -41,6 +42,8 @@ def find_jpeg(image: Pixels) -> Jpeg | None:
 
 
 def _luma_of(image: Pixels) -> Judged | None:
+    if max(image.shape[:2]) > _MOST_SIDE:
+        return None
     if _is_gray(image):
         return find_luma(image[..., :1])
     return find_luma(image) if is_of_ycc(image) else None

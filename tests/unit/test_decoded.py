@@ -210,3 +210,12 @@ def test_a_payload_of_another_shape_is_refused(coded: tuple[NDArray[np.uint8], D
     )
     with pytest.raises(SectionCorrupt, match="sampling"):
         pixels_of(replace(odd, components=components))
+
+
+def test_what_is_longer_than_a_jpeg_file_is_left_to_others():
+    strip = once_jpeg(np.tile(PICTURE[:16, :32], (1, 64, 1)), 85, "gray")
+    long = np.tile(strip, (1, 33, 1))
+    assert long.shape[1] > 1 << 16
+    assert find_jpeg(strip) is not None
+    assert find_jpeg(long) is None
+    assert find_jpeg(long.swapaxes(0, 1)) is None
