@@ -54,14 +54,23 @@ def candidate_of(
     )
 
 
-def draft_apart(file: SourceFile, data: bytes, settings: PlanSettings, start: int = 0) -> Draft:
-    """As `pipeline.routes.writing.draft`; a file that its decoder does not survive is stored."""
+def draft_apart(
+    file: SourceFile,
+    data: bytes,
+    settings: PlanSettings,
+    start: int = 0,
+    ranges: Ranges | None = None,
+) -> Draft:
+    """As `pipeline.routes.writing.draft`; a file that its decoder does not survive is stored.
+
+    start, ranges: as of `candidate_of`; the process reads by ranges, too.
+    """
     limit = min(settings.max_seconds, MAX_SECONDS)
     process = WorkerProcess()
     result: Any = None
     answered = False
     try:
-        process.send(_look, file, data, settings, start)
+        process.send(_look, file, data, settings, start, ranges)
         answered = process.connection.poll(limit + _START_S)
         if answered:
             _, result = process.receive()
@@ -82,7 +91,9 @@ def draft_apart(file: SourceFile, data: bytes, settings: PlanSettings, start: in
     return draft_stored(file, data, reason, start)
 
 
-def _look(file: SourceFile, data: bytes, settings: PlanSettings, start: int) -> Draft:
+def _look(
+    file: SourceFile, data: bytes, settings: PlanSettings, start: int, ranges: Ranges | None
+) -> Draft:
     """In the process of `draft_apart`."""
     with hurried(settings.max_seconds):
-        return draft(candidate_of(file, data, settings, start))
+        return draft(candidate_of(file, data, settings, start, ranges))

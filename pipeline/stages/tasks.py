@@ -127,11 +127,11 @@ def read_batch(
         if not batch.decode:
             drafts.append(draft_stored(file, data, "could not be encoded", start))
             continue
+        ranges = None if file.piece is None else InSource(source, file)
         if suspect:
-            made = draft_apart(file, data, settings, start)
+            made = draft_apart(file, data, settings, start, ranges)
         else:
             with hurried(settings.max_seconds):
-                ranges = None if file.piece is None else InSource(source, file)
                 candidate = candidate_of(file, data, settings, start, ranges)
                 pixels, passing_bytes = work_of(candidate)
                 if pixels <= settings.max_pixels and passing_bytes > batch.passing_bytes:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -15,6 +16,8 @@ from seec.jobs.exit_codes import ExitCode
 from seec.pipeline.routes.writing import draft
 from seec.pipeline.stages import archiving, tasks
 from seec.pipeline.stages.apart import candidate_of, draft_apart, hurried
+from seec.pipeline.stages.pieces import InSource, read_piece
+from seec.pipeline.storage import Limits, Source
 from seec.schemas.plan import MAX_SECONDS, PlanSettings, SourceFile
 from seec.schemas.routes import JPEGXL_JPEG, STORE
 from tests.faults.poisoned import CRASH, HANG, RAISE, poisoned
@@ -56,6 +59,24 @@ def test_a_look_apart_finds_what_any_look_finds(max_seconds: int):
         assert (made.coded is None) == (expected.coded is None)
         for one, other in zip(made.pictures, expected.pictures, strict=True):
             assert (one == other).all()
+
+
+def test_a_piece_that_is_looked_into_apart_has_the_index_of_its_file(tmp_path: Path):
+    plane = np.tile(textured(64, 128)[:, :, 0], (16, 1))
+    (tmp_path / "plane.tif").write_bytes(image_bytes(plane, "TIFF"))
+    source = Source(str(tmp_path), limits=Limits(bytes_per_s=1e9))
+    status = (tmp_path / "plane.tif").stat()
+    file = SourceFile("plane.tif", status.st_size, status.st_mtime_ns, piece=1)
+    start, data = read_piece(source, file, 1 << 16)
+    ranges, settings = InSource(source, file), PlanSettings("")
+    made = draft_apart(file, data, settings, start, ranges)
+    expected = draft(candidate_of(file, data, settings, start, ranges))
+    assert start > 0
+    assert (made.row, made.payload) == (expected.row, expected.payload)
+    assert made.coded is not None
+    assert expected.coded is not None
+    assert [one.row for one in made.coded.members] == [one.row for one in expected.coded.members]
+    assert made.coded.members
 
 
 @pytest.mark.parametrize("how", REASONS)
