@@ -213,3 +213,11 @@ def test_a_table_of_tiles_with_other_rows_than_these_is_refused(row_bytes: int, 
         data = data[:at] + b"%-8s= %20d" % (name, value) + data[at + 30 :]
     with pytest.raises(UnreadableImage):
         read_header(data)
+
+
+@pytest.mark.parametrize("name", ["runs.dcm", "lossless.dcm"])
+def test_a_sequence_without_its_table_of_offsets_is_refused(name: str):
+    data = FILES[name]
+    start = data.index(b"\xe0\x7f\x10\0O") + 12
+    with pytest.raises(UnreadableImage, match="frames"):
+        read_header(data[:start] + b"\xfe\xff\xdd\xe0\0\0\0\0")

@@ -168,7 +168,7 @@ def _frames(picture: _Picture, pixels: _Element, order: str) -> list[Place]:
 
 def _compressed_frames(picture: _Picture, reader: "_Reader", at: int) -> Iterator[_Element]:
     """The fragments of pixels, of which each is a frame."""
-    _, *fragments = reader.fragments(at)
+    fragments = [*reader.fragments(at)][1:]  # the first one is a table of offsets
     if len(fragments) != picture.frames or picture.frames > MAX_RASTERS or picture.shape.height < 1:
         raise UnreadableImage("DICOM file whose frames are in pieces, or too many")
     yield from fragments
