@@ -15,7 +15,8 @@ from seec.pipeline.images.ranges import Ranges
 _MAGIC = b"\x1f\x8b\x08"
 _BITS = 31  # of zlib's window, with a header of gzip
 _PEEKED_BYTES = 4096
-MOST_WHOLE_BYTES, MOST_CONTENT_BYTES = 1 << 27, 1 << 28
+# Looking into one takes about six times its content in memory.
+MOST_WHOLE_BYTES, MOST_CONTENT_BYTES = 1 << 26, 1 << 27
 
 
 def matches(head: bytes) -> bool:
