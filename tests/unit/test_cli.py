@@ -118,6 +118,19 @@ def test_closed_streams_keep_nothing_from_its_work(tmp_path: Path, closed: str) 
         assert (np.asarray(back) == textured(20, 30)).all()
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-"])
+def test_a_process_that_inherits_a_closed_stream_has_it_open(tmp_path: Path, closed: str) -> None:
+    code = "import os, sys; [os.fstat(number) for number in range(3)]; sys.exit(7)"
+    start = (
+        "import subprocess, sys; from seec.jobs.streams import open_closed_streams as opened; "
+        f"opened(); sys.exit(subprocess.run([sys.executable, '-c', {code!r}]).returncode)"
+    )
+    script = tmp_path / "start.py"
+    script.write_text(start)
+    line = f"exec {sys.executable} {script} {closed}"
+    assert subprocess.run(["sh", "-c", line], check=False).returncode == 7
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is full")
 def test_a_full_stdout_is_named(tmp_path: Path) -> None:
     line = f"exec {sys.executable} -m seec.jobs.cli info {tmp_path}/a.jpg > /dev/full"
