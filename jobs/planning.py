@@ -190,9 +190,10 @@ def _worthwhile_jpeg_model(
 
 
 def jpeg_bytes(listing: Iterable[SourceFile]) -> int:
-    """The bytes of JPEG files, with what each counts more."""
-    files = (file for file in listing if has_jpeg_name(file.path))
-    return sum(file.size_bytes + _OF_A_FILE_BYTES for file in files)
+    """The bytes of JPEG files, with what each counts more. Links and other names count 0."""
+    files = (file for file in listing if file.kind == FILE and has_jpeg_name(file.path))
+    read = (file for file in files if file.problem is None and file.same_file is None)
+    return sum(file.size_bytes + _OF_A_FILE_BYTES for file in read)
 
 
 def bytes_worth(model: DctModel) -> int:

@@ -1,6 +1,7 @@
 """JPEG files coded by their coefficients: the archive holds the model that their rows need."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from seec.pipeline.dct.packaged import nearest_model, packaged_model
 from seec.pipeline.dct.weights import load_model
 from seec.pipeline.storage import Store
 from seec.schemas.archive import model_name
+from seec.schemas.kinds import LINK
 from seec.schemas.plan import SourceFile
 from seec.schemas.routes import JPEGXL_JPEG, SEEC, SEEC_JPEG, SPANS, STORE
 from tests.archives import plain_reader
@@ -129,6 +131,10 @@ def test_many_small_jpeg_files_are_worth_the_model():
     assert planning.jpeg_bytes(listing(200, 950)) < wanted
     assert planning.jpeg_bytes(listing(60, 14_000)) < wanted
     assert planning.jpeg_bytes([SourceFile("a.txt", 1 << 30, 0)]) == 0
+    links = [SourceFile(f"{number}.jpg", 10, 0, kind=LINK) for number in range(600)]
+    again = [replace(one, same_file="0.jpg") for one in listing(600, 950)]
+    unreadable = [replace(one, problem="a device") for one in listing(600, 950)]
+    assert planning.jpeg_bytes([*links, *again, *unreadable]) == 0
 
 
 def test_a_model_of_ones_own_codes_jpeg_and_is_in_the_archive(
