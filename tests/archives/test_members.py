@@ -742,6 +742,16 @@ def test_tars_are_samples_of_webdataset(source: Path, root: Path):
         list(samples(str(root), ["two.mpo"]))
 
 
+def test_a_member_behind_a_dot_has_its_name(source: Path, root: Path):
+    files = {f"./inner/{name}": data for name, data in pictures().items()}
+    (source / "dot.tar").write_bytes(tar_of(files))
+    archived(source, root)
+    opened = seec.open(str(root))
+    for name, data in files.items():
+        if not name.endswith(".json"):
+            assert opened.read(f"dot.tar/{name.removeprefix('./')}") == data
+
+
 @pytest.mark.parametrize("compress", [bytes, gzip.compress])
 def test_the_model_of_jpeg_is_carried_for_pictures_within_files(
     tmp_path: Path, root: Path, compress: Callable[[bytes], bytes]

@@ -170,7 +170,7 @@ class _Names:
 
     def path(self, span: Span, data: bytes) -> str:
         """The path of what is in a span: by its name if it has one that a file can have."""
-        name = span.name
+        name = None if span.name is None else span.name.removeprefix("./")  # as `tar c .` writes
         if name is None or name in self._taken or not is_safe(unescape(name)):
             name = self._by_place(span.start, data)
         self._taken.add(name)
