@@ -23,7 +23,7 @@ _ASIDE = re.compile(r"__[^/]*__($|/)")
 def samples(
     archive: str | OpenedArchive, include: Sequence[str] = ("*.tar",)
 ) -> Iterator[dict[str, Any]]:
-    """The samples of all tar files that match, one tar file after the other, in their order.
+    """The samples of all tar files that match, also with gzip, bzip2 or xz, in their order.
 
     archive: a URL or path, or what `seec.open` gave. include: patterns, as of `seec.Archive.paths`.
     Files in a row whose paths agree up to the first dot of the name are one sample: `__key__`, that
@@ -44,7 +44,7 @@ def samples(
 
 def _samples(file: BinaryIO, url: str) -> Iterator[dict[str, Any]]:
     sample: dict[str, Any] = {}
-    with tarfile.open(fileobj=file, mode="r|") as tar:
+    with tarfile.open(fileobj=file, mode="r|*") as tar:
         for member in tar:
             tar.members = []  # type: ignore[assignment]  # it would keep all that it has seen
             parts = _PARTS.fullmatch(member.name)

@@ -742,6 +742,19 @@ def test_tars_are_samples_of_webdataset(source: Path, root: Path):
         list(samples(str(root), ["two.mpo"]))
 
 
+@pytest.mark.filterwarnings("ignore:unclosed file")  # by webdataset
+def test_tars_with_gzip_are_samples_too(source: Path, root: Path):
+    webdataset = pytest.importorskip("webdataset")
+    (source / "train.tar.gz").write_bytes(gzip.compress(tar_of(pictures())))
+    archived(source, root)
+    url = str(source / "train.tar.gz")
+    expected = list(webdataset.WebDataset([url], shardshuffle=False))
+    found = list(samples(str(root), ["train.tar.gz"]))
+    assert [(one["__key__"], one.get("png"), one.get("jpg")) for one in found] == [
+        (one["__key__"], one.get("png"), one.get("jpg")) for one in expected
+    ]
+
+
 def test_a_member_behind_a_dot_has_its_name(source: Path, root: Path):
     files = {f"./inner/{name}": data for name, data in pictures().items()}
     (source / "dot.tar").write_bytes(tar_of(files))
