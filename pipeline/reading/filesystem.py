@@ -25,7 +25,7 @@ from seec.pipeline.reading.listing import children, has_folder, paths_below
 from seec.pipeline.reading.streams import RangesFile
 from seec.pipeline.storage import Store
 from seec.pipeline.storage.access import Options
-from seec.schemas.errors import Lost, UnknownPath
+from seec.schemas.errors import FixityError, FormatError, Lost, ObjectFrozen, UnknownPath
 from seec.schemas.kinds import DIRECTORY, FILE, LINK
 from seec.schemas.manifest_part import Leaf
 from seec.schemas.routes import PIECES, ROUTES, SPANS
@@ -253,7 +253,12 @@ class SeecFileSystem(AbstractFileSystem):
             return False
         if row.route == SPANS:
             return True
-        return row.route == PIECES and self.archive.lookup.has_members(row.path)
+        if row.route != PIECES:
+            return False
+        try:
+            return self.archive.lookup.has_members(row.path)
+        except (FixityError, FormatError, ObjectFrozen):
+            return False  # its list of pieces cannot be read, which reading the file says
 
     def _opened_above(self, path: str) -> str | None:
         """The file that is shown as a folder, and that a path is, or lies below; None if none."""

@@ -30,8 +30,9 @@ from seec.pipeline.reading.parts import InPieces
 from seec.pipeline.standing.sizes import sizes_of
 from seec.pipeline.storage import Source, Store
 from seec.schemas import trees as seec_trees
+from seec.schemas.archive import blob_name
 from seec.schemas.commit import ShardRecord
-from seec.schemas.errors import SectionCorrupt, UnreadableImage
+from seec.schemas.errors import DigestMismatch, SectionCorrupt, UnreadableImage
 from seec.schemas.limits import MAX_MEMBER_DEPTH
 from seec.schemas.manifest import parse_manifest, serialise_manifest
 from seec.schemas.routes import LOST, PIECES, SEEC, SEEC_JPEG, SPANS, STORE
@@ -753,6 +754,21 @@ def test_tars_with_gzip_are_samples_too(source: Path, root: Path):
     assert [(one["__key__"], one.get("png"), one.get("jpg")) for one in found] == [
         (one["__key__"], one.get("png"), one.get("jpg")) for one in expected
     ]
+
+
+def test_a_damaged_list_of_pieces_hides_no_other_file(source: Path, root: Path):
+    (source / "train.tar").write_bytes(tar_of(pictures()))
+    archived(source, root, piece_size_bytes=PIECE_BYTES)
+    row = seec.open(str(root)).bare_row("train.tar")
+    blob = root / blob_name(row.shard)
+    data = bytearray(blob.read_bytes())
+    data[row.offset + 5] ^= 1
+    blob.chmod(0o644)
+    blob.write_bytes(data)
+    files = SeecFileSystem(str(root), members=True, skip_instance_cache=True)
+    assert {one["name"]: one["type"] for one in files.ls("")}["train.tar"] == "file"
+    with pytest.raises(DigestMismatch):
+        files.cat_file("train.tar")
 
 
 def test_a_member_behind_a_dot_has_its_name(source: Path, root: Path):
