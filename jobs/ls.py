@@ -51,7 +51,8 @@ class Totals:
 
     routes: how many files took each route, and members if they are listed; members: how many of
     these; kinds: how many other rows each kind has. length: bytes in the archive's blobs; those
-    that files share count once. lossy: files with a lossy background.
+    that files share count once; of files whose members are listed, those of the members alone.
+    lossy: files with a lossy background.
     """
 
     def __init__(self, rows: Iterable[Row] = ()) -> None:
@@ -88,14 +89,16 @@ class Totals:
     def line(self) -> str:
         """For people."""
         share = 100 * self.length / max(1, self.source_size_bytes)
-        sizes = f"{self.source_size_bytes:,} -> {self.length:,} bytes ({share:.1f} %)"
+        sizes = f", {self.source_size_bytes:,} -> {self.length:,} bytes ({share:.1f} %)"
+        if self.members:  # of what lies between them no row is listed
+            sizes = ""
         routes = ", ".join(f"{count} {route}" for route, count in self.routes.items())
         others = "".join(
             f", {self.kinds[kind]} {name}" for kind, name in _OTHERS if kind in self.kinds
         )
         files = f"{self.kinds.get(FILE, 0)} files"
         files += f" and {self.members} members" if self.members else ""
-        return f"{files}{routes and f' ({routes})'}{others}, {sizes}"
+        return f"{files}{routes and f' ({routes})'}{others}{sizes}"
 
 
 @dataclass(frozen=True)
@@ -145,7 +148,7 @@ class Listing:
         yield "files", map(_row_as_dict, totals.counted(self.found))
         yield "quarantine", (dict(row.__dict__) for row in self.failed)
         yield "source_size_bytes", totals.source_size_bytes
-        yield "length", totals.length
+        yield "length", None if totals.members else totals.length
         yield "routes", totals.routes
         yield "kinds", totals.kinds
         yield "members", totals.members

@@ -252,6 +252,9 @@ def test_a_listing_and_a_report_count_members_and_pieces(
     assert sizes_of(sorted_rows(archive, pieces=True)).total.stored_bytes == blobs
     inside = ls.Totals(ls.run(ls.Settings(str(root), members=True)).rows)
     assert (inside.members, inside.kinds["file"]) == (len(members(root)) - 6, 5)
+    with_members = ls.run(ls.Settings(str(root), members=True))
+    assert "bytes" not in next(line for line in with_members.lines() if " members (" in line)
+    assert ls.run(ls.Settings(str(root), members=True)).as_dict()["length"] is None
 
 
 def first_commit_of_run(root: Path, ordinal: int) -> int:
