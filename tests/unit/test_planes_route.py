@@ -42,7 +42,7 @@ def deep(seed: int) -> Image.Image:
 
 def test_samples_of_16_bits_want_no_model(golden_model: Model):
     made = drafted(deep(1), "PNG")
-    assert made.pictures == ()
+    assert not made.pictures
     payload = settled(made, golden_model)
     assert payload.planes == ()
     assert [(run.first, run.count) for run in payload.runs] == [(0, 1)]
