@@ -143,7 +143,7 @@ class _Index:
     def covering(self, start: int, end: int) -> Iterator[_Unit]:
         """All strips and tiles that lie, as a part at least, between two places."""
         for i in np.flatnonzero((self.starts < end) & (self.ends > start)):
-            number, page, place = self.places[self.owners[i]]
+            number, page, place = self.places[int(self.owners[i])]
             at, behind = int(self.starts[i]), int(self.ends[i])
             if place.coding is None:
                 rows = (behind - at) // place.packing.row_bytes(place.shape)
