@@ -8,10 +8,10 @@ from seec.pipeline.images.digest import pixel_digest
 from seec.pipeline.images.files import ImageFile
 from seec.pipeline.routes.loss import stated_loss
 from seec.pipeline.routes.writing.draft import Candidate, Coded
-from seec.pipeline.routes.writing.writer import MadeRow, RunModels, Work, Writer
+from seec.pipeline.routes.writing.writer import MadeRow, RunModels, Work, Writer, row_of_pixels
 from seec.schemas.container import reader
 from seec.schemas.routes import SEEC
-from seec.schemas.rows import ImageFacts, Row, SampleFacts
+from seec.schemas.rows import Row
 
 
 class SeecWriter(Writer):
@@ -33,12 +33,7 @@ class SeecWriter(Writer):
         pixels = image.pixels
         if pixels is None:
             return None
-        height, width = pixels.shape[:2]
-        row = made_row(
-            SEEC,
-            image=ImageFacts(width, height, "L" if pixels.ndim == 2 else "RGB", image.format),
-            samples=SampleFacts(pixel_digest(pixels), pixels.size, image.envelope),
-        )
+        row = row_of_pixels(made_row, SEEC, pixels, image)
         # Of a signed picture nothing may be lost, whatever is of interest in it.
         return Coded(row, pictures=(pixels,), labelled=not image.signed)
 

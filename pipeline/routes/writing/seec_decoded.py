@@ -10,10 +10,10 @@ from seec.pipeline.images.digest import pixel_digest
 from seec.pipeline.images.files import ImageFile
 from seec.pipeline.routes.writing.draft import Candidate, Coded
 from seec.pipeline.routes.writing.stacks import MOST_PIXELS
-from seec.pipeline.routes.writing.writer import MadeRow, RunModels, Work, Writer
+from seec.pipeline.routes.writing.writer import MadeRow, RunModels, Work, Writer, row_of_pixels
 from seec.schemas.errors import UnknownModel, UnreadableImage
 from seec.schemas.routes import SEEC_DECODED
-from seec.schemas.rows import ImageFacts, Row, SampleFacts
+from seec.schemas.rows import Row
 
 # Of pixels. An exception takes about a byte; with more the payload might be larger than what
 # route `seec` makes of the pixels, of which nothing is known here.
@@ -57,11 +57,7 @@ class SeecDecodedWriter(Writer):
         decoded = coding.apart(samples, jpeg)
         if decoded.differing > _MOST_EXCEPTIONS * height * width:
             return None
-        row = made_row(
-            SEEC_DECODED,
-            image=ImageFacts(width, height, "L" if pixels.ndim == 2 else "RGB", image.format),
-            samples=SampleFacts(pixel_digest(pixels), pixels.size, image.envelope),
-        )
+        row = row_of_pixels(made_row, SEEC_DECODED, pixels, image)
         return Coded(row, layout=decoded)
 
     def pack(self, coded: Coded, codes: Sequence[bytes], models: RunModels) -> tuple[Row, bytes]:

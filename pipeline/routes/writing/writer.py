@@ -6,11 +6,23 @@ from typing import ClassVar, NamedTuple
 
 from seec.pipeline.codec import Model
 from seec.pipeline.dct.weights import DctModel
+from seec.pipeline.images.digest import pixel_digest
 from seec.pipeline.images.files import ImageFile
+from seec.pipeline.images.raster import Pixels
 from seec.pipeline.routes.writing.draft import Candidate, Coded
-from seec.schemas.rows import Row
+from seec.schemas.rows import ImageFacts, Row, SampleFacts
 
 MadeRow = Callable[..., Row]
+
+
+def row_of_pixels(made_row: MadeRow, route: str, pixels: Pixels, image: ImageFile) -> Row:
+    """The row of one picture of 8 bits, [H, W] or [H, W, 3]. made_row: as `Candidate.row`."""
+    height, width = pixels.shape[:2]
+    return made_row(
+        route,
+        image=ImageFacts(width, height, "L" if pixels.ndim == 2 else "RGB", image.format),
+        samples=SampleFacts(pixel_digest(pixels), pixels.size, image.envelope),
+    )
 
 
 class Work(NamedTuple):
