@@ -16,11 +16,11 @@ import sys
 import tarfile
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from unittest.mock import patch
 
 import fsspec
@@ -293,20 +293,31 @@ def main(folder: Path, size_bytes: int, tell: Callable[[str], None]) -> list[str
     `PlanSettings.piece_size_bytes` decides how many pieces the tar has.
     """
     wrong: list[str] = []
-
-    def rows() -> Iterator[Sequence[str]]:
-        for step in steps(f"s3://{BUCKET}", size_bytes, wrong):
-            for what, most in (("driver", step.peaks.driver), ("a worker", step.peaks.worker)):
-                if most > MOST_BYTES:
-                    wrong.append(f"{step.name}: {what} takes {most:,} bytes")
-            yield step.row()
-
     with s3_server(folder) as clients, patch.dict(os.environ, clients):
         pieces = -(-size_bytes // PlanSettings(model_id="").piece_size_bytes)
         tell(f"a tar of {size_bytes:,} bytes in {pieces} pieces\n")
-        for line in table(HEADINGS, rows()):
+        for line in table(HEADINGS, rows(steps(f"s3://{BUCKET}", size_bytes, wrong), wrong)):
             tell(line)
     return wrong
+
+
+def rows(taken: Iterable[Step], wrong: list[str]) -> Iterator[Sequence[str]]:
+    """Rows of a table with HEADINGS; `wrong` gets the processes that took too much memory."""
+    for step in taken:
+        for what, most in (("driver", step.peaks.driver), ("a worker", step.peaks.worker)):
+            if most > MOST_BYTES:
+                wrong.append(f"{step.name}: {what} takes {most:,} bytes")
+        yield step.row()
+
+
+def start(job: Callable[[Path, int, Callable[[str], None]], list[str]]) -> NoReturn:
+    """Run a `main` with the arguments MEGABYTES and DIR, and exit; 1 if anything is wrong."""
+    with tempfile.TemporaryDirectory() as place:
+        kept = Path(sys.argv[2]) if len(sys.argv) > 2 else Path(place)
+        kept.mkdir(parents=True, exist_ok=True)
+        found = job(kept, int(sys.argv[1]) * 10**6, _print)
+    _print("\n".join(["", *found]) if found else "\nall as it has to be")
+    sys.exit(bool(found))
 
 
 def _print(line: str) -> None:
@@ -315,9 +326,4 @@ def _print(line: str) -> None:
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as place:
-        kept = Path(sys.argv[2]) if len(sys.argv) > 2 else Path(place)
-        kept.mkdir(parents=True, exist_ok=True)
-        found = main(kept, int(sys.argv[1]) * 10**6, _print)
-    _print("\n".join(["", *found]) if found else "\nall as it has to be")
-    sys.exit(bool(found))
+    start(main)
