@@ -3,8 +3,7 @@
 import struct
 
 from seec.pipeline.images.formats import raw_samples
-from seec.pipeline.images.formats.raw_samples import Array, Type
-from seec.pipeline.images.formats.spliced import Place, SplicedFormat
+from seec.pipeline.images.formats.raw_samples import Array, ArrayFormat, Type
 from seec.schemas.errors import UnreadableImage
 
 _TYPES: dict[int, Type] = {
@@ -19,7 +18,7 @@ _LEAST_AXES, _MOST_AXES = 2, 4
 _MOST_ALONG_AXIS = 1 << 28  # four bytes of zeros and a small number begin many files
 
 
-class Idx(SplicedFormat):
+class Idx(ArrayFormat):
     """One array, whose numbers have the highest byte first."""
 
     name = "IDX"
@@ -28,12 +27,12 @@ class Idx(SplicedFormat):
         """As `Format.matches`."""
         return len(data) >= 4 and data[:2] == b"\0\0" and _sizes(data) is not None
 
-    def places(self, data: bytes) -> list[Place]:
-        """As `SplicedFormat.places`."""
-        sizes = _sizes(data)
+    def array(self, head: bytes) -> Array:
+        """As `ArrayFormat.array`."""
+        sizes = _sizes(head)
         if sizes is None:
             raise UnreadableImage("no IDX file of images")
-        return Array(4 + 4 * len(sizes), sizes[::-1], _TYPES[data[2]], little=False).places()
+        return Array(4 + 4 * len(sizes), sizes[::-1], _TYPES[head[2]], little=False)
 
 
 def _sizes(data: bytes) -> list[int] | None:

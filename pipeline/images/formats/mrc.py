@@ -3,8 +3,7 @@
 import struct
 
 from seec.pipeline.images.formats import raw_samples
-from seec.pipeline.images.formats.raw_samples import Array, Type
-from seec.pipeline.images.formats.spliced import Place, SplicedFormat
+from seec.pipeline.images.formats.raw_samples import Array, ArrayFormat, Type
 from seec.schemas.errors import UnreadableImage
 
 _MAGIC, _MAGIC_AT, _STAMP_AT = b"MAP ", 208, 212
@@ -21,7 +20,7 @@ _TYPES: dict[int, Type] = {
 }
 
 
-class Mrc(SplicedFormat):
+class Mrc(ArrayFormat):
     """One volume, or a stack."""
 
     name = "MRC"
@@ -30,13 +29,13 @@ class Mrc(SplicedFormat):
         """As `Format.matches`."""
         return data[_MAGIC_AT : _MAGIC_AT + 4] == _MAGIC and data[_STAMP_AT:][:2] in _STAMPS
 
-    def places(self, data: bytes) -> list[Place]:
-        """As `SplicedFormat.places`."""
-        if len(data) < _HEADER_BYTES:
+    def array(self, head: bytes) -> Array:
+        """As `ArrayFormat.array`."""
+        if len(head) < _HEADER_BYTES:
             raise UnreadableImage("damaged MRC file: cut short")
-        order = _STAMPS[data[_STAMP_AT : _STAMP_AT + 2]]
-        *sizes, mode = struct.unpack_from(order + "4i", data)
-        (extended,) = struct.unpack_from(order + "i", data, _EXTENDED_AT)
+        order = _STAMPS[head[_STAMP_AT : _STAMP_AT + 2]]
+        *sizes, mode = struct.unpack_from(order + "4i", head)
+        (extended,) = struct.unpack_from(order + "i", head, _EXTENDED_AT)
         if mode not in _TYPES or extended < 0:
             raise UnreadableImage(f"MRC file of mode {mode}")
-        return Array(_HEADER_BYTES + extended, sizes, _TYPES[mode], order == "<").places()
+        return Array(_HEADER_BYTES + extended, sizes, _TYPES[mode], order == "<")

@@ -3,8 +3,7 @@
 import struct
 
 from seec.pipeline.images.formats import raw_samples
-from seec.pipeline.images.formats.raw_samples import Array, Type
-from seec.pipeline.images.formats.spliced import Place, SplicedFormat
+from seec.pipeline.images.formats.raw_samples import Array, ArrayFormat, Type
 from seec.schemas.errors import UnreadableImage
 
 _SIZES = {348: (344, b"n+1\0"), 540: (4, b"n+2\0")}  # of the header: where the magic stands
@@ -30,7 +29,7 @@ _TYPES: dict[int, tuple[Type, int]] = {
 }
 
 
-class Nifti(SplicedFormat):
+class Nifti(ArrayFormat):
     """NIfTI whose numbers follow its header."""
 
     name = "NIFTI"
@@ -39,9 +38,9 @@ class Nifti(SplicedFormat):
         """As `Format.matches`."""
         return _order(data) is not None
 
-    def places(self, data: bytes) -> list[Place]:
-        """As `SplicedFormat.places`."""
-        return _array(data).places()
+    def array(self, head: bytes) -> Array:
+        """As `ArrayFormat.array`."""
+        return _array(head)
 
 
 def _order(data: bytes) -> str | None:

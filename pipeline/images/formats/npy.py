@@ -4,8 +4,7 @@ import re
 import struct
 
 from seec.pipeline.images.formats import raw_samples
-from seec.pipeline.images.formats.raw_samples import Array, Type
-from seec.pipeline.images.formats.spliced import Place, SplicedFormat
+from seec.pipeline.images.formats.raw_samples import Array, ArrayFormat, Type
 from seec.schemas.errors import UnreadableImage
 
 _MAGIC = b"\x93NUMPY"
@@ -33,36 +32,33 @@ _TYPES: dict[bytes, Type] = {
 }
 
 
-class Npy(SplicedFormat):
+class Npy(ArrayFormat):
     """One array."""
 
     name = "NPY"
+    picture = False
 
     def matches(self, data: bytes) -> bool:
         """As `Format.matches`."""
         return data.startswith(_MAGIC)
 
-    def places(self, data: bytes) -> list[Place]:
-        """As `SplicedFormat.places`."""
-        return _array(data).places(picture=False)
-
-
-def _array(data: bytes) -> Array:
-    code = _LENGTHS.get(data[6]) if len(data) > 12 else None
-    if code is None:
-        raise UnreadableImage("NPY file that is cut short, or of an unknown version")
-    (length,) = struct.unpack_from(code, data, 8)
-    start = 8 + struct.calcsize(code)
-    found = _DESCRIPTION.fullmatch(data[start : start + min(length, _MAX_HEADER_BYTES)])
-    if found is None:
-        raise UnreadableImage("NPY file of records, or with a header that we do not know")
-    order, kind, fortran, shape = found.groups()
-    sizes = [int(size) for size in re.findall(rb"\d{1,9}(?!\d)", shape)]
-    if (
-        kind not in _TYPES
-        or len(sizes) > _MAX_AXES
-        or len(sizes) != len(re.findall(rb"\d+", shape))
-    ):
-        raise UnreadableImage(f"NPY file of type {kind.decode()}, or of an unknown shape")
-    sizes = sizes if fortran == b"True" else sizes[::-1]
-    return Array(start + length, sizes, _TYPES[kind], little=order != b">")
+    def array(self, head: bytes) -> Array:
+        """As `ArrayFormat.array`."""
+        code = _LENGTHS.get(head[6]) if len(head) > 12 else None
+        if code is None:
+            raise UnreadableImage("NPY file that is cut short, or of an unknown version")
+        (length,) = struct.unpack_from(code, head, 8)
+        start = 8 + struct.calcsize(code)
+        found = _DESCRIPTION.fullmatch(head[start : start + min(length, _MAX_HEADER_BYTES)])
+        if found is None:
+            raise UnreadableImage("NPY file of records, or with a header that we do not know")
+        order, kind, fortran, shape = found.groups()
+        sizes = [int(size) for size in re.findall(rb"\d{1,9}(?!\d)", shape)]
+        if (
+            kind not in _TYPES
+            or len(sizes) > _MAX_AXES
+            or len(sizes) != len(re.findall(rb"\d+", shape))
+        ):
+            raise UnreadableImage(f"NPY file of type {kind.decode()}, or of an unknown shape")
+        sizes = sizes if fortran == b"True" else sizes[::-1]
+        return Array(start + length, sizes, _TYPES[kind], little=order != b">")

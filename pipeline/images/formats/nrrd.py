@@ -3,8 +3,7 @@
 import re
 
 from seec.pipeline.images.formats import raw_samples
-from seec.pipeline.images.formats.raw_samples import Array, Type
-from seec.pipeline.images.formats.spliced import Place, SplicedFormat
+from seec.pipeline.images.formats.raw_samples import Array, ArrayFormat, Type
 from seec.schemas.errors import UnreadableImage
 
 _MAGIC = re.compile(rb"NRRD000\d\r?\n")
@@ -25,7 +24,7 @@ _NAMES: dict[Type, str] = {
 _TYPES = {name: type_ for type_, names in _NAMES.items() for name in names.split("|")}
 
 
-class Nrrd(SplicedFormat):
+class Nrrd(ArrayFormat):
     """Nearly Raw Raster Data."""
 
     name = "NRRD"
@@ -34,9 +33,9 @@ class Nrrd(SplicedFormat):
         """As `Format.matches`."""
         return _MAGIC.match(data) is not None
 
-    def places(self, data: bytes) -> list[Place]:
-        """As `SplicedFormat.places`."""
-        head = data[:_MAX_HEADER_BYTES]
+    def array(self, head: bytes) -> Array:
+        """As `ArrayFormat.array`."""
+        head = head[:_MAX_HEADER_BYTES]
         end = min(
             (head.find(gap) + len(gap) for gap in (b"\n\n", b"\r\n\r\n") if gap in head), default=0
         )
@@ -51,4 +50,4 @@ class Nrrd(SplicedFormat):
         if not 1 <= len(sizes) <= _MAX_AXES or not all(re.fullmatch(rb"\d{1,9}", n) for n in sizes):
             raise UnreadableImage("NRRD file with sizes that we do not know")
         little = fields.get(b"endian", b"little") == b"little"
-        return Array(end, [int(size) for size in sizes], type_, little).places()
+        return Array(end, [int(size) for size in sizes], type_, little)

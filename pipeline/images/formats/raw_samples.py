@@ -1,10 +1,12 @@
 """Samples that lie in a file as they are: of which type, and how many in which order."""
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import ClassVar
 
-from seec.pipeline.images.formats.spliced import Place
+from seec.pipeline.images.formats.spliced import Place, SplicedFormat
 from seec.pipeline.images.raster import Meaning, Numbers, Packing
 from seec.schemas.errors import UnreadableImage
 from seec.schemas.limits import MAX_RASTERS, MAX_SAMPLE_BYTES
@@ -55,14 +57,21 @@ class Array:
         """Of all numbers."""
         return prod(self.sizes) * self.type.size_bytes
 
-    def places(self, *, picture: bool = True) -> list[Place]:
+    def places(
+        self,
+        *,
+        picture: bool = True,
+        most_bytes: int = MAX_SAMPLE_BYTES,
+        most_rasters: int = MAX_RASTERS,
+    ) -> list[Place]:
         """Its rasters. The first axis is that of colours if there are three or four.
 
         picture: whether the file is one of pictures; arrays of other files have to be as large as
-        pictures are. UnreadableImage if the array is none that may be taken for pictures.
+        pictures are. most_bytes: of numbers. most_rasters: slices are below each other if there
+        are more. UnreadableImage if the array is none that may be taken for pictures.
         """
         sizes = [size for size in self.sizes if size != 1]
-        if min(self.sizes, default=0) < 1 or self.size_bytes > MAX_SAMPLE_BYTES:
+        if min(self.sizes, default=0) < 1 or self.size_bytes > most_bytes:
             raise UnreadableImage("an array without numbers, or with too many")
         colours = 1
         if len(sizes) > 2 and sizes[0] <= _MOST_COLOURS:
@@ -74,16 +83,37 @@ class Array:
         packing = Packing(little=self.little, numbers=self.type.numbers)
         colour = self.type == U8 and colours in (1, 3)
         meaning = Meaning.COLOUR if colour and not others else Meaning.OTHER
-        return stack(
-            self.at, Shape(width, height, samples, self.type.depth), packing, prod(others), meaning
-        )
+        shape = Shape(width, height, samples, self.type.depth)
+        return stack(self.at, shape, packing, prod(others), meaning, most_rasters)
+
+
+class ArrayFormat(SplicedFormat):
+    """A format whose files hold one array, and say in their first bytes where it is.
+
+    picture: as in `Array.places`.
+    """
+
+    picture: ClassVar[bool] = True
+
+    @abstractmethod
+    def array(self, head: bytes) -> Array:
+        """The array. head: the file, or its first 64 KiB at least."""
+
+    def places(self, data: bytes) -> list[Place]:
+        """As `SplicedFormat.places`."""
+        return self.array(data).places(picture=self.picture)
 
 
 def stack(
-    at: int, shape: Shape, packing: Packing, count: int, meaning: Meaning = Meaning.OTHER
+    at: int,
+    shape: Shape,
+    packing: Packing,
+    count: int,
+    meaning: Meaning = Meaning.OTHER,
+    most: int = MAX_RASTERS,
 ) -> list[Place]:
     """Places of so many rasters one behind the other, or of one if they are small or too many."""
-    if count > MAX_RASTERS or (count > 1 and shape.width * shape.height < _LEAST_SLICE):
+    if count > most or (count > 1 and shape.width * shape.height < _LEAST_SLICE):
         shape = Shape(shape.width, shape.height * count, shape.samples, shape.depth)
         count, meaning = 1, Meaning.OTHER
     size = packing.size_bytes(shape)

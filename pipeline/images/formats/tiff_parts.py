@@ -21,14 +21,40 @@ _COPIED = (
 
 
 @dataclass(frozen=True)
+class Described:
+    """How TIFF says what the samples of a raster are.
+
+    order: of bytes, "<" or ">". entries: values by tag. tiled: whether its pieces are tiles.
+    """
+
+    order: str
+    entries: dict[int, tuple[int, ...]]
+    tiled: bool = False
+
+
+def described(page: Page) -> Described:
+    """As a page of a TIFF file says it, of one of its rasters."""
+    directory = page.directory
+    entries = {tag: directory.values(tag) for tag in _COPIED if tag in directory.entries}
+    samples = 1 if directory.value(tags.PLANAR, 1) == 2 else directory.value(tags.SAMPLES, 1)
+    for tag in (tags.BITS, tags.SAMPLE_FORMAT):
+        if tag in entries:
+            entries[tag] = entries[tag][:samples]
+    tiled = page.tags[0] == tags.TILES
+    width = directory.value(tags.TILE_WIDTH if tiled else tags.WIDTH)
+    entries |= {tags.WIDTH: (width,), tags.SAMPLES: (samples,)}
+    return Described(directory.kind.order, entries, tiled)
+
+
+@dataclass(frozen=True)
 class Part:
-    """Strips or tiles of one page of which all but the last have the same number of rows.
+    """Strips or tiles of one raster of which all but the last have the same number of rows.
 
     rows: of all together. each: of one of them. pieces: offset and size in the bytes that follow
     the head.
     """
 
-    page: Page
+    how: Described
     rows: int
     each: int
     pieces: tuple[tuple[int, int], ...]
@@ -36,33 +62,29 @@ class Part:
 
 def head(parts: Sequence[Part]) -> bytes:
     """What stands before the bytes of the parts in a TIFF file that has a directory for each."""
-    order = parts[0].page.directory.kind.order
+    order = parts[0].how.order
     listed = [_entries(part) for part in parts]
     sizes = [_size(entries) for entries in listed]
     data_at = _HEAD_BYTES + sum(sizes)
     out = (b"II" if order == "<" else b"MM") + struct.pack(order + "HI", 42, _HEAD_BYTES)
     for i, (part, entries) in enumerate(zip(parts, listed, strict=True)):
         offsets = tuple(data_at + at for at, _ in part.pieces)
-        entries[part.page.tags[0]] = offsets
+        entries[tags.TILES if part.how.tiled else tags.STRIPS] = offsets
         behind = len(out) + sizes[i] if i + 1 < len(parts) else 0
         out += _directory(entries, order, len(out), behind)
     return out
 
 
 def _entries(part: Part) -> dict[int, tuple[int, ...]]:
-    directory, (offsets, counts) = part.page.directory, part.page.tags
-    entries = {tag: directory.values(tag) for tag in _COPIED if tag in directory.entries}
-    samples = 1 if directory.value(tags.PLANAR, 1) == 2 else directory.value(tags.SAMPLES, 1)
-    for tag in (tags.BITS, tags.SAMPLE_FORMAT):
-        if tag in entries:
-            entries[tag] = entries[tag][:samples]
-    tiled = offsets == tags.TILES
-    width = directory.value(tags.TILE_WIDTH if tiled else tags.WIDTH)
-    entries |= {tags.WIDTH: (width,), tags.HEIGHT: (part.rows,), tags.SAMPLES: (samples,)}
-    if tiled:
-        entries |= {tags.TILE_WIDTH: (width,), tags.TILE_HEIGHT: (part.each,)}
+    how = part.how
+    entries = how.entries | {tags.HEIGHT: (part.rows,)}
+    if how.tiled:
+        entries |= {tags.TILE_WIDTH: entries[tags.WIDTH], tags.TILE_HEIGHT: (part.each,)}
     else:
         entries |= {tags.ROWS: (part.each,)}
+    offsets, counts = (
+        (tags.TILES, tags.TILE_BYTES) if how.tiled else (tags.STRIPS, tags.STRIP_BYTES)
+    )
     entries[offsets] = tuple(0 for _ in part.pieces)
     entries[counts] = tuple(size for _, size in part.pieces)
     return entries
