@@ -19,7 +19,8 @@ from seec.schemas.rows import Row
 
 # An image file is read as a whole up to this size; one whose strips or tiles can be coded piece by
 # piece, up to the second.
-MAX_IMAGE_BYTES, MAX_WHOLE_TIFF_BYTES = 1 << 30, 1 << 27
+MAX_IMAGE_BYTES, MAX_WHOLE_STRIPS_BYTES = 1 << 30, 1 << 27
+_BEGIN_BYTES = 4096
 # What is read of files to see whether they hold JPEG pictures; of how many; which are too small.
 _HEAD_BYTES, _LOOKED_INTO, _LEAST_CONTAINER_BYTES = 1 << 20, 64, 1 << 16
 
@@ -91,17 +92,16 @@ def _is_large(file: SourceFile, settings: PlanSettings) -> bool:
 
 def _is_whole(source: Source, file: SourceFile) -> bool:
     """Whether it is read as a whole, as images are; so is what cannot be looked into."""
-    from seec.pipeline.containers import gzips
+    from seec.pipeline.containers import gzips, has_strips
     from seec.pipeline.images import jpeg
     from seec.pipeline.images.files import read_extent
-    from seec.pipeline.images.formats.tiff_directories import KINDS
 
     if file.size_bytes > MAX_IMAGE_BYTES:
         return False
     read = partial(source.read_range, file)
     try:
-        begins = read(0, 16)
-        if begins[:4] in KINDS and file.size_bytes > MAX_WHOLE_TIFF_BYTES:
+        begins = read(0, _BEGIN_BYTES)
+        if file.size_bytes > MAX_WHOLE_STRIPS_BYTES and has_strips(begins):
             return False
         if gzips.matches(begins) and file.size_bytes <= gzips.MOST_WHOLE_BYTES:
             return True

@@ -6,7 +6,7 @@ else by what images look like: that finds them in TFRecord, LMDB, HDF5, Arrow, P
 files, and behind other images.
 """
 
-from seec.pipeline.containers.finding import Found, cut, find, is_container, look_into
+from seec.pipeline.containers.finding import Found, cut, find, has_strips, is_container, look_into
 from seec.pipeline.containers.packings import PACKINGS, Packing, packed_size
 from seec.pipeline.containers.span import Span
 from seec.pipeline.images.ranges import Held, Parts, Ranges
@@ -21,6 +21,7 @@ __all__ = [
     "Span",
     "cut",
     "find",
+    "has_strips",
     "is_container",
     "look_into",
     "packed_size",

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from seec.pipeline.containers import carving, gzips, parquet, tars, tiffs, zips
+from seec.pipeline.containers import arrays, carving, gzips, parquet, tars, tiffs, zips
 from seec.pipeline.containers.marks import is_carved
 from seec.pipeline.containers.members import Look
 from seec.pipeline.containers.span import MOST_DEPTH, Span
@@ -29,11 +29,18 @@ _KINDS = (
     _Kind(tiffs.matches, tiffs.find, tiffs.cut),
     _Kind(gzips.matches, gzips.find, carving.cut),
 )
+# Image files that are looked into where they are in pieces, or damaged.
+_LARGE_IMAGES = (_Kind(arrays.matches, arrays.find, arrays.cut),)
 
 
 def is_container(head: bytes) -> bool:
     """Whether the first 4 KiB of a file say that it is a container that we know."""
-    return _kind(head) is not None or is_carved(head)
+    return any(kind.matches(head) for kind in _KINDS) or is_carved(head)
+
+
+def has_strips(head: bytes) -> bool:
+    """Whether the first 4 KiB of an image file say that its strips or slices can be told apart."""
+    return tiffs.matches(head) or arrays.matches(head)
 
 
 @dataclass(frozen=True)
@@ -79,7 +86,7 @@ def cut(ranges: Ranges, position: int) -> int:
 
 
 def _kind(head: bytes) -> _Kind | None:
-    return next((kind for kind in _KINDS if kind.matches(head)), None)
+    return next((kind for kind in _KINDS + _LARGE_IMAGES if kind.matches(head)), None)
 
 
 def _find(

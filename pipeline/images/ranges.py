@@ -69,6 +69,22 @@ class Parts:
         return b""
 
 
+class Sliced:
+    """Bytes of a file for readers that take slices of bytes in memory."""
+
+    def __init__(self, ranges: Ranges) -> None:
+        """ranges: best `Blocks`, if slices are small."""
+        self._ranges = ranges
+
+    def __len__(self) -> int:
+        """Of the whole file."""
+        return self._ranges.size_bytes
+
+    def __getitem__(self, part: slice) -> bytes:
+        """Bytes from `part.start` up to `part.stop`; fewer only where the file ends."""
+        return self._ranges.read(part.start, part.stop - part.start)
+
+
 class Blocks:
     """`Ranges` for many small reads that are near each other: blocks are read, and some kept."""
 

@@ -38,7 +38,7 @@ def noisy(height: int, width: int) -> NDArray[np.uint8]:
 
 @pytest.fixture
 def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(pieces, "MAX_WHOLE_TIFF_BYTES", PIECE_BYTES)
+    monkeypatch.setattr(pieces, "MAX_WHOLE_STRIPS_BYTES", PIECE_BYTES)
     folder = tmp_path / "source"
     folder.mkdir()
     tifffile.imwrite(folder / "stack.tif", STACK, bigtiff=True, metadata={"axes": "ZYX"})
@@ -65,7 +65,7 @@ def test_their_strips_and_tiles_are_coded_and_the_files_come_back(source: Path, 
 
 
 def test_a_plain_reader_puts_them_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(pieces, "MAX_WHOLE_TIFF_BYTES", 1 << 13)
+    monkeypatch.setattr(pieces, "MAX_WHOLE_STRIPS_BYTES", 1 << 13)
     root, source = tmp_path / "archive", tmp_path / "small"
     source.mkdir()
     noise = np.random.default_rng(1).integers(0, 64, (2, 50, 90), np.uint16)
@@ -112,7 +112,7 @@ def test_a_plane_and_a_tile_are_read_alone(
 def test_directories_between_planes_are_read_without_decoding_these(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(pieces, "MAX_WHOLE_TIFF_BYTES", PIECE_BYTES)
+    monkeypatch.setattr(pieces, "MAX_WHOLE_STRIPS_BYTES", PIECE_BYTES)
     source, root = tmp_path / "source", tmp_path / "archive"
     source.mkdir()
     noise = np.random.default_rng(1).integers(0, 64, (30, 50, 90), np.uint16)

@@ -15,6 +15,7 @@ from seec.pipeline.images.formats.format import ReadAt
 from seec.pipeline.images.formats.piece_methods import GZIP, RICE
 from seec.pipeline.images.formats.raw_samples import Array, Type
 from seec.pipeline.images.formats.spliced import Place, SplicedFormat
+from seec.pipeline.images.ranges import Ranges, Sliced
 from seec.pipeline.images.raster import Meaning, Packing
 from seec.schemas.errors import UnreadableImage
 from seec.schemas.limits import MAX_FILE_BYTES, MAX_RASTERS, MAX_SAMPLE_BYTES
@@ -71,6 +72,18 @@ class Fits(SplicedFormat):
         return _extent(read_at(0, _HEADERS_BYTES))
 
 
+def arrays(file: Ranges) -> Iterator[Array]:
+    """The uncompressed images of all units of a file, which is read by its headers alone.
+
+    Ends with the first header that is damaged.
+    """
+    with suppress(UnreadableImage):
+        for words, at in _headers(Sliced(file)):
+            array = _array(words, at)
+            if array is not None and len([size for size in array.sizes if size > 1]) > 1:
+                yield array
+
+
 def _extent(head: bytes) -> tuple[int, int]:
     for words, at in _headers(head):
         if _is_compressed(words):
@@ -94,7 +107,7 @@ def _units(data: bytes) -> Iterator[Array | Place]:
                 yield _tiles(data, at, words, *_sizes(words))
 
 
-def _headers(data: bytes) -> Iterator[tuple[dict[bytes, bytes], int]]:
+def _headers(data: bytes | Sliced) -> Iterator[tuple[dict[bytes, bytes], int]]:
     """The words of each unit, and where its data begins."""
     at = cards = 0
     while at < len(data):
@@ -135,7 +148,7 @@ def _is_compressed(words: dict[bytes, bytes]) -> bool:
     return words.get(b"ZIMAGE") == b"T" and len(_sizes(words)) == 2 and axes > 1
 
 
-def _header(data: bytes, at: int) -> tuple[dict[bytes, bytes], int]:
+def _header(data: bytes | Sliced, at: int) -> tuple[dict[bytes, bytes], int]:
     """The words of a header that say where its data is, and where that begins."""
     words: dict[bytes, bytes] = {}
     start = at

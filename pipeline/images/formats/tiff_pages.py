@@ -17,7 +17,7 @@ WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER = 256, 257, 258, 259, 
 STRIPS, SAMPLES, ROWS, STRIP_BYTES, PLANAR, PREDICTOR = 273, 277, 278, 279, 284, 317
 TILE_WIDTH, TILE_HEIGHT, TILES, TILE_BYTES, SAMPLE_FORMAT = 322, 323, 324, 325, 339
 JPEG_TABLES = 347
-_RAW, _JPEG = 1, 7  # compression
+RAW, _JPEG = 1, 7  # compression
 _MOST_TABLES = 1 << 14
 _START, _END = b"\xff\xd8", b"\xff\xd9"  # of JPEG files
 _LOSSLESS_FRAME, _SCAN, _MOST_HEADERS = 0xC3, 0xDA, 1 << 12
@@ -25,7 +25,7 @@ MOSAIC_SIZE = 33421  # rows and columns of a block of colours
 # By the number of a compression: the method of `codings`.
 _METHODS = {4: 6, 5: 1, 32773: 2, 8: 3, 32946: 3, 50000: 4, 34925: 5}
 _REVERSED_FAX = FAX[1]
-_GRAY, _RGB, _PALETTE, _MOSAIC = 1, 2, 3, 32803  # photometric interpretations
+GRAY, RGB, _PALETTE, _MOSAIC = 1, 2, 3, 32803  # photometric interpretations
 _UNSIGNED = 1  # sample format
 _PAIRS = (2, 2)
 _NUMBERS = {2: Numbers.SIGNED, 3: Numbers.FLOATING}  # by sample format
@@ -109,7 +109,7 @@ def _page(directory: Directory) -> Page:
         raise UnreadableImage("TIFF with offsets and sizes that do not match")
     pieces = tuple(zip(where, sizes, strict=True))
     lossless = is_lossless_jpeg(directory, pieces)
-    if directory.value(COMPRESSION, _RAW) == _JPEG and not lossless:
+    if directory.value(COMPRESSION, RAW) == _JPEG and not lossless:
         reason = "TIFF with strips or tiles that are JPEG pictures"
         raise JpegPieces(reason, jpeg_tables(directory), [piece for piece in pieces if piece[1]])
     each = len(pieces) // rasters
@@ -181,7 +181,7 @@ def tags_of(directory: Directory) -> tuple[int, int]:
 def is_lossless_jpeg(directory: Directory, pieces: Sequence[tuple[int, int]]) -> bool:
     """Whether strips or tiles are JPEG files of process 14, as the first one says."""
     there = next((piece for piece in pieces if piece[1]), None)
-    if there is None or directory.value(COMPRESSION, _RAW) != _JPEG:
+    if there is None or directory.value(COMPRESSION, RAW) != _JPEG:
         return False
     data = directory.file.read(there[0], min(there[1], _MOST_HEADERS))
     at = len(_START)
@@ -199,10 +199,10 @@ def coding_of(
 
     UnreadableImage if the method is not known.
     """
-    compression = directory.value(COMPRESSION, _RAW)
+    compression = directory.value(COMPRESSION, RAW)
     if lossless_jpeg:
         return Coding(LOSSLESS_JPEG, 1, _rows(directory), -(-depth // 8), samples)
-    if compression == _RAW and directory.value(FILL_ORDER, 1) == 1:
+    if compression == RAW and directory.value(FILL_ORDER, 1) == 1:
         return None
     method = _METHODS.get(compression)
     if directory.value(FILL_ORDER, 1) != 1:
@@ -229,7 +229,7 @@ def _meaning(directory: Directory, rasters: int, shape: Shape) -> Meaning:
         return Meaning.INDICES
     unsigned = set(directory.values(SAMPLE_FORMAT, (_UNSIGNED,))) == {_UNSIGNED}
     in_rows = TILES not in directory.entries and rasters == 1
-    if unsigned and in_rows and (shown, shape.samples) in ((_GRAY, 1), (_RGB, 3)):
+    if unsigned and in_rows and (shown, shape.samples) in ((GRAY, 1), (RGB, 3)):
         return Meaning.COLOUR
     return Meaning.OTHER
 

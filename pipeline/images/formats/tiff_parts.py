@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from seec.pipeline.images.formats import tiff_pages as tags
+from seec.pipeline.images.formats.spliced import Place
 from seec.pipeline.images.formats.tiff_pages import Page
+from seec.pipeline.images.raster import Numbers
 
 _LONG, _HEAD_BYTES = 4, 8
 # Tags that say how samples are kept, and are copied; all are whole numbers.
@@ -44,6 +46,21 @@ def described(page: Page) -> Described:
     width = directory.value(tags.TILE_WIDTH if tiled else tags.WIDTH)
     entries |= {tags.WIDTH: (width,), tags.SAMPLES: (samples,)}
     return Described(directory.kind.order, entries, tiled)
+
+
+def described_place(place: Place) -> Described:
+    """Of samples as they are, one pixel behind the other, in a file of any format."""
+    shape, packing = place.shape, place.packing
+    colours = shape.samples == 3 and packing.numbers is Numbers.UNSIGNED
+    entries = {
+        tags.WIDTH: (shape.width,),
+        tags.SAMPLES: (shape.samples,),
+        tags.BITS: (shape.depth,) * shape.samples,
+        tags.COMPRESSION: (tags.RAW,),
+        tags.PHOTOMETRIC: (tags.RGB if colours else tags.GRAY,),
+        tags.SAMPLE_FORMAT: (packing.numbers.value + 1,) * shape.samples,
+    }
+    return Described("<" if packing.little else ">", entries)
 
 
 @dataclass(frozen=True)
