@@ -4,6 +4,7 @@ A file of up to 128 MiB is an image file, and is not looked into like this.
 """
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 from seec.pipeline.containers.members import Look
 from seec.pipeline.containers.span import Span
@@ -36,11 +37,15 @@ def cut(ranges: Ranges, position: int) -> int:
     return _INDEXES.cut(ranges, position)
 
 
-def known_slices(array: Array, name: str, most: int, *, picture: bool) -> list[Known]:
+def known_slices(
+    array: Array, name: str, most: int, file_bytes: int, *, picture: bool
+) -> list[Known]:
     """The slices of an array. name: of their members. most, picture: as in `Array.places`.
 
-    UnreadableImage if the array is none that may be taken for pictures.
+    UnreadableImage if the array is none that may be taken for pictures, or not all in the file.
     """
+    if array.at + array.size_bytes > file_bytes:
+        raise UnreadableImage("an array that is cut short")
     places = array.places(picture=picture, most_bytes=array.size_bytes, most_rasters=most)
     several = len(places) > 1
     return [
@@ -63,10 +68,13 @@ def _read_index(ranges: Ranges) -> Index:
 
 def _known(form: ArrayFormat | Fits, head: bytes, ranges: Ranges) -> Sequence[Known]:
     if isinstance(form, ArrayFormat):
-        return known_slices(form.array(head), "slice", _MOST_SLICES, picture=form.picture)
+        array = form.array(head)
+        return known_slices(array, "slice", _MOST_SLICES, ranges.size_bytes, picture=form.picture)
     known: list[Known] = []
     for array in arrays(Blocks(ranges)):
-        known += known_slices(array, f"slice-{len(known)}", _MOST_SLICES - len(known), picture=True)
+        name, most = f"slice-{len(known)}", _MOST_SLICES - len(known)
+        with suppress(UnreadableImage):
+            known += known_slices(array, name, most, ranges.size_bytes, picture=True)
     return known
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from seec.pipeline.containers import arrays, carving, gzips, parquet, tars, tiffs, zips
+from seec.pipeline.containers import arrays, carving, gzips, hdf5, parquet, tars, tiffs, zips
 from seec.pipeline.containers.marks import is_carved
 from seec.pipeline.containers.members import Look
 from seec.pipeline.containers.span import MOST_DEPTH, Span
@@ -28,6 +28,7 @@ _KINDS = (
     _Kind(parquet.matches, parquet.find, parquet.cut),
     _Kind(tiffs.matches, tiffs.find, tiffs.cut),
     _Kind(gzips.matches, gzips.find, carving.cut),
+    _Kind(hdf5.matches, hdf5.find, hdf5.cut),
 )
 # Image files that are looked into where they are in pieces, or damaged.
 _LARGE_IMAGES = (_Kind(arrays.matches, arrays.find, arrays.cut),)

@@ -6,7 +6,6 @@ from seec.schemas.container import crc32c
 
 # Where a mark stands, and the mark.
 _MARKS = (
-    (0, b"\x89HDF\r\n\x1a\n"),
     (0, b"%PDF-"),
     (0, b"WARC/1."),
     (0, b"ARROW1\0\0"),
@@ -19,7 +18,7 @@ _CONTINUES, _MOST_SCHEMA_BYTES = 0xFFFFFFFF, 1 << 24
 
 
 def is_carved(head: bytes) -> bool:
-    """Whether a file that begins so is HDF5, PDF, WARC, Arrow, LMDB or TFRecord."""
+    """Whether a file that begins so is PDF, WARC, Arrow, LMDB or TFRecord."""
     return (
         any(head.startswith(mark, at) for at, mark in _MARKS)
         or _is_record(head)

@@ -88,10 +88,10 @@ class Sliced:
 class Blocks:
     """`Ranges` for many small reads that are near each other: blocks are read, and some kept."""
 
-    _BLOCK_BYTES, _KEPT = 1 << 16, 64
+    _KEPT = 64
 
-    def __init__(self, ranges: Ranges) -> None:
-        self._ranges = ranges
+    def __init__(self, ranges: Ranges, block_bytes: int = 1 << 16) -> None:
+        self._ranges, self._block_bytes = ranges, block_bytes
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
 
     @property
@@ -106,17 +106,17 @@ class Blocks:
 
     def read(self, start: int, length: int) -> bytes:
         """As `Ranges.read`."""
-        first, behind = start // self._BLOCK_BYTES, -(-(start + length) // self._BLOCK_BYTES)
+        first, behind = start // self._block_bytes, -(-(start + length) // self._block_bytes)
         if behind - first > self._KEPT // 4:
             return self._ranges.read(start, length)
         data = b"".join(self._block(number) for number in range(first, behind))
-        at = start - first * self._BLOCK_BYTES
+        at = start - first * self._block_bytes
         return data[at : at + length]
 
     def _block(self, number: int) -> bytes:
         block = self._blocks.get(number)
         if block is None:
-            block = self._ranges.read(number * self._BLOCK_BYTES, self._BLOCK_BYTES)
+            block = self._ranges.read(number * self._block_bytes, self._block_bytes)
             self._blocks[number] = block
             if len(self._blocks) > self._KEPT:
                 self._blocks.popitem(last=False)

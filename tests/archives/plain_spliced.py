@@ -93,6 +93,7 @@ def pieces_of(samples: NDArray[Any], depth: int, kind: Kind) -> Iterator[bytes]:
     method, predictor, size, numbers, height, *_ = kind.coding
     lines = [predicted(line, predictor, size, numbers, kind.flags & 1) for line in lines]
     parts = [lines[top : top + height] for top in range(0, len(lines), height)]
+    parts = [shuffled(part, size) for part in parts] if predictor == 4 else parts
     for part, recipe in zip(parts, recipes(kind.recipe, len(parts)), strict=True):
         if method == 10:
             yield ljpeg(np.frombuffer(b"".join(part), f"<u{size}").tolist(), recipe)
@@ -147,6 +148,12 @@ def predicted(line: bytes, predictor: int, size: int, numbers: int, little: int)
         left = bytes(numbers) + line
         return bytes((v - before) % 256 for v, before in zip(line, left, strict=False))
     return line
+
+
+def shuffled(lines: list[bytes], size: int) -> list[bytes]:
+    """One line: the first bytes of all numbers, then the second ones."""
+    data = b"".join(lines)
+    return [b"".join(data[byte::size] for byte in range(size))]
 
 
 def recipes(joined: bytes, count: int) -> list[bytes]:

@@ -1,12 +1,15 @@
 """Large arrays are coded in pieces, come back byte for byte, and are read in parts."""
 
 from pathlib import Path
+from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
+import seec
 from seec.pipeline.archive import pieces
-from seec.schemas.routes import PIECES, SEEC_PLANES
+from seec.schemas.routes import PIECES, SEEC_PLANES, SPANS
 from tests.archives import plain_reader
 from tests.archives.life import findings
 from tests.archives.test_format import decode_with
@@ -18,6 +21,14 @@ from tests.sources import files_below
 PIECE_BYTES = 1 << 16
 PLANE = textured(120, 200)[:, :, 0].astype(np.uint16) * 9
 STACK = np.stack([np.roll(PLANE, i, axis=0) + i for i in range(7)])
+
+SMALL = STACK[:, :40, :70]
+CHUNKS: dict[str, Any] = {"chunks": (1, 40, 70), "compression": "gzip"}
+LAYOUTS: dict[str, dict[str, Any]] = {
+    "contiguous": {},
+    "deflate": CHUNKS,
+    "shuffled": CHUNKS | {"shuffle": True, "fletcher32": True},
+}
 
 
 @pytest.fixture
@@ -47,6 +58,25 @@ def test_their_slices_are_coded_and_the_files_come_back(source: Path, tmp_path: 
     assert restored(root, tmp_path / "out") == files_below(source)
     kept = sum(row.tree_length for row in inner.values())
     assert kept < sum(map(len, files_below(source).values())) / 2
+
+
+def test_arrays_in_hdf5_are_coded_in_whole_files_and_in_pieces(tmp_path: Path):
+    source, root = tmp_path / "source", tmp_path / "archive"
+    source.mkdir()
+    for name, options in LAYOUTS.items():
+        with h5py.File(source / f"{name}.h5", "w") as file:
+            file.create_dataset("volume", data=SMALL, **options)
+            file.attrs["made by"] = "a test"
+    archived(source, root, piece_size_bytes=1 << 15)
+    routes = {row.route for row in rows_of(root).values()}
+    assert routes == {PIECES, SPANS}
+    inner = {path: row for path, row in members(root).items() if row.samples}
+    assert {path.split("/")[0].encode() for path in inner} == set(files_below(source))
+    assert findings(root) == []
+    assert restored(root, tmp_path / "out") == files_below(source)
+    assert dict(plain_reader.restored(root, decode_with)) == files_below(source)
+    with seec.open(str(root)).open("shuffled.h5") as opened, h5py.File(opened) as file:
+        assert np.array_equal(file["volume"][3], SMALL[3])
 
 
 def test_a_plain_reader_puts_them_together(source: Path, tmp_path: Path):

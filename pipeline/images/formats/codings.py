@@ -21,7 +21,7 @@ from seec.schemas.errors import UnreadableImage
 from seec.schemas.limits import MAX_RECIPE_BYTES, MAX_SAMPLE_BYTES
 
 _SIZE = struct.Struct("<I")
-_NONE, _HORIZONTAL, _FLOATS = 1, 2, 3  # predictors
+_NONE, _HORIZONTAL, _FLOATS, SHUFFLED = 1, 2, 3, 4  # predictors
 _CHECK_BYTES = 1 << 16
 _SMALL = 128  # bytes of a recipe that is never too large
 
@@ -31,8 +31,9 @@ class Coding:
     """How the pieces of a raster are compressed.
 
     method: of METHODS. predictor: 1 for none, 2 for differences of numbers, 3 for differences of
-    the bytes of floating point numbers. rows: of a piece; the last one may have fewer.
-    number_bytes: of a number that is predicted. numbers: of a pixel.
+    the bytes of floating point numbers, 4 for the first bytes of all numbers of a piece before the
+    second ones. rows: of a piece; the last one may have fewer. number_bytes: of a number that is
+    predicted. numbers: of a pixel.
     """
 
     method: int
@@ -167,6 +168,9 @@ def _predicted(data: bytes, coding: Coding, row_bytes: int, little: bool, *, und
     """Rows with prediction, or without it again."""
     if coding.predictor == _NONE or not data:
         return data
+    if coding.predictor == SHUFFLED:
+        each = (-1, coding.number_bytes) if not undo else (coding.number_bytes, -1)
+        return np.ascontiguousarray(np.frombuffer(data, np.uint8).reshape(each).T).tobytes()
     rows = np.frombuffer(data, np.uint8).reshape(-1, row_bytes)
     if coding.predictor == _HORIZONTAL:
         dtype = np.dtype(f"{'<' if little else '>'}u{coding.number_bytes}")
@@ -194,7 +198,7 @@ def _summed(rows: NDArray[Any], step: int, undo: bool) -> NDArray[Any]:
 
 def check_coding(coding: Coding, row: Row) -> None:
     """UnreadableImage unless there may be such pieces, of such rows."""
-    known = coding.method in METHODS and coding.predictor in (_NONE, _HORIZONTAL, _FLOATS)
+    known = coding.method in METHODS and coding.predictor in (_NONE, _HORIZONTAL, _FLOATS, SHUFFLED)
     size = coding.number_bytes * coding.numbers
     predictable = coding.predictor == _NONE or (
         coding.numbers >= 1

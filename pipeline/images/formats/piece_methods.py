@@ -295,6 +295,7 @@ METHODS: dict[int, Method] = {
 }
 FAX, PACK_BITS = (_Fax.number, _ReversedFax.number), _PackBits.number
 RICE = _Rice.number
+ZLIB = _Deflate.number
 EXR_ZIP, GZIP, LOSSLESS_JPEG = _ExrZip.number, _Gzip.number, _LosslessJpeg.number
 
 

@@ -13,7 +13,7 @@ from seec.schemas.limits import MAX_RASTERS, MAX_SAMPLE_BYTES
 from seec.schemas.planes import Shape
 
 # Slices of fewer pixels are one raster, below each other: a raster each would cost more.
-_LEAST_SLICE = 1 << 16
+LEAST_SLICE = 1 << 16
 _LEAST_EDGE = 8  # of an array that is taken for a picture
 _MOST_COLOURS = 4
 
@@ -113,7 +113,7 @@ def stack(
     most: int = MAX_RASTERS,
 ) -> list[Place]:
     """Places of so many rasters one behind the other, or of one if they are small or too many."""
-    if count > most or (count > 1 and shape.width * shape.height < _LEAST_SLICE):
+    if count > most or (count > 1 and shape.width * shape.height < LEAST_SLICE):
         shape = Shape(shape.width, shape.height * count, shape.samples, shape.depth)
         count, meaning = 1, Meaning.OTHER
     size = packing.size_bytes(shape)

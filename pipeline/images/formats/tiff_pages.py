@@ -215,6 +215,16 @@ def coding_of(
     return Coding(method, predictor, rows, -(-depth // 8), samples)
 
 
+def compression_of(coding: Coding | None) -> int:
+    """The number of a compression; UnreadableImage if it has none."""
+    if coding is None:
+        return RAW
+    for number, method in _METHODS.items():
+        if method == coding.method:
+            return number
+    raise UnreadableImage("strips that are compressed in a way that TIFF does not know")
+
+
 def jpeg_tables(directory: Directory) -> bytes:
     """What stands between SOI and EOI of the tables that JPEG strips share."""
     entry = directory.entries.get(JPEG_TABLES)

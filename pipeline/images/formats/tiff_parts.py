@@ -49,17 +49,25 @@ def described(page: Page) -> Described:
 
 
 def described_place(place: Place) -> Described:
-    """Of samples as they are, one pixel behind the other, in a file of any format."""
-    shape, packing = place.shape, place.packing
-    colours = shape.samples == 3 and packing.numbers is Numbers.UNSIGNED
+    """Of samples one pixel behind the other, in strips, in a file of any format.
+
+    UnreadableImage if they are compressed in a way that TIFF has no number for.
+    """
+    shape, packing, coding = place.shape, place.packing, place.coding
+    samples, depth = shape.samples, shape.depth
+    if coding is not None and coding.number_bytes * 8 == 2 * depth:
+        samples, depth = samples // 2, 2 * depth
+    colours = samples == 3 and packing.numbers is Numbers.UNSIGNED
     entries = {
         tags.WIDTH: (shape.width,),
-        tags.SAMPLES: (shape.samples,),
-        tags.BITS: (shape.depth,) * shape.samples,
-        tags.COMPRESSION: (tags.RAW,),
+        tags.SAMPLES: (samples,),
+        tags.BITS: (depth,) * samples,
+        tags.COMPRESSION: (tags.compression_of(coding),),
         tags.PHOTOMETRIC: (tags.RGB if colours else tags.GRAY,),
-        tags.SAMPLE_FORMAT: (packing.numbers.value + 1,) * shape.samples,
+        tags.SAMPLE_FORMAT: (packing.numbers.value + 1,) * samples,
     }
+    if coding is not None and coding.predictor > 1:
+        entries[tags.PREDICTOR] = (coding.predictor,)
     return Described("<" if packing.little else ">", entries)
 
 
