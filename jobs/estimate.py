@@ -33,7 +33,7 @@ SAMPLE_FILES, SAMPLE_BYTES = 400, 64_000_000
 # Requests of S3: of each file of the source, of each shard of the archive.
 _PER_FILE, _PER_SHARD = 2, 12
 _CPU_BYTES = 2 << 30
-# Of the bytes that are read, for indexes of large Parquet files, at most.
+# Of the bytes that are read, for indexes of large files, at most.
 _INDEXES = 1 / 8
 THIS = "this machine"
 
@@ -207,13 +207,13 @@ def run(settings: Settings) -> Summary:
 
 
 def _indexes(source: Source, files: list[SourceFile], settings: Settings) -> Indexes:
-    """The indexes of large Parquet files, within what may be read."""
-    parquet = files_with_index(files)
-    if not parquet:
+    """The indexes of large files of tables and arrays, within what may be read."""
+    indexed = files_with_index(files)
+    if not indexed:
         return Indexes()
     most = int(_INDEXES * settings.sample_bytes)
-    inform(f"reads indexes of {len(parquet):,} large Parquet files first, {most:,} bytes at most")
-    return read_indexes(source, parquet, most, settings.seed)
+    inform(f"reads indexes of {len(indexed):,} large files first, {most:,} bytes at most")
+    return read_indexes(source, indexed, most, settings.seed)
 
 
 def _nodes(settings: Settings) -> dict[str, tuple[float, float | None]]:

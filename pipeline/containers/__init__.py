@@ -2,8 +2,8 @@
 
 A caller cuts a file in pieces with `cut`, and `find` gives the images in a piece. What lies between
 them is none of this package's business. By the container's own index where members have names,
-else by what images look like: that finds them in TFRecord, LMDB, HDF5, Arrow, PDF, WARC and raw
-files, and behind other images.
+else by what images look like: that finds them in TFRecord, LMDB, Arrow, PDF, WARC and raw files,
+and behind other images. Of files of strips or arrays some are taken together as small TIFF files.
 """
 
 from seec.pipeline.containers.finding import Found, cut, find, has_strips, is_container, look_into

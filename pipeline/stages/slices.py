@@ -2,7 +2,8 @@
 
 Members of tar and zip files stand behind headers of their own, so a slice may begin anywhere. Pages
 of Parquet files are found by the file's index alone, which lies at its end. So the indexes of some
-files are read, and a slice that is coded begins where a column of a row group does.
+files are read, and a slice that is coded begins where a column of a row group does. Arrays are
+found by the beginning of their files, of HDF5 those whose places stand there.
 """
 
 import random
@@ -10,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
+from seec.pipeline.archive.pieces import MAX_WHOLE_STRIPS_BYTES
 from seec.pipeline.containers import Held, Parts, Ranges, Span, find
 from seec.pipeline.containers.parquet_footer import MAGIC, TAIL_BYTES, chunks_of, footer_of
 from seec.pipeline.containers.zips import first_member
@@ -24,7 +26,11 @@ _PLAIN = frozenset(
     ("tar", "h5", "hdf5", "lmdb", "mdb", "tfrecord", "tfrecords", "arrow", "warc", "pdf")
 )
 _ZIP, _PARQUET = "zip", "parquet"
+_HDF5 = frozenset(("h5", "hdf5"))
+_ARRAYS = frozenset(("npy", "nii", "mrc", "mrcs", "nrrd", "fits", "fit"))  # where in pieces
 _SLICED = _PLAIN | {_ZIP, _PARQUET}
+_INDEXED = _ARRAYS | _HDF5 | {_PARQUET}
+_HEAD_BYTES = 1 << 16
 # As long as the header of a member of a tar.
 _BEFORE_BYTES = 512
 _MOST_INDEXES = 64
@@ -35,7 +41,8 @@ _JPEG = b"\xff\xd8\xff"
 class Slice(SourceFile):
     """A part of a file, in place of the file: size_bytes is of the part. whole: the file.
 
-    index: of the file, if its images are found by that. column: that it begins in, of a table.
+    index: of the file, if its images are found by that: the end of a Parquet file, the beginning of
+    others. column: that it begins in, of a table.
     readable: whether it may be coded for trial; other slices are like those of the same column.
     """
 
@@ -75,8 +82,8 @@ class Shown:
 def files_with_index(
     files: Iterable[SourceFile], slice_bytes: int = SLICE_BYTES
 ) -> list[SourceFile]:
-    """The files whose slices begin where an index says."""
-    return [f for f in files if _ending(f) == _PARQUET and f.size_bytes >= 2 * slice_bytes]
+    """The files in whose slices images are found by an index."""
+    return [f for f in files if _is_sliced(f, slice_bytes) and _ending(f) in _INDEXED]
 
 
 def read_indexes(
@@ -89,10 +96,14 @@ def read_indexes(
     found: dict[SourceFile, bytes] = {}
     read = 0
     for file in random.Random(seed).sample(files, min(len(files), _MOST_INDEXES)):
-        if read + TAIL_BYTES > most_bytes:
+        if read + (TAIL_BYTES if _ending(file) == _PARQUET else _HEAD_BYTES) > most_bytes:
             break
         size = file.size_bytes
         try:
+            if _ending(file) != _PARQUET:
+                found[file] = source.read_part(file, 0, _HEAD_BYTES)
+                read += _HEAD_BYTES
+                continue
             tail = source.read_part(file, size - TAIL_BYTES, TAIL_BYTES)
             read += TAIL_BYTES
             before = size - footer_of(Parts(size, ((size - TAIL_BYTES, tail),))) - TAIL_BYTES
@@ -118,8 +129,11 @@ def sliced(
     many. Without the index none of them is readable.
     """
     for file in files:
-        if _ending(file) not in _SLICED or file.size_bytes < 2 * slice_bytes:
+        if not _is_sliced(file, slice_bytes):
             yield file
+        elif _ending(file) in _INDEXED - {_PARQUET}:
+            starts = list(range(0, file.size_bytes, slice_bytes))
+            yield from _slices(file, starts, index=indexes.of.get(file, b""))
         elif _ending(file) != _PARQUET or indexes.of.get(file) == b"":
             yield from _slices(file, list(range(0, file.size_bytes, slice_bytes)))
         elif file in indexes.of:
@@ -134,6 +148,11 @@ def is_container(file: SourceFile) -> bool:
     return _ending(file) in _SLICED
 
 
+def _is_sliced(file: SourceFile, slice_bytes: int) -> bool:
+    least = MAX_WHOLE_STRIPS_BYTES if _ending(file) in _ARRAYS else 2 * slice_bytes - 1
+    return _ending(file) in _SLICED | _ARRAYS and file.size_bytes > least
+
+
 def shown(file: SourceFile, data: bytes) -> Shown:
     """What the bytes of a file or of a slice show.
 
@@ -144,7 +163,9 @@ def shown(file: SourceFile, data: bytes) -> Shown:
         return Shown(data, find(data, 0, Held(data)))
     if file.index:
         size = file.whole.size_bytes
-        parts = ((0, MAGIC), (file.start, data), (size - len(file.index), file.index))
+        parts = ((0, file.index), (file.start, data))
+        if _ending(file) == _PARQUET:
+            parts = ((0, MAGIC), (file.start, data), (size - len(file.index), file.index))
         ranges = Parts(size, parts)
         spans = find(data, file.start, ranges)
         return Shown(data[: spans[-1].end] if spans else data, spans, file.start, ranges)

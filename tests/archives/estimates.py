@@ -1,6 +1,6 @@
 """`python -m tests.archives.estimates [TREE ...]`: estimates against archives, as a table.
 
-Three trees of files, and three of large files that hold images, of which slices are sampled.
+Three trees of files, and four of large files that hold images or arrays: slices are sampled.
 """
 
 import io
@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
+import h5py
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -108,6 +109,17 @@ def parquets(root: Path, chance: random.Random) -> None:
         )
 
 
+def arrays(root: Path, chance: random.Random) -> None:
+    """HDF5 files of one array each: of pictures, noise, and volumes of 16 bits."""
+    for number in range(4):
+        pictures = np.stack([detailed(100 * number + i)[:64, :64] for i in range(90)])
+        volume = pictures[..., 0].astype(np.uint16) * 9 + chance.randrange(9)
+        noise = np.frombuffer(chance.randbytes(200_000), np.uint8)
+        with h5py.File(root / f"{number}.h5", "w") as file:
+            file["volume" if number % 2 else "pictures"] = volume if number % 2 else pictures
+            file["noise"] = noise
+
+
 def _samples(number: int, chance: random.Random) -> list[tuple[str, bytes]]:
     """A PNG, a JPEG and a note of each of a hundred pictures, and their names."""
     found: list[tuple[str, bytes]] = []
@@ -121,7 +133,7 @@ def _samples(number: int, chance: random.Random) -> list[tuple[str, bytes]]:
 
 
 FILES: tuple[Tree, ...] = (photographs, scans, renders)
-HOLDERS: tuple[Tree, ...] = (tars, zips, parquets)
+HOLDERS: tuple[Tree, ...] = (tars, zips, parquets, arrays)
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,8 @@ def test_arrays_in_hdf5_are_coded_in_whole_files_and_in_pieces(tmp_path: Path):
     assert restored(root, tmp_path / "out") == files_below(source)
     assert dict(plain_reader.restored(root, decode_with)) == files_below(source)
     with seec.open(str(root)).open("shuffled.h5") as opened, h5py.File(opened) as file:
-        assert np.array_equal(file["volume"][3], SMALL[3])
+        volume: Any = file["volume"]
+        assert np.array_equal(volume[3], SMALL[3])
 
 
 def test_a_plain_reader_puts_them_together(source: Path, tmp_path: Path):

@@ -13,7 +13,7 @@ import sys
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,6 +25,7 @@ from seec.pipeline.storage import Store
 
 HEADINGS = ("images in", "bytes", "zstd -19", "archive", "against loose files")
 Files = Mapping[str, bytes]
+Pack = Callable[[Files, Path], None]
 LOOSE = "loose"
 
 
@@ -145,7 +146,7 @@ def hdf5(files: Files, folder: Path) -> None:
             target[name] = np.frombuffer(data, np.uint8)
 
 
-KINDS: dict[str, Callable[[Files, Path], None]] = {
+KINDS: dict[str, Pack] = {
     "loose files": loose,
     "tar, ustar": ustar,
     "tar, GNU": gnu_tar,
@@ -183,13 +184,14 @@ def _seec(job: str, *arguments: object) -> None:
 
 
 def rows(
-    files: Files, profile: str, keep: str = "pixels", kinds: Collection[str] = KINDS
+    files: Files, profile: str, keep: str = "pixels", kinds: Mapping[str, Pack] = KINDS
 ) -> Iterator[Sequence[str]]:
-    """For each kind of file: its bytes, those of zstd, ours, and ours against loose files."""
+    """For each kind of file: its bytes, those of zstd, ours, and ours against loose files.
+
+    kinds: the first of them is that of loose files.
+    """
     beside = None
-    for kind, pack in KINDS.items():
-        if pack is not loose and kind not in kinds:
-            continue
+    for kind, pack in kinds.items():
         with tempfile.TemporaryDirectory() as place:
             source = Path(place) / (LOOSE if pack is loose else "packed")
             source.mkdir()
@@ -207,7 +209,8 @@ if __name__ == "__main__":
     given = [one for one in sys.argv[1:] if not one.startswith("--")]
     images = sorted(path for path in Path(given[0]).iterdir() if path.is_file())
     packed_files = {path.name: path.read_bytes() for path in images}
-    found = rows(packed_files, (*given[1:], "fast")[0], exact, given[2:] or KINDS)
+    chosen = {kind: pack for kind, pack in KINDS.items() if pack is loose or kind in given[2:]}
+    found = rows(packed_files, (*given[1:], "fast")[0], exact, chosen if given[2:] else KINDS)
     for line in table(HEADINGS, found):
         sys.stdout.write(f"{line}\n")
         sys.stdout.flush()
