@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 BUCKET = "archive"
-_START_TIMEOUT_S = 60.0
+_START_TIMEOUT_S, _STARTS = 60.0, 3
 
 
 @contextmanager
@@ -20,38 +20,47 @@ def s3_server(folder: Path, user: str = "test") -> Iterator[dict[str, str]]:
 
     folder: where it keeps its data. user: whom alone it serves.
     """
-    port = _free_port()
-    clients = {
-        "AWS_ACCESS_KEY_ID": f"{user}-key",
-        "AWS_SECRET_ACCESS_KEY": f"{user}-secret",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-    }
     log = folder / "weed.log"
-    command = [
-        _program(),
-        "mini",
-        f"-dir={folder}",
-        "-ip=127.0.0.1",
-        "-ip.bind=127.0.0.1",
-        f"-s3.port={port}",
-        f"-bucket={BUCKET}",
-        "-admin.ui=false",
-        "-s3.iam.readOnly=false",
-    ]
-    with (
-        log.open("wb") as sink,
-        subprocess.Popen(command, env=os.environ | clients, stdout=sink, stderr=sink) as process,
-    ):
+    process, clients = _started(folder, user, log)
+    try:
+        yield clients
+    finally:
+        process.terminate()
         try:
-            _wait_for_bucket(process, clients, log)
-            yield clients
-        finally:
-            process.terminate()
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _started(folder: Path, user: str, log: Path) -> tuple[subprocess.Popen[bytes], dict[str, str]]:
+    """A server that answers. Another program may take one of its ports first: then once more."""
+    for _ in range(_STARTS):
+        port = _free_port()
+        clients = {
+            "AWS_ACCESS_KEY_ID": f"{user}-key",
+            "AWS_SECRET_ACCESS_KEY": f"{user}-secret",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        }
+        command = [
+            _program(),
+            "mini",
+            f"-dir={folder}",
+            "-ip=127.0.0.1",
+            "-ip.bind=127.0.0.1",
+            f"-s3.port={port}",
+            f"-bucket={BUCKET}",
+            "-admin.ui=false",
+            "-s3.iam.readOnly=false",
+        ]
+        with log.open("wb") as sink:
+            process = subprocess.Popen(command, env=os.environ | clients, stdout=sink, stderr=sink)
+        if _answers(process, clients):
+            return process, clients
+        process.kill()
+        process.wait()
+    raise RuntimeError(f"the S3 server did not come up: {log.read_text()[-2000:]}")
 
 
 def _program() -> str:
@@ -65,8 +74,8 @@ def _free_port() -> int:
         return probe.getsockname()[1]
 
 
-def _wait_for_bucket(process: subprocess.Popen[bytes], clients: dict[str, str], log: Path) -> None:
-    """Until the bucket answers a listing, through the client that the code uses."""
+def _answers(process: subprocess.Popen[bytes], clients: dict[str, str]) -> bool:
+    """Wait until the bucket answers a listing, through the client that the code uses."""
     import s3fs
     from botocore.exceptions import BotoCoreError
 
@@ -84,5 +93,5 @@ def _wait_for_bucket(process: subprocess.Popen[bytes], clients: dict[str, str], 
         except (OSError, BotoCoreError):
             time.sleep(0.3)
         else:
-            return
-    raise RuntimeError(f"the S3 server did not come up: {log.read_text()[-2000:]}")
+            return True
+    return False
