@@ -4,6 +4,7 @@ Those with deflate streams are read by `tests/vectors/plain_deflate.py`.
 """
 
 import zlib
+from collections.abc import Callable
 
 
 def _snappy(content: bytes, recipe: bytes) -> bytes:
@@ -46,6 +47,25 @@ def _zstd(content: bytes, recipe: bytes) -> bytes:
 
 def _headed(content: bytes, recipe: bytes) -> bytes:
     return recipe[4:] + content[int.from_bytes(recipe[:4], "little") :]
+
+
+def gzip_part(content: bytes, recipe: bytes, rebuild: Callable[[bytes, bytes], bytes]) -> bytes:
+    """rebuild: a deflate stream of a content and a recipe."""
+    lead, first, flags = recipe[:3]
+    sizes = [int.from_bytes(recipe[at : at + 4], "little") for at in range(3, 19, 4)]
+    parts, at = [], 19
+    for size in sizes[:3]:
+        parts.append(recipe[at : at + size])
+        at += size
+    head, window, tail = parts
+    stream = rebuild(window + content[: len(content) - sizes[3]], recipe[at:])
+    bits = "".join(f"{byte:08b}"[::-1] for byte in stream[len(window) + 5 if window else 0 :])
+    bits = bits[: len(bits) - (flags & 7) - (0 if flags & 8 else 10)]
+    bits = f"{first:08b}"[::-1][:lead] + bits
+    if flags & 8:
+        bits += "0" * (-len(bits) % 8)
+    whole = bytes(int(bits[i : i + 8][::-1], 2) for i in range(0, len(bits) - 7, 8))
+    return head + whole + tail
 
 
 def _number(data: bytes, at: int) -> tuple[int, int]:

@@ -27,7 +27,7 @@ _KINDS = (
     _Kind(zips.matches, zips.find, zips.cut),
     _Kind(parquet.matches, parquet.find, parquet.cut),
     _Kind(tiffs.matches, tiffs.find, tiffs.cut),
-    _Kind(gzips.matches, gzips.find, carving.cut),
+    _Kind(gzips.matches, gzips.find, gzips.cut),
     _Kind(hdf5.matches, hdf5.find, hdf5.cut),
 )
 # Image files that are looked into where they are in pieces, or damaged.
@@ -94,13 +94,18 @@ def _find(
     piece: bytes, start: int, ranges: Ranges, depth: int, note: Callable[[str], None]
 ) -> tuple[Span, ...]:
     def spans(data: bytes) -> tuple[Span, ...]:
-        return _find(data, 0, Held(data), depth + 1, note)
+        return spans_in(data, 0, Held(data))
+
+    def spans_in(data: bytes, at: int, whole: Ranges) -> tuple[Span, ...]:
+        return _find(data, at, whole, depth + 1, note)
 
     head = piece[:_HEAD_BYTES] if start == 0 else ranges.read(0, _HEAD_BYTES)
     kind = _kind(head) if depth < MOST_DEPTH else None
     if kind is None:
         return carving.carve(piece)
-    return _apart(kind.find(piece, start, ranges, Look(spans, is_container, note)), len(piece))
+    return _apart(
+        kind.find(piece, start, ranges, Look(spans, spans_in, is_container, note)), len(piece)
+    )
 
 
 def _apart(spans: Iterable[Span], size: int) -> tuple[Span, ...]:

@@ -7,6 +7,7 @@ from seec.pipeline.containers.carving import carve, end_of_jpeg, is_image
 from seec.pipeline.containers.packings import PACKINGS
 from seec.pipeline.containers.pictures import JPEG_START
 from seec.pipeline.containers.span import LEAST_CARVED_BYTES, LEAST_NAMED_BYTES, Span
+from seec.pipeline.images.ranges import Ranges
 from seec.schemas.errors import UnreadableImage
 
 # A recipe that is longer, as a part of the packed bytes, would cost more than the image saves.
@@ -15,12 +16,15 @@ _MOST_RECIPE = 0.25
 
 @dataclass(frozen=True)
 class Look:
-    """How to look into a member. spans: in its bytes. is_container: by how it begins.
+    """How to look into a member.
 
-    note: told, in words that go on from "not opened:", why a member is left alone.
+    spans: in its bytes. spans_in: in a piece of a file that is within another one, by where it
+    begins and what is known of the file. is_container: by how it begins. note: told, in words that
+    go on from "not opened:", why a member is left alone.
     """
 
     spans: Callable[[bytes], tuple[Span, ...]]
+    spans_in: Callable[[bytes, int, Ranges], tuple[Span, ...]]
     is_container: Callable[[bytes], bool]
     note: Callable[[str], None] = lambda reason: None
 

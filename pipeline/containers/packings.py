@@ -8,7 +8,7 @@ from typing import Protocol
 from seec.pipeline.containers.headed import Headed
 from seec.pipeline.containers.snappy import Snappy
 from seec.pipeline.containers.zstd_frames import Zstd
-from seec.pipeline.deflate import Gzip, Raw, Zlib
+from seec.pipeline.deflate import Gzip, GzipPart, Raw, Zlib
 
 
 class Packing(Protocol):
@@ -30,6 +30,7 @@ class Packing(Protocol):
 PACKINGS: dict[str, Packing] = {
     "deflate": Raw(),
     "gzip": Gzip(),
+    "gzip-part": GzipPart(),
     "headed": Headed(),
     "snappy": Snappy(),
     "zlib": Zlib(),

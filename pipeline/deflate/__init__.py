@@ -1,6 +1,20 @@
 """Raw deflate streams (RFC 1951) as content and recipe, and back, bit for bit."""
 
-from seec.pipeline.deflate.streams import analyse, is_available, rebuild
-from seec.pipeline.deflate.wrapped import Gzip, Raw, Zlib
+from seec.pipeline.deflate.parts import WINDOW_BYTES, Cut, GzipPart
+from seec.pipeline.deflate.streams import Blocks, analyse, is_available, rebuild, walk
+from seec.pipeline.deflate.wrapped import Gzip, Raw, Zlib, gzip_header_bytes
 
-__all__ = ["Gzip", "Raw", "Zlib", "analyse", "is_available", "rebuild"]
+__all__ = [
+    "WINDOW_BYTES",
+    "Blocks",
+    "Cut",
+    "Gzip",
+    "GzipPart",
+    "Raw",
+    "Zlib",
+    "analyse",
+    "gzip_header_bytes",
+    "is_available",
+    "rebuild",
+    "walk",
+]

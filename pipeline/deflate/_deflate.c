@@ -203,9 +203,52 @@ static PyObject *py_rebuild(PyObject *self, PyObject *args) {
     return result;
 }
 
+/* (stream, bit, bytes before it, most bytes of content): (content of the whole blocks from there on,
+ * as far as they are there and within the limit; for each block u64 its end in bits, u64 its end in
+ * the content; whether the last of them ends the stream; how many of the bytes before they need). */
+static PyObject *py_walk(PyObject *self, PyObject *args) {
+    Py_buffer stream, window;
+    unsigned long long bit;
+    Py_ssize_t limit;
+    PyObject *result = NULL;
+    if (!PyArg_ParseTuple(args, "y*Ky*n", &stream, &bit, &window, &limit)) return NULL;
+    const size_t before = (size_t)window.len, most = limit < 0 ? 0 : (size_t)limit;
+    Content c = {.limit = before + (most > INT32_MAX ? INT32_MAX : most)};
+    uint64_t *ends = NULL;
+    Verdict v = NO_MEMORY;
+    c.data = malloc(before + LONGEST);
+    if (c.data) {
+        c.room = before + LONGEST;
+        if (before) memcpy(c.data, window.buf, before);
+        c.size = c.before = before;
+        Py_BEGIN_ALLOW_THREADS
+        v = bit / 8 < (size_t)stream.len ? walk(&c, stream.buf, (size_t)stream.len, bit) : BROKEN;
+        Py_END_ALLOW_THREADS
+        ends = malloc((c.blocks + 1) * 2 * sizeof *ends);
+    }
+    if (v == NO_MEMORY || !ends) {
+        PyErr_NoMemory();
+    } else {
+        for (size_t i = 0; i < c.blocks; i++) {
+            ends[2 * i] = c.block[i].header;
+            ends[2 * i + 1] = c.block[i].end - before;
+        }
+        result = Py_BuildValue("(y#y#in)", (const char *)c.data + before,
+                               (Py_ssize_t)(c.size - before), (const char *)ends,
+                               (Py_ssize_t)(c.blocks * 2 * sizeof *ends),
+                               c.blocks ? c.block[c.blocks - 1].final : 0, (Py_ssize_t)c.reach);
+    }
+    free(ends);
+    free_content(&c);
+    PyBuffer_Release(&stream);
+    PyBuffer_Release(&window);
+    return result;
+}
+
 static PyMethodDef FUNCTIONS[] = {
     {"analyse", py_analyse, METH_VARARGS, "Take a stream apart."},
     {"rebuild", py_rebuild, METH_VARARGS, "Put a stream together."},
+    {"walk", py_walk, METH_VARARGS, "Read whole blocks from within a stream."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -61,7 +61,7 @@ class Gzip:
 
     def unpack(self, data: bytes, limit: int) -> tuple[bytes, bytes]:
         """Content and recipe."""
-        start, end = _header_bytes(data), len(data) - _TRAILER.size
+        start, end = gzip_header_bytes(data), len(data) - _TRAILER.size
         content, recipe = Raw().unpack(data[start:end], limit)
         if data[end:] != _trailer(content):
             raise UnreadableImage("gzip member with another checksum or size")
@@ -79,7 +79,7 @@ def _trailer(content: bytes) -> bytes:
     return _TRAILER.pack(zlib.crc32(content), len(content) & 0xFFFFFFFF)
 
 
-def _header_bytes(data: bytes) -> int:
+def gzip_header_bytes(data: bytes) -> int:
     """Of a member's header; UnreadableImage if there is none."""
     at = _GZIP.size
     if len(data) < at or not data.startswith(_GZIP_MAGIC) or data[3] & _UNKNOWN:

@@ -12,6 +12,7 @@ import re
 import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ import zstandard
 from numpy.typing import NDArray
 
 from tests.archives.plain_spliced import gzip_member, gzipped, packed, spliced, zlib_stream
-from tests.plain_packings import PLAIN
+from tests.plain_packings import PLAIN, gzip_part
 from tests.vectors import plain_decoded, plain_deep, plain_deflate, plain_jpeg_file
 
 LOST = b"lost"
@@ -743,6 +744,7 @@ PACK: dict[str, Callable[[bytes, bytes], bytes]] = {
     **PLAIN,
     "deflate": plain_deflate.rebuild,
     "gzip": gzip_member,
+    "gzip-part": partial(gzip_part, rebuild=plain_deflate.rebuild),
     "zlib": zlib_stream,
 }
 

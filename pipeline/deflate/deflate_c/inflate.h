@@ -155,6 +155,7 @@ typedef struct {
     size_t size, room, tokens, token_room, blocks, block_room;
     size_t limit;   /* of bytes */
     size_t used;    /* bytes of the stream */
+    size_t before, reach; /* bytes that were there before, and how many of them matches lead to */
     uint8_t padding; /* bits behind the last block */
 } Content;
 
@@ -226,6 +227,8 @@ static Verdict read_tokens(Content *c, Bits *b, Block *k, const Code *literals, 
         /* 258 has a code of its own; another one for it would not come back. */
         if (past_end(b) || distance > c->size || (length == LONGEST && symbol != 285)) return BROKEN;
         if (length > c->limit - c->size) return TOO_LARGE;
+        if (distance > c->size - c->before && distance - (c->size - c->before) > c->reach)
+            c->reach = distance - (c->size - c->before);
         uint8_t *to = c->data + c->size;
         const uint8_t *from = to - distance;
         for (uint32_t i = 0; i < length; i++) to[i] = from[i];
@@ -235,6 +238,28 @@ static Verdict read_tokens(Content *c, Bits *b, Block *k, const Code *literals, 
     const size_t count = c->tokens - first;
     k->tokens = (uint32_t)count;
     return READ;
+}
+
+/* One block behind the bits of `b`; code, trees: three codes and trees for its own use. */
+static Verdict read_block(Content *c, Bits *b, Block *k, Code *code, Trees *trees) {
+    const int final = (int)get_bits(b, 1), kind = (int)get_bits(b, 2);
+    *k = (Block){.kind = (uint8_t)kind, .final = (uint8_t)final};
+    if (past_end(b)) return BROKEN;
+    if (kind == STORED) return read_stored(c, b, k);
+    if (kind == FIXED) {
+        uint8_t lengths[288];
+        for (int i = 0; i < 288; i++) lengths[i] = (uint8_t)fixed_length(i);
+        make_code(&code[0], lengths, 288, 0);
+        memset(lengths, 5, 32);
+        make_code(&code[1], lengths, 32, 0);
+        return read_tokens(c, b, k, &code[0], &code[1]);
+    }
+    if (kind != DYNAMIC) return BROKEN;
+    k->header = bit_position(b);
+    if (!read_trees(b, trees, &code[2]) || !make_code(&code[0], trees->length, LITERALS, 1) ||
+        !make_code(&code[1], trees->length + LITERALS, DISTANCES, 1))
+        return BROKEN;
+    return read_tokens(c, b, k, &code[0], &code[1]);
 }
 
 static Verdict inflate(Content *c, const uint8_t *stream, size_t size) {
@@ -249,31 +274,8 @@ static Verdict inflate(Content *c, const uint8_t *stream, size_t size) {
             break;
         }
         Block *k = &c->block[c->blocks++];
-        final = (int)get_bits(&b, 1);
-        const int kind = (int)get_bits(&b, 2);
-        *k = (Block){.kind = (uint8_t)kind, .final = (uint8_t)final};
-        if (past_end(&b)) {
-            v = BROKEN;
-        } else if (kind == STORED) {
-            v = read_stored(c, &b, k);
-        } else if (kind == FIXED) {
-            uint8_t lengths[288];
-            for (int i = 0; i < 288; i++) lengths[i] = (uint8_t)fixed_length(i);
-            make_code(&code[0], lengths, 288, 0);
-            memset(lengths, 5, 32);
-            make_code(&code[1], lengths, 32, 0);
-            v = read_tokens(c, &b, k, &code[0], &code[1]);
-        } else if (kind == DYNAMIC) {
-            k->header = bit_position(&b);
-            if (!read_trees(&b, trees, &code[2]) ||
-                !make_code(&code[0], trees->length, LITERALS, 1) ||
-                !make_code(&code[1], trees->length + LITERALS, DISTANCES, 1))
-                v = BROKEN;
-            else
-                v = read_tokens(c, &b, k, &code[0], &code[1]);
-        } else {
-            v = BROKEN;
-        }
+        v = read_block(c, &b, k, code, trees);
+        final = k->final;
         k->end = c->size;
     }
     if (v == READ) {
@@ -281,6 +283,35 @@ static Verdict inflate(Content *c, const uint8_t *stream, size_t size) {
         c->used = (size_t)(bit_position(&b) / 8);
         if (c->blocks > most_blocks(c->size)) v = TOO_LARGE;
     }
+    free(code);
+    free(trees);
+    return v;
+}
+
+/* Whole blocks from a bit on, as far as they are there, behind c->size bytes before them; where each
+ * ends, in bits, in `header`. Content behind the last of them is taken back. */
+static Verdict walk(Content *c, const uint8_t *stream, size_t size, uint64_t bit) {
+    Bits b = bits_at(stream, size, bit);
+    Code *code = malloc(3 * sizeof *code);
+    Trees *trees = malloc(sizeof *trees);
+    Verdict v = code && trees ? make_room(c) : NO_MEMORY;
+    size_t end = c->size;
+    for (int final = 0; v == READ && !final;) {
+        if (c->blocks == c->block_room &&
+            !enlarge((void **)&c->block, &c->block_room, sizeof(Block), most_blocks(c->limit))) {
+            v = c->blocks >= most_blocks(c->limit) ? TOO_LARGE : NO_MEMORY;
+            break;
+        }
+        Block *k = &c->block[c->blocks];
+        v = read_block(c, &b, k, code, trees);
+        if (v != READ) break;
+        c->blocks++;
+        c->tokens = 0;
+        final = k->final;
+        k->header = bit_position(&b);
+        end = k->end = c->size;
+    }
+    c->size = end;
     free(code);
     free(trees);
     return v;
