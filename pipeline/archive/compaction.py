@@ -36,6 +36,7 @@ from seec.schemas.plan import run_id
 from seec.schemas.quarantine import QuarantineRow
 from seec.schemas.rows import Entry, Row
 from seec.schemas.tables import Column, Table
+from seec.schemas.trees import with_payloads
 
 _PLAN = Table(
     "compaction-plan", 1, (Column("number", "int32"), Column("shard", "string")), MAX_GROUP_ROWS
@@ -155,13 +156,18 @@ def _copy(
     for shard in old:
         kept = _alone(rows.get(shard.shard, []))
         for row, payload in payloads(archive.store, shard.blob.name, kept):
-            if hashlib.sha256(payload).digest() != row.blob_digest:
-                raise DigestMismatch(f"{shard.blob.name}: is damaged; run seec repair first")
+            _check(shard.blob.name, row, payload)
             entries.append(Entry(row, payload))
     run = name.rpartition("/")[0]
     failures = [replace(row, run_id=run) for shard in old for row in failed.get(shard.shard, [])]
     share = max((shard.parity.share for shard in old if shard.parity is not None), default=0)
     return write_shard(archive.store, name, entries, failures, share)
+
+
+def _check(blob: str, row: Row, payload: bytes) -> None:
+    for one, part in with_payloads(row, payload):
+        if hashlib.sha256(part).digest() != one.blob_digest:
+            raise DigestMismatch(f"{blob}: is damaged; run seec repair first")
 
 
 def _alone(rows: Sequence[Row]) -> list[Row]:

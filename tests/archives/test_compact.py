@@ -13,8 +13,13 @@ from seec.pipeline.archive import compaction
 from seec.pipeline.archive.gc import Survey, survey
 from seec.pipeline.storage import Store
 from seec.schemas.errors import ArchiveLocked, DigestMismatch, UnknownCommit
-from tests.archives.life import archive, findings, opened, put_files, texts
+from seec.schemas.routes import SPANS
+from tests.archives.life import archive, findings, held, opened, put_files, texts
 from tests.archives.plain_reader import State, digest, restored
+from tests.archives.test_stacks import write
+from tests.containers import tar
+from tests.pictures import textured
+from tests.sources import image_bytes
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +73,19 @@ def test_every_file_stays_at_every_commit(root: Path):
     assert plain == NOW
     assert State(root, 2).shards.keys() == opened(root, 2).state.shards.keys()
     assert survey(Store(str(root)), 0).garbage == []
+
+
+def test_files_that_hold_images_are_copied(tmp_path: Path):
+    source, root = tmp_path / "source", tmp_path / "archive"
+    for number in range(2):
+        pictures = {f"{n}.ppm": image_bytes(textured(90, 80, n), "PPM") for n in (0, number + 1)}
+        write(source, {f"{number}.tar": tar(list(pictures.items()))})
+        archive(source, root)
+    assert small(root).shards == 1
+    (shard,) = opened(root).state.in_order()
+    assert {row.route for row in opened(root).rows(shard)} == {SPANS}
+    assert held(root) == {path.name: path.read_bytes() for path in source.iterdir()}
+    assert findings(root) == []
 
 
 def test_done_again_there_is_nothing_to_do(root: Path):
