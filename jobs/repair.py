@@ -198,7 +198,8 @@ def _checked(
         yield from read_report(store, settings.report)
         return
     with progress("examine", len(shards), "shards") as shown:
-        for item in verify_shards(store, shards, Scope(CHECKSUM), frozenset(), executor):
+        scope = Scope(CHECKSUM)
+        for item in verify_shards(store, shards, scope, frozenset(), executor, shards):
             shown.advance(item.object.startswith("blobs/"))
             yield item
 

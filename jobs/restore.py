@@ -364,12 +364,11 @@ def _thawed(store: Store, archive: Archive, settings: Settings) -> list[Cold]:
         rows = current_rows(archive, on_damage=lambda *_: None)
     needed: set[str] = set()
     for shard, part in rows:
-        if any(row.tree_length for row in part):
-            needed.add(shard.blob.name)
+        needed.update(row.blob or shard.blob.name for row in part if row.tree_length)
         for row in part:
             if row.route == PIECES:
                 shards = holders(archive.state.shards.values(), row.path)
-                needed.update(one.blob.name for one in shards)
+                needed.update(blob.name for one in shards for blob in (one.blob, *one.lenders))
     left = unreadable_now(store, {name: cold[name] for name in sorted(needed & cold.keys())})
     if not left or not settings.thaw:
         return left

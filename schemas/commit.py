@@ -173,7 +173,8 @@ class ShardRecord:
     first and the last path of the manifest part; None where it has no rows. models: ids of those
     that its rows need, sorted. pieces: how many of its rows are pieces, or files in pieces. parity:
     of blob, manifest part and quarantine part; None if there is none. rows_root: of the tree of its
-    rows, in hexadecimal, as in `seec.schemas.merkle`.
+    rows, in hexadecimal, as in `seec.schemas.merkle`. lenders: the blobs of other shards in which
+    payloads of its rows are, by name.
     """
 
     shard: str
@@ -188,6 +189,7 @@ class ShardRecord:
     pieces: int = 0
     parity: ParityRecord | None = None
     rows_root: str = EMPTY.hex()
+    lenders: tuple[ObjectRecord, ...] = ()
 
     @property
     def leaf(self) -> bytes:
@@ -201,6 +203,11 @@ class ShardRecord:
 
     @property
     def objects(self) -> list[ObjectRecord]:
+        """Its own, and the blobs of other shards that it needs."""
+        return [*self.own, *self.lenders]
+
+    @property
+    def own(self) -> list[ObjectRecord]:
         """Blob, manifest part, and quarantine part and parity if there are any."""
         return self.covered if self.parity is None else [*self.covered, self.parity]
 
@@ -238,11 +245,15 @@ class ShardRecord:
             pieces=pieces,
             parity=None if body.get("parity") is None else _parity(where, body, part(PARITY)),
             rows_root=_hash(where, member(where, body, "rows_root", str)).hex(),
+            lenders=_lenders(where, body, shard) if "lenders" in body else (),
         )
 
     def members(self) -> dict[str, Any]:
-        """As JSON values."""
-        return asdict(self)
+        """As JSON values; lenders only if there are any."""
+        values = asdict(self)
+        if not self.lenders:
+            del values["lenders"]
+        return values
 
 
 def _number(where: str, body: dict[str, Any], key: str, most: int = MAX_NUMBER) -> int:
@@ -250,6 +261,17 @@ def _number(where: str, body: dict[str, Any], key: str, most: int = MAX_NUMBER) 
     if not 0 <= value <= most:
         raise LimitExceeded(f"{where}: {key} is no number up to {most}")
     return value
+
+
+def _lenders(where: str, body: dict[str, Any], shard: str) -> tuple[ObjectRecord, ...]:
+    found: list[ObjectRecord] = []
+    for one in objects(where, body, "lenders"):
+        _, run_id = parse_name(member(where, one, "name", str)) or (BLOB, None)
+        found.append(ObjectRecord.parse(where, one, BLOB, run_id))
+    names = [record.name for record in found]
+    if not found or names != sorted(set(names)) or any(shard_of(name) == shard for name in names):
+        raise SectionCorrupt(f"{where}: lists lenders of shard {shard} that cannot be")
+    return tuple(found)
 
 
 def _path_range(where: str, body: dict[str, Any]) -> tuple[str, str]:

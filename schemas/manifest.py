@@ -51,6 +51,7 @@ MANIFEST = Table(
         Column("envelope_length", "int64", nullable=True),
         Column("background_error", "int16", nullable=True),
         Column("model_id", "string", nullable=True),
+        Column("blob", "string", nullable=True, optional=True),
     ),
 )
 
@@ -152,6 +153,7 @@ def to_record(row: Row, depth: int = 0, path: str | None = None) -> Record:
         "envelope_length": row.envelope_length,
         "background_error": samples and samples.background_error,
         "model_id": row.model_id,
+        "blob": row.blob,
     }
 
 

@@ -168,6 +168,16 @@ class Part:
             if is_file and (depth or not in_piece):
                 yield Image(at, self._all[at], member, in_piece)
 
+    def row_at(self, number: int) -> Row:
+        """The row of this number, of a file or a piece, with its members.
+
+        SectionCorrupt if it is another name of a file.
+        """
+        (row,) = self.bare_rows([number]) if self._files is None else self._trees([number])
+        if row.same_file is not None:
+            raise SectionCorrupt(f"{self._name}: {row.path}: is another name of a file")
+        return row
+
     def rows_at(self, numbers: Sequence[int]) -> list[Row]:
         """The rows of the images of these numbers, which rise."""
         if self._files is None:

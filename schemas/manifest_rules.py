@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
+from seec.schemas.archive import BLOB, parse_name
 from seec.schemas.errors import LimitExceeded, SectionCorrupt
 from seec.schemas.kinds import DIRECTORY, FILE, KINDS, PERMISSION_BITS
 from seec.schemas.limits import MAX_FILE_BYTES, MAX_NUMBER, MAX_PIXEL_BYTES, MAX_STACK_PIXELS
@@ -18,12 +19,15 @@ _MODE = re.compile("L|RGB|[1-9][0-9]?x[1-9][0-9]?")
 
 
 def check_places(name: str, rows: Sequence[Row]) -> None:
-    """SectionCorrupt unless rows are in order, and payloads fill the blob without gaps."""
+    """SectionCorrupt unless rows are in order, and payloads fill the blob without gaps.
+
+    Of rows whose payloads are in the blobs of other shards, nothing can be said here.
+    """
     payloads: set[tuple[int, int, bytes]] = set()
     end = 0
     if any(one.key >= two.key for one, two in pairwise(rows)):
         raise SectionCorrupt(f"{name}: rows are not sorted by path")
-    for row in (row for one in rows for row in one.tree()):
+    for row in (row for one in rows if one.blob is None for row in one.tree()):
         shares = row.offset != end
         payload = (row.offset, row.length, row.blob_digest)
         if shares and payload not in payloads:
@@ -89,6 +93,8 @@ def _check_bounds(where: str, row: Row) -> None:
         raise LimitExceeded(f"{where}: over the limit of {MAX_FILE_BYTES} bytes of a file")
     if row.model_id is not None and not _MODEL_ID.fullmatch(row.model_id):
         raise SectionCorrupt(f"{where}: {row.model_id!r} is no id of a model")
+    if row.blob is not None and (parse_name(row.blob) or (None,))[0] != BLOB:
+        raise SectionCorrupt(f"{where}: {row.blob!r} is no name of a blob")
 
 
 def _check_kind(where: str, row: Row, rules: RouteRules) -> None:

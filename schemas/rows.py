@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pickle import PickleBuffer
 from typing import Any, SupportsIndex
 
+from seec.schemas.commit import ObjectRecord
 from seec.schemas.kinds import DIRECTORY, FILE, LINK
 from seec.schemas.routes import LOST, is_lost
 from seec.schemas.trees import once_each
@@ -70,7 +71,8 @@ class Row:
     the file, blob_digest of the `length` bytes at `offset` of the blob of `shard`, which is
     `<run>/<shard>`. These are the payload, and behind it, where envelope_length is set, the
     envelope: one zstd frame of so many bytes. Rows may share these bytes; one with same_file shares
-    those of the row it names, which is in the same part.
+    those of the row it names, which is in the same part. blob: the name of the blob that has these
+    bytes, and those of all members, if that is the blob of another shard.
 
     route: what the payload is, one of ROUTES. `seec`: a .seec file. `seec-planes`: a payload of
     `schemas.planes`. `seec-decoded`: the coded coefficients of the JPEG file that the pixels were
@@ -111,6 +113,7 @@ class Row:
     start: int | None = None
     packing: str | None = None
     piece: int | None = None
+    blob: str | None = None
 
     @property
     def key(self) -> tuple[str, int]:
@@ -138,6 +141,11 @@ class Row:
     def tree_length(self) -> int:
         """Bytes of all payloads of the tree, each once."""
         return sum(row.length for row in once_each(self))
+
+    @property
+    def end(self) -> int:
+        """Where the last payload of the tree ends in its blob."""
+        return max(one.offset + one.length for one in self.tree())
 
     @property
     def stored_bytes(self) -> int:
@@ -192,25 +200,27 @@ class Entry:
     """A file's row and its bytes in a blob, on the way into a shard: shard and offset are open.
 
     payload: with the envelope behind it, where there is one; of a row with members, the payloads
-    of its tree, by `trees.once_each`.
+    of its tree, by `trees.once_each`. lender: the blob of another shard that has these bytes, and
+    that the row names; they are not needed here then, and the place is known.
     """
 
     row: Row
     payload: bytes | memoryview
+    lender: ObjectRecord | None = None
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Any, ...]:
         # Out of band, if pickled so: a worker that gets it through shared memory makes no copy.
-        payload = self.payload
-        return _entry, (self.row, PickleBuffer(payload) if int(protocol) >= 5 else bytes(payload))
+        data = PickleBuffer(self.payload) if int(protocol) >= 5 else bytes(self.payload)
+        return _entry, (self.row, data, self.lender)
 
 
-def _entry(row: Row, payload: Any) -> Entry:
-    return Entry(row, payload if isinstance(payload, bytes) else memoryview(payload))
+def _entry(row: Row, payload: Any, lender: ObjectRecord | None) -> Entry:
+    return Entry(row, payload if isinstance(payload, bytes) else memoryview(payload), lender)
 
 
 def blob_size(rows: Iterable[Row]) -> int:
-    """How many bytes a blob of these rows has."""
-    return max((row.offset + row.length for one in rows for row in one.tree()), default=0)
+    """How many bytes a blob has that these rows fill; rows in blobs of other shards do not."""
+    return max((row.end for row in rows if row.blob is None), default=0)
 
 
 def lost_row(

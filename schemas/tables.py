@@ -47,11 +47,15 @@ _ORDERED = ("string", "int16", "int32", "int64", "float64")
 
 
 class Column(NamedTuple):
-    """A column: its name, its type (a key of `_TYPES`), whether it may be null."""
+    """A column: its name, its type (a key of `_TYPES`), whether it may be null.
+
+    optional: whether a table has it only if one of its rows has a value; nullable then.
+    """
 
     name: str
     type: str
     nullable: bool = False
+    optional: bool = False
 
 
 class Table(NamedTuple):
@@ -189,6 +193,9 @@ def serialise(
 
     metadata: as in `serialise_groups`.
     """
+    optional = {column.name for column in table.columns if column.optional}
+    unused = {name for name in optional if all(row.get(name) is None for row in rows)}
+    table = table._replace(columns=tuple(c for c in table.columns if c.name not in unused))
     starts = range(0, max(1, len(rows)), ROW_GROUP_ROWS)
     return serialise_groups(table, (rows[i : i + ROW_GROUP_ROWS] for i in starts), metadata)
 
@@ -253,6 +260,7 @@ class Excerpt:
         self._schema = _schema(table.columns)
         self._file = _open(name, data, table)
         self._sizes = _Sizes(name, data, self._file)
+        self._rows = self._file.metadata.num_rows
         self._number = next(_numbers)
 
     def column(self, name: str) -> list[Any]:
@@ -268,10 +276,16 @@ class Excerpt:
             raise _corrupt(self._name, error) from None
 
     def table(self, names: Sequence[str], indices: Sequence[int]) -> Any:
-        """Columns of the rows of these numbers, which rise: a Table. SectionCorrupt if damaged."""
+        """Columns of the rows of these numbers, which rise: a Table. SectionCorrupt if damaged.
+
+        An optional column that the table lacks has nulls, and comes behind the others.
+        """
         try:
             self._sizes.check(range(self._file.num_row_groups), names)
             found = self._file.read(list(names), use_threads=False)
+            for field in self._schema:
+                if field.name in names and field.name not in found.column_names:
+                    found = found.append_column(field, pa.nulls(self._rows, field.type))
             return found if len(indices) == len(found) else _taken(found, indices)
         except _NOT_A_TABLE as error:
             raise _corrupt(self._name, error) from None
@@ -380,7 +394,9 @@ def _open(name: str, data: bytes, table: Table) -> pq.ParquetFile:
     if rows > table.group_rows:
         raise LimitExceeded(f"{name}: {rows} rows in a row group, of at most {table.group_rows}")
     # Types and what may be null, too: nobody converts one into another later.
-    if not schema.equals(_schema(table.columns)):
+    there = set(schema.names)
+    columns = (column for column in table.columns if column.name in there or not column.optional)
+    if not schema.equals(_schema(tuple(columns))):
         raise SectionCorrupt(f"{name}: other columns than a {table.kind} table has")
     return file
 

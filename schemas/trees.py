@@ -30,6 +30,12 @@ def renamed(row: Row, path: str) -> Row:
     return replace(row, path=path, members=members)
 
 
+def in_blob(row: Row, blob: str | None) -> Row:
+    """The row with its members, whose payloads are in this blob; None is that of its shard."""
+    members = tuple(in_blob(one, blob) for one in row.members)
+    return replace(row, blob=blob, members=members)
+
+
 def with_depths(row: Row, depth: int = 0) -> Iterator[tuple[int, Row]]:
     """The rows of a tree, each with how many it is below."""
     yield depth, row
@@ -108,6 +114,8 @@ def _check_member(where: str, row: Row, file: Row) -> None:
     bare = row.permissions is None and row.source_mtime_ns is None and row.same_file is None
     if row.kind != FILE or not bare or row.piece is not None or row.route == PIECES:
         raise SectionCorrupt(f"{where}: what no member has")
+    if row.blob != file.blob:
+        raise SectionCorrupt(f"{where}: in another blob than its file")
     if row.start is None or row.start < 0:
         raise SectionCorrupt(f"{where}: a member that begins nowhere")
     if row.packing is not None and (row.packing not in PACKINGS or row.route != SPANS):

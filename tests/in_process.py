@@ -22,6 +22,9 @@ class InProcess:
     def submit(self, task: Task, *arguments: Any) -> Any:
         return _call(task.function, arguments, task.returns)
 
+    def share(self, value: Any) -> Done:
+        return Done(value)
+
     def start(self, kind: type, options: dict[str, Any], *arguments: Any) -> Any:
         return kind(*arguments)
 

@@ -29,7 +29,8 @@ def write_shard(
 ) -> ShardRecord:
     """Write the objects of a shard and return the record for its commit.
 
-    entries, failed: in any order; the shard is sorted by path. Equal payloads are stored once.
+    entries, failed: in any order; the shard is sorted by path. Equal payloads are stored once, and
+    those that a blob of another shard has, not here.
     parity_share: as in `ParityRecord`; 0 writes no parity. The bytes depend on nothing else, so
     objects that an interrupted run left behind are found to be the same and kept.
     """
@@ -56,6 +57,7 @@ def write_shard(
         pieces=pieces_of(rows),
         parity=put_parity(store, shard, parts, parity_share),
         rows_root=rows_root(rows).hex(),
+        lenders=lenders_of(in_order),
     )
 
 
@@ -72,6 +74,12 @@ def put_parity(
 
     record = _put(store, parity_name(shard), *parity_of(objects, share))
     return ParityRecord(record.name, record.size_bytes, record.sha256, share)
+
+
+def lenders_of(entries: Iterable[Entry]) -> tuple[ObjectRecord, ...]:
+    """The blobs of other shards that entries need, by name."""
+    found = {entry.lender.name: entry.lender for entry in entries if entry.lender is not None}
+    return tuple(found[name] for name in sorted(found))
 
 
 def files_of(rows: Iterable[Row]) -> int:
@@ -115,7 +123,7 @@ def name_again(
         first = file.same_file or ""
         if entry := by_path.get(first):
             row = replace(renamed(entry.row, file.path), same_file=first)
-            named.append(Entry(row, entry.payload))
+            named.append(Entry(row, entry.payload, entry.lender))
         else:
             unnamed.append(replace(failures[first], path=file.path))
     return named, unnamed
@@ -125,19 +133,23 @@ def share_codes(entries: Iterable[Entry]) -> list[Entry]:
     """The entries, in any order; those of a route with the same samples have the same code.
 
     It is the smallest of theirs, or of several the first by path: no entry becomes larger, and the
-    order of the entries does not count.
+    order of the entries does not count. What is in the blob of another shard stays as it is.
     """
     entries = list(entries)
     best: dict[Shown, Entry] = {}
     for entry in entries:
-        if entry.row.samples is not None:
+        if _may_share(entry):
             one = best.setdefault(shown(entry.row), entry)
             smaller = min(one, entry, key=lambda e: (e.row.payload_length, e.row.path))
             best[shown(entry.row)] = smaller
     return [
-        with_code(entry, best[shown(entry.row)]) if entry.row.samples is not None else entry
+        with_code(entry, best[shown(entry.row)]) if _may_share(entry) else entry
         for entry in entries
     ]
+
+
+def _may_share(entry: Entry) -> bool:
+    return entry.row.samples is not None and entry.lender is None
 
 
 Shown = tuple[str, bytes | None, int | None]
@@ -173,8 +185,11 @@ def _place(entries: Iterable[Entry], shard: str) -> tuple[list[Row], list[bytes 
     by_path: dict[str, Row] = {}
     heirs: dict[str, str] = {}
     for entry in entries:
-        parts = (part for _, part in with_payloads(entry.row, entry.payload))
-        row = _placed(entry.row, parts, shard, blob)
+        if entry.lender is None:
+            parts = (part for _, part in with_payloads(entry.row, entry.payload))
+            row = _placed(entry.row, parts, shard, blob)
+        else:
+            row = _of_shard(entry.row, shard)
         if row.same_file is not None:
             first = by_path.get(heirs.get(row.same_file, row.same_file))
             if first is None or not is_same_file(first, row):
@@ -212,12 +227,30 @@ def _placed(row: Row, payloads: Iterator[bytes | memoryview], shard: str, blob: 
     return replace(row, shard=shard, offset=offset, members=members)
 
 
+def _of_shard(row: Row, shard: str) -> Row:
+    """A row with its members, whose payloads stay where they are."""
+    members = tuple(_of_shard(one, shard) for one in row.members)
+    return replace(row, shard=shard, members=members)
+
+
+def by_blob(shard: ShardRecord, rows: Iterable[Row]) -> Iterator[tuple[str, list[Row]]]:
+    """Rows of a shard by the blobs that have their payloads, its own one first.
+
+    Of each blob by offset, as `payloads` takes them.
+    """
+    found: dict[str, list[Row]] = {shard.blob.name: []}
+    for row in rows:
+        found.setdefault(row.blob or shard.blob.name, []).append(row)
+    for blob, some in found.items():
+        yield blob, some if blob == shard.blob.name else sorted(some, key=lambda row: row.offset)
+
+
 def payloads(store: Store, blob: str, rows: Sequence[Row]) -> Iterator[tuple[Row, bytes]]:
     """Each row with its bytes, or fewer bytes where the blob ends first.
 
     Of a row with members: the payloads of its tree, by `trees.once_each`.
-    rows: of one blob, by offset. Neighbours are fetched together, up to 8 MiB at a time. Raises
-    ObjectMissing or ObjectUnreadable.
+    rows: of one blob, by offset, or in another one that they name. Neighbours are fetched together,
+    up to 8 MiB at a time. Raises ObjectMissing or ObjectUnreadable.
     """
     for row, payload in readable_payloads(store, blob, rows):
         if isinstance(payload, ObjectUnreadable):
@@ -251,7 +284,8 @@ def _each_readable(
     for row in rows:
         # Rows of one payload, as those of a stack, need not be neighbours.
         if group and (
-            not group[0].offset <= row.offset <= end
+            group[0].blob != row.blob
+            or not group[0].offset <= row.offset <= end
             or row.offset + row.length - group[0].offset > _READ_SIZE_BYTES
         ):
             yield from _fetch(store, blob, group)
@@ -267,7 +301,7 @@ def _fetch(
 ) -> Iterator[tuple[Row, bytes | ObjectUnreadable]]:
     start, end = rows[0].offset, max(row.offset + row.length for row in rows)
     try:
-        data = store.get_range(blob, start, end - start)
+        data = store.get_range(rows[0].blob or blob, start, end - start)
     except ObjectUnreadable as error:
         if len(rows) == 1:
             yield rows[0], error

@@ -83,7 +83,7 @@ def _groups(rows: Iterable[Row], most: int) -> Iterator[list[Row]]:
     for row in rows:
         row_end = row.offset + row.tree_length
         if group and (
-            group[0].shard != row.shard
+            (group[0].shard, group[0].blob) != (row.shard, row.blob)
             or not group[0].offset <= row.offset <= end
             or len(group) == most
             or max(end, row_end) - group[0].offset > _GROUP_BYTES

@@ -36,4 +36,4 @@ def _decoded(records: Records, shard: ShardRecord, rows: Sequence[Row]) -> Itera
         if models.issuperset(models_of([row])):
             own = archived_models(store, [row])
             others = holders(records.shards, row.path) if row.route == PIECES else ()
-            yield from check_images(store, blob, [row], own, others).findings
+            yield from check_images(store, row.blob or blob, [row], own, others).findings

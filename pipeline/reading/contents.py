@@ -157,10 +157,14 @@ class Held:
             raise SectionCorrupt(f"{self.row.path}: not the pixels that its row promises")
         return pixels
 
+    @property
+    def _blob(self) -> str:
+        return self.row.blob or self.shard.blob.name
+
     def _payload(self) -> bytes:
         if self.payload is not None:
             return self.payload
-        [(_, payload)] = payloads(self.store, self.shard.blob.name, [self.row])
+        [(_, payload)] = payloads(self.store, self._blob, [self.row])
         return payload
 
     def _read_part(self, offset: int, size: int) -> bytes:
@@ -168,7 +172,7 @@ class Held:
         if offset < 0 or size < 0:
             raise Truncated("a section outside of its file")
         size = max(0, min(size, self.row.payload_length - offset))
-        return self.store.get_range(self.shard.blob.name, self.row.offset + offset, size)
+        return self.store.get_range(self._blob, self.row.offset + offset, size)
 
     def _key(self, what: str) -> str:
         row = self.row

@@ -42,6 +42,7 @@ SCHEMA = pa.schema(
         ("envelope_length", pa.int64()),
         ("background_error", pa.int16()),
         ("model_id", pa.string()),
+        ("blob", pa.string()),
     ]
 )
 _TIME = "source_mtime"

@@ -11,6 +11,7 @@ from seec.pipeline.storage import Store
 from seec.schemas.commit import ObjectRecord
 from seec.schemas.errors import FixityError, FormatError, ObjectMissing, ObjectUnreadable
 from seec.schemas.rows import Entry, Row
+from seec.schemas.trees import in_blob
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def fetch(found: Found) -> Entry | None:
     try:
         for row, payload in payloads(found.store, found.blob, [found.row]):
             check_payload(row, payload)
-            return Entry(row, payload)
+            return Entry(in_blob(row, None), payload)
     except (FixityError, ObjectMissing, ObjectUnreadable):
         return None
     return None

@@ -1,11 +1,19 @@
 """Make a damaged shard anew: sound payloads kept, others from elsewhere, the rest lost."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from seec.pipeline.archive.archive import Archive
-from seec.pipeline.archive.shard import payloads, readable_payloads, shown, with_code, write_shard
+from seec.pipeline.archive.shard import (
+    by_blob,
+    payloads,
+    readable_payloads,
+    shown,
+    with_code,
+    write_shard,
+)
 from seec.pipeline.repair.copies import Found, fetch
 from seec.pipeline.repair.damage import Damaged
 from seec.pipeline.routes.reading import check_payload
@@ -21,7 +29,7 @@ from seec.schemas.errors import (
 from seec.schemas.plan import SourceFile
 from seec.schemas.quarantine import QuarantineRow
 from seec.schemas.rows import UNKNOWN_DIGEST, Entry, Row, lost_row
-from seec.schemas.trees import renamed
+from seec.schemas.trees import in_blob, renamed
 
 LOST_REASON = "its bytes in the archive were damaged, and found nowhere else"
 QUARANTINE_REASON = "why it failed was recorded in a part that was damaged"
@@ -112,7 +120,11 @@ class Mender:
         if case.whole and all(entry.row.lost for entry in mended):
             return case.record
         sound = [row for row in case.rows if row.label not in case.bad]
-        kept = [Entry(*item) for item in payloads(store, case.record.blob.name, sound)]
+        # A shard made anew needs no blob but its own: one that it needed may be what is damaged.
+        kept = [
+            Entry(in_blob(row, None), payload)
+            for row, payload in payloads(store, case.record.blob.name, sound)
+        ]
         share = parity_share if case.record.parity is None else case.record.parity.share
         return write_shard(store, shard, [*kept, *mended], case.failed, share)
 
@@ -158,7 +170,7 @@ def _what_is_left(store: Store, blob: str, row: Row) -> Entry:
         return replace(one, members=tuple(left(member) for member in one.members))
 
     row = left(row)
-    return Entry(row, b"".join(kept_payloads.values()))
+    return Entry(in_blob(row, None), b"".join(kept_payloads.values()))
 
 
 def _whole_payload(store: Store, blob: str, row: Row) -> bytes | None:
@@ -180,7 +192,8 @@ def _with_same_pixels(case: Case, mended: Sequence[Entry]) -> list[Entry]:
     The row of an image keeps its own format and envelope. Where the envelope was behind the
     payload, it is lost, too.
     """
-    rows = {row.path: row for row in case.rows if row.samples and row.envelope_length is None}
+    alone = (row for row in case.rows if row.samples and row.envelope_length is None)
+    rows = {row.path: in_blob(row, None) for row in alone}
     codes = {shown(entry.row): entry for entry in mended if entry.row.samples}
     return [
         with_code(Entry(row, b""), codes[shown(row)])
@@ -224,14 +237,11 @@ def _damaged(archive: Archive, shard: ShardRecord, rows: Sequence[Row]) -> set[s
 
 
 def _sound(archive: Archive, shard: ShardRecord, rows: Sequence[Row]) -> Iterator[str]:
-    try:
-        for row, payload in readable_payloads(archive.store, shard.blob.name, rows):
-            if isinstance(payload, ObjectUnreadable):
-                continue
-            try:
-                check_payload(row, payload)
-            except DigestMismatch:
-                continue
-            yield row.label
-    except ObjectMissing:
-        return
+    for blob, some in by_blob(shard, rows):
+        with suppress(ObjectMissing):
+            for row, payload in readable_payloads(archive.store, blob, some):
+                if isinstance(payload, ObjectUnreadable):
+                    continue
+                with suppress(DigestMismatch):
+                    check_payload(row, payload)
+                    yield row.label

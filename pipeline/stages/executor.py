@@ -78,6 +78,10 @@ class Executor(Protocol):
         """Begin a task. Returns its ticket, or a sequence of `task.returns` tickets."""
         ...
 
+    def share(self, value: Any) -> Ticket:
+        """A ticket that stands for a value of this process, which moves to each worker once."""
+        ...
+
     def start(self, kind: type, options: dict[str, Any], *arguments: Any) -> Any:
         """Begin to make an actor, `kind(*arguments)`. An actor that dies is made again."""
         ...

@@ -74,6 +74,10 @@ class LocalExecutor:
         takes_memory = task.memory_bytes > 0
         return self._queue(task.function, arguments, task.returns, None, takes_memory)
 
+    def share(self, value: Any) -> _Value:
+        """As `Executor.share`; a pipe takes it to the worker with each call."""
+        return _Value(True, value)
+
     def start(self, kind: type, options: dict[str, Any], *arguments: Any) -> _Actor:
         """As `Executor.start`; the actor is made with its first call."""
         self._actors += 1

@@ -81,6 +81,10 @@ class ProxyExecutor:
         """As `Executor.submit`."""
         return self._begin(task.returns, "submit", task, *arguments)
 
+    def share(self, value: Any) -> Any:
+        """As `Executor.share`."""
+        return self._begin(1, "share", value)
+
     def start(self, kind: type, options: dict[str, Any], *arguments: Any) -> Any:
         """As `Executor.start`. options: of a Ray actor."""
         return self._begin(1, "start", kind, options, *arguments)

@@ -49,6 +49,10 @@ class RayExecutor:
             remote = remote.options(memory=min(task.memory_bytes, _most_memory()))
         return remote.remote(*arguments)
 
+    def share(self, value: Any) -> Ticket:
+        """As `Executor.share`."""
+        return ray.put(value)
+
     def start(self, kind: type, options: dict[str, Any], *arguments: Any) -> Any:
         """As `Executor.start`. options: of a Ray actor."""
         made: Any = ray.remote(max_restarts=-1, max_task_retries=0)(kind)

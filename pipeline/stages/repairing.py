@@ -103,7 +103,8 @@ class Repair:
             ]
             if shard.findings and not shard.undecodable and all(whole for _, whole in parts):
                 found = {finding.object for finding in shard.findings}
-                self.outcome.objects += [name for name, _ in parts if name in found]
+                known = self.outcome.objects  # a blob may be what several shards need
+                known += [name for name, _ in parts if name in found and name not in known]
             elif (case := examine(self._archive, shard)) is not None:
                 cases.append(case)
             else:

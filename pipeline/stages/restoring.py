@@ -9,7 +9,7 @@ from typing import Any
 
 from seec.pipeline.archive.models import archived_models
 from seec.pipeline.archive.pieces import holders
-from seec.pipeline.archive.shard import readable_payloads
+from seec.pipeline.archive.shard import by_blob, readable_payloads
 from seec.pipeline.images.files import has_comments
 from seec.pipeline.reading.pieces import contents
 from seec.pipeline.routes.reading import restore
@@ -134,14 +134,14 @@ class Restoration:
 
     def _files(self, shards: Iterable[tuple[ShardRecord, list[Row]]]) -> Iterator[Work]:
         for shard, rows in shards:
-            blob = shard.blob.name
             firsts: dict[str, str] = {}
             rows = [self._placed(row) for row in rows]
             private = [row for row in rows if row.kind == DIRECTORY and not _is_for_all(row)]
             if private and self._target.is_local:
                 fetch(self._executor, _PRIVATE_FOLDERS, self._target, private)
-            files = [row for row in rows if self._comes_first(blob, row, firsts)]
-            yield from (Work(blob, group) for group in group_rows(files))
+            files = [row for row in rows if self._comes_first(shard, row, firsts)]
+            for blob, some in by_blob(shard, files):
+                yield from (Work(blob, group) for group in group_rows(some))
 
     def _placed(self, row: Row) -> Row:
         """A row by the path that it gets in the target."""
@@ -153,11 +153,12 @@ class Restoration:
             self.written_as[row.path] = path
         return row if path == row.path else replace(row, path=path)
 
-    def _comes_first(self, blob: str, row: Row, firsts: dict[str, str]) -> bool:
+    def _comes_first(self, shard: ShardRecord, row: Row, firsts: dict[str, str]) -> bool:
         """Whether to restore a row now; if not, remember it.
 
         firsts: of the files of this shard, the first path each that is restored.
         """
+        blob = row.blob or shard.blob.name
         is_object = row.kind == FILE or (row.is_marker and self._target.keeps_keys)
         if not self._target.is_local and (not is_object or row.permissions is not None):
             self.lacks = True

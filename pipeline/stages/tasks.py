@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from seec.pipeline.archive.lenders import Lenders
 from seec.pipeline.archive.shard import code_of, name_again, share_codes
 from seec.pipeline.codec import Background, Encoder, load_model
 from seec.pipeline.dct.weights import load_model as load_jpeg_model
@@ -27,6 +28,7 @@ from seec.pipeline.routes.writing.draft import entry
 from seec.pipeline.segmentation import LabelMap, RateSegmenter, label_image, make_segmenter
 from seec.pipeline.stages.apart import candidate_of, draft_apart, hurried
 from seec.pipeline.stages.batch import Batch
+from seec.pipeline.stages.borrowing import Borrowing
 from seec.pipeline.stages.executor import TASK_CPUS, Task
 from seec.pipeline.stages.pieces import InSource, draft_whole, read_piece
 from seec.pipeline.storage import Source, Store
@@ -56,7 +58,8 @@ class ReadReport:
 
     deferred: files, with their pixels, that would have passed a limit of pixels. alone: a batch for
     each file that takes more memory than this one may. digests: of the pixels of those that are one
-    picture. small: what may go in stacks.
+    picture. small: what may go in stacks. borrowed_bytes: of files that share payloads of earlier
+    runs.
     """
 
     failed: list[QuarantineRow] = field(default_factory=list)
@@ -64,6 +67,7 @@ class ReadReport:
     alone: list[Batch] = field(default_factory=list)
     digests: list[bytes] = field(default_factory=list)
     small: list[Small] = field(default_factory=list)
+    borrowed_bytes: int = 0
     read_s: float = 0.0
 
 
@@ -101,14 +105,16 @@ def read_batch(
     suspect: bool,
     run_id: str,
     settings: PlanSettings,
+    lenders: Lenders | None = None,
 ) -> tuple[ReadReport, list[Draft], list[Draft]]:
     """Read files and look into them. Returns the report, and a draft per file read: large, small.
 
     store: of the archive, where the pieces of files are. suspect: whether the batch may be what
-    took a worker down; then each file is decoded apart.
+    took a worker down; then each file is decoded apart. lenders: whose payloads files may share.
     """
     begun = time.perf_counter()
     report = ReadReport()
+    borrowing = Borrowing(store, lenders)
     drafts: list[Draft] = []
     used = 0
     for file in batch.files:
@@ -124,8 +130,13 @@ def read_batch(
             drafts.append(found)
             continue
         start, data = found
-        if not batch.decode:
-            drafts.append(draft_stored(file, data, "could not be encoded", start))
+        ready = (
+            borrowing.draft(file, start, data)
+            if batch.decode
+            else draft_stored(file, data, "could not be encoded", start)
+        )
+        if ready is not None:
+            drafts.append(ready)
             continue
         ranges = None if file.piece is None else InSource(source, file)
         if suspect:
@@ -143,12 +154,14 @@ def read_batch(
                     continue
                 made = draft(candidate)
             used += pixels if made.coded is not None else 0
-        drafts.append(made)
+        drafts.append(borrowing.instead(file, made))
     # Where others look at each image, each is coded by itself.
     facts = [None if needs_segmenter(settings) else small(made) for made in drafts]
     apart = [made for made, known in zip(drafts, facts, strict=True) if known is not None]
     drafts = [made for made, known in zip(drafts, facts, strict=True) if known is None]
     report.small = [known for known in facts if known is not None]
+    borrowed = (made.row for made in drafts if made.lender is not None)
+    report.borrowed_bytes = sum(row.source_size_bytes for row in borrowed)
     report.digests = [made.picture_digest for made in drafts if made.picture_digest]
     report.read_s = time.perf_counter() - begun
     return report, drafts, apart
@@ -342,7 +355,9 @@ def _known_codes(others: Iterable[list[Entry]]) -> dict[bytes, bytes]:
     """By pixel digest, the payloads of entries that are a `.seec` file."""
     entries = (entry for part in others for entry in part)
     return {
-        e.row.samples.digest: code_of(e) for e in entries if e.row.samples and e.row.route == SEEC
+        e.row.samples.digest: code_of(e)
+        for e in entries
+        if e.row.samples and e.row.route == SEEC and e.lender is None
     }
 
 

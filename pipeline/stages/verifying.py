@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from seec.pipeline.archive.models import archived_models
 from seec.pipeline.archive.pieces import holders
-from seec.pipeline.archive.shard import models_of
+from seec.pipeline.archive.shard import by_blob, models_of
 from seec.pipeline.stages.executor import Executor, Task
 from seec.pipeline.stages.window import Failed, Steps, Window
 from seec.pipeline.storage import Store
@@ -52,10 +52,16 @@ _SHARD, _IMAGES = Task(check_shard), Task(_check_images)
 
 @dataclass(frozen=True)
 class _Check:
-    """A piece of work: a shard's objects, or images of these rows."""
+    """A piece of work: a shard's objects, or images of these rows, which are of one blob."""
 
     shard: ShardRecord
     rows: list[Row] | None = None
+
+    @property
+    def blob(self) -> str:
+        """That has the payloads of the rows."""
+        row = self.rows[0] if self.rows else None
+        return (row and row.blob) or self.shard.blob.name
 
     def parts(self) -> "list[_Check]":
         return [self] if self.rows is None else [replace(self, rows=[row]) for row in self.rows]
@@ -77,13 +83,15 @@ def verify_shards(
     """
     cpus = executor.placement.cpus
     shared, todo = store.shared_by(cpus), iter(shards)
+    own = {shard.blob.name for shard in kept}
 
     def steps(check: _Check, suspect: bool) -> Steps[ShardCheck | Checked]:
         if check.rows is None:
-            return (yield executor.submit(_SHARD, shared, check.shard))
+            alone = [blob for blob in check.shard.lenders if blob.name not in own]
+            return (yield executor.submit(_SHARD, shared, check.shard, alone))
         cut = (row.path for row in check.rows if row.route == PIECES)
         others = [shard for path in cut for shard in holders(kept, path)]
-        return (yield executor.submit(_IMAGES, shared, check.shard.blob.name, check.rows, others))
+        return (yield executor.submit(_IMAGES, shared, check.blob, check.rows, others))
 
     def next_check() -> _Check | None:
         shard = next(todo, None)
@@ -101,7 +109,8 @@ def verify_shards(
             if lacking := tuple(without_model(store, blob, chosen, models)):
                 yield Checked(blob, findings=lacking)
             ready = [row for row in chosen if models.issuperset(models_of([row]))]
-            window.add(_Check(check.shard, group) for group in group_rows(ready))
+            for _, some in by_blob(check.shard, ready):
+                window.add(_Check(check.shard, group) for group in group_rows(some))
 
 
 def _crashed(store: Store, check: _Check) -> Checked:
@@ -109,7 +118,7 @@ def _crashed(store: Store, check: _Check) -> Checked:
     if check.rows is None:
         name, detail = check.shard.manifest.name, "checking the shard takes the worker down"
         return Checked(name, findings=(Finding("manifest-damaged", name, detail, mend(store)),))
-    (row,), blob = check.rows, check.shard.blob.name
+    (row,), blob = check.rows, check.blob
     detail = f"{row.path}: decoding it takes the worker down"
     found = image_finding(store, blob, row, "image-undecodable", detail)
     return Checked(blob, decoded=1, findings=(found,))

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from seec.schemas.archive import shard_of
 from seec.schemas.kinds import FILE
 from seec.schemas.rows import Row
 
@@ -69,7 +70,8 @@ def held(rows: Iterable[Row]) -> Iterator[Held]:
     counted: dict[str, list[int]] = {}
     waiting: Held | None = None
     for row in rows:
-        ends = counted.setdefault(row.shard, [])
+        shard = row.shard if row.blob is None else shard_of(row.blob) or row.blob
+        ends = counted.setdefault(shard, [])
         own_bytes = sum(
             one.length
             for one in row.tree()

@@ -3,11 +3,13 @@
 import hashlib
 import shlex
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from seec.pipeline.archive.patterns import in_range
 from seec.pipeline.archive.pieces import piece_rows
 from seec.pipeline.archive.shard import (
+    by_blob,
     files_of,
     models_of,
     pieces_of,
@@ -46,19 +48,33 @@ class ShardCheck:
     sound: list[Row]
 
 
-def check_shard(store: Store, shard: ShardRecord) -> ShardCheck:
-    """Compare the objects of a shard with its record, and each payload with its row."""
+def check_shard(store: Store, shard: ShardRecord, alone: Sequence[ObjectRecord] = ()) -> ShardCheck:
+    """Compare the objects of a shard with its record, and each payload with its row.
+
+    alone: those of its lenders that no check of another shard compares with their record.
+    """
     manifest, rows = _check_manifest(store, shard)
     checked = [manifest]
     if shard.quarantine is not None:
         checked.append(_check_quarantine(store, shard))
     if shard.parity is not None:
-        checked.append(_check_parity(store, shard.parity))
+        checked.append(_check_whole(store, shard.parity, "parity"))
+    (_, own), *lent = by_blob(shard, rows or ())
     try:
-        blob, sound = _check_blob(store, shard, rows)
+        images, sound = _check_blob(store, shard, own)
     except ObjectFrozen:
-        blob, sound = Checked(shard.blob.name, frozen=1), list[Row]()
-    return ShardCheck([*checked, blob], sound)
+        images, sound = Checked(shard.blob.name, frozen=1), list[Row]()
+    for blob, some in lent:
+        try:
+            found, whole = _check_lent(store, shard, blob, some)
+        except ObjectFrozen:
+            found, whole = Checked(blob, frozen=1), list[Row]()
+        sound += whole
+        # A blob as a whole is checked with its own shard, and is said to be sound only there.
+        images += Checked(images.object, files_of(some))
+        checked += [found] if found.findings or found.frozen else []
+    checked += (_check_whole(store, blob, "blob") for blob in alone)
+    return ShardCheck([*checked, images], sound)
 
 
 def check_images(
@@ -142,6 +158,8 @@ def _contradiction(shard: ShardRecord, rows: list[Row]) -> str | None:
         return "its rows have another root than the commit says"
     if blob_size(rows) != shard.blob.size_bytes:
         return "its rows do not fill the blob"
+    if {row.blob for row in rows} - {None} != {blob.name for blob in shard.lenders}:
+        return "needs blobs of other shards than the commit says"
     return None
 
 
@@ -170,27 +188,28 @@ def _add_to(hasher: "hashlib._Hash", row: Row, payload: bytes, end: int) -> int:
     return end
 
 
-def _check_parity(store: Store, record: ObjectRecord) -> Checked:
+def _check_whole(store: Store, record: ObjectRecord, kind: str) -> Checked:
     try:
-        return check_object(store, record, "parity", mend(store))[0]
+        return check_object(store, record, kind, mend(store))[0]
     except ObjectFrozen:
         return Checked(record.name, frozen=1)
 
 
-def _check_blob(
-    store: Store, shard: ShardRecord, rows: list[Row] | None
-) -> tuple[Checked, list[Row]]:
-    """Check the blob and its payloads in one pass, a few megabytes at a time."""
+def _check_blob(store: Store, shard: ShardRecord, rows: list[Row]) -> tuple[Checked, list[Row]]:
+    """Check the blob and its payloads in one pass, a few megabytes at a time.
+
+    rows: those whose payloads it has, as far as they are known.
+    """
     name, hasher = shard.blob.name, hashlib.sha256()
     sound: list[Row] = []
     damaged: list[Row] = []
     unreadable: ObjectUnreadable | None = None
-    paths = tuple(row.path for row in rows or ())
+    paths = tuple(row.path for row in rows)
     next_step = mend(store)
     try:
         size_bytes = store.size(name)
         end = 0
-        for row, payload in readable_payloads(store, name, rows or ()):
+        for row, payload in readable_payloads(store, name, rows):
             if isinstance(payload, ObjectUnreadable):
                 unreadable = payload
                 damaged.append(row)
@@ -220,7 +239,30 @@ def _check_blob(
         affected = tuple(row.path for row in damaged)
         detail = "the blob is sound, but rows of its manifest part describe other bytes"
         findings = (Finding("manifest-damaged", shard.manifest.name, detail, next_step, affected),)
-    lossy = sum(row.background_error is not None for row in rows or ())
-    lost = sum(row.lost for row in rows or ())
-    checked = Checked(name, files_of(rows or ()) - lost, findings=findings, lossy=lossy, lost=lost)
+    lossy = sum(row.background_error is not None for row in rows)
+    lost = sum(row.lost for row in rows)
+    checked = Checked(name, files_of(rows) - lost, findings=findings, lossy=lossy, lost=lost)
     return checked, [row for row in sound if not row.lost]
+
+
+def _check_lent(
+    store: Store, shard: ShardRecord, blob: str, rows: list[Row]
+) -> tuple[Checked, list[Row]]:
+    """Check the payloads of rows that are in the blob of another shard; images are not counted."""
+    sound: list[Row] = []
+    found: Finding | None = None
+    try:
+        for row, payload in readable_payloads(store, blob, rows):
+            if isinstance(payload, ObjectUnreadable):
+                continue
+            with suppress(DigestMismatch):
+                check_payload(row, payload)
+                sound.append(row)
+    except ObjectMissing as error:
+        found = fault(blob, "blob", error, mend(store), tuple(row.path for row in rows))
+    if found is None and len(sound) < len(rows):
+        whole = {row.label for row in sound}
+        affected = tuple(row.path for row in rows if row.label not in whole)
+        detail = f"{len(affected)} of {len(rows)} images of shard {shard.shard} are damaged"
+        found = Finding("blob-damaged", blob, detail, mend(store), affected)
+    return Checked(blob, findings=() if found is None else (found,)), sound

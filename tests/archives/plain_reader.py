@@ -236,7 +236,11 @@ def rows(
         assert sha256(manifest.read_bytes()) == shard["manifest"]["sha256"]
         blob = (root / shard["blob"]["name"]).read_bytes()
         assert sha256(blob) == shard["blob"]["sha256"]
-        end = 0
+        blobs = {None: blob}
+        for lender in shard.get("lenders", []):
+            blobs[lender["name"]] = (root / lender["name"]).read_bytes()
+            assert sha256(blobs[lender["name"]]) == lender["sha256"]
+        needed, end = {None}, 0
         table = pq.read_table(manifest)
         assert table.schema.metadata[b"seec.table"] == b"manifest 1"
         records = table.to_pylist()
@@ -245,11 +249,15 @@ def rows(
             while tree < len(records) and records[tree]["depth"] > 0:
                 tree += 1
             members, records = records[1:tree], records[tree:]
-            end = max(end, *(one["offset"] + one["length"] for one in (row, *members)))
+            lender = row.get("blob")
+            needed.add(lender)
+            if lender is None:
+                end = max(end, *(one["offset"] + one["length"] for one in (row, *members)))
             if row["path"] in vanished or row["piece"] is not None:
                 continue
-            yield row, content(root, row, members, blob, decode)
+            yield row, content(root, row, members, blobs[lender], decode)
         assert end == len(blob)
+        assert needed == set(blobs)
 
 
 def content(
@@ -303,7 +311,6 @@ def restore_pieces(root: Path, row: dict[str, Any], payload: bytes, decode: Deco
     state, data = State(root), b""
     for number, piece in enumerate(pq.read_table(io.BytesIO(payload)).to_pylist()):
         shard = state.shards[piece["shard"]]
-        blob = (root / shard["blob"]["name"]).read_bytes()
         records = pq.read_table(root / shard["manifest"]["name"]).to_pylist()
         place = next(
             place
@@ -314,6 +321,7 @@ def restore_pieces(root: Path, row: dict[str, Any], payload: bytes, decode: Deco
         while end < len(records) and records[end]["depth"] > 0:
             end += 1
         assert records[place]["start"] == len(data)
+        blob = (root / (records[place].get("blob") or shard["blob"]["name"])).read_bytes()
         part = content(root, records[place], records[place + 1 : end], blob, decode)
         assert (len(part), hashlib.sha256(part).digest()) == (piece["size_bytes"], piece["digest"])
         data += part

@@ -236,7 +236,12 @@ def test_a_table_of_another_version_is_refused_as_such():
 
 def test_columns_can_be_queried_by_name():
     table = pq.read_table(pa.BufferReader(serialise_manifest([a_coded_row()])))
-    assert table.column_names == [column.name for column in MANIFEST.columns]
+    columns = [column.name for column in MANIFEST.columns if not column.optional]
+    assert table.column_names == columns
+    elsewhere = replace(a_coded_row(), blob=blob_name("0001-0123456789abcdef/000000"))
+    assert parse_manifest("m", serialise_manifest([elsewhere])) == [elsewhere]
+    names = pq.read_schema(pa.BufferReader(serialise_manifest([elsewhere]))).names
+    assert names == [*columns, "blob"]
     found = table.select(["route", "width", "mode", "sample_bytes"]).to_pylist()
     assert found == [{"route": "seec", "width": 3, "mode": "RGB", "sample_bytes": 18}]
 

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from seec.pipeline.archive.archive import Archive
 from seec.pipeline.archive.catalogue import sorted_rows
+from seec.pipeline.archive.lenders import lenders
 from seec.pipeline.archive.pieces import pieces_in
 from seec.pipeline.archive.planning import new_files, seen_files
 from seec.pipeline.archive.runs import missing_shards, open_run
@@ -33,7 +34,7 @@ from seec.pipeline.storage import Store
 from seec.schemas.archive import shard_name
 from seec.schemas.commit import RunRecord, SourceRecord
 from seec.schemas.pieces import piece_with, serialise_pieces
-from seec.schemas.plan import PlanSettings, SourceFile
+from seec.schemas.plan import Plan, PlanSettings, SourceFile
 from seec.schemas.routes import PIECES, SPANS
 from seec.schemas.rows import Entry, Row
 from seec.schemas.spans import serialise_gaps
@@ -160,6 +161,13 @@ def _plan(url: str, rows: int) -> int:
     return len(new_files(listing, seen_files(Archive.open(Store(url))), {}, set()))
 
 
+def _share(url: str, rows: int) -> int:
+    """What a new file may share where all archived files have its size."""
+    plan = Plan.of(PlanSettings(model_id=""), {0: [SourceFile("new", 16, None)]})
+    found = lenders(Archive.open(Store(url)), "", plan, [0])
+    return 0 if found is None else len(found.marks)
+
+
 def _list(pattern: str) -> Callable[[str, int], int]:
     def run(url: str, rows: int) -> int:
         archive = Archive.open(Store(url))
@@ -216,6 +224,7 @@ OPERATIONS: dict[str, Callable[[str, int], int]] = {
     "ls of a name": _list("*/000000077.png"),
     "ls of a pattern": _list("*77.png"),
     "plan of the next run": _plan,
+    "what the next run may share": _share,
 }
 HEADINGS = ("files", "to make", "commits", "manifest parts", "plans", *OPERATIONS)
 

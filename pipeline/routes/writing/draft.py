@@ -13,6 +13,7 @@ from seec.pipeline.images import jpeg
 from seec.pipeline.images.files import Header, ImageFile, read_header
 from seec.pipeline.images.jpeg import Frame
 from seec.pipeline.images.raster import Pixels, Raster
+from seec.schemas.commit import ObjectRecord
 from seec.schemas.errors import SeecError, UnreadableImage
 from seec.schemas.plan import SourceFile
 from seec.schemas.routes import NOT_OPENED, STORE
@@ -76,12 +77,14 @@ class MemberStack(Protocol):
 class Draft:
     """A file as it is kept if nothing better comes, and what an encoder may make of it.
 
-    row: its place in the shard is open. coded: None where there is nothing to encode.
+    row: its place in the shard is open. coded: None where there is nothing to encode. lender: the
+    blob of another shard that has the payload, as the row says; nothing is payload here then.
     """
 
     row: Row
     payload: bytes
     coded: Coded | None = None
+    lender: ObjectRecord | None = None
 
     @property
     def pictures(self) -> Sequence[Pixels]:
