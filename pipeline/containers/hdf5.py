@@ -35,7 +35,7 @@ from seec.schemas.names import escape
 
 _MOST_SLICES = 1 << 16  # of a file
 # Filters of chunks, but for checksums: the predictor of a coding; 0 where there is none.
-_FILTERS = {(): 0, (DEFLATE,): 1, (SHUFFLE, DEFLATE): SHUFFLED}
+_FILTERS: dict[tuple[int, ...], int] = {(): 0, (DEFLATE,): 1, (SHUFFLE, DEFLATE): SHUFFLED}
 
 
 def matches(head: bytes) -> bool:
