@@ -14,6 +14,7 @@ EACH = {  # outcomes that must not be rare: else only one side of a reader was t
     "images": ("refused",),
     "jpeg": ("back", "refused", "recipe refused", "recipe read"),
     "lossless": ("refused", "came back"),
+    "parts": ("refused", "recipe refused", "recipe read"),
     "rice": ("refused", "came back"),
     "samples": ("refused", "decoded"),
     "screen": ("refused",),
