@@ -19,8 +19,8 @@ SANITIZED_TESTS := tests/vectors/test_vectors.py tests/exactness/test_predictor_
 	$(BITS)_networks_of_all_sizes_give_the_bytes_of_torch tests/unit/test_native_structs.py \
 	tests/unit/test_screen.py tests/unit/test_colours.py tests/hostile/test_seec_damage.py \
 	tests/unit/test_jpeg_files.py tests/hostile/test_mutations.py tests/unit/test_dct.py \
-	tests/unit/test_deflate.py tests/hostile/test_deflate_streams.py tests/unit/test_tiff.py \
-	tests/unit/test_ljpeg.py tests/unit/test_deep.py tests/hostile/test_deep_damage.py
+	tests/unit/test_deflate.py tests/hostile/test_deflate_streams.py tests/unit/test_gzip_members.py \
+	tests/unit/test_tiff.py tests/unit/test_ljpeg.py tests/unit/test_deep.py tests/hostile/test_deep_damage.py
 
 .PHONY: help lock demo test test-all gauntlet sweep faults sanitize sanitized fuzz check bench docs words dist \
 	clean
