@@ -28,7 +28,7 @@ from seec.jobs.places import check_apart, source_name
 from seec.jobs.planning import RunOptions, check_segmentation, plan_run
 from seec.jobs.progress import progress
 from seec.pipeline.archive.archive import Archive
-from seec.pipeline.archive.lenders import lenders
+from seec.pipeline.archive.known_files import known_files
 from seec.pipeline.archive.planning import quarantined_files
 from seec.pipeline.archive.protection import keep_spares
 from seec.pipeline.archive.runs import add_shard, missing_shards
@@ -140,7 +140,7 @@ class ArchiveSummary:
     """What this invocation added, and what the archive holds now.
 
     files_removed: how many vanished from the source, and do not count any more. files_lossy: of
-    those added, how many have a lossy background. borrowed_size_bytes: of source_size_bytes, what
+    those added, how many have a lossy background. shared_size_bytes: of source_size_bytes, what
     the archive held already. unread: what the archive does not give of what it holds, and why; such
     files were archived again if the source has them.
     """
@@ -154,7 +154,7 @@ class ArchiveSummary:
     quarantined_now: int
     source_size_bytes: int
     blob_size_bytes: int
-    borrowed_size_bytes: int
+    shared_size_bytes: int
     seconds: float
     runs: list[str] = field(default_factory=list)
     unread: dict[str, str] = field(default_factory=dict[str, str])
@@ -181,9 +181,9 @@ class ArchiveSummary:
                 f"{self.files_added} files archived in {self.seconds:.0f} s: "
                 f"{self.source_size_bytes:,} -> {self.blob_size_bytes:,} bytes ({share:.1f} %)"
             )
-            if self.borrowed_size_bytes:
+            if self.shared_size_bytes:
                 yield (
-                    f"{self.borrowed_size_bytes:,} of these bytes were in the archive already, and "
+                    f"{self.shared_size_bytes:,} of these bytes were in the archive already, and "
                     "are stored once"
                 )
             if self.files_lossy:
@@ -282,7 +282,7 @@ def _archive(
         quarantined_now=len(quarantined_files(archive, tell_unread)),
         source_size_bytes=sum(timing.source_size_bytes for timing in timings),
         blob_size_bytes=sum(timing.blob_size_bytes for timing in timings),
-        borrowed_size_bytes=sum(timing.borrowed_size_bytes for timing in timings),
+        shared_size_bytes=sum(timing.shared_size_bytes for timing in timings),
         seconds=round(time.monotonic() - start, 3),
         runs=runs,
         unread=unread,
@@ -385,7 +385,7 @@ def _carry_out(
             on_files=shown.advance,
             device=settings.device,
             on_choice=inform,
-            lenders=lenders(archive, record.run_id, plan, missing),
+            known=known_files(archive, record.run_id, plan, missing),
         )
         for shard, timing in work.shards(missing):
             add_shard(archive, shard, payloads)

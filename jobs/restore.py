@@ -368,7 +368,7 @@ def _thawed(store: Store, archive: Archive, settings: Settings) -> list[Cold]:
         for row in part:
             if row.route == PIECES:
                 shards = holders(archive.state.shards.values(), row.path)
-                needed.update(blob.name for one in shards for blob in (one.blob, *one.lenders))
+                needed.update(blob.name for one in shards for blob in (one.blob, *one.referenced))
     left = unreadable_now(store, {name: cold[name] for name in sorted(needed & cold.keys())})
     if not left or not settings.thaw:
         return left

@@ -173,8 +173,8 @@ class ShardRecord:
     first and the last path of the manifest part; None where it has no rows. models: ids of those
     that its rows need, sorted. pieces: how many of its rows are pieces, or files in pieces. parity:
     of blob, manifest part and quarantine part; None if there is none. rows_root: of the tree of its
-    rows, in hexadecimal, as in `seec.schemas.merkle`. lenders: the blobs of other shards in which
-    payloads of its rows are, by name.
+    rows, in hexadecimal, as in `seec.schemas.merkle`. referenced: the blobs of other shards
+    in which payloads of its rows are, by name.
     """
 
     shard: str
@@ -189,7 +189,7 @@ class ShardRecord:
     pieces: int = 0
     parity: ParityRecord | None = None
     rows_root: str = EMPTY.hex()
-    lenders: tuple[ObjectRecord, ...] = ()
+    referenced: tuple[ObjectRecord, ...] = ()
 
     @property
     def leaf(self) -> bytes:
@@ -204,7 +204,7 @@ class ShardRecord:
     @property
     def objects(self) -> list[ObjectRecord]:
         """Its own, and the blobs of other shards that it needs."""
-        return [*self.own, *self.lenders]
+        return [*self.own, *self.referenced]
 
     @property
     def own(self) -> list[ObjectRecord]:
@@ -245,14 +245,14 @@ class ShardRecord:
             pieces=pieces,
             parity=None if body.get("parity") is None else _parity(where, body, part(PARITY)),
             rows_root=_hash(where, member(where, body, "rows_root", str)).hex(),
-            lenders=_lenders(where, body, shard) if "lenders" in body else (),
+            referenced=_referenced(where, body, shard) if "referenced" in body else (),
         )
 
     def members(self) -> dict[str, Any]:
-        """As JSON values; lenders only if there are any."""
+        """As JSON values; referenced only if there are any."""
         values = asdict(self)
-        if not self.lenders:
-            del values["lenders"]
+        if not self.referenced:
+            del values["referenced"]
         return values
 
 
@@ -263,14 +263,14 @@ def _number(where: str, body: dict[str, Any], key: str, most: int = MAX_NUMBER) 
     return value
 
 
-def _lenders(where: str, body: dict[str, Any], shard: str) -> tuple[ObjectRecord, ...]:
+def _referenced(where: str, body: dict[str, Any], shard: str) -> tuple[ObjectRecord, ...]:
     found: list[ObjectRecord] = []
-    for one in objects(where, body, "lenders"):
+    for one in objects(where, body, "referenced"):
         _, run_id = parse_name(member(where, one, "name", str)) or (BLOB, None)
         found.append(ObjectRecord.parse(where, one, BLOB, run_id))
     names = [record.name for record in found]
     if not found or names != sorted(set(names)) or any(shard_of(name) == shard for name in names):
-        raise SectionCorrupt(f"{where}: lists lenders of shard {shard} that cannot be")
+        raise SectionCorrupt(f"{where}: lists referenced of shard {shard} that cannot be")
     return tuple(found)
 
 

@@ -39,7 +39,7 @@ TIMINGS = Table(
         Column("quarantined", "int64"),
         Column("source_size_bytes", "int64"),
         Column("blob_size_bytes", "int64"),
-        Column("borrowed_size_bytes", "int64"),
+        Column("shared_size_bytes", "int64"),
         Column("read_s", "float64"),
         Column("segment_s", "float64"),
         Column("encode_s", "float64"),
@@ -125,7 +125,7 @@ class About:
 class Timing:
     """What one shard took, in seconds of work summed over its batches.
 
-    borrowed_size_bytes: of its files and pieces that share payloads of earlier runs.
+    shared_size_bytes: of its files and pieces that share payloads of earlier runs.
     """
 
     shard: str
@@ -133,7 +133,7 @@ class Timing:
     quarantined: int
     source_size_bytes: int
     blob_size_bytes: int
-    borrowed_size_bytes: int
+    shared_size_bytes: int
     read_s: float
     segment_s: float
     encode_s: float

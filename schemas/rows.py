@@ -200,22 +200,22 @@ class Entry:
     """A file's row and its bytes in a blob, on the way into a shard: shard and offset are open.
 
     payload: with the envelope behind it, where there is one; of a row with members, the payloads
-    of its tree, by `trees.once_each`. lender: the blob of another shard that has these bytes, and
-    that the row names; they are not needed here then, and the place is known.
+    of its tree, by `trees.once_each`. referenced: the blob of another shard that has these
+    bytes, and that the row names; they are not needed here then, and the place is known.
     """
 
     row: Row
     payload: bytes | memoryview
-    lender: ObjectRecord | None = None
+    referenced: ObjectRecord | None = None
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Any, ...]:
         # Out of band, if pickled so: a worker that gets it through shared memory makes no copy.
         data = PickleBuffer(self.payload) if int(protocol) >= 5 else bytes(self.payload)
-        return _entry, (self.row, data, self.lender)
+        return _entry, (self.row, data, self.referenced)
 
 
-def _entry(row: Row, payload: Any, lender: ObjectRecord | None) -> Entry:
-    return Entry(row, payload if isinstance(payload, bytes) else memoryview(payload), lender)
+def _entry(row: Row, payload: Any, referenced: ObjectRecord | None) -> Entry:
+    return Entry(row, payload if isinstance(payload, bytes) else memoryview(payload), referenced)
 
 
 def blob_size(rows: Iterable[Row]) -> int:

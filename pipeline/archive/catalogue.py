@@ -222,8 +222,8 @@ def _check_place(shard: ShardRecord, rows: Sequence[Row]) -> None:
         raise SectionCorrupt(f"{name}: holds rows of another shard")
     if blob_size(rows) > shard.blob.size_bytes:
         raise SectionCorrupt(f"{name}: its rows lead out of the blob")
-    lenders = {blob.name: blob.size_bytes for blob in shard.lenders}
-    if any(row.end > lenders.get(row.blob, -1) for row in rows if row.blob is not None):
+    referenced = {blob.name: blob.size_bytes for blob in shard.referenced}
+    if any(row.end > referenced.get(row.blob, -1) for row in rows if row.blob is not None):
         raise SectionCorrupt(f"{name}: its rows lead out of the blobs that its commit names")
 
 

@@ -69,7 +69,7 @@ def small_shards(
         groups = _groups(archive, small, shard_files, shard_size_bytes)
         going = {shard.shard for group in groups for shard in group}
         stay = (shard for shard in state.shards.values() if shard.shard not in going)
-        needed = {blob.name for shard in stay for blob in shard.lenders}
+        needed = {blob.name for shard in stay for blob in shard.referenced}
         if not any(shard.blob.name in needed for group in groups for shard in group):
             return groups
         small = [shard for shard in small if shard.blob.name not in needed]
@@ -110,7 +110,7 @@ def _files(shard: ShardRecord) -> int:
 
 def _size_bytes(shard: ShardRecord) -> int:
     """Of its payloads; at most about so much if some are in blobs of other shards."""
-    return shard.source_size_bytes if shard.lenders else shard.blob.size_bytes
+    return shard.source_size_bytes if shard.referenced else shard.blob.size_bytes
 
 
 def open_compaction(archive: Archive, groups: list[list[ShardRecord]]) -> RunRecord:
@@ -183,10 +183,10 @@ def _copy(
     """Write a new shard. stay: names of the blobs of shards that are not replaced."""
     entries: list[Entry] = []
     for shard in old:
-        lenders = {blob.name: blob for blob in shard.lenders if blob.name in stay}
+        referenced = {blob.name: blob for blob in shard.referenced if blob.name in stay}
         for blob, some in by_blob(shard, _alone(rows.get(shard.shard, []))):
-            if blob in lenders:
-                entries += (Entry(row, b"", lenders[blob]) for row in some)
+            if blob in referenced:
+                entries += (Entry(row, b"", referenced[blob]) for row in some)
                 continue
             for row, payload in payloads(archive.store, blob, some):
                 _check(blob, row, payload)

@@ -57,7 +57,7 @@ def write_shard(
         pieces=pieces_of(rows),
         parity=put_parity(store, shard, parts, parity_share),
         rows_root=rows_root(rows).hex(),
-        lenders=lenders_of(in_order),
+        referenced=referenced_of(in_order),
     )
 
 
@@ -76,9 +76,11 @@ def put_parity(
     return ParityRecord(record.name, record.size_bytes, record.sha256, share)
 
 
-def lenders_of(entries: Iterable[Entry]) -> tuple[ObjectRecord, ...]:
+def referenced_of(entries: Iterable[Entry]) -> tuple[ObjectRecord, ...]:
     """The blobs of other shards that entries need, by name."""
-    found = {entry.lender.name: entry.lender for entry in entries if entry.lender is not None}
+    found = {
+        entry.referenced.name: entry.referenced for entry in entries if entry.referenced is not None
+    }
     return tuple(found[name] for name in sorted(found))
 
 
@@ -123,7 +125,7 @@ def name_again(
         first = file.same_file or ""
         if entry := by_path.get(first):
             row = replace(renamed(entry.row, file.path), same_file=first)
-            named.append(Entry(row, entry.payload, entry.lender))
+            named.append(Entry(row, entry.payload, entry.referenced))
         else:
             unnamed.append(replace(failures[first], path=file.path))
     return named, unnamed
@@ -149,7 +151,7 @@ def share_codes(entries: Iterable[Entry]) -> list[Entry]:
 
 
 def _may_share(entry: Entry) -> bool:
-    return entry.row.samples is not None and entry.lender is None
+    return entry.row.samples is not None and entry.referenced is None
 
 
 Shown = tuple[str, bytes | None, int | None]
@@ -185,7 +187,7 @@ def _place(entries: Iterable[Entry], shard: str) -> tuple[list[Row], list[bytes 
     by_path: dict[str, Row] = {}
     heirs: dict[str, str] = {}
     for entry in entries:
-        if entry.lender is None:
+        if entry.referenced is None:
             parts = (part for _, part in with_payloads(entry.row, entry.payload))
             row = _placed(entry.row, parts, shard, blob)
         else:

@@ -24,7 +24,7 @@ def cold_blobs(store: Store, shards: Iterable[ShardRecord]) -> dict[str, int]:
 
     Lists the blobs of their runs, and only on S3.
     """
-    wanted = {blob.name for shard in shards for blob in (shard.blob, *shard.lenders)}
+    wanted = {blob.name for shard in shards for blob in (shard.blob, *shard.referenced)}
     folders = sorted({name.rpartition("/")[0] for name in wanted})
     found: dict[str, int] = {}
     for part in each_ahead(store.cold, folders):

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from seec.pipeline.archive.lenders import Lenders
+from seec.pipeline.archive.known_files import KnownFiles
 from seec.pipeline.archive.shard import write_shard
 from seec.pipeline.routes.writing import RunModels, Small
 from seec.pipeline.stages.batch import Batch, cut_batches, tapered
@@ -49,7 +49,7 @@ class _Shard:
     names: further ones of its files, which need no work. entries: tickets of lists of entries.
     pictures: by pixel digest, the ticket of the entries of the first batch with this picture.
     small: images for stacks, each with the ticket of the drafts among which its own is. stacked:
-    how many of them are still to be encoded. abandoned: whether it is made anew. borrowed_bytes:
+    how many of them are still to be encoded. abandoned: whether it is made anew. shared_bytes:
     of files that share payloads of earlier runs.
     """
 
@@ -63,7 +63,7 @@ class _Shard:
     small: list[tuple[Small, Ticket]] = field(default_factory=list)
     stacked: int = 0
     abandoned: bool = False
-    borrowed_bytes: int = 0
+    shared_bytes: int = 0
     read_s: float = 0.0
     segment_s: float = 0.0
     encode_s: float = 0.0
@@ -117,11 +117,11 @@ class ArchivingRun:
         finish: Finish = write_shard,
         device: str = AUTO,
         on_choice: Callable[[str], None] = lambda line: None,
-        lenders: Lenders | None = None,
+        known: KnownFiles | None = None,
     ) -> None:
         """models: those that the run encodes with. finish: writes a shard's objects.
 
-        lenders: whose payloads files with the same bytes share.
+        known: files of earlier runs, whose payloads files with the same bytes share.
 
         on_files: called with how many more files are done. device: of encoders, one of
         `pipeline.stages.devices`. on_choice: told where they run, if there was a choice. SeecError
@@ -139,7 +139,7 @@ class ArchivingRun:
         )
         self._run, self._plan, self._executor, self._models = run, plan, executor, models
         self._on_files, self._finish_shard = on_files, finish
-        self._lenders: Ticket = None if lenders is None else executor.share(lenders)
+        self._known: Ticket = None if known is None else executor.share(known)
         starts = iter(range(placement.encoders))
         self._encoders = Pool(
             executor, placement.encoders, lambda: self._start_encoder(next(starts))
@@ -252,7 +252,7 @@ class ArchivingRun:
     def _encode(self, shard: _Shard, batch: Batch, suspect: bool) -> Steps[_Encoded]:
         what = (self._store, self._source, batch, suspect, self._run.run_id, self._plan.settings)
         read, drafts, small = self._executor.submit(
-            replace(READ, memory_bytes=batch.memory_bytes), *what, self._lenders
+            replace(READ, memory_bytes=batch.memory_bytes), *what, self._known
         )
         report: ReadReport = yield read
         # Not before: an encoder that starts late, or is slow, would leave its share to the end.
@@ -330,7 +330,7 @@ class ArchivingRun:
             for file in batch.files
             if file.path in outcome.refused
         ]
-        shard.borrowed_bytes += outcome.report.borrowed_bytes
+        shard.shared_bytes += outcome.report.shared_bytes
         shard.read_s += outcome.report.read_s
         shard.segment_s += outcome.segment_s
         shard.encode_s += outcome.encode_s
@@ -407,7 +407,7 @@ def _timing(shard: _Shard, outcome: _Written) -> Timing:
         quarantined=done.quarantined,
         source_size_bytes=done.source_size_bytes,
         blob_size_bytes=done.blob.size_bytes,
-        borrowed_size_bytes=shard.borrowed_bytes,
+        shared_size_bytes=shard.shared_bytes,
         read_s=shard.read_s,
         segment_s=shard.segment_s,
         encode_s=shard.encode_s,

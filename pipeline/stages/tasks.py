@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from seec.pipeline.archive.lenders import Lenders
+from seec.pipeline.archive.known_files import KnownFiles
 from seec.pipeline.archive.shard import code_of, name_again, share_codes
 from seec.pipeline.codec import Background, Encoder, load_model
 from seec.pipeline.dct.weights import load_model as load_jpeg_model
@@ -28,7 +28,7 @@ from seec.pipeline.routes.writing.draft import entry
 from seec.pipeline.segmentation import LabelMap, RateSegmenter, label_image, make_segmenter
 from seec.pipeline.stages.apart import candidate_of, draft_apart, hurried
 from seec.pipeline.stages.batch import Batch
-from seec.pipeline.stages.borrowing import Borrowing
+from seec.pipeline.stages.deduplication import Deduplication
 from seec.pipeline.stages.executor import TASK_CPUS, Task
 from seec.pipeline.stages.pieces import InSource, draft_whole, read_piece
 from seec.pipeline.storage import Source, Store
@@ -58,7 +58,7 @@ class ReadReport:
 
     deferred: files, with their pixels, that would have passed a limit of pixels. alone: a batch for
     each file that takes more memory than this one may. digests: of the pixels of those that are one
-    picture. small: what may go in stacks. borrowed_bytes: of files that share payloads of earlier
+    picture. small: what may go in stacks. shared_bytes: of files that share payloads of earlier
     runs.
     """
 
@@ -67,7 +67,7 @@ class ReadReport:
     alone: list[Batch] = field(default_factory=list)
     digests: list[bytes] = field(default_factory=list)
     small: list[Small] = field(default_factory=list)
-    borrowed_bytes: int = 0
+    shared_bytes: int = 0
     read_s: float = 0.0
 
 
@@ -105,16 +105,17 @@ def read_batch(
     suspect: bool,
     run_id: str,
     settings: PlanSettings,
-    lenders: Lenders | None = None,
+    known: KnownFiles | None = None,
 ) -> tuple[ReadReport, list[Draft], list[Draft]]:
     """Read files and look into them. Returns the report, and a draft per file read: large, small.
 
     store: of the archive, where the pieces of files are. suspect: whether the batch may be what
-    took a worker down; then each file is decoded apart. lenders: whose payloads files may share.
+    took a worker down; then each file is decoded apart. known: files of earlier runs, whose
+    payloads files may share.
     """
     begun = time.perf_counter()
     report = ReadReport()
-    borrowing = Borrowing(store, lenders)
+    deduplication = Deduplication(store, known)
     drafts: list[Draft] = []
     used = 0
     for file in batch.files:
@@ -131,7 +132,7 @@ def read_batch(
             continue
         start, data = found
         ready = (
-            borrowing.draft(file, start, data)
+            deduplication.draft(file, start, data)
             if batch.decode
             else draft_stored(file, data, "could not be encoded", start)
         )
@@ -154,14 +155,14 @@ def read_batch(
                     continue
                 made = draft(candidate)
             used += pixels if made.coded is not None else 0
-        drafts.append(borrowing.instead(file, made))
+        drafts.append(deduplication.instead(file, made))
     # Where others look at each image, each is coded by itself.
     facts = [None if needs_segmenter(settings) else small(made) for made in drafts]
     apart = [made for made, known in zip(drafts, facts, strict=True) if known is not None]
     drafts = [made for made, known in zip(drafts, facts, strict=True) if known is None]
     report.small = [known for known in facts if known is not None]
-    borrowed = (made.row for made in drafts if made.lender is not None)
-    report.borrowed_bytes = sum(row.source_size_bytes for row in borrowed)
+    shared = (made.row for made in drafts if made.referenced is not None)
+    report.shared_bytes = sum(row.source_size_bytes for row in shared)
     report.digests = [made.picture_digest for made in drafts if made.picture_digest]
     report.read_s = time.perf_counter() - begun
     return report, drafts, apart
@@ -357,7 +358,7 @@ def _known_codes(others: Iterable[list[Entry]]) -> dict[bytes, bytes]:
     return {
         e.row.samples.digest: code_of(e)
         for e in entries
-        if e.row.samples and e.row.route == SEEC and e.lender is None
+        if e.row.samples and e.row.route == SEEC and e.referenced is None
     }
 
 

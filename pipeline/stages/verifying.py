@@ -87,7 +87,7 @@ def verify_shards(
 
     def steps(check: _Check, suspect: bool) -> Steps[ShardCheck | Checked]:
         if check.rows is None:
-            alone = [blob for blob in check.shard.lenders if blob.name not in own]
+            alone = [blob for blob in check.shard.referenced if blob.name not in own]
             return (yield executor.submit(_SHARD, shared, check.shard, alone))
         cut = (row.path for row in check.rows if row.route == PIECES)
         others = [shard for path in cut for shard in holders(kept, path)]

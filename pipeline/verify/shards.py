@@ -51,7 +51,7 @@ class ShardCheck:
 def check_shard(store: Store, shard: ShardRecord, alone: Sequence[ObjectRecord] = ()) -> ShardCheck:
     """Compare the objects of a shard with its record, and each payload with its row.
 
-    alone: those of its lenders that no check of another shard compares with their record.
+    alone: those of its referenced that no check of another shard compares with their record.
     """
     manifest, rows = _check_manifest(store, shard)
     checked = [manifest]
@@ -158,7 +158,7 @@ def _contradiction(shard: ShardRecord, rows: list[Row]) -> str | None:
         return "its rows have another root than the commit says"
     if blob_size(rows) != shard.blob.size_bytes:
         return "its rows do not fill the blob"
-    if {row.blob for row in rows} - {None} != {blob.name for blob in shard.lenders}:
+    if {row.blob for row in rows} - {None} != {blob.name for blob in shard.referenced}:
         return "needs blobs of other shards than the commit says"
     return None
 

@@ -237,9 +237,9 @@ def rows(
         blob = (root / shard["blob"]["name"]).read_bytes()
         assert sha256(blob) == shard["blob"]["sha256"]
         blobs = {None: blob}
-        for lender in shard.get("lenders", []):
-            blobs[lender["name"]] = (root / lender["name"]).read_bytes()
-            assert sha256(blobs[lender["name"]]) == lender["sha256"]
+        for other in shard.get("referenced", []):
+            blobs[other["name"]] = (root / other["name"]).read_bytes()
+            assert sha256(blobs[other["name"]]) == other["sha256"]
         needed, end = {None}, 0
         table = pq.read_table(manifest)
         assert table.schema.metadata[b"seec.table"] == b"manifest 1"
@@ -249,13 +249,13 @@ def rows(
             while tree < len(records) and records[tree]["depth"] > 0:
                 tree += 1
             members, records = records[1:tree], records[tree:]
-            lender = row.get("blob")
-            needed.add(lender)
-            if lender is None:
+            name = row.get("blob")
+            needed.add(name)
+            if name is None:
                 end = max(end, *(one["offset"] + one["length"] for one in (row, *members)))
             if row["path"] in vanished or row["piece"] is not None:
                 continue
-            yield row, content(root, row, members, blobs[lender], decode)
+            yield row, content(root, row, members, blobs[name], decode)
         assert end == len(blob)
         assert needed == set(blobs)
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from seec.pipeline.archive.archive import Archive
 from seec.pipeline.archive.catalogue import sorted_rows
-from seec.pipeline.archive.lenders import lenders
+from seec.pipeline.archive.known_files import known_files
 from seec.pipeline.archive.pieces import pieces_in
 from seec.pipeline.archive.planning import new_files, seen_files
 from seec.pipeline.archive.runs import missing_shards, open_run
@@ -164,7 +164,7 @@ def _plan(url: str, rows: int) -> int:
 def _share(url: str, rows: int) -> int:
     """What a new file may share where all archived files have its size."""
     plan = Plan.of(PlanSettings(model_id=""), {0: [SourceFile("new", 16, None)]})
-    found = lenders(Archive.open(Store(url)), "", plan, [0])
+    found = known_files(Archive.open(Store(url)), "", plan, [0])
     return 0 if found is None else len(found.marks)
 
 

@@ -137,8 +137,8 @@ def settle(draft: Draft, codes: Sequence[bytes], models: RunModels) -> Entry:
 
     codes: a `.seec` file of each picture of the draft, in their order. models: that made them.
     """
-    if draft.lender is not None:
-        return Entry(draft.row, b"", draft.lender)
+    if draft.referenced is not None:
+        return Entry(draft.row, b"", draft.referenced)
     if draft.coded is None:
         return entry(draft.row, draft.payload)
     try:

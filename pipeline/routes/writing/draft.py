@@ -77,14 +77,15 @@ class MemberStack(Protocol):
 class Draft:
     """A file as it is kept if nothing better comes, and what an encoder may make of it.
 
-    row: its place in the shard is open. coded: None where there is nothing to encode. lender: the
-    blob of another shard that has the payload, as the row says; nothing is payload here then.
+    row: its place in the shard is open. coded: None where there is nothing to encode.
+    referenced: the blob of another shard that has the payload, as the row says; nothing is payload
+    here then.
     """
 
     row: Row
     payload: bytes
     coded: Coded | None = None
-    lender: ObjectRecord | None = None
+    referenced: ObjectRecord | None = None
 
     @property
     def pictures(self) -> Sequence[Pixels]:

@@ -9,7 +9,7 @@ from seec.schemas.routes import PIECES, is_lost
 from seec.schemas.tables import Excerpt
 
 
-class Lendable(NamedTuple):
+class Shareable(NamedTuple):
     """A row of a file, or of a piece of one. number: of the row in its part.
 
     size_bytes, digest: of the file or piece. exact: whether its route gives back every byte,
@@ -22,7 +22,9 @@ class Lendable(NamedTuple):
     exact: bool
 
 
-def lendable(name: str, data: bytes, sizes: Container[int], *, pieces: bool) -> Iterator[Lendable]:
+def shareable(
+    name: str, data: bytes, sizes: Container[int], *, pieces: bool
+) -> Iterator[Shareable]:
     """The files of these sizes that a manifest part holds, whose rows are not checked.
 
     Left out: what is lost or has a lossy background, and what other rows stand for. pieces: whether
@@ -47,4 +49,4 @@ def lendable(name: str, data: bytes, sizes: Container[int], *, pieces: bool) -> 
             continue
         if same_file is None and background_error is None:
             size_bytes, digest = (values[number] for values in facts)
-            yield Lendable(number, size_bytes, digest, samples[number] is None)
+            yield Shareable(number, size_bytes, digest, samples[number] is None)

@@ -27,7 +27,8 @@ from seec.schemas.routes import PIECES, SEEC, SEEC_JPEG, SPANS, STORE
 from seec.schemas.rows import Row
 from seec.schemas.trees import in_blob
 from tests.archives import plain_reader
-from tests.archives.lending import (
+from tests.archives.life import archive, held, opened
+from tests.archives.sharing import (
     COUNT,
     FILES,
     LARGE,
@@ -40,7 +41,6 @@ from tests.archives.lending import (
     run,
     shards,
 )
-from tests.archives.life import archive, held, opened
 from tests.archives.test_format import decode_with
 from tests.archives.test_repair import spoil
 from tests.archives.test_stacks import top, write
@@ -53,7 +53,7 @@ from tests.sources import files_below, image_bytes, same_image
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A source with files of every kind, and its archive."""
-    folder = tmp_path_factory.mktemp("borrowing")
+    folder = tmp_path_factory.mktemp("shared")
     write(folder / "source" / "photos", FILES)
     run(folder / "source", folder / "archive")
     return folder
@@ -81,10 +81,10 @@ def nothing_encoded(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("nothing_encoded")
 def test_a_renamed_folder_adds_no_payload(source: Path, root: Path):
     before = blobs(root)
-    (lender, _) = shards(root)
+    (first, _) = shards(root)
     rename(source)
     summary = run(source, root, prune_missing=True)
-    assert (summary.source_size_bytes, summary.borrowed_size_bytes) == (COUNT, COUNT)
+    assert (summary.source_size_bytes, summary.shared_size_bytes) == (COUNT, COUNT)
     assert f"{COUNT:,} of these bytes were in the archive already" in "\n".join(summary.lines())
     assert (summary.files_added, summary.files_quarantined) == (summary.files_removed, 0)
     found = rows(root)
@@ -93,7 +93,7 @@ def test_a_renamed_folder_adds_no_payload(source: Path, root: Path):
     assert (listed.route, listed.blob) == (PIECES, None)
     assert summary.blob_size_bytes == listed.length
     assert before.items() <= blobs(root).items()
-    assert shards(root)[0].lenders == (lender.blob,)
+    assert shards(root)[0].referenced == (first.blob,)
     routes = {path.removeprefix("renamed/"): row.route for path, row in found.items() if row.blob}
     assert routes == dict.fromkeys(TINY, SEEC) | {
         "deep/photo.jpg": SEEC_JPEG,
@@ -156,11 +156,11 @@ def test_a_copy_has_its_own_name_time_and_permissions(source: Path, root: Path):
 
 def test_the_table_says_which_blob_has_a_payload(source: Path, root: Path):
     shutil.copyfile(source / "photos" / "drawing.bmp", source / "copied.bmp")
-    (lender, _) = shards(root)
+    (first, _) = shards(root)
     run(source, root)
     table = seec.open(str(root)).table(["blob"])
     assert table.column_names == ["blob"]
-    assert table.column("blob").to_pylist().count(lender.blob.name) == 1
+    assert table.column("blob").to_pylist().count(first.blob.name) == 1
     assert table.column("blob").null_count == len(table) - 1
 
 
@@ -186,9 +186,9 @@ def test_a_file_of_the_same_size_and_other_bytes_is_encoded(source: Path, root: 
     (source / "other.bmp").write_bytes(image_bytes(textured(80, 90, 5), "BMP"))
     assert len(FILES["drawing.bmp"]) == (source / "other.bmp").stat().st_size
     summary = run(source, root)
-    assert (summary.borrowed_size_bytes, rows(root)["other.bmp"].blob) == (0, None)
+    assert (summary.shared_size_bytes, rows(root)["other.bmp"].blob) == (0, None)
     assert summary.blob_size_bytes
-    assert shards(root)[0].lenders == ()
+    assert shards(root)[0].referenced == ()
     comes_back(root, source)
 
 
@@ -196,10 +196,10 @@ def test_an_archive_in_which_nothing_is_shared_does_not_say_so(made: Path):
     root = made / "archive"
     for shard in shards(root):
         assert "blob" not in pq.read_schema(root / shard.manifest.name).names
-    assert all(b"lenders" not in path.read_bytes() for path in (root / "commits").iterdir())
+    assert all(b"referenced" not in path.read_bytes() for path in (root / "commits").iterdir())
 
 
-def test_with_dedupe_shard_earlier_runs_lend_nothing(source: Path, root: Path):
+def test_with_dedupe_shard_earlier_runs_share_nothing(source: Path, root: Path):
     shutil.copyfile(source / "photos" / "drawing.bmp", source / "copied.bmp")
     assert run(source, root, dedupe="shard").blob_size_bytes
     assert rows(root)["copied.bmp"].blob is None
@@ -224,7 +224,7 @@ def test_where_every_byte_is_to_come_back_only_what_promises_that_is_shared(
     exact = {"deep/photo.jpg", "large.bin, piece 0", "larger when coded.png", "pictures.tar"}
     assert shared == {f"renamed/{path}" for path in {*exact, "words.txt"}}
     (source / "renamed").rename(source / "once more")
-    assert run(source, root, keep="file").borrowed_size_bytes == COUNT
+    assert run(source, root, keep="file").shared_size_bytes == COUNT
     comes_back(root, source)
 
 
@@ -297,7 +297,7 @@ def test_shared_bytes_are_counted_once(source: Path, root: Path):
 
 
 def test_a_source_and_an_archive_in_a_bucket(s3_url: str, tmp_path: Path):
-    source, root = f"{s3_url}/borrowed/source", f"{s3_url}/borrowed/archive"
+    source, root = f"{s3_url}/shared/source", f"{s3_url}/shared/archive"
 
     def put(folder: str) -> None:
         for path, data in FILES.items():
@@ -308,7 +308,7 @@ def test_a_source_and_an_archive_in_a_bucket(s3_url: str, tmp_path: Path):
     archive(source, root, shard_files=100, piece_size_bytes=PIECE_BYTES, jpeg="seec")  # pyright: ignore[reportArgumentType]
     put("renamed")
     summary = archive(source, root, shard_files=100, piece_size_bytes=PIECE_BYTES, jpeg="seec")  # pyright: ignore[reportArgumentType]
-    assert (summary.files_added, summary.borrowed_size_bytes) == (len(FILES), COUNT)
+    assert (summary.files_added, summary.shared_size_bytes) == (len(FILES), COUNT)
     reader = seec.open(root)
     for path, data in FILES.items():
         found = reader.read(f"renamed/{path}")
@@ -322,7 +322,7 @@ def test_on_a_cluster(source: Path, root: Path):
     settings = archive_job.Settings(
         str(source), str(root), moved=True, piece_size_bytes=PIECE_BYTES, ray_address="auto"
     )
-    assert archive_job.run(settings).borrowed_size_bytes == COUNT
+    assert archive_job.run(settings).shared_size_bytes == COUNT
     comes_back(root, source)
 
 
@@ -332,7 +332,7 @@ def test_in_processes_of_our_own(source: Path, root: Path, monkeypatch: pytest.M
     settings = archive_job.Settings(
         str(source), str(root), moved=True, piece_size_bytes=PIECE_BYTES
     )
-    assert archive_job.run(settings).borrowed_size_bytes == COUNT
+    assert archive_job.run(settings).shared_size_bytes == COUNT
     comes_back(root, source)
 
 
@@ -351,16 +351,19 @@ def test_rows_and_commits_that_lead_elsewhere_are_refused(source: Path, root: Pa
     with pytest.raises(SectionCorrupt, match="another blob than its file"):
         parsed(replace(row, members=(in_blob(row.members[0], None), *row.members[1:])))
 
-    lender, other = shard.lenders[0], ObjectRecord("blobs/0001-0123456789abcdef/0.blob", 1, "")
-    small = replace(lender, size_bytes=row.end - 1)
-    for lenders in ((small,), (replace(lender, name=blob_name("0001-0123456789abcdef/000009")),)):
+    first, other = shard.referenced[0], ObjectRecord("blobs/0001-0123456789abcdef/0.blob", 1, "")
+    small = replace(first, size_bytes=row.end - 1)
+    for referenced in (
+        (small,),
+        (replace(first, name=blob_name("0001-0123456789abcdef/000009")),),
+    ):
         archived = opened(root)
-        archived.state.shards[shard.shard] = replace(shard, lenders=lenders)
+        archived.state.shards[shard.shard] = replace(shard, referenced=referenced)
         with pytest.raises(SectionCorrupt, match="out of the blobs that its commit names"):
             list(current_rows(archived))
-    for lenders in ((lender, lender), (shard.blob,), (shard.manifest,), (other,)):
+    for referenced in ((first, first), (shard.blob,), (shard.manifest,), (other,)):
         with pytest.raises(SectionCorrupt):
-            ShardRecord.parse("here", as_read(replace(shard, lenders=lenders)))
+            ShardRecord.parse("here", as_read(replace(shard, referenced=referenced)))
     assert ShardRecord.parse("here", as_read(shard)) == shard
 
 

@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import replace
 
 from seec.pipeline.archive.archive import read_recorded
-from seec.pipeline.archive.lenders import Lenders
+from seec.pipeline.archive.known_files import KnownFiles
 from seec.pipeline.archive.shard import payloads
 from seec.pipeline.routes.reading import check_payload
 from seec.pipeline.routes.writing import Draft
@@ -17,15 +17,15 @@ from seec.schemas.rows import Row
 from seec.schemas.trees import in_blob, renamed
 
 
-class Borrowing:
+class Deduplication:
     """Drafts of files of a batch that share payloads. Reads each manifest part, and payload, once.
 
     What of the archive cannot be read, or is damaged, is not shared. Raises StoreUnavailable.
     """
 
-    def __init__(self, store: Store, lenders: Lenders | None) -> None:
+    def __init__(self, store: Store, known: KnownFiles | None) -> None:
         """store: of the archive."""
-        self._store, self._lenders = store, lenders
+        self._store, self._known = store, known
         self._parts: dict[str, Part] = {}
         self._sound: set[tuple[str, int, int]] = set()
 
@@ -50,12 +50,12 @@ class Borrowing:
         return self._shared(file, row.start or 0, row.source_digest, row.reason) or made
 
     def _may_share(self, size_bytes: int) -> bool:
-        return self._lenders is not None and self._lenders.may_have(size_bytes)
+        return self._known is not None and self._known.may_have(size_bytes)
 
     def _shared(
         self, file: SourceFile, start: int, digest: bytes, reason: str | None
     ) -> Draft | None:
-        place = self._lenders and self._lenders.place(digest)
+        place = self._known and self._known.place(digest)
         if place is None:
             return None
         try:
@@ -76,7 +76,7 @@ class Borrowing:
             piece=file.piece,
             start=None if file.piece is None else start,
         )
-        return Draft(row, b"", lender=blob)
+        return Draft(row, b"", referenced=blob)
 
     def _part(self, shard: ShardRecord) -> Part:
         name = shard.manifest.name
@@ -101,7 +101,7 @@ def _lossy(row: Row) -> bool:
 
 def _blob_of(shard: ShardRecord, row: Row) -> ObjectRecord:
     """The blob that has the payload of a row of this shard."""
-    blobs = {blob.name: blob for blob in (shard.blob, *shard.lenders)}
+    blobs = {blob.name: blob for blob in (shard.blob, *shard.referenced)}
     name = row.blob or shard.blob.name
     if name not in blobs:
         raise SectionCorrupt(f"{shard.manifest.name}: {row.path}: in a blob that no commit names")

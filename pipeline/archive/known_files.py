@@ -2,7 +2,7 @@
 
 A file of a run is a candidate if an archived one has its size. Its bytes are hashed once they are
 read; on an equal digest its row names the payload that is there, and nothing is encoded. Shards of
-the run itself lend nothing, so that the result does not depend on when, or how often, it was
+the run itself share nothing, so that the result does not depend on when, or how often, it was
 interrupted.
 """
 
@@ -18,14 +18,14 @@ from seec.pipeline.archive.catalogue import had
 from seec.schemas.commit import ShardRecord
 from seec.schemas.errors import FixityError, FormatError
 from seec.schemas.kinds import FILE
-from seec.schemas.lendable import lendable
 from seec.schemas.plan import DEDUPE_SHARD, KEEP_FILE, Plan, SourceFile
+from seec.schemas.shareable import shareable
 
 _MARK_BYTES = 8
 
 
 @dataclass(frozen=True)
-class Lenders:
+class KnownFiles:
     """Where rows are that may have the payloads of files, by size and the beginning of the digest.
 
     16 bytes for each row: they may be as many as the archive has. shards: that have such rows.
@@ -53,7 +53,9 @@ class Lenders:
         return self.shards[int(self.at_shard[at])], int(self.at_row[at])
 
 
-def lenders(archive: Archive, run_id: str, plan: Plan, indices: Iterable[int]) -> Lenders | None:
+def known_files(
+    archive: Archive, run_id: str, plan: Plan, indices: Iterable[int]
+) -> KnownFiles | None:
     """What these shards of a run's plan may share; None if nothing.
 
     The earliest of several rows with the same bytes counts. Of a shard whose manifest part cannot
@@ -70,7 +72,7 @@ def lenders(archive: Archive, run_id: str, plan: Plan, indices: Iterable[int]) -
     at_shard, at_row = array("I"), array("I")
     for shard, part in archive.parts(earlier if sizes else []):
         try:
-            rows = list(lendable(shard.manifest.name, had(part), sizes, pieces=pieces))
+            rows = list(shareable(shard.manifest.name, had(part), sizes, pieces=pieces))
         except (FixityError, FormatError):
             continue
         if exact is not None and shard.run_id not in exact:
@@ -84,7 +86,7 @@ def lenders(archive: Archive, run_id: str, plan: Plan, indices: Iterable[int]) -
     if not shards:
         return None
     first, places = np.unique(np.frombuffer(marks, np.uint64), return_index=True)
-    return Lenders(
+    return KnownFiles(
         shards,
         np.unique(np.frombuffer(found_sizes, np.int64)),
         first,

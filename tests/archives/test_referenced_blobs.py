@@ -13,8 +13,8 @@ from seec.pipeline.archive.gc import survey
 from seec.pipeline.stages.repairing import Repair
 from seec.pipeline.storage import Store
 from seec.schemas.commit import ShardRecord
-from tests.archives.lending import FILES, blobs, comes_back, rename, rows, run, shards
 from tests.archives.life import findings, opened
+from tests.archives.sharing import FILES, blobs, comes_back, rename, rows, run, shards
 from tests.archives.test_repair import mend, spoil
 from tests.archives.test_stacks import write
 
@@ -22,7 +22,7 @@ from tests.archives.test_stacks import write
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A source with files of every kind, and its archive."""
-    folder = tmp_path_factory.mktemp("borrowing")
+    folder = tmp_path_factory.mktemp("shared")
     write(folder / "source" / "photos", FILES)
     run(folder / "source", folder / "archive")
     return folder
@@ -70,7 +70,7 @@ def test_compaction_of_all_shards_keeps_shared_payloads_once(tmp_path: Path):
     four_runs(source, root)
     assert compacted(root) == 1
     (shard,) = opened(root).state.in_order()
-    assert shard.lenders == ()
+    assert shard.referenced == ()
     found = {row.path: row for row in opened(root).rows(shard)}
     assert len({found[f"{name}.txt"].offset for name in "acde"}) == 1
     assert len(blobs(root)) == 1
@@ -80,12 +80,12 @@ def test_compaction_of_all_shards_keeps_shared_payloads_once(tmp_path: Path):
 def test_a_shard_stays_if_another_one_that_stays_needs_its_blob(tmp_path: Path):
     source, root = tmp_path / "source", tmp_path / "archive"
     four_runs(source, root)
-    lender = next(opened(root).state.in_order())
+    first = next(opened(root).state.in_order())
     write(source, {"f.txt": FIRST} | {f"more/{n}.txt": bytes([n]) * 9 for n in range(20)})
     run(source, root)  # more than half of what compaction fills a shard with
     assert compacted(root, shard_files=20) == 1
     kept, large, new = opened(root).state.in_order()
-    assert (kept, large.lenders, new.lenders) == (lender, (lender.blob,), (lender.blob,))
+    assert (kept, large.referenced, new.referenced) == (first, (first.blob,), (first.blob,))
     shared = {row.path for row in opened(root).rows(new) if row.blob is not None}
     assert shared == {"c.txt", "d.txt", "e.txt"}
     comes_back(root, source)
@@ -113,7 +113,7 @@ def test_killed_between_two_new_shards_a_compaction_goes_on(
     comes_back(root, source)
     assert compacted(root, shard_files=4) == 1
     assert opened(root).digest() == opened(other).digest()
-    assert all(shard.lenders == () for shard in opened(root).state.in_order())
+    assert all(shard.referenced == () for shard in opened(root).state.in_order())
     comes_back(root, source)
 
 
@@ -129,43 +129,43 @@ def test_a_file_disappears_from_a_shard_that_others_needed(tmp_path: Path):
 
 
 def spoiled(source: Path, root: Path) -> ShardRecord:
-    """The shard that lends, one of whose shared payloads is damaged; all paths are new by now."""
-    (lender, _) = shards(root)
+    """The first shard, one of whose shared payloads is damaged; all paths are new by now."""
+    (first, _) = shards(root)
     rename(source)
     run(source, root, prune_missing=True)
-    spoil(root, lender, "photos/drawing.bmp")
+    spoil(root, first, "photos/drawing.bmp")
     damaged = {finding.object: set(finding.paths) for finding in findings(root)}
-    assert damaged.keys() == {lender.blob.name}
+    assert damaged.keys() == {first.blob.name}
     found = {path for finding in findings(root) for path in finding.paths}
     assert found == {"photos/drawing.bmp", "renamed/drawing.bmp"}
-    return lender
+    return first
 
 
 def test_a_copy_mends_what_is_shared(source: Path, root: Path, tmp_path: Path):
-    (lender, _) = shards(root)
+    (first, _) = shards(root)
     rename(source)
     run(source, root, prune_missing=True)
     copied = tmp_path / "copied"
     copy.run(copy.Settings(str(root), str(copied)))
     comes_back(copied, source)
-    spoil(root, lender, "photos/drawing.bmp")
-    assert mend(root, None, copied).objects == (lender.blob.name,)
+    spoil(root, first, "photos/drawing.bmp")
+    assert mend(root, None, copied).objects == (first.blob.name,)
     comes_back(root, source)
 
 
 def test_parity_mends_what_is_shared(source: Path, tmp_path: Path):
     root = tmp_path / "archive"
     run(source, root, parity_share=2000)
-    lender = spoiled(source, root)
-    assert mend(root).objects == (lender.blob.name,)
+    first = spoiled(source, root)
+    assert mend(root).objects == (first.blob.name,)
     comes_back(root, source)
 
 
 def test_the_source_mends_what_is_shared_and_each_shard_has_its_own_then(source: Path, root: Path):
     spoiled(source, root)
     assert mend(root, source).lost == ("photos/drawing.bmp",)
-    borrower, _ = shards(root)
-    assert (borrower.lenders, borrower.blob.size_bytes > 0) == ((), True)
+    second, _ = shards(root)
+    assert (second.referenced, second.blob.size_bytes > 0) == ((), True)
     assert not any(row.lost for row in rows(root).values())
     comes_back(root, source)
     copied = root.with_name("copied")
@@ -184,10 +184,10 @@ def test_killed_between_the_two_shards_a_repair_goes_on(
     source: Path, root: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """A shard that shares only what is sound must not name a blob that is damaged for good."""
-    (lender, _) = shards(root)
+    (first, _) = shards(root)
     shutil.copyfile(source / "photos" / "words.txt", source / "words.txt")
     run(source, root)
-    spoil(root, lender, "photos/drawing.bmp")
+    spoil(root, first, "photos/drawing.bmp")
     commit = Repair._commit
 
     def one(self: Repair, *what: Any) -> None:
@@ -199,7 +199,7 @@ def test_killed_between_the_two_shards_a_repair_goes_on(
         with pytest.raises(KeyboardInterrupt):
             mend(root, source)
     mend(root, source)
-    assert shards(root)[0].lenders == ()
+    assert shards(root)[0].referenced == ()
     comes_back(root, source)
     copied = root.with_name("copied")
     assert copy.run(copy.Settings(str(root), str(copied))).exit_code == ExitCode.OK
