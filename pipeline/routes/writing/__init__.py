@@ -87,6 +87,7 @@ __all__ = [
     "samples_digest",
     "settle",
     "settle_stack",
+    "settle_stored",
     "small",
     "stack_encoder",
     "stack_of",
@@ -141,10 +142,8 @@ def settle(draft: Draft, codes: Sequence[bytes], models: RunModels) -> Entry:
 
     codes: a `.seec` file of each picture of the draft, in their order. models: that made them.
     """
-    if draft.lender is not None:
-        return Entry(draft.row, b"", draft.lender)
     if draft.coded is None:
-        return entry(draft.row, draft.payload)
+        return settle_stored(draft)
     try:
         row, payload = WRITERS[draft.coded.row.route].pack(draft.coded, codes, models)
     except (UnreadableImage, FormatError) as error:
@@ -156,6 +155,13 @@ def settle(draft: Draft, codes: Sequence[bytes], models: RunModels) -> Entry:
     if sum(length for _, length in kept) + _bytes_in_rows(draft.coded) < draft.stored_bytes:
         return made
     return entry(draft.row, stored_payload(draft))
+
+
+def settle_stored(draft: Draft) -> Entry:
+    """The entry of a draft in which there is nothing to encode."""
+    if draft.lender is not None:
+        return Entry(draft.row, b"", draft.lender)
+    return entry(draft.row, draft.payload)
 
 
 def stack_of(drafts: Sequence[Draft]) -> Stack:
