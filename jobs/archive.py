@@ -373,7 +373,12 @@ def _carry_out(
     )
     with (
         progress("archive", files, "files") as shown,
-        execution(settings.ray_address, settings.cpus, small=small) as executor,
+        execution(
+            settings.ray_address,
+            settings.cpus,
+            small=small,
+            shard_bytes=plan.settings.shard_size_bytes,
+        ) as executor,
     ):
         work = ArchivingRun(
             archive.store,

@@ -209,13 +209,21 @@ class Entry:
     referenced: ObjectRecord | None = None
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Any, ...]:
-        # Out of band, if pickled so: a worker that gets it through shared memory makes no copy.
-        data = PickleBuffer(self.payload) if int(protocol) >= 5 else bytes(self.payload)
-        return _entry, (self.row, data, self.referenced)
+        return _entry, (self.row, out_of_band(self.payload, protocol), self.referenced)
 
 
 def _entry(row: Row, payload: Any, referenced: ObjectRecord | None) -> Entry:
-    return Entry(row, payload if isinstance(payload, bytes) else memoryview(payload), referenced)
+    return Entry(row, in_place(payload), referenced)
+
+
+def out_of_band(payload: bytes | memoryview, protocol: SupportsIndex) -> Any:
+    """What to pickle for a payload, so that who gets it through shared memory makes no copy."""
+    return PickleBuffer(payload) if int(protocol) >= 5 else bytes(payload)
+
+
+def in_place(payload: Any) -> bytes | memoryview:
+    """The payload, of what was unpickled for `out_of_band`."""
+    return payload if isinstance(payload, bytes) else memoryview(payload)
 
 
 def blob_size(rows: Iterable[Row]) -> int:

@@ -15,17 +15,20 @@ _HEAD = struct.Struct("<I")
 HEAD_BYTES = _HEAD.size
 
 
-def serialise_gaps(recipe: bytes, gaps: bytes) -> bytes:
-    """What is compressed into a payload."""
-    return _HEAD.pack(len(recipe)) + recipe + gaps
+def serialise_gaps(recipe: bytes, *gaps: bytes | memoryview) -> bytes:
+    """What is compressed into a payload. gaps: the bytes between members, in their order."""
+    return b"".join((_HEAD.pack(len(recipe)), recipe, *gaps))
 
 
-def parse_gaps(where: str, data: bytes) -> tuple[bytes, bytes]:
-    """The recipe, and the bytes between members. where: for messages. SectionCorrupt if neither."""
+def parse_gaps(where: str, data: bytes) -> tuple[bytes, memoryview]:
+    """The recipe, and the bytes between members, which are not copied.
+
+    where: for messages. SectionCorrupt if neither.
+    """
     if len(data) < HEAD_BYTES:
         raise SectionCorrupt(f"{where}: no bytes between members")
     (length,) = _HEAD.unpack_from(data)
     if length > len(data) - HEAD_BYTES:
         raise SectionCorrupt(f"{where}: a recipe that ends too early")
     end = HEAD_BYTES + length
-    return data[HEAD_BYTES:end], data[end:]
+    return data[HEAD_BYTES:end], memoryview(data)[end:]

@@ -269,12 +269,17 @@ def readable_payloads(
     """
     found = _each_readable(store, blob, [one for row in rows for one in once_each(row)])
     for row in rows:
-        parts = [next(found)[1] for _ in once_each(row)]
-        whole = [part for part in parts if not isinstance(part, ObjectUnreadable)]
-        if len(whole) == len(parts):
-            yield row, whole[0] if len(whole) == 1 else b"".join(whole)
-        else:
-            yield row, next(part for part in parts if isinstance(part, ObjectUnreadable))
+        # The parts are gone when the caller goes on with the whole.
+        yield row, _joined([next(found)[1] for _ in once_each(row)])
+
+
+def _joined(parts: Sequence[bytes | ObjectUnreadable]) -> bytes | ObjectUnreadable:
+    whole: list[bytes] = []
+    for part in parts:
+        if isinstance(part, ObjectUnreadable):
+            return part
+        whole.append(part)
+    return whole[0] if len(whole) == 1 else b"".join(whole)
 
 
 def _each_readable(

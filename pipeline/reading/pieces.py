@@ -14,9 +14,10 @@ from seec.schemas.commit import ShardRecord
 from seec.schemas.errors import DigestMismatch
 from seec.schemas.rows import Row
 
-# Decoders of codec and JPEG run beside each other: they let other threads go on. A piece may take
-# 100 MB, with its payload and what it is decoded to.
+# Decoders of codec and JPEG run beside each other: they let other threads go on.
 _MOST_THREADS = 8
+# Of pieces in work, for each thread; a piece takes up to three times its size while it is decoded.
+_BYTES_A_THREAD = 32 << 20
 
 
 def contents(
@@ -24,7 +25,8 @@ def contents(
 ) -> Iterator[bytes]:
     """The bytes of a file in pieces, piece by piece. Raises as `restore`.
 
-    As many are decoded ahead, side by side, as there are processors, of which eight are used.
+    As many are decoded ahead, side by side, as there are processors, of which eight are used; of
+    large pieces fewer.
 
     DigestMismatch at the end if all pieces together are another file.
     """
@@ -32,7 +34,15 @@ def contents(
     hasher = hashlib.sha256()
     found = piece_rows(store, shards, row, payload)
     threads = max(2, min(_MOST_THREADS, os.cpu_count() or 1))
-    for data in each_ahead(lambda piece: piece_content(store, piece), found, threads, threads):
+    ahead = each_ahead(
+        lambda piece: piece_content(store, piece),
+        found,
+        threads,
+        threads,
+        size_bytes=lambda piece: piece.row.source_size_bytes,
+        most_bytes=threads * _BYTES_A_THREAD,
+    )
+    for data in ahead:
         hasher.update(data)
         yield data
     if hasher.digest() != row.source_digest:

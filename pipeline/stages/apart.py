@@ -14,6 +14,7 @@ from typing import Any
 from seec.pipeline.containers import Ranges
 from seec.pipeline.routes.writing import Candidate, Draft, draft, draft_stored
 from seec.pipeline.stages.process import Died, WorkerProcess
+from seec.schemas.errors import SeecError
 from seec.schemas.plan import KEEP_FILE, MAX_SECONDS, PlanSettings, SourceFile
 
 _START_S = 60  # a process takes to begin, at most
@@ -80,8 +81,8 @@ def draft_apart(
         status = process.kill()
     if isinstance(result, Draft):
         return result
-    if isinstance(result, ImportError):
-        raise result  # this machine's fault
+    if isinstance(result, ImportError | SeecError):
+        raise result  # this machine's fault, or that of what was read beside the bytes
     if result is not None:
         reason = f"looking into it fails with {type(result).__name__}"
     elif not answered or status == _HURRIED_STATUS:

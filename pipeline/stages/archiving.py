@@ -9,6 +9,7 @@ from seec.pipeline.archive.known_files import KnownFiles
 from seec.pipeline.archive.shard import write_shard
 from seec.pipeline.routes.writing import RunModels, Small
 from seec.pipeline.stages.batch import Batch, cut_batches, tapered
+from seec.pipeline.stages.bounds import BUDGET_BYTES, shards_in_work, waiting_bytes
 from seec.pipeline.stages.devices import AUTO, CPU, CUDA, choose, measure
 from seec.pipeline.stages.executor import ClusterLost, Executor, NodeLost, Ticket, WorkerCrashed
 from seec.pipeline.stages.pool import Pool
@@ -24,7 +25,7 @@ from seec.pipeline.stages.tasks import (
     needs_segmenter,
     quarantined,
 )
-from seec.pipeline.stages.window import Failed, Steps, Window
+from seec.pipeline.stages.window import Failed, Steps, Takes, Window
 from seec.pipeline.storage import Source, Store
 from seec.schemas.archive import shard_name
 from seec.schemas.commit import RunRecord, ShardRecord
@@ -33,8 +34,6 @@ from seec.schemas.plan import Plan, SourceFile
 from seec.schemas.quarantine import QuarantineRow
 from seec.schemas.report import Timing
 
-# Memory that files and pixels on their way may take, per encoder.
-BUDGET_BYTES = 96 << 20
 MAX_SHARD_ATTEMPTS = 3
 _AHEAD = 8  # shards of one in work that may be begun before the first of them counts
 _QUEUED = 2  # batches of an encoder: the one it is at, and the next
@@ -80,9 +79,9 @@ class _Part:
 
 @dataclass(frozen=True)
 class _Encoded:
-    """What comes of a batch. entries: a ticket. refused: why images have no label map, by path."""
+    """What comes of a batch. entries: tickets. refused: why images have no label map, by path."""
 
-    entries: Ticket
+    entries: tuple[Ticket, ...]
     small: Ticket
     report: ReadReport
     refused: dict[str, UnreadableMask]
@@ -145,12 +144,14 @@ class ArchivingRun:
             executor, placement.encoders, lambda: self._start_encoder(next(starts))
         )
         self._segmenters = self._start_segmenters() if needs_segmenter(plan.settings) else None
-        self._max_shards = 2 + placement.encoders // 4
+        self._max_shards = shards_in_work(placement.encoders)
         self._todo: deque[int] = deque()
         self._ordinals: dict[int, int] = {}
         self._yielded = 0
         self._needing: dict[int, bool] = {}
         self._in_work = 0  # shards that are begun and not written
+        self._held: dict[_Shard, int] = {}  # bytes of theirs that wait to be written
+        self._most_held = waiting_bytes(placement.encoders, plan.settings.shard_size_bytes)
         self._parts: deque[_Part] = deque()
         self._shard_attempts: dict[int, int] = {}
         self._window: Window[_Part, _Encoded | Stacked | _Written | None] = Window(
@@ -199,6 +200,7 @@ class ArchivingRun:
                     self._take_in_stack(part.shard, part.stack, outcome)
                 elif isinstance(outcome, _Written):
                     self._in_work -= 1
+                    self._held.pop(part.shard, None)
                     self._on_files(len(part.shard.names))
                     written[part.shard.index] = outcome.record, _timing(part.shard, outcome)
                     while written and (index := indices[self._yielded]) in written:
@@ -213,6 +215,8 @@ class ArchivingRun:
 
     def _next_part(self) -> _Part | None:
         """The next batch; of a shard that is begun now if that may be."""
+        if self._window.is_busy and sum(self._held.values()) > self._most_held:
+            return None
         if not self._parts and self._todo and self._may_begin(self._todo[0]):
             self._parts.extend(self._begin(self._todo.popleft(), not self._todo))
             self._in_work += 1
@@ -251,10 +255,13 @@ class ArchivingRun:
 
     def _encode(self, shard: _Shard, batch: Batch, suspect: bool) -> Steps[_Encoded]:
         what = (self._store, self._source, batch, suspect, self._run.run_id, self._plan.settings)
-        read, drafts, small = self._executor.submit(
+        read, drafts, small, stored = self._executor.submit(
             replace(READ, memory_bytes=batch.memory_bytes), *what, self._known
         )
         report: ReadReport = yield read
+        yield Takes(report.held_bytes)
+        if not report.encoded:
+            return _Encoded((stored,), small, report, {}, 0.0, 0.0)
         # Not before: an encoder that starts late, or is slow, would leave its share to the end.
         encoder = yield self._encoders.place(_QUEUED)
         segmenter: Any = None
@@ -285,7 +292,7 @@ class ArchivingRun:
             self._encoders.give_back(encoder, failed=not done)
             if self._segmenters is not None and segmenter is not None:
                 self._segmenters.give_back(segmenter, failed=not done)
-        return _Encoded(entries, small, report, refused, segment_s, encode_s)
+        return _Encoded((stored, entries), small, report, refused, segment_s, encode_s)
 
     def _write(self, shard: _Shard) -> Steps[_Written | None]:
         """None if what the shard was made of is lost."""
@@ -313,6 +320,7 @@ class ArchivingRun:
         if shard.abandoned:
             return
         shard.abandoned = True
+        self._held.pop(shard, None)
         self._in_work -= 1
         self._todo.appendleft(shard.index)
 
@@ -322,7 +330,9 @@ class ArchivingRun:
             self._give_up(shard, batch, outcome)
             return
         assert isinstance(outcome, _Encoded)
-        shard.entries.append(outcome.entries)
+        shard.entries += outcome.entries
+        if not shard.abandoned:
+            self._held[shard] = self._held.get(shard, 0) + outcome.report.held_bytes
         shard.small += [(one, outcome.small) for one in outcome.report.small]
         shard.failed += outcome.report.failed
         shard.failed += [

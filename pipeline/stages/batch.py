@@ -20,13 +20,15 @@ class Batch:
     """Files that are read, segmented and encoded together.
 
     pixels: what they decode to at most. decode: False to store them without looking inside.
-    passing_bytes: of memory that one of them takes while it is looked into, at most.
+    passing_bytes: of memory that one of them takes while it is looked into, at most. place: of a
+    piece, where it begins and ends in its file; None where that is not known yet.
     """
 
     files: tuple[SourceFile, ...]
     pixels: int = MAX_PIXELS
     decode: bool = True
     passing_bytes: int = MAX_PASSING_BYTES
+    place: tuple[int, int] | None = None
 
     @property
     def cost_bytes(self) -> int:
@@ -34,8 +36,12 @@ class Batch:
 
         A piece is there twice: as it is, and what lies between its images.
         """
-        copies = ((1 if file.piece is None else 2) * file.planned_bytes for file in self.files)
-        return 3 * self.pixels + sum(copies)
+        return 3 * self.pixels + sum(map(self._copies_bytes, self.files))
+
+    def _copies_bytes(self, file: SourceFile) -> int:
+        if file.piece is None:
+            return file.planned_bytes
+        return 2 * (longest_bytes(file) if self.place is None else self.place[1] - self.place[0])
 
     @property
     def memory_bytes(self) -> int:
@@ -45,6 +51,14 @@ class Batch:
     def parts(self) -> "list[Batch]":
         """Each file alone."""
         return [replace(self, files=(file,)) for file in self.files]
+
+
+def longest_bytes(file: SourceFile) -> int:
+    """How long a piece is at most that is read before its place is known.
+
+    Few members are so long that a piece that ends behind one is longer.
+    """
+    return file.planned_bytes * 5 // 4
 
 
 def cut_batches(files: Iterable[tuple[SourceFile, int | None]]) -> Iterator[Batch]:

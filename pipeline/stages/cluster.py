@@ -20,10 +20,13 @@ from ray._private import ray_constants, services
 from ray._private import worker as ray_worker
 from ray.job_config import JobConfig
 
+from seec.pipeline.stages.bounds import store_bytes
 from seec.pipeline.stages.executor import TASK_CPUS, ClusterLost, Placement, cluster_lost
 from seec.pipeline.stages.folder import private_folder
+from seec.pipeline.stages.lean import needed_processes_only
 from seec.pipeline.stages.process import code_folder
 from seec.pipeline.stages.ray_executor import RayExecutor, answers
+from seec.schemas.plan import PlanSettings
 
 # An encoder is busy almost all the time, and tasks that read and write almost never: together
 # they fill one CPU.
@@ -37,12 +40,17 @@ _START_ATTEMPTS = 3
 _LOCAL_CONFIG = {
     "idle_worker_killing_time_threshold_ms": 60_000,
     "worker_register_timeout_seconds": 300,
+    # What the store of objects has no room for, for so many seconds, lies in a file that is mapped.
+    # Ray's own way would write it to disk, and read it again, by processes of 40 MB each.
+    "automatic_object_spilling_enabled": False,
+    "oom_grace_period_s": 1,
 }
 # Read by Ray: how long its parts may take to start on a busy machine.
 _PATIENCE = {
     "RAY_gcs_server_port_wait_time_s": "120",
     "RAY_gcs_server_request_timeout_seconds": "120",
 }
+_MOST_OF_MEMORY = 0.3  # for the store of objects
 _PROBE_INTERVAL_S = 10.0
 _PROBES = 3  # of a cluster that does not answer
 _AUTHENTICATION = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
@@ -62,19 +70,23 @@ def placement(cpus: int, gpus: int) -> Placement:
 
 @contextmanager
 def cluster(
-    address: str | None = None, cpus: int | None = None, folder: Path | None = None
+    address: str | None = None,
+    cpus: int | None = None,
+    folder: Path | None = None,
+    shard_bytes: int = PlanSettings.shard_size_bytes,
 ) -> Iterator[RayExecutor]:
     """An executor on Ray while the block runs, in this process.
 
     address: of a running cluster; None means RAY_ADDRESS if set, else one of this run alone. cpus:
     how many to use, also to make an autoscaling cluster grow; default: all that are up. folder: of
-    a cluster of this run, by `private_folder`, which is made if None. A connection that exists
-    already is used and left open. Raises ClusterLost if there is none.
+    a cluster of this run, by `private_folder`, which is made if None. shard_bytes: of the shards
+    that a cluster of this run makes, for which its store of objects has room. A connection that
+    exists already is used and left open. Raises ClusterLost if there is none.
     """
     if ray.is_initialized():
         yield RayExecutor(_placement_here(cpus))
     elif address is None and "RAY_ADDRESS" not in os.environ:
-        with _own_cluster(cpus, folder) as check:
+        with _own_cluster(cpus, folder, shard_bytes) as check:
             yield RayExecutor(_placement_here(cpus), check)
     else:
         with _joined_cluster(address) as check:
@@ -130,10 +142,12 @@ def _joined_cluster(address: str | None) -> Iterator[Callable[[], None]]:
 
 
 @contextmanager
-def _own_cluster(cpus: int | None, folder: Path | None) -> Iterator[Callable[[], None]]:
+def _own_cluster(
+    cpus: int | None, folder: Path | None, shard_bytes: int
+) -> Iterator[Callable[[], None]]:
     """A cluster of this run: on the loopback interface, with a token and a folder of its own."""
     with nullcontext(folder) if folder else private_folder() as home, _private_environment(home):
-        node = _start(home, cpus)
+        node = _start(home, cpus, shard_bytes)
         try:
             yield partial(_check_processes, node)
         except ClusterLost:
@@ -143,18 +157,19 @@ def _own_cluster(cpus: int | None, folder: Path | None) -> Iterator[Callable[[],
             ray.shutdown()
 
 
-def _start(folder: Path, cpus: int | None) -> Any:
+def _start(folder: Path, cpus: int | None, shard_bytes: int) -> Any:
     """Start Ray's processes; several times if the machine is too busy. Returns Ray's own node."""
     for attempt in range(_START_ATTEMPTS):
         home = folder / str(attempt)
         home.mkdir()
         try:
-            with _signals_kept(), _loopback_only():
+            with _signals_kept(), _loopback_only(), needed_processes_only(agents=attempt > 0):
                 _init(
                     # Without an address Ray would join whatever cluster it finds on this machine.
                     address="local",
                     num_cpus=cpus,
                     include_dashboard=False,
+                    object_store_memory=_store_bytes(cpus, shard_bytes),
                     job_config=_Job(),
                     _node_ip_address="127.0.0.1",
                     _temp_dir=str(home),
@@ -164,12 +179,21 @@ def _start(folder: Path, cpus: int | None) -> Any:
             ray.shutdown()
             reason = " ".join(str(error).split())
         else:
-            _end_idle_daemons()
             return ray_worker._global_node
     raise ClusterLost(
         f"Ray did not start on this machine in {_START_ATTEMPTS} attempts; is it very busy, or out "
         f"of memory or of space in {folder.parent}? Ray says: {reason}"
     )
+
+
+def _store_bytes(cpus: int | None, shard_bytes: int) -> int:
+    """How large the store of objects may become.
+
+    Ray itself would take 30 % of the memory, and use more and more of it: what is freed is not
+    given back, and is not always what is used next.
+    """
+    most = int(_MOST_OF_MEMORY * psutil.virtual_memory().total)
+    return min(store_bytes(cpus or os.cpu_count() or 1, shard_bytes), most)
 
 
 def _init(**options: Any) -> None:
@@ -258,15 +282,3 @@ def _end_by_force(node: Any) -> None:
     for process in left:  # agents look only now and then whether their raylet is there
         with suppress(psutil.Error):
             process.kill()
-
-
-def _end_idle_daemons() -> None:
-    """End what a cluster of this run does not need: it cannot grow, and shows no logs.
-
-    Two daemons would look every second whether there is something to do, and the one that makes
-    clusters grow would take a second to end.
-    """
-    node = getattr(ray_worker, "_global_node", None)
-    for end in ("kill_monitor", "kill_log_monitor"):
-        if hasattr(node, end):
-            getattr(node, end)(check_alive=False)

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable
 
 from seec.pipeline.routes.writing import samples_digest, work_of
 from seec.pipeline.stages.apart import candidate_of, hurried
-from seec.pipeline.stages.archiving import BUDGET_BYTES
 from seec.pipeline.stages.batch import Batch, cut_batches
+from seec.pipeline.stages.bounds import BUDGET_BYTES
 from seec.pipeline.stages.executor import ClusterLost, Executor, Task
 from seec.pipeline.stages.window import Failed, Steps, Window
 from seec.pipeline.storage import Source

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from seec.pipeline.stages.executor import Executor
 from seec.pipeline.stages.local import local_executor
+from seec.schemas.plan import PlanSettings
 
 # Up to here two processes of our own are mostly done before Ray has started; the measurement is in
 # docs/decisions/small-jobs-without-ray.md.
@@ -17,13 +18,19 @@ _proxies: list[Executor] = []  # that are open; the last one is used
 
 
 @contextmanager
-def execution(address: str | None, cpus: int | None, *, small: bool) -> Iterator[Executor]:
+def execution(
+    address: str | None,
+    cpus: int | None,
+    *,
+    small: bool,
+    shard_bytes: int = PlanSettings.shard_size_bytes,
+) -> Iterator[Executor]:
     """An executor while the block runs.
 
-    address, cpus: as `seec.pipeline.stages.cluster.cluster` takes them. small: whether the job is
-    within SMALL_FILES and SMALL_BYTES; without a cluster it then runs without Ray. Ray runs in a
-    process of its own, unless this process is connected to it already. A block within another
-    shares its Ray.
+    address, cpus, shard_bytes: as `seec.pipeline.stages.cluster.cluster` takes them. small: whether
+    the job is within SMALL_FILES and SMALL_BYTES; without a cluster it then runs without Ray. Ray
+    runs in a process of its own, unless this process is connected to it already. A block within
+    another shares its Ray.
     """
     if _proxies:
         yield _proxies[-1]
@@ -40,7 +47,7 @@ def execution(address: str | None, cpus: int | None, *, small: bool) -> Iterator
     else:
         from seec.pipeline.stages.proxy import proxied_cluster
 
-        with proxied_cluster(address, cpus) as executor:
+        with proxied_cluster(address, cpus, shard_bytes) as executor:
             _proxies.append(executor)
             try:
                 yield executor

@@ -47,11 +47,17 @@ class InSource:
         return self.source.read_part(self.file, start, length) if length > 0 else b""
 
 
-def read_piece(source: Source, file: SourceFile, piece_size_bytes: int) -> tuple[int, bytes]:
-    """Where a piece begins in its file, and its bytes. Raises as `Source.read`."""
+def place_of(source: Source, file: SourceFile, piece_size_bytes: int) -> tuple[int, int]:
+    """Where a piece begins and ends in its file. Raises as `Source.read`."""
     ranges, number = InSource(source, file), file.piece or 0
     start, end = (cut(ranges, at * piece_size_bytes) for at in (number, number + 1))
-    return start, ranges.read(start, end - start)
+    return start, end
+
+
+def read_piece(source: Source, file: SourceFile, place: tuple[int, int]) -> tuple[int, bytes]:
+    """Where a piece begins in its file, and its bytes. Raises as `Source.read`."""
+    start, end = place
+    return start, InSource(source, file).read(start, end - start)
 
 
 def draft_whole(store: Store, run_id: str, source: Source, file: SourceFile) -> Draft:

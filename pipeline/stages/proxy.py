@@ -16,6 +16,7 @@ import psutil
 from seec.pipeline.stages.executor import ClusterLost, Placement, Task, cluster_lost
 from seec.pipeline.stages.folder import private_folder
 from seec.pipeline.stages.process import new_process
+from seec.schemas.plan import PlanSettings
 
 _MODULE = "seec.pipeline.stages.proxied"
 _LOOK_S = 1.0  # a question may take, so that the process sees soon when nobody asks any more
@@ -55,9 +56,14 @@ class ProxyExecutor:
     """
 
     def __init__(
-        self, address: str | None, cpus: int | None, folder: Path | None, errors: IO[bytes]
+        self,
+        address: str | None,
+        cpus: int | None,
+        folder: Path | None,
+        shard_bytes: int,
+        errors: IO[bytes],
     ) -> None:
-        """address, cpus, folder: as `seec.pipeline.stages.cluster.cluster` takes them.
+        """What comes before errors: as `seec.pipeline.stages.cluster.cluster` takes it.
 
         errors: gets what the process writes to stderr.
         """
@@ -71,7 +77,7 @@ class ProxyExecutor:
         self._dropped: list[int] = []
         self.placement = Placement(cpus=1, encoders=1, segmenters=1)
         try:
-            self.placement = self._request(address, cpus, folder)
+            self.placement = self._request(address, cpus, folder, shard_bytes)
         except BaseException:
             self._connection.close()
             self._end_by_force()
@@ -192,15 +198,17 @@ class ProxyExecutor:
 
 
 @contextmanager
-def proxied_cluster(address: str | None, cpus: int | None) -> Iterator[ProxyExecutor]:
+def proxied_cluster(
+    address: str | None, cpus: int | None, shard_bytes: int = PlanSettings.shard_size_bytes
+) -> Iterator[ProxyExecutor]:
     """An executor on Ray while the block runs, which this process survives.
 
-    address, cpus: as `seec.pipeline.stages.cluster.cluster` takes them. Raises ClusterLost if there
-    is no cluster.
+    address, cpus, shard_bytes: as `seec.pipeline.stages.cluster.cluster` takes them. Raises
+    ClusterLost if there is no cluster.
     """
     own = address is None and "RAY_ADDRESS" not in os.environ
     with private_folder() if own else nullcontext() as folder, tempfile.TemporaryFile() as errors:
-        executor = ProxyExecutor(address, cpus, folder, errors)
+        executor = ProxyExecutor(address, cpus, folder, shard_bytes, errors)
         try:
             yield executor
         finally:

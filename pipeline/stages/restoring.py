@@ -14,6 +14,7 @@ from seec.pipeline.images.files import has_comments
 from seec.pipeline.reading.pieces import contents
 from seec.pipeline.routes.reading import restore
 from seec.pipeline.stages.executor import Executor, Task, fetch
+from seec.pipeline.stages.process import give_memory_back
 from seec.pipeline.stages.verifying import group_rows
 from seec.pipeline.stages.window import Failed, Steps, Window
 from seec.pipeline.storage import Store, Target
@@ -228,7 +229,9 @@ def _each(rows: Iterable[tuple[str, Row]], *, collides: bool = False) -> Iterato
 
 
 def _restore_rows(store: Store, work: Work, target: Target, overwrite: bool) -> list[Restored]:
-    return list(restore_rows(store, work, target, overwrite))
+    done = list(restore_rows(store, work, target, overwrite))
+    give_memory_back()
+    return done
 
 
 def _restore_folders(target: Target, rows: list[Row], colliding: set[str]) -> list[Restored]:

@@ -1,6 +1,5 @@
 """The stages themselves: read and decode, segment, encode, write."""
 
-import ctypes
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,8 +16,10 @@ from seec.pipeline.routes.writing import (
     Small,
     draft,
     draft_stored,
+    held_bytes,
     settle,
     settle_stack,
+    settle_stored,
     small,
     stack_encoder,
     stack_of,
@@ -27,10 +28,11 @@ from seec.pipeline.routes.writing import (
 from seec.pipeline.routes.writing.draft import entry
 from seec.pipeline.segmentation import LabelMap, RateSegmenter, label_image, make_segmenter
 from seec.pipeline.stages.apart import candidate_of, draft_apart, hurried
-from seec.pipeline.stages.batch import Batch
+from seec.pipeline.stages.batch import Batch, longest_bytes
 from seec.pipeline.stages.deduplication import Deduplication
 from seec.pipeline.stages.executor import TASK_CPUS, Task
-from seec.pipeline.stages.pieces import InSource, draft_whole, read_piece
+from seec.pipeline.stages.pieces import InSource, draft_whole, place_of, read_piece
+from seec.pipeline.stages.process import give_memory_back
 from seec.pipeline.storage import Source, Store
 from seec.schemas.commit import ShardRecord
 from seec.schemas.errors import (
@@ -59,7 +61,7 @@ class ReadReport:
     deferred: files, with their pixels, that would have passed a limit of pixels. alone: a batch for
     each file that takes more memory than this one may. digests: of the pixels of those that are one
     picture. small: what may go in stacks. shared_bytes: of files that share payloads of earlier
-    runs.
+    runs. encoded: how many drafts are for the encoder. held_bytes: that drafts and entries take.
     """
 
     failed: list[QuarantineRow] = field(default_factory=list)
@@ -68,6 +70,8 @@ class ReadReport:
     digests: list[bytes] = field(default_factory=list)
     small: list[Small] = field(default_factory=list)
     shared_bytes: int = 0
+    encoded: int = 0
+    held_bytes: int = 0
     read_s: float = 0.0
 
 
@@ -106,74 +110,112 @@ def read_batch(
     run_id: str,
     settings: PlanSettings,
     known: KnownFiles | None = None,
-) -> tuple[ReadReport, list[Draft], list[Draft]]:
-    """Read files and look into them. Returns the report, and a draft per file read: large, small.
+) -> tuple[ReadReport, list[Draft], list[Draft], list[Entry]]:
+    """Read files and look into them. Returns the report, and a draft or an entry per file read.
 
+    Drafts are for the encoder: large images, and small ones. Entries are of files that are stored.
     store: of the archive, where the pieces of files are. suspect: whether the batch may be what
     took a worker down; then each file is decoded apart. known: files of earlier runs, whose
     payloads files may share.
     """
     begun = time.perf_counter()
     report = ReadReport()
-    deduplication = Deduplication(store, known)
     drafts: list[Draft] = []
-    used = 0
+    look = _Looking(batch, suspect, source, settings, report, Deduplication(store, known))
     for file in batch.files:
         try:
-            found = _read(store, source, file, run_id, settings)
+            found = _read(store, source, file, batch, run_id, settings)
+            made = look.into(file, *found) if isinstance(found, tuple) else found
         except StoreUnavailable:
             raise
         except SeecError as error:
             if file.piece is None:  # else the file as a whole cannot be archived, and says why
                 report.failed.append(quarantined(file, run_id, error))
             continue
-        if isinstance(found, Draft):
-            drafts.append(found)
-            continue
-        start, data = found
-        ready = (
-            deduplication.draft(file, start, data)
-            if batch.decode
-            else draft_stored(file, data, "could not be encoded", start)
-        )
-        if ready is not None:
-            drafts.append(ready)
-            continue
-        ranges = None if file.piece is None else InSource(source, file)
-        if suspect:
-            made = draft_apart(file, data, settings, start, ranges)
-        else:
-            with hurried(settings.max_seconds):
-                candidate = candidate_of(file, data, settings, start, ranges)
-                pixels, passing_bytes = work_of(candidate)
-                if pixels <= settings.max_pixels and passing_bytes > batch.passing_bytes:
-                    report.alone.append(Batch((file,), pixels, passing_bytes=passing_bytes))
-                    continue
-                over = used + min(pixels, settings.max_pixels) > batch.pixels
-                if len(batch.files) > 1 and over:
-                    report.deferred.append((file, pixels))
-                    continue
-                made = draft(candidate)
-            used += pixels if made.coded is not None else 0
-        drafts.append(deduplication.instead(file, made))
+        if isinstance(made, Batch):
+            report.alone.append(made)
+        elif made is not None:
+            drafts.append(made)
+    sorted_out = _sorted_out(drafts, report, settings)
+    give_memory_back()
+    report.read_s = time.perf_counter() - begun
+    return report, *sorted_out
+
+
+@dataclass
+class _Looking:
+    """Looks into the files of a batch, one after the other. used: pixels that were decoded."""
+
+    batch: Batch
+    suspect: bool
+    source: Source
+    settings: PlanSettings
+    report: ReadReport
+    deduplication: Deduplication
+    used: int = 0
+
+    def into(self, file: SourceFile, start: int, data: bytes) -> Draft | None:
+        """The draft of a file, or None if there is no room for it; then the report says so."""
+        if not self.batch.decode:
+            return draft_stored(file, data, "could not be encoded", start)
+        shared = self.deduplication.draft(file, start, data)
+        if shared is not None:
+            return shared
+        made = self._drafted(file, start, data)
+        return made and self.deduplication.instead(file, made)
+
+    def _drafted(self, file: SourceFile, start: int, data: bytes) -> Draft | None:
+        batch, settings = self.batch, self.settings
+        ranges = None if file.piece is None else InSource(self.source, file)
+        if self.suspect:
+            return draft_apart(file, data, settings, start, ranges)
+        with hurried(settings.max_seconds):
+            candidate = candidate_of(file, data, settings, start, ranges)
+            pixels, passing_bytes = work_of(candidate)
+            if pixels <= settings.max_pixels and passing_bytes > batch.passing_bytes:
+                place = None if file.piece is None else (start, start + len(data))
+                self.report.alone.append(Batch((file,), pixels, True, passing_bytes, place))
+                return None
+            over = self.used + min(pixels, settings.max_pixels) > batch.pixels
+            if len(batch.files) > 1 and over:
+                self.report.deferred.append((file, pixels))
+                return None
+            made = draft(candidate)
+        self.used += pixels if made.coded is not None else 0
+        return made
+
+
+def _sorted_out(
+    drafts: Sequence[Draft], report: ReadReport, settings: PlanSettings
+) -> tuple[list[Draft], list[Draft], list[Entry]]:
+    """Drafts of large images and of small ones, and the entries of others; the report of them."""
     # Where others look at each image, each is coded by itself.
     facts = [None if needs_segmenter(settings) else small(made) for made in drafts]
     apart = [made for made, known in zip(drafts, facts, strict=True) if known is not None]
-    drafts = [made for made, known in zip(drafts, facts, strict=True) if known is None]
+    others = [made for made, known in zip(drafts, facts, strict=True) if known is None]
+    large = [made for made in others if made.coded is not None]
+    stored = [settle_stored(made) for made in others if made.coded is None]
     report.small = [known for known in facts if known is not None]
-    shared = (made.row for made in drafts if made.referenced is not None)
+    shared = (made.row for made in others if made.referenced is not None)
     report.shared_bytes = sum(row.source_size_bytes for row in shared)
-    report.digests = [made.picture_digest for made in drafts if made.picture_digest]
-    report.read_s = time.perf_counter() - begun
-    return report, drafts, apart
+    report.digests = [made.picture_digest for made in large if made.picture_digest]
+    report.encoded = len(large)
+    report.held_bytes = sum(map(held_bytes, drafts))
+    return large, apart, stored
 
 
 def _read(
-    store: Store, source: Source, file: SourceFile, run_id: str, settings: PlanSettings
-) -> tuple[int, bytes] | Draft:
+    store: Store,
+    source: Source,
+    file: SourceFile,
+    batch: Batch,
+    run_id: str,
+    settings: PlanSettings,
+) -> tuple[int, bytes] | Draft | Batch:
     """Where in its file it begins, which is 0 but for pieces, and the bytes.
 
-    The draft of what is not looked into: links, directories, and files whose pieces are there.
+    The draft of what is not looked into: links, directories, and files whose pieces are there. A
+    batch for a piece that is longer than what there is room for.
     """
     if file.problem is not None:
         raise SourceError(file.problem)
@@ -184,9 +226,12 @@ def _read(
     limit = settings.max_file_size_bytes
     if limit is not None and file.size_bytes > limit:
         raise LimitExceeded(f"larger than the limit of {limit} bytes")
-    if file.piece is not None:
-        return read_piece(source, file, settings.piece_size_bytes)
-    return 0, source.read(file)
+    if file.piece is None:
+        return 0, source.read(file)
+    place = batch.place or place_of(source, file, settings.piece_size_bytes)
+    if batch.place is None and place[1] - place[0] > longest_bytes(file):
+        return replace(batch, files=(file,), place=place)
+    return read_piece(source, file, place)
 
 
 class Segmentation:
@@ -383,17 +428,10 @@ def write(
     named, unnamed = name_again(names, settled, failed)
     record = finish(store, shard, settled + named, [*failed, *unnamed], settings.parity_share)
     del settled, named
-    _give_memory_back()
+    give_memory_back()
     return record, time.perf_counter() - start
 
 
 STORE_SMALL = Task(store_small, cpus=TASK_CPUS)
-READ = Task(read_batch, cpus=TASK_CPUS, returns=3)
+READ = Task(read_batch, cpus=TASK_CPUS, returns=4)
 WRITE = Task(write, cpus=TASK_CPUS, returns=2)
-
-
-def _give_memory_back() -> None:
-    """Half of what a shard took would stay with each worker that ever wrote one."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc has it
-    if trim is not None:
-        trim(0)

@@ -7,6 +7,7 @@ from seec.pipeline.archive.models import archived_models
 from seec.pipeline.archive.pieces import holders
 from seec.pipeline.archive.shard import by_blob, models_of
 from seec.pipeline.stages.executor import Executor, Task
+from seec.pipeline.stages.process import give_memory_back
 from seec.pipeline.stages.window import Failed, Steps, Window
 from seec.pipeline.storage import Store
 from seec.pipeline.verify.faults import mend
@@ -44,7 +45,9 @@ class Scope:
 
 
 def _check_images(store: Store, blob: str, rows: list[Row], shards: list[ShardRecord]) -> Checked:
-    return check_images(store, blob, rows, archived_models(store, rows), shards)
+    checked = check_images(store, blob, rows, archived_models(store, rows), shards)
+    give_memory_back()
+    return checked
 
 
 _SHARD, _IMAGES = Task(check_shard), Task(_check_images)

@@ -5,6 +5,7 @@ one piece of work are a generator, which yields each and gets its value:
 
     def steps(self, work, suspect):
         data = yield executor.submit(READ, work)
+        yield Takes(data.size_bytes)
         actor = yield pool.place(2)
         ...
         return result
@@ -23,6 +24,13 @@ MAX_LOSSES = 5  # of machines beside one piece of work, until it is under suspic
 Work = TypeVar("Work")
 Result = TypeVar("Result")
 Steps = Generator[Any, Any, Result]
+
+
+@dataclass(frozen=True)
+class Takes:
+    """A step that waits for nothing: the work takes so many bytes, if it did not say more."""
+
+    size_bytes: int
 
 
 class Place(Protocol):
@@ -74,9 +82,10 @@ class Window(Generic[Work, Result]):
     ) -> None:
         """steps: of a piece of work, and whether it is under suspicion. split: its parts.
 
-        most, most_bytes: pieces in flight, and bytes that they take by `cost_bytes`; one piece may
-        take more when it is alone. blames: whether the work may be the cause of an error; what no
-        work is the cause of is raised.
+        most, most_bytes: pieces in flight, and bytes that they take by `cost_bytes`, or more where
+        a step says so; one piece may take more when it is alone, and one that takes none waits for
+        no room. blames: whether the work may be the cause of an error; what no work is the cause
+        of is raised.
         """
         self._executor, self._steps, self._split = executor, steps, split
         self._most, self._most_bytes = most, most_bytes
@@ -96,6 +105,11 @@ class Window(Generic[Work, Result]):
             self._suspects.extend(_Try(work, attempts=1) for work in works)
         else:
             self._again.extend(_Try(work) for work in works)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether anything is in flight."""
+        return bool(self._flying)
 
     def results(
         self, next_work: Callable[[], Work | None]
@@ -143,8 +157,9 @@ class Window(Generic[Work, Result]):
     def _fits(self, one: _Try[Work]) -> bool:
         if not self._flying:
             return True
-        cost_bytes = self._flying_bytes + self._cost_bytes(one.work)
-        return len(self._flying) < self._most and cost_bytes <= self._most_bytes
+        cost_bytes = self._cost_bytes(one.work)
+        room = not cost_bytes or self._flying_bytes + cost_bytes <= self._most_bytes
+        return len(self._flying) < self._most and room
 
     def _land(self, one: _Try[Work]) -> None:
         self._flying_bytes -= self._flying.pop(one)
@@ -189,7 +204,13 @@ class Window(Generic[Work, Result]):
             self._step(one, step)
 
     def _step(self, one: _Try[Work], step: Any) -> None:
-        """Wait for a step, unless it is a place that can be taken now."""
+        """Wait for a step, unless it is a place that can be taken now, or nothing to wait for."""
+        if isinstance(step, Takes):
+            more_bytes = max(0, step.size_bytes - self._flying[one])
+            self._flying[one] += more_bytes
+            self._flying_bytes += more_bytes
+            self._resume(one, None)
+            return
         if not hasattr(step, "take"):
             self._tickets[step] = one
             return

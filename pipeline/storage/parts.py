@@ -5,9 +5,11 @@ or aborted. A killed writer leaves its upload, which only a listing of uploads s
 """
 
 import secrets
-from collections.abc import Generator, Iterator
+from bisect import bisect_right
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 from seec.pipeline.storage.failures import code_of, condition_failed, unsupported
@@ -19,6 +21,7 @@ from seec.schemas.errors import ObjectMissing, StorageError, TransientStorageErr
 PART_SIZE_BYTES = 16 << 20  # at least 5 MiB, says S3
 LARGE_BYTES = 32 << 20
 _MAX_PARTS = 10_000
+_MOST_AT_ONCE = 2  # parts of an object, each of which is in memory while it is sent
 _MAX_WHOLE_BYTES = 5 << 30
 
 # Of S3: their objects are read after a restore, which takes minutes to days.
@@ -44,9 +47,29 @@ class Upload:
     begun_s: float
 
 
-def are_worth_it(data: bytes) -> bool:
+def are_worth_it(size_bytes: int) -> bool:
     """Whether an object is large enough to be written in parts."""
-    return len(data) >= LARGE_BYTES
+    return size_bytes >= LARGE_BYTES
+
+
+class _Joined:
+    """Pieces of bytes as one sequence, of which only slices are ever copied."""
+
+    def __init__(self, pieces: Sequence[bytes | memoryview]) -> None:
+        self._pieces = pieces
+        self._ends = list(accumulate(map(len, pieces)))
+        self.size_bytes = self._ends[-1] if pieces else 0
+
+    def read(self, start: int, length: int) -> bytes:
+        """The bytes from there, fewer where they end."""
+        found: list[bytes | memoryview] = []
+        number = bisect_right(self._ends, start)
+        while length > 0 and number < len(self._pieces):
+            at = start - (self._ends[number - 1] if number else 0)
+            found.append(memoryview(self._pieces[number])[at : at + length])
+            start, length = start + len(found[-1]), length - len(found[-1])
+            number += 1
+        return b"".join(found)
 
 
 class Parts:
@@ -57,24 +80,24 @@ class Parts:
     """
 
     def __init__(self, fs: Any, root: str, gate: Gate, retry: Retry, threads: int) -> None:
-        """root: path of the store. threads: how many parts to send at once."""
-        self._fs, self._root, self._threads = fs, root, threads
+        """root: path of the store. threads: how many parts to send at once, up to two."""
+        self._fs, self._root, self._threads = fs, root, min(threads, _MOST_AT_ONCE)
         self._let, self._retry = gate.let, retry
 
-    def create(self, path: str, data: bytes) -> None:
+    def create(self, path: str, *pieces: bytes | memoryview) -> None:
         """Write a new object. Raises an error for which `condition_failed` is true if it exists.
 
         Uses one piece if the store ignores the condition on completion, and if the object has at
         most the 5 GiB that S3 takes in one piece.
         """
-        if self._completes_only_new(path) or len(data) > _MAX_WHOLE_BYTES:
-            self._upload(path, data, {"IfNoneMatch": "*"})
+        if self._completes_only_new(path) or sum(map(len, pieces)) > _MAX_WHOLE_BYTES:
+            self._upload(path, pieces, {"IfNoneMatch": "*"})
         else:
-            self.put_whole(path, data, "create")
+            self.put_whole(path, b"".join(pieces), "create")
 
-    def replace(self, path: str, data: bytes) -> None:
+    def replace(self, path: str, *pieces: bytes | memoryview) -> None:
         """Write an object, replacing an existing one."""
-        self._upload(path, data, {})
+        self._upload(path, pieces, {})
 
     def put_whole(self, path: str, data: bytes, mode: str) -> None:
         """Write an object in one piece."""
@@ -139,13 +162,15 @@ class Parts:
             return 0  # completed or aborted since it was listed
         return sum(int(part["Size"]) for part in page.get("Parts") or ())
 
-    def _upload(self, path: str, data: bytes, condition: dict[str, str]) -> None:
+    def _upload(
+        self, path: str, pieces: Sequence[bytes | memoryview], condition: dict[str, str]
+    ) -> None:
         """Raises TransientStorageError if a new upload from the beginning may succeed."""
         with _not_again():
             upload_id = self._call("create_multipart_upload", path)["UploadId"]
         try:
             with _not_again():
-                parts = self._send(path, data, upload_id)
+                parts = self._send(path, _Joined(pieces), upload_id)
             made = {"UploadId": upload_id, "MultipartUpload": {"Parts": parts}, **condition}
             # Never repeated: a second request would not repeat a lost answer.
             self._once("complete_multipart_upload", path, **made)
@@ -156,21 +181,21 @@ class Parts:
                 raise TransientStorageError(f"write {path}: its upload was given up") from error
             raise
 
-    def _send(self, path: str, data: bytes, upload_id: str) -> list[dict[str, Any]]:
+    def _send(self, path: str, data: _Joined, upload_id: str) -> list[dict[str, Any]]:
         """Send all parts; after an error no part is in flight any more."""
         from concurrent.futures import ThreadPoolExecutor  # who only reads does without
 
-        size = max(PART_SIZE_BYTES, -(-len(data) // _MAX_PARTS))
+        size = max(PART_SIZE_BYTES, -(-data.size_bytes // _MAX_PARTS))
 
         def send(start: int) -> dict[str, Any]:
-            number, body = start // size + 1, data[start : start + size]
+            number, body = start // size + 1, data.read(start, size)
             part = {"PartNumber": number, "UploadId": upload_id, "Body": body}
             sent = self._call("upload_part", path, **part)
             return {"PartNumber": number, "ETag": sent["ETag"]}
 
         pool = ThreadPoolExecutor(self._threads)
         try:
-            return list(pool.map(send, range(0, len(data), size)))
+            return list(pool.map(send, range(0, data.size_bytes, size)))
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
@@ -185,7 +210,7 @@ class Parts:
     def _refuses_at(self, probe: str) -> bool:
         self.put_whole(probe, b"first", "overwrite")
         try:
-            self._upload(probe, b"second", {"IfNoneMatch": "*"})
+            self._upload(probe, (b"second",), {"IfNoneMatch": "*"})
         except Exception as error:
             if condition_failed(error):
                 return True

@@ -241,7 +241,9 @@ class Store:
             file = self._fs.open(path, "wb", block_size=block)
             try:
                 for chunk in chunks:
-                    file.write(chunk)
+                    # All that is written at once is in the buffer of the file at once.
+                    for start in range(0, len(chunk), block):
+                        file.write(memoryview(chunk)[start : start + block])
             except BaseException:
                 file.discard()  # or else closing it would complete the object
                 raise
@@ -448,20 +450,21 @@ class Store:
             self._check_inside(path)
             self._let(lambda: local.create(path, pieces), sum(map(len, pieces)))
             return
-        data = b"".join(pieces)
+        size_bytes = sum(map(len, pieces))
         try:
-            if self._parts is not None and are_worth_it(data):
-                self._parts.create(path, data)
+            if self._parts is not None and are_worth_it(size_bytes):
+                self._parts.create(path, *pieces)
             else:
-                self._let(lambda: self._fs.pipe_file(path, data, mode="create"), len(data))
+                data = b"".join(pieces)
+                self._let(lambda: self._fs.pipe_file(path, data, mode="create"), size_bytes)
         except Exception as error:
             if condition_failed(error):
                 raise FileExistsError(f"{path} exists already") from error
             if not unsupported(error):
                 raise
-            self._replace(name, (data,))
+            self._replace(name, pieces)
         else:
-            self._check_whole(name, len(data))
+            self._check_whole(name, size_bytes)
 
     def _replace(self, name: str, pieces: Pieces) -> None:
         """One attempt to write an object over an existing one or none."""
@@ -470,12 +473,13 @@ class Store:
             self._check_inside(path)
             self._let(lambda: local.replace(path, pieces), sum(map(len, pieces)))
             return
-        data = b"".join(pieces)
-        if self._parts is not None and are_worth_it(data):
-            self._parts.replace(path, data)
+        size_bytes = sum(map(len, pieces))
+        if self._parts is not None and are_worth_it(size_bytes):
+            self._parts.replace(path, *pieces)
         else:
-            self._let(lambda: self._fs.pipe_file(path, data), len(data))
-        self._check_whole(name, len(data))
+            data = b"".join(pieces)
+            self._let(lambda: self._fs.pipe_file(path, data), size_bytes)
+        self._check_whole(name, size_bytes)
 
     def _check_inside(self, path: str) -> None:
         """StorageError if what someone put into the store makes us write somewhere else."""

@@ -7,6 +7,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,57 @@ def test_an_upload_in_parts_is_one_object(store: Store):
         assert store.get_range("a/b", start, length) == DATA[start : start + length]
     assert [item.name for item in store.listed()] == ["a/b"]
     assert store.uploads() == []
+
+
+def test_pieces_become_parts_of_which_two_are_in_memory_at_a_time(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+):
+    cuts = [0, 0, 1, PART - 5, PART + 5, 2 * PART, len(DATA)]
+    pieces = [memoryview(DATA)[start:end] for start, end in pairwise(cuts)]
+    guard, in_memory, most = threading.Lock(), 0, 0
+
+    def counting(call: Call) -> Call:
+        def counted(method: str, *arguments: Any, **options: Any) -> Any:
+            nonlocal in_memory, most
+            size = len(options.get("Body", b""))
+            with guard:
+                in_memory += size
+                most = max(most, in_memory)
+            try:
+                return call(method, *arguments, **options)
+            finally:
+                with guard:
+                    in_memory -= size
+
+        return counted
+
+    around(store, monkeypatch, counting)
+    for put in (store.put_new, store.put):
+        most = 0
+        put("a", *pieces)
+        assert (store.get("a"), parts_of(store, "a")) == (DATA, 3)
+        assert PART <= most <= 2 * PART
+
+
+def test_what_is_made_while_it_is_written_is_in_memory_a_part_at_a_time(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("seec.pipeline.storage.store.PART_SIZE_BYTES", PART)
+    written: list[int] = []
+
+    def opening(call: Call) -> Call:
+        def opened(*arguments: Any, **options: Any) -> Any:
+            file = call(*arguments, **options)
+            write = file.write
+            file.write = lambda data: written.append(len(data)) or write(data)
+            return file
+
+        return opened
+
+    monkeypatch.setattr(store._fs, "open", opening(store._fs.open))
+    store.write_chunks("a", [DATA, b"end"], len(DATA) + 3)
+    assert store.get("a") == DATA + b"end"
+    assert max(written) == PART
 
 
 def test_an_object_in_parts_is_never_replaced(store: Store):

@@ -47,6 +47,40 @@ def test_work_in_flight_is_bounded_however_many_files_there_are(
     assert max(shards for _, shards in seen) <= 2
 
 
+@pytest.mark.usefixtures("ray_cluster")
+def test_nothing_is_begun_while_more_than_enough_waits_to_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("seec.pipeline.stages.batch.MAX_FILES", 1)
+    monkeypatch.setattr("seec.pipeline.stages.batch.MAX_PIXELS", 640)
+    monkeypatch.setattr("seec.pipeline.stages.archiving.BUDGET_BYTES", 3000)  # two at a time
+    source = tmp_path / "source"
+    source.mkdir()
+    for index in range(12):
+        (source / f"{index:02}.bin").write_bytes(os.urandom(1000))
+    digests: list[str] = []
+    for enough in (4000, 10**9):
+        seen: list[tuple[int, int]] = []
+
+        class Watched(archiving.ArchivingRun):
+            """Keeps how much waits, and what is in flight, where a part is begun."""
+
+            def _next_part(self, seen: Any = seen) -> Any:
+                part = super()._next_part()
+                if part is not None:
+                    seen.append((sum(self._held.values()), self._window.is_busy))
+                return part
+
+        monkeypatch.setattr(archiving, "waiting_bytes", lambda *_, enough=enough: enough)
+        monkeypatch.setattr(archive, "ArchivingRun", Watched)
+        settings = archive.Settings(str(source), str(tmp_path / str(enough)), cpus=2)
+        digests.append(archive.run(settings).digest)
+        assert all(held <= enough for held, busy in seen if busy)
+        assert any(held > 4000 for held, _ in seen)
+        assert len(seen) == 12
+    assert digests[0] == digests[1]
+
+
 @pytest.mark.slow
 def test_the_driver_needs_no_more_memory_for_many_files_than_for_few(
     tmp_path: Path, ray_cluster: str

@@ -12,10 +12,14 @@ from typing import Any
 
 import psutil
 import pytest
+import ray
 
 from seec.jobs import verify
 from seec.jobs.exit_codes import ExitCode
+from seec.pipeline.stages import cluster
+from seec.pipeline.stages.bounds import BUDGET_BYTES, shards_in_work, store_bytes
 from seec.pipeline.stages.execution import SMALL_FILES
+from seec.schemas.plan import PlanSettings
 from tests.faults.points import MODEL
 from tests.pictures import textured
 from tests.sources import image_bytes, write_tiny_source
@@ -63,6 +67,44 @@ def test_it_listens_to_this_machine_alone_with_a_token_that_only_this_user_can_r
     assert os.environ["RAY_AUTH_MODE"] == "token"
     assert (token.stat().st_mode & 0o777, token.parent.stat().st_mode & 0o777) == (0o600, 0o700)
     assert len(token.read_text()) == 64
+
+
+@pytest.mark.usefixtures("ray_cluster")
+def test_it_starts_no_process_that_a_run_does_not_need():
+    commands = [" ".join(one.cmdline()) for one in psutil.Process().children(recursive=True)]
+    scripts = ("dashboard.py", "monitor.py", "dashboard/agent.py", "agent/main.py")
+    started = [one for one in commands if any(script in one for script in scripts)]
+    raylets = [one for one in commands if "/raylet/raylet" in one]  # name the agents, too
+    assert len(raylets) == 1
+    assert {one for one in started if one not in raylets} == {
+        one for one in commands if "stand_in.py" in one and one not in raylets
+    }
+    assert len(started) == 3
+
+
+@pytest.mark.usefixtures("ray_cluster")
+def test_its_store_has_room_for_what_a_run_holds_and_no_more():
+    window, shards = 2 * BUDGET_BYTES, shards_in_work(2) * PlanSettings.shard_size_bytes
+    asked = ray.cluster_resources()["object_store_memory"]
+    assert asked == store_bytes(2, PlanSettings.shard_size_bytes)
+    assert window + shards < asked < window + 2 * shards
+
+
+@pytest.mark.usefixtures("ray_cluster")
+def test_what_the_store_has_no_room_for_goes_through_without_further_processes():
+    size = store_bytes(2, PlanSettings.shard_size_bytes) + (1 << 20)
+    assert len(ray.get(ray.put(bytes(size)))) == size
+    commands = [" ".join(one.cmdline()) for one in psutil.Process().children(recursive=True)]
+    assert not [one for one in commands if "SpillWorker" in one or "RestoreWorker" in one]
+
+
+def test_a_store_grows_with_shards_and_is_never_most_of_the_memory(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    assert store_bytes(2, 2 << 30) - store_bytes(2, 1 << 30) == (shards_in_work(2) + 1) << 30
+    memory = psutil.virtual_memory()
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: memory._replace(total=10**9))
+    assert cluster._store_bytes(64, 1 << 30) == 3 * 10**8
 
 
 def test_who_has_another_token_is_refused(ray_cluster: str):

@@ -16,7 +16,7 @@ from seec.jobs.exit_codes import ExitCode
 from seec.pipeline.routes.writing import draft
 from seec.pipeline.stages import archiving, tasks
 from seec.pipeline.stages.apart import candidate_of, draft_apart, hurried
-from seec.pipeline.stages.pieces import InSource, read_piece
+from seec.pipeline.stages.pieces import InSource, place_of, read_piece
 from seec.pipeline.storage import Limits, Source
 from seec.schemas.plan import MAX_SECONDS, PlanSettings, SourceFile
 from seec.schemas.routes import JPEGXL_JPEG, STORE
@@ -67,7 +67,7 @@ def test_a_piece_that_is_looked_into_apart_has_the_index_of_its_file(tmp_path: P
     source = Source(str(tmp_path), limits=Limits(bytes_per_s=1e9))
     status = (tmp_path / "plane.tif").stat()
     file = SourceFile("plane.tif", status.st_size, status.st_mtime_ns, piece=1)
-    start, data = read_piece(source, file, 1 << 16)
+    start, data = read_piece(source, file, place_of(source, file, 1 << 16))
     ranges, settings = InSource(source, file), PlanSettings("")
     made = draft_apart(file, data, settings, start, ranges)
     expected = draft(candidate_of(file, data, settings, start, ranges))

@@ -70,7 +70,9 @@ def test_encoders_killed_in_the_middle_of_a_shard_cost_a_retry_and_nothing_else(
     copies: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ray_cluster: str
 ):
     source = tmp_path / "source"
-    write_tiny_source(source, 12)
+    source.mkdir()
+    for index in range(12):  # too large for stacks
+        (source / f"{index:03d}.png").write_bytes(image_bytes(textured(60, 80, index), "PNG"))
     if copies > 1:  # each in a batch of its own, which waits for what another encoder makes
         monkeypatch.setattr(batch, "MAX_FILES", 1)
         for path in list(source.iterdir()):

@@ -30,6 +30,26 @@ def test_items_are_taken_only_a_little_ahead():
     assert taken < 100
 
 
+def test_large_items_are_in_work_together_only_as_far_as_there_is_room():
+    in_work = most = 0
+    guard = threading.Lock()
+
+    def function(size: int) -> int:
+        nonlocal in_work, most
+        with guard:
+            in_work += size
+            most = max(most, in_work)
+        time.sleep(0.005)
+        with guard:
+            in_work -= size
+        return size
+
+    sizes = [4, 4, 4, 30, 4, 4, 8, 8, 4]
+    results = each_ahead(function, sizes, 4, size_bytes=lambda size: size, most_bytes=12)
+    assert list(results) == sizes
+    assert most == 30  # alone: nothing was beside it
+
+
 def test_an_error_is_raised_in_its_turn_and_ends_the_rest():
 
     def fails(number: int) -> int:

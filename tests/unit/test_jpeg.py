@@ -256,19 +256,17 @@ def test_a_large_jpeg_waits_for_a_batch_of_its_own_that_asks_for_memory(
     files = tuple(source.files())
     for some in (files, files[:1]):
         begun = batch.Batch(some, passing_bytes=need - 1)
-        report, drafts, _ = tasks.read_batch(source.store, source, begun, False, "run", settings)
-        assert drafts == []
+        report, *made = tasks.read_batch(source.store, source, begun, False, "run", settings)
+        assert made == [[], [], []]
         assert report.alone == [batch.Batch((file,), 0, passing_bytes=need) for file in some]
         assert [one.memory_bytes for one in report.alone] == [need] * len(some)
-    report, drafts, _ = tasks.read_batch(
-        source.store, source, report.alone[0], False, "run", settings
-    )
-    assert [made.row.route for made in drafts] == [JPEGXL_JPEG]
+    *_, stored = tasks.read_batch(source.store, source, report.alone[0], False, "run", settings)
+    assert [one.row.route for one in stored] == [JPEGXL_JPEG]
     small = replace(settings, max_pixels=WIDTH * HEIGHT - 1)  # stored, which takes no memory
-    report, drafts, _ = tasks.read_batch(
-        source.store, source, batch.Batch(files, passing_bytes=1), False, "run", small
-    )
-    assert [made.row.route for made in drafts] == [STORE, STORE]
+    some = batch.Batch(files, passing_bytes=1)
+    report, drafts, _, stored = tasks.read_batch(source.store, source, some, False, "run", small)
+    assert (drafts, report.encoded) == ([], 0)
+    assert [one.row.route for one in stored] == [STORE, STORE]
 
 
 def test_rows_that_lie_are_found():

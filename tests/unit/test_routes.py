@@ -1,23 +1,37 @@
 """Which way a file takes, and that it comes back."""
 
+import gc
+import pickle
+import random
+import weakref
 from dataclasses import replace
 
 import pytest
 
 from seec.pipeline.codec import decode, default_model, encode
+from seec.pipeline.dct.packaged import packaged_model
 from seec.pipeline.routes.reading import check, restore, store
-from seec.pipeline.routes.writing import Candidate, RunModels, draft, draft_stored, settle
+from seec.pipeline.routes.writing import (
+    Candidate,
+    RunModels,
+    draft,
+    draft_stored,
+    held_bytes,
+    settle,
+)
 from seec.pipeline.routes.writing.draft import compressed
 from seec.schemas.errors import DigestMismatch, SectionCorrupt, SeecError, UnknownModel
 from seec.schemas.plan import SourceFile
-from seec.schemas.routes import SEEC, SEEC_PLANES, STORE
+from seec.schemas.routes import SEEC, SEEC_PLANES, SPANS, STORE
 from seec.schemas.rows import Entry
+from tests.containers import named_pictures, tar
 from tests.pictures import textured
 from tests.rows import envelope_of, with_samples
 from tests.sources import coded_files, image_bytes, jpeg_files, plane_files, stored_files
 
 MODEL = default_model()
 MODELS = {MODEL.id: MODEL}
+JPEG_MODEL = packaged_model("fast")
 CODED, PLANES = coded_files(), plane_files()
 JPEG, STORED = jpeg_files(), stored_files()
 
@@ -142,3 +156,61 @@ def test_a_draft_that_is_not_decoded_is_stored():
     entry = settle(made, (), RunModels(MODEL))
     assert (entry.row.route, entry.row.reason) == (STORE, "why")
     assert restore(entry.row, bytes(entry.payload), {}) == data
+
+
+def tar_of_images() -> bytes:
+    notes = random.Random(0).randbytes(40_000) + b"notes" * 2000
+    return tar([("notes", notes), *named_pictures().items()])
+
+
+def test_a_draft_of_a_file_that_holds_images_leaves_out_what_its_parts_give_again():
+    data = tar_of_images()
+    file = SourceFile("x.tar", len(data), 0)
+    made = draft(Candidate(file, data, 10**6, keep_file=True))
+    assert made.payload == compressed(data)  # a JPEG XL file does not tell what it was made of
+    made = draft(Candidate(file, data, 10**6, keep_file=True, code_jpeg=True))
+    assert made.coded is not None
+    assert made.coded.members
+    stored = compressed(data)
+    assert (made.payload, made.left_out, made.stored_bytes) == (b"", len(stored), len(stored))
+    assert held_bytes(made) < 2 * len(data)
+    codes, models = [encode(picture) for picture in made.pictures], RunModels(MODEL, JPEG_MODEL)
+    coded = settle(made, codes, models)
+    assert coded.row.route == SPANS
+    known = {**MODELS, JPEG_MODEL.id: JPEG_MODEL}
+    assert restore(coded.row, bytes(coded.payload), known) == data
+    kept = settle(replace(made, left_out=1000), codes, models)  # as if it compressed as well
+    assert (kept.row.route, kept.payload) == (STORE, stored)
+
+
+def test_what_lies_between_images_goes_to_the_encoder_without_a_copy():
+    data = tar_of_images()
+    file = SourceFile("x.tar", len(data), 0)
+    made = draft(Candidate(file, data, 10**6, keep_file=True, code_jpeg=True))
+    buffers: list[pickle.PickleBuffer] = []
+    pickled = pickle.dumps(made, 5, buffer_callback=buffers.append)
+    raw = [buffer.raw() for buffer in buffers]
+    again = pickle.loads(pickled, buffers=raw)  # noqa: S301, made here
+    assert made.coded is not None
+    between = made.coded.payload or b""
+    assert again.coded.payload == between
+    assert isinstance(again.coded.payload, memoryview)
+    assert between[:1000] not in pickled
+    codes = [encode(picture) for picture in made.pictures]
+    for one in (again, pickle.loads(pickle.dumps(made))):  # noqa: S301, made here
+        models = RunModels(MODEL, JPEG_MODEL)
+        assert settle(one, codes, models) == settle(made, codes, models)
+
+
+@pytest.mark.parametrize("data", [b"no image" * 1000, STORED["damaged.png"], tar_of_images()])
+def test_a_file_that_was_looked_into_is_gone_at_once(data: bytes):
+    candidate = Candidate(SourceFile("x", len(data), 0), data, 10**6)
+    gone = weakref.ref(candidate)
+    gc.disable()  # which would find it, some time, and its bytes until then
+    try:
+        made = draft(candidate)
+        del candidate
+        assert gone() is None
+    finally:
+        gc.enable()
+    assert made.row.source_size_bytes == len(data)

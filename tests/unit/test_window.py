@@ -22,7 +22,7 @@ from seec.pipeline.stages.executor import (
 )
 from seec.pipeline.stages.pool import Pool
 from seec.pipeline.stages.proxy import proxied_cluster
-from seec.pipeline.stages.window import MAX_ATTEMPTS, MAX_LOSSES, Failed, Steps, Window
+from seec.pipeline.stages.window import MAX_ATTEMPTS, MAX_LOSSES, Failed, Steps, Takes, Window
 from tests.in_process import InProcess
 
 
@@ -126,6 +126,48 @@ def test_bytes_in_flight_are_bounded_and_what_is_larger_is_alone(executor: Execu
     assert sorted(done) == sorted((size,) for size in sizes)
     assert watched.most_bytes == 30
     assert watched.most == 2
+
+
+@pytest.mark.parametrize("size_bytes", [1, 9])
+def test_work_that_takes_more_than_was_thought_holds_back_what_comes_next(size_bytes: int):
+    executor: Executor = InProcess()  # where what begins first goes on first
+    told = False
+    late: list[int] = []
+
+    def steps(number: int, suspect: bool) -> Steps[list[int]]:
+        nonlocal told
+        if told:
+            late.append(number)
+        done = yield executor.submit(Task(doubled), (number,))
+        if number == 0:
+            yield Takes(size_bytes)
+            told = True
+            for _ in range(20):
+                yield executor.submit(Task(doubled), (number,))
+            told = False
+        return done
+
+    window = Window(executor, steps, split=lambda _: [], most_bytes=10, cost_bytes=lambda _: 5)
+    done = [number for number, _ in window.results(from_list(list(range(20))))]
+    assert sorted(done) == list(range(20))
+    # Of 10 bytes it has 5, as was thought, or 9: then there is room for no other.
+    assert bool(late) == (size_bytes == 1)
+
+
+def test_what_takes_no_bytes_waits_for_none():
+    executor: Executor = InProcess()
+    begun: list[int] = []
+
+    def steps(size: int, suspect: bool) -> Steps[list[int]]:
+        begun.append(size)
+        yield Takes(100)
+        return (yield executor.submit(Task(doubled), (size,)))
+
+    window = Window(executor, steps, split=lambda _: [], most_bytes=10, cost_bytes=lambda n: n)
+    for size, _ in window.results(from_list([5, 0, 5])):
+        if size == 5:
+            break
+    assert begun == [5, 0]
 
 
 def test_what_is_added_while_results_come_is_done_too(executor: Executor):

@@ -110,7 +110,7 @@ def restore(row: Row, payload: bytes, models: Models) -> bytes:
     return _reader(row).restore(*split(row, payload), models)
 
 
-def _assembled(row: Row, parts: Iterator[tuple[Row, bytes]], models: Models) -> bytes:
+def _assembled(row: Row, parts: Iterator[tuple[Row, bytes | memoryview]], models: Models) -> bytes:
     """The content of a row with members. parts: the rows of its tree with their payloads."""
     # Imports all formats of images, which who reads a file without members needs not.
     from seec.pipeline.routes.reading.spans import assemble, gaps_of, packed
@@ -127,23 +127,22 @@ def restore_member(row: Row, payload: bytes, models: Models) -> bytes:
     return _member(row, _parts(row, payload), models)
 
 
-def _member(row: Row, parts: Iterator[tuple[Row, bytes]], models: Models) -> bytes:
+def _member(row: Row, parts: Iterator[tuple[Row, bytes | memoryview]], models: Models) -> bytes:
     if row.members and row.route == SPANS:
         return _assembled(row, parts, models)
     _, payload = next(parts)
-    content = _reader(row).restore(*split(row, payload), models)
+    content = _reader(row).restore(*split(row, bytes(payload)), models)
     if hashlib.sha256(content).digest() != row.source_digest:
         raise DigestMismatch(f"{row.path}: comes back as another file")
     return content
 
 
-def _parts(row: Row, payload: bytes) -> Iterator[tuple[Row, bytes]]:
-    """The rows of a tree with their payloads."""
+def _parts(row: Row, payload: bytes) -> Iterator[tuple[Row, bytes | memoryview]]:
+    """The rows of a tree with their payloads, which are not copied."""
     if not row.members:
         yield row, payload
-        return
-    for one, part in with_payloads(row, memoryview(payload)):
-        yield one, bytes(part)
+    else:
+        yield from with_payloads(row, memoryview(payload))
 
 
 def _reader(row: Row) -> Reader:

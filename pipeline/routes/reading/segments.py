@@ -53,11 +53,11 @@ def segments(row: Row, payload: bytes, models: Models) -> list[Segment]:
         gap = (one.start or 0) - at
         if not 0 <= gap <= len(gaps) - taken:
             raise SectionCorrupt(f"{one.path}: begins where its file has other bytes")
-        found.append(_held(at, gaps[taken : taken + gap]))
+        found.append(_held(at, bytes(gaps[taken : taken + gap])))
         taken, at = taken + gap, at + gap
         found.append(_member(at, one, part, models))
         at = found[-1].end
-    found.append(_held(at, gaps[taken:]))
+    found.append(_held(at, bytes(gaps[taken:])))
     if found[-1].end != row.source_size_bytes:
         raise SectionCorrupt(f"{row.path}: holds more, or less, than it is long")
     return [segment for segment in found if segment.end > segment.start]

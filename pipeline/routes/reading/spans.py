@@ -28,31 +28,30 @@ class SpansReader(Reader):
         self.restore(row, payload, models)
 
 
-def gaps_of(row: Row, payload: bytes) -> tuple[bytes, bytes]:
+def gaps_of(row: Row, payload: bytes | memoryview) -> tuple[bytes, memoryview]:
     """The recipe of the row's packing, and what lies between its members. SectionCorrupt."""
     most = row.source_size_bytes + HEAD_BYTES + MAX_RECIPE_BYTES
     return parse_gaps(row.path, decompressed(payload, HEAD_BYTES, most))
 
 
-def assemble(row: Row, gaps: bytes, members: Iterable[tuple[Row, bytes]]) -> bytes:
+def assemble(row: Row, gaps: memoryview, members: Iterable[tuple[Row, bytes]]) -> bytes:
     """The content of a row with members.
 
     gaps: what lies between them. members: each with its bytes there. SectionCorrupt if they do not
     fit together, DigestMismatch if they give other bytes than the row says.
     """
-    out = bytearray()
-    taken = 0
+    out: list[bytes | memoryview] = []  # joined at once: a file may be large
+    end = taken = 0
     for one, there in members:
-        length = (one.start or 0) - len(out)
+        length = (one.start or 0) - end
         if not 0 <= length <= len(gaps) - taken:
             raise SectionCorrupt(f"{one.path}: begins where its file has other bytes")
-        out += gaps[taken : taken + length]
+        out += (gaps[taken : taken + length], there)
         taken += length
-        out += there
-        if len(out) > row.source_size_bytes:
+        end += length + len(there)
+        if end > row.source_size_bytes:
             raise SectionCorrupt(f"{row.path}: holds more than it is long")
-    out += gaps[taken:]
-    data = bytes(out)
+    data = b"".join((*out, gaps[taken:]))
     if hashlib.sha256(data).digest() != row.source_digest:
         raise DigestMismatch(f"{row.path}: is put together to a file that differs from its digest")
     return data

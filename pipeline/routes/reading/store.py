@@ -25,7 +25,7 @@ def unpack(payload: bytes, size_bytes: int) -> bytes:
     return payload if len(payload) == size_bytes else decompressed(payload, size_bytes, size_bytes)
 
 
-def decompressed(frame: bytes, least_bytes: int, most_bytes: int) -> bytes:
+def decompressed(frame: bytes | memoryview, least_bytes: int, most_bytes: int) -> bytes:
     """What is in one zstd frame; SectionCorrupt if that is damaged, or of another size."""
     try:
         # The frame's own claim decides how much is allocated: compare before decompressing.

@@ -17,13 +17,14 @@ from seec.pipeline.routes.writing.draft import (
     draft_stored,
     entry,
     framed,
+    held_bytes,
 )
 from seec.pipeline.routes.writing.jpegxl_jpeg import JpegXlWriter
 from seec.pipeline.routes.writing.seec import SeecWriter
 from seec.pipeline.routes.writing.seec_decoded import SeecDecodedWriter
 from seec.pipeline.routes.writing.seec_jpeg import SeecJpegWriter
 from seec.pipeline.routes.writing.seec_planes import SeecPlanesWriter
-from seec.pipeline.routes.writing.spans import SpansWriter
+from seec.pipeline.routes.writing.spans import SpansWriter, gives_content, stored_payload
 from seec.pipeline.routes.writing.stacks import (
     Small,
     Stack,
@@ -82,9 +83,11 @@ __all__ = [
     "draft_stored",
     "encoded",
     "framed",
+    "held_bytes",
     "samples_digest",
     "settle",
     "settle_stack",
+    "settle_stored",
     "small",
     "stack_encoder",
     "stack_of",
@@ -125,11 +128,13 @@ def draft(candidate: Candidate) -> Draft:
         return candidate.stored("its picture is a small part of the file")
     stored = candidate.stored(WRITERS[coded.row.route].reason)
     coded = replace(coded, small=small_raster(coded, candidate))
+    if coded.members and all(map(gives_content, coded.members)):
+        return Draft(stored.row, b"", _with_envelope_behind(coded), left_out=len(stored.payload))
     if coded.payload is None or coded.members:
         return replace(stored, coded=_with_envelope_behind(coded))
     if len(coded.payload) >= len(stored.payload):
         return stored
-    return Draft(coded.row, coded.payload)
+    return Draft(coded.row, bytes(coded.payload))
 
 
 def settle(draft: Draft, codes: Sequence[bytes], models: RunModels) -> Entry:
@@ -137,20 +142,25 @@ def settle(draft: Draft, codes: Sequence[bytes], models: RunModels) -> Entry:
 
     codes: a `.seec` file of each picture of the draft, in their order. models: that made them.
     """
-    if draft.referenced is not None:
-        return Entry(draft.row, b"", draft.referenced)
     if draft.coded is None:
-        return entry(draft.row, draft.payload)
+        return settle_stored(draft)
     try:
         row, payload = WRITERS[draft.coded.row.route].pack(draft.coded, codes, models)
     except (UnreadableImage, FormatError) as error:
-        return entry(replace(draft.row, reason=str(error)), draft.payload)
+        return entry(replace(draft.row, reason=str(error)), stored_payload(draft))
     payload += draft.coded.envelope
     made = Entry(row, payload) if row.members else entry(row, payload)
     # Equal payloads are kept once.
     kept = {(one.blob_digest, one.length) for one in made.row.tree()}
-    if sum(length for _, length in kept) + _bytes_in_rows(draft.coded) < len(draft.payload):
+    if sum(length for _, length in kept) + _bytes_in_rows(draft.coded) < draft.stored_bytes:
         return made
+    return entry(draft.row, stored_payload(draft))
+
+
+def settle_stored(draft: Draft) -> Entry:
+    """The entry of a draft in which there is nothing to encode."""
+    if draft.referenced is not None:
+        return Entry(draft.row, b"", draft.referenced)
     return entry(draft.row, draft.payload)
 
 

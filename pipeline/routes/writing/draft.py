@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, SupportsIndex, TypeVar
 
 import zstandard
 
@@ -14,10 +14,10 @@ from seec.pipeline.images.files import Header, ImageFile, read_header
 from seec.pipeline.images.jpeg import Frame
 from seec.pipeline.images.raster import Pixels, Raster
 from seec.schemas.commit import ObjectRecord
-from seec.schemas.errors import SeecError, UnreadableImage
+from seec.schemas.errors import UnreadableImage
 from seec.schemas.plan import SourceFile
-from seec.schemas.routes import NOT_OPENED, STORE
-from seec.schemas.rows import Entry, ImageFacts, Row
+from seec.schemas.routes import STORE
+from seec.schemas.rows import Entry, ImageFacts, Row, in_place, out_of_band
 
 # Level 9: several times faster than the codec that runs beside it, and near what zstd can do.
 _LEVEL = 9
@@ -38,7 +38,7 @@ class Coded:
     """
 
     row: Row
-    payload: bytes | None = None
+    payload: bytes | memoryview | None = None
     pictures: tuple[Pixels, ...] = ()
     labelled: bool = False
     layout: Any = None
@@ -79,13 +79,26 @@ class Draft:
 
     row: its place in the shard is open. coded: None where there is nothing to encode.
     referenced: the blob of another shard that has the payload, as the row says; nothing is payload
-    here then.
+    here then. left_out: where the payload is empty, as members and what is between them give it
+    again: its bytes.
     """
 
     row: Row
     payload: bytes
     coded: Coded | None = None
     referenced: ObjectRecord | None = None
+    left_out: int | None = None
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Any, ...]:
+        coded, between = self.coded, None
+        if coded is not None and coded.members and coded.payload is not None:
+            coded, between = replace(coded, payload=None), out_of_band(coded.payload, protocol)
+        return _draft, (self.row, self.payload, coded, self.referenced, self.left_out, between)
+
+    @property
+    def stored_bytes(self) -> int:
+        """What the payload takes, whether it is there or left out."""
+        return len(self.payload) if self.left_out is None else self.left_out
 
     @property
     def pictures(self) -> Sequence[Pixels]:
@@ -113,6 +126,19 @@ class Draft:
         """The pixel digest of the picture of a labelled draft; None of others."""
         samples = self.coded.row.samples if self.coded and self.labelled else None
         return samples and samples.digest
+
+
+def _draft(
+    row: Row,
+    payload: bytes,
+    coded: Coded | None,
+    referenced: ObjectRecord | None,
+    left_out: int | None,
+    between: Any,
+) -> Draft:
+    if coded is not None and between is not None:
+        coded = replace(coded, payload=in_place(between))
+    return Draft(row, payload, coded, referenced, left_out)
 
 
 @dataclass
@@ -177,11 +203,8 @@ class Candidate:
 
     @cached_property
     def found(self) -> Found:
-        """Where images are within the file; none if it is damaged in a way that hides them."""
-        try:
-            return look_into(self.data, self.start, self.ranges or Held(self.data))
-        except SeecError as error:
-            return Found((), f"{NOT_OPENED}{error}")
+        """Where images are within the file. Raises what reading more of it raises."""
+        return look_into(self.data, self.start, self.ranges or Held(self.data))
 
     def jpeg_row(self, route: str, frame: Frame) -> Row:
         """The row of a JPEG file, as `row`."""
@@ -230,12 +253,14 @@ def _value_or_reason(look: Callable[[], Value]) -> Value | UnreadableImage:
     try:
         return look()
     except UnreadableImage as error:
-        return error
+        return error.with_traceback(None)
 
 
 def _value(found: Value | UnreadableImage) -> Value:
     if isinstance(found, UnreadableImage):
-        raise found
+        # Another one: with a traceback it would hold the file that holds it, until Python looks
+        # for such cycles.
+        raise type(found)(*found.args)
     return found
 
 
@@ -255,7 +280,17 @@ def framed(data: bytes) -> bytes:
     return zstandard.ZstdCompressor(level=_LEVEL, write_content_size=True).compress(data)
 
 
-def entry(row: Row, payload: bytes) -> Entry:
+def held_bytes(draft: Draft) -> int:
+    """What a draft takes in memory, about: its payloads and pictures."""
+    coded = draft.coded
+    if coded is None:
+        return len(draft.payload)
+    own = len(coded.payload or b"") + sum(picture.nbytes for picture in coded.pictures)
+    stacked = sum(picture.nbytes for stack in coded.stacks for picture in stack.pictures)
+    return len(draft.payload) + own + stacked + sum(map(held_bytes, coded.members))
+
+
+def entry(row: Row, payload: bytes | memoryview) -> Entry:
     """A row with its payload."""
     digest = hashlib.sha256(payload).digest()
     return Entry(replace(row, length=len(payload), blob_digest=digest), payload)

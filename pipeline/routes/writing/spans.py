@@ -7,7 +7,9 @@ from itertools import islice
 
 from seec.pipeline.containers import Span
 from seec.pipeline.images import jpeg
-from seec.pipeline.routes.writing.draft import Candidate, Coded, Draft, entry, framed
+from seec.pipeline.routes.reading.spans import assemble, gaps_of
+from seec.pipeline.routes.reading.store import unpack
+from seec.pipeline.routes.writing.draft import Candidate, Coded, Draft, compressed, entry, framed
 from seec.pipeline.routes.writing.stacks import Stack, member_stacks, settle_stack
 from seec.pipeline.routes.writing.writer import RunModels, Work, Writer
 from seec.schemas.errors import UnreadableImage
@@ -99,6 +101,27 @@ class SpansWriter(Writer):
         return self._settle(member, own, models)
 
 
+def gives_content(draft: Draft) -> bool:
+    """Whether a draft, without its payload, has what its payload is made of."""
+    if draft.coded is None or not draft.coded.members:
+        return draft.row.route == STORE
+    return draft.row.packing is None and all(map(gives_content, draft.coded.members))
+
+
+def stored_payload(draft: Draft) -> bytes:
+    """The payload of a draft by route `store`: that which it has, or has left out."""
+    return draft.payload if draft.left_out is None else compressed(_content(draft))
+
+
+def _content(draft: Draft) -> bytes:
+    """The bytes of which `gives_content` says that a draft has them."""
+    coded, row = draft.coded, draft.row
+    if coded is None or not coded.members:
+        return unpack(draft.payload, row.source_size_bytes)
+    _, gaps = gaps_of(row, coded.payload or b"")
+    return assemble(row, gaps, ((one.row, _content(one)) for one in coded.members))
+
+
 class _Opened:
     """A file whose images are drafted, as long as all of them together are within the limit."""
 
@@ -120,19 +143,19 @@ class _Opened:
     ) -> Coded | None:
         """How a row of this content and these spans is kept; None if no image is worth it."""
         members: list[Draft] = []
-        gaps: list[bytes] = []
-        end = 0
+        gaps: list[memoryview] = []
+        whole, end = memoryview(content), 0
         for span in spans:
             made = self._member(content, span, names)
             if made is None:
                 continue
-            gaps.append(content[end : span.start])
+            gaps.append(whole[end : span.start])
             end = span.start + span.length
             members.append(replace(made, row=replace(made.row, start=span.start)))
         if not members:
             return None
-        gaps.append(content[end:])
-        frame = framed(serialise_gaps(recipe, b"".join(gaps)))
+        gaps.append(whole[end:])
+        frame = framed(serialise_gaps(recipe, *gaps))
         stacks = member_stacks(members, self._stack_of)
         return Coded(row, frame, members=tuple(members), stacks=stacks)
 
