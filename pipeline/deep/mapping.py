@@ -19,6 +19,7 @@ Values = NDArray[np.int64]
 
 _LEVEL = 19
 _PAIR = struct.Struct("<II")
+_MOST_WIDE = 16  # gaps left out, where not all are
 _MOST_TOP = (1 << 31) - 1
 
 
@@ -140,8 +141,15 @@ def _occurring(samples: Sequence[Samples], depth: int, ordered: bool) -> Values:
         counts = sum(np.bincount(one.ravel(), minlength=1 << depth) for one in samples)
         found = np.flatnonzero(counts)
     else:
-        found = np.unique(np.concatenate([np.unique(one) for one in samples]))
+        found = np.concatenate([_once(one.ravel()) for one in samples])
+        found = _once(found) if len(samples) > 1 else found
     return np.sort(_in_order(found, depth)) if ordered else found.astype(np.int64)
+
+
+def _once(values: Samples) -> Samples:
+    """Each value once, in order: `np.unique` takes ten times as long for values that differ."""
+    ordered = np.sort(values)
+    return ordered[np.concatenate([[True], ordered[1:] != ordered[:-1]])]
 
 
 def _common_bits(values: Values) -> int:
@@ -164,7 +172,11 @@ def _choose_gaps(occurring: Values, count: int) -> Gaps:
     # Far from all others lie values that say "nothing here", and infinities.
     wide: list[int] = []
     span = values
-    for place in places[np.argsort(-steps[places], kind="stable")][:16]:
+    far = places
+    if len(places) > _MOST_WIDE:
+        least = np.partition(steps[places], -_MOST_WIDE)[-_MOST_WIDE]
+        far = places[steps[places] >= least]
+    for place in far[np.argsort(-steps[far], kind="stable")][:_MOST_WIDE]:
         if 8 * int(steps[place]) < span:
             break
         wide.append(int(place))
