@@ -91,7 +91,7 @@ def _mixed(numbers: Numbers, top: int) -> tuple[int, bytes]:
     start = max(0, (height - rows) // 2)
     tried = np.ascontiguousarray(numbers[at, :, start : start + rows])
     across = (0, ACROSS) if slices > 1 else (0,)
-    repeats = (0, REPEATS, REPEATS | HOLES) if _repeats(tried, top) else (0,)
+    repeats = _repeats(tried, top)
     ways = [one | other for one, other in product(across, repeats)]
     way, code = ways[0], b""
     if len(ways) > 1:
@@ -102,12 +102,17 @@ def _mixed(numbers: Numbers, top: int) -> tuple[int, bytes]:
     return way, encode_group(numbers, top, way)
 
 
-def _repeats(numbers: Numbers, top: int) -> bool:
-    """Whether a hundredth of the numbers are the one before or above, or at an end of the range."""
+def _repeats(numbers: Numbers, top: int) -> tuple[int, ...]:
+    """What to try of REPEATS and HOLES.
+
+    Both, if a hundredth of the numbers are the one before or above, or at an end of the range.
+    """
+    if top == 1:
+        return (REPEATS,)
     repeated = (numbers == 0) | (numbers == top)
     repeated[..., 1:] |= numbers[..., 1:] == numbers[..., :-1]
     repeated[..., 1:, :] |= numbers[..., 1:, :] == numbers[..., :-1, :]
-    return bool(repeated.mean() >= 0.01)
+    return (0, REPEATS, REPEATS | HOLES) if repeated.mean() >= 0.01 else (0,)
 
 
 def _number_bytes(top: int) -> int:

@@ -34,6 +34,7 @@ def rasters() -> dict[str, Rasters]:
         "stack": (stack, 16),
         "labels": ([(labels * 900 + 70).astype(np.uint16)], 16),
         "mask": ([(gray[..., None] % 512 > 200).astype(np.uint8)], 1),
+        "masks": ([(one > 1600).astype(np.uint8) for one in stack], 1),
         "float": ([floats.view(np.uint32)[..., None]], 32),
         "half": ([floats.astype(np.float16).view(np.uint16)[..., None]], 16),
         "large": ([(gray[..., None] * 70001 + 5).astype(np.uint32)], 32),

