@@ -17,13 +17,28 @@ def _smooth(height: int, width: int, seed: int) -> NDArray[np.int64]:
     return 1000 + 17 * x + 9 * y + (x * y) % 23 + 4 * texture
 
 
+def _floats_of(values: NDArray[np.float64]) -> NDArray[np.float32]:
+    """With places that hold no number, a zero with a sign and one that is far away."""
+    floats = values.astype(np.float32)
+    floats[3:6, 4:9] = np.nan
+    floats[9, 2:5] = -9999
+    floats[12, 7] = -0.0
+    return floats
+
+
+def _in_order(floats: NDArray[np.float32]) -> NDArray[np.uint32]:
+    """As archives hold floats."""
+    bits = floats.view(np.uint32)
+    return np.where(bits >> 31, ~bits, bits | np.uint32(1 << 31))
+
+
 def rasters() -> dict[str, Rasters]:
     """By name."""
     gray = _smooth(21, 37, 1)
     bands = np.stack([gray, gray // 2 + 9 * _smooth(21, 37, 2) // 8, 3 * gray // 4, gray[::-1]], -1)
     holes = np.where(_smooth(21, 37, 3) % 7 == 0, 0, gray)
     stack = [(_smooth(10, 18, 4) + 30 * i)[..., None].astype(np.uint16) for i in range(3)]
-    floats = ((gray - 1500) / 7).astype(np.float32)
+    floats = (np.sign(gray - 1500) * np.sqrt(np.abs(gray - 1500))).astype(np.float32)
     floats[3:6, 4:9] = np.nan
     labels = (gray // 300)[..., None]
     return {
@@ -36,6 +51,8 @@ def rasters() -> dict[str, Rasters]:
         "mask": ([(gray[..., None] % 512 > 200).astype(np.uint8)], 1),
         "masks": ([(one > 1600).astype(np.uint8) for one in stack], 1),
         "float": ([floats.view(np.uint32)[..., None]], 32),
+        "quarters": ([_floats_of((gray - 1500) / 4).view(np.uint32)[..., None]], 32),
+        "decimals": ([_in_order(_floats_of((gray - 1500) / 100))[..., None]], 32),
         "half": ([floats.astype(np.float16).view(np.uint16)[..., None]], 16),
         "large": ([(gray[..., None] * 70001 + 5).astype(np.uint32)], 32),
         "constant": ([np.full((5, 4, 2), 777, np.uint16)], 16),

@@ -485,11 +485,16 @@ def unpacked(data, slices, bands, height, width, top):
 
 def decode_run(data, width, height, samples, depth, count):
     """Of each raster rows of pixels, each a list of samples."""
-    ordered, shift, low, top, slices, rows, gap_bytes = struct.unpack_from("<BBIIIII", data)
-    position = 22 + gap_bytes
+    meaning, shift, low, top, slices, rows, gap_bytes = struct.unpack_from("<BBIIIII", data)
+    position, step, others = 22, 0.0, ()
+    if meaning > 1:
+        step, count_others = struct.unpack_from("<dB", data, position)
+        others = struct.unpack_from(f"<{count_others}I", data, position + 9)
+        position += 9 + 4 * count_others
+    first_gap, position = position, position + gap_bytes
     pairs = []
     if gap_bytes:
-        frame = zstandard.ZstdDecompressor().decompress(data[22:position])
+        frame = zstandard.ZstdDecompressor().decompress(data[first_gap:position])
         pairs = list(struct.iter_unpack("<II", frame))
     places = [(first, row) for first in range(0, count, slices) for row in range(0, height, rows)]
     groups = [struct.unpack_from("<BI", data, position + 5 * i) for i in range(len(places))]
@@ -497,7 +502,16 @@ def decode_run(data, width, height, samples, depth, count):
     assert crc32c(data[:position]) == struct.unpack_from("<I", data, position)[0]
     position += 4
     rasters = [[[] for _ in range(height)] for _ in range(count)]
-    float_bits = depth if ordered else 0
+
+    def sample(v):
+        r = (_without_gaps(v, pairs) << shift) + low
+        if meaning < 2:
+            return _unordered(r, depth) if meaning else r
+        if r > 0xFFFFFFFF - len(others):
+            return others[0xFFFFFFFF - r]
+        (bits,) = struct.unpack("<I", struct.pack("<f", step * (r - (1 << 31))))
+        return bits if meaning == 2 else (bits | 1 << 31 if bits < 1 << 31 else bits ^ 0xFFFFFFFF)
+
     for (first, row), (way, size) in zip(places, groups, strict=True):
         some, lines = min(slices, count - first), min(rows, height - row)
         code = data[position : position + size]
@@ -507,22 +521,22 @@ def decode_run(data, width, height, samples, depth, count):
         for s, bands in enumerate(found):
             for y in range(lines):
                 rasters[first + s][row + y] = [
-                    [_sample(band[y][x], pairs, shift, low, float_bits) for band in bands]
-                    for x in range(width)
+                    [sample(band[y][x]) for band in bands] for x in range(width)
                 ]
     assert position == len(data)
     return rasters
 
 
-def _sample(v, pairs, shift, low, float_bits):
+def _without_gaps(v, pairs):
     kept = before = 0
-    for run, left_out in pairs:
-        kept += run
+    for run_length, left_out in pairs:
+        kept += run_length
         if kept > v:
             break
         before += left_out
-    r = ((v + before) << shift) + low
-    half = 1 << (float_bits - 1) if float_bits else 0
-    if not float_bits:
-        return r
+    return v + before
+
+
+def _unordered(r, bits):
+    half = 1 << (bits - 1)
     return r - half if r >= half else 2 * half - 1 - r
