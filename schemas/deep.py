@@ -21,7 +21,7 @@ REPEATS, ACROSS, PACKED, HOLES = 1, 2, 4, 8
 WAYS = (0, 1, 2, 3, PACKED, HOLES | REPEATS, HOLES | REPEATS | ACROSS)
 
 MOST_OTHERS = 8
-LARGEST_STEP = 2.0**90
+LEAST_PART, LARGEST_STEP = 2.0**-126, 2.0**90
 
 _HEADER = struct.Struct("<BBIIIII")
 _STEP = struct.Struct("<dB")
@@ -34,18 +34,31 @@ class Meaning(Enum):
     """What numbers are made from samples, by the number that codes have for it.
 
     ORDERED: the bits of floats, as integers in their order. MULTIPLES: bits of floats of 32 bits,
-    as whole multiples of a step. ORDERED_MULTIPLES: the same of floats that come in their order.
+    as whole multiples of a step. PARTS: as numbers of parts, the step, cut off, and what is left of
+    them behind. ORDERED_MULTIPLES, ORDERED_PARTS: the same of floats that come in their order.
     """
 
     PLAIN = 0
     ORDERED = 1
     MULTIPLES = 2
     ORDERED_MULTIPLES = 3
+    PARTS = 4
+    ORDERED_PARTS = 5
 
     @property
     def has_step(self) -> bool:
-        """Whether numbers are multiples."""
-        return self in (Meaning.MULTIPLES, Meaning.ORDERED_MULTIPLES)
+        """Whether numbers are multiples or parts."""
+        return self.value >= Meaning.MULTIPLES.value
+
+    @property
+    def has_parts(self) -> bool:
+        """Whether something is left of samples."""
+        return self in (Meaning.PARTS, Meaning.ORDERED_PARTS)
+
+    @property
+    def comes_in_order(self) -> bool:
+        """Whether samples are no bits of floats, but in their order."""
+        return self in (Meaning.ORDERED_MULTIPLES, Meaning.ORDERED_PARTS)
 
 
 @dataclass(frozen=True)
@@ -134,7 +147,7 @@ def parse(data: bytes, shape: Shape, count: int) -> DeepCode:
     if len(data) < _HEADER.size:
         raise Truncated("samples: ends within its header")
     meaning, shift, low, top, slices, rows, gap_bytes = _HEADER.unpack_from(data)
-    if meaning > 3 or shift >= shape.depth or top > _MOST_TOP:
+    if meaning > 5 or shift >= shape.depth or top > _MOST_TOP:
         raise SectionCorrupt("samples: a header that cannot be")
     if not (1 <= slices <= count and 1 <= rows <= shape.height) or (
         slices > 1 and rows < shape.height
@@ -167,7 +180,8 @@ def _read_step(data: bytes, meaning: Meaning, shape: Shape) -> tuple[float, tupl
         raise Truncated("samples: ends within its header")
     step, count = _STEP.unpack_from(data, _HEADER.size)
     start = _HEADER.size + _STEP.size
-    if shape.depth != 32 or not 0 < step <= LARGEST_STEP or count > MOST_OTHERS:
+    least = LEAST_PART if meaning.has_parts else 0
+    if shape.depth != 32 or not least <= step <= LARGEST_STEP or not step or count > MOST_OTHERS:
         raise SectionCorrupt("samples: a step that cannot be")
     if len(data) < start + 4 * count:
         raise Truncated("samples: ends within its header")

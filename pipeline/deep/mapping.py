@@ -9,6 +9,8 @@ import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
+from seec.pipeline.deep import linear
+from seec.pipeline.deep.linear import find_part, whole
 from seec.pipeline.deep.native import Numbers
 from seec.pipeline.deep.steps import Floats, find_step, from_multiples, multiples
 from seec.schemas.deep import MOST_OTHERS, Layout, Meaning
@@ -23,7 +25,8 @@ _PAIR = struct.Struct("<II")
 _NEAR = 8  # values to each side that tell how densely values occur
 _MOST_WIDE = 16  # gaps left out, where not all are
 _MOST_TOP = (1 << 31) - 1
-_MULTIPLE_OF_0, _MOST_MULTIPLE, _LAST_VALUE = 1 << 31, 1 << 30, (1 << 32) - 1
+_MULTIPLE_OF_0, _LAST_VALUE = 1 << 31, (1 << 32) - 1
+_MOST_MULTIPLE, _MOST_PARTS = 1 << 30, (1 << 24) - 1
 
 
 @dataclass(frozen=True)
@@ -64,17 +67,29 @@ def read_gaps(frame: bytes) -> Gaps:
     return Gaps(pairs[:, 0], pairs[:, 1])
 
 
-def plan(samples: Sequence[Samples], depth: int, groups: tuple[int, int]) -> Layout | None:
-    """How these samples become numbers; None if they spread too far for that.
+def plans(samples: Sequence[Samples], depth: int, groups: tuple[int, int]) -> list[Layout]:
+    """How these samples may become numbers, the plainest way first; none if they spread too far.
 
     groups: slices and rows of a group.
     """
     found, counts = _occurring(samples, depth)
     meaning, step, others = _meaning(samples, found, counts, depth)
-    layout = Layout(meaning, 0, 0, 0, *groups, step=step, others=others)
+    kinds = [(meaning, step, others)]
+    if depth == 32 and not meaning.has_step:
+        kinds += _in_parts(samples, found, counts)
+    layouts = [Layout(kind, 0, 0, 0, *groups, b"", step, others) for kind, step, others in kinds]
+    planned = [_planned(found, counts, depth, layout) for layout in layouts]
+    return [layout for layout in planned if layout]
+
+
+def _planned(found: Samples, counts: Values, depth: int, layout: Layout) -> Layout | None:
+    """A layout with all that follows from what samples are."""
     values = _to_values(found, depth, layout)
     order = np.argsort(values, kind="stable")
     values, counts = values[order], counts[order]
+    if layout.meaning.has_parts:
+        starts = np.flatnonzero(np.concatenate([[True], values[1:] != values[:-1]]))
+        values, counts = values[starts], np.add.reduceat(counts, starts)
     low = int(values[0])
     values = values - low
     shift = _common_bits(values)
@@ -96,8 +111,20 @@ def to_numbers(samples: Samples, depth: int, layout: Layout, gaps: Gaps) -> Numb
     return values.astype(np.uint32)
 
 
-def to_samples(numbers: Numbers, depth: int, layout: Layout, gaps: Gaps) -> Values:
-    """The inverse of `to_numbers`; SectionCorrupt if a sample would not have this depth."""
+def remainder(samples: Samples, layout: Layout) -> bytes:
+    """What numbers of these samples leave, of a layout that has parts."""
+    floats = _floats(samples, layout.meaning)
+    numbers, has = whole(floats, layout.step)
+    return linear.remainder(np.where(has, floats, np.float32(0)), numbers, layout.step)
+
+
+def to_samples(
+    numbers: Numbers, depth: int, layout: Layout, gaps: Gaps, rest: bytes = b""
+) -> Values:
+    """The inverse of `to_numbers`; SectionCorrupt if a sample would not have this depth.
+
+    rest: as `remainder`, of a layout that has parts.
+    """
     values = numbers.astype(np.int64)
     if len(gaps.kept):
         ends = np.cumsum(gaps.kept)
@@ -106,7 +133,7 @@ def to_samples(numbers: Numbers, depth: int, layout: Layout, gaps: Gaps) -> Valu
     values = (values << layout.shift) + layout.low
     if values.size and int(values.max()) >> depth:
         raise SectionCorrupt("samples: a sample that its depth does not hold")
-    return _from_values(values, depth, layout)
+    return _from_values(values, depth, layout, rest)
 
 
 def _to_values(samples: Samples, depth: int, layout: Layout) -> Values:
@@ -115,14 +142,15 @@ def _to_values(samples: Samples, depth: int, layout: Layout) -> Values:
         return samples.astype(np.int64)
     if layout.meaning is Meaning.ORDERED:
         return _in_order(samples.astype(np.int64), depth)
-    numbers, same = multiples(_floats(samples, layout.meaning), layout.step)
+    convert = whole if layout.meaning.has_parts else multiples
+    numbers, is_told = convert(_floats(samples, layout.meaning), layout.step)
     values = numbers + _MULTIPLE_OF_0
     for place, other in enumerate(layout.others):
-        values[~same & (samples == other)] = _LAST_VALUE - place
+        values[~is_told & (samples == other)] = _LAST_VALUE - place
     return values
 
 
-def _from_values(values: Values, depth: int, layout: Layout) -> Values:
+def _from_values(values: Values, depth: int, layout: Layout, rest: bytes) -> Values:
     """The inverse of `_to_values`; SectionCorrupt for a multiple that is too large."""
     if layout.meaning is Meaning.PLAIN:
         return values
@@ -130,10 +158,14 @@ def _from_values(values: Values, depth: int, layout: Layout) -> Values:
         return _out_of_order(values, depth)
     other = values > _LAST_VALUE - len(layout.others)
     numbers = np.where(other, 0, values - _MULTIPLE_OF_0)
-    if numbers.size and int(np.abs(numbers).max()) > _MOST_MULTIPLE:
+    most = _MOST_PARTS if layout.meaning.has_parts else _MOST_MULTIPLE
+    if numbers.size and int(np.abs(numbers).max()) > most:
         raise SectionCorrupt("samples: a multiple that cannot be")
-    samples = from_multiples(numbers, layout.step).view(np.uint32).astype(np.int64)
-    if layout.meaning is Meaning.ORDERED_MULTIPLES:
+    if layout.meaning.has_parts:
+        samples = linear.joined(numbers, rest, layout.step).astype(np.int64)
+    else:
+        samples = from_multiples(numbers, layout.step).view(np.uint32).astype(np.int64)
+    if layout.meaning.comes_in_order:
         samples = _in_order(samples, depth)
     for place, one in enumerate(layout.others):
         samples[values == _LAST_VALUE - place] = one
@@ -159,7 +191,7 @@ def _out_of_order(values: Values, depth: int) -> Values:
 
 
 def _floats(samples: Samples, meaning: Meaning) -> Floats:
-    if meaning is Meaning.ORDERED_MULTIPLES:
+    if meaning.comes_in_order:
         samples = _out_of_order(samples.astype(np.int64), 32).astype(np.uint32)
     return np.ascontiguousarray(samples).view(np.float32)
 
@@ -183,12 +215,32 @@ def _meaning(
     return (Meaning.ORDERED if helps else Meaning.PLAIN), 0.0, ()
 
 
+def _in_parts(
+    samples: Sequence[Samples], found: Samples, counts: Values
+) -> list[tuple[Meaning, float, tuple[int, ...]]]:
+    """As `_meaning`, of floats as parts, or nothing: of the two ways the smoother one."""
+    ways: list[tuple[float, Meaning, float, tuple[int, ...]]] = []
+    for meaning in (Meaning.PARTS, Meaning.ORDERED_PARTS):
+        part = find_part(_floats(found, meaning), counts)
+        if part:
+            rows, has = whole(_floats(_some_rows(samples), meaning), part)
+            bits = np.log2(1 + np.abs(np.diff(rows, axis=1))).sum() + 32 * (~has).sum()
+            bits += linear.bits_behind(rows).sum()
+            others = found[~whole(_floats(found, meaning), part)[1]]
+            ways.append((float(bits), meaning, part, tuple(int(one) for one in others)))
+    return [min(ways, key=lambda way: way[0])[1:]] if ways else []
+
+
+def _some_rows(samples: Sequence[Samples]) -> Samples:
+    middle = samples[len(samples) // 2]
+    return middle[:: max(1, len(middle) // 64)]
+
+
 def _order_helps(samples: Sequence[Samples], depth: int) -> bool:
     """Whether neighbours are nearer to each other as floats than as integers."""
     if depth not in (16, 32):
         return False
-    middle = samples[len(samples) // 2]
-    rows = middle[:: max(1, len(middle) // 64)]
+    rows = _some_rows(samples)
     if rows.shape[1] < 2:
         return False
     # Where samples are integers, a zero often means "nothing here", far from all others.
@@ -202,12 +254,13 @@ def _order_helps(samples: Sequence[Samples], depth: int) -> bool:
 
 def _occurring(samples: Sequence[Samples], depth: int) -> tuple[Samples, Values]:
     """The samples that occur, each once in order, and how often each."""
+    every = np.concatenate([one.ravel() for one in samples])
     if depth <= 16:
-        counts = np.sum([np.bincount(one.ravel(), minlength=1 << depth) for one in samples], 0)
+        counts = np.bincount(every)
         found = np.flatnonzero(counts)
         return found, counts[found]
     # Sorting takes a tenth of what `np.unique` takes for values that differ.
-    every = np.sort(np.concatenate([one.ravel() for one in samples]))
+    every.sort()
     starts = np.flatnonzero(np.concatenate([[True], every[1:] != every[:-1]]))
     return every[starts], np.diff(starts, append=len(every))
 

@@ -45,7 +45,8 @@ def packed(data: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "name", ["holes", "stack", "float", "mask", "masks", "repeated", "quarters", "decimals"]
+    "name",
+    ["holes", "stack", "float", "mask", "masks", "repeated", "quarters", "decimals", "parts"],
 )
 def test_flipped_bits_and_cuts_give_errors_or_samples(name: str):
     code, shape, count = code_of(name)
@@ -199,3 +200,55 @@ def test_noise_for_a_code_gives_errors_or_samples():
                 decoded(data, SHAPE, 1)
             except FormatError:
                 continue
+
+
+def in_parts(numbers: bytes, rest: bytes, low: int = 1 << 31) -> bytes:
+    """The code of one group of 24 floats in parts."""
+    layout = Layout(Meaning.PARTS, 0, low, 9, 1, 4, b"", 0.5)
+    payload = struct.pack("<I", len(numbers)) + numbers + rest
+    return serialise(DeepCode(layout, (4,), (payload,)))
+
+
+NO_FRAME = struct.pack("<I", 0)
+ZEROS, NINES = packed(bytes(24)), packed(bytes([9]) * 24)  # 9 leaves 20 bits
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        in_parts(ZEROS, b""),
+        in_parts(ZEROS, NO_FRAME + b"\0"),
+        in_parts(NINES, NO_FRAME + bytes(59)),
+        in_parts(NINES, NO_FRAME + bytes(61)),
+        in_parts(NINES, NO_FRAME + bytes(60), low=(1 << 31) + (1 << 24) - 9),
+        in_parts(ZEROS, struct.pack("<I", 9) + b"frame"),
+        in_parts(ZEROS, struct.pack("<I", 5) + b"frame"),
+        *(
+            in_parts(ZEROS, struct.pack("<I", len(frame)) + frame)
+            for frame in (
+                packed(b"\x80\0\0"),
+                packed(bytes(7)),
+                packed(b""),
+                packed(bytes(1 << 20)),
+            )
+        ),
+        *(
+            serialise(
+                DeepCode(Layout(Meaning.PARTS, 0, 1 << 31, 9, 1, 4, b"", part), (4,), (code,))
+            )
+            for part, code in ((0.5, b"abc"), (0.5, b"\xff" * 9), (1e-40, ZEROS))
+        ),
+    ],
+)
+def test_remainders_that_lie_are_found(data: bytes):
+    with pytest.raises(SectionCorrupt):
+        deep.decode(data, Shape(6, 4, 1, 32), 1)
+
+
+def test_a_remainder_gives_floats():
+    frame = packed(b"\x80\0\0" + struct.pack("<f", -1e-30))
+    data = in_parts(ZEROS, struct.pack("<I", len(frame)) + frame)
+    (found,) = deep.decode(data, Shape(6, 4, 1, 32), 1)
+    assert found.view(np.float32).ravel().tolist() == [np.float32(-1e-30), *[0.0] * 23]
+    (found,) = deep.decode(in_parts(NINES, NO_FRAME + bytes(60)), Shape(6, 4, 1, 32), 1)
+    assert (found.view(np.float32) == 4.5).all()

@@ -6,7 +6,7 @@ import zstandard
 
 from seec.pipeline import deep
 from seec.pipeline.deep import native
-from seec.pipeline.deep.mapping import plan, read_gaps
+from seec.pipeline.deep.mapping import plans, read_gaps
 from seec.schemas import deep as schema
 from seec.schemas.planes import Shape
 from tests.vectors.drawn_deep import Rasters, rasters
@@ -27,9 +27,7 @@ def coded(samples: list[np.ndarray], depth: int) -> bytes:
 
 def layout_of(raster: Rasters) -> schema.Layout:
     samples, depth = raster
-    layout = plan(samples, depth, (1, samples[0].shape[0]))
-    assert layout is not None
-    return layout
+    return plans(samples, depth, (1, samples[0].shape[0]))[0]
 
 
 @pytest.mark.parametrize("level", native.levels())
@@ -144,3 +142,35 @@ def test_values_that_are_missing_only_where_few_are_stay():
     samples = rng.normal(500, 20, (200, 200, 1)).astype(np.uint16)
     samples[0] = rng.integers(600, 4000, (200, 1))
     assert not layout_of(([samples], 16)).gaps
+
+
+@pytest.mark.parametrize("in_order", [False, True])
+def test_floats_around_zero_are_coded_in_parts(in_order: bool):
+    rng = np.random.default_rng(8)
+    floats = rng.normal(0, 1, (90, 80, 1)).cumsum(1).astype(np.float32)
+    floats[:4] = np.nan
+    floats[7, 3:9, 0] = 1e-20, -0.0, 0, -3e38, np.inf, 1e-30
+    samples = floats.view(np.uint32)
+    if in_order:
+        samples = np.where(samples >> 31, ~samples, samples | np.uint32(1 << 31))
+    code = schema.parse(coded([samples], 32), Shape(80, 90, 1, 32), 1)
+    expected = schema.Meaning.ORDERED_PARTS if in_order else schema.Meaning.PARTS
+    assert code.layout.meaning is expected
+    assert len(code.layout.others) == 3
+
+
+def test_floats_that_repeat_are_no_larger_than_with_zstd():
+    rng = np.random.default_rng(9)
+    tile = rng.normal(0, 1, (40, 64, 1)).astype(np.float32)
+    samples = np.tile(tile, (4, 1, 1)).view(np.uint32)
+    shuffled = np.ascontiguousarray(samples.reshape(-1, 1).view(np.uint8).T).tobytes()
+    assert len(coded([samples], 32)) <= len(zstandard.compress(shuffled, 19)) + 200
+
+
+def test_parts_of_all_sizes_of_floats_come_back():
+    rng = np.random.default_rng(10)
+    wide = (rng.normal(size=(64, 64, 1)) * 2.0 ** rng.integers(-30, 20, (64, 64, 1))).astype("<f4")
+    for scale in (1, 2.0**-100, 2.0**80):
+        coded([(wide * np.float32(scale)).view(np.uint32)], 32)
+    coded([np.zeros((9, 9, 1), np.uint32)], 32)
+    coded([np.full((9, 9, 1), np.nan, np.float32).view(np.uint32)], 32)

@@ -40,6 +40,10 @@ def rasters() -> dict[str, Rasters]:
     stack = [(_smooth(10, 18, 4) + 30 * i)[..., None].astype(np.uint16) for i in range(3)]
     floats = (np.sign(gray - 1500) * np.sqrt(np.abs(gray - 1500))).astype(np.float32)
     floats[3:6, 4:9] = np.nan
+    parts = (np.sqrt(gray) / 8 - 5.5).astype(np.float32)
+    halves = (np.arange(37) - 18.0) * (np.arange(21)[:, None] - 10.0) / 8 + gray % 3
+    parts[3:6, 4:9], parts[7, 7], parts[2, 30:] = -3e38, -0.0, 0
+    parts[8, 5:8] = 1e-30, -1e-9, np.inf
     labels = (gray // 300)[..., None]
     return {
         "gray": ([gray[..., None].astype(np.uint16)], 16),
@@ -53,7 +57,9 @@ def rasters() -> dict[str, Rasters]:
         "float": ([floats.view(np.uint32)[..., None]], 32),
         "quarters": ([_floats_of((gray - 1500) / 4).view(np.uint32)[..., None]], 32),
         "decimals": ([_in_order(_floats_of((gray - 1500) / 100))[..., None]], 32),
-        "half": ([floats.astype(np.float16).view(np.uint16)[..., None]], 16),
+        "parts": ([parts.view(np.uint32)[..., None]], 32),
+        "ordered_parts": ([_in_order(np.stack([parts, -parts[::-1]], -1))], 32),
+        "half": ([halves.astype(np.float16).view(np.uint16)[..., None]], 16),
         "large": ([(gray[..., None] * 70001 + 5).astype(np.uint32)], 32),
         "constant": ([np.full((5, 4, 2), 777, np.uint16)], 16),
         "noise": ([np.random.default_rng(1).integers(0, 65536, (9, 70, 1)).astype(np.uint16)], 16),

@@ -3,6 +3,7 @@
 Slow, and independent: it shares no code with the project.
 """
 
+import math
 import struct
 from collections import defaultdict
 from itertools import accumulate
@@ -483,60 +484,115 @@ def unpacked(data, slices, bands, height, width, top):
     ]
 
 
+class Results:
+    """How numbers become samples."""
+
+    def __init__(self, data, depth):
+        fields = struct.unpack_from("<BBIIIII", data)
+        self.meaning, self.shift, self.low, self.top, self.slices, self.rows, gap_bytes = fields
+        self.depth, position, self.step, self.others = depth, 22, 0.0, ()
+        if self.meaning > 1:
+            self.step, count = struct.unpack_from("<dB", data, position)
+            self.others = struct.unpack_from(f"<{count}I", data, position + 9)
+            position += 9 + 4 * count
+        self.pairs = []
+        if gap_bytes:
+            frame = zstandard.ZstdDecompressor().decompress(data[position : position + gap_bytes])
+            self.pairs = list(struct.iter_unpack("<II", frame))
+        self.end = position + gap_bytes
+
+    def group(self, code, way, shape):
+        """Samples [slice][band][row][column]."""
+        behind = None
+        if self.meaning > 3:
+            (own,) = struct.unpack_from("<I", code)
+            code, behind = code[4 : 4 + own], code[4 + own :]
+        read = unpacked if way == 4 else decode_group
+        found = read(code, *shape, self.top, *([] if way == 4 else [way]))
+        found = [[[[self.result(v) for v in c] for c in b] for b in a] for a in found]
+        if behind is None:
+            return [[[[self.sample(r) for r in c] for c in b] for b in a] for a in found]
+        zeros = sum(self.number(r) == 0 for a in found for b in a for c in b for r in c)
+        rest = Rest(behind, zeros)
+        found = [[[[self.sample(r, rest) for r in c] for c in b] for b in a] for a in found]
+        assert rest.is_read()
+        return found
+
+    def result(self, v):
+        kept = before = 0
+        for run_length, left_out in self.pairs:
+            kept += run_length
+            if kept > v:
+                break
+            before += left_out
+        return ((v + before) << self.shift) + self.low
+
+    def number(self, r):
+        return 0 if r > 0xFFFFFFFF - len(self.others) else r - (1 << 31)
+
+    def sample(self, r, rest=None):
+        half = 1 << (self.depth - 1)
+        if self.meaning == 0:
+            return r
+        if self.meaning == 1:
+            return r - half if r >= half else 2 * half - 1 - r
+        n = self.number(r)
+        bits = rest.float_bits(n, self.step) if rest else _float_bits(self.step * n)
+        if r > 0xFFFFFFFF - len(self.others):
+            return self.others[0xFFFFFFFF - r]
+        if self.meaning % 2 == 0:
+            return bits
+        return bits | half if bits < half else bits ^ 0xFFFFFFFF
+
+
 def decode_run(data, width, height, samples, depth, count):
     """Of each raster rows of pixels, each a list of samples."""
-    meaning, shift, low, top, slices, rows, gap_bytes = struct.unpack_from("<BBIIIII", data)
-    position, step, others = 22, 0.0, ()
-    if meaning > 1:
-        step, count_others = struct.unpack_from("<dB", data, position)
-        others = struct.unpack_from(f"<{count_others}I", data, position + 9)
-        position += 9 + 4 * count_others
-    first_gap, position = position, position + gap_bytes
-    pairs = []
-    if gap_bytes:
-        frame = zstandard.ZstdDecompressor().decompress(data[first_gap:position])
-        pairs = list(struct.iter_unpack("<II", frame))
+    results = Results(data, depth)
+    slices, rows, position = results.slices, results.rows, results.end
     places = [(first, row) for first in range(0, count, slices) for row in range(0, height, rows)]
     groups = [struct.unpack_from("<BI", data, position + 5 * i) for i in range(len(places))]
     position += 5 * len(places)
     assert crc32c(data[:position]) == struct.unpack_from("<I", data, position)[0]
     position += 4
     rasters = [[[] for _ in range(height)] for _ in range(count)]
-
-    def sample(v):
-        r = (_without_gaps(v, pairs) << shift) + low
-        if meaning < 2:
-            return _unordered(r, depth) if meaning else r
-        if r > 0xFFFFFFFF - len(others):
-            return others[0xFFFFFFFF - r]
-        (bits,) = struct.unpack("<I", struct.pack("<f", step * (r - (1 << 31))))
-        return bits if meaning == 2 else (bits | 1 << 31 if bits < 1 << 31 else bits ^ 0xFFFFFFFF)
-
     for (first, row), (way, size) in zip(places, groups, strict=True):
         some, lines = min(slices, count - first), min(rows, height - row)
-        code = data[position : position + size]
-        read = unpacked if way == 4 else decode_group
-        found = read(code, some, samples, lines, width, top, *([] if way == 4 else [way]))
-        position += size
-        for s, bands in enumerate(found):
+        shape = (some, samples, lines, width)
+        for s, bands in enumerate(results.group(data[position : position + size], way, shape)):
             for y in range(lines):
-                rasters[first + s][row + y] = [
-                    [sample(band[y][x]) for band in bands] for x in range(width)
-                ]
+                rasters[first + s][row + y] = [[band[y][x] for band in bands] for x in range(width)]
+        position += size
     assert position == len(data)
     return rasters
 
 
-def _without_gaps(v, pairs):
-    kept = before = 0
-    for run_length, left_out in pairs:
-        kept += run_length
-        if kept > v:
-            break
-        before += left_out
-    return v + before
+class Rest:
+    """What numbers leave of floats in parts."""
+
+    def __init__(self, data, zeros):
+        (size,) = struct.unpack_from("<I", data)
+        self.tiny = iter([0] * zeros)
+        if size:
+            frame = zstandard.ZstdDecompressor().decompress(data[4 : 4 + size])
+            flags = [frame[i // 8] >> (7 - i % 8) & 1 for i in range(zeros)]
+            listed = struct.iter_unpack("<I", frame[-(-zeros // 8) :])
+            self.tiny = iter([next(listed)[0] if flag else 0 for flag in flags])
+            assert next(listed, None) is None
+        self.bits = [byte >> (7 - i) & 1 for byte in data[4 + size :] for i in range(8)]
+        self.at = 0
+
+    def float_bits(self, n, step):
+        if n == 0:
+            return next(self.tiny)
+        size, count = abs(n), 24 - abs(n).bit_length()
+        for bit in self.bits[self.at : self.at + count]:
+            size = 2 * size + bit
+        self.at += count
+        return _float_bits(math.copysign(size * 2.0**-count * step, n))
+
+    def is_read(self):
+        return next(self.tiny, None) is None and 0 <= len(self.bits) - self.at < 8
 
 
-def _unordered(r, bits):
-    half = 1 << (bits - 1)
-    return r - half if r >= half else 2 * half - 1 - r
+def _float_bits(value):
+    return struct.unpack("<I", struct.pack("<f", value))[0]
