@@ -507,8 +507,11 @@ class Results:
         if self.meaning > 3:
             (own,) = struct.unpack_from("<I", code)
             code, behind = code[4 : 4 + own], code[4 + own :]
-        read = unpacked if way == 4 else decode_group
-        found = read(code, *shape, self.top, *([] if way == 4 else [way]))
+        slices, bands, height, width = shape
+        if way == 4:
+            found = unpacked(code, slices, bands, height, width, self.top)
+        else:
+            found = decode_group(code, slices, bands, height, width, self.top, way)
         found = [[[[self.result(v) for v in c] for c in b] for b in a] for a in found]
         if behind is None:
             return [[[[self.sample(r) for r in c] for c in b] for b in a] for a in found]
