@@ -32,11 +32,11 @@ from seec.schemas.deep import (
 from seec.schemas.errors import SectionCorrupt
 from seec.schemas.planes import Shape
 
-_LEAST_TRIED, _MOST_TRIED = 1 << 13, 3 << 14  # samples that each way is tried with
+_LEAST_TRIED, _MOST_TRIED = 1 << 13, 1 << 15  # samples that each way is tried with
 _QUICK, _THOROUGH = 6, 19  # levels of zstd
 _SIZE = struct.Struct("<I")
 _RARE = 0.01  # of all numbers
-_NEARLY = 1.05  # times the code, of what zstd makes quickly: then it gets all its time
+_NEARLY = 1.01  # times the code, of what zstd makes quickly: then it gets all its time
 
 
 def encode(rasters: Sequence[Samples], depth: int) -> bytes | None:
@@ -142,11 +142,9 @@ def _smallest(numbers: Numbers, top: int) -> tuple[int, bytes]:
 def _mixed(numbers: Numbers, top: int) -> tuple[int, bytes]:
     """The flags with which a part of a group is smallest, and the group coded with them."""
     tried = _some(numbers)
-    choices: list[tuple[int, ...]] = [(ACROSS,)] if len(numbers) > 1 else []
-    if top > 1 and (repeats := _repeats(tried, top)):
-        choices.append(repeats)
+    choices = [_repeats(tried, top) if top > 1 else (), (ACROSS,) if len(numbers) > 1 else ()]
     way, codes = REPEATS if top == 1 else 0, dict[int, bytes]()
-    for flags in choices:
+    for flags in filter(None, choices):
         for each in (way, *(way | flag for flag in flags)):
             if each not in codes:
                 codes[each] = encode_group(tried, top, each)

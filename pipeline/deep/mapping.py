@@ -3,6 +3,7 @@
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ Values = NDArray[np.int64]
 
 _LEVEL = 19
 _PAIR = struct.Struct("<II")
+_TABLE_BITS = 16  # up to so many values are looked up, if there are more samples
 _NEAR = 8  # values to each side that tell how densely values occur
 _MOST_WIDE = 16  # gaps left out, where not all are
 _MOST_TOP = (1 << 31) - 1
@@ -39,7 +41,7 @@ class Gaps:
     kept: Values
     left_out: Values
 
-    @property
+    @cached_property
     def frame(self) -> bytes:
         """As `Layout.gaps`."""
         pairs = np.stack([self.kept, self.left_out], 1).astype("<u4")
@@ -104,6 +106,13 @@ def _planned(found: Samples, counts: Values, depth: int, layout: Layout) -> Layo
 
 def to_numbers(samples: Samples, depth: int, layout: Layout, gaps: Gaps) -> Numbers:
     """Numbers of samples of any shape."""
+    if depth <= _TABLE_BITS and samples.size > 1 << depth:
+        every = np.arange(1 << depth)
+        return _to_numbers(every, depth, layout, gaps)[samples]
+    return _to_numbers(samples, depth, layout, gaps)
+
+
+def _to_numbers(samples: Samples, depth: int, layout: Layout, gaps: Gaps) -> Numbers:
     values = (_to_values(samples, depth, layout) - layout.low) >> layout.shift
     if len(gaps.kept):
         starts, before = _runs(gaps)
@@ -125,6 +134,13 @@ def to_samples(
 
     rest: as `remainder`, of a layout that has parts.
     """
+    if layout.top < min(numbers.size, 1 << _TABLE_BITS) and not layout.meaning.has_parts:
+        every = np.arange(layout.top + 1, dtype=np.uint32)
+        return _to_samples(every, depth, layout, gaps, rest)[numbers]
+    return _to_samples(numbers, depth, layout, gaps, rest)
+
+
+def _to_samples(numbers: Numbers, depth: int, layout: Layout, gaps: Gaps, rest: bytes) -> Values:
     values = numbers.astype(np.int64)
     if len(gaps.kept):
         ends = np.cumsum(gaps.kept)
