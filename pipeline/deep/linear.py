@@ -37,7 +37,8 @@ def find_part(occurring: Floats, counts: Values) -> float:
     left = MOST_OTHERS - int((~finite).sum())
     if left < 0 or not len(sizes):
         return 0.0
-    largest = np.sort(sizes)[::-1][: left + 1]
+    largest = np.sort(np.partition(sizes, -left - 1)[-left - 1 :] if len(sizes) > left else sizes)
+    largest = largest[::-1]
     octaves = np.frexp(largest)[1] + _ABOVE * np.arange(len(largest))
     most = largest[int(octaves.argmin())]
     part = 2.0 ** (int(np.frexp(most)[1]) - _BITS)

@@ -13,6 +13,7 @@ _LARGEST = 2.0**60  # larger ones say "nothing here"
 _MOST_BITS = 24  # of a multiple of a power of two: every one is a float
 _MOST_STEPS = 1 << 21  # of another step: each multiple stands for four floats or more
 _HAIR = 2.0**-50  # between bounds that are one number
+_TOLD_BY = 4096
 _DECIMALS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 
 
@@ -25,11 +26,13 @@ def find_step(occurring: Floats, counts: NDArray[np.int64]) -> float:
     values, counts = occurring[usable].astype(np.float64), counts[usable]
     if not len(values):
         return 0.0
-    power = _power_of_two(values, counts)
+    # Of most floats a few tell that they are no multiples.
+    some = slice(None, None, 1 + len(values) // _TOLD_BY)
+    power = _power_of_two(values[some], counts[some]) and _power_of_two(values, counts)
     if power:
         return power if power >= _LEAST_STEP else 0.0
     for step in (*_DECIMALS, *_by_differences(values)):
-        if _holds(values, step):
+        if _holds(values[some], step) and _holds(values, step):
             return step
     return 0.0
 
@@ -74,10 +77,10 @@ def _holds(values: Doubles, step: float) -> bool:
 def _by_differences(values: Doubles) -> tuple[float, ...]:
     """The least difference, made exact by ever larger values; then what all of them allow."""
     steps = np.diff(np.sort(values))
-    if len(steps) < 2:
-        return ()
-    step = float(steps.min())
+    step = float(steps.min()) if len(steps) else 0.0
     sizes = np.abs(values)
+    if not step or sizes.max() >= _MOST_STEPS * 2 * step:
+        return ()
     for most in (1 << 4, 1 << 8, 1 << 12, 1 << 16, _MOST_STEPS):
         some = sizes[sizes < most * step]
         numbers = np.rint(some / step)
