@@ -36,7 +36,7 @@ static void repeat_above(const Frame *f, Plane *p, ptrdiff_t at) {
 /* Codes a plane, whose frame holds zeros, or decodes into it. */
 INLINE int code_plane(const Coder *k, const Frame *f, Band *b, Plane *own, Plane *const *references,
                       const int repeats, const int decoding) {
-    Expected e;
+    Expected e = {0};
     Near others[REFERENCES];
     for (int y = 0; y < f->height; y++) {
         open_row(f, own, y);
