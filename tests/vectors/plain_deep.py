@@ -277,8 +277,8 @@ class Band:
             seven(second - centre, unit)
             + 7 * seven(beside, unit)
             + 49 * seven(farther, unit + shift),
-            hashed(centre, 1) >> 20,
-            hashed(w, n) >> 18,
+            hashed(centre >> unit, unit + 1) >> 20,
+            hashed(w >> unit, n >> unit) >> 18,
             sum(f * five(one - centre, unit) for f, one in ((1, w), (5, n), (25, nw), (125, ne))),
         ]
         outcome, number = 0, 0

@@ -151,8 +151,8 @@ INLINE void choose_contexts(const Coder *k, Expected *e, int64_t second, int pat
     c[3] = (uint32_t)pattern;
     c[4] = (uint32_t)(level7(second - p, unit) + 7 * level7(beside, unit) +
                       49 * level7(farther, wider));
-    c[5] = hashed((uint32_t)p, 1) >> 20;
-    c[6] = e->two >> 18;
+    c[5] = hashed((uint32_t)(p >> unit), (uint32_t)unit + 1) >> 20;
+    c[6] = (unit ? hashed((uint32_t)(e->w >> unit), (uint32_t)(e->n >> unit)) : e->two) >> 18;
     c[7] = (uint32_t)(level5(e->w - p, unit) + 5 * level5(e->n - p, unit) +
                       25 * level5(e->nw - p, unit) + 125 * level5(e->ne - p, unit));
 }
