@@ -81,7 +81,8 @@ def _choose(layouts: Sequence[Layout], rasters: Sequence[Samples], shape: Shape)
     """The layout with which some samples are smallest."""
     if len(layouts) == 1:
         return layouts[0]
-    some = _some(_planes(rasters, parts(shape, len(rasters), layouts[0])[0]))
+    first = _planes(rasters, parts(shape, len(rasters), layouts[0])[0])
+    some = _some(first, _MOST_TRIED // 2)
 
     def size(layout: Layout) -> int:
         numbers = to_numbers(some, shape.depth, layout, read_gaps(layout.gaps))
@@ -154,11 +155,11 @@ def _mixed(numbers: Numbers, top: int) -> tuple[int, bytes]:
     return way, encode_group(numbers, top, way)
 
 
-def _some(planes: Samples) -> Samples:
+def _some(planes: Samples, most: int = _MOST_TRIED) -> Samples:
     """The middle rows of up to four slices in the middle, with enough samples to try ways with."""
     slices, bands, _, width = planes.shape
     at = slice(slices // 2, slices // 2 + 4) if slices > 4 else slice(0, 4)
-    count = min(_MOST_TRIED, max(_LEAST_TRIED, planes.size // 4))
+    count = min(most, max(_LEAST_TRIED, planes.size // 4))
     rows = max(1, count // (len(planes[at]) * bands * width))
     start = max(0, (planes.shape[2] - rows) // 2)
     return np.ascontiguousarray(planes[at, :, start : start + rows])
