@@ -1,12 +1,14 @@
 """The code of rasters of one shape whose samples have any depth. FORMAT.md tells how.
 
-Samples become numbers from 0 to `top`: floats in their order, without a common offset, common low
-bits and values that never occur. Groups of them are coded, each by itself.
+Samples become numbers from 0 to `top`: floats in their order or as multiples of a step, without a
+common offset, common low bits and values that never occur. Groups of them are coded, each by
+itself.
 """
 
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 from itertools import accumulate
 
 from seec.schemas.container import crc32c
@@ -18,28 +20,66 @@ REPEATS, ACROSS, PACKED, HOLES = 1, 2, 4, 8
 # With HOLES always REPEATS; PACKED stands alone.
 WAYS = (0, 1, 2, 3, PACKED, HOLES | REPEATS, HOLES | REPEATS | ACROSS)
 
+MOST_OTHERS = 8
+LEAST_PART, LARGEST_STEP = 2.0**-126, 2.0**90
+
 _HEADER = struct.Struct("<BBIIIII")
+_STEP = struct.Struct("<dB")
 _GROUP = struct.Struct("<BI")
 _CRC = struct.Struct("<I")
 _MOST_TOP = (1 << 31) - 1
+
+
+class Meaning(Enum):
+    """What numbers are made from samples, by the number that codes have for it.
+
+    ORDERED: the bits of floats, as integers in their order. MULTIPLES: bits of floats of 32 bits,
+    as whole multiples of a step. PARTS: as numbers of parts, the step, cut off, and what is left of
+    them behind. ORDERED_MULTIPLES, ORDERED_PARTS: the same of floats that come in their order.
+    """
+
+    PLAIN = 0
+    ORDERED = 1
+    MULTIPLES = 2
+    ORDERED_MULTIPLES = 3
+    PARTS = 4
+    ORDERED_PARTS = 5
+
+    @property
+    def has_step(self) -> bool:
+        """Whether numbers are multiples or parts."""
+        return self.value >= Meaning.MULTIPLES.value
+
+    @property
+    def has_parts(self) -> bool:
+        """Whether something is left of samples."""
+        return self in (Meaning.PARTS, Meaning.ORDERED_PARTS)
+
+    @property
+    def comes_in_order(self) -> bool:
+        """Whether samples are no bits of floats, but in their order."""
+        return self in (Meaning.ORDERED_MULTIPLES, Meaning.ORDERED_PARTS)
 
 
 @dataclass(frozen=True)
 class Layout:
     """How samples become numbers, and which of them are coded together.
 
-    ordered: floats, as integers in their order. shift: low bits that all have in common. low: the
-    least sample. top: the largest number. slices, rows: of a group. gaps: a zstd frame of pairs of
-    uint32, empty where no values are left out.
+    meaning: what the bits of samples are. shift: low bits that all have in common. low: the least
+    sample. top: the largest number. slices, rows: of a group. gaps: a zstd frame of pairs of
+    uint32, empty where no values are left out. step: what floats are whole multiples of, where
+    `meaning` says so. others: the samples that are none, at most MOST_OTHERS.
     """
 
-    ordered: bool
+    meaning: Meaning
     shift: int
     low: int
     top: int
     slices: int
     rows: int
     gaps: bytes = b""
+    step: float = 0.0
+    others: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -88,8 +128,11 @@ def serialise(code: DeepCode) -> bytes:
     """The bytes of a code that `parse` would take."""
     each = code.layout
     data = _HEADER.pack(
-        int(each.ordered), each.shift, each.low, each.top, each.slices, each.rows, len(each.gaps)
+        each.meaning.value, each.shift, each.low, each.top, each.slices, each.rows, len(each.gaps)
     )
+    if each.meaning.has_step:
+        data += _STEP.pack(each.step, len(each.others))
+        data += struct.pack(f"<{len(each.others)}I", *each.others)
     data += each.gaps
     for way, payload in zip(code.ways, code.codes, strict=True):
         data += _GROUP.pack(way, len(payload))
@@ -103,8 +146,8 @@ def parse(data: bytes, shape: Shape, count: int) -> DeepCode:
     """
     if len(data) < _HEADER.size:
         raise Truncated("samples: ends within its header")
-    ordered, shift, low, top, slices, rows, gap_bytes = _HEADER.unpack_from(data)
-    if ordered > 1 or shift >= shape.depth or top > _MOST_TOP:
+    meaning, shift, low, top, slices, rows, gap_bytes = _HEADER.unpack_from(data)
+    if meaning > 5 or shift >= shape.depth or top > _MOST_TOP:
         raise SectionCorrupt("samples: a header that cannot be")
     if not (1 <= slices <= count and 1 <= rows <= shape.height) or (
         slices > 1 and rows < shape.height
@@ -115,10 +158,11 @@ def parse(data: bytes, shape: Shape, count: int) -> DeepCode:
         raise LimitExceeded("samples: a group over its limit")
     if gap_bytes > 16 * MAX_GAPS:
         raise LimitExceeded("samples: more gaps than there may be")
-    gaps = data[_HEADER.size : _HEADER.size + gap_bytes]
-    layout = Layout(bool(ordered), shift, low, top, slices, rows, gaps)
+    step, others, start = _read_step(data, Meaning(meaning), shape)
+    gaps = data[start : start + gap_bytes]
+    layout = Layout(Meaning(meaning), shift, low, top, slices, rows, gaps, step, others)
     groups = -(-count // slices) * -(-shape.height // rows)
-    start = _HEADER.size + gap_bytes
+    start += gap_bytes
     end = start + groups * _GROUP.size
     if len(data) < end + _CRC.size:
         raise Truncated("samples: ends within its directory")
@@ -126,6 +170,22 @@ def parse(data: bytes, shape: Shape, count: int) -> DeepCode:
         raise SectionCorrupt("samples: the checksum of the directory is wrong")
     entries = list(_GROUP.iter_unpack(data[start:end]))
     return DeepCode(layout, _ways(entries), _codes(data, end + _CRC.size, entries))
+
+
+def _read_step(data: bytes, meaning: Meaning, shape: Shape) -> tuple[float, tuple[int, ...], int]:
+    """Step, others, and where what follows begins."""
+    if not meaning.has_step:
+        return 0.0, (), _HEADER.size
+    if len(data) < _HEADER.size + _STEP.size:
+        raise Truncated("samples: ends within its header")
+    step, count = _STEP.unpack_from(data, _HEADER.size)
+    start = _HEADER.size + _STEP.size
+    least = LEAST_PART if meaning.has_parts else 0
+    if shape.depth != 32 or not least <= step <= LARGEST_STEP or not step or count > MOST_OTHERS:
+        raise SectionCorrupt("samples: a step that cannot be")
+    if len(data) < start + 4 * count:
+        raise Truncated("samples: ends within its header")
+    return step, struct.unpack_from(f"<{count}I", data, start), start + 4 * count
 
 
 def _ways(entries: Sequence[tuple[int, int]]) -> tuple[int, ...]:

@@ -1,12 +1,19 @@
 """Rasters of one shape to bytes and back."""
 
+import struct
 from collections.abc import Sequence
-from itertools import product
 
 import numpy as np
 import zstandard
 
-from seec.pipeline.deep.mapping import Samples, plan, read_gaps, to_numbers, to_samples
+from seec.pipeline.deep.mapping import (
+    Samples,
+    plans,
+    read_gaps,
+    remainder,
+    to_numbers,
+    to_samples,
+)
 from seec.pipeline.deep.native import Numbers, decode_group, encode_group
 from seec.schemas.deep import (
     ACROSS,
@@ -15,6 +22,7 @@ from seec.schemas.deep import (
     REPEATS,
     DeepCode,
     Layout,
+    Part,
     group_size,
     is_codable,
     parse,
@@ -24,9 +32,11 @@ from seec.schemas.deep import (
 from seec.schemas.errors import SectionCorrupt
 from seec.schemas.planes import Shape
 
-_LEAST_TRIED, _MOST_TRIED = 1 << 13, 3 << 14  # samples that each way is tried with
+_LEAST_TRIED, _MOST_TRIED = 1 << 13, 1 << 15  # samples that each way is tried with
 _QUICK, _THOROUGH = 6, 19  # levels of zstd
-_NEARLY = 1.05  # times the code, of what zstd makes quickly: then it gets all its time
+_SIZE = struct.Struct("<I")
+_RARE = 0.01  # of all numbers
+_NEARLY = 1.01  # times the code, of what zstd makes quickly: then it gets all its time
 
 
 def encode(rasters: Sequence[Samples], depth: int) -> bytes | None:
@@ -36,23 +46,60 @@ def encode(rasters: Sequence[Samples], depth: int) -> bytes | None:
     """
     height, width, samples = rasters[0].shape
     shape = Shape(width, height, samples, depth)
-    layout = plan(rasters, depth, group_size(shape, len(rasters))) if is_codable(shape) else None
-    if layout is None:
+    layouts = plans(rasters, depth, group_size(shape, len(rasters))) if is_codable(shape) else []
+    if not layouts:
         return None
+    layout = _choose(layouts, rasters, shape)
+    code = _encoded(rasters, shape, layout)
+    # Of floats that repeat, whatever they are, zstd may be the best coder, and not of their parts.
+    if layout is not layouts[0] and _packs(rasters, shape, layouts[0], len(code)):
+        code = min(code, _encoded(rasters, shape, layouts[0]), key=len)
+    return code
+
+
+def _encoded(rasters: Sequence[Samples], shape: Shape, layout: Layout) -> bytes:
     gaps = read_gaps(layout.gaps)
     ways: list[int] = []
     codes: list[bytes] = []
     for part in parts(shape, len(rasters), layout):
-        numbers = np.stack(
-            [
-                np.moveaxis(to_numbers(one[part.rows], depth, layout, gaps), 2, 0)
-                for one in rasters[part.slices]
-            ]
-        )
-        way, code = _smallest(numbers, layout.top)
+        samples = _planes(rasters, part)
+        coder = _mixed if layout.meaning.has_parts else _smallest
+        way, code = coder(to_numbers(samples, shape.depth, layout, gaps), layout.top)
+        if layout.meaning.has_parts:
+            code = _SIZE.pack(len(code)) + code + remainder(samples, layout)
         ways.append(way)
         codes.append(code)
     return serialise(DeepCode(layout, tuple(ways), tuple(codes)))
+
+
+def _planes(rasters: Sequence[Samples], part: Part) -> Samples:
+    """[slices, samples of a pixel, rows, width] of a group."""
+    return np.stack([np.moveaxis(one[part.rows], 2, 0) for one in rasters[part.slices]])
+
+
+def _choose(layouts: Sequence[Layout], rasters: Sequence[Samples], shape: Shape) -> Layout:
+    """The layout with which some samples are smallest."""
+    if len(layouts) == 1:
+        return layouts[0]
+    first = _planes(rasters, parts(shape, len(rasters), layouts[0])[0])
+    some = _some(first, _MOST_TRIED // 2)
+
+    def size(layout: Layout) -> int:
+        numbers = to_numbers(some, shape.depth, layout, read_gaps(layout.gaps))
+        rest = remainder(some, layout) if layout.meaning.has_parts else b""
+        way = max(_repeats(numbers, layout.top), default=0)
+        return len(encode_group(numbers, layout.top, way)) + len(rest)
+
+    return min(layouts, key=size)
+
+
+def _packs(rasters: Sequence[Samples], shape: Shape, layout: Layout, most: int) -> bool:
+    """Whether zstd is quick to make less than `most` bytes of all numbers."""
+    gaps, total = read_gaps(layout.gaps), 0
+    for part in parts(shape, len(rasters), layout):
+        numbers = to_numbers(_planes(rasters, part), shape.depth, layout, gaps)
+        total += len(_packed(_shuffled(numbers, layout.top), _QUICK))
+    return total < most
 
 
 def decode(data: bytes, shape: Shape, count: int) -> list[Samples]:
@@ -65,11 +112,22 @@ def decode(data: bytes, shape: Shape, count: int) -> list[Samples]:
         parts(shape, count, code.layout), code.ways, code.codes, strict=True
     ):
         slices, rows = part.slices.stop - part.slices.start, part.rows.stop - part.rows.start
+        payload, rest = _split(payload) if code.layout.meaning.has_parts else (payload, b"")
         numbers = _decoded(payload, (slices, shape.samples, rows, shape.width), code.layout, way)
-        for raster, planes in zip(rasters[part.slices], numbers, strict=True):
-            values = to_samples(planes, shape.depth, code.layout, gaps)
-            raster[part.rows] = np.moveaxis(values, 0, 2)
+        values = to_samples(numbers, shape.depth, code.layout, gaps, rest)
+        for raster, planes in zip(rasters[part.slices], values, strict=True):
+            raster[part.rows] = np.moveaxis(planes, 0, 2)
     return rasters
+
+
+def _split(payload: bytes) -> tuple[bytes, bytes]:
+    """The code of numbers, and what they leave of samples."""
+    if len(payload) < _SIZE.size:
+        raise SectionCorrupt("samples: a group without the size of its numbers")
+    (size,) = _SIZE.unpack_from(payload)
+    if size > len(payload) - _SIZE.size:
+        raise SectionCorrupt("samples: numbers that end too early")
+    return payload[_SIZE.size : _SIZE.size + size], payload[_SIZE.size + size :]
 
 
 def _smallest(numbers: Numbers, top: int) -> tuple[int, bytes]:
@@ -84,30 +142,38 @@ def _smallest(numbers: Numbers, top: int) -> tuple[int, bytes]:
 
 def _mixed(numbers: Numbers, top: int) -> tuple[int, bytes]:
     """The flags with which a part of a group is smallest, and the group coded with them."""
-    slices, bands, height, width = numbers.shape
-    at = slice(slices // 2, slices // 2 + 4) if slices > 4 else slice(0, 4)
-    count = min(_MOST_TRIED, max(_LEAST_TRIED, numbers.size // 4))
-    rows = max(1, count // (len(numbers[at]) * bands * width))
-    start = max(0, (height - rows) // 2)
-    tried = np.ascontiguousarray(numbers[at, :, start : start + rows])
-    across = (0, ACROSS) if slices > 1 else (0,)
-    repeats = (0, REPEATS, REPEATS | HOLES) if _repeats(tried, top) else (0,)
-    ways = [one | other for one, other in product(across, repeats)]
-    way, code = ways[0], b""
-    if len(ways) > 1:
-        codes = {each: encode_group(tried, top, each) for each in ways}
-        way, code = min(codes.items(), key=lambda item: len(item[1]))
-        if tried.size == numbers.size:
-            return way, code
+    tried = _some(numbers)
+    choices = [_repeats(tried, top) if top > 1 else (), (ACROSS,) if len(numbers) > 1 else ()]
+    way, codes = REPEATS if top == 1 else 0, dict[int, bytes]()
+    for flags in filter(None, choices):
+        for each in (way, *(way | flag for flag in flags)):
+            if each not in codes:
+                codes[each] = encode_group(tried, top, each)
+        way = min(codes, key=lambda each: len(codes[each]))
+    if way in codes and tried.size == numbers.size:
+        return way, codes[way]
     return way, encode_group(numbers, top, way)
 
 
-def _repeats(numbers: Numbers, top: int) -> bool:
-    """Whether a hundredth of the numbers are the one before or above, or at an end of the range."""
-    repeated = (numbers == 0) | (numbers == top)
+def _some(planes: Samples, most: int = _MOST_TRIED) -> Samples:
+    """The middle rows of up to four slices in the middle, with enough samples to try ways with."""
+    slices, bands, _, width = planes.shape
+    at = slice(slices // 2, slices // 2 + 4) if slices > 4 else slice(0, 4)
+    count = min(most, max(_LEAST_TRIED, planes.size // 4))
+    rows = max(1, count // (len(planes[at]) * bands * width))
+    start = max(0, (planes.shape[2] - rows) // 2)
+    return np.ascontiguousarray(planes[at, :, start : start + rows])
+
+
+def _repeats(numbers: Numbers, top: int) -> tuple[int, ...]:
+    """What to try of REPEATS and HOLES: what a hundredth of the numbers may gain from."""
+    ends = (numbers == 0) | (numbers == top)
+    repeated = ends.copy()
     repeated[..., 1:] |= numbers[..., 1:] == numbers[..., :-1]
     repeated[..., 1:, :] |= numbers[..., 1:, :] == numbers[..., :-1, :]
-    return bool(repeated.mean() >= 0.01)
+    if repeated.mean() < _RARE:
+        return ()
+    return (REPEATS,) if ends.mean() < _RARE else (REPEATS, REPEATS | HOLES)
 
 
 def _number_bytes(top: int) -> int:

@@ -6,7 +6,7 @@ import zstandard
 
 from seec.pipeline import deep
 from seec.pipeline.deep import native
-from seec.pipeline.deep.mapping import plan, read_gaps
+from seec.pipeline.deep.mapping import plans, read_gaps
 from seec.schemas import deep as schema
 from seec.schemas.planes import Shape
 from tests.vectors.drawn_deep import Rasters, rasters
@@ -27,9 +27,7 @@ def coded(samples: list[np.ndarray], depth: int) -> bytes:
 
 def layout_of(raster: Rasters) -> schema.Layout:
     samples, depth = raster
-    layout = plan(samples, depth, (1, samples[0].shape[0]))
-    assert layout is not None
-    return layout
+    return plans(samples, depth, (1, samples[0].shape[0]))[0]
 
 
 @pytest.mark.parametrize("level", native.levels())
@@ -75,8 +73,8 @@ def test_values_far_from_all_others_are_brought_near():
 def test_floats_of_both_signs_keep_their_order():
     y, x = np.mgrid[:40, :50]
     samples = (np.sin(x / 9) * 3 + y / 11 - 2).astype(np.float32)[..., None]
-    assert layout_of(([samples.view(np.uint32)], 32)).ordered
-    assert not layout_of(RASTERS["gray"]).ordered
+    assert layout_of(([samples.view(np.uint32)], 32)).meaning is schema.Meaning.ORDERED
+    assert layout_of(RASTERS["gray"]).meaning is schema.Meaning.PLAIN
 
 
 @pytest.mark.parametrize("name", ["noise", "repeated", "constant"])
@@ -101,3 +99,78 @@ def test_numbers_above_the_largest_are_refused():
     for shape in ((1, 33, 2, 2), (1, 1, 0, 2), (1, 2, 1, (1 << 19) + 1)):
         with pytest.raises(ValueError, match="group"):
             native.encode_group(np.zeros(shape, np.uint32), 4, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "meaning", "step"),
+    [
+        ("quarters", schema.Meaning.MULTIPLES, 0.25),
+        ("decimals", schema.Meaning.ORDERED_MULTIPLES, 0.01),
+    ],
+)
+def test_floats_that_are_multiples_are_coded_as_integers(
+    name: str, meaning: schema.Meaning, step: float
+):
+    layout = layout_of(RASTERS[name])
+    assert (layout.meaning, layout.step) == (meaning, step)
+    assert len(layout.others) == 2  # NaN and -0
+    assert layout.top < 5000
+    coded(*RASTERS[name])
+
+
+def test_scaled_integers_are_found_whatever_the_scale():
+    rng = np.random.default_rng(5)
+    numbers = rng.integers(-3000, 9000, (60, 50, 1))
+    for scale in (0.0371, 1 / 3, 1.2345678e-7, 4217.9, np.pi):
+        samples = (numbers * scale).astype(np.float32).view(np.uint32)
+        layout = layout_of(([samples], 32))
+        assert layout.meaning.has_step, scale
+        assert layout.top < 1 << 15
+        coded([samples], 32)
+
+
+def test_floats_that_are_dense_near_zero_are_no_multiples():
+    rng = np.random.default_rng(6)
+    halfs = (rng.exponential(1, (60, 50, 1)) ** 3).astype(np.float16).astype(np.float32)
+    for samples in (halfs, rng.normal(size=(60, 50, 1)).astype(np.float32)):
+        assert not layout_of(([samples.view(np.uint32)], 32)).meaning.has_step
+        coded([samples.view(np.uint32)], 32)
+
+
+def test_values_that_are_missing_only_where_few_are_stay():
+    rng = np.random.default_rng(7)
+    samples = rng.normal(500, 20, (200, 200, 1)).astype(np.uint16)
+    samples[0] = rng.integers(600, 4000, (200, 1))
+    assert not layout_of(([samples], 16)).gaps
+
+
+@pytest.mark.parametrize("in_order", [False, True])
+def test_floats_around_zero_are_coded_in_parts(in_order: bool):
+    rng = np.random.default_rng(8)
+    floats = rng.normal(0, 1, (90, 80, 1)).cumsum(1).astype(np.float32)
+    floats[:4] = np.nan
+    floats[7, 3:9, 0] = 1e-20, -0.0, 0, -3e38, np.inf, 1e-30
+    samples = floats.view(np.uint32)
+    if in_order:
+        samples = np.where(samples >> 31, ~samples, samples | np.uint32(1 << 31))
+    code = schema.parse(coded([samples], 32), Shape(80, 90, 1, 32), 1)
+    expected = schema.Meaning.ORDERED_PARTS if in_order else schema.Meaning.PARTS
+    assert code.layout.meaning is expected
+    assert len(code.layout.others) == 3
+
+
+def test_floats_that_repeat_are_no_larger_than_with_zstd():
+    rng = np.random.default_rng(9)
+    tile = rng.normal(0, 1, (40, 64, 1)).astype(np.float32)
+    samples = np.tile(tile, (4, 1, 1)).view(np.uint32)
+    shuffled = np.ascontiguousarray(samples.reshape(-1, 1).view(np.uint8).T).tobytes()
+    assert len(coded([samples], 32)) <= len(zstandard.compress(shuffled, 19)) + 200
+
+
+def test_parts_of_all_sizes_of_floats_come_back():
+    rng = np.random.default_rng(10)
+    wide = (rng.normal(size=(64, 64, 1)) * 2.0 ** rng.integers(-30, 20, (64, 64, 1))).astype("<f4")
+    for scale in (1, 2.0**-100, 2.0**80):
+        coded([(wide * np.float32(scale)).view(np.uint32)], 32)
+    coded([np.zeros((9, 9, 1), np.uint32)], 32)
+    coded([np.full((9, 9, 1), np.nan, np.float32).view(np.uint32)], 32)

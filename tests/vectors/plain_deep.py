@@ -3,6 +3,7 @@
 Slow, and independent: it shares no code with the project.
 """
 
+import math
 import struct
 from collections import defaultdict
 from itertools import accumulate
@@ -276,8 +277,8 @@ class Band:
             seven(second - centre, unit)
             + 7 * seven(beside, unit)
             + 49 * seven(farther, unit + shift),
-            hashed(centre, 1) >> 20,
-            hashed(w, n) >> 18,
+            hashed(centre >> unit, unit + 1) >> 20,
+            hashed(w >> unit, n >> unit) >> 18,
             sum(f * five(one - centre, unit) for f, one in ((1, w), (5, n), (25, nw), (125, ne))),
         ]
         outcome, number = 0, 0
@@ -374,10 +375,89 @@ class Band:
         raise AssertionError
 
 
+def run(bits):
+    """How many of these are like the first, at most 15."""
+    return next((i for i, bit in enumerate(bits[:15]) if bit != bits[0]), len(bits[:15]))
+
+
+class BitBand:
+    """Decodes planes of zeros and ones."""
+
+    def __init__(self, decoder, *_):
+        self.mixer = Mixer(decoder, 4000, 0)
+
+    def decode(self, plane, references):
+        for y in range(plane.height):
+            for x in range(plane.width):
+                plane.put(y, x, self.sample(plane, references, y, x), 0, 0)
+
+    def sample(self, plane, references, y, x):
+        def row(of, dy, first, last):
+            """From the column `first` on to `last`, which may lie left of it."""
+            step = 1 if last >= first else -1
+            inside = 0 <= y + dy < plane.height
+            return [
+                of.number.get((y + dy, x + i), 0) if inside and x + i < plane.width else 0
+                for i in range(first, last + step, step)
+            ]
+
+        def packed(*rows):
+            return sum(bit << i for i, bit in enumerate(bit for one in rows for bit in one))
+
+        def own(count):
+            return row(plane, 0, -1, -count)
+
+        def above(dy, reach):
+            return row(plane, -dy, reach, -reach)
+
+        first = packed(own(2), above(1, 2), above(2, 1))
+        wide = packed(own(6), above(1, 5), above(2, 4))
+        runs = [run(own(15)), run(row(plane, -1, 0, -14)), run(row(plane, -1, 0, 8))]
+        sparse = [
+            packed([bits[i] for i in places])
+            for bits, places in (
+                (own(12), (0, 2, 5, 7, 11)),
+                (row(plane, -1, 8, -12), (0, 4, 8, 11, 16, 20)),
+                (row(plane, -2, 8, -8), (4, 10, 16)),
+                (row(plane, -3, 8, -8), (0, 8, 16)),
+                (row(plane, -5, 8, -8), (0, 8, 16)),
+            )
+        ]
+        contexts = [
+            first,
+            packed(own(4), above(1, 3), above(2, 2)),
+            hashed(packed(own(6), above(1, 5)), 1) >> 16,
+            hashed(packed(own(5), above(1, 4), above(2, 3)), 2) >> 14,
+            hashed(wide, packed(above(3, 3))) >> 14,
+            hashed(
+                wide + (packed(own(10)) >> 6 << 26),
+                packed(above(3, 4), above(4, 3), above(5, 2)),
+            )
+            >> 14,
+            runs[0]
+            + 16 * own(1)[0]
+            + 32 * runs[1]
+            + 512 * runs[2]
+            + 8192 * row(plane, -1, 0, 0)[0],
+            hashed(
+                sparse[0] + (sparse[1] << 5),
+                sparse[2] + (sparse[3] << 3) + (sparse[4] << 6),
+            )
+            >> 16,
+        ]
+        if references:
+            rows = [row(references[0], dy, 2, -2) for dy in (-1, 0, 1)]
+            contexts[2] = hashed(packed(*rows, own(3), above(1, 2)), 3) >> 16
+            contexts[7] = packed(*(one[1:4] for one in rows), own(2), above(1, 1))
+        a = packed(own(3), above(1, 1))
+        return self.mixer.bit(contexts, 0, [0] * 4, a, runs[0] + 16 * runs[1], first)
+
+
 def decode_group(data, slices, bands, height, width, top, way):
     """Numbers [slice][band], each a list of rows."""
     decoder, across = Decoder(data), way >> 1 & 1
-    learnt = [Band(decoder, top, width, min(i, 2) + across, way) for i in range(bands)]
+    kind = BitBand if top == 1 and way & 1 else Band
+    learnt = [kind(decoder, top, width, min(i, 2) + across, way) for i in range(bands)]
     before, found = [Plane(height, width) for _ in range(bands)], []
     for _ in range(slices):
         now = []
@@ -404,46 +484,118 @@ def unpacked(data, slices, bands, height, width, top):
     ]
 
 
+class Results:
+    """How numbers become samples."""
+
+    def __init__(self, data, depth):
+        fields = struct.unpack_from("<BBIIIII", data)
+        self.meaning, self.shift, self.low, self.top, self.slices, self.rows, gap_bytes = fields
+        self.depth, position, self.step, self.others = depth, 22, 0.0, ()
+        if self.meaning > 1:
+            self.step, count = struct.unpack_from("<dB", data, position)
+            self.others = struct.unpack_from(f"<{count}I", data, position + 9)
+            position += 9 + 4 * count
+        self.pairs = []
+        if gap_bytes:
+            frame = zstandard.ZstdDecompressor().decompress(data[position : position + gap_bytes])
+            self.pairs = list(struct.iter_unpack("<II", frame))
+        self.end = position + gap_bytes
+
+    def group(self, code, way, shape):
+        """Samples [slice][band][row][column]."""
+        behind = None
+        if self.meaning > 3:
+            (own,) = struct.unpack_from("<I", code)
+            code, behind = code[4 : 4 + own], code[4 + own :]
+        slices, bands, height, width = shape
+        if way == 4:
+            found = unpacked(code, slices, bands, height, width, self.top)
+        else:
+            found = decode_group(code, slices, bands, height, width, self.top, way)
+        found = [[[[self.result(v) for v in c] for c in b] for b in a] for a in found]
+        if behind is None:
+            return [[[[self.sample(r) for r in c] for c in b] for b in a] for a in found]
+        zeros = sum(self.number(r) == 0 for a in found for b in a for c in b for r in c)
+        rest = Rest(behind, zeros)
+        found = [[[[self.sample(r, rest) for r in c] for c in b] for b in a] for a in found]
+        assert rest.is_read()
+        return found
+
+    def result(self, v):
+        kept = before = 0
+        for run_length, left_out in self.pairs:
+            kept += run_length
+            if kept > v:
+                break
+            before += left_out
+        return ((v + before) << self.shift) + self.low
+
+    def number(self, r):
+        return 0 if r > 0xFFFFFFFF - len(self.others) else r - (1 << 31)
+
+    def sample(self, r, rest=None):
+        half = 1 << (self.depth - 1)
+        if self.meaning == 0:
+            return r
+        if self.meaning == 1:
+            return r - half if r >= half else 2 * half - 1 - r
+        n = self.number(r)
+        bits = rest.float_bits(n, self.step) if rest else _float_bits(self.step * n)
+        if r > 0xFFFFFFFF - len(self.others):
+            return self.others[0xFFFFFFFF - r]
+        if self.meaning % 2 == 0:
+            return bits
+        return bits | half if bits < half else bits ^ 0xFFFFFFFF
+
+
 def decode_run(data, width, height, samples, depth, count):
     """Of each raster rows of pixels, each a list of samples."""
-    ordered, shift, low, top, slices, rows, gap_bytes = struct.unpack_from("<BBIIIII", data)
-    position = 22 + gap_bytes
-    pairs = []
-    if gap_bytes:
-        frame = zstandard.ZstdDecompressor().decompress(data[22:position])
-        pairs = list(struct.iter_unpack("<II", frame))
+    results = Results(data, depth)
+    slices, rows, position = results.slices, results.rows, results.end
     places = [(first, row) for first in range(0, count, slices) for row in range(0, height, rows)]
     groups = [struct.unpack_from("<BI", data, position + 5 * i) for i in range(len(places))]
     position += 5 * len(places)
     assert crc32c(data[:position]) == struct.unpack_from("<I", data, position)[0]
     position += 4
     rasters = [[[] for _ in range(height)] for _ in range(count)]
-    float_bits = depth if ordered else 0
     for (first, row), (way, size) in zip(places, groups, strict=True):
         some, lines = min(slices, count - first), min(rows, height - row)
-        code = data[position : position + size]
-        read = unpacked if way == 4 else decode_group
-        found = read(code, some, samples, lines, width, top, *([] if way == 4 else [way]))
-        position += size
-        for s, bands in enumerate(found):
+        shape = (some, samples, lines, width)
+        for s, bands in enumerate(results.group(data[position : position + size], way, shape)):
             for y in range(lines):
-                rasters[first + s][row + y] = [
-                    [_sample(band[y][x], pairs, shift, low, float_bits) for band in bands]
-                    for x in range(width)
-                ]
+                rasters[first + s][row + y] = [[band[y][x] for band in bands] for x in range(width)]
+        position += size
     assert position == len(data)
     return rasters
 
 
-def _sample(v, pairs, shift, low, float_bits):
-    kept = before = 0
-    for run, left_out in pairs:
-        kept += run
-        if kept > v:
-            break
-        before += left_out
-    r = ((v + before) << shift) + low
-    half = 1 << (float_bits - 1) if float_bits else 0
-    if not float_bits:
-        return r
-    return r - half if r >= half else 2 * half - 1 - r
+class Rest:
+    """What numbers leave of floats in parts."""
+
+    def __init__(self, data, zeros):
+        (size,) = struct.unpack_from("<I", data)
+        self.tiny = iter([0] * zeros)
+        if size:
+            frame = zstandard.ZstdDecompressor().decompress(data[4 : 4 + size])
+            flags = [frame[i // 8] >> (7 - i % 8) & 1 for i in range(zeros)]
+            listed = struct.iter_unpack("<I", frame[-(-zeros // 8) :])
+            self.tiny = iter([next(listed)[0] if flag else 0 for flag in flags])
+            assert next(listed, None) is None
+        self.bits = [byte >> (7 - i) & 1 for byte in data[4 + size :] for i in range(8)]
+        self.at = 0
+
+    def float_bits(self, n, step):
+        if n == 0:
+            return next(self.tiny)
+        size, count = abs(n), 24 - abs(n).bit_length()
+        for bit in self.bits[self.at : self.at + count]:
+            size = 2 * size + bit
+        self.at += count
+        return _float_bits(math.copysign(size * 2.0**-count * step, n))
+
+    def is_read(self):
+        return next(self.tiny, None) is None and 0 <= len(self.bits) - self.at < 8
+
+
+def _float_bits(value):
+    return struct.unpack("<I", struct.pack("<f", value))[0]

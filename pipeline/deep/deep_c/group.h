@@ -1,26 +1,9 @@
 /* A group: slices of bands, each a plane with a frame around it, coded sample after sample. */
 #pragma once
 
+#include "bilevel.h"
 #include "levels.h"
 #include "sample.h"
-
-enum {
-    FRAME = 4, /* columns on each side; FRAME rows above, one row below */
-};
-
-/* A band of a slice, with its frame. */
-typedef struct {
-    uint32_t *value;
-    int32_t *error;
-    uint8_t *outcome;
-} Plane;
-
-typedef struct {
-    int width, height;
-    ptrdiff_t stride;
-    size_t size; /* samples of a plane with its frame */
-    size_t first; /* the sample at (0, 0) */
-} Frame;
 
 INLINE Near near_at(const Plane *p, ptrdiff_t at) {
     return (Near){p->value + at, p->error + at, p->outcome + at};
@@ -53,7 +36,7 @@ static void repeat_above(const Frame *f, Plane *p, ptrdiff_t at) {
 /* Codes a plane, whose frame holds zeros, or decodes into it. */
 INLINE int code_plane(const Coder *k, const Frame *f, Band *b, Plane *own, Plane *const *references,
                       const int repeats, const int decoding) {
-    Expected e;
+    Expected e = {0};
     Near others[REFERENCES];
     for (int y = 0; y < f->height; y++) {
         open_row(f, own, y);
@@ -88,6 +71,11 @@ static void clear_frame(const Frame *f, Plane *p) {
 
 static int choose_and_code(const Coder *k, const Frame *f, Band *b, Plane *own,
                            Plane *const *references, int repeats, int decoding) {
+    if (is_bilevel(k->top, repeats)) {
+        const Plane *beside = k->references ? references[0] : NULL;
+        return decoding ? code_bits(k->tables, k->arithmetic, f, &b->repeats, own, beside, 1)
+                        : code_bits(k->tables, k->arithmetic, f, &b->repeats, own, beside, 0);
+    }
     if (decoding)
         return repeats ? code_plane(k, f, b, own, references, 1, 1)
                        : code_plane(k, f, b, own, references, 0, 1);
@@ -119,7 +107,10 @@ static int code_group(const struct DeepTables *tables, Arithmetic *arithmetic, c
         if (!plane[i].value || !plane[i].error || !plane[i].outcome) status = NO_MEMORY;
     }
     for (int i = 0; i < g->bands && status == CODED; i++)
-        if (!begin_band(band + i, g->width, least(i, 2) + g->across, g->repeats)) status = NO_MEMORY;
+        if (!(is_bilevel(g->top, g->repeats)
+                  ? begin_bits(&band[i].repeats)
+                  : begin_band(band + i, g->width, least(i, 2) + g->across, g->repeats)))
+            status = NO_MEMORY;
     for (int s = 0; s < g->slices && status == CODED; s++) {
         Plane *now = plane + (g->across && s % 2 ? g->bands : 0),
               *before = plane + (g->across && s % 2 ? 0 : g->bands);

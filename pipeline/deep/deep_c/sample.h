@@ -37,7 +37,7 @@ typedef struct {
 typedef struct {
     int64_t w, n, nw, ne, ww, nn;
     int64_t base; /* what regressors are differences from: W, unless that is a hole */
-    int64_t difference[OWN_TAPS + REFERENCE_TAPS * REFERENCES];
+    int32_t difference[TAPS]; /* of values below 2^31; zeros behind the last one */
     int64_t gradient; /* a sum of 5 differences */
     uint64_t energy;  /* a sum of 8 errors */
     int64_t mean, centre;
@@ -56,7 +56,7 @@ INLINE int64_t along(const Spread *s, int64_t distance) {
 INLINE Spread spread_of(int64_t mean, const Mean *size) {
     const int64_t fine = size->mean < 0 ? 0 : size->mean >> 12; /* 1/256 */
     const int length = bit_length((uint64_t)fine), down = length > 20 ? length - 20 : 0;
-    return (Spread){mean, (177 << 20) / ((fine >> down) + 8), down};
+    return (Spread){mean, (177u << 20) / ((uint32_t)(fine >> down) + 8), down};
 }
 
 INLINE int is_hole(const Coder *k, int64_t value) {
@@ -86,17 +86,17 @@ INLINE void look_around(const Coder *k, Expected *e, Near own, const Near *refer
     e->base = choose_base(k, e);
     const uint32_t taps[OWN_TAPS] = {above[0],  above[-1], above[1],  v[-2],      higher[0],
                                      above[2],  above[-2], higher[1], higher[-1], v[-3]};
-    int64_t *d = e->difference;
-    for (int i = 0; i < OWN_TAPS; i++) *d++ = filled(k, e, taps[i]) - e->base;
+    int32_t *d = e->difference;
+    for (int i = 0; i < OWN_TAPS; i++) *d++ = (int32_t)(filled(k, e, taps[i]) - e->base);
     for (int r = 0; r < k->references; r++) {
-        const uint32_t *q = references[r].value;
-        const int64_t from = q[-1];
-        *d++ = q[0] - from, *d++ = q[-k->stride] - from, *d++ = q[1] - from;
-        *d++ = q[k->stride] - from, *d++ = q[-k->stride - 1] - from;
+        const uint32_t *q = references[r].value, from = q[-1];
+        *d++ = (int32_t)(q[0] - from), *d++ = (int32_t)(q[-k->stride] - from);
+        *d++ = (int32_t)(q[1] - from), *d++ = (int32_t)(q[k->stride] - from);
+        *d++ = (int32_t)(q[-k->stride - 1] - from);
     }
-    const int64_t w = filled(k, e, e->w) - e->base, *other = e->difference;
-    e->gradient = size64(w - other[1]) + size64(other[0] - other[1]) + size64(other[0] - other[2]) +
-                  size64(w - other[3]) + size64(other[0] - other[4]);
+    const int64_t w = filled(k, e, e->w) - e->base, n = e->difference[0], nw = e->difference[1],
+                  ne = e->difference[2], ww = e->difference[3], nn = e->difference[4];
+    e->gradient = size64(w - nw) + size64(n - nw) + size64(n - ne) + size64(w - ww) + size64(n - nn);
 }
 
 /* The median of W, N and W + N - NW; with a reference, of what differs from it. */
@@ -151,8 +151,8 @@ INLINE void choose_contexts(const Coder *k, Expected *e, int64_t second, int pat
     c[3] = (uint32_t)pattern;
     c[4] = (uint32_t)(level7(second - p, unit) + 7 * level7(beside, unit) +
                       49 * level7(farther, wider));
-    c[5] = hashed((uint32_t)p, 1) >> 20;
-    c[6] = e->two >> 18;
+    c[5] = hashed((uint32_t)(p >> unit), (uint32_t)unit + 1) >> 20;
+    c[6] = (unit ? hashed((uint32_t)(e->w >> unit), (uint32_t)(e->n >> unit)) : e->two) >> 18;
     c[7] = (uint32_t)(level5(e->w - p, unit) + 5 * level5(e->n - p, unit) +
                       25 * level5(e->nw - p, unit) + 125 * level5(e->ne - p, unit));
 }

@@ -123,20 +123,73 @@ static void add_strip(Squares *s, int strip, int count) {
     add_products(s, sums, (count + 1) / 2);
 }
 
-/* What the regressors predict, in 1/16: `differences` of up to 33 bits, cut to 20 significant. */
-INLINE int64_t predicted(const Squares *s, const int64_t *differences) {
-    uint64_t all = 0;
-    for (int i = 0; i < s->count; i++) all |= (uint64_t)size64(differences[i]);
-    const int length = bit_length(all), down = length > 20 ? length - 20 : 0;
-    double sum = 0;
-    for (int i = 0; i < s->count; i++) sum += s->now[i] * (double)(int32_t)(differences[i] >> down);
-    return ((int64_t)sum * ((int64_t)1 << down)) >> (WEIGHT_BITS - 4);
+#if defined(LEVEL_AVX2)
+INLINE uint32_t all_bits(const Squares *s, const int32_t *differences) {
+    __m256i all = _mm256_setzero_si256();
+    for (int j = 0; j < s->stride; j += 8)
+        all = _mm256_or_si256(
+            all, _mm256_abs_epi32(_mm256_loadu_si256((const __m256i *)(differences + j))));
+    __m128i half = _mm_or_si128(_mm256_castsi256_si128(all), _mm256_extracti128_si256(all, 1));
+    half = _mm_or_si128(half, _mm_shuffle_epi32(half, 0x4e));
+    half = _mm_or_si128(half, _mm_shuffle_epi32(half, 0xb1));
+    return (uint32_t)_mm_cvtsi128_si32(half);
 }
 
-/* Takes a sample's regressors and target, as they are times 2^-down. */
-INLINE void see(Squares *s, int column, const int64_t *differences, int64_t target, int down) {
-    int16_t *seen = s->seen[column];
+/* Whole numbers in doubles: any order gives the same sum. */
+INLINE double weighted(const Squares *s, const int32_t *differences, int down) {
+    const __m128i by = _mm_cvtsi32_si128(down);
+    __m256d sum = _mm256_setzero_pd();
+    for (int j = 0; j < s->stride; j += 4) {
+        const __m128i four = _mm_loadu_si128((const __m128i *)(differences + j));
+        const __m256d cut = _mm256_cvtepi32_pd(_mm_sra_epi32(four, by));
+        sum = _mm256_add_pd(sum, _mm256_mul_pd(cut, _mm256_loadu_pd(s->now + j)));
+    }
+    __m128d half = _mm_add_pd(_mm256_castpd256_pd128(sum), _mm256_extractf128_pd(sum, 1));
+    return _mm_cvtsd_f64(_mm_add_sd(half, _mm_unpackhi_pd(half, half)));
+}
+
+INLINE void cut_all(const Squares *s, int16_t *seen, const int32_t *differences, int down) {
+    const __m256i most = _mm256_set1_epi32(REGRESSOR_MAX), least = _mm256_set1_epi32(-REGRESSOR_MAX);
+    const __m128i right = _mm_cvtsi32_si128(down > 0 ? down : 0),
+                  left = _mm_cvtsi32_si128(down > 0 ? 0 : -down);
+    for (int j = 0; j < s->stride; j += 8) {
+        __m256i x = _mm256_loadu_si256((const __m256i *)(differences + j));
+        x = _mm256_sra_epi32(x, right);
+        x = _mm256_max_epi32(_mm256_min_epi32(x, most), least);
+        x = _mm256_sll_epi32(x, left);
+        x = _mm256_max_epi32(_mm256_min_epi32(x, most), least);
+        _mm_storeu_si128((__m128i *)(seen + j), _mm_packs_epi32(_mm256_castsi256_si128(x),
+                                                                _mm256_extracti128_si256(x, 1)));
+    }
+}
+#else
+INLINE uint32_t all_bits(const Squares *s, const int32_t *differences) {
+    uint32_t all = 0;
+    for (int i = 0; i < s->count; i++) all |= (uint32_t)size64(differences[i]);
+    return all;
+}
+
+INLINE double weighted(const Squares *s, const int32_t *differences, int down) {
+    double sum = 0;
+    for (int i = 0; i < s->count; i++) sum += s->now[i] * (double)(differences[i] >> down);
+    return sum;
+}
+
+INLINE void cut_all(const Squares *s, int16_t *seen, const int32_t *differences, int down) {
     for (int i = 0; i < s->count; i++)
         seen[i] = (int16_t)clip64(shifted(differences[i], down), REGRESSOR_MAX);
+}
+#endif
+
+/* What the regressors predict, in 1/16: differences cut to 20 significant bits. */
+INLINE int64_t predicted(const Squares *s, const int32_t *differences) {
+    const int length = bit_length(all_bits(s, differences)), down = length > 20 ? length - 20 : 0;
+    return ((int64_t)weighted(s, differences, down) * ((int64_t)1 << down)) >> (WEIGHT_BITS - 4);
+}
+
+/* Takes a sample's regressors and target, as they are times 2^-down; down is -8 or more. */
+INLINE void see(Squares *s, int column, const int32_t *differences, int64_t target, int down) {
+    int16_t *seen = s->seen[column];
+    cut_all(s, seen, differences, down);
     seen[s->count] = (int16_t)clip64(shifted(target, down), REGRESSOR_MAX);
 }

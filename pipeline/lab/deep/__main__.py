@@ -8,15 +8,30 @@ one core. `--json FILE` keeps what peers take, which is most of the time.
 import argparse
 import json
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from seec.pipeline import deep
+from seec.pipeline.lab.benchmark.markdown import table
 from seec.pipeline.lab.deep import peers
 from seec.pipeline.lab.deep.samples import Samples, as_rasters, classes, load
 from seec.schemas.planes import Shape
+
+_HEADINGS = (
+    "class",
+    "files",
+    "MS",
+    "ours",
+    "best peer",
+    "",
+    "ours / peer",
+    "worst",
+    "encode, decode MS/s",
+    "encode MP/s",
+)
 
 
 @dataclass
@@ -25,6 +40,7 @@ class Totals:
 
     files: int = 0
     samples: int = 0
+    pixels: int = 0
     size: int = 0
     encoding_s: float = 0
     decoding_s: float = 0
@@ -48,20 +64,25 @@ def main() -> None:
     known: dict[str, dict[str, int]] = (
         json.loads(args.json.read_text()) if args.json and args.json.exists() else {}
     )
-    print("| class | files | MS | ours | best peer | | ours / peer | worst | encode, decode MS/s |")  # noqa: T201
-    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")  # noqa: T201
-    for name, files in classes(args.folder):
+    for line in table(_HEADINGS, _rows(args.folder, args.json, known)):
+        print(line, flush=True)  # noqa: T201
+
+
+def _rows(
+    folder: Path, kept: Path | None, known: dict[str, dict[str, int]]
+) -> Iterator[Sequence[str]]:
+    for name, files in classes(folder):
         totals = Totals()
         for path in files:
             samples = load(path)
             key = f"{name}/{path.stem}"
             if key not in known:
                 known[key] = peers.sizes(samples)
-                if args.json:
-                    args.json.write_text(json.dumps(known, indent=1))
+                if kept:
+                    kept.write_text(json.dumps(known, indent=1))
             _code(totals, samples, key, known[key])
         if totals.files:
-            print(_row(name, totals), flush=True)  # noqa: T201
+            yield _row(name, totals)
 
 
 def _code(totals: Totals, samples: Samples, name: str, others: dict[str, int]) -> None:
@@ -79,6 +100,7 @@ def _code(totals: Totals, samples: Samples, name: str, others: dict[str, int]) -
     if not all(np.array_equal(one, back) for one, back in zip(rasters, decoded, strict=True)):
         raise AssertionError(f"{name}: does not come back")
     totals.samples += samples.size
+    totals.pixels += samples.size // bands
     totals.size += len(code)
     totals.encoding_s += between - began
     totals.decoding_s += ended - between
@@ -89,9 +111,9 @@ def _code(totals: Totals, samples: Samples, name: str, others: dict[str, int]) -
         totals.peers.setdefault(peer, []).append(size)
 
 
-def _row(name: str, t: Totals) -> str:
+def _row(name: str, t: Totals) -> list[str]:
     size, peer = t.best_peer()
-    cells = [
+    return [
         name,
         str(t.files),
         f"{t.samples / 1e6:.1f}",
@@ -101,8 +123,8 @@ def _row(name: str, t: Totals) -> str:
         f"{t.size / size:.3f}",
         f"{t.worst:.3f} {t.worst_name}",
         f"{t.samples / t.encoding_s / 1e6:.2f}, {t.samples / t.decoding_s / 1e6:.2f}",
+        f"{t.pixels / t.encoding_s / 1e6:.2f}",
     ]
-    return f"| {' | '.join(cells)} |"
 
 
 if __name__ == "__main__":

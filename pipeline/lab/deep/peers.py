@@ -1,6 +1,8 @@
 """The peers of the coder of samples: each codes an array of samples as small as it can."""
 
 import io
+import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
@@ -20,8 +22,16 @@ def sizes(samples: Samples) -> dict[str, int]:
 
     samples: [slices, height, width, bands], bool, unsigned integers of 8, 16 or 32 bits, or floats.
     """
+    samples = _narrowed(samples)
     found = {name: peer(samples) for name, peer in PEERS.items()}
     return {name: size for name, size in found.items() if size is not None}
+
+
+def _narrowed(samples: Samples) -> Samples:
+    """Integers as the smallest ones that hold them: not all peers take the others."""
+    if samples.dtype.kind != "u":
+        return samples
+    return samples.astype(np.min_scalar_type(int(samples.max())))
 
 
 def _pictures(samples: Samples) -> Iterator[Samples]:
@@ -125,6 +135,19 @@ def _group4(samples: Samples) -> int | None:
     return sum(_pillow_size(one, "TIFF", compression="group4") for one in samples[..., 0])
 
 
+def _jbig(samples: Samples) -> int | None:
+    """With `pbmtojbg` of JBIG-KIT, if that is installed."""
+    if samples.dtype != bool or not shutil.which("pbmtojbg"):
+        return None
+    return sum(len(_jbig_code(one)) for one in samples[..., 0])
+
+
+def _jbig_code(one: Samples) -> bytes:
+    height, width = one.shape
+    pbm = b"P4\n%d %d\n" % (width, height) + np.packbits(one, axis=1).tobytes()
+    return subprocess.run(["pbmtojbg", "-q"], input=pbm, capture_output=True, check=True).stdout
+
+
 def _pillow_size(one: Samples, file_format: str, **options: Any) -> int:
     file = io.BytesIO()
     Image.fromarray(one).save(file, file_format, **options)
@@ -141,4 +164,5 @@ PEERS: dict[str, Peer] = {
     "zstd-19": _zstd,
     "png": _png,
     "group4": _group4,
+    "jbig": _jbig,
 }

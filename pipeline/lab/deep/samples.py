@@ -18,12 +18,15 @@ def classes(folder: Path) -> Iterator[tuple[str, list[Path]]]:
 
 
 def load(path: Path) -> Samples:
-    """[slices, height, width, bands] of [H, W], [H, W, bands] or [slices, H, W].
+    """[slices, height, width, bands], as it is or of [H, W], [H, W, bands] or [slices, H, W].
 
-    A last axis of at most 16 is one of bands. Numbers are in this machine's order of bytes.
+    Of three axes a last one of at most 16 is one of bands. Numbers are in this machine's order of
+    bytes.
     """
     values = np.load(path)
     values = values.astype(values.dtype.newbyteorder("="), copy=False)
+    if values.ndim == 4:
+        return values
     if values.ndim == 2:
         return values[None, :, :, None]
     return values[None] if values.shape[-1] <= _MOST_BANDS else values[..., None]
