@@ -163,7 +163,7 @@ def _start(folder: Path, cpus: int | None, shard_bytes: int) -> Any:
         home = folder / str(attempt)
         home.mkdir()
         try:
-            with _signals_kept(), _loopback_only(), needed_processes_only(agents=attempt > 0):
+            with _signals_kept(), _loopback_only(), needed_processes_only(agent=attempt > 0):
                 _init(
                     # Without an address Ray would join whatever cluster it finds on this machine.
                     address="local",

@@ -1,4 +1,4 @@
-"""Starts Ray without what a cluster of one run does not need: that takes 0.2 GB and two seconds."""
+"""Starts Ray without what a cluster of one run does not need: it takes memory and two seconds."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -11,31 +11,25 @@ from ray._private.node import Node
 
 # Of `Node`: what shows pages, makes clusters grow, and shows logs.
 _STARTS = ("start_api_server", "start_monitor", "start_log_monitor")
-# Of agents, by kind of process, the files that tell their ports. One answers whoever asks how the
-# cluster stands, the other makes environments for workers that want their own.
-_AGENTS = {
-    "PROCESS_TYPE_DASHBOARD_AGENT": (
-        "metrics_agent_port",
-        "metrics_export_port",
-        "dashboard_agent_listen_port",
-    ),
-    "PROCESS_TYPE_RUNTIME_ENV_AGENT": ("runtime_env_agent_port",),
-}
+# The agent that answers whoever asks how the cluster stands, and the files that tell its ports.
+# Ray's other agent makes environments for workers that want their own: it stays.
+_AGENT = "PROCESS_TYPE_DASHBOARD_AGENT"
+_PORTS = ("metrics_agent_port", "metrics_export_port", "dashboard_agent_listen_port")
 _COMMAND = "_build_python_executable_command_memory_profileable"  # of `services`
 _STAND_IN = Path(__file__).with_name("stand_in.py")
 
 
 @contextmanager
-def needed_processes_only(*, agents: bool) -> Iterator[None]:
+def needed_processes_only(*, agent: bool) -> Iterator[None]:
     """While the block runs, Ray starts no processes but those that a cluster of this run needs.
 
-    agents: whether it starts its own agents all the same. What a version of Ray does not have is
-    left alone.
+    agent: whether it starts its own agent all the same. What a version of Ray does not have is left
+    alone.
     """
     with ExitStack() as held:
         for name in _STARTS:
             _replace(held, Node, name, lambda _: _nothing)
-        if not agents:
+        if not agent:
             _replace(held, services, _COMMAND, _standing_in)
         yield
 
@@ -51,12 +45,12 @@ def _nothing(*_: Any, **__: Any) -> None:
 
 
 def _standing_in(command_of: Callable[..., list[str]]) -> Callable[..., list[str]]:
-    files = {getattr(ray_constants, kind, None): names for kind, names in _AGENTS.items()}
+    agent = getattr(ray_constants, _AGENT, None)
 
     def command(component: str, *arguments: Any, **options: Any) -> list[str]:
-        if component not in files:
+        if component != agent:
             return command_of(component, *arguments, **options)
         # Behind it Ray appends its own script, and the arguments of that.
-        return [sys.executable, "-S", "-E", str(_STAND_IN), ",".join(files[component])]
+        return [sys.executable, "-S", "-E", str(_STAND_IN), ",".join(_PORTS)]
 
     return command

@@ -1,6 +1,6 @@
 """Stands in for an agent of Ray that has nothing to do: `python -S -E stand_in.py NAMES ...`.
 
-Ray's raylet starts two agents, waits for the files that tell their ports, and ends when they end.
+Ray's raylet starts agents, waits for the files that tell their ports, and ends when they end.
 NAMES: of these files, with commas between them. What follows are the arguments of the agent, among
 them `--session-dir=` and `--node-id=`. It imports next to nothing: an agent takes 45 to 75 MB.
 """

@@ -72,14 +72,24 @@ def test_it_listens_to_this_machine_alone_with_a_token_that_only_this_user_can_r
 @pytest.mark.usefixtures("ray_cluster")
 def test_it_starts_no_process_that_a_run_does_not_need():
     commands = [" ".join(one.cmdline()) for one in psutil.Process().children(recursive=True)]
-    scripts = ("dashboard.py", "monitor.py", "dashboard/agent.py", "agent/main.py")
+    scripts = ("dashboard.py", "monitor.py", "dashboard/agent.py")
     started = [one for one in commands if any(script in one for script in scripts)]
     raylets = [one for one in commands if "/raylet/raylet" in one]  # name the agents, too
     assert len(raylets) == 1
     assert {one for one in started if one not in raylets} == {
         one for one in commands if "stand_in.py" in one and one not in raylets
     }
-    assert len(started) == 3
+    assert len(started) == 2
+
+
+@ray.remote(runtime_env={"env_vars": {"ASKED": "for"}})
+def _asked() -> str:
+    return os.environ["ASKED"]
+
+
+@pytest.mark.usefixtures("ray_cluster")
+def test_a_worker_may_want_an_environment_of_its_own():
+    assert ray.get(_asked.remote(), timeout=120) == "for"
 
 
 @pytest.mark.usefixtures("ray_cluster")

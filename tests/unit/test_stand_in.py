@@ -11,8 +11,8 @@ from ray import _raylet as raylet  # pyright: ignore[reportAttributeAccessIssue]
 from seec.pipeline.stages import lean, stand_in
 
 
-def test_it_writes_the_files_that_the_agents_write_and_ends_with_what_started_it(tmp_path: Path):
-    names = [name for names in lean._AGENTS.values() for name in names]
+def test_it_writes_the_files_that_the_agent_writes_and_ends_with_what_started_it(tmp_path: Path):
+    names = lean._PORTS
     assert set(names) <= {
         getattr(raylet, name) for name in dir(raylet) if name.endswith("_PORT_NAME")
     }
