@@ -60,6 +60,7 @@ def gzip_part(content: bytes, recipe: bytes, rebuild: Callable[[bytes, bytes], b
     head, window, tail = parts
     stream = rebuild(window + content[: len(content) - sizes[3]], recipe[at:])
     bits = "".join(f"{byte:08b}"[::-1] for byte in stream[len(window) + 5 if window else 0 :])
+    bits = bits[95 + (lead + 1) // 2 % 4 * 10 if lead % 2 else 5 * lead :]
     bits = bits[: len(bits) - (flags & 7) - (0 if flags & 8 else 10)]
     bits = f"{first:08b}"[::-1][:lead] + bits
     if flags & 8:

@@ -19,6 +19,27 @@ _HEAD = struct.Struct("<BBBIIII")
 _LAST, _LEFT = 8, 7
 _STORED = struct.Struct("<BHH")  # the header of a stored block at a whole byte
 _END, _END_BITS = 0b11, 10  # a last block without content, of fixed codes
+# Blocks without content that are not the last: of fixed codes, and of a code for their end alone,
+# whose header has an odd number of bits.
+_EMPTY, _EMPTY_BITS = 0b10, 10
+_ODD_BITS = 95
+
+
+def _odd_block() -> int:
+    """A dynamic block without content: bits as a number, the first one lowest."""
+    # Header; lengths of the codes of 18, 0 and 1; 138 and 118 zeros, a one, a zero; the end.
+    fields = [(0b100, 3), (0, 5), (0, 5), (15, 4)]
+    lengths = {2: 1, 3: 2, 17: 2}  # by place in the order of RFC 1951
+    fields += [(lengths.get(place, 0), 3) for place in range(19)]
+    fields += [(0, 1), (138 - 11, 7), (0, 1), (118 - 11, 7), (0b11, 2), (0b01, 2), (0, 1)]
+    number = at = 0
+    for value, bits in fields:
+        number |= value << at
+        at += bits
+    return number
+
+
+_ODD = _odd_block()
 
 
 @dataclass(frozen=True)
@@ -39,9 +60,11 @@ class Cut:
 class GzipPart:
     """Recipe: what `_HEAD` says, head, window and tail, and the recipe of a deflate stream.
 
-    This stream is a stored block of the window, if there is one, the blocks of the part, and a last
-    block without content, unless the stream ends with them. Head and tail are what stands in the
-    file before the first block's byte and behind the last block of the stream.
+    This stream is a stored block of the window, if there is one, blocks without content, the blocks
+    of the part, and a last block without content, unless the stream ends with them. Those before
+    the part make it begin at the same bit of a byte as in the file, since stored blocks begin at
+    whole bytes. Head and tail are what stands in the file before the first block's byte and behind
+    the last block of the stream.
     """
 
     def take_apart(self, data: bytes, size_bytes: int, cut: Cut, limit: int) -> tuple[bytes, bytes]:
@@ -57,6 +80,9 @@ class GzipPart:
         if not cut.last:
             blocks |= _END << length
             length += _END_BITS
+        shift, shift_bits = _shift(lead)
+        blocks = blocks << shift_bits | shift
+        length += shift_bits
         window = cut.window
         before = _STORED.pack(0, len(window), len(window) ^ 0xFFFF) + window if window else b""
         stream = before + blocks.to_bytes(-(-length // 8), "little")
@@ -98,7 +124,7 @@ class GzipPart:
             raise SectionCorrupt("recipe of a part of a gzip member: damaged")
         head, window, tail = (recipe[a:b] for a, b in pairwise(ends))
         whole = rebuild(window + content[: len(content) - extra], recipe[ends[-1] :])
-        begin = 8 * (_STORED.size + len(window)) if window else 0
+        begin = (8 * (_STORED.size + len(window)) if window else 0) + _shift(lead)[1]
         end = 8 * len(whole) - (flags & _LEFT) - (0 if flags & _LAST else _END_BITS)
         if end < begin:
             raise SectionCorrupt("recipe of a part of a gzip member: of another stream")
@@ -107,6 +133,15 @@ class GzipPart:
             return head + led + tail
         # The bits behind the last whole byte are the next part's lead.
         return head + led[: (lead + end - begin) // 8]
+
+
+def _shift(lead: int) -> tuple[int, int]:
+    """Blocks without content, behind which the next one begins at that bit of a byte; their bits."""
+    number, bits = (_ODD, _ODD_BITS) if lead % 2 else (0, 0)
+    while bits % 8 != lead:
+        number |= _EMPTY << bits
+        bits += _EMPTY_BITS
+    return number, bits
 
 
 def _bits(data: bytes, begin: int, end: int) -> int:

@@ -129,6 +129,19 @@ def test_parts_of_what_the_gzip_program_writes():
     assert in_pieces(made.stdout, 40_000) == [one for one in files if one[0].endswith(".jpg")]
 
 
+@pytest.mark.parametrize("level", [1, 6])
+def test_parts_with_stored_blocks_come_back(level: int):
+    """Which begin at whole bytes, wherever a part begins."""
+    chance = random.Random(7)
+    files: list[tuple[str, bytes]] = []
+    for name, data in photographs(40):
+        files += [(name, data), (f"{name}.bin", chance.randbytes(chance.randrange(3000)))]
+    images = [one for one in files if one[0].endswith(".jpg")]
+    coder = zlib.compressobj(level, zlib.DEFLATED, 31, 4)
+    data = coder.compress(tar(files)) + coder.flush()
+    assert in_pieces(data, 15_000) == images
+
+
 def test_a_plain_reader_puts_parts_together():
     data = gzip.compress(tar(photographs(9))) + b"something behind"
     ranges, ends = Held(data), [0]
