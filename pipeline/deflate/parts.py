@@ -136,7 +136,7 @@ class GzipPart:
 
 
 def _shift(lead: int) -> tuple[int, int]:
-    """Blocks without content, behind which the next one begins at that bit of a byte; their bits."""
+    """Blocks without content behind which that bit of a byte follows; how many bits they have."""
     number, bits = (_ODD, _ODD_BITS) if lead % 2 else (0, 0)
     while bits % 8 != lead:
         number |= _EMPTY << bits
