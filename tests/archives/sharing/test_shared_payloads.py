@@ -50,25 +50,6 @@ from tests.pictures import gray, textured
 from tests.sources import files_below, image_bytes, same_image
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A source with files of every kind, and its archive."""
-    folder = tmp_path_factory.mktemp("shared")
-    write(folder / "source" / "photos", FILES)
-    run(folder / "source", folder / "archive")
-    return folder
-
-
-@pytest.fixture
-def source(made: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(made / "source", tmp_path / "source"))
-
-
-@pytest.fixture
-def root(made: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(made / "archive", tmp_path / "archive"))
-
-
 @pytest.fixture
 def nothing_encoded(monkeypatch: pytest.MonkeyPatch) -> None:
     def encode_batch(_: Encoder, pictures: list[Any], *__: Any, **___: Any) -> list[bytes]:

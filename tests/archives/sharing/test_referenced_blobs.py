@@ -14,28 +14,9 @@ from seec.pipeline.stages.repairing import Repair
 from seec.pipeline.storage import Store
 from seec.schemas.commit import ShardRecord
 from tests.archives.life import findings, opened
-from tests.archives.sharing import FILES, blobs, comes_back, rename, rows, run, shards
+from tests.archives.sharing import blobs, comes_back, rename, rows, run, shards
 from tests.archives.test_repair import mend, spoil
 from tests.archives.test_stacks import write
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A source with files of every kind, and its archive."""
-    folder = tmp_path_factory.mktemp("shared")
-    write(folder / "source" / "photos", FILES)
-    run(folder / "source", folder / "archive")
-    return folder
-
-
-@pytest.fixture
-def source(made: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(made / "source", tmp_path / "source"))
-
-
-@pytest.fixture
-def root(made: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(made / "archive", tmp_path / "archive"))
 
 
 def test_gc_keeps_what_files_share_after_the_first_path_is_gone(source: Path, root: Path):
