@@ -59,14 +59,14 @@ def check_shard(store: Store, shard: ShardRecord, alone: Sequence[ObjectRecord] 
         checked.append(_check_quarantine(store, shard))
     if shard.parity is not None:
         checked.append(_check_whole(store, shard.parity, "parity"))
-    (_, own), *lent = by_blob(shard, rows or ())
+    (_, own), *others = by_blob(shard, rows or ())
     try:
         images, sound = _check_blob(store, shard, own)
     except ObjectFrozen:
         images, sound = Checked(shard.blob.name, frozen=1), list[Row]()
-    for blob, some in lent:
+    for blob, some in others:
         try:
-            found, whole = _check_lent(store, shard, blob, some)
+            found, whole = _check_elsewhere(store, shard, blob, some)
         except ObjectFrozen:
             found, whole = Checked(blob, frozen=1), list[Row]()
         sound += whole
@@ -245,7 +245,7 @@ def _check_blob(store: Store, shard: ShardRecord, rows: list[Row]) -> tuple[Chec
     return checked, [row for row in sound if not row.lost]
 
 
-def _check_lent(
+def _check_elsewhere(
     store: Store, shard: ShardRecord, blob: str, rows: list[Row]
 ) -> tuple[Checked, list[Row]]:
     """Check the payloads of rows that are in the blob of another shard; images are not counted."""
