@@ -6,9 +6,10 @@ A file of up to 128 MiB is an image file, and is not looked into like this.
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
+from seec.pipeline.containers.last import Last
 from seec.pipeline.containers.members import Look
 from seec.pipeline.containers.span import Span
-from seec.pipeline.containers.strips import Index, Indexes, Known
+from seec.pipeline.containers.strips import Index, Known, cut_strips, find_strips
 from seec.pipeline.images.formats import FORMATS
 from seec.pipeline.images.formats.fits import Fits, arrays
 from seec.pipeline.images.formats.raw_samples import Array, ArrayFormat
@@ -29,12 +30,12 @@ def matches(head: bytes) -> bool:
 def find(piece: bytes, start: int, ranges: Ranges, look: Look) -> Iterable[Span]:
     """As `containers.find`: small TIFF files of some rows or slices of an array."""
     del look
-    return _INDEXES.find(piece, start, ranges)
+    return find_strips(_LAST, piece, start, ranges)
 
 
 def cut(ranges: Ranges, position: int) -> int:
     """As `containers.cut`: between rows."""
-    return _INDEXES.cut(ranges, position)
+    return cut_strips(_LAST, ranges, position)
 
 
 def known_slices(
@@ -78,4 +79,4 @@ def _known(form: ArrayFormat | Fits, head: bytes, ranges: Ranges) -> Sequence[Kn
     return known
 
 
-_INDEXES = Indexes(_read_index)
+_LAST = Last(_read_index)

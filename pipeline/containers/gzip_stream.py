@@ -10,13 +10,15 @@ Bounds: a walk holds 4 MiB of the stream and 64 MiB of content. It ends where co
 """
 
 from bisect import bisect_right
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from threading import Lock
 
+import numpy as np
+
 from seec.pipeline.containers import tars
 from seec.pipeline.deflate import WINDOW_BYTES, Blocks, gzip_header_bytes, walk
-from seec.pipeline.images.ranges import Parts, Ranges, identity_of
+from seec.pipeline.images.ranges import Parts, Ranges
 from seec.schemas.errors import UnreadableImage
 
 _READ_BYTES, _CONTENT_BYTES = 4 << 20, 1 << 26  # of a step
@@ -120,13 +122,15 @@ class Stream:
             for blocks, base in self._based(ranges, mark):
                 if not marks:
                     self._remember(mark)
-                starts = _marks(mark, blocks, base)
-                marks += starts if marks else [one for one in starts if one.byte >= position]
+                # The end of the stream is no place where a block begins.
+                count = len(blocks.bits) - blocks.final
+                first = 0 if marks else int(np.searchsorted(blocks.bits, 8 * position - base))
+                marks += (_mark(mark, blocks, base, i) for i in range(first, count))
                 if marks:
                     content += blocks.content[max(0, marks[0].at - mark.at) :]
                 if blocks.final or len(content) >= _AHEAD_BYTES:
                     break
-                mark = starts[-1]
+                mark = _mark(mark, blocks, base, count - 1)
         except UnreadableImage:
             if not marks:
                 raise
@@ -172,36 +176,10 @@ class Stream:
                 raise UnreadableImage("deflate stream that grows too much")
 
 
-def _marks(mark: Mark, blocks: Blocks, base: int) -> list[Mark]:
-    """Where blocks begin that follow a mark; of the last block of a stream the end is none."""
-    content = mark.window + blocks.content
-    before = len(mark.window)
-    found = [
-        Mark(base + bit, mark.at + end, content[max(0, before + end - WINDOW_BYTES) : before + end])
-        for bit, end in zip(blocks.bits.tolist(), blocks.ends.tolist(), strict=True)
-    ]
-    return found[:-1] if blocks.final else found
-
-
-class Streams:
-    """The stream of the file that was asked for last."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._known: tuple[Hashable, Stream | str] | None = None
-
-    def get(self, ranges: Ranges) -> Stream:
-        """The stream of a file. UnreadableImage if it has none that can be walked through."""
-        identity = identity_of(ranges)
-        if identity is None:
-            return Stream(ranges)
-        with self._lock:
-            if self._known is None or self._known[0] != identity:
-                try:
-                    self._known = identity, Stream(ranges)
-                except UnreadableImage as error:
-                    self._known = identity, str(error)
-            found = self._known[1]
-        if isinstance(found, str):
-            raise UnreadableImage(found)
-        return found
+def _mark(before: Mark, blocks: Blocks, base: int, number: int) -> Mark:
+    """Where the block behind a block ends or begins. before: where the first of them begins."""
+    end = int(blocks.ends[number])
+    window = blocks.content[max(0, end - WINDOW_BYTES) : end]
+    if end < WINDOW_BYTES:
+        window = (before.window + window)[-WINDOW_BYTES:]
+    return Mark(base + int(blocks.bits[number]), before.at + end, window)

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from seec.pipeline.containers.carving import carve
-from seec.pipeline.containers.gzip_stream import CONTENT_BYTES, Place, Stream, Streams
+from seec.pipeline.containers.gzip_stream import CONTENT_BYTES, Stream
+from seec.pipeline.containers.last import Last
 from seec.pipeline.containers.members import Look, inside, packed_member
 from seec.pipeline.containers.span import Span
 from seec.pipeline.deflate import Cut, GzipPart
@@ -19,7 +20,7 @@ from seec.schemas.errors import UnreadableImage
 _MAGIC = b"\x1f\x8b\x08"
 _BITS = 31  # of zlib's window, with a header of gzip
 _PEEKED_BYTES = 4096
-_STREAMS, PART = Streams(), GzipPart()
+_LAST, _PART = Last(Stream), GzipPart()
 # Looking into one takes about six times its content in memory.
 MOST_WHOLE_BYTES, MOST_CONTENT_BYTES = 1 << 26, 1 << 27
 
@@ -59,7 +60,7 @@ def cut(ranges: Ranges, position: int) -> int:
     At the position where the stream is damaged.
     """
     try:
-        place = _STREAMS.get(ranges).place(ranges, position)
+        place = _LAST.get(ranges).place(ranges, position)
     except UnreadableImage:
         return position
     return ranges.size_bytes if place is None else place.mark.byte
@@ -70,7 +71,7 @@ def _part(piece: bytes, start: int, ranges: Ranges, look: Look) -> Span | None:
 
     UnreadableImage if it cannot be written again.
     """
-    stream, behind = _STREAMS.get(ranges), start + len(piece)
+    stream, behind = _LAST.get(ranges), start + len(piece)
     first = stream.place(ranges, start)
     if first is None or (start and first.mark.byte != start):
         return None
@@ -84,20 +85,15 @@ def _part(piece: bytes, start: int, ranges: Ranges, look: Look) -> Span | None:
     where = (first.mark.bit - 8 * start, end - 8 * start)
     data = piece if following is None else piece + ranges.read(behind, 1)
     one = Cut(where, stream.needed(ranges, first.mark), following is None, extra)
-    content, recipe = PART.take_apart(data, len(piece), one, MOST_CONTENT_BYTES)
+    content, recipe = _PART.take_apart(data, len(piece), one, MOST_CONTENT_BYTES)
     if extra and following is not None:
         content += stream.content(ranges, following.mark, extra)
-    if PART.pack(content, recipe) != piece:
+    if _PART.pack(content, recipe) != piece:
         raise UnreadableImage("a part of a gzip member that does not come back")
-    spans = look.spans_in(
-        content, first.mark.at, Parts(CONTENT_BYTES, _parts(stream, first, content))
-    )
+    # What is known of the whole content: its beginning, and the part.
+    parts = Parts(CONTENT_BYTES, ((first.mark.at, content), (0, stream.head)))
+    spans = look.spans_in(content, first.mark.at, parts)
     return Span(0, len(piece), None, "gzip-part", content, recipe, spans) if spans else None
-
-
-def _parts(stream: Stream, first: Place, content: bytes) -> tuple[tuple[int, bytes], ...]:
-    """What is known of the whole content: its beginning, and that of a part."""
-    return (first.mark.at, content), (0, stream.head)
 
 
 def begin(head: bytes, most: int) -> bytes:

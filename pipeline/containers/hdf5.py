@@ -10,9 +10,10 @@ from dataclasses import replace
 
 from seec.pipeline.containers import carving
 from seec.pipeline.containers.arrays import known_slices
+from seec.pipeline.containers.last import Last
 from seec.pipeline.containers.members import Look
 from seec.pipeline.containers.span import Span
-from seec.pipeline.containers.strips import Index, Indexes, Known
+from seec.pipeline.containers.strips import Index, Known, cut_strips, find_strips
 from seec.pipeline.images.formats.codings import SHUFFLED, Coding
 from seec.pipeline.images.formats.hdf5 import (
     CHECKSUM,
@@ -46,13 +47,13 @@ def matches(head: bytes) -> bool:
 def find(piece: bytes, start: int, ranges: Ranges, look: Look) -> Iterable[Span]:
     """As `containers.find`: small TIFF files, and images that lie between them."""
     del look
-    return _INDEXES.find(piece, start, ranges)
+    return find_strips(_LAST, piece, start, ranges)
 
 
 def cut(ranges: Ranges, position: int) -> int:
     """As `containers.cut`: at rows or chunks of an array, elsewhere where no image is cut."""
-    place = _INDEXES.cut(ranges, position)
-    return place if place != position else _INDEXES.cut(ranges, carving.cut(ranges, position))
+    place = cut_strips(_LAST, ranges, position)
+    return place if place != position else cut_strips(_LAST, ranges, carving.cut(ranges, position))
 
 
 def _read_index(ranges: Ranges) -> Index:
@@ -101,4 +102,4 @@ def _known(dataset: Dataset, most: int, file_bytes: int) -> Iterator[Known]:
         yield Known(f"{name}-{number}" if whole else name, described_place(place), place)
 
 
-_INDEXES = Indexes(_read_index)
+_LAST = Last(_read_index)

@@ -3,14 +3,12 @@
 An index says where all strips and tiles of a file are, whatever its format. Uncompressed ones may
 be cut between rows, all others are left whole.
 
-Bounds: a process makes the index of a file once, as long as it gets pieces of the same file; a
-piece reads no samples but its own.
+Bounds: a piece reads no samples but its own.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
-from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +17,11 @@ from seec.pipeline.containers.carving import carve
 from seec.pipeline.containers.carving import cut as carving_cut
 from seec.pipeline.containers.cutting import FARTHEST_BYTES
 from seec.pipeline.containers.headed import headed_recipe
+from seec.pipeline.containers.last import Last
 from seec.pipeline.containers.span import LEAST_CARVED_BYTES, Span
 from seec.pipeline.images.formats.spliced import Place
 from seec.pipeline.images.formats.tiff_parts import Described, Part, head
-from seec.pipeline.images.ranges import Ranges, identity_of
+from seec.pipeline.images.ranges import Ranges
 from seec.schemas.errors import UnreadableImage
 from seec.schemas.limits import MAX_DEEP_GROUP, MAX_RASTERS
 
@@ -78,11 +77,11 @@ class _Unit:
 
 
 class Index:
-    """Where all strips and tiles of a file lie. others: whatever else its format knows of it."""
+    """Where all strips and tiles of a file lie."""
 
-    def __init__(self, known: Sequence[Known], others: Sequence[object] = ()) -> None:
+    def __init__(self, known: Sequence[Known]) -> None:
         """known: of each raster."""
-        self._known, self.others = known, others
+        self._known = known
         counts = np.array([len(one.place.pieces) for one in known], np.int64)
         self._starts, self._ends = extents(piece for one in known for piece in one.place.pieces)
         # Of each strip or tile, the raster that it is of, and its number there among them.
@@ -134,48 +133,21 @@ class Index:
         return kept
 
 
-class Indexes:
-    """Makes the index of a file, and keeps that of the file that was asked for last."""
+def find_strips(indexes: Last[Index], piece: bytes, start: int, ranges: Ranges) -> list[Span]:
+    """As `containers.find`: small TIFF files, and images that lie between them."""
+    try:
+        spans = indexes.get(ranges).spans(piece, start)
+    except UnreadableImage:
+        spans = []
+    return with_carved(piece, spans)
 
-    def __init__(self, make: Callable[[Ranges], Index]) -> None:
-        """make: raises UnreadableImage for a file of which nothing is known."""
-        self._make = make
-        self._lock = Lock()
-        self._known: tuple[Hashable, Index | UnreadableImage] | None = None
 
-    def get(self, ranges: Ranges) -> Index:
-        """The index of a file; UnreadableImage if it has none."""
-        identity = identity_of(ranges)
-        if identity is None:
-            return self._make(ranges)
-        with self._lock:
-            if self._known is None or self._known[0] != identity:
-                self._known = (identity, self._tried(ranges))
-            found = self._known[1]
-        if isinstance(found, UnreadableImage):
-            raise UnreadableImage(str(found))
-        return found
-
-    def find(self, piece: bytes, start: int, ranges: Ranges) -> list[Span]:
-        """As `containers.find`: small TIFF files, and images that lie between them."""
-        try:
-            spans = self.get(ranges).spans(piece, start)
-        except UnreadableImage:
-            spans = []
-        return with_carved(piece, spans)
-
-    def cut(self, ranges: Ranges, position: int) -> int:
-        """As `containers.cut`."""
-        try:
-            return self.get(ranges).cut(ranges, position)
-        except UnreadableImage:
-            return carving_cut(ranges, position)
-
-    def _tried(self, ranges: Ranges) -> Index | UnreadableImage:
-        try:
-            return self._make(ranges)
-        except UnreadableImage as error:
-            return error
+def cut_strips(indexes: Last[Index], ranges: Ranges, position: int) -> int:
+    """As `containers.cut`."""
+    try:
+        return indexes.get(ranges).cut(ranges, position)
+    except UnreadableImage:
+        return carving_cut(ranges, position)
 
 
 def with_carved(piece: bytes, spans: list[Span]) -> list[Span]:

@@ -5,15 +5,17 @@ A file with JPEG strips is taken apart like this whatever its size, any other wh
 Bounds: directories and lists of strips are as many as `_MOST_PAGES` and `MAX_VALUES` say.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from seec.pipeline.containers.carving import end_of_jpeg
+from seec.pipeline.containers import carving
 from seec.pipeline.containers.headed import headed_recipe
+from seec.pipeline.containers.last import Last
 from seec.pipeline.containers.members import Look
 from seec.pipeline.containers.span import LEAST_CARVED_BYTES, Span
-from seec.pipeline.containers.strips import Index, Indexes, Known, at_most, extents, with_carved
+from seec.pipeline.containers.strips import Index, Known, at_most, extents, with_carved
 from seec.pipeline.images.formats.tiff_directories import KINDS
 from seec.pipeline.images.formats.tiff_pages import JpegPieces, known_pages
 from seec.pipeline.images.formats.tiff_parts import described
@@ -33,11 +35,11 @@ def find(piece: bytes, start: int, ranges: Ranges, look: Look) -> Iterable[Span]
     """As `containers.find`: small TIFF files, JPEG strips, and images that lie between these."""
     del look
     try:
-        index = _INDEXES.get(ranges)
+        known = _LAST.get(ranges)
     except UnreadableImage:
         return with_carved(piece, [])
-    spans = index.spans(piece, start)
-    for one in _jpeg_pieces(index):
+    spans = known.strips.spans(piece, start)
+    for one in known.jpegs:
         spans += _jpegs(piece, start, one)
     return with_carved(piece, spans)
 
@@ -45,31 +47,35 @@ def find(piece: bytes, start: int, ranges: Ranges, look: Look) -> Iterable[Span]
 def cut(ranges: Ranges, position: int) -> int:
     """As `containers.cut`: at the end of a strip or tile, or between two of its rows."""
     try:
-        index = _INDEXES.get(ranges)
+        known = _LAST.get(ranges)
     except UnreadableImage:
-        return _INDEXES.cut(ranges, position)
-    for one in _jpeg_pieces(index):
+        return carving.cut(ranges, position)
+    for one in known.jpegs:
         starts, ends = extents(one.pieces)
         for i in np.flatnonzero((starts < position) & (ends > position))[:1]:
             return at_most(int(ends[i]), position)
-    return index.cut(ranges, position)
+    return known.strips.cut(ranges, position)
 
 
-def _read_index(ranges: Ranges) -> Index:
+@dataclass(frozen=True)
+class _Known:
+    """Of a file. jpegs: the directories whose strips or tiles are JPEG files."""
+
+    strips: Index
+    jpegs: Sequence[JpegPieces]
+
+
+def _read(ranges: Ranges) -> _Known:
     pages, others = known_pages(Blocks(ranges), _MOST_PAGES)
     known = [
         Known(f"page-{number}", described(page), place)
         for number, page in enumerate(pages)
         for place in page.places
     ]
-    return Index(known, [one for one in others if isinstance(one, JpegPieces)])
+    return _Known(Index(known), [one for one in others if isinstance(one, JpegPieces)])
 
 
-_INDEXES = Indexes(_read_index)
-
-
-def _jpeg_pieces(index: Index) -> Iterator[JpegPieces]:
-    return (one for one in index.others if isinstance(one, JpegPieces))
+_LAST = Last(_read)
 
 
 def _jpegs(piece: bytes, start: int, found: JpegPieces) -> Iterator[Span]:
@@ -81,7 +87,7 @@ def _jpegs(piece: bytes, start: int, found: JpegPieces) -> Iterator[Span]:
         if not data.startswith(_SOI) or len(data) < LEAST_CARVED_BYTES:
             continue
         content = _SOI + found.tables + data[len(_SOI) :]
-        if end_of_jpeg(content) is None:
+        if carving.end_of_jpeg(content) is None:
             continue
         if not found.tables:
             yield Span(at, len(data), f"@{start + at}.jpg")

@@ -226,7 +226,7 @@ def _symbols(reader: _Reader, message: bytes) -> list[tuple[str, int]]:
     heap = reader.read(_uint(message, 8), 32, b"HEAP")
     names = reader.read(_uint(heap, 24), _uint(heap, 8))
     found: list[tuple[str, int]] = []
-    for address in _leaves(reader, _uint(message, 0), 0, 8):
+    for _, address in _entries(reader, _uint(message, 0), 0, 8):
         count = _uint(reader.read(address, 8, b"SNOD"), 6, 2)
         entries = reader.read(address + 8, 40 * count)
         reader.step(count)
@@ -235,12 +235,6 @@ def _symbols(reader: _Reader, message: bytes) -> list[tuple[str, int]]:
             name = names[start : start + _MOST_NAME].partition(b"\0")[0]
             found.append((name.decode("utf-8", "replace"), _uint(entries, at + 8)))
     return found
-
-
-def _leaves(reader: _Reader, address: int, kind: int, key_bytes: int) -> Iterator[int]:
-    """What the leaves of a B-tree of version 1 point to."""
-    for _, child in _entries(reader, address, kind, key_bytes):
-        yield child
 
 
 def _entries(
