@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from seec.pipeline.containers import arrays, carving, gzips, hdf5, parquet, tars, tiffs, zips
 from seec.pipeline.containers.marks import is_carved
 from seec.pipeline.containers.members import Look
+from seec.pipeline.containers.pictures import JPEG_START
 from seec.pipeline.containers.span import MOST_DEPTH, Span
 from seec.pipeline.images.ranges import Held, Ranges
 from seec.schemas.routes import NOT_OPENED
@@ -22,9 +24,14 @@ class _Kind:
     cut: Callable[[Ranges, int], int]
 
 
+def _is_wanted(head: bytes) -> bool:
+    """Whether a member that begins so may be an image, or hold some by an index or a mark."""
+    return head.startswith(JPEG_START) or carving.is_image(head) or is_container(head)
+
+
 _KINDS = (
-    _Kind(tars.matches, tars.find, tars.cut),
-    _Kind(zips.matches, zips.find, zips.cut),
+    _Kind(tars.matches, tars.find, partial(tars.cut, wants=_is_wanted)),
+    _Kind(zips.matches, zips.find, partial(zips.cut, wants=_is_wanted)),
     _Kind(parquet.matches, parquet.find, parquet.cut),
     _Kind(tiffs.matches, tiffs.find, tiffs.cut),
     _Kind(gzips.matches, gzips.find, gzips.cut),
@@ -77,8 +84,9 @@ def cut(ranges: Ranges, position: int) -> int:
     """The first place at or behind a position at which a piece may begin, and no member is cut.
 
     The size of the file if there is none within the file. It depends on the bytes of the file
-    alone. A member of more than 64 MiB may be cut in two, and an image without an index of more
-    than 8 MiB.
+    alone. A member of more than 64 MiB may be cut in two, one that begins as neither an image nor
+    a container where more than 16 MiB of it are left, and an image without an index of more than
+    8 MiB.
     """
     if position <= 0 or position >= ranges.size_bytes:
         return max(0, min(position, ranges.size_bytes))
@@ -104,7 +112,7 @@ def _find(
     if kind is None:
         return carving.carve(piece)
     return _apart(
-        kind.find(piece, start, ranges, Look(spans, spans_in, is_container, note)), len(piece)
+        kind.find(piece, start, ranges, Look(spans, spans_in, _is_wanted, note)), len(piece)
     )
 
 

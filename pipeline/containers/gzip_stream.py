@@ -142,7 +142,7 @@ class Stream:
         if not tars.matches(self.head):
             return Place(first)
         parts = Parts(CONTENT_BYTES, ((first.at, content),))
-        member = tars.cut(parts, first.at)
+        member = tars.cut(parts, first.at, wants=lambda _: True)
         if member >= first.at + len(content):
             return Place(first)
         last = marks[bisect_right(marks, member, key=lambda mark: mark.at) - 1]

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from seec.pipeline.containers.carving import carve, end_of_jpeg, is_image
 from seec.pipeline.containers.packings import PACKINGS
-from seec.pipeline.containers.pictures import JPEG_START
 from seec.pipeline.containers.span import LEAST_CARVED_BYTES, LEAST_NAMED_BYTES, Span
 from seec.pipeline.images.ranges import Ranges
 from seec.schemas.errors import UnreadableImage
@@ -19,18 +18,15 @@ class Look:
     """How to look into a member.
 
     spans: in its bytes. spans_in: in a piece of a file that is within another one, by where it
-    begins and what is known of the file. is_container: by how it begins. note: told, in words that
-    go on from "not opened:", why a member is left alone.
+    begins and what is known of the file. wants: whether a packed member that begins so is worth
+    unpacking: an image, or a container. note: told, in words that go on from "not opened:", why a
+    member is left alone.
     """
 
     spans: Callable[[bytes], tuple[Span, ...]]
     spans_in: Callable[[bytes, int, Ranges], tuple[Span, ...]]
-    is_container: Callable[[bytes], bool]
+    wants: Callable[[bytes], bool]
     note: Callable[[str], None] = lambda reason: None
-
-    def wants(self, head: bytes) -> bool:
-        """Whether a packed member that begins so is worth unpacking: an image, or a container."""
-        return head.startswith(JPEG_START) or is_image(head) or self.is_container(head)
 
 
 def member(data: bytes, start: int, name: str | None, look: Look) -> Span | None:

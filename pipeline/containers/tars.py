@@ -15,13 +15,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from seec.pipeline.containers.carving import carve
-from seec.pipeline.containers.cutting import FARTHEST_BYTES, ahead
+from seec.pipeline.containers.cutting import FARTHEST_BYTES, Extent, Headed, cut_headed
 from seec.pipeline.containers.members import Look, member
 from seec.pipeline.containers.span import LEAST_CARVED_BYTES, Span
 from seec.pipeline.images.ranges import Ranges
 from seec.schemas.names import escape
 
 BLOCK = 512
+_HEAD_BYTES = 4096
 _MAGIC, _MAGIC_AT = b"ustar", 257
 _REGULAR, _EXTENSIONS, _SPARSE = b"0\0" + b"7", b"xXLK", b"S"
 _WITHOUT_DATA = b"123456"
@@ -72,7 +73,7 @@ def find(piece: bytes, start: int, ranges: Ranges, look: Look) -> Iterator[Span]
     def read(where: int, length: int) -> bytes:
         return piece[max(0, where - start) : max(0, where - start + length)]
 
-    headers, gap = _Headers(piece, at - start), at
+    headers, gap = _Headers(piece, at - start), start
     while at + BLOCK <= end:
         one = member_at(read, at)
         if one is None:
@@ -92,18 +93,25 @@ def find(piece: bytes, start: int, ranges: Ranges, look: Look) -> Iterator[Span]
     yield from _carved(piece[gap - start :], gap - start)
 
 
-def cut(ranges: Ranges, position: int) -> int:
-    """As `containers.cut`: before the first headers of a member.
+def cut(ranges: Ranges, position: int, wants: Callable[[bytes], bool]) -> int:
+    """As `containers.cut`: before the first headers of a member, or within one that is long.
 
-    Where 64 MiB hold none, at the next block: a member that is larger is cut in two.
+    wants: whether a member that begins so may be or hold an image.
     """
     position += -position % BLOCK
     if position <= 0:
         return 0
-    found = ahead(ranges, position, lambda data: _Headers(data, 0).first, 0)
-    if found is None or found >= ranges.size_bytes:
-        return position if found is None else ranges.size_bytes
-    return _behind_group(ranges, found)
+
+    def extents(data: bytes, start: int) -> Iterator[Extent]:
+        for at in _Headers(data, 0).backwards():
+            if (one := member_at(ranges.read, start + at)) is not None:
+                yield Extent(one.data, one.end)
+
+    def wanted(one: Extent) -> bool:
+        return wants(ranges.read(one.start, min(_HEAD_BYTES, one.end - one.start)))
+
+    headed = Headed(lambda data: _Headers(data, 0).first, 0, extents, wanted)
+    return _behind_group(ranges, cut_headed(ranges, position, headed))
 
 
 def header(block: bytes) -> Header | None:
@@ -232,6 +240,12 @@ class _Headers:
         """The first header of all."""
         place = self.following(0)
         return place if place < self._end else None
+
+    def backwards(self) -> Iterator[int]:
+        """All headers, the last first."""
+        for place in reversed(self._places):
+            if header(self._piece[place : place + BLOCK]) is not None:
+                yield place
 
     def following(self, at: int) -> int:
         """The first header there or behind; the end of the blocks where there is none."""

@@ -11,12 +11,12 @@ is inflated is at most four times the piece and 64 MiB.
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
 from seec.pipeline.containers.carving import carve
-from seec.pipeline.containers.cutting import ahead
+from seec.pipeline.containers.cutting import Extent, Headed, cut_headed
 from seec.pipeline.containers.members import Look, inside, member, packed_member
 from seec.pipeline.containers.span import LEAST_CARVED_BYTES, Span
 from seec.pipeline.images.ranges import Ranges
@@ -33,6 +33,7 @@ _UNKNOWN, _ZIP64 = 0xFFFFFFFF, 1
 _MOST_INFLATED_BYTES = 64 << 20
 _BEHIND_FACTOR = 4
 _PEEKED_BYTES = 4096
+_MOST_SEARCHED = 1 << 12  # signatures before a position, most of which head no member
 _LEAST_AT_ONCE, _INFLATED_AT_ONCE = 1 << 10, 1 << 16
 _INFLATES_FASTER = 8  # bytes of repetitions than others
 
@@ -92,14 +93,31 @@ def find(piece: bytes, start: int, ranges: Ranges, look: Look) -> Iterator[Span]
     yield from _carved(piece, gap, len(piece))
 
 
-def cut(ranges: Ranges, position: int) -> int:
-    """As `containers.cut`: before a local header, or one of the central directory.
+def cut(ranges: Ranges, position: int, wants: Callable[[bytes], bool]) -> int:
+    """As `containers.cut`: before a header, local or central, or within a long member.
 
-    Where 64 MiB hold none, at the position: a member that is larger is cut in two.
+    wants: whether a member that begins so may be or hold an image.
     """
+
+    def wanted(one: Extent) -> bool:
+        head = ranges.read(one.start, min(_PEEKED_BYTES, one.end - one.start))
+        return wants(_peeked(head) if one.deflated else head)
+
     more = _HEADER.size + _MOST_NAME_BYTES
-    found = ahead(ranges, position, _first_header, more)
-    return position if found is None else found
+    return cut_headed(ranges, position, Headed(_first_header, more, _extents, wanted))
+
+
+def _extents(data: bytes, start: int) -> Iterator[Extent]:
+    """Up to the first member, backwards, whose length its header does not say."""
+    at = len(data)
+    for _ in range(_MOST_SEARCHED):
+        at = data.rfind(_LOCAL, 0, at)
+        if at < 0:
+            return
+        if (one := local_header(data, at)) is not None:
+            if one.length is None:
+                return
+            yield Extent(start + one.data, start + one.data + one.length, one.method == _DEFLATED)
 
 
 def first_member(data: bytes) -> int | None:

@@ -221,10 +221,41 @@ class Large:
 def test_a_member_of_many_gigabytes_is_cut_and_hides_nothing():
     file = Large()
     assert cut(file, 1 << 30) == 1 << 30
-    assert file.read_bytes < 65 << 20
-    assert cut(file, file.behind - (20 << 20)) == file.behind
+    assert file.read_bytes < 90 << 20
+    assert cut(file, file.behind - (80 << 20)) == file.behind - (80 << 20)
     start = cut(file, file.behind - 5)
     (span,) = find(file.read(start, file.size_bytes - start), start, file)
     assert (span.name, span.start + start) == ("b.jpg", file.behind + 512)
     (span,) = find(file.read(0, 1 << 20), 0, file)
     assert span.name == "a.jpg"
+
+
+def long_member(head: bytes, size_bytes: int) -> tuple[bytes, int]:
+    """A tar of a member that begins so, and an image; and where the headers of the image are."""
+    data = tar([("long", head.ljust(size_bytes, b"\1")), ("b.jpg", jpeg())])
+    return data, data.index(b"b.jpg")
+
+
+@pytest.mark.parametrize(
+    ("head", "size_bytes", "position", "whole"),
+    [
+        (b"\0\0\0 ftypisom", 30 << 20, 5 << 20, False),
+        (b"\0\0\0 ftypisom", 30 << 20, 20 << 20, True),
+        (jpeg()[:4096], 30 << 20, 5 << 20, True),
+        (jpeg()[:4096], 80 << 20, 5 << 20, False),
+        (b"%PDF-1.7", 40 << 20, 2 << 20, True),
+    ],
+)
+def test_only_a_long_member_that_may_be_or_hold_an_image_is_whole(
+    head: bytes, size_bytes: int, position: int, whole: bool
+):
+    data, behind = long_member(head, size_bytes)
+    assert cut(Held(data), position) == (behind if whole else position)
+
+
+def test_no_image_within_a_long_member_is_cut():
+    film = bytes(6 << 20) + jpeg() + bytes(30 << 20)
+    data = tar([("film.mp4", film)])
+    start = data.index(jpeg())
+    assert cut(Held(data), start + 5) == start + len(jpeg())
+    assert in_pieces(data, start + 5) == [(None, jpeg())]

@@ -61,6 +61,18 @@ def test_a_cut_is_before_a_header():
         assert cut(Held(data), position) == min(at for at in begins if at >= position)
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_a_long_member_is_cut_unless_it_may_be_an_image(method: int):
+    noise = random.Random(1).randbytes(30 << 20)
+    for head, whole in ((b"", False), (jpeg()[:4096], True)):
+        file = io.BytesIO()
+        with zipfile.ZipFile(file, "w", method, compresslevel=1) as archive:
+            archive.writestr("long", head + noise)
+            archive.writestr("b.jpg", jpeg())
+            behind = archive.getinfo("b.jpg").header_offset
+        assert cut(Held(file.getvalue()), 5 << 20) == (behind if whole else 5 << 20)
+
+
 @NEEDS_ZIP
 def test_the_zip_program_writes_archives_in_which_images_are_found(tmp_path: Path):
     for name, data in named_pictures().items():
