@@ -268,7 +268,8 @@ def run(settings: Settings) -> VerifySummary:
     begun: list[ShardRecord] = []
 
     def check(shards: list[ShardRecord]) -> None:
-        total = sum(shard.files for shard in shards)
+        # A file in pieces counts with the files, and with the pieces.
+        total = sum(shard.files + shard.pieces for shard in shards)
         small = is_small(total, sum(shard.blob.size_bytes for shard in shards))
         with (
             progress("verify", total, "images") as shown,
