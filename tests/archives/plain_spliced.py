@@ -95,13 +95,7 @@ def pieces_of(samples: NDArray[Any], depth: int, kind: Kind) -> Iterator[bytes]:
     parts = [lines[top : top + height] for top in range(0, len(lines), height)]
     parts = [shuffled(part, size) for part in parts] if predictor == 4 else parts
     for part, recipe in zip(parts, recipes(kind.recipe, len(parts)), strict=True):
-        if method == 10:
-            yield ljpeg(np.frombuffer(b"".join(part), f"<u{size}").tolist(), recipe)
-        elif method == 11:
-            numbers = np.frombuffer(b"".join(part), f">i{size}").tolist()
-            yield rice(numbers, 8 * size)
-        else:
-            yield compressed(part, method, recipe, rows.shape[1] * rows.shape[2])
+        yield compressed(part, method, recipe, rows.shape[1] * rows.shape[2], size)
 
 
 def as_stored(samples: NDArray[Any], numbers: int) -> NDArray[Any]:
@@ -167,8 +161,14 @@ def recipes(joined: bytes, count: int) -> list[bytes]:
     return parts
 
 
-def compressed(rows: list[bytes], method: int, recipe: bytes, width: int = 0) -> bytes:
+def compressed(
+    rows: list[bytes], method: int, recipe: bytes, width: int = 0, size: int = 1
+) -> bytes:
     data = b"".join(rows)
+    if method == 10:
+        return ljpeg(np.frombuffer(data, f"<u{size}").tolist(), recipe)
+    if method == 11:
+        return rice(np.frombuffer(data, f">i{size}").tolist(), 8 * size)
     if method in (6, 7):
         coded = fax(rows, width, recipe)
         return coded if method == 6 else bytes(int(f"{byte:08b}"[::-1], 2) for byte in coded)
