@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import ray
 from click.testing import CliRunner
+from psutil import process_iter
 
 from seec.jobs import archive, ls, restore, verify
 from seec.jobs.exit_codes import ExitCode
@@ -221,9 +222,17 @@ def test_encoders_end_with_their_run_whoever_still_refers_to_it(
 
     monkeypatch.setattr(archive, "ArchivingRun", keeping)
     write_tiny_source(tmp_path / "source", 1)
+    wait_until_idle("an earlier test")
     archive.run(archive.Settings(str(tmp_path / "source"), str(tmp_path / "archive")))
     assert kept
-    end = time.monotonic() + 60
-    while ray.available_resources().get("CPU") != ray.cluster_resources()["CPU"]:
-        assert time.monotonic() < end, "something still holds processors"
+    wait_until_idle("the run")
+
+
+def wait_until_idle(whose: str) -> None:
+    """Until all processors of the cluster are free."""
+    end = time.monotonic() + 90
+    while (free := ray.available_resources()).get("CPU") != ray.cluster_resources()["CPU"]:
+        titles = [" ".join(process.info["cmdline"] or ()) for process in process_iter(["cmdline"])]
+        held = [one for one in titles if one.startswith("ray::")]
+        assert time.monotonic() < end, f"{whose} still holds processors: {free}, {held}"
         time.sleep(0.2)
