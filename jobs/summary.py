@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from io import TextIOWrapper
 from typing import Any, Protocol, cast, runtime_checkable
@@ -47,7 +48,7 @@ def figures(summary: Any) -> dict[str, Any]:
 
 def print_summary(summary: Summary, json_output: bool) -> int:
     """Print it to stdout; its exit code."""
-    try:
+    with suppress(BrokenPipeError), _writing_to_stdout():
         if json_output:
             for piece in _json(summary):
                 sys.stdout.write(piece)
@@ -57,28 +58,30 @@ def print_summary(summary: Summary, json_output: bool) -> int:
             for line in summary.lines():
                 sys.stdout.write(f"{printable(line)}\n")  # not `echo`, which flushes every line
         sys.stdout.flush()
-    except BrokenPipeError:
-        _give_up_stdout()
-    except OSError as error:
-        _give_up_stdout()
-        raise OSError(error.errno, error.strerror, "stdout") from error
     return summary.exit_code
 
 
 def write_out(data: bytes) -> None:
     """Write bytes to stdout, for commands whose result they are."""
     try:
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
+        with _writing_to_stdout():
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
     except BrokenPipeError:
-        _give_up_stdout()
         raise click.exceptions.Exit(ExitCode.OK) from None
 
 
-def _give_up_stdout() -> None:
-    """The reader has seen enough (`| head`)."""
-    # Python flushes stdout once more when it exits, which must not fail again.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+@contextmanager
+def _writing_to_stdout() -> Iterator[None]:
+    """BrokenPipeError where the reader has seen enough (`| head`); other OSErrors name stdout."""
+    try:
+        yield
+    except OSError as error:
+        # Python flushes stdout once more when it exits, which must not fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            raise
+        raise OSError(error.errno, error.strerror, "stdout") from error
 
 
 def _json(summary: Summary) -> Iterator[str]:

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from seec.jobs import cli
+from seec.jobs import archive, cli
 from seec.pipeline.codec import decode
 from seec.pipeline.codec.kernels import native_available
 from tests.pictures import textured
@@ -132,9 +132,13 @@ def test_a_process_that_inherits_a_closed_stream_has_it_open(tmp_path: Path, clo
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is full")
-def test_a_full_stdout_is_named(tmp_path: Path) -> None:
-    line = f"exec {sys.executable} -m seec.jobs.cli info {tmp_path}/a.jpg > /dev/full"
-    Image.fromarray(textured(20, 30)).save(tmp_path / "a.jpg")
+@pytest.mark.parametrize("arguments", ["info a.jpg", "cat a.archive a.jpg", "ls a.archive"])
+def test_a_full_stdout_is_named(tmp_path: Path, arguments: str) -> None:
+    (tmp_path / "source").mkdir()
+    for folder in (tmp_path, tmp_path / "source"):
+        Image.fromarray(textured(20, 30)).save(folder / "a.jpg")
+    archive.run(archive.Settings(str(tmp_path / "source"), str(tmp_path / "a.archive")))
+    line = f"cd {tmp_path}; exec {sys.executable} -m seec.jobs.cli {arguments} > /dev/full"
     done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr == "seec: error: stdout: No space left on device\n"
