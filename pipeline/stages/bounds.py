@@ -12,10 +12,9 @@ def shards_in_work(encoders: int) -> int:
 def waiting_bytes(encoders: int, shard_bytes: int) -> int:
     """What shards in work may hold that waits for the rest of its shard, until no more is begun.
 
-    shard_bytes: about so large are shards. There is room for one more of them than are in work:
-    pieces of files may be longer than planned.
+    shard_bytes: about so large are shards.
     """
-    return (shards_in_work(encoders) + 1) * shard_bytes
+    return shards_in_work(encoders) * shard_bytes
 
 
 def store_bytes(encoders: int, shard_bytes: int) -> int:
