@@ -1,9 +1,9 @@
 """`python -m tests.archives.copy_sweep [EVERY]`: counts of copies that were disturbed, as tables.
 
-An archive with parity, of two runs that share payloads. Its copy is killed at each write point, each request to both
-stores fails in each way, and each object of either side is damaged in each way; then the command is
-run again, or the damage is repaired from the other side. With EVERY, only each so many-th case is
-tried.
+An archive with parity, of two runs that share payloads. Its copy is killed at each write point,
+each request to both stores fails in each way, and each object of either side is damaged in each
+way; then the command is run again, or the damage is repaired from the other side. With EVERY, only
+each so many-th case is tried.
 """
 
 import random

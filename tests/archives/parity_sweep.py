@@ -1,7 +1,8 @@
 """`python -m tests.archives.parity_sweep [SEEDS]`: counts of damage that parity mends, as a table.
 
-An archive of shards of several sizes, of two runs that share payloads, with parity of 10 %: each of its objects is damaged in each
-way, as far as parity promises and three times as far, and repaired without a copy or a source.
+An archive of shards of several sizes, of two runs that share payloads, with parity of 10 %: each of
+its objects is damaged in each way, as far as parity promises and three times as far, and repaired
+without a copy or a source.
 """
 
 import random

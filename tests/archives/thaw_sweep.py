@@ -135,7 +135,7 @@ class Sweep:
 
 @contextmanager
 def begun() -> Iterator[tuple[Sweep, dict[str, int]]]:
-    """A sweep of an archive of two runs that share a payload, and how all commands end without cold storage."""
+    """A sweep of two runs that share a payload, and how all commands end without cold storage."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "s3").mkdir()
