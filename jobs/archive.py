@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ from seec.pipeline.stages.run_models import models_of
 from seec.pipeline.storage import Limits, Source, Store
 from seec.schemas.archive import format_md
 from seec.schemas.commit import RunRecord, SourceRecord
-from seec.schemas.errors import SeecError, StorageError
+from seec.schemas.errors import BlobReplaced, SeecError, StorageError
 from seec.schemas.limits import MAX_GROUP_ROWS, MAX_PIXELS
 from seec.schemas.plan import DEDUPES, KEEP_FILE, KEEPS, MAX_SECONDS, PlanSettings
 from seec.schemas.report import Timing, serialise_timings
@@ -380,21 +380,29 @@ def _carry_out(
             shard_bytes=plan.settings.shard_size_bytes,
         ) as executor,
     ):
-        work = ArchivingRun(
-            archive.store,
-            source,
-            record,
-            plan,
-            executor,
-            models,
-            on_files=shown.advance,
-            device=settings.device,
-            on_choice=inform,
-            known=known_files(archive, record.run_id, plan, missing),
-        )
-        for shard, timing in work.shards(missing):
-            add_shard(archive, shard, payloads)
-            timings.append(timing)
+
+        def work(indices: list[int]) -> ArchivingRun:
+            return ArchivingRun(
+                archive.store,
+                source,
+                record,
+                plan,
+                executor,
+                models,
+                on_files=shown.advance,
+                device=settings.device,
+                on_choice=inform,
+                known=known_files(archive, record.run_id, plan, indices),
+            )
+
+        while missing:
+            with suppress(BlobReplaced), closing(work(missing).shards(missing)) as made:
+                for shard, timing in made:
+                    add_shard(archive, shard, payloads)
+                    timings.append(timing)
+                break
+            warn("a repair replaced what files of this run share: what is not committed is redone")
+            missing = missing_shards(archive, record)
     report = f"reports/{record.run_id}/timing-{first:010d}.parquet"
     archive.store.put_same(report, serialise_timings(timings))
     return timings

@@ -27,6 +27,7 @@ SeecError
     UnknownCommit     no commit of this number, or its state is not kept
     UnknownPath       the archive holds no such path
     ArchiveLocked     another writer holds the archive
+      BlobReplaced      a repair replaced a blob that shards to commit refer to
     TargetError       the target of a restore refuses a file: its name, its kind, missing rights
     SecondSource      the archive holds the files of another source
     StoreUnavailable  nothing of the store is to be had: credentials, no bucket, quota, full disk
@@ -146,6 +147,10 @@ class UnknownPath(StorageError):
 
 class ArchiveLocked(StorageError):
     """Another writer holds the archive."""
+
+
+class BlobReplaced(ArchiveLocked):
+    """Shards to commit refer to a blob in whose place a repair has put another one."""
 
 
 class TargetError(StorageError):

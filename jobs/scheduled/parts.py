@@ -26,7 +26,7 @@ GRACE_S = 60.0
 # A result that is printed; larger ones are long lists, which nobody keeps.
 MAX_RESULT_BYTES = 64 << 20
 _LAST_LINES = 20
-_TRANSIENT = {"TransientStorageError", "ArchiveLocked"}
+_TRANSIENT = {"TransientStorageError", "ArchiveLocked", "BlobReplaced"}
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 from seec.pipeline.archive.ahead import each_ahead
-from seec.pipeline.archive.changes import commit_after, contradicts, left
+from seec.pipeline.archive.changes import commit_after, contradicts, left, uncounted
 from seec.pipeline.archive.lease import Lease, Terms, writer
 from seec.pipeline.archive.state import State
 from seec.pipeline.storage import Store
@@ -33,6 +33,7 @@ from seec.schemas.commit import (
 from seec.schemas.errors import (
     ArchiveLocked,
     BlobMissing,
+    BlobReplaced,
     BlobUnreadable,
     DigestMismatch,
     FixityError,
@@ -205,7 +206,8 @@ class Archive:
 
         If another writer was faster, its commit is read first; what is so by then is left out.
         ArchiveLocked if it works on another run, or changed what this changes, or if shards are of
-        a run that another one followed: gc relies on it that those never come to count.
+        a run that another one followed: gc relies on it that those never come to count. For the
+        same reason BlobReplaced if shards refer to a blob that counts no more.
         """
         changes = Changes(runs, shards, removed, dropped, repaired, oldest)
         while True:
@@ -216,6 +218,7 @@ class Archive:
             last = todo.runs[-1] if todo.runs else before.last_run
             if any(last is None or shard.run_id != last.run_id for shard in todo.shards):
                 raise self._locked()
+            self.check_counting(todo.shards)
             commit = commit_after(before, todo, self.header.recap_every)
             data = commit.serialise()
             if len(data) > MAX_COMMIT_BYTES:  # then opening reads more commits
@@ -233,6 +236,14 @@ class Archive:
             else:
                 self.state = after
                 return
+
+    def check_counting(self, shards: Sequence[ShardRecord]) -> None:
+        """BlobReplaced if any of these shards refers to a blob that does not count."""
+        for name in uncounted(shards, self.state):
+            raise BlobReplaced(
+                f"{self.store.url}: {name}, in which files of this run are, was replaced by a "
+                "repair; run again"
+            )
 
     def digest(self) -> str:
         """The archive digest: after the last commit, also of the archive as it was before."""

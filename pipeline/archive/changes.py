@@ -1,9 +1,9 @@
 """What a writer wants to count from now on, and which commit says so."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from seec.pipeline.archive.state import State
-from seec.schemas.commit import FIRST, Changes, Commit, ShardRecord
+from seec.schemas.commit import FIRST, Changes, Commit, ObjectRecord, ShardRecord
 
 
 def left(changes: Changes, state: State) -> Changes:
@@ -26,7 +26,31 @@ def contradicts(changes: Changes, before: State, now: State) -> bool:
         or _differ({shard.shard: shard for shard in changes.shards}, now.shards)
         or any(before.shards.get(s.shard) != now.shards.get(s.shard) for s in changes.repaired)
         or (bool(left(changes, now).shards) and any(n not in now.shards for n in changes.dropped))
+        # A repair may have mended what was copied before, or is still referred to.
+        or any(_rows_of(before, name) != _rows_of(now, name) for name in changes.dropped)
     )
+
+
+def _rows_of(state: State, name: str) -> tuple[ObjectRecord, ObjectRecord] | None:
+    """The objects that have the rows and payloads of a shard; None if it does not count."""
+    shard = state.shards.get(name)
+    return shard and (shard.manifest, shard.blob)
+
+
+def uncounted(shards: Iterable[ShardRecord], state: State) -> list[str]:
+    """The blobs of other shards that shards refer to, and that nothing which counts needs.
+
+    Such a blob counted when its payloads were chosen. A repair has put another one in its place
+    since, and gc may have removed it, or be about to.
+    """
+    wanted = {blob.name: blob for shard in shards for blob in shard.referenced}
+    if not wanted:
+        return []
+    counting = (blob for one in state.shards.values() for blob in (one.blob, *one.referenced))
+    for blob in counting:
+        if wanted.get(blob.name) == blob:
+            del wanted[blob.name]
+    return sorted(wanted)
 
 
 def commit_after(state: State, changes: Changes, every: int) -> Commit:

@@ -8,7 +8,8 @@ No lock is taken: readers and a writer may be at work. Why what counts is never 
 - *What can still come to count?* Blobs, manifest parts and quarantine parts are written only
   after the commit that opens their run, and commits add shards to the last run only. So those of
   the last run, while it is unfinished, stay: a rerun finds them and goes on. Those of a run that is
-  complete, or that another run followed, cannot be named by any commit to come.
+  complete, or that another run followed, cannot be named by any commit to come: a commit may name
+  the blob of an earlier shard again, but only one that counts in the state before that commit.
 - *Models* count while a shard of a state that is kept has rows that need them.
 - *Models, plans, parity and lists of removed paths* that do not count may be taken up at any time
   by a writer that finds the same bytes there and names them. So may what a repair puts beside a

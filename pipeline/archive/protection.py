@@ -54,7 +54,7 @@ def set_parity(
             parts = [[archive.read(record)] for record in shard.covered] if share else []
         except (FixityError, FormatError) as error:
             return shard, error
-        parity = put_parity(archive.store, shard.shard, parts, share)
+        parity = put_parity(archive.store, shard.shard, parts, share, shard.parity)
         return replace(shard, parity=parity), None
 
     waiting: list[ShardRecord] = []

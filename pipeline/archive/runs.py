@@ -45,11 +45,12 @@ def open_run(
 
 
 def add_shard(archive: Archive, shard: ShardRecord, models: Mapping[str, bytes]) -> None:
-    """Make a shard of the last run count. Raises as `Archive.commit`.
+    """Make a shard of the last run count. Raises as `Archive.commit`, and the archive is as it was.
 
     models: by id, the files of all that rows of the run may need. Those that no shard needed before
     come into the archive now, and no others: an archive holds the models that its rows need.
     """
+    archive.check_counting([shard])  # then its models are at hand, or in the archive
     wanted = (model_id for model_id in shard.models if model_id not in archive.state.models)
     objects = {model_name(model_id): models[model_id] for model_id in wanted}
     for name, data in objects.items():

@@ -26,6 +26,7 @@ def write_shard(
     entries: Iterable[Entry],
     failed: Iterable[QuarantineRow],
     parity_share: int = 0,
+    old: ShardRecord | None = None,
 ) -> ShardRecord:
     """Write the objects of a shard and return the record for its commit.
 
@@ -33,17 +34,20 @@ def write_shard(
     those that a blob of another shard has, not here.
     parity_share: as in `ParityRecord`; 0 writes no parity. The bytes depend on nothing else, so
     objects that an interrupted run left behind are found to be the same and kept.
+    old: the record whose place the new one takes. A commit keeps its name for other bytes, and so
+    may shards that refer to its blob: no other bytes get that name, even where it is free.
     """
     in_order = sorted(entries, key=lambda item: item.row.key)
     rows, kept = _place(in_order, shard)
     quarantined = sorted(failed, key=lambda row: row.path)
-    blob = _put(store, blob_name(shard), *kept)
+    blob = _put(store, blob_name(shard), *kept, old=old and old.blob)
     parts: list[Sequence[bytes | memoryview]] = [kept, [serialise_manifest(rows)]]
-    manifest = _put(store, manifest_name(shard), *parts[1])
+    manifest = _put(store, manifest_name(shard), *parts[1], old=old and old.manifest)
     quarantine = None
     if quarantined:
         parts.append([serialise_quarantine(quarantined)])
-        quarantine = _put(store, quarantine_name(shard), *parts[2])
+        name, known = quarantine_name(shard), old and old.quarantine
+        quarantine = _put(store, name, *parts[2], old=known)
     return ShardRecord(
         shard=shard,
         files=files_of(rows),
@@ -55,24 +59,29 @@ def write_shard(
         path_range=(rows[0].path, rows[-1].path) if rows else None,
         models=models_of(rows),
         pieces=pieces_of(rows),
-        parity=put_parity(store, shard, parts, parity_share),
+        parity=put_parity(store, shard, parts, parity_share, old and old.parity),
         rows_root=rows_root(rows).hex(),
         referenced=referenced_of(in_order),
     )
 
 
 def put_parity(
-    store: Store, shard: str, objects: Sequence[Sequence[bytes | memoryview]], share: int
+    store: Store,
+    shard: str,
+    objects: Sequence[Sequence[bytes | memoryview]],
+    share: int,
+    old: ObjectRecord | None = None,
 ) -> ParityRecord | None:
     """Write the parity of the objects of a shard; None for a share of 0.
 
-    objects: in pieces; blob, manifest part, and quarantine part if there is one.
+    objects: in pieces; blob, manifest part, and quarantine part if there is one. old: as in
+    `write_shard`.
     """
     if not share:
         return None
     from seec.pipeline.parity.objects import parity_of  # with numpy's tables; few need them
 
-    record = _put(store, parity_name(shard), *parity_of(objects, share))
+    record = _put(store, parity_name(shard), *parity_of(objects, share), old=old)
     return ParityRecord(record.name, record.size_bytes, record.sha256, share)
 
 
@@ -322,20 +331,26 @@ def _fetch(
         yield row, data[row.offset - start : row.offset - start + row.length]
 
 
-def _put(store: Store, name: str, *pieces: bytes | memoryview) -> ObjectRecord:
+def _put(
+    store: Store, name: str, *pieces: bytes | memoryview, old: ObjectRecord | None = None
+) -> ObjectRecord:
     """Put under this name, or beside it.
 
     A run that was interrupted and whose source changed since may have left other bytes under
     the name. No commit names those; they are left for `gc`. The name beside it says what the object
-    holds: where that is something else, it is damaged, and written again.
+    holds: where that is something else, it is damaged, and written again. old: as in `write_shard`;
+    its name is for its bytes alone.
     """
     hashed = hashlib.sha256()
     for piece in pieces:
         hashed.update(piece)
     digest = hashed.hexdigest()
     stem, _, suffix = name.rpartition(".")
+    beside = f"{stem}-{digest[:16]}.{suffix}"
+    if old is not None:
+        name = old.name if old.sha256 == digest else beside
     if not store.put_same(name, *pieces):
-        name = f"{stem}-{digest[:16]}.{suffix}"
+        name = beside
         if not store.put_same(name, *pieces):
             store.put(name, *pieces)
     return ObjectRecord(name, sum(map(len, pieces)), digest)

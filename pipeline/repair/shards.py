@@ -126,7 +126,7 @@ class Mender:
             for row, payload in payloads(store, case.record.blob.name, sound)
         ]
         share = parity_share if case.record.parity is None else case.record.parity.share
-        return write_shard(store, shard, [*kept, *mended], case.failed, share)
+        return write_shard(store, shard, [*kept, *mended], case.failed, share, case.record)
 
     def _mend(
         self,

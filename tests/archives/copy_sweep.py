@@ -1,9 +1,9 @@
 """`python -m tests.archives.copy_sweep [EVERY]`: counts of copies that were disturbed, as tables.
 
-An archive with parity, of two runs. Its copy is killed at each write point, each request to both
-stores fails in each way, and each object of either side is damaged in each way; then the command is
-run again, or the damage is repaired from the other side. With EVERY, only each so many-th case is
-tried.
+An archive with parity, of two runs that share payloads. Its copy is killed at each write point,
+each request to both stores fails in each way, and each object of either side is damaged in each
+way; then the command is run again, or the damage is repaired from the other side. With EVERY, only
+each so many-th case is tried.
 """
 
 import random
@@ -65,7 +65,7 @@ def make(folder: Path, share: int = SHARE) -> Made:
     put_files(source, a="one", b="two", c="three", d="four")
     (source / "huge.bin").write_bytes(bytes(10_000))
     archive(source, folder / "archive", parity_share=share)
-    put_files(source, a="one, later", e="five")
+    put_files(source, a="one, later", e="five", copy="two", moved="four")
     (source / "d.txt").unlink()
     archive(source, folder / "archive", prune_missing=True)
     copied(folder / "archive", folder / "copy")
@@ -80,10 +80,10 @@ def archive(source: Path, root: Path, **options: Any) -> None:
 
 def grow(source: Path, root: Path) -> None:
     """A run, a compaction, another run; then what only old states need is removed."""
-    put_files(source, f="six")
+    put_files(source, f="six", third="two")
     archive(source, root)
     compact.run(compact.Settings(str(root), shard_files=8))
-    put_files(source, g="seven")
+    put_files(source, g="seven", fourth="two")
     archive(source, root)
     gc.run(gc.Settings(str(root), delete=True, older_than_s=0, keep_commits=1))
 

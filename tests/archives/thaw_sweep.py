@@ -135,13 +135,13 @@ class Sweep:
 
 @contextmanager
 def begun() -> Iterator[tuple[Sweep, dict[str, int]]]:
-    """A sweep of an archive of two runs, and how all commands end without cold storage."""
+    """A sweep of two runs that share a payload, and how all commands end without cold storage."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "s3").mkdir()
         with s3_server(folder / "s3", "cold") as server, vault.opened(folder, server) as made:
             made.archive()
-            put_files(made.source, e="five", a="one, later")
+            put_files(made.source, e="five", a="one, later", copy="two")
             made.archive()
             put_files(made.source, f="six")
             (folder / "places").mkdir()
@@ -259,7 +259,7 @@ def _thawed(sweep: Sweep) -> str | None:
         return f"ended with {result.exit_code}: {result.output[-300:]}"
     back = files_below(sweep.folder / f"thawed {sweep.places}")
     wanted = {b"a.txt": b"one, later", b"b.txt": b"two", b"c.txt": b"three"}
-    wanted |= {b"d.txt": b"four", b"e.txt": b"five"}
+    wanted |= {b"d.txt": b"four", b"e.txt": b"five", b"copy.txt": b"two"}
     sweep.vault.ice.restored.clear()
     sweep.vault.ice.cold = ()
     asked = len(sweep.vault.ice.bodies)

@@ -56,9 +56,14 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Expected:
-    """What jobs make undisturbed. source, archive, restored: folders that stay as they are."""
+    """What jobs make undisturbed. source, archive, restored: folders that stay as they are.
+
+    begun: the archive when some of the files of the source were not there yet. The others have
+    bytes of those, and the archive has them from another run.
+    """
 
     source: Path
+    begun: Path
     archive: Path
     restored: Path
     digest: str
@@ -141,12 +146,20 @@ def jobs(expected: Expected, folder: Path) -> list[Job]:
     def restoring_to(root: str, target: str) -> Any:
         return restore_in_process(restore_job.Settings(root, target))
 
+    def going_on(at: Path) -> Any:
+        if not (at / "archive").exists():
+            shutil.copytree(expected.begun, at / "archive")
+        return archiving(str(expected.source), far(at / "archive"))
+
+    def of_one_run(source: str, name: str) -> Callable[[Path, bool], str | None]:
+        root = folder / name / "archive"
+        archiving(source, str(root))
+        digest = Archive.open(Store(str(root))).digest()
+        return partial(check_archive, replace(expected, archive=root, digest=digest))
+
     # A source far away has no permissions to record, so its archive is another one.
-    from_far = folder / "from far" / "archive"
-    archiving(far(expected.source), str(from_far))
-    digest = Archive.open(Store(str(from_far))).digest()
-    archived = partial(check_archive, expected)
-    archived_from_far = partial(check_archive, replace(expected, archive=from_far, digest=digest))
+    archived = of_one_run(str(expected.source), "at once")
+    archived_from_far = of_one_run(far(expected.source), "from far")
     restored = partial(check_restored, expected)
     made = [
         Job(
@@ -155,6 +168,7 @@ def jobs(expected: Expected, folder: Path) -> list[Job]:
             lambda at: archiving(str(expected.source), far(at / "archive")),
             archived,
         ),
+        Job("archive more to it", ExitCode.INCOMPLETE, going_on, partial(check_archive, expected)),
         Job(
             "archive from it",
             ExitCode.INCOMPLETE,
@@ -193,16 +207,25 @@ def jobs(expected: Expected, folder: Path) -> list[Job]:
 
 def undisturbed(folder: Path) -> Expected:
     """The source, its archive and what comes back of it. folder: an empty one."""
-    source, archive, restored = folder / "source", folder / "archive", folder / "restored"
+    source, begun, archive, restored = (
+        folder / name for name in ("source", "begun", "archive", "restored")
+    )
     write_source(source)
     # Stores far away have no links, and times in whole seconds.
     (source / "6.png").unlink()
     (source / "6.png").write_bytes(bytes(_MAX_FILE_SIZE_BYTES + 1))
-    for path in source.iterdir():
-        os.utime(path, (1_000_000_000, 1_000_000_000))
-    points.archive_in_process(_settings(str(source), str(archive)))
+    names = ("0.bin", "1.bin", "4.jpg", "5.png", "8.bmp")
+    for copies in ((), names):
+        for name in copies:
+            shutil.copyfile(source / name, source / f"copy of {name}")
+        for path in source.iterdir():
+            os.utime(path, (1_000_000_000, 1_000_000_000))
+        points.archive_in_process(_settings(str(source), str(archive)))
+        if not copies:
+            shutil.copytree(archive, begun)
+    assert any(shard.referenced for shard in Archive.open(Store(str(archive))).state.in_order())
     restore_in_process(restore_job.Settings(str(archive), str(restored)))
-    return Expected(source, archive, restored, Archive.open(Store(str(archive))).digest())
+    return Expected(source, begun, archive, restored, Archive.open(Store(str(archive))).digest())
 
 
 def _settings(source: str, root: str) -> archive_job.Settings:

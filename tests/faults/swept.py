@@ -1,8 +1,9 @@
 """The jobs that are killed at their write points, and the archives that they work on.
 
-`archive` makes one from nothing. `compact` copies the shards of three runs into larger ones.
-`repair` finds damage of every kind, some of which a copy mends, some the source, and some nothing.
-`gc` gives up old states, and removes what those and a killed run left.
+`archive` makes one from nothing. `share` adds a run whose files have the bytes of archived ones.
+`compact` copies the shards of three runs into larger ones. `repair` finds damage of every kind,
+some of which a copy mends, some the source, and some nothing. `repair shared` finds damage of blobs
+that two runs share. `gc` gives up old states, and removes what those and a killed run left.
 """
 
 import os
@@ -75,6 +76,50 @@ def archiving(folder: Path) -> Job:
         return points.archive(source, root, kill_at)
 
     return Job(None, run, frozenset({ExitCode.INCOMPLETE}), check)
+
+
+def sharing(folder: Path) -> Job:
+    """`seec archive` of a folder whose files have another name by now, and of a new file."""
+    source, start = folder / "source", _shared(folder)
+    _rename(source)
+
+    def check(root: Path) -> None:
+        state = _opened(root).state
+        first, second, third = state.runs
+        assert all(not shard.referenced for shard in state.shards_of(first))
+        lent = {shard.blob.name for shard in state.shards_of(first)}
+        for run_id in (second, third):
+            named = {one.name for shard in state.shards_of(run_id) for one in shard.referenced}
+            assert len(named) > 2
+            assert named <= lent
+
+    def run(root: Path, kill_at: int | None) -> tuple[int, list[str]]:
+        return points.archive(source, root, kill_at, prune_missing=True)
+
+    return Job(start, run, frozenset({ExitCode.INCOMPLETE}), check)
+
+
+def repairing_shared(folder: Path) -> Job:
+    """`seec repair` of blobs that two runs share: a copy mends one, the source one, none one."""
+    source, start, copy = folder / "source", _shared(folder), folder / "copy"
+    first, second, third, *_ = _opened(start).state.in_order()
+    everywhere = _damage(start, [second.blob, third.blob], [])
+    shutil.copytree(start, copy)
+    here = _damage(start, [], [first.blob])
+    for path in source.glob("**/*4.jpg"):  # the first of the third shard
+        path.unlink()
+
+    def check(root: Path) -> None:
+        lost = [row.path for row in _rows(root) if row.route == LOST]
+        assert lost == ["4.jpg", "again/4.jpg"]
+        named = {one.name for shard in _opened(root).state.in_order() for one in shard.referenced}
+        assert first.blob.name in named
+        assert not named & everywhere
+
+    def repair(root: Path, kill_at: int | None) -> tuple[int, list[str]]:
+        return points.repair(root, source, copy, kill_at)
+
+    return Job(start, repair, frozenset({ExitCode.INCOMPLETE}), check, everywhere | here)
 
 
 def compacting(folder: Path) -> Job:
@@ -150,8 +195,10 @@ def collecting(folder: Path) -> Job:
 
 JOBS: dict[str, Callable[[Path], Job]] = {
     "archive": archiving,
+    "share": sharing,
     "compact": compacting,
     "repair": repairing,
+    "repair shared": repairing_shared,
     "gc": collecting,
 }
 
@@ -169,6 +216,24 @@ def _three_runs(folder: Path) -> Path:
     (source / "twin.bin").write_bytes((source / "3.bin").read_bytes())
     _archive(source, root, prune_missing=True)
     return root
+
+
+def _shared(folder: Path) -> Path:
+    """An archive of two runs: in the second, each file has a second name and the same bytes."""
+    source, root = folder / "source", folder / "start"
+    write_source(source)
+    _archive(source, root)
+    shutil.copytree(source, folder / "again", ignore=shutil.ignore_patterns("6.png")).rename(
+        source / "again"
+    )
+    _archive(source, root)
+    return root
+
+
+def _rename(source: Path) -> None:
+    """Let all files of the second run have other paths, and add one."""
+    (source / "again").rename(source / "once more")
+    (source / "new.bin").write_bytes(b"new" * 99)
 
 
 def _archive(source: Path, root: Path, **options: bool) -> None:

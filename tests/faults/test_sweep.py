@@ -10,7 +10,7 @@ import pytest
 from tests.faults.sweep import Undisturbed, sweep, undisturbed
 from tests.faults.swept import JOBS
 
-SAMPLES = {"archive": 8, "compact": 5, "repair": 5, "gc": 4}
+SAMPLES = {"archive": 8, "share": 4, "compact": 5, "repair": 5, "repair shared": 4, "gc": 4}
 SEED = 1
 
 Expect = Callable[[str], Undisturbed]
