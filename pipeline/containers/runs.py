@@ -5,10 +5,12 @@ between them. Its content is the parts of the arrays that its chunks cover. Wher
 begin follows from its index alone. They end where few parts of arrays are open: those of which
 chunks lie before and behind.
 
-Bounds: a run takes 64 MiB, both in the file and put together, or is a single chunk; the content of
-all runs of a piece `_FACTOR` times what the piece has, and 64 MiB more.
+Bounds: the chunks of a run have 32 MiB, both in the file and on their own, and its content twice as
+much at most. Runs of a piece are put together until their content has `_FACTOR` times the bytes of
+the piece, and 32 MiB more; the others are left as they are.
 """
 
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -26,13 +28,13 @@ from seec.schemas.errors import UnreadableImage
 from seec.schemas.limits import MAX_DEEP_GROUP
 
 _RUN_SAMPLES = MAX_DEEP_GROUP  # that a run is to have: more in one member would be coded no better
-_RUN_BYTES, _FACTOR, _MORE_BYTES = 64 << 20, 2, 64 << 20
+_RUN_BYTES, _FACTOR, _MORE_BYTES = 32 << 20, 2, 32 << 20
 _PART_BYTES = 32 << 20  # of an array: the least that has whole images
 _MOST_PARTS = 1 << 40  # of an array
 _APART_BYTES = 1 << 16  # between chunks of a run, such as nodes of an index
 _LEAST_BYTES = 256  # of a chunk, put together: small ones take long
 _LEAST_SHARE = 0.5  # of the chunks of a part of an array: fewer are kept as they are
-_MOST_RECIPE = 0.25  # of the bytes of a run
+_MOST_RECIPE = 0.25  # of the bytes of a run, compressed
 _MOST_SLICES = 1 << 12  # of the arrays of a run
 
 Longs = NDArray[np.int64]
@@ -230,9 +232,11 @@ class Runs:
         if not known or len(grids) > MOST_GRIDS or len(chunks) > MOST_CHUNKS:
             return None
         made = taken_apart(data, grids, chunks)
-        if made is None or len(made[1]) > _MOST_RECIPE * len(data):
+        if made is None:
             return None
         content, recipe = made
+        if len(zlib.compress(recipe, 1)) > _MOST_RECIPE * len(data):
+            return None
         members = tuple(with_carved(content, Index(known).spans(content, 0)))
         if not members:
             return None
@@ -284,8 +288,8 @@ def _known(sheet: _Sheet, at: int) -> list[Known]:
     """Its slices. at: where it begins in the content."""
     array = sheet.parted.array
     whole = Array(at, sheet.sizes[::-1], array.type, array.little)
-    try:
-        return known_slices(whole, sheet.name, _MOST_SLICES, at + whole.size_bytes, picture=False)
+    try:  # a few rows of pictures are none that would be taken for pictures
+        return known_slices(whole, sheet.name, _MOST_SLICES, at + whole.size_bytes, picture=True)
     except UnreadableImage:
         return []
 

@@ -93,3 +93,22 @@ def test_a_plain_reader_puts_them_together(source: Path, tmp_path: Path):
     np.save(source / "a.npy", STACK[:5, :60, :90])
     archived(source, root, piece_size_bytes=1 << 14)
     assert dict(plain_reader.restored(root, decode_with)) == files_below(source)
+
+
+def test_damaged_hdf5_files_come_back(tmp_path: Path):
+    source, root = tmp_path / "source", tmp_path / "archive"
+    source.mkdir()
+    rng = np.random.default_rng(5)
+    for number in range(12):
+        path = source / f"{number}.h5"
+        options = list(LAYOUTS.values())[number % len(LAYOUTS)]
+        with h5py.File(path, "w", libver=("earliest", "latest")[number % 2]) as file:
+            file.create_dataset("volume", data=SMALL, **options)
+        data = bytearray(path.read_bytes())
+        for _ in range(3):
+            data[int(rng.integers(0, 3000 if number % 3 else len(data)))] = int(rng.integers(256))
+        path.write_bytes(data[: len(data) - number])
+    archived(source, root)
+    assert any(row.samples for row in members(root).values())
+    assert findings(root) == []
+    assert restored(root, tmp_path / "out") == files_below(source)
