@@ -1,13 +1,14 @@
 """Chunks of arrays that hold a part of many images each: runs of them, put together to images.
 
 A run is some chunks that follow each other in a file, of one array or several, with what lies
-between them. Its content is the parts of the arrays that its chunks cover. Where the runs of a file
-begin follows from its index alone. They end where few parts of arrays are open: those of which
-chunks lie before and behind.
+between them. Its content is the parts of the arrays that its chunks cover: images, as many as are
+coded well together, or of images that take too much the same rows, as many as possible. Where the
+runs of a file begin follows from its index alone. They end where few parts of arrays are open:
+those of which chunks lie before and behind.
 
-Bounds: the chunks of a run have 32 MiB, both in the file and on their own, and its content twice as
-much at most. Runs of a piece are put together until their content has `_FACTOR` times the bytes of
-the piece, and 32 MiB more; the others are left as they are.
+Bounds: the chunks of a run have 64 MB, both in the file and on their own, and its content twice as
+much at most. Runs of a piece are put together as long as their chunks have `_FACTOR` times the
+bytes of the piece, and 32 MiB more; the others are left as they are.
 """
 
 import zlib
@@ -28,8 +29,8 @@ from seec.schemas.errors import UnreadableImage
 from seec.schemas.limits import MAX_DEEP_GROUP
 
 _RUN_SAMPLES = MAX_DEEP_GROUP  # that a run is to have: more in one member would be coded no better
-_RUN_BYTES, _FACTOR, _MORE_BYTES = 32 << 20, 2, 32 << 20
-_PART_BYTES = 32 << 20  # of an array: the least that has whole images
+_RUN_BYTES, _FACTOR, _MORE_BYTES = 64_000_000, 2, 32 << 20
+_MOST_OPEN = 0.125  # of a run: parts of arrays that it leaves open
 _MOST_PARTS = 1 << 40  # of an array
 _APART_BYTES = 1 << 16  # between chunks of a run, such as nodes of an index
 _LEAST_BYTES = 256  # of a chunk, put together: small ones take long
@@ -103,7 +104,7 @@ def parted(array: Chunked, first: int) -> Parted | None:
     whole = [count * edge for count, edge in zip(counts, edges, strict=True)]
     for axis in range(len(edges)):
         each = prod(edges[: axis + 1]) * prod(whole[axis + 1 :]) * array.type.size_bytes
-        if each <= _PART_BYTES:
+        if each <= _RUN_BYTES:
             break
     else:
         return None
@@ -122,11 +123,15 @@ def parted(array: Chunked, first: int) -> Parted | None:
 
 @dataclass(frozen=True)
 class _Run:
-    """start, end: in the file. chunks: numbers of the first one and the one behind the last."""
+    """start, end: in the file. chunks: numbers of the first one and the one behind the last.
+
+    size_bytes: of all chunks on their own.
+    """
 
     start: int
     end: int
     chunks: tuple[int, int]
+    size_bytes: int
 
 
 class Runs:
@@ -156,12 +161,11 @@ class Runs:
         found: list[Span] = []
         for i in range(int(np.searchsorted(self._starts, start)), len(self._runs)):
             run = self._runs[i]
+            left -= run.size_bytes
             if run.end > start + len(piece) or left < 0:
                 break
             span = self._span(piece, start, run)
-            if span is not None:
-                left -= len(span.content or b"")
-                found.append(span)
+            found += [] if span is None else [span]
         return found
 
     def cut(self, ranges: Ranges, position: int) -> int:
@@ -176,37 +180,48 @@ class Runs:
         gaps = self._at[1:] - self._ends[:-1]
         between = np.searchsorted(others, self._at[1:]) > np.searchsorted(others, self._ends[:-1])
         breaks = [*(np.flatnonzero((gaps > _APART_BYTES) | between) + 1).tolist(), len(self._at)]
-        open_ = self._open()
+        open_ = self._open(np.diff(sizes))
         first = 0
         for hard in breaks:
             while first < hard:
                 far = _reached(sizes, first, hard, _RUN_BYTES)
                 near = _reached(samples, first, far, _RUN_SAMPLES)
                 half = _reached(samples, first, far, _RUN_SAMPLES // 2)
-                behind = hard if near == hard else _best(open_, first, half, near, far)
+                few = _MOST_OPEN * (sizes[first + 1 : far + 1] - sizes[first])
+                little = open_[first:far] <= few
+                behind = hard if near == hard else _best(open_, little, first, half, near)
                 start, end = int(self._at[first]), int(self._ends[behind - 1])
-                yield _Run(start, end, (first, behind))
+                yield _Run(start, end, (first, behind), int(sizes[behind] - sizes[first]))
                 first = behind
 
     def _weights(self) -> tuple[Longs, Longs]:
-        """Bytes and samples of all chunks before each, and of all at last."""
-        each = [prod(one.array.edges) * one.array.type.size_bytes for one in self._arrays]
-        depths = [one.array.type.size_bytes // one.array.type.words for one in self._arrays]
-        whole = np.array(each, np.int64)[self._owners]
+        """Bytes and samples of all chunks before each, and of all at last.
+
+        Of the rows of images that take too much a run has as many as it may: they count less.
+        """
+        sizes = [prod(one.array.edges) * one.array.type.size_bytes for one in self._arrays]
+        samples = [
+            size * _RUN_SAMPLES // _RUN_BYTES
+            if one.axis
+            else size * one.array.type.words // one.array.type.size_bytes
+            for one, size in zip(self._arrays, sizes, strict=True)
+        ]
+        each = np.array(sizes, np.int64)[self._owners]
         taken = np.diff(self._ends, prepend=self._at[:1])
-        samples = whole // np.array(depths, np.int64)[self._owners]
         return (
-            np.concatenate([[0], np.cumsum(np.maximum(whole, taken))]),
-            np.concatenate([[0], np.cumsum(samples)]),
+            np.concatenate([[0], np.cumsum(np.maximum(each, taken))]),
+            np.concatenate([[0], np.cumsum(np.array(samples, np.int64)[self._owners])]),
         )
 
-    def _open(self) -> Longs:
-        """Behind each chunk, of how many parts of arrays there are some before and some behind."""
-        _, first = np.unique(self._parts, return_index=True)
+    def _open(self, sizes: Longs) -> Longs:
+        """Behind each chunk, the bytes of all parts of which chunks lie before and behind it."""
+        _, first, which = np.unique(self._parts, return_index=True, return_inverse=True)
         _, last = np.unique(self._parts[::-1], return_index=True)
-        steps = np.bincount(first, minlength=len(self._parts))
-        steps -= np.bincount(len(self._parts) - 1 - last, minlength=len(self._parts))
-        return np.cumsum(steps)
+        last = len(self._parts) - 1 - last
+        weights = np.bincount(which, sizes)
+        steps = np.bincount(first, weights, len(self._parts))
+        steps -= np.bincount(last, weights, len(self._parts))
+        return np.cumsum(steps.astype(np.int64))
 
     def _span(self, piece: bytes, start: int, run: _Run) -> Span | None:
         grids: list[Grid] = []
@@ -304,17 +319,20 @@ def _reached(totals: Longs, first: int, most: int, limit: int) -> int:
     return max(first + 1, min(found, most))
 
 
-def _best(open_: Longs, first: int, half: int, near: int, far: int) -> int:
-    """Behind which chunk a run is to end: up to `near`, or up to `far` where nothing is open."""
+def _best(open_: Longs, little: NDArray[np.bool_], first: int, half: int, near: int) -> int:
+    """Behind which chunk a run is to end: up to `near` where no part is open, or behind `half`.
+
+    little: of each chunk up to which it may lead, from `first` on: whether little is open behind.
+    """
     closed = np.flatnonzero(open_[first:near] == 0)
     if len(closed):
         return first + int(closed[-1]) + 1
-    closed = np.flatnonzero(open_[near:far] == 0)
-    if len(closed):
-        return near + int(closed[0]) + 1
-    from_ = min(half, near) - 1
-    few = open_[from_:near]
-    return from_ + int(np.flatnonzero(few == few.min())[-1]) + 1
+    from_ = min(half, near) - 1 - first
+    enough = np.flatnonzero(little[from_:])
+    if len(enough):
+        return first + from_ + int(enough[0]) + 1
+    least = open_[first + from_ : first + len(little)]
+    return first + from_ + int(np.flatnonzero(least == least.min())[-1]) + 1
 
 
 def _neighbours(parts: Longs, count: int) -> Iterator[tuple[int, int]]:
