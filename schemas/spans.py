@@ -10,7 +10,7 @@ import struct
 from seec.schemas.errors import SectionCorrupt
 
 # What `pipeline.containers` can pack: see FORMAT.md.
-PACKINGS = ("deflate", "gzip", "gzip-part", "headed", "snappy", "zlib", "zstd")
+PACKINGS = ("chunks", "deflate", "gzip", "gzip-part", "headed", "snappy", "zlib", "zstd")
 _HEAD = struct.Struct("<I")
 HEAD_BYTES = _HEAD.size
 

@@ -5,6 +5,7 @@ Each is exact on every machine: it does not call a library that compresses.
 
 from typing import Protocol
 
+from seec.pipeline.containers.chunks import Chunks
 from seec.pipeline.containers.headed import Headed
 from seec.pipeline.containers.snappy import Snappy
 from seec.pipeline.containers.zstd_frames import Zstd
@@ -28,6 +29,7 @@ class Packing(Protocol):
 
 # By name, as spans and rows have them.
 PACKINGS: dict[str, Packing] = {
+    "chunks": Chunks(),
     "deflate": Raw(),
     "gzip": Gzip(),
     "gzip-part": GzipPart(),
@@ -41,4 +43,4 @@ PACKINGS: dict[str, Packing] = {
 def packed_size(packing: str, size_bytes: int, recipe: bytes) -> int | None:
     """How long content of so many bytes is once it is packed; None where only packing tells."""
     one = PACKINGS[packing]
-    return one.packed_size(size_bytes, recipe) if isinstance(one, Headed) else None
+    return one.packed_size(size_bytes, recipe) if isinstance(one, Chunks | Headed) else None

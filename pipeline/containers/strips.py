@@ -19,6 +19,7 @@ from seec.pipeline.containers.cutting import FARTHEST_BYTES
 from seec.pipeline.containers.headed import headed_recipe
 from seec.pipeline.containers.last import Last
 from seec.pipeline.containers.span import LEAST_CARVED_BYTES, Span
+from seec.pipeline.images.formats.raw_samples import LEAST_SLICE
 from seec.pipeline.images.formats.spliced import Place
 from seec.pipeline.images.formats.tiff_parts import Described, Part, head
 from seec.pipeline.images.ranges import Ranges
@@ -229,13 +230,25 @@ def _member(piece: bytes, start: int, units: list[_Unit]) -> Iterator[Span]:
     )
 
 
+def _stacked(one: _Unit, other: _Unit) -> bool:
+    """Whether two rasters are so small that they are to be one, below each other."""
+    shape = one.place.shape
+    return (
+        one.place.coding is None
+        and shape == other.place.shape
+        and shape.width * shape.height < LEAST_SLICE
+        and one.known.how == other.known.how
+        and all(len(unit.place.pieces) == 1 and unit.rows == shape.height for unit in (one, other))
+    )
+
+
 def _parts(units: list[_Unit]) -> list[Part]:
     """The directories of a small TIFF file."""
     parts: list[Part] = []
     before: _Unit | None = None
     for unit in units:
         piece = (unit.start - units[0].start, unit.size_bytes)
-        same = before is not None and before.place is unit.place
+        same = before is not None and (before.place is unit.place or _stacked(before, unit))
         if before is not None and same and unit.place.coding is None and before.end == unit.start:
             (at, size), rows = parts[-1].pieces[0], parts[-1].rows + unit.rows
             parts[-1] = Part(unit.known.how, rows, rows, ((at, size + unit.size_bytes),))

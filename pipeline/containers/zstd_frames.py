@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import zstandard
 
+from seec.pipeline.containers.numbers import number, numbers
 from seec.schemas.errors import SectionCorrupt, UnreadableImage
 from seec.schemas.limits import MAX_RECIPE_BYTES
 
@@ -20,7 +21,6 @@ _RAW, _RUN, _COMPRESSED = 0, 1, 2
 _BLOCK_BYTES, _CHECK_BYTES = 3, 4
 _DICTIONARY_BYTES, _SIZE_BYTES = (0, 1, 2, 4), (0, 2, 4, 8)
 _MOST_OTHER, _OTHER_BYTES = 1 / 16, 1 << 10
-_MOST_NUMBER_BYTES = 5
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def _decoded(data: bytes, blocks: list[_Block], limit: int) -> tuple[bytes, byte
             passed = len(content) - done
             content += decoder.decompress(data[block.start : block.end])
             fed, done = block.end, len(content)
-            steps += _numbers(block.start - begun, block.end - block.start, passed)
+            steps += numbers(block.start - begun, block.end - block.start, passed)
             steps += data[begun : block.start]
             begun = block.end
             if done > limit:
@@ -102,7 +102,7 @@ def _decoded(data: bytes, blocks: list[_Block], limit: int) -> tuple[bytes, byte
             content += decoder.decompress(data[fed:])
     except zstandard.ZstdError as error:
         raise UnreadableImage(f"damaged zstd frame: {error}") from None
-    steps += _numbers(len(data) - begun, 0, len(content) - done) + data[begun:]
+    steps += numbers(len(data) - begun, 0, len(content) - done) + data[begun:]
     if not decoder.eof or len(content) > limit or len(steps) > MAX_RECIPE_BYTES:
         raise UnreadableImage("damaged zstd frame, or one of more than the limit")
     if _written(bytes(content), steps) != data:
@@ -114,9 +114,9 @@ def _written(content: bytes, steps: bytes | bytearray) -> bytes:
     parts: list[bytes] = []
     at = done = 0
     while at < len(steps):
-        verbatim, at = _number(steps, at)
-        copied, at = _number(steps, at)
-        passed, at = _number(steps, at)
+        verbatim, at = number(steps, at)
+        copied, at = number(steps, at)
+        passed, at = number(steps, at)
         done += passed
         if at + verbatim > len(steps) or done + copied > len(content):
             raise IndexError
@@ -125,24 +125,3 @@ def _written(content: bytes, steps: bytes | bytearray) -> bytes:
     if done != len(content):
         raise SectionCorrupt("recipe of a zstd frame with other content")
     return b"".join(parts)
-
-
-def _numbers(*values: int) -> bytes:
-    """Numbers of LEB128."""
-    made = bytearray()
-    for value in values:
-        while value > 0x7F:
-            made.append(value & 0x7F | 0x80)
-            value >>= 7
-        made.append(value)
-    return bytes(made)
-
-
-def _number(data: bytes | bytearray, at: int) -> tuple[int, int]:
-    """A number, and where it ends."""
-    value = 0
-    for i in range(_MOST_NUMBER_BYTES):
-        value |= (data[at + i] & 0x7F) << 7 * i
-        if data[at + i] < 0x80:
-            return value, at + i + 1
-    raise IndexError

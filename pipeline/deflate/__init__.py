@@ -2,10 +2,11 @@
 
 from seec.pipeline.deflate.parts import WINDOW_BYTES, Cut, GzipPart
 from seec.pipeline.deflate.streams import Blocks, analyse, is_available, rebuild, walk
-from seec.pipeline.deflate.wrapped import Gzip, Raw, Zlib, gzip_header_bytes
+from seec.pipeline.deflate.wrapped import Alike, Gzip, Raw, Zlib, gzip_header_bytes
 
 __all__ = [
     "WINDOW_BYTES",
+    "Alike",
     "Blocks",
     "Cut",
     "Gzip",

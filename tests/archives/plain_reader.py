@@ -23,7 +23,7 @@ import zstandard
 from numpy.typing import NDArray
 
 from tests.archives.plain_spliced import gzip_member, gzipped, packed, spliced, zlib_stream
-from tests.plain_packings import PLAIN, gzip_part
+from tests.plain_packings import PLAIN, chunks, gzip_part
 from tests.vectors import plain_decoded, plain_deep, plain_deflate, plain_jpeg_file
 
 LOST = b"lost"
@@ -750,6 +750,7 @@ RESTORE = {
 # By packing: the bytes of a member from its content and the recipe.
 PACK: dict[str, Callable[[bytes, bytes], bytes]] = {
     **PLAIN,
+    "chunks": partial(chunks, zlib_stream=zlib_stream),
     "deflate": plain_deflate.rebuild,
     "gzip": gzip_member,
     "gzip-part": partial(gzip_part, rebuild=plain_deflate.rebuild),

@@ -28,7 +28,11 @@ LAYOUTS: dict[str, dict[str, Any]] = {
     "contiguous": {},
     "deflate": CHUNKS,
     "shuffled": CHUNKS | {"shuffle": True, "fletcher32": True},
+    "parts": {"chunks": (2, 16, 30), "compression": "gzip", "shuffle": True, "fletcher32": True},
+    "parts that grow": {"chunks": (3, 16, 30), "compression": 1, "maxshape": (None, None, 70)},
 }
+
+VERSIONS = {"parts that grow": "latest"}
 
 
 @pytest.fixture
@@ -64,7 +68,7 @@ def test_arrays_in_hdf5_are_coded_in_whole_files_and_in_pieces(tmp_path: Path):
     source, root = tmp_path / "source", tmp_path / "archive"
     source.mkdir()
     for name, options in LAYOUTS.items():
-        with h5py.File(source / f"{name}.h5", "w") as file:
+        with h5py.File(source / f"{name}.h5", "w", libver=VERSIONS.get(name)) as file:
             file.create_dataset("volume", data=SMALL, **options)
             file.attrs["made by"] = "a test"
     archived(source, root, piece_size_bytes=1 << 15)
@@ -75,9 +79,10 @@ def test_arrays_in_hdf5_are_coded_in_whole_files_and_in_pieces(tmp_path: Path):
     assert findings(root) == []
     assert restored(root, tmp_path / "out") == files_below(source)
     assert dict(plain_reader.restored(root, decode_with)) == files_below(source)
-    with seec.open(str(root)).open("shuffled.h5") as opened, h5py.File(opened) as file:
-        volume: Any = file["volume"]
-        assert np.array_equal(volume[3], SMALL[3])
+    for name in ("shuffled", "parts"):
+        with seec.open(str(root)).open(f"{name}.h5") as opened, h5py.File(opened) as file:
+            volume: Any = file["volume"]
+            assert np.array_equal(volume[3], SMALL[3])
 
 
 def test_a_plain_reader_puts_them_together(source: Path, tmp_path: Path):
@@ -88,3 +93,22 @@ def test_a_plain_reader_puts_them_together(source: Path, tmp_path: Path):
     np.save(source / "a.npy", STACK[:5, :60, :90])
     archived(source, root, piece_size_bytes=1 << 14)
     assert dict(plain_reader.restored(root, decode_with)) == files_below(source)
+
+
+def test_damaged_hdf5_files_come_back(tmp_path: Path):
+    source, root = tmp_path / "source", tmp_path / "archive"
+    source.mkdir()
+    rng = np.random.default_rng(5)
+    for number in range(12):
+        path = source / f"{number}.h5"
+        options = list(LAYOUTS.values())[number % len(LAYOUTS)]
+        with h5py.File(path, "w", libver=("earliest", "latest")[number % 2]) as file:
+            file.create_dataset("volume", data=SMALL, **options)
+        data = bytearray(path.read_bytes())
+        for _ in range(3):
+            data[int(rng.integers(0, 3000 if number % 3 else len(data)))] = int(rng.integers(256))
+        path.write_bytes(data[: len(data) - number])
+    archived(source, root)
+    assert any(row.samples for row in members(root).values())
+    assert findings(root) == []
+    assert restored(root, tmp_path / "out") == files_below(source)

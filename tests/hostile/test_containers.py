@@ -9,6 +9,8 @@ import zipfile
 import zlib
 from collections.abc import Callable
 
+import h5py
+import numpy as np
 import pytest
 import zstandard
 
@@ -113,6 +115,51 @@ def directory_that_goes_on() -> bytes:
     return tar((f"{i}.tif", image) for i in range(500))
 
 
+def bomb_of_chunks() -> bytes:
+    """Chunks of 4 MiB that take 4 KiB each, of images that have several."""
+    target = io.BytesIO()
+    with h5py.File(target, "w", libver="latest") as file:
+        shape, chunks = (400, 2048, 1024), (4, 1024, 1024)
+        array = file.create_dataset("a", shape, "u1", chunks=chunks, compression=9)
+        packed = zlib.compress(bytes(4 * MIB), 9)
+        for i in range(120):
+            array.id.write_direct_chunk((i // 2 * 4, i % 2 * 1024, 0), packed)
+    return target.getvalue()
+
+
+def one_chunk_many_times() -> bytes:
+    """A B-tree of 3,000 chunks, all at one place."""
+    target = io.BytesIO()
+    with h5py.File(target, "w") as file:
+        array = np.arange(3000 * 256, dtype=np.uint32).reshape(3000, 16, 16)
+        file.create_dataset("a", data=array, chunks=(1, 8, 16))
+    data = bytearray(target.getvalue())
+    key = 8 + 8 * 4
+    at = data.find(b"TREE")
+    while at >= 0:
+        if data[at + 4] == 1 and data[at + 5] == 0:
+            for i in range(int.from_bytes(data[at + 6 : at + 8], "little")):
+                place = at + 24 + key + i * (key + 8)
+                data[place : place + 8] = (4096).to_bytes(8, "little")
+        at = data.find(b"TREE", at + 1)
+    return bytes(data)
+
+
+def group_without_end() -> bytes:
+    """A large group, whose heap has blocks that are itself."""
+    target = io.BytesIO()
+    with h5py.File(target, "w", libver="latest") as file:
+        for i in range(3000):
+            file.create_group(f"a rather long name of a group {i:06}")
+    data = bytearray(target.getvalue())
+    at = data.find(b"FHIB")
+    assert at > 0
+    for i in range(100):
+        place = at + 17 + 8 * i
+        data[place : place + 8] = at.to_bytes(8, "little")
+    return bytes(data)
+
+
 ATTACKS: dict[str, Callable[[], bytes]] = {
     "many empty members": lambda: empty_members(20_000),
     "a tar whose headers lie": headers_that_lie,
@@ -130,6 +177,9 @@ ATTACKS: dict[str, Callable[[], bytes]] = {
     "a footer of lists": footer_of_lists,
     "a deep footer": deep_footer,
     "directories that go on": directory_that_goes_on,
+    "a bomb of chunks": bomb_of_chunks,
+    "one chunk, many times": one_chunk_many_times,
+    "a group without an end": group_without_end,
 }
 
 
@@ -145,7 +195,9 @@ def test_an_attack_ends_soon_and_the_file_comes_back(name: str):
     assert assembled(data, spans) == data
 
 
-@pytest.mark.parametrize("name", ["a bomb of zeros", "streams without an end", "a footer of lists"])
+@pytest.mark.parametrize(
+    "name", ["a bomb of zeros", "a bomb of chunks", "streams without an end", "a footer of lists"]
+)
 def test_an_attack_takes_bounded_memory(name: str):
     data = ATTACKS[name]()
     tracemalloc.start()

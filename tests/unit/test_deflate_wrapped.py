@@ -9,6 +9,7 @@ import zlib
 import pytest
 
 from seec.pipeline.containers import PACKINGS, Held, find
+from seec.pipeline.deflate import Alike
 from seec.schemas.errors import SectionCorrupt, UnreadableImage
 from tests.deflated import contents, zlib_stream, zopfli
 from tests.pictures import textured
@@ -39,6 +40,25 @@ def test_streams_of_zlib_come_back(level: int):
     assert content == WORDS
     assert PACKINGS["zlib"].pack(content, recipe) == data
     assert len(recipe) < 50
+
+
+def test_streams_of_one_writer_share_recipes():
+    streams, recipes = Alike(), set[bytes]()
+    for i in range(12):
+        plain = WORDS[900 * i :][:1000]
+        data = zlib.compress(plain, (6, 9)[i % 2])
+        content, recipe = streams.unpack(data, LIMIT)
+        assert content == plain
+        assert PACKINGS["zlib"].pack(content, recipe) == data
+        recipes.add(recipe)
+    assert len(recipes) < 5
+    data = zlib.compress(WORDS)
+    for wrong in (b"", data[:9], data[:-1], data + b"\0", data[:-1] + bytes([data[-1] ^ 1])):
+        with pytest.raises(UnreadableImage):
+            streams.unpack(wrong, LIMIT)
+    with pytest.raises(UnreadableImage, match="limit"):
+        streams.unpack(data, len(WORDS) - 1)
+    assert streams.unpack(data, len(WORDS))[0] == WORDS
 
 
 def test_other_bytes_are_refused():

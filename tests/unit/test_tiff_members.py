@@ -71,7 +71,8 @@ def test_the_rows_of_a_stack_are_members_in_order():
     [(name, image)] = images
     assert str(name).startswith("page-0@")
     with tifffile.TiffFile(io.BytesIO(image)) as file:
-        assert np.array_equal(np.stack([page.asarray() for page in file.pages]), STACK)
+        rows = np.concatenate([page.asarray() for page in file.pages])
+    assert np.array_equal(rows.reshape(STACK.shape), STACK)
 
 
 def test_a_strip_is_cut_between_rows_and_a_tile_not_at_all():

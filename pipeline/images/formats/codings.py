@@ -61,12 +61,13 @@ def decoded(
     recipes: list[bytes | None] = []
     taken, check_at = 0, _CHECK_BYTES
     method = METHODS[coding.method]
+    read = method.reader()
     try:
         for piece, size_bytes in zip(pieces, _sizes(coding, height, row), strict=True):
             if None in recipes[-1:]:
                 plain, recipe = method.plain(piece, size_bytes, row), None
             else:
-                plain, recipe = method.read(piece, size_bytes, row)
+                plain, recipe = read(piece, size_bytes, row)
             if len(plain) != size_bytes:
                 raise UnreadableImage("a strip or tile of another size than its rows need")
             rows.append(_predicted(plain, coding, row.size_bytes, little, undo=True))

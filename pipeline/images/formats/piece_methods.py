@@ -8,12 +8,13 @@ import lzma
 import struct
 import zlib
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import zstandard
 
-from seec.pipeline.deflate import Gzip, Zlib
+from seec.pipeline.deflate import Alike, Gzip, Zlib
 from seec.schemas.errors import SectionCorrupt, UnreadableImage
 
 try:
@@ -44,6 +45,9 @@ class Row(NamedTuple):
     bits: int
 
 
+Read = Callable[[bytes, int, Row], tuple[bytes, bytes | None]]
+
+
 class Method(ABC):
     """A method of compression. Instances hold no state.
 
@@ -55,6 +59,10 @@ class Method(ABC):
     @abstractmethod
     def read(self, data: bytes, size_bytes: int, row: Row) -> tuple[bytes, bytes | None]:
         """What was compressed, as many bytes as that, and a recipe; None where there is none."""
+
+    def reader(self) -> Read:
+        """A `read` for the pieces of one raster, which are often compressed alike."""
+        return self.read
 
     def plain(self, data: bytes, size_bytes: int, row: Row) -> bytes:
         """What was compressed, without a recipe."""
@@ -126,10 +134,18 @@ class _Deflate(Method):
     number = 3
 
     def read(self, data: bytes, size_bytes: int, row: Row) -> tuple[bytes, bytes | None]:
-        try:
-            return Zlib().unpack(data, size_bytes)
-        except UnreadableImage:  # something behind it, or a writer that is hard to follow
-            return self.plain(data, size_bytes, row), None
+        return self.reader()(data, size_bytes, row)
+
+    def reader(self) -> Read:
+        streams = Alike()
+
+        def read(data: bytes, size_bytes: int, row: Row) -> tuple[bytes, bytes | None]:
+            try:
+                return streams.unpack(data, size_bytes)
+            except UnreadableImage:  # something behind it, or a writer that is hard to follow
+                return self.plain(data, size_bytes, row), None
+
+        return read
 
     def plain(self, data: bytes, size_bytes: int, row: Row) -> bytes:
         stream = zlib.decompressobj()

@@ -41,16 +41,45 @@ def npy(files: Files, folder: Path) -> None:
     np.save(folder / "images.npy", _array(files))
 
 
-def _hdf5(**options: Any) -> Pack:
+def _hdf5(libver: str = "earliest", **options: Any) -> Pack:
+    """One dataset of all images. options: of the dataset; an image a chunk if it says nothing."""
+
     def write(files: Files, folder: Path) -> None:
         import h5py
 
         array = _array(files)
         chosen = {"chunks": (1, *array.shape[1:])} | options if options else {}
-        with cast(Any, h5py).File(folder / "images.h5", "w") as target:
+        with cast(Any, h5py).File(folder / "images.h5", "w", libver=libver) as target:
             target.create_dataset("images", data=array, **chosen)
 
     return write
+
+
+def growing(files: Files, folder: Path) -> None:
+    """As programs write that get images in batches, into an array that grows, by h5py.
+
+    With the cache that HDF5 had before version 2: chunks are not in their order in the file.
+    """
+    import h5py
+
+    array = _array(files)
+    options: dict[str, Any] = {"libver": "latest", "rdcc_nbytes": 1 << 20, "rdcc_nslots": 521}
+    with cast(Any, h5py).File(folder / "images.h5", "w", **options) as target:
+        most = (None, *array.shape[1:])
+        shape = (0, *array.shape[1:])
+        images = target.create_dataset("images", shape, "u1", maxshape=most, compression=4)
+        for first in range(0, len(array), 32):
+            images.resize(min(first + 32, len(array)), 0)
+            images[first:] = array[first : first + 32]
+
+
+def groups(files: Files, folder: Path) -> None:
+    """A dataset for each image, by h5py."""
+    import h5py
+
+    with cast(Any, h5py).File(folder / "images.h5", "w", libver="latest") as target:
+        for name, image in zip(files, _array(files), strict=True):
+            target.create_dataset(name, data=image)
 
 
 KINDS: dict[str, Pack] = {
@@ -60,6 +89,11 @@ KINDS: dict[str, Pack] = {
     "HDF5, an image a chunk, gzip": _hdf5(compression="gzip"),
     "HDF5, the same, shuffled": _hdf5(compression="gzip", shuffle=True),
     "HDF5, chunks of the library's choice, gzip": _hdf5(compression=4, chunks=True),
+    "HDF5, the same, latest format": _hdf5("latest", compression=4, chunks=True),
+    "HDF5, the same, in parts of 32 images": growing,
+    "HDF5, small chunks, gzip": _hdf5("latest", compression=4, chunks=(50, 8, 8, 1)),
+    "HDF5, small chunks": _hdf5("latest", chunks=(50, 8, 8, 1)),
+    "HDF5, a dataset an image, latest format": groups,
 }
 
 if __name__ == "__main__":
