@@ -315,7 +315,7 @@ def _joined(columns: Sequence[Longs]) -> Longs:
 
 def _reached(totals: Longs, first: int, most: int, limit: int) -> int:
     """Behind the last chunk with which those from the first one on stay within a limit."""
-    found = int(np.searchsorted(totals, totals[first] + limit, "right")) - 1
+    found = int(totals.searchsorted(int(totals[first]) + limit, "right")) - 1
     return max(first + 1, min(found, most))
 
 
