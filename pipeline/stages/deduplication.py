@@ -63,6 +63,8 @@ class Deduplication:
             row = self._part(shard).row_at(number)
             if (row.source_digest, row.reason) != (digest, reason) or any(map(_lossy, row.tree())):
                 return None
+            if file.piece is not None and row.piece is None and row.samples is not None:
+                return None  # the file as a whole needs every byte of its pieces
             blob = _blob_of(shard, row)
             self._check(blob, row)
         except StoreUnavailable:
@@ -103,6 +105,6 @@ def _blob_of(shard: ShardRecord, row: Row) -> ObjectRecord:
     """The blob that has the payload of a row of this shard."""
     blobs = {blob.name: blob for blob in (shard.blob, *shard.referenced)}
     name = row.blob or shard.blob.name
-    if name not in blobs:
-        raise SectionCorrupt(f"{shard.manifest.name}: {row.path}: in a blob that no commit names")
+    if name not in blobs or row.end > blobs[name].size_bytes:
+        raise SectionCorrupt(f"{shard.manifest.name}: {row.path}: not in a blob of its commit")
     return blobs[name]
