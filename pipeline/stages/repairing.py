@@ -90,6 +90,7 @@ class Repair:
         self._archive, self._spares, self._executor = archive, spares, executor
         # By id, the files of models that files were encoded with.
         self._payloads: dict[str, bytes] = {}
+        self._keeps: dict[str, str | None] = {}
 
     def put_back(self, damaged: Iterable[Damaged]) -> list[Case]:
         """Write the objects again that parity or a copy gives; the shards it is not enough for."""
@@ -125,7 +126,13 @@ class Repair:
         models = self._archive.state.models
         # From here on copies are read by all processes.
         copies = [copy.shared_by(self._executor.placement.cpus) for copy in self._spares.copies]
-        found = same_files(copies, wanted, models)
+        exact = {
+            row.source_digest
+            for case in cases
+            for row in case.missing()
+            if self._every_byte(row, case.record)
+        }
+        found = same_files(copies, wanted, models, exact)
         return [
             replace(
                 case,
@@ -161,12 +168,27 @@ class Repair:
                 if index_of(case.record) not in files:
                     yield mender(store, case.record.shard, [], []), case
 
+    def _every_byte(self, row: Row, shard: ShardRecord) -> bool:
+        """Whether every byte has to come back of a row of a shard."""
+        keep = self._keep(shard.run_id)
+        stored = row.samples is None and not row.lost
+        return row.piece is not None or keep == KEEP_FILE or (keep is None and stored)
+
+    def _keep(self, run_id: str) -> str | None:
+        """How a run keeps files; None if nobody can tell."""
+        if run_id not in self._keeps:
+            run, keep = self._archive.state.runs[run_id], None
+            if not run.compaction:
+                with suppress(FixityError, FormatError):
+                    keep = self._archive.plan(run).settings.keep
+            self._keeps[run_id] = keep
+        return self._keeps[run_id]
+
     def _plan_settings(self, run: RunRecord, models: RunModels) -> PlanSettings:
         # Of both ways to keep files the one that loses nothing, if the plan is gone.
         settings = PlanSettings("", keep=KEEP_FILE)
-        if not run.compaction:
-            with suppress(FixityError, FormatError):
-                settings = self._archive.plan(run).settings
+        if self._keep(run.run_id) is not None:
+            settings = self._archive.plan(run).settings
         return replace(
             settings,
             model_id=models.pixels.id,
