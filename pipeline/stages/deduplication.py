@@ -27,7 +27,7 @@ class Deduplication:
         """store: of the archive."""
         self._store, self._known = store, known
         self._parts: dict[str, Part] = {}
-        self._sound: set[tuple[str, int, int]] = set()
+        self._sound: set[tuple[str, int, int, bytes]] = set()
 
     def draft(self, file: SourceFile, start: int, data: bytes) -> Draft | None:
         """The draft of a file that need not be looked into; None if it must be.
@@ -88,7 +88,7 @@ class Deduplication:
 
     def _check(self, blob: ObjectRecord, row: Row) -> None:
         """Read the payload: a file must not depend on one that is damaged, or gone."""
-        place = (blob.name, row.offset, row.length)
+        place = (blob.name, row.offset, row.length, row.blob_digest)
         if place not in self._sound:
             [(_, payload)] = payloads(self._store, blob.name, [row])
             check_payload(row, payload)

@@ -19,6 +19,7 @@ from seec.pipeline.archive.models import archived_models
 from seec.pipeline.archive.shard import payloads
 from seec.pipeline.routes.reading import check
 from seec.pipeline.stages.deduplication import Deduplication
+from seec.pipeline.stages.local import local_executor
 from seec.pipeline.stages.repairing import Repair
 from seec.pipeline.stages.verifying import Scope, verify_shards
 from seec.schemas.commit import ShardRecord
@@ -41,16 +42,19 @@ def collect(root: Path, **options: Any) -> None:
     gc.run(gc.Settings(str(root), delete=True, older_than_s=0, **options))
 
 
+@pytest.mark.parametrize("processes", [0, 2])
 def test_a_repair_beside_a_run_takes_no_blob_that_the_run_has_chosen(
-    source: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+    source: Path, root: Path, monkeypatch: pytest.MonkeyPatch, processes: int
 ):
     (first, _) = shards(root)
     shutil.copyfile(source / "photos" / "words.txt", source / "words.txt")
+    for number in range(5):
+        write(source, {f"z{number}.txt": bytes([number]) * 999})
     add, repaired = archive_job.add_shard, list[str]()
 
     def later(archive: Archive, shard: ShardRecord, *rest: Any) -> None:
         if not repaired:
-            assert shard.referenced
+            assert shard.referenced or processes
             spoil(root, first, "photos/drawing.bmp")
             repaired.extend(mend(root, source).shards)
             collect(root)
@@ -58,7 +62,15 @@ def test_a_repair_beside_a_run_takes_no_blob_that_the_run_has_chosen(
         add(archive, shard, *rest)
 
     monkeypatch.setattr(archive_job, "add_shard", later)
-    run(source, root)
+    if processes:
+        monkeypatch.setattr(archive_job, "execution", lambda *_, **__: local_executor(processes))
+        folders, bytes_ = (str(source), str(root)), PIECE_BYTES
+        settings = archive_job.Settings(
+            *folders, moved=True, shard_files=1, piece_size_bytes=bytes_
+        )
+        archive_job.run(settings)
+    else:
+        run(source, root)
     assert repaired == [first.shard]
     comes_back(root, source)
     assert rows(root)["words.txt"].blob == next(opened(root).state.in_order()).blob.name
