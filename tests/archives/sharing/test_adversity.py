@@ -34,7 +34,7 @@ from tests.archives.test_repair import mend, spoil
 from tests.archives.test_stacks import write
 from tests.in_process import InProcess
 from tests.pictures import gray, textured
-from tests.sources import files_below, image_bytes
+from tests.sources import files_below, image_bytes, same_image
 from tests.unit.test_pictures import png_chunk
 
 
@@ -230,3 +230,28 @@ def test_rows_that_lead_out_of_their_blob_are_not_shared(source: Path, root: Pat
     known = known_files(archived, "", plan, [0])
     assert known is not None
     assert Deduplication(archived.store, known).draft(file, 0, data) is None
+
+
+def test_what_moved_in_its_source_is_mended_at_both_paths(source: Path, root: Path):
+    (first, _) = shards(root)
+    rename(source)
+    run(source, root)
+    (root / first.blob.name).unlink()
+    assert mend(root, source).lost == ()
+    assert findings(root) == []
+    assert not any(row.lost for row in opened(root).rows(next(opened(root).state.in_order())))
+    comes_back(root, source)
+    reader = seec.open(str(root))
+    for name in FILES:
+        data = reader.read(f"photos/{name}")
+        assert data == FILES[name] or same_image(data, FILES[name]), name
+
+
+def test_equal_files_of_a_shard_whose_rows_are_gone_all_come_back(tmp_path: Path):
+    source, root = tmp_path / "source", tmp_path / "archive"
+    write(source, {f"{name}.txt": b"the same bytes " * 9 for name in "abc"} | FILES)
+    run(source, root)
+    for shard in shards(root):
+        (root / shard.manifest.name).unlink()
+    assert mend(root, source).lost == ()
+    comes_back(root, source)
