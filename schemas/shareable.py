@@ -8,7 +8,6 @@ from seec.schemas.manifest import MANIFEST
 from seec.schemas.routes import PIECES, is_lost
 from seec.schemas.tables import Excerpt
 
-
 _FEW = 8  # of so many rows one is wanted
 
 

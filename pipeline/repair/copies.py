@@ -1,7 +1,7 @@
 """Other copies of an archive, and other archives of the same files."""
 
 import hashlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from seec.pipeline.archive.archive import Archive, read_object, read_recorded
@@ -18,6 +18,7 @@ from seec.schemas.errors import (
     ObjectMissing,
     ObjectUnreadable,
 )
+from seec.schemas.routes import PIECES
 from seec.schemas.rows import Entry, Row
 from seec.schemas.trees import in_blob
 
@@ -60,27 +61,50 @@ def there(store: Store, name: str) -> bytes | None:
 
 def same_files(
     copies: Collection[Store],
-    digests: Collection[bytes],
+    wanted: Collection[Row],
     models: Collection[str],
     exact: Collection[bytes],
-) -> dict[bytes, Found]:
-    """Rows of other archives whose files have the wanted digests, by digest.
+) -> "Served":
+    """Rows of other archives whose files have the digests of the wanted ones.
 
     models: ids of the available models; rows that need another model are skipped. Damaged rows of a
     copy are skipped, too: another copy, or the source, may have the file. exact: those of the
-    digests of which every byte has to come back, and not only pixels and metadata.
+    digests of which every byte has to come back, and not only pixels and metadata. A row that lists
+    pieces serves no other than its own: it says in which shards of its archive these are.
     """
-    found: dict[bytes, Found] = {}
+    keys = {key for row in wanted for key in _keys(row)}
+    found: dict[_Key, Found] = {}
     for copy in copies:
         for blob, row in _rows(copy):
-            wanted = row.source_digest in digests and row.source_digest not in found
-            if not wanted or not set(models).issuperset(models_of([row])):
+            key, *_ = _keys(row)
+            if key not in keys or key in found or not set(models).issuperset(models_of([row])):
                 continue
             here, lossless = Found(copy, blob, row), not row.lost and row.background_error is None
             serves = _gives_every_byte if row.source_digest in exact else _is_sound
             if lossless and serves(here):
-                found[row.source_digest] = here
-    return found
+                found[key] = here
+    return Served(found)
+
+
+_Key = bytes | tuple[str, str, bytes]
+
+
+@dataclass(frozen=True)
+class Served:
+    """What was found, for each row that wants it."""
+
+    found: Mapping[_Key, Found]
+
+    def of(self, row: Row) -> Found | None:
+        """What serves for a row; None if nothing does."""
+        return next((self.found[key] for key in _keys(row) if key in self.found), None)
+
+
+def _keys(row: Row) -> list[_Key]:
+    """By which rows are found that serve for a row, the best first."""
+    if row.route == PIECES:
+        return [(row.shard, row.path, row.source_digest), row.source_digest]
+    return [row.source_digest]
 
 
 def _is_sound(found: Found) -> bool:

@@ -110,37 +110,59 @@ class Repair:
                 cases.append(case)
             else:
                 self.outcome.left += shard.findings
-        return self._with_found(cases)
+        return self._with_found(cases, self._spares.copies)
 
     def make_anew(self, cases: list[Case], on_shard: Callable[[], None]) -> None:
         """Write these shards again. on_shard: told of each."""
+        anew: list[tuple[ShardRecord, Case]] = []
         for record, case in self._mended(cases):
             if record != case.record or not case.whole:
                 self._commit(record, case)
+            anew.append((record, case))
             on_shard()
+        self._from_each_other(anew)
 
-    def _with_found(self, cases: list[Case]) -> list[Case]:
-        wanted = {row.source_digest for case in cases for row in case.missing()}
-        if not self._spares.copies or not wanted:
+    def _from_each_other(self, anew: list[tuple[ShardRecord, Case]]) -> None:
+        """Mend what the archive has elsewhere by now, such as a file that has moved in its source.
+
+        Files that shared a payload are damaged together, and the source has them at other paths.
+        """
+        left = [
+            replace(case, record=record, whole=True, rows=tuple(rows), bad=lost, lost_before=lost)
+            for record, case in anew
+            for rows in [self._archive.rows(record)]
+            if (lost := frozenset(row.label for row in rows if row.lost))
+        ]
+        mender = Mender({case.record.shard: case for case in left})
+        for case in self._with_found(left, [self._archive.store]):
+            if case.found:
+                mender.cases[case.record.shard] = case
+                record = mender(self._archive.store, case.record.shard, [], [])
+                self._commit(record, case)
+                lost = {row.label for row in self._archive.rows(record) if row.lost}
+                self.outcome.lost = [
+                    path for path in self.outcome.lost if path in lost or path not in case.bad
+                ]
+
+    def _with_found(self, cases: list[Case], copies: Sequence[Store]) -> list[Case]:
+        """The cases, with what these archives have of what is missing."""
+        wanted = [row for case in cases for row in case.missing()]
+        if not copies or not wanted:
             return cases
         models = self._archive.state.models
         # From here on copies are read by all processes.
-        copies = [copy.shared_by(self._executor.placement.cpus) for copy in self._spares.copies]
+        copies = [copy.shared_by(self._executor.placement.cpus) for copy in copies]
         exact = {
             row.source_digest
             for case in cases
             for row in case.missing()
             if self._every_byte(row, case.record)
         }
-        found = same_files(copies, wanted, models, exact)
+        served = same_files(copies, wanted, models, exact)
         return [
             replace(
                 case,
-                found={
-                    row.source_digest: found[row.source_digest]
-                    for row in case.missing()
-                    if row.source_digest in found
-                },
+                found={row.label: one for row in case.missing() if (one := served.of(row))},
             )
             for case in cases
         ]
