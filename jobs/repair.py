@@ -236,8 +236,9 @@ def main(**options: Any) -> RepairSummary:
 
     repair first mends objects with the parity in ARCHIVE, if it has any, then copies damaged
     objects byte for byte from the copies that --from names. Where neither helps, repair makes the
-    shard anew from the sound files in the shard, the same files in other archives, and files of
-    the source that still have the recorded digests.
+    shard anew from the sound files in the shard, the same files in other archives, files of the
+    source that still have the recorded digests, and the same files in other shards of ARCHIVE. Of
+    an archive or a run that keeps files byte for byte, repair takes only files that come back so.
 
     repair lists files that it finds nowhere as lost, and ends with exit code 3: the archive is
     sound, and does not hold these files. If damage is left, the exit code is 4. repair changes no

@@ -8,6 +8,8 @@ from seec.schemas.manifest import MANIFEST
 from seec.schemas.routes import PIECES, is_lost
 from seec.schemas.tables import Excerpt
 
+_FEW = 8  # of so many rows one is wanted
+
 
 class Shareable(NamedTuple):
     """A row of a file, or of a piece of one. number: of the row in its part.
@@ -31,7 +33,7 @@ def shareable(
     pieces of files are given, too, of whatever size but 0. SectionCorrupt if it is no such part.
     """
     excerpt = Excerpt(name, data, MANIFEST)
-    columns = map(excerpt.column, ("depth", "piece", "source_size_bytes"))
+    columns = [excerpt.column(name) for name in ("depth", "piece", "source_size_bytes")]
     wanted = [
         number
         for number, (depth, piece, size_bytes) in enumerate(zip(*columns, strict=True))
@@ -39,10 +41,12 @@ def shareable(
     ]
     if not wanted:
         return
+    # One value by itself takes as long as some of a column that is made at once.
+    values_of = excerpt.column if _FEW * len(wanted) > len(columns[0]) else excerpt.values
     names = ("kind", "route", "same_file", "background_error")
-    others = [excerpt.values(name) for name in names]
-    facts = [excerpt.values(name) for name in ("source_size_bytes", "source_digest")]
-    samples = excerpt.values("pixel_digest")
+    others = [values_of(name) for name in names]
+    facts = [values_of(name) for name in ("source_size_bytes", "source_digest")]
+    samples = values_of("pixel_digest")
     for number in wanted:
         kind, route, same_file, background_error = (values[number] for values in others)
         if kind != FILE or route == PIECES or is_lost(route):

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from seec.pipeline.archive.archive import Archive
 from seec.pipeline.archive.catalogue import had
+from seec.schemas.archive import has_suffix
 from seec.schemas.commit import ShardRecord
 from seec.schemas.errors import FixityError, FormatError
 from seec.schemas.kinds import FILE
@@ -75,7 +76,7 @@ def known_files(
             rows = list(shareable(shard.manifest.name, had(part), sizes, pieces=pieces))
         except (FixityError, FormatError):
             continue
-        if exact is not None and shard.run_id not in exact:
+        if exact is not None and not (shard.run_id in exact and _is_as_written(shard)):
             rows = [row for row in rows if row.exact]
         if rows:
             found_sizes.extend(row.size_bytes for row in rows)
@@ -113,6 +114,11 @@ def _exact_runs(archive: Archive) -> set[str]:
         for run in archive.state.runs.values()
         if not run.compaction and archive.plan(run).settings.keep == KEEP_FILE
     }
+
+
+def _is_as_written(shard: ShardRecord) -> bool:
+    """False if a repair may have made a shard anew, from rows that were written by other rules."""
+    return not (has_suffix(shard.blob.name) or has_suffix(shard.manifest.name))
 
 
 def _mark(digest: bytes) -> int:

@@ -6,7 +6,14 @@ from collections.abc import Mapping, Sequence
 from seec.pipeline.archive.archive import Archive
 from seec.pipeline.archive.planning import cut_shards
 from seec.schemas.archive import model_name, plan_name, removed_name, shard_name
-from seec.schemas.commit import ObjectRecord, RemovalRecord, RunRecord, ShardRecord, SourceRecord
+from seec.schemas.commit import (
+    ObjectRecord,
+    RemovalRecord,
+    RunRecord,
+    ShardRecord,
+    SourceRecord,
+    model_record,
+)
 from seec.schemas.errors import StorageError
 from seec.schemas.plan import PlanSettings, SourceFile, parse_plan, run_id, serialise_plan
 from seec.schemas.removal import serialise_removed
@@ -52,7 +59,11 @@ def add_shard(archive: Archive, shard: ShardRecord, models: Mapping[str, bytes])
     """
     archive.check_counting([shard])  # then its models are at hand, or in the archive
     wanted = (model_id for model_id in shard.models if model_id not in archive.state.models)
-    objects = {model_name(model_id): models[model_id] for model_id in wanted}
+    objects = {
+        # That of a payload of an earlier run lies in the archive, if no shard needs it any more.
+        model_name(one): models[one] if one in models else archive.read(model_record(one))
+        for one in wanted
+    }
     for name, data in objects.items():
         put(archive, name, data)
     archive.commit(shards=(shard,))

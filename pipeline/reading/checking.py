@@ -19,8 +19,9 @@ def findings(store: Store, *, decode: bool) -> Iterator[Finding]:
     records = check_records(store)
     for checked in records.checked:
         yield from checked.findings
+    own = {shard.blob for shard in records.shards}
     for shard in records.shards:
-        check = check_shard(store, shard)
+        check = check_shard(store, shard, [blob for blob in shard.referenced if blob not in own])
         found = [finding for checked in check.checked for finding in checked.findings]
         if decode:
             found += _decoded(records, shard, check.sound)

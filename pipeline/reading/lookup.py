@@ -103,7 +103,7 @@ class Lookup:
 
     def _pieces(self, shard: ShardRecord, file: Row) -> list[Piece]:
         """The pieces of a file. Raises as `payloads`, or FormatError."""
-        key = (shard.blob.name, file.offset)
+        key = (file.blob or shard.blob.name, file.offset)
         kept = self._lists.get(key)
         if kept is None:
             [(_, payload)] = payloads(self._archive.store, shard.blob.name, [file])

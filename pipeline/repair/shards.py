@@ -43,7 +43,7 @@ class Case:
     manifest part or, if that part is damaged, of the plan, as lost rows. bad: labels of rows with
     useless payloads, in their members or themselves. lost_before: labels of those that an earlier
     repair gave up. failed: the known files in quarantine. planned: what the plan says of the shard,
-    by path and piece. found: rows of other archives for the bad files, by source digest.
+    by path and piece. found: rows of other archives for the bad ones, by their labels.
     """
 
     record: ShardRecord
@@ -53,11 +53,11 @@ class Case:
     lost_before: frozenset[str]
     failed: tuple[QuarantineRow, ...]
     planned: Mapping[tuple[str, int], SourceFile] = field(default_factory=dict[Any, SourceFile])
-    found: dict[bytes, Found] = field(default_factory=dict[bytes, Found])
+    found: dict[str, Found] = field(default_factory=dict[str, Found])
 
     def missing(self) -> list[Row]:
         """The rows that only the source may still have."""
-        return [r for r in self.rows if r.label in self.bad and r.source_digest not in self.found]
+        return [r for r in self.rows if r.label in self.bad and r.label not in self.found]
 
 
 def examine(archive: Archive, damaged: Damaged) -> Case | None:
@@ -109,10 +109,11 @@ class Mender:
         failed: files of the source that could not be read. parity_share: is that of the old shard.
         """
         case = self.cases[shard]
+        entries = list(entries)
         fresh = {entry.row.source_digest: entry for entry in entries}
-        by_path = {entry.row.path: entry for entry in fresh.values()}
+        by_key = {entry.row.key: entry for entry in entries}
         mended = [
-            self._mend(store, case, row, fresh, by_path)
+            self._mend(store, case, row, fresh, by_key)
             for row in case.rows
             if row.label in case.bad
         ]
@@ -134,17 +135,18 @@ class Mender:
         case: Case,
         row: Row,
         fresh: Mapping[bytes, Entry],
-        by_path: Mapping[str, Entry],
+        by_key: Mapping[tuple[str, int], Entry],
     ) -> Entry:
-        found = case.found.get(row.source_digest)
+        found = case.found.get(row.label)
         other = fetch(found) if found else fresh.get(row.source_digest)
         if other is None and row.source_digest == UNKNOWN_DIGEST:
-            other = by_path.get(row.path)  # same size and time as in the plan
+            other = by_key.get(row.key)  # same size and time as in the plan
         if other is None:
             return _what_is_left(store, case.record.blob.name, row)
         mended = replace(
             renamed(other.row, row.path),
-            start=row.start,
+            # Where a piece begins nobody knew if its row is gone.
+            start=other.row.start if row.source_digest == UNKNOWN_DIGEST else row.start,
             piece=row.piece,
             source_mtime_ns=row.source_mtime_ns,
             kind=row.kind,

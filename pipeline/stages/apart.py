@@ -48,7 +48,7 @@ def candidate_of(
         file,
         data,
         settings.max_pixels,
-        settings.keep == KEEP_FILE,
+        settings.keep == KEEP_FILE or file.piece is not None,  # all pieces make one file again
         settings.jpeg_model_id is not None,
         start=start,
         ranges=ranges,

@@ -1,7 +1,7 @@
 """The driver of an archiving run: keeps a bounded amount of work in flight, yields whole shards."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -181,7 +181,7 @@ class ArchivingRun:
             lambda: self._executor.start(Segmentation, placement.segmenter_options, *what),
         )
 
-    def shards(self, indices: list[int]) -> Iterator[tuple[ShardRecord, Timing]]:
+    def shards(self, indices: list[int]) -> Generator[tuple[ShardRecord, Timing]]:
         """Work on these shards of the plan; yield each once it and those before it are written.
 
         In this order whatever the timing: so are the commits that follow, and the archive digest.

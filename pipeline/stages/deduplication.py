@@ -27,7 +27,7 @@ class Deduplication:
         """store: of the archive."""
         self._store, self._known = store, known
         self._parts: dict[str, Part] = {}
-        self._sound: set[tuple[str, int, int]] = set()
+        self._sound: set[tuple[str, int, int, bytes]] = set()
 
     def draft(self, file: SourceFile, start: int, data: bytes) -> Draft | None:
         """The draft of a file that need not be looked into; None if it must be.
@@ -63,6 +63,8 @@ class Deduplication:
             row = self._part(shard).row_at(number)
             if (row.source_digest, row.reason) != (digest, reason) or any(map(_lossy, row.tree())):
                 return None
+            if file.piece is not None and row.piece is None and row.samples is not None:
+                return None  # the file as a whole needs every byte of its pieces
             blob = _blob_of(shard, row)
             self._check(blob, row)
         except StoreUnavailable:
@@ -86,7 +88,7 @@ class Deduplication:
 
     def _check(self, blob: ObjectRecord, row: Row) -> None:
         """Read the payload: a file must not depend on one that is damaged, or gone."""
-        place = (blob.name, row.offset, row.length)
+        place = (blob.name, row.offset, row.length, row.blob_digest)
         if place not in self._sound:
             [(_, payload)] = payloads(self._store, blob.name, [row])
             check_payload(row, payload)
@@ -103,6 +105,6 @@ def _blob_of(shard: ShardRecord, row: Row) -> ObjectRecord:
     """The blob that has the payload of a row of this shard."""
     blobs = {blob.name: blob for blob in (shard.blob, *shard.referenced)}
     name = row.blob or shard.blob.name
-    if name not in blobs:
-        raise SectionCorrupt(f"{shard.manifest.name}: {row.path}: in a blob that no commit names")
+    if name not in blobs or row.end > blobs[name].size_bytes:
+        raise SectionCorrupt(f"{shard.manifest.name}: {row.path}: not in a blob of its commit")
     return blobs[name]

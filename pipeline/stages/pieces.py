@@ -7,6 +7,7 @@ file alone.
 
 import hashlib
 from collections.abc import Hashable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from seec.pipeline.archive.archive import Archive
@@ -14,7 +15,7 @@ from seec.pipeline.archive.pieces import holders, pieces_in
 from seec.pipeline.containers import cut
 from seec.pipeline.routes.writing import Draft
 from seec.pipeline.storage import Source, Store
-from seec.schemas.errors import SourceChanged
+from seec.schemas.errors import FixityError, FormatError, SourceChanged
 from seec.schemas.pieces import piece_with, serialise_pieces
 from seec.schemas.plan import SourceFile
 from seec.schemas.routes import PIECES
@@ -66,7 +67,11 @@ def draft_whole(store: Store, run_id: str, source: Source, file: SourceFile) -> 
     SourceChanged, or another SourceError, if one of them is not there or is another one.
     """
     shards = holders(Archive.open(store).state.shards_of(run_id), file.path)
-    rows = (row for shard in shards for row in pieces_in(store, shard, file.path))
+    rows: list[Row] = []
+    for shard in shards:
+        # In a repair, the shard of this very row may be what cannot be read.
+        with suppress(FixityError, FormatError):
+            rows += pieces_in(store, shard, file.path)
     pieces = sorted(rows, key=lambda row: row.piece or 0)
     if [row.piece for row in pieces] != list(range(file.pieces or 0)):
         raise SourceChanged("some of its pieces could not be read; run again to archive it")

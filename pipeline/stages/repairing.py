@@ -90,6 +90,7 @@ class Repair:
         self._archive, self._spares, self._executor = archive, spares, executor
         # By id, the files of models that files were encoded with.
         self._payloads: dict[str, bytes] = {}
+        self._keeps: dict[str, str | None] = {}
 
     def put_back(self, damaged: Iterable[Damaged]) -> list[Case]:
         """Write the objects again that parity or a copy gives; the shards it is not enough for."""
@@ -109,31 +110,59 @@ class Repair:
                 cases.append(case)
             else:
                 self.outcome.left += shard.findings
-        return self._with_found(cases)
+        return self._with_found(cases, self._spares.copies)
 
     def make_anew(self, cases: list[Case], on_shard: Callable[[], None]) -> None:
         """Write these shards again. on_shard: told of each."""
+        anew: list[tuple[ShardRecord, Case]] = []
         for record, case in self._mended(cases):
             if record != case.record or not case.whole:
                 self._commit(record, case)
+            anew.append((record, case))
             on_shard()
+        self._from_each_other(anew)
 
-    def _with_found(self, cases: list[Case]) -> list[Case]:
-        wanted = {row.source_digest for case in cases for row in case.missing()}
-        if not self._spares.copies or not wanted:
+    def _from_each_other(self, anew: list[tuple[ShardRecord, Case]]) -> None:
+        """Mend what the archive has elsewhere by now, such as a file that has moved in its source.
+
+        Files that shared a payload are damaged together, and the source has them at other paths.
+        """
+        left = [
+            replace(case, record=record, whole=True, rows=tuple(rows), bad=lost, lost_before=lost)
+            for record, case in anew
+            for rows in [self._archive.rows(record)]
+            if (lost := frozenset(row.label for row in rows if row.lost))
+        ]
+        mender = Mender({case.record.shard: case for case in left})
+        for case in self._with_found(left, [self._archive.store]):
+            if case.found:
+                mender.cases[case.record.shard] = case
+                record = mender(self._archive.store, case.record.shard, [], [])
+                self._commit(record, case)
+                lost = {row.label for row in self._archive.rows(record) if row.lost}
+                self.outcome.lost = [
+                    path for path in self.outcome.lost if path in lost or path not in case.bad
+                ]
+
+    def _with_found(self, cases: list[Case], copies: Sequence[Store]) -> list[Case]:
+        """The cases, with what these archives have of what is missing."""
+        wanted = [row for case in cases for row in case.missing()]
+        if not copies or not wanted:
             return cases
         models = self._archive.state.models
         # From here on copies are read by all processes.
-        copies = [copy.shared_by(self._executor.placement.cpus) for copy in self._spares.copies]
-        found = same_files(copies, wanted, models)
+        copies = [copy.shared_by(self._executor.placement.cpus) for copy in copies]
+        exact = {
+            row.source_digest
+            for case in cases
+            for row in case.missing()
+            if self._every_byte(row, case.record)
+        }
+        served = same_files(copies, wanted, models, exact)
         return [
             replace(
                 case,
-                found={
-                    row.source_digest: found[row.source_digest]
-                    for row in case.missing()
-                    if row.source_digest in found
-                },
+                found={row.label: one for row in case.missing() if (one := served.of(row))},
             )
             for case in cases
         ]
@@ -161,12 +190,27 @@ class Repair:
                 if index_of(case.record) not in files:
                     yield mender(store, case.record.shard, [], []), case
 
+    def _every_byte(self, row: Row, shard: ShardRecord) -> bool:
+        """Whether every byte has to come back of a row of a shard."""
+        keep = self._keep(shard.run_id)
+        stored = row.samples is None and not row.lost
+        return row.piece is not None or keep == KEEP_FILE or (keep is None and stored)
+
+    def _keep(self, run_id: str) -> str | None:
+        """How a run keeps files; None if nobody can tell."""
+        if run_id not in self._keeps:
+            run, keep = self._archive.state.runs[run_id], None
+            if not run.compaction:
+                with suppress(FixityError, FormatError):
+                    keep = self._archive.plan(run).settings.keep
+            self._keeps[run_id] = keep
+        return self._keeps[run_id]
+
     def _plan_settings(self, run: RunRecord, models: RunModels) -> PlanSettings:
         # Of both ways to keep files the one that loses nothing, if the plan is gone.
         settings = PlanSettings("", keep=KEEP_FILE)
-        if not run.compaction:
-            with suppress(FixityError, FormatError):
-                settings = self._archive.plan(run).settings
+        if self._keep(run.run_id) is not None:
+            settings = self._archive.plan(run).settings
         return replace(
             settings,
             model_id=models.pixels.id,

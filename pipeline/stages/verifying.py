@@ -86,11 +86,11 @@ def verify_shards(
     """
     cpus = executor.placement.cpus
     shared, todo = store.shared_by(cpus), iter(shards)
-    own = {shard.blob.name for shard in kept}
+    own = {shard.blob for shard in kept}
 
     def steps(check: _Check, suspect: bool) -> Steps[ShardCheck | Checked]:
         if check.rows is None:
-            alone = [blob for blob in check.shard.referenced if blob.name not in own]
+            alone = [blob for blob in check.shard.referenced if blob not in own]
             return (yield executor.submit(_SHARD, shared, check.shard, alone))
         cut = (row.path for row in check.rows if row.route == PIECES)
         others = [shard for path in cut for shard in holders(kept, path)]

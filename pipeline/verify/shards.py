@@ -160,6 +160,9 @@ def _contradiction(shard: ShardRecord, rows: list[Row]) -> str | None:
         return "its rows do not fill the blob"
     if {row.blob for row in rows} - {None} != {blob.name for blob in shard.referenced}:
         return "needs blobs of other shards than the commit says"
+    sizes = {blob.name: blob.size_bytes for blob in shard.referenced}
+    if any(row.end > sizes[row.blob] for row in rows if row.blob is not None):
+        return "its rows lead out of blobs of other shards"
     return None
 
 

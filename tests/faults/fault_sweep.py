@@ -12,7 +12,7 @@ import shutil
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,7 @@ from seec.jobs import verify as verify_job
 from seec.jobs.exit_codes import ExitCode, exit_code_of
 from seec.jobs.progress import progress
 from seec.pipeline.archive import Archive
+from seec.pipeline.archive.catalogue import sorted_rows
 from seec.pipeline.archive.models import archived_model
 from seec.pipeline.storage import Retry, Store
 from seec.schemas.errors import NotAnArchive, SeecError
@@ -98,13 +99,14 @@ class Job:
     """A job whose one store is at fault.
 
     run: does it in a new folder. check: what is wrong with what the folder holds after it went
-    well, and, if not, after it failed. noticed: exit codes of a job that was told lies.
+    well, and, if not, after it failed. lied_to: the same if the store lied; None is as `check`.
     """
 
     name: str
     code: int
     run: Callable[[Path], Any]
     check: Callable[[Path, bool], str | None]
+    lied_to: Callable[[Path, bool], str | None] | None = None
     skipped: tuple[str, ...] = ()
     requests: tuple[filesystem.Request, ...] = ()
 
@@ -168,7 +170,14 @@ def jobs(expected: Expected, folder: Path) -> list[Job]:
             lambda at: archiving(str(expected.source), far(at / "archive")),
             archived,
         ),
-        Job("archive more to it", ExitCode.INCOMPLETE, going_on, partial(check_archive, expected)),
+        Job(
+            "archive more to it",
+            ExitCode.INCOMPLETE,
+            going_on,
+            partial(check_archive, expected),
+            # What of the archive is not what it was, or not there, nothing shares.
+            partial(check_held, expected),
+        ),
         Job(
             "archive from it",
             ExitCode.INCOMPLETE,
@@ -258,6 +267,20 @@ def check_archive(expected: Expected, folder: Path, whole: bool) -> str | None:
     return f"missing or left over: {sorted(difference)}" if difference else None
 
 
+def check_held(expected: Expected, folder: Path, whole: bool) -> str | None:
+    """As `check_archive`, of an archive that may have stored again what was there."""
+    if (reason := check_archive(expected, folder, whole)) != "another digest":
+        return reason
+    roots = (folder / "archive", expected.archive)
+    found, wanted = (set(_held(root)) for root in roots)
+    return f"other files: {sorted(found ^ wanted)}" if found != wanted else None
+
+
+def _held(root: Path) -> Iterator[tuple[str, bytes]]:
+    archived = Archive.open(Store(str(root)))
+    return ((row.path, row.source_digest) for row in sorted_rows(archived))
+
+
 def check_restored(expected: Expected, folder: Path, whole: bool) -> str | None:
     """What is wrong with restored files; if not whole, some may be missing."""
     found, wanted = files_below(folder / "restored"), files_below(expected.restored)
@@ -273,13 +296,14 @@ def wrong_with(case: Case, folder: Path) -> str | None:
     folder: a new one, removed in the end.
     """
     job = case.job
+    check = (job.lied_to if case.fault in (FLIPPED, ABSENT) else None) or job.check
     try:
         plan = Plan(case.fault, case.at)
         outcome = job.attempt(folder, plan)
         if not plan.struck:
             return "did not come to it"
         if outcome.code == job.code:
-            if reason := job.check(folder, True):
+            if reason := check(folder, True):
                 return f"went well, but {reason}"
         elif case.fault in TRANSIENT:
             return f"ended with {outcome.code}: {outcome.error or list(outcome.summary.lines())}"
@@ -292,12 +316,12 @@ def wrong_with(case: Case, folder: Path) -> str | None:
                 return f"ended with {outcome.code}: {outcome.error}"
             if case.fault in LASTING and not _says_why(outcome, case.fault):
                 return f"does not say what failed: {outcome}"
-            if reason := job.check(folder, False):
+            if reason := check(folder, False):
                 return f"after the fault: {reason}"
         again = job.attempt(folder, Plan())
         if again.code != job.code:
             return f"done again, it ended with {again.code}: {again.error}"
-        return job.check(folder, True)
+        return check(folder, True)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -88,10 +88,13 @@ def check_payload(row: Row, payload: bytes) -> None:
 def check(row: Row, payload: bytes, models: Models) -> None:
     """Decode a payload and compare with the digests that its row records.
 
-    payload: as in `check_payload`. Raises DigestMismatch, FormatError or ModelError.
+    Of a piece every byte, whatever its route: the file as a whole needs them. payload: as in
+    `check_payload`. Raises DigestMismatch, FormatError or ModelError.
     """
-    if row.members:
-        restore(row, payload, models)
+    if row.members or row.piece is not None:
+        content = restore(row, payload, models)
+        if row.piece is not None and hashlib.sha256(content).digest() != row.source_digest:
+            raise DigestMismatch(f"{row.label}: comes back as other bytes")
         return
     check_payload(row, payload)
     _reader(row).check(*split(row, payload), models)

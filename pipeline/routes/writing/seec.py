@@ -34,8 +34,8 @@ class SeecWriter(Writer):
         if pixels is None:
             return None
         row = row_of_pixels(made_row, SEEC, pixels, image)
-        # Of a signed picture nothing may be lost, whatever is of interest in it.
-        return Coded(row, pictures=(pixels,), labelled=not image.signed)
+        # Nothing may be lost of a signed picture, or of a piece, whatever is of interest in it.
+        return Coded(row, pictures=(pixels,), labelled=not image.signed and row.piece is None)
 
     def digest(self, candidate: Candidate) -> bytes | None:
         """As `Writer.digest`."""
