@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from seec.pipeline.dct import _dct, codec, native
+from seec.pipeline.dct import _dct, native, planes
 from seec.pipeline.dct.codec import comes_back, decode, decode_file, encode, encode_file
 from seec.pipeline.dct.jpeg import Component
 from seec.pipeline.dct.packaged import find_packaged, packaged_model, packaged_profiles
@@ -106,7 +106,7 @@ def test_files_come_back_byte_for_byte(kind, profile):
 
 
 def test_groups_are_coded_by_several_threads_as_by_one(monkeypatch):
-    monkeypatch.setattr(codec, "GROUP_BLOCKS", 1 << 6)
+    monkeypatch.setattr(planes, "GROUP_BLOCKS", 1 << 6)
     pictures = take_file_apart(HELD["4:2:0"])
     model = packaged_model("fast")
     alone = encode(pictures, model)

@@ -12,6 +12,7 @@ import pytest
 from seec.pipeline.codec import default_model
 from seec.pipeline.dct import codec
 from seec.pipeline.dct.packaged import packaged_model
+from seec.pipeline.dct.pictures import take_file_apart
 from seec.pipeline.images import jpeg
 from seec.pipeline.routes.reading import check, restore
 from seec.pipeline.routes.reading import jpegxl_jpeg as jpegxl
@@ -84,7 +85,7 @@ def test_coded_jpeg_over_the_limit_is_stored():
 
 
 def test_a_file_that_its_code_does_not_give_back_is_stored(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(codec, "decode_file", lambda *_: b"another file")
+    monkeypatch.setattr(codec, "decode", lambda *_: take_file_apart(jpeg_file(quality=33)))
     row, payload = (entry := coded(jpeg_file())).row, bytes(entry.payload)
     assert (row.route, row.reason) == (STORE, "JPEG that coefficients do not give back")
     assert restore(row, payload, {}) == jpeg_file()
