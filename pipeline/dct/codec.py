@@ -21,6 +21,7 @@ from seec.pipeline.dct.pictures import (
 )
 from seec.pipeline.dct.varints import Reader, put
 from seec.pipeline.dct.weights import DctModel
+from seec.pipeline.images.jpeg import Frame
 from seec.schemas.container import crc32c
 from seec.schemas.errors import (
     LimitExceeded,
@@ -31,6 +32,8 @@ from seec.schemas.errors import (
 )
 from seec.schemas.limits import MAX_PIXELS
 
+# Of memory: groups at work, unpacked.
+_LOOK_BYTES = 1 << 26
 _HEAD = struct.Struct("<8sI")  # the model's id, CRC-32C of the rest up to the groups
 _CRC = struct.Struct("<I")
 
@@ -137,6 +140,15 @@ def comes_back(data: bytes) -> bool:
     UnreadableImage, with the reason, where it is none that can be coded.
     """
     return gives_file(take_file_apart(data), data)
+
+
+def look_bytes(frame: Frame, size_bytes: int) -> int:
+    """Memory that `comes_back` takes for a file of this size, with room to spare.
+
+    Packed coefficients were 3 bytes for each block and 1.8 for each byte of the file; the file
+    itself is there twice, if it has pictures within.
+    """
+    return _LOOK_BYTES + 3 * frame.blocks + 4 * size_bytes
 
 
 def encode_file(data: bytes, model: DctModel) -> bytes:

@@ -256,9 +256,7 @@ def _layout(headers: Headers, frame: Frame) -> Layout:
 def _empty_planes(frame: Frame, size_bytes: int) -> Planes:
     if frame.pixels > MAX_PIXELS:
         raise UnreadableImage(f"{frame.pixels} pixels, over the limit of {MAX_PIXELS}")
-    # A block takes at least a bit, in which all of it is zero.
-    if sum(rows * columns for rows, columns in frame.shapes) > 8 * size_bytes:
-        raise UnreadableImage("JPEG of which almost all is missing")
+    frame.check_presence(size_bytes)
     factors = (c.vertical for c in frame.components)
     return Planes([Plane(v, *shape) for v, shape in zip(factors, frame.shapes, strict=True)])
 
