@@ -16,6 +16,7 @@ def tell(line: str) -> None:
     sys.stderr.write(f"{line}\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["4:4:4", "4:4:4 progressive"])
 def test_memory_grows_far_less_than_by_all_coefficients(kind: str, tmp_path: Path):
     def peaks(pixels: int) -> dict[str, int]:
