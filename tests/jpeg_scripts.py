@@ -87,7 +87,6 @@ def rewritten(
         FrameComponent(i + 1, c.horizontal, c.vertical, i) for i, c in enumerate(jpeg.components)
     )
     frame = Frame(progressive, jpeg.width, jpeg.height, components)
-    coefficients = tuple(c.coefficients for c in jpeg.components)
     out = bytearray(b"\xff\xd8")
     for i, component in enumerate(jpeg.components):
         out += _segment(0xDB, bytes((i,)) + component.quantisation[ZIGZAG].astype("u1").tobytes())
@@ -102,7 +101,7 @@ def rewritten(
     for number, step in enumerate(script):
         chosen = tuple((c, min(c, 1), min(c, 1)) for c in step.components)
         scan = Scan(chosen, step.start, step.end, step.high, step.low, b"", habits.interval)
-        counts = scans.count(frame, scan, record, coefficients)
+        counts = scans.count(frame, scan, record, jpeg.planes)
         tables, segments = bytearray(8 * 272), []
         for table in range(8):
             if counts[table].any():
@@ -116,7 +115,7 @@ def rewritten(
         end = (step.start, step.end, step.high << 4 | step.low)
         out += _segment(0xDA, bytes((len(pairs), *(n for pair in pairs for n in pair), *end)))
         scan = replace(scan, tables=bytes(tables))
-        out += scans.write(frame, scan, record, coefficients, habits.fill)
+        out += b"".join(scans.write(frame, scan, record, jpeg.planes, habits.fill))
         if number == 0 and habits.height_behind:
             out += _segment(0xDC, jpeg.height.to_bytes(2, "big"))
     return bytes(out) + b"\xff\xd9"

@@ -1,38 +1,20 @@
 /* Scans of JPEG files as a Python module: entropy-coded bytes to coefficients and back. Which scans
- * there are, and with which tables, says Python: see scans.py, the only caller.
+ * there are, and with which tables, says Python: see scans.py and planes.py, the only callers.
+ *
+ * A scan is read or written in several calls, each with the coefficients of some rows of MCUs, so
+ * that few of a large picture are in memory. What lasts from call to call is in a capsule.
  */
 #define PY_SSIZE_T_CLEAN
 #define Py_LIMITED_API 0x030b0000
 #include <Python.h>
 
+#include "jpeg_c/packing.h"
 #include "jpeg_c/read_scan.h"
 #include "jpeg_c/write_scan.h"
 
-enum { SCAN_NUMBERS = 9, COMPONENT_NUMBERS = 6, MAX_NUMBERS = 33 };
+enum { SCAN_NUMBERS = 9, COMPONENT_NUMBERS = 5 };
 
-/* Coefficients of the components, as their tuple of arrays holds them. */
-typedef struct {
-    Py_buffer buffer[MAX_COMPONENTS];
-    int count;
-} Arrays;
-
-static void release(Arrays *a) {
-    while (a->count) PyBuffer_Release(&a->buffer[--a->count]);
-}
-
-static int hold(Arrays *a, PyObject *tuple, int flags) {
-    const Py_ssize_t count = PyTuple_Size(tuple);
-    if (count < 0) return 0;
-    if (count < 1 || count > MAX_COMPONENTS) {
-        PyErr_SetString(PyExc_ValueError, "1 to 4 components");
-        return 0;
-    }
-    for (; a->count < count; a->count++) {
-        PyObject *array = PyTuple_GetItem(tuple, a->count);
-        if (!array || PyObject_GetBuffer(array, &a->buffer[a->count], flags) < 0) return 0;
-    }
-    return 1;
-}
+static const char *const READER = "pipeline.dct.reader", *const WRITER = "pipeline.dct.writer";
 
 static int64_t within(int64_t v, int64_t low, int64_t high, int *good) {
     *good &= v >= low && v <= high;
@@ -41,8 +23,8 @@ static int64_t within(int64_t v, int64_t low, int64_t high, int *good) {
 
 /* numbers: progressive, first and last coefficient, high and low bit, interval, MCUs across and
  * down, components; for each of them blocks across and down in an MCU, DC and AC table, blocks in
- * a row of its array, rows. */
-static int take_scan(Scan *s, const Py_buffer *numbers, Arrays *arrays) {
+ * a row of its array. */
+static int take_scan(Scan *s, const Py_buffer *numbers) {
     const int64_t *n = numbers->buf;
     int good = 1;
     if (numbers->len < SCAN_NUMBERS * 8) return 0;
@@ -54,7 +36,7 @@ static int take_scan(Scan *s, const Py_buffer *numbers, Arrays *arrays) {
     s->interval = within(n[5], 0, 65535, &good);
     s->mcu_columns = within(n[6], 1, 65535, &good);
     s->mcu_rows = within(n[7], 1, 65535, &good);
-    s->components = (int)within(n[8], 1, arrays->count, &good);
+    s->components = (int)within(n[8], 1, MAX_COMPONENTS, &good);
     if (!good || numbers->len != 8 * (SCAN_NUMBERS + COMPONENT_NUMBERS * s->components)) return 0;
     if (s->progressive && s->start && s->components > 1) return 0;
     if (s->progressive && !s->start && s->end) return 0;
@@ -67,11 +49,112 @@ static int take_scan(Scan *s, const Py_buffer *numbers, Arrays *arrays) {
         c->dc = (int)within(m[2], 0, 3, &good);
         c->ac = (int)within(m[3], 4, 7, &good);
         c->stride = within(m[4], c->h * s->mcu_columns, 1 << 17, &good);
-        const int64_t rows = within(m[5], c->v * s->mcu_rows, 1 << 17, &good);
-        c->blocks = arrays->buffer[i].buf;
-        if (arrays->buffer[i].len != 128 * rows * c->stride) return 0;
     }
     return good;
+}
+
+/* Coefficients of the components in some rows, as their tuple of arrays holds them. */
+typedef struct {
+    Py_buffer buffer[MAX_COMPONENTS];
+    int count;
+} Arrays;
+
+static void release(Arrays *a) {
+    while (a->count) PyBuffer_Release(&a->buffer[--a->count]);
+}
+
+/* The rows of MCUs that come next, up to `to`, are in these arrays. 0 with an exception set. */
+static int hold(Arrays *a, Scan *s, int64_t first, int64_t to, PyObject *tuple, int flags) {
+    if (PyTuple_Size(tuple) != s->components || first < 0 || to < first || to > s->mcu_rows)
+        goto inconsistent;
+    for (int i = 0; i < s->components; i++) {
+        ScanComponent *c = &s->component[i];
+        PyObject *array = PyTuple_GetItem(tuple, i);
+        if (!array || PyObject_GetBuffer(array, &a->buffer[i], flags) < 0) return 0;
+        a->count++;
+        const int64_t row = 128 * c->stride, length = a->buffer[i].len;
+        if (length % row || length / row < c->v * (to - first)) goto inconsistent;
+        c->blocks = a->buffer[i].buf;
+    }
+    s->first_row = first;
+    return 1;
+inconsistent:
+    if (!PyErr_Occurred()) PyErr_SetString(PyExc_ValueError, "inconsistent rows");
+    return 0;
+}
+
+/* ---------------------------------------------------------------- reading */
+
+typedef struct {
+    Reader reader;
+    Py_buffer data, counts;
+} Reading;
+
+static void free_reading(Reading *g) {
+    Reader *r = &g->reader;
+    free(r->zero_runs.at);
+    for (int i = 0; i < RULES; i++) free(r->runs[i].at);
+    free(r->padding);
+    if (g->data.obj) PyBuffer_Release(&g->data);
+    if (g->counts.obj) PyBuffer_Release(&g->counts);
+    free(g);
+}
+
+static void free_reader(PyObject *capsule) { free_reading(PyCapsule_GetPointer(capsule, READER)); }
+
+/* (data, start, numbers, tables, counts): symbols of each table are added to the counts, 8 x 256;
+ * those mean nothing if the scan is not whole. */
+static PyObject *py_make_reader(PyObject *self, PyObject *args) {
+    Py_buffer numbers, tables;
+    Py_ssize_t start;
+    PyObject *capsule = NULL;
+    Reading *g = calloc(1, sizeof *g);
+    if (!g) return PyErr_NoMemory();
+    Reader *r = &g->reader;
+    if (!PyArg_ParseTuple(args, "y*ny*y*w*", &g->data, &start, &numbers, &tables, &g->counts)) {
+        /* The buffers that it had taken are given back already. */
+        free(g);
+        return NULL;
+    }
+    if (!take_scan(&r->scan, &numbers) || tables.len != TABLES * TABLE_BYTES ||
+        g->counts.len != TABLES * 256 * 4 || start < 0 || start > g->data.len)
+        PyErr_SetString(PyExc_ValueError, "inconsistent scan");
+    else {
+        for (int i = 0; i < TABLES; i++)
+            make_table(&r->table[i], (const uint8_t *)tables.buf + TABLE_BYTES * i);
+        r->bits = (Bits){g->data.buf, start, g->data.len, start, 0, 0, 0};
+        r->run.index = -1;
+        r->counts = g->counts.buf;
+        capsule = PyCapsule_New(g, READER, free_reader);
+    }
+    if (!capsule) free_reading(g);
+    PyBuffer_Release(&numbers);
+    PyBuffer_Release(&tables);
+    return capsule;
+}
+
+/* (reader, first row, row behind the last, coefficients of them): adds to these. Returns whether
+ * the scan may go on. */
+static PyObject *py_read(PyObject *self, PyObject *args) {
+    PyObject *capsule, *tuple;
+    Py_ssize_t first, to;
+    Arrays arrays = {.count = 0};
+    if (!PyArg_ParseTuple(args, "OnnO", &capsule, &first, &to, &tuple)) return NULL;
+    Reading *g = PyCapsule_GetPointer(capsule, READER);
+    if (!g) return NULL;
+    Reader *r = &g->reader;
+    int good = hold(&arrays, &r->scan, first, to, tuple, PyBUF_WRITABLE);
+    if (good && (r->ended || r->mcu != first * r->scan.mcu_columns)) {
+        PyErr_SetString(PyExc_ValueError, "other rows than come next");
+        good = 0;
+    }
+    if (good) {
+        Py_BEGIN_ALLOW_THREADS
+        read_rows(r, to);
+        Py_END_ALLOW_THREADS
+    }
+    release(&arrays);
+    return good ? PyBool_FromLong(!r->ended) : NULL;
 }
 
 static PyObject *pairs_object(const Pairs *p) {
@@ -79,36 +162,15 @@ static PyObject *pairs_object(const Pairs *p) {
     return PyBytes_FromStringAndSize((const char *)p->at, (Py_ssize_t)(8 * p->count));
 }
 
-/* (data, start, numbers, tables, coefficients, counts): coefficients are added to the arrays,
- * symbols of each table to the counts, 8 x 256; those mean nothing if the scan is not whole.
+/* (reader), which reads no more afterwards.
  * Returns (end, MCUs, interval, padding, zero runs, (runs for each rule)). */
-static PyObject *py_read(PyObject *self, PyObject *args) {
-    Py_buffer data, numbers, tables, counts;
-    Py_ssize_t start;
-    PyObject *tuple, *result = NULL;
-    Arrays arrays = {.count = 0};
-    if (!PyArg_ParseTuple(args, "y*ny*y*Ow*", &data, &start, &numbers, &tables, &tuple, &counts))
-        return NULL;
-    Reader *r = calloc(1, sizeof *r);
-    if (!r) {
-        PyErr_NoMemory();
-        goto end;
-    }
-    if (!hold(&arrays, tuple, PyBUF_WRITABLE)) goto end;
-    if (!take_scan(&r->scan, &numbers, &arrays) || tables.len != TABLES * TABLE_BYTES ||
-        counts.len != TABLES * 256 * 4 || start < 0 || start > data.len) {
-        PyErr_SetString(PyExc_ValueError, "inconsistent scan");
-        goto end;
-    }
-    int64_t mcus;
-    Py_BEGIN_ALLOW_THREADS
-    for (int i = 0; i < TABLES; i++)
-        make_table(&r->table[i], (const uint8_t *)tables.buf + TABLE_BYTES * i);
-    r->bits = (Bits){data.buf, start, data.len, start, 0, 0, 0};
-    r->run.index = -1;
-    r->counts = counts.buf;
-    mcus = read_scan(r);
-    Py_END_ALLOW_THREADS
+static PyObject *py_finish_reading(PyObject *self, PyObject *capsule) {
+    Reading *g = PyCapsule_GetPointer(capsule, READER);
+    PyObject *result = NULL;
+    if (!g) return NULL;
+    Reader *r = &g->reader;
+    finish_reading(r);
+    r->ended = 1;
     PyObject *zero_runs = pairs_object(&r->zero_runs), *runs = PyTuple_New(RULES);
     for (int i = 0; runs && i < RULES; i++) {
         PyObject *pairs = pairs_object(&r->runs[i]);
@@ -118,25 +180,32 @@ static PyObject *py_read(PyObject *self, PyObject *args) {
         }
     }
     if (zero_runs && runs)
-        result = Py_BuildValue("(LLLy#OO)", (long long)r->bits.position, (long long)mcus,
+        result = Py_BuildValue("(LLLy#OO)", (long long)r->bits.position, (long long)r->mcu,
                                (long long)r->scan.interval, r->padding ? (const char *)r->padding : "",
                                (Py_ssize_t)r->paddings, zero_runs, runs);
     Py_DecRef(zero_runs);
     Py_DecRef(runs);
-end:
-    if (r) {
-        free(r->zero_runs.at);
-        for (int i = 0; i < RULES; i++) free(r->runs[i].at);
-        free(r->padding);
-        free(r);
-    }
-    release(&arrays);
-    PyBuffer_Release(&data);
-    PyBuffer_Release(&numbers);
-    PyBuffer_Release(&tables);
-    PyBuffer_Release(&counts);
     return result;
 }
+
+/* ---------------------------------------------------------------- writing */
+
+typedef struct {
+    Writer writer;
+    Py_buffer counts, runs, zero_runs, padding;
+} Writing;
+
+static void free_writing(Writing *g) {
+    free(g->writer.out);
+    free(g->writer.corrections);
+    if (g->counts.obj) PyBuffer_Release(&g->counts);
+    if (g->runs.obj) PyBuffer_Release(&g->runs);
+    if (g->zero_runs.obj) PyBuffer_Release(&g->zero_runs);
+    if (g->padding.obj) PyBuffer_Release(&g->padding);
+    free(g);
+}
+
+static void free_writer(PyObject *capsule) { free_writing(PyCapsule_GetPointer(capsule, WRITER)); }
 
 static PairReader pair_reader(const Py_buffer *b) {
     PairReader p = {b->buf, (size_t)b->len / 8, 0, 0};
@@ -144,77 +213,141 @@ static PairReader pair_reader(const Py_buffer *b) {
     return p;
 }
 
-/* Writes or counts; 0 without memory. */
-static int run_writer(Writer *w, int64_t mcus) {
-    const Scan *s = &w->scan;
-    if (s->progressive && s->start && s->high) {
-        w->corrections = malloc(MAX_CORRECTIONS);
-        if (!w->corrections) return 0;
-    }
-    w->run_index = -1;
-    write_scan(w, mcus);
-    return 1;
-}
-
-/* (numbers, tables or counts, coefficients, MCUs, rule, runs, zero runs, fill, padding or None)
- * Returns the bytes; where `tables` is an array of 8 x 256 counts, adds to it and returns b"". */
-static PyObject *py_write(PyObject *self, PyObject *args) {
-    Py_buffer numbers, tables, runs, zero_runs, padding;
-    PyObject *tuple, *result = NULL;
+/* (numbers, tables or counts, MCUs, rule, runs, zero runs, fill, padding or None): where tables is
+ * an array of 8 x 256 counts, symbols are added to it and nothing is written. */
+static PyObject *py_make_writer(PyObject *self, PyObject *args) {
+    Py_buffer numbers, tables;
+    PyObject *capsule = NULL;
     Py_ssize_t mcus;
     int rule, fill;
-    Arrays arrays = {.count = 0};
-    if (!PyArg_ParseTuple(args, "y*y*Oniy*y*iz*", &numbers, &tables, &tuple, &mcus, &rule, &runs,
-                          &zero_runs, &fill, &padding))
+    Writing *g = calloc(1, sizeof *g);
+    if (!g) return PyErr_NoMemory();
+    Writer *w = &g->writer;
+    if (!PyArg_ParseTuple(args, "y*y*niy*y*iz*", &numbers, &tables, &mcus, &rule, &g->runs,
+                          &g->zero_runs, &fill, &g->padding)) {
+        /* The buffers that it had taken are given back already. */
+        free(g);
         return NULL;
-    const int counting = tables.len == TABLES * 256 * 4;
-    Writer *w = calloc(1, sizeof *w);
-    if (!w) {
-        PyErr_NoMemory();
-        goto end;
     }
-    if (!hold(&arrays, tuple, PyBUF_SIMPLE)) goto end;
-    if (!take_scan(&w->scan, &numbers, &arrays) || rule < 0 || rule >= RULES || runs.len % 8 ||
-        zero_runs.len % 8 || mcus < 0 || mcus > w->scan.mcu_columns * w->scan.mcu_rows ||
+    const int counting = tables.len == TABLES * 256 * 4;
+    if (!take_scan(&w->scan, &numbers) || rule < 0 || rule >= RULES || g->runs.len % 8 ||
+        g->zero_runs.len % 8 || mcus < 0 || mcus > w->scan.mcu_columns * w->scan.mcu_rows ||
         (!counting && tables.len != TABLES * TABLE_BYTES) || (counting && tables.readonly)) {
         PyErr_SetString(PyExc_ValueError, "inconsistent scan");
         goto end;
     }
+    w->mcus = mcus;
     w->rule = RULE[rule];
-    w->runs = pair_reader(&runs);
-    w->zero_runs = pair_reader(&zero_runs);
+    w->runs = pair_reader(&g->runs);
+    w->zero_runs = pair_reader(&g->zero_runs);
     w->fill = fill;
-    w->padding = padding.buf;
-    w->paddings = padding.buf ? (size_t)padding.len : 0;
-    if (counting) {
-        w->counts = tables.buf;
-        w->padding = NULL;
+    w->run_index = -1;
+    if (!counting && g->padding.buf) {
+        w->padding = g->padding.buf;
+        w->paddings = (size_t)g->padding.len;
     }
-    int done;
-    Py_BEGIN_ALLOW_THREADS
+    if (w->scan.progressive && w->scan.start && w->scan.high &&
+        !(w->corrections = malloc(MAX_CORRECTIONS))) {
+        PyErr_NoMemory();
+        goto end;
+    }
     for (int i = 0; !counting && i < TABLES; i++)
         make_table(&w->table[i], (const uint8_t *)tables.buf + TABLE_BYTES * i);
-    done = run_writer(w, mcus);
-    Py_END_ALLOW_THREADS
-    if (!done)
-        PyErr_NoMemory();
-    else if (w->failed)
-        PyErr_SetString(PyExc_ValueError, "coefficients that the scan cannot hold");
-    else
-        result = PyBytes_FromStringAndSize((const char *)w->out, (Py_ssize_t)w->size);
+    capsule = PyCapsule_New(g, WRITER, free_writer);
+    if (capsule && counting) {
+        w->counts = tables.buf;
+        g->counts = tables;
+    }
 end:
-    if (w) {
-        free(w->out);
-        free(w->corrections);
-        free(w);
+    if (!capsule) free_writing(g);
+    if (!capsule || !counting) PyBuffer_Release(&tables);
+    PyBuffer_Release(&numbers);
+    return capsule;
+}
+
+/* What was written since the last call. */
+static PyObject *written(Writer *w) {
+    if (w->failed) {
+        PyErr_SetString(PyExc_ValueError, "coefficients that the scan cannot hold");
+        return NULL;
+    }
+    PyObject *bytes = PyBytes_FromStringAndSize((const char *)w->out, (Py_ssize_t)w->size);
+    w->size = 0;
+    return bytes;
+}
+
+/* (writer, first row, row behind the last, coefficients of them): the bytes that are whole. */
+static PyObject *py_write(PyObject *self, PyObject *args) {
+    PyObject *capsule, *tuple;
+    Py_ssize_t first, to;
+    Arrays arrays = {.count = 0};
+    if (!PyArg_ParseTuple(args, "OnnO", &capsule, &first, &to, &tuple)) return NULL;
+    Writing *g = PyCapsule_GetPointer(capsule, WRITER);
+    if (!g) return NULL;
+    Writer *w = &g->writer;
+    int good = hold(&arrays, &w->scan, first, to, tuple, PyBUF_SIMPLE);
+    if (good && w->mcu < w->mcus && w->mcu != first * w->scan.mcu_columns) {
+        PyErr_SetString(PyExc_ValueError, "other rows than come next");
+        good = 0;
+    }
+    if (good) {
+        Py_BEGIN_ALLOW_THREADS
+        write_rows(w, to);
+        Py_END_ALLOW_THREADS
     }
     release(&arrays);
-    PyBuffer_Release(&numbers);
-    PyBuffer_Release(&tables);
-    PyBuffer_Release(&runs);
-    PyBuffer_Release(&zero_runs);
-    if (padding.obj) PyBuffer_Release(&padding);
-    return result;
+    return good ? written(w) : NULL;
+}
+
+/* (writer), which writes no more afterwards: the last bytes. */
+static PyObject *py_finish_writing(PyObject *self, PyObject *capsule) {
+    Writing *g = PyCapsule_GetPointer(capsule, WRITER);
+    if (!g) return NULL;
+    finish_writing(&g->writer);
+    return written(&g->writer);
+}
+
+/* ---------------------------------------------------------------- packing */
+
+/* (coefficients): fewer bytes, or as many that are the coefficients themselves. */
+static PyObject *py_pack(PyObject *self, PyObject *object) {
+    Py_buffer array;
+    PyObject *packed = NULL;
+    if (PyObject_GetBuffer(object, &array, PyBUF_C_CONTIGUOUS) < 0) return NULL;
+    uint8_t *out = NULL;
+    if (array.len % 128)
+        PyErr_SetString(PyExc_ValueError, "no whole blocks");
+    else if (!(out = malloc((size_t)array.len + 1)))
+        PyErr_NoMemory();
+    else {
+        size_t size;
+        Py_BEGIN_ALLOW_THREADS
+        size = pack_blocks(array.buf, (size_t)array.len / 128, out);
+        Py_END_ALLOW_THREADS
+        packed = size ? PyBytes_FromStringAndSize((const char *)out, (Py_ssize_t)size)
+                      : PyBytes_FromStringAndSize(array.buf, array.len);
+    }
+    free(out);
+    PyBuffer_Release(&array);
+    return packed;
+}
+
+/* (what `pack` gave, coefficients to fill) */
+static PyObject *py_unpack(PyObject *self, PyObject *args) {
+    Py_buffer packed, array;
+    if (!PyArg_ParseTuple(args, "y*w*", &packed, &array)) return NULL;
+    int good = array.len % 128 == 0;
+    if (good && packed.len == array.len)
+        memcpy(array.buf, packed.buf, (size_t)array.len);
+    else if (good) {
+        Py_BEGIN_ALLOW_THREADS
+        good = unpack_blocks(packed.buf, (size_t)packed.len, array.buf, (size_t)array.len / 128);
+        Py_END_ALLOW_THREADS
+    }
+    PyBuffer_Release(&packed);
+    PyBuffer_Release(&array);
+    if (!good) return PyErr_Format(PyExc_ValueError, "not what was packed");
+    return Py_NewRef(Py_None);
 }
 
 /* (256 counts): the table that libjpeg makes of them, as in a DHT segment. */
@@ -232,8 +365,14 @@ static PyObject *py_best_table(PyObject *self, PyObject *args) {
 }
 
 static PyMethodDef METHODS[] = {
-    {"read", py_read, METH_VARARGS, "Read a scan."},
-    {"write", py_write, METH_VARARGS, "Write a scan, or count its symbols."},
+    {"make_reader", py_make_reader, METH_VARARGS, "Begin to read a scan."},
+    {"read", py_read, METH_VARARGS, "Read rows of a scan."},
+    {"finish_reading", py_finish_reading, METH_O, "What a scan holds beside coefficients."},
+    {"make_writer", py_make_writer, METH_VARARGS, "Begin to write a scan, or count its symbols."},
+    {"write", py_write, METH_VARARGS, "Write rows of a scan, or count their symbols."},
+    {"finish_writing", py_finish_writing, METH_O, "The last bytes of a scan."},
+    {"pack", py_pack, METH_O, "Coefficients in fewer bytes."},
+    {"unpack", py_unpack, METH_VARARGS, "Coefficients that were packed."},
     {"best_table", py_best_table, METH_VARARGS, "The Huffman table for counts of symbols."},
     {NULL, NULL, 0, NULL},
 };

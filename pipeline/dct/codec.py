@@ -3,20 +3,25 @@
 `schemas/FORMAT-JPEG.md` states the layout of a coded file.
 """
 
+import math
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from itertools import pairwise
-from typing import NamedTuple
-
-import numpy as np
+from typing import Any, NamedTuple
 
 from seec.pipeline.dct import recipes
-from seec.pipeline.dct.jpeg import Component, ComponentLayout, Jpeg, Layout, layout
+from seec.pipeline.dct.jpeg import Jpeg, Layout, layout
 from seec.pipeline.dct.native import make_coder
-from seec.pipeline.dct.pictures import MOST_WITHIN, Picture, put_file_together, take_file_apart
+from seec.pipeline.dct.pictures import (
+    MOST_WITHIN,
+    Picture,
+    gives_file,
+    put_file_together,
+    take_file_apart,
+)
 from seec.pipeline.dct.varints import Reader, put
 from seec.pipeline.dct.weights import DctModel
+from seec.pipeline.images.jpeg import Frame
 from seec.schemas.container import crc32c
 from seec.schemas.errors import (
     LimitExceeded,
@@ -27,15 +32,17 @@ from seec.schemas.errors import (
 )
 from seec.schemas.limits import MAX_PIXELS
 
-# Blocks of the largest component in a group, about: 1.5 million pixels. Half of that would cost
-# 0.4 % where two megapixels become two groups, and the second begins knowing no neighbours.
-GROUP_BLOCKS = 3 << 13
+# Of memory: groups at work, unpacked.
+_LOOK_BYTES = 1 << 26
 _HEAD = struct.Struct("<8sI")  # the model's id, CRC-32C of the rest up to the groups
 _CRC = struct.Struct("<I")
 
 
 class Claims(NamedTuple):
-    """What is said of a JPEG file by those who keep it coded: pixels of its frame, and its size."""
+    """What is said of a JPEG file by those who keep it coded: pixels of its frame, and its size.
+
+    size_bytes: 0 where there is no file, but pixels of one; then it has no metadata.
+    """
 
     width: int
     height: int
@@ -55,8 +62,11 @@ def encode(
     run: as `map`; codes groups at once where it is a pool's.
     """
     coder = make_coder(model)
-    parts = [part for picture in pictures for part in _parts(picture.jpeg.components)]
-    groups = list(run(coder.encode, parts))
+
+    def code(jpeg: Jpeg, group: int) -> bytes:
+        return coder.encode(jpeg.group(group))
+
+    groups = list(run(code, *_groups([picture.jpeg for picture in pictures])))
     whole, *within = (picture.jpeg.recipe for picture in pictures)
     front = bytearray()
     put(front, len(within))
@@ -76,7 +86,7 @@ def encode(
 def decode(
     data: bytes,
     models: Callable[[bytes], DctModel | None],
-    run: Callable[..., Iterator[object]] = map,
+    run: Callable[..., Iterator[Any]] = map,
     claims: Claims | None = None,
 ) -> tuple[Picture, ...]:
     """The JPEG file that was coded as `data`, taken apart, with the pictures within it.
@@ -88,33 +98,39 @@ def decode(
     if len(data) < _HEAD.size:
         raise Truncated("coded JPEG: ends within its head")
     short_id, checksum = _HEAD.unpack_from(data)
-    reader = Reader(data[_HEAD.size :])
+    reader = Reader(data, _HEAD.size)
     laid_out = _layouts(reader, claims)
-    count = sum(len(_spans(one.components)) for _, _, one in laid_out)
-    entries = [(reader.number(), _CRC.unpack(reader.take(_CRC.size))[0]) for _ in range(count)]
+    pictures = tuple(
+        Picture(position, Jpeg(one, one.empty_planes(), recipe))
+        for position, recipe, one in laid_out
+    )
+    jpegs, groups = _groups([picture.jpeg for picture in pictures])
+    entries = [(reader.number(), _CRC.unpack(reader.take(_CRC.size))[0]) for _ in groups]
     start = len(data) - reader.left
     if crc32c(data[_HEAD.size : start]) != checksum:
         raise SectionCorrupt("coded JPEG: its front does not match its checksum")
-    groups = [reader.take(size) for size, _ in entries]
+    codes = [reader.view(size) for size, _ in entries]
     if reader.left:
         raise SectionCorrupt("coded JPEG: bytes behind its end")
     model = models(short_id)
     if model is None:
         raise UnknownModel(f"coded JPEG: no model whose id begins {short_id.hex()}")
-    pictures = tuple(
-        Picture(position, Jpeg(one.width, one.height, _emptied(one), recipe))
-        for position, recipe, one in laid_out
-    )
     coder = make_coder(model)
 
-    def fill(part: list[Component], group: bytes, crc: int) -> None:
-        if crc32c(group) != crc:
+    def fill(jpeg: Jpeg, group: int, code: memoryview, crc: int) -> int:
+        if crc32c(code) != crc:
             raise SectionCorrupt("coded JPEG: a group does not match its checksum")
-        coder.decode(part, group)
+        part = jpeg.group(group)
+        coder.decode(part, code)
+        arrays = [component.coefficients for component in part]
+        return sum(jpeg.planes.put(group, index, array) for index, array in enumerate(arrays))
 
-    parts = [part for picture in pictures for part in _parts(picture.jpeg.components)]
-    for _ in run(fill, parts, groups, [crc for _, crc in entries]):
-        pass
+    checksums = [crc for _, crc in entries]
+    left = {id(jpeg): _most_packed(jpeg, claims) for jpeg in jpegs}
+    for jpeg, size in zip(jpegs, run(fill, jpegs, groups, codes, checksums), strict=True):
+        left[id(jpeg)] -= size
+        if left[id(jpeg)] < 0:
+            raise SectionCorrupt("coded JPEG: more coefficients than a file of its size has")
     return pictures
 
 
@@ -123,7 +139,16 @@ def comes_back(data: bytes) -> bool:
 
     UnreadableImage, with the reason, where it is none that can be coded.
     """
-    return put_file_together(take_file_apart(data)) == data
+    return gives_file(take_file_apart(data), data)
+
+
+def look_bytes(frame: Frame, size_bytes: int) -> int:
+    """Memory that `comes_back` takes for a file of this size, with room to spare.
+
+    Packed coefficients were 3 bytes for each block and 1.8 for each byte of the file; the file
+    itself is there twice, if it has pictures within.
+    """
+    return _LOOK_BYTES + 3 * frame.blocks + 4 * size_bytes
 
 
 def encode_file(data: bytes, model: DctModel) -> bytes:
@@ -132,7 +157,7 @@ def encode_file(data: bytes, model: DctModel) -> bytes:
     UnreadableImage, with the reason, where it is none that can be coded or does not come back.
     """
     coded = encode(take_file_apart(data), model)
-    if decode_file(coded, model) != data:
+    if not gives_file(decode(coded, {model.short_id: model}.get), data):
         raise UnreadableImage("JPEG that coefficients do not give back")
     return coded
 
@@ -142,7 +167,8 @@ def decode_file(coded: bytes, model: DctModel, claims: Claims | None = None) -> 
 
     Raises as `decode`; UnknownModel where another model coded it.
     """
-    return put_file_together(decode(coded, {model.short_id: model}.get, claims=claims))
+    pictures = decode(coded, {model.short_id: model}.get, claims=claims)
+    return put_file_together(pictures, None if claims is None else claims.size_bytes)
 
 
 def _layouts(reader: Reader, claims: Claims | None) -> list[tuple[int, bytes, Layout]]:
@@ -166,39 +192,14 @@ def _layouts(reader: Reader, claims: Claims | None) -> list[tuple[int, bytes, La
     return laid_out
 
 
-def _emptied(one: Layout) -> tuple[Component, ...]:
-    return tuple(
-        Component(
-            c.horizontal, c.vertical, c.quantisation, np.zeros((c.rows, c.columns, 64), np.int16)
-        )
-        for c in one.components
-    )
+def _most_packed(jpeg: Jpeg, claims: Claims | None) -> float:
+    """More bytes its coefficients do not take, packed, if what is claimed is true."""
+    if claims is None or claims.size_bytes == 0:
+        return math.inf
+    return jpeg.planes.most_bytes(claims.size_bytes)
 
 
-def _parts(components: Sequence[Component]) -> list[list[Component]]:
-    """The components' rows in each group, which share memory with them."""
-    spans = _spans(
-        [
-            ComponentLayout(c.horizontal, c.vertical, c.quantisation, *c.coefficients.shape[:2])
-            for c in components
-        ]
-    )
-    return [
-        [
-            replace(
-                c, coefficients=c.coefficients[span.start * c.vertical : span.stop * c.vertical]
-            )
-            for c in components
-        ]
-        for span in spans
-    ]
-
-
-def _spans(components: Sequence[ComponentLayout]) -> list[slice]:
-    """Groups of rows of MCUs; the last may be smaller, but not by itself half of one."""
-    mcus = max(-(-c.rows // c.vertical) for c in components)
-    widest = max(c.columns * c.vertical for c in components)
-    each = max(1, -(-GROUP_BLOCKS // max(1, widest)))
-    count = max(1, (2 * mcus + each) // (2 * each))
-    bounds = [mcus * i // count for i in range(count + 1)]
-    return [slice(a, b) for a, b in pairwise(bounds)]
+def _groups(jpegs: Sequence[Jpeg]) -> tuple[list[Jpeg], list[int]]:
+    """All groups of these pictures: the picture and the number of each."""
+    pairs = [(jpeg, group) for jpeg in jpegs for group in range(len(jpeg.planes.spans))]
+    return [jpeg for jpeg, _ in pairs], [group for _, group in pairs]

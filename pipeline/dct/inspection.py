@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from seec.pipeline.dct.pictures import Picture, put_file_together, take_file_apart
+from seec.pipeline.dct.pictures import Picture, gives_file, take_file_apart
 from seec.pipeline.dct.standard_tables import QUALITIES, quantisation, scale_of
 from seec.pipeline.images.jpeg import ZIGZAG, Frame, Headers
 from seec.schemas.errors import UnreadableImage
@@ -55,7 +55,7 @@ def inspect_file(data: bytes) -> JpegInfo:
     try:
         headers.read_to_scan(data, 0)
         pictures = take_file_apart(data)
-        if put_file_together(pictures) != data:
+        if not gives_file(pictures, data):
             refusal = "its coefficients do not give it back byte for byte"
     except UnreadableImage as error:
         refusal = str(error)

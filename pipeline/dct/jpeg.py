@@ -1,5 +1,6 @@
 """JPEG files taken apart into quantised coefficients and a recipe, and put together again."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,8 +9,9 @@ from numpy.typing import NDArray
 from seec.pipeline.dct import recipes, scans
 from seec.pipeline.dct.cut_headers import Cutter
 from seec.pipeline.dct.header_items import Expander
+from seec.pipeline.dct.planes import Plane, Planes
 from seec.pipeline.dct.recipes import Recipe
-from seec.pipeline.dct.scans import Arrays, ReadScan, ScanRecord
+from seec.pipeline.dct.scans import ReadScan, ScanRecord
 from seec.pipeline.images.jpeg import Frame, Headers, Scan, matches
 from seec.schemas.errors import LimitExceeded, SectionCorrupt, UnreadableImage
 from seec.schemas.limits import MAX_PIXELS
@@ -25,7 +27,7 @@ _END = b"\xff\xd9"
 
 @dataclass(frozen=True)
 class Component:
-    """A colour component of the frame.
+    """A colour component of the frame, or some rows of it.
 
     horizontal, vertical: sampling factors, 1 to 4. quantisation: [64] uint16, natural (row-major)
     order, at least 1. coefficients: [block rows, block columns, 64] int16, natural order; of a
@@ -36,16 +38,6 @@ class Component:
     vertical: int
     quantisation: NDArray[np.uint16]
     coefficients: NDArray[np.int16]
-
-
-@dataclass(frozen=True)
-class Jpeg:
-    """A JPEG file. width, height: pixels. recipe: all else that gives the file back."""
-
-    width: int
-    height: int
-    components: tuple[Component, ...]
-    recipe: bytes
 
 
 @dataclass(frozen=True)
@@ -67,13 +59,65 @@ class Layout:
     height: int
     components: tuple[ComponentLayout, ...]
 
+    def empty_planes(self) -> Planes:
+        """Coefficients that are all 0."""
+        return Planes([Plane(c.vertical, c.rows, c.columns) for c in self.components])
+
+
+@dataclass(frozen=True)
+class Jpeg:
+    """A JPEG file. planes: its coefficients. recipe: all else that gives the file back."""
+
+    layout: Layout
+    planes: Planes
+    recipe: bytes
+
+    @classmethod
+    def of(cls, width: int, height: int, components: Sequence[Component], recipe: bytes) -> "Jpeg":
+        """A file of these components. width, height: pixels."""
+        layouts = tuple(
+            ComponentLayout(c.horizontal, c.vertical, c.quantisation, *c.coefficients.shape[:2])
+            for c in components
+        )
+        one = Layout(width, height, layouts)
+        planes = one.empty_planes()
+        for group in range(len(planes.spans)):
+            for number, c in enumerate(components):
+                planes.put(group, number, c.coefficients[planes.rows(group, number)])
+        return cls(one, planes, recipe)
+
+    @property
+    def width(self) -> int:
+        """In pixels."""
+        return self.layout.width
+
+    @property
+    def height(self) -> int:
+        """In pixels."""
+        return self.layout.height
+
+    @property
+    def components(self) -> tuple[Component, ...]:
+        """All coefficients: 2 bytes of memory for each."""
+        return tuple(
+            Component(c.horizontal, c.vertical, c.quantisation, self.planes.whole(number))
+            for number, c in enumerate(self.layout.components)
+        )
+
+    def group(self, number: int) -> tuple[Component, ...]:
+        """The components' rows in a group."""
+        return tuple(
+            Component(c.horizontal, c.vertical, c.quantisation, self.planes.read(number, index))
+            for index, c in enumerate(self.layout.components)
+        )
+
 
 def take_apart(data: bytes) -> Jpeg:
     """Coefficients and recipe of a baseline, extended or progressive Huffman coded JPEG file.
 
-    A damaged or cut file keeps in its recipe what no coefficients give. Takes 2 bytes of memory
-    for each coefficient. UnreadableImage, with the reason, if the file is of another kind; whether
-    `put_together` gives back the file is for the caller to try.
+    A damaged or cut file keeps in its recipe what no coefficients give. UnreadableImage, with the
+    reason, if the file is of another kind; whether `put_together` gives back the file is for the
+    caller to try.
     """
     if not matches(data):
         raise UnreadableImage("not a JPEG file")
@@ -97,7 +141,7 @@ class _Parser:
     def __init__(self, data: bytes, start: int) -> None:
         self._data, self._headers, self._cutter = data, Headers(), Cutter()
         self.records: list[ScanRecord] = []
-        self._coefficients: Arrays = ()
+        self._planes: Planes | None = None
         precision = np.full((4, 64), _NOTHING)
         self.behind = start
         visits = _MAX_VISITS * (len(data) - start)
@@ -106,10 +150,11 @@ class _Parser:
             frame = self._headers.frame
             if scan is None or frame is None:
                 break
-            if not self.records:
-                self._coefficients = _allocate(frame, len(data) - start)
-            visits -= sum(self._coefficients[index][..., 0].size for index, _, _ in scan.components)
-            found = _read(frame, scan, data, position, self._coefficients, precision)
+            if self._planes is None:
+                self._planes = _empty_planes(frame, len(data) - start)
+            shapes = (frame.shapes[index] for index, _, _ in scan.components)
+            visits -= sum(rows * columns for rows, columns in shapes)
+            found = _read(frame, scan, data, position, self._planes, precision)
             part = data[self.behind : position]
             self._cutter.add(part, scan, frame.identifiers, found.best_table)
             self.records.append(found.record)
@@ -117,8 +162,8 @@ class _Parser:
 
     def finish(self, end: int) -> Jpeg:
         """The file, which ends there."""
-        frame, records = self._headers.frame, self.records
-        if frame is None or not records:
+        frame, records, planes = self._headers.frame, self.records, self._planes
+        if frame is None or planes is None:
             raise UnreadableImage("JPEG without a scan")
         if all(record.mcus == 0 for record in records):
             raise UnreadableImage("JPEG of which no coefficient can be read")
@@ -127,41 +172,41 @@ class _Parser:
         height = frame.height if self._headers.height else 0
         items, literals = self._cutter.items, bytes(self._cutter.literals)
         recipe = recipes.serialise(Recipe(items, literals, kept, fill, height))
-        components = tuple(
-            Component(
-                c.horizontal, c.vertical, _quantisation(self._headers, i), self._coefficients[i]
-            )
-            for i, c in enumerate(frame.components)
-        )
-        return Jpeg(frame.width, frame.height, components, recipe)
+        return Jpeg(_layout(self._headers, frame), planes, recipe)
 
 
 def put_together(jpeg: Jpeg) -> bytes:
-    """The file. SectionCorrupt or Truncated if recipe and coefficients do not belong together.
+    """The file. Raises as `parts_of`."""
+    return b"".join(parts_of(jpeg))
 
-    LimitExceeded if the recipe has more scans than any file that is taken apart.
+
+def parts_of(jpeg: Jpeg) -> Iterator[bytes]:
+    """The file, part by part; a part is of one group at most.
+
+    SectionCorrupt or Truncated if recipe and coefficients do not belong together. LimitExceeded if
+    the recipe has more scans than any file that is taken apart.
     """
     recipe = recipes.parse(jpeg.recipe)
     headers = Headers(height=recipe.height)
     expander = Expander(recipe.items, recipe.literals)
     if len(recipe.records) > _MAX_SCANS:
         raise LimitExceeded(f"JPEG recipe: {len(recipe.records)} scans")
-    coefficients = tuple(c.coefficients for c in jpeg.components)
-    parts: list[bytes] = []
+    shapes = [(plane.rows, plane.columns) for plane in jpeg.planes.planes]
     for record in recipe.records:
         draft = expander.to_scan_without_tables()
         frame, scan = _next_scan(headers.copy(), draft)
-        if [c.shape for c in coefficients] != [(*shape, 64) for shape in frame.shapes]:
+        factors = [c.vertical for c in frame.components]
+        if frame.shapes != shapes or factors != [p.vertical for p in jpeg.planes.planes]:
             raise SectionCorrupt("JPEG recipe: coefficients for another frame")
-        best = _BestTables(frame, scan, record, coefficients)
-        parts.append(expander.to_scan(best.table))
-        frame, scan = _next_scan(headers, parts[-1])
+        best = _BestTables(frame, scan, record, jpeg.planes)
+        stream = expander.to_scan(best.table)
+        yield stream
+        frame, scan = _next_scan(headers, stream)
         if record.mcus != 0:
-            parts.append(scans.write(frame, scan, record, coefficients, recipe.fill))
-    parts.append(expander.to_scan(lambda _: b""))
+            yield from scans.write(frame, scan, record, jpeg.planes, recipe.fill)
+    yield expander.to_scan(lambda _: b"")
     if not expander.is_used_up():
         raise SectionCorrupt("JPEG recipe: bytes behind its end")
-    return b"".join(parts)
 
 
 def layout(recipe: bytes) -> Layout:
@@ -174,18 +219,14 @@ def layout(recipe: bytes) -> Layout:
     frame = headers.frame
     if frame is None:
         raise SectionCorrupt("JPEG recipe: no frame")
-    components = tuple(
-        ComponentLayout(c.horizontal, c.vertical, _quantisation(headers, i), *frame.shapes[i])
-        for i, c in enumerate(frame.components)
-    )
-    return Layout(frame.width, frame.height, components)
+    return _layout(headers, frame)
 
 
 class _BestTables:
     """Huffman tables that libjpeg would make for a scan; counts symbols when it is first asked."""
 
-    def __init__(self, frame: Frame, scan: Scan, record: ScanRecord, coefficients: Arrays) -> None:
-        self._scan = frame, scan, record, coefficients
+    def __init__(self, frame: Frame, scan: Scan, record: ScanRecord, planes: Planes) -> None:
+        self._scan = frame, scan, record, planes
         self._counts: NDArray[np.uint32] | None = None
 
     def table(self, number: int) -> bytes:
@@ -204,13 +245,20 @@ def _next_scan(headers: Headers, stream: bytes) -> tuple[Frame, Scan]:
     return headers.frame, scan
 
 
-def _allocate(frame: Frame, size_bytes: int) -> Arrays:
+def _layout(headers: Headers, frame: Frame) -> Layout:
+    components = tuple(
+        ComponentLayout(c.horizontal, c.vertical, _quantisation(headers, i), *frame.shapes[i])
+        for i, c in enumerate(frame.components)
+    )
+    return Layout(frame.width, frame.height, components)
+
+
+def _empty_planes(frame: Frame, size_bytes: int) -> Planes:
     if frame.pixels > MAX_PIXELS:
         raise UnreadableImage(f"{frame.pixels} pixels, over the limit of {MAX_PIXELS}")
-    # A block takes at least a bit, in which all of it is zero.
-    if sum(rows * columns for rows, columns in frame.shapes) > 8 * size_bytes:
-        raise UnreadableImage("JPEG of which almost all is missing")
-    return tuple(np.zeros((*shape, 64), np.int16) for shape in frame.shapes)
+    frame.check_presence(size_bytes)
+    factors = (c.vertical for c in frame.components)
+    return Planes([Plane(v, *shape) for v, shape in zip(factors, frame.shapes, strict=True)])
 
 
 def _read(
@@ -218,7 +266,7 @@ def _read(
     scan: Scan,
     data: bytes,
     position: int,
-    coefficients: Arrays,
+    planes: Planes,
     precision: NDArray[np.int_],
 ) -> ReadScan:
     """A scan that goes on where those before it ended, else as one without coefficients."""
@@ -227,7 +275,7 @@ def _read(
     band = np.ix_(chosen, range(scan.start, scan.end + 1))
     if not _is_legal(frame, scan) or np.any(precision[band] != before):
         return ReadScan(ScanRecord(mcus=0), position, None)
-    found = scans.read(frame, scan, data, position, coefficients)
+    found = scans.read(frame, scan, data, position, planes)
     if found.record.mcus != 0:
         precision[band] = scan.low if found.record.mcus is None else _DAMAGED
     return found

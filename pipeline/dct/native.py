@@ -53,7 +53,7 @@ class Coder:
         """The coded bytes of a group."""
         return _dct.encode(self._model, [rows(c) for c in components])
 
-    def decode(self, components: Sequence[Component], coded: bytes) -> None:
+    def decode(self, components: Sequence[Component], coded: bytes | memoryview) -> None:
         """Fill a group's coefficients; SectionCorrupt where no encoder wrote such bytes."""
         if not _dct.decode(self._model, [rows(c) for c in components], coded):
             raise SectionCorrupt("coded coefficients: not what an encoder wrote")

@@ -4,11 +4,17 @@ The file is taken apart with zeros in the place of those, so that its recipe shr
 nothing of them.
 """
 
+import io
 from dataclasses import dataclass
 from itertools import pairwise
 
-from seec.pipeline.dct.jpeg import Jpeg, put_together, take_apart, take_apart_within
-from seec.schemas.errors import FormatError, SectionCorrupt, UnreadableImage
+from seec.pipeline.dct.jpeg import (
+    Jpeg,
+    parts_of,
+    take_apart,
+    take_apart_within,
+)
+from seec.schemas.errors import FormatError, LimitExceeded, SectionCorrupt, UnreadableImage
 
 _START = b"\xff\xd8\xff"
 # Smaller ones cost as much as they save.
@@ -40,28 +46,59 @@ def take_file_apart(data: bytes) -> tuple[Picture, ...]:
             break
         try:
             jpeg, end = take_apart_within(data, position)
-            if end - position < _LEAST_BYTES or put_together(jpeg) != data[position:end]:
+            if end - position < _LEAST_BYTES or _end_of(jpeg, data, position) != end:
                 continue
         except (UnreadableImage, FormatError):
             continue
         within.append(Picture(position, jpeg))
-        data = data[:position] + bytes(end - position) + data[end:]
+        whole = memoryview(data)
+        data = b"".join((whole[:position], bytes(end - position), whole[end:]))
     return (Picture(0, take_apart(data)), *reversed(within))
 
 
-def put_file_together(pictures: tuple[Picture, ...]) -> bytes:
-    """The file. SectionCorrupt or Truncated if recipe and coefficients do not belong together."""
+def put_file_together(pictures: tuple[Picture, ...], most_bytes: int | None = None) -> bytes:
+    """The file. SectionCorrupt or Truncated if recipe and coefficients do not belong together.
+
+    most_bytes: that the file may have; LimitExceeded, before much more is made, if it has more.
+    """
     positions = [picture.position for picture in pictures]
     if positions[:1] != [0] or any(a >= b for a, b in pairwise(positions)):
         raise SectionCorrupt("JPEG: pictures out of order")
-    data = put_together(pictures[0].jpeg)
-    if len(pictures) == 1:
-        return data
-    file = bytearray(data)
+    # Gives its bytes away without a copy.
+    file = io.BytesIO()
+    for part in parts_of(pictures[0].jpeg):
+        file.write(part)
+        if most_bytes is not None and file.tell() > most_bytes:
+            raise LimitExceeded(f"JPEG: more than the {most_bytes} bytes that its file has")
     for picture in pictures[1:]:
-        part = put_together(picture.jpeg)
-        end = picture.position + len(part)
-        if any(file[picture.position : end]) or end > len(file):
-            raise SectionCorrupt("JPEG: a picture where the file has other bytes")
-        file[picture.position : end] = part
-    return bytes(file)
+        file.seek(picture.position)
+        for part in parts_of(picture.jpeg):
+            with file.getbuffer() as room:
+                under = room[file.tell() : file.tell() + len(part)]
+                if any(under) or len(under) < len(part):
+                    raise SectionCorrupt("JPEG: a picture where the file has other bytes")
+                under[:] = part
+                under.release()
+            file.seek(len(part), io.SEEK_CUR)
+    return file.getvalue()
+
+
+def gives_file(pictures: tuple[Picture, ...], data: bytes) -> bool:
+    """Whether `put_file_together` gives these bytes, which are not made as a whole."""
+    rest = data if len(pictures) == 1 else bytearray(data)
+    for picture in reversed(pictures[1:]):
+        assert isinstance(rest, bytearray)
+        end = _end_of(picture.jpeg, rest, picture.position)
+        if end is None:
+            return False
+        rest[picture.position : end] = bytes(end - picture.position)
+    return _end_of(pictures[0].jpeg, rest, 0) == len(rest)
+
+
+def _end_of(jpeg: Jpeg, data: bytes | bytearray, start: int) -> int | None:
+    """Where a picture ends that begins there; None if it is another."""
+    for part in parts_of(jpeg):
+        if not data.startswith(part, start):
+            return None
+        start += len(part)
+    return start

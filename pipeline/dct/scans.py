@@ -4,21 +4,18 @@ An encoder is free in a few things, and a `ScanRecord` holds how it chose where 
 libjpeg does.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from seec.pipeline.dct.extension import extension
+from seec.pipeline.dct.planes import Planes
 from seec.pipeline.images.jpeg import TABLES, Frame, Scan
 from seec.schemas.errors import SectionCorrupt, UnreadableImage
 
-try:
-    from seec.pipeline.dct import _jpeg
-except ImportError:  # installed without a C compiler
-    _jpeg = None
-
 RULES = 3
-Arrays = tuple[NDArray[np.int16], ...]
 
 
 @dataclass(frozen=True)
@@ -58,16 +55,19 @@ class ReadScan:
         return None if self.counts is None else best_table(self.counts[number])
 
 
-def read(frame: Frame, scan: Scan, data: bytes, start: int, coefficients: Arrays) -> ReadScan:
-    """Add a scan's coefficients, as far as they are whole.
-
-    coefficients: of all components of the frame, each [rows, columns, 64], natural order.
-    """
-    numbers, arrays = _numbers(frame, scan, coefficients)
+def read(frame: Frame, scan: Scan, data: bytes, start: int, planes: Planes) -> ReadScan:
+    """Add a scan's coefficients, as far as they are whole. planes: of the frame's components."""
+    numbers = _numbers(frame, scan, planes)
     counts = np.zeros((TABLES, 256), np.uint32)
-    end, mcus, interval, padding, zero_runs, runs = _extension().read(
-        data, start, numbers, scan.tables, arrays, counts
-    )
+    reader = extension().make_reader(data, start, numbers, scan.tables, counts)
+    for group, rows in _rows(frame, scan, planes):
+        arrays = _arrays(scan, planes, group)
+        goes_on = extension().read(reader, rows.start, rows.stop, arrays)
+        for (index, _, _), array in zip(scan.components, arrays, strict=True):
+            planes.put(group, index, array)
+        if not goes_on:
+            break
+    end, mcus, interval, padding, zero_runs, runs = extension().finish_reading(reader)
     choices = [(len(pairs), rule) for rule, pairs in enumerate(runs) if pairs is not None]
     if zero_runs is None or not choices:
         raise UnreadableImage("JPEG with too many oddities in a scan")
@@ -85,69 +85,84 @@ def read(frame: Frame, scan: Scan, data: bytes, start: int, coefficients: Arrays
 
 
 def write(
-    frame: Frame, scan: Scan, record: ScanRecord, coefficients: Arrays, fill: int | None
-) -> bytes:
-    """The entropy-coded bytes. fill: value of padding bits; None: those of the record.
+    frame: Frame, scan: Scan, record: ScanRecord, planes: Planes, fill: int | None
+) -> Iterator[bytes]:
+    """The entropy-coded bytes, part by part. fill: of padding bits; None: those of the record.
 
     SectionCorrupt if they cannot be had from these coefficients.
     """
-    return _run(frame, scan, record, coefficients, scan.tables, fill)
+    return _run(frame, scan, record, planes, scan.tables, fill)
 
 
-def count(frame: Frame, scan: Scan, record: ScanRecord, coefficients: Arrays) -> NDArray[np.uint32]:
+def count(frame: Frame, scan: Scan, record: ScanRecord, planes: Planes) -> NDArray[np.uint32]:
     """How often the scan codes each symbol: [8, 256], tables 4 for DC and 4 for AC."""
     counts = np.zeros((TABLES, 256), np.uint32)
-    _run(frame, scan, record, coefficients, counts, 1)
+    for _ in _run(frame, scan, record, planes, counts, 1):
+        pass
     return counts
 
 
 def best_table(counts: NDArray[np.uint32]) -> bytes:
     """The Huffman table that libjpeg makes of counts [256]: 16 counts of codes, symbols."""
-    return _extension().best_table(counts)
+    return extension().best_table(counts)
 
 
 def _run(
     frame: Frame,
     scan: Scan,
     record: ScanRecord,
-    coefficients: Arrays,
+    planes: Planes,
     tables: bytes | NDArray[np.uint32],
     fill: int | None,
-) -> bytes:
-    numbers, arrays = _numbers(frame, scan, coefficients)
+) -> Iterator[bytes]:
+    numbers = _numbers(frame, scan, planes)
     if not record.restarts:
         numbers[5] = 0
     mcus = int(numbers[6] * numbers[7]) if record.mcus is None else record.mcus
     padding = record.padding if fill is None else None
     runs, zero_runs = record.runs, record.zero_runs
     try:
-        return _extension().write(
-            numbers, tables, arrays, mcus, record.rule, runs, zero_runs, fill or 0, padding
+        writer = extension().make_writer(
+            numbers, tables, mcus, record.rule, runs, zero_runs, fill or 0, padding
         )
+        for group, rows in _rows(frame, scan, planes):
+            if rows.start * int(numbers[6]) >= mcus:
+                break
+            arrays = _arrays(scan, planes, group)
+            yield extension().write(writer, rows.start, rows.stop, arrays)
+        yield extension().finish_writing(writer)
     except ValueError as error:
         raise SectionCorrupt(f"JPEG recipe: {error}") from None
 
 
-def _numbers(
-    frame: Frame, scan: Scan, coefficients: Arrays
-) -> tuple[NDArray[np.int64], tuple[NDArray[np.int16], ...]]:
-    """The scan as the extension takes it, and the arrays of its components."""
-    interleaved = len(scan.components) > 1
+def _is_interleaved(scan: Scan) -> bool:
+    return len(scan.components) > 1
+
+
+def _numbers(frame: Frame, scan: Scan, planes: Planes) -> NDArray[np.int64]:
+    """The scan as the extension takes it."""
     rows, columns = frame.mcu_rows, frame.mcu_columns
-    if not interleaved:
+    if not _is_interleaved(scan):
         rows, columns = frame.visible(scan.components[0][0])
     numbers = [frame.progressive, scan.start, scan.end, scan.high, scan.low, scan.interval]
     numbers += [columns, rows, len(scan.components)]
-    arrays: list[NDArray[np.int16]] = []
     for index, dc, ac in scan.components:
-        component, array = frame.components[index], coefficients[index]
-        blocks = (component.horizontal, component.vertical) if interleaved else (1, 1)
-        numbers += [*blocks, dc, 4 + ac, array.shape[1], array.shape[0]]
-        arrays.append(array)
-    return np.array(numbers, np.int64), tuple(arrays)
+        component = frame.components[index]
+        blocks = (component.horizontal, component.vertical) if _is_interleaved(scan) else (1, 1)
+        numbers += [*blocks, dc, 4 + ac, planes.planes[index].columns]
+    return np.array(numbers, np.int64)
 
 
-def _extension():
-    if _jpeg is None:
-        raise UnreadableImage("JPEG: SEEC was installed without a C compiler")
-    return _jpeg
+def _rows(frame: Frame, scan: Scan, planes: Planes) -> Iterator[tuple[int, slice]]:
+    """The groups, with the rows of MCUs that the scan has in each."""
+    for group, span in enumerate(planes.spans):
+        if _is_interleaved(scan):
+            yield group, span
+            continue
+        index = scan.components[0][0]
+        rows, (visible, _) = planes.rows(group, index), frame.visible(index)
+        yield group, slice(min(rows.start, visible), min(rows.stop, visible))
+
+
+def _arrays(scan: Scan, planes: Planes, group: int) -> tuple[NDArray[np.int16], ...]:
+    return tuple(planes.read(group, index) for index, _, _ in scan.components)

@@ -16,8 +16,8 @@ def put(out: bytearray, number: int) -> None:
 class Reader:
     """Numbers and bytes in turn; Truncated and SectionCorrupt for what `put` never wrote."""
 
-    def __init__(self, data: bytes) -> None:
-        self._data, self._position = data, 0
+    def __init__(self, data: bytes, start: int = 0) -> None:
+        self._data, self._position = data, start
 
     @property
     def left(self) -> int:
@@ -31,6 +31,13 @@ class Reader:
             raise Truncated("JPEG recipe: ends before its own lengths say")
         self._position += count
         return part
+
+    def view(self, count: int) -> memoryview:
+        """The next bytes, which are not copied."""
+        if count > self.left:
+            raise Truncated("JPEG recipe: ends before its own lengths say")
+        self._position += count
+        return memoryview(self._data)[self._position - count : self._position]
 
     def number(self) -> int:
         """The next number."""

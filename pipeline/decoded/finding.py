@@ -68,7 +68,7 @@ def _jpeg(
         Component(h, v, own, _filled(coefficients, v * rows, h * columns))
         for coefficients, own, (h, v) in zip(found, steps, factors, strict=False)
     )
-    return Jpeg(width, height, components, recipe_of(width, height, components))
+    return Jpeg.of(width, height, components, recipe_of(width, height, components))
 
 
 def _filled(blocks: Coefficients, rows: int, columns: int) -> Coefficients:

@@ -95,6 +95,20 @@ class Frame:
         return [(c.vertical * rows, c.horizontal * columns) for c in self.components]
 
     @property
+    def blocks(self) -> int:
+        """Of all components, those that fill the last MCUs included."""
+        return sum(rows * columns for rows, columns in self.shapes)
+
+    def check_presence(self, size_bytes: int) -> None:
+        """UnreadableImage if a file of this size has almost nothing of the frame.
+
+        Else a damaged file of some bytes could take memory for all that its header says.
+        """
+        # A block takes at least a bit, in which all of it is zero.
+        if self.blocks > 8 * size_bytes:
+            raise UnreadableImage("JPEG of which almost all is missing")
+
+    @property
     def identifiers(self) -> list[int]:
         """Names of the components, in order."""
         return [c.identifier for c in self.components]

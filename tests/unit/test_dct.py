@@ -1,19 +1,28 @@
 """Coding of JPEG coefficients: exact at every instruction set, from what is already known."""
 
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from seec.pipeline.dct import _dct, codec, native
-from seec.pipeline.dct.codec import comes_back, decode, decode_file, encode, encode_file
+from seec.pipeline.dct import _dct, native, planes
+from seec.pipeline.dct.codec import Claims, comes_back, decode, decode_file, encode, encode_file
 from seec.pipeline.dct.jpeg import Component
 from seec.pipeline.dct.packaged import find_packaged, packaged_model, packaged_profiles
 from seec.pipeline.dct.pictures import put_file_together, take_file_apart
 from seec.pipeline.dct.weights import PREDICTORS, UNUSED, DctModel, load_model, save_model
+from seec.pipeline.images.jpeg import read_frame
 from seec.pipeline.lab.dct.slots import fit_predictors
-from seec.schemas.errors import ModelError, SectionCorrupt, SeecError, Truncated, UnknownModel
+from seec.schemas.errors import (
+    LimitExceeded,
+    ModelError,
+    SectionCorrupt,
+    SeecError,
+    Truncated,
+    UnknownModel,
+)
 from tests.jpegs import held, icc_profile, jpeg
 from tests.pictures import textured
 from tests.vectors.drawn_dct import SHAPES, draw, draw_model
@@ -106,13 +115,47 @@ def test_files_come_back_byte_for_byte(kind, profile):
 
 
 def test_groups_are_coded_by_several_threads_as_by_one(monkeypatch):
-    monkeypatch.setattr(codec, "GROUP_BLOCKS", 1 << 6)
+    monkeypatch.setattr(planes, "GROUP_BLOCKS", 1 << 6)
     pictures = take_file_apart(HELD["4:2:0"])
     model = packaged_model("fast")
     alone = encode(pictures, model)
     with ThreadPoolExecutor(3) as pool:
         assert encode(pictures, model, pool.map) == alone
         assert put_file_together(decode(alone, find_packaged, pool.map)) == HELD["4:2:0"]
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_only_groups_at_work_are_unpacked(progressive, monkeypatch):
+    picture = np.tile(textured(256, 256) // 8, (6, 4, 1))
+    data = jpeg(picture, 60, subsampling=0, progressive=progressive)
+    monkeypatch.setattr(planes, "GROUP_BLOCKS", 1 << 9)
+    unpacked = 2 * 3 * 6 * 4 * 256 * 256
+    model = packaged_model("fast")
+    coded = encode_file(data, model)
+    for step in (
+        lambda: comes_back(data),
+        lambda: encode_file(data, model),
+        lambda: decode_file(coded, model),
+    ):
+        tracemalloc.start()
+        try:
+            step()
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert peak < unpacked / 4
+
+
+def test_more_coefficients_than_a_file_of_its_size_has_are_refused(monkeypatch):
+    monkeypatch.setattr(planes, "GROUP_BLOCKS", 1 << 6)
+    model, data = packaged_model("fast"), HELD["4:2:0"]
+    coded, frame = encode_file(data, model), read_frame(data)
+    claims = Claims(frame.width, frame.height, len(data))
+    assert decode_file(coded, model, claims) == data
+    with pytest.raises(SectionCorrupt, match="more coefficients"):
+        decode_file(coded, model, claims._replace(size_bytes=len(data) // 20))
+    with pytest.raises(LimitExceeded, match="more than"):
+        decode_file(coded, model, claims._replace(size_bytes=len(data) - 1))
 
 
 def test_a_thumbnail_costs_less_than_its_bytes():

@@ -40,7 +40,7 @@ def drawn(height: int, width: int, sampling: str, seed: int) -> Jpeg:
         steps = rng.integers(1, 17, 64).astype(np.uint16)
         steps = components[1].quantisation if number == 2 else steps
         components.append(Component(h, v, steps, np.rint(values).astype(np.int16)))
-    return Jpeg(width, height, tuple(components), recipe_of(width, height, components))
+    return Jpeg.of(width, height, tuple(components), recipe_of(width, height, components))
 
 
 def opened(data: bytes) -> NDArray[np.uint8]:
@@ -81,7 +81,7 @@ def test_pixels_of_a_large_file_are_those_that_libjpeg_makes(sampling: str):
 
 def test_sums_of_damaged_coefficients_wrap_around_without_a_word():
     coefficients = np.full((1, 1, 64), 32767, np.int16)
-    jpeg = Jpeg(8, 8, (Component(1, 1, np.full(64, 65535, np.uint16), coefficients),), b"")
+    jpeg = Jpeg.of(8, 8, (Component(1, 1, np.full(64, 65535, np.uint16), coefficients),), b"")
     with np.errstate(all="raise"):
         assert pixels_of(jpeg).shape == (8, 8, 1)
 
@@ -209,7 +209,7 @@ def test_a_payload_of_another_shape_is_refused(coded: tuple[NDArray[np.uint8], D
         for c, t in zip(odd.components, tall, strict=True)
     )
     with pytest.raises(SectionCorrupt, match="sampling"):
-        pixels_of(replace(odd, components=components))
+        pixels_of(Jpeg.of(width, height, components, b""))
 
 
 def test_what_is_longer_than_a_jpeg_file_is_left_to_others():

@@ -12,10 +12,19 @@ import pytest
 from seec.pipeline.codec import default_model
 from seec.pipeline.dct import codec
 from seec.pipeline.dct.packaged import packaged_model
+from seec.pipeline.dct.pictures import take_file_apart
 from seec.pipeline.images import jpeg
 from seec.pipeline.routes.reading import check, restore
 from seec.pipeline.routes.reading import jpegxl_jpeg as jpegxl
-from seec.pipeline.routes.writing import Candidate, RunModels, Work, draft, settle, work_of
+from seec.pipeline.routes.writing import (
+    Candidate,
+    RunModels,
+    Work,
+    draft,
+    jpegxl_jpeg,
+    settle,
+    work_of,
+)
 from seec.pipeline.stages import batch, tasks
 from seec.pipeline.storage import Source
 from seec.schemas.errors import (
@@ -77,6 +86,28 @@ def test_what_coefficients_do_not_hold_is_transcoded_or_stored():
         assert restore(row, payload, MODELS) == data
 
 
+def test_what_is_looked_into_for_another_route_takes_no_memory_unasked(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    frame = jpeg.read_frame(jpeg_file())
+    need = max(24 * frame.pixels, 17 * frame.samples)
+    monkeypatch.setattr(codec, "gives_file", lambda *_: False)
+    for most, route in ((need, JPEGXL_JPEG), (need - 1, STORE)):
+        monkeypatch.setattr(jpegxl_jpeg, "_MOST_UNASKED_BYTES", most)
+        assert coded(jpeg_file()).row.route == route
+        assert archive(jpeg_file()).row.route == JPEGXL_JPEG
+
+
+def test_a_header_alone_takes_no_memory(monkeypatch: pytest.MonkeyPatch):
+    data = bytearray(jpeg_file())
+    frame = data.index(b"\xff\xc0")
+    data[frame + 5 : frame + 9] = b"\x3f\xff\x3f\xff"
+    monkeypatch.setattr(jpegxl_jpeg, "transcode", None)
+    for way in (archive, coded):
+        row = way(bytes(data), max_pixels=1 << 28).row
+        assert (row.route, row.reason) == (STORE, "JPEG of which almost all is missing")
+
+
 def test_coded_jpeg_over_the_limit_is_stored():
     row = coded(jpeg_file(), max_pixels=WIDTH * HEIGHT - 1).row
     assert row.route == STORE
@@ -84,7 +115,7 @@ def test_coded_jpeg_over_the_limit_is_stored():
 
 
 def test_a_file_that_its_code_does_not_give_back_is_stored(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(codec, "decode_file", lambda *_: b"another file")
+    monkeypatch.setattr(codec, "decode", lambda *_: take_file_apart(jpeg_file(quality=33)))
     row, payload = (entry := coded(jpeg_file())).row, bytes(entry.payload)
     assert (row.route, row.reason) == (STORE, "JPEG that coefficients do not give back")
     assert restore(row, payload, {}) == jpeg_file()

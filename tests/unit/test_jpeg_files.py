@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from seec.pipeline.dct import recipes, scans
+from seec.pipeline.dct import extension, planes, recipes
 from seec.pipeline.dct.dictionary import recipe_dictionary
 from seec.pipeline.dct.header_items import SCAN
 from seec.pipeline.dct.jpeg import Jpeg, layout, put_together, take_apart
@@ -73,6 +73,18 @@ PROGRESSIVE = [
 @pytest.mark.parametrize("kind", BACK)
 def test_files_come_back(kind: str):
     size_of(BACK[kind])
+
+
+@pytest.mark.parametrize("kind", BACK)
+def test_files_come_back_from_many_groups(kind: str, monkeypatch: pytest.MonkeyPatch):
+    whole = take_apart(BACK[kind])
+    monkeypatch.setattr(planes, "GROUP_BLOCKS", 20)
+    size_of(BACK[kind])
+    parts = take_apart(BACK[kind])
+    assert len(parts.planes.spans) > 1 == len(whole.planes.spans)
+    assert parts.recipe == whole.recipe
+    for a, b in zip(parts.components, whole.components, strict=True):
+        assert np.array_equal(a.coefficients, b.coefficients)
 
 
 @pytest.mark.parametrize("kind", REASONS)
@@ -143,8 +155,9 @@ def pixels_of(data: bytes) -> NDArray[np.uint8]:
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_scripts_of_all_kinds_come_back(seed: int):
+def test_scripts_of_all_kinds_come_back(seed: int, monkeypatch: pytest.MonkeyPatch):
     random_ = random.Random(seed)
+    monkeypatch.setattr(planes, "GROUP_BLOCKS", random_.choice((10, planes.GROUP_BLOCKS)))
     pixels = textured(random_.randint(1, 70), random_.randint(1, 90), seed)
     mode = random_.choice(("L", "RGB", "CMYK"))
     options = {"subsampling": random_.choice((0, 1, 2))} if mode == "RGB" else {}
@@ -175,7 +188,11 @@ def test_scripts_of_all_kinds_come_back(seed: int):
 
 @pytest.mark.parametrize("sampling", ["12", "14", "41", "42", "24", "44", "31", "13", "33"])
 @pytest.mark.parametrize("progressive", [False, True])
-def test_any_sampling_comes_back(sampling: str, progressive: bool):
+@pytest.mark.parametrize("group_blocks", [10, planes.GROUP_BLOCKS])
+def test_any_sampling_comes_back(
+    sampling: str, progressive: bool, group_blocks: int, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(planes, "GROUP_BLOCKS", group_blocks)
     h, v = int(sampling[0]), int(sampling[1])
     generator = np.random.default_rng(5)
     base = source()
@@ -196,7 +213,7 @@ def test_any_sampling_comes_back(sampling: str, progressive: bool):
         )
         for i, shape in enumerate(frame.shapes)
     )
-    made = Jpeg(61, 43, components, b"")
+    made = Jpeg.of(61, 43, components, b"")
     script = PROGRESSIVE if progressive else WHOLE
     parts = take_apart(data := rewritten(made, progressive, script, Habits(interval=2)))
     assert put_together(parts) == data
@@ -219,7 +236,7 @@ def test_coefficients_far_out_of_range_come_back():
         for c in base.components
     )
     for progressive, script in ((False, WHOLE), (True, PROGRESSIVE)):
-        data = rewritten(replace(base, components=components), progressive, script)
+        data = rewritten(Jpeg.of(base.width, base.height, components, b""), progressive, script)
         parts = take_apart(data)
         assert put_together(parts) == data
         assert parts.components[0].coefficients.max() == 16000
@@ -328,7 +345,7 @@ def test_a_damaged_recipe_is_an_error_of_ours():
     with pytest.raises(SectionCorrupt):
         put_together(replace(parts, recipe=parts.recipe + b"\0"))
     with pytest.raises(SectionCorrupt):
-        put_together(replace(parts, components=parts.components[:2]))
+        put_together(Jpeg.of(parts.width, parts.height, parts.components[:2], parts.recipe))
     for code in (b"", b"\2", b"\1", b"\1noise"):
         with pytest.raises(FormatError):
             recipes.decompress(code)
@@ -338,7 +355,7 @@ def test_a_damaged_recipe_is_an_error_of_ours():
 
 
 def test_without_the_extension_files_are_refused(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(scans, "_jpeg", None)
+    monkeypatch.setattr(extension, "_jpeg", None)
     with pytest.raises(UnreadableImage, match="compiler"):
         take_apart(jpeg())
 

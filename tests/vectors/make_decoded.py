@@ -39,7 +39,7 @@ def draw_image(name: str) -> tuple[NDArray[np.uint8], Jpeg]:
     height, width, channels = CASES[name]
     luma, *chroma = draw(name.removesuffix(" as RGB"), 9, loud=20)
     components = (luma, *(replace(c, quantisation=chroma[0].quantisation) for c in chroma))
-    jpeg = Jpeg(width, height, components, recipe_of(width, height, components))
+    jpeg = Jpeg.of(width, height, components, recipe_of(width, height, components))
     image = pixels_of(jpeg).repeat(channels if len(components) == 1 else 1, 2)
     image[2::5, 3::7] += np.arange(1, channels + 1, dtype=np.uint8)
     return image, jpeg

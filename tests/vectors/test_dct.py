@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from seec.pipeline.dct.codec import GROUP_BLOCKS, encode_file
+from seec.pipeline.dct.codec import encode_file
 from seec.pipeline.dct.dictionary import recipe_dictionary
 from seec.pipeline.dct.native import Coder, levels
 from seec.pipeline.dct.packaged import packaged_model
+from seec.pipeline.dct.planes import GROUP_BLOCKS
 from seec.pipeline.dct.weights import load_model
 from seec.schemas.archive import format_text
 from tests.jpegs import jpeg

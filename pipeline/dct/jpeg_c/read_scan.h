@@ -33,7 +33,8 @@ typedef struct {
     Bits bits;
     Run run;
     uint32_t (*counts)[256]; /* of the symbols of each table */
-    int64_t block;           /* number of blocks read */
+    int64_t mcu, block;      /* how many were read */
+    int ended;               /* what follows is no MCU */
     Pairs zero_runs, runs[RULES];
     uint8_t *padding; /* of each byte that ends an interval: a 1, then its bits */
     size_t paddings, padding_room;
@@ -391,27 +392,31 @@ static int read_restart(Reader *r, int64_t number) {
     return 1;
 }
 
-/* Reads until the scan is complete or what follows is no MCU; returns how many MCUs were read.
- * Afterwards bits.position is where the next byte stands that the scan does not account for.
- */
-static int64_t read_scan(Reader *r) {
+/* Reads to a row of MCUs, or until what follows is no MCU. */
+static void read_rows(Reader *r, int64_t to_row) {
     Scan *s = &r->scan;
-    const int64_t mcus = s->mcu_columns * s->mcu_rows;
-    int64_t mcu = 0;
+    const int64_t to = to_row * s->mcu_columns;
     Mark mark;
-    for (; mcu < mcus; mcu++) {
+    for (; r->mcu < to && !r->ended; r->mcu++) {
         set_mark(r, &mark);
-        if (s->interval && mcu && mcu % s->interval == 0 &&
-            !read_restart(r, mcu / s->interval - 1)) {
-            if (mcu > s->interval) break;
+        if (s->interval && r->mcu && r->mcu % s->interval == 0 &&
+            !read_restart(r, r->mcu / s->interval - 1)) {
+            if (r->mcu > s->interval) {
+                r->ended = 1;
+                return;
+            }
             s->interval = 0;
         }
-        if (!read_mcu(r, mcu)) {
+        if (!read_mcu(r, r->mcu)) {
             back_to(r, &mark);
-            break;
+            r->ended = 1;
+            return;
         }
     }
+}
+
+/* Afterwards bits.position is where the next byte stands that the scan does not account for. */
+static void finish_reading(Reader *r) {
     end_runs(r);
-    if (mcu < mcus || !align(r)) step_back(&r->bits);
-    return mcu;
+    if (r->mcu < r->scan.mcu_columns * r->scan.mcu_rows || !align(r)) step_back(&r->bits);
 }

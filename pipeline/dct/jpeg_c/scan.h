@@ -17,6 +17,7 @@ typedef struct {
 typedef struct {
     int progressive, start, end, high, low;
     int64_t interval, mcu_columns, mcu_rows;
+    int64_t first_row; /* of MCUs, where the arrays begin that are at hand */
     int components;
     ScanComponent component[MAX_COMPONENTS];
 } Scan;
@@ -77,7 +78,7 @@ static int bit_length(uint32_t v) { return v ? 32 - __builtin_clz(v) : 0; }
 
 /* Block `number` of a component in an MCU. */
 static int16_t *block_at(const Scan *s, const ScanComponent *c, int64_t mcu, int number) {
-    const int64_t row = mcu / s->mcu_columns * c->v + number / c->h;
+    const int64_t row = (mcu / s->mcu_columns - s->first_row) * c->v + number / c->h;
     const int64_t column = mcu % s->mcu_columns * c->h + number % c->h;
     return c->blocks + 64 * (row * c->stride + column);
 }

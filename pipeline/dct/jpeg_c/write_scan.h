@@ -11,6 +11,7 @@ typedef struct {
     uint64_t window; /* bits that are not yet written, from the bottom */
     int bits;
     int failed;
+    int64_t mcu, mcus; /* written, and to be written: if these are not all, whole bytes only */
     Rule rule;
     PairReader runs, zero_runs;
     int64_t block, run_index;
@@ -245,28 +246,31 @@ static void finish_byte(Writer *w) {
     write_whole_bytes(w);
 }
 
-/* The first `mcus` MCUs; if those are not all, whole bytes only. */
-static void write_scan(Writer *w, int64_t mcus) {
+/* Writes to a row of MCUs. */
+static void write_rows(Writer *w, int64_t to_row) {
     Scan *s = &w->scan;
-    const int64_t all = s->mcu_columns * s->mcu_rows;
-    const int runs_table = s->component[0].ac;
-    for (int64_t mcu = 0; mcu < mcus && !w->failed; mcu++) {
-        if (s->interval && mcu && mcu % s->interval == 0) {
-            end_run(w, runs_table);
+    const int64_t end = to_row * s->mcu_columns, to = end < w->mcus ? end : w->mcus;
+    for (; w->mcu < to && !w->failed; w->mcu++) {
+        if (s->interval && w->mcu && w->mcu % s->interval == 0) {
+            end_run(w, s->component[0].ac);
             finish_byte(w);
             if (!w->counts && make_room(w, 2)) {
                 w->out[w->size++] = 0xff;
-                w->out[w->size++] = (uint8_t)(0xd0 + (mcu / s->interval - 1) % 8);
+                w->out[w->size++] = (uint8_t)(0xd0 + (w->mcu / s->interval - 1) % 8);
             }
             for (int i = 0; i < s->components; i++) s->component[i].previous = 0;
         }
         for (int i = 0; i < s->components; i++) {
             ScanComponent *c = &s->component[i];
-            for (int n = 0; n < c->h * c->v; n++) write_block(w, c, block_at(s, c, mcu, n));
+            for (int n = 0; n < c->h * c->v; n++) write_block(w, c, block_at(s, c, w->mcu, n));
         }
     }
-    end_run(w, runs_table);
-    if (mcus == all)
+}
+
+static void finish_writing(Writer *w) {
+    w->failed |= w->mcu < w->mcus;
+    end_run(w, w->scan.component[0].ac);
+    if (w->mcus == w->scan.mcu_columns * w->scan.mcu_rows)
         finish_byte(w);
     else
         write_whole_bytes(w);

@@ -12,6 +12,9 @@ from seec.schemas.routes import JPEGXL_JPEG
 
 # JPEG XL holds a few bytes more behind the end of a picture.
 _MOST_BEHIND = 1 << 22
+# Of memory, where another route was to take the file and refused it: what this one takes was not
+# asked for.
+_MOST_UNASKED_BYTES = 3 << 29
 
 
 class JpegXlWriter(Writer):
@@ -25,15 +28,22 @@ class JpegXlWriter(Writer):
         frame = candidate.jpeg_frame
         if frame is None:
             raise UnreadableImage("not a JPEG file")
-        return Work(passing_bytes=max(24 * frame.pixels, 17 * frame.samples))
+        return Work(passing_bytes=_passing_bytes(frame))
 
     def draft(self, candidate: Candidate) -> Coded | None:
         """As `Writer.draft`."""
         frame = candidate.jpeg_frame
         if frame is None:
             return None
+        frame.check_presence(len(candidate.data))
+        if candidate.code_jpeg and _passing_bytes(frame) > _MOST_UNASKED_BYTES:
+            raise UnreadableImage(f"JPEG of {frame.pixels} pixels, too many for JPEG XL")
         payload = transcode(candidate.data, frame)
         return Coded(candidate.jpeg_row(JPEGXL_JPEG, frame), payload)
+
+
+def _passing_bytes(frame: Frame) -> int:
+    return max(24 * frame.pixels, 17 * frame.samples)
 
 
 def transcode(data: bytes, frame: Frame) -> bytes:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from seec.pipeline.dct.codec import comes_back, encode_file
+from seec.pipeline.dct.codec import comes_back, encode_file, look_bytes
 from seec.pipeline.routes.writing.draft import Candidate, Coded
 from seec.pipeline.routes.writing.writer import RunModels, Work, Writer
 from seec.schemas.errors import UnknownModel, UnreadableImage
@@ -22,7 +22,7 @@ class SeecJpegWriter(Writer):
         frame = candidate.jpeg_frame if candidate.code_jpeg else None
         if frame is None:
             raise UnreadableImage("not a JPEG file, or none that the run codes")
-        return Work(passing_bytes=4 * frame.samples)
+        return Work(passing_bytes=look_bytes(frame, len(candidate.data)))
 
     def draft(self, candidate: Candidate) -> Coded | None:
         """As `Writer.draft`."""

@@ -2,16 +2,21 @@
 
 import random
 from dataclasses import replace
+from unittest.mock import patch
 
 import numpy as np
 from PIL import Image
 
+from seec.pipeline.dct import planes
 from seec.pipeline.dct.jpeg import Jpeg, layout, put_together, take_apart
 from seec.schemas.errors import FormatError, UnreadableImage
 from tests.hostile.fuzz.mutation import mutated
 from tests.jpeg_scripts import Habits, progressive_script, rewritten, sequential_script
 from tests.jpegs import jpeg
 from tests.pictures import textured
+
+# Small files are of several groups, or of one.
+_GROUP_BLOCKS = 8, planes.GROUP_BLOCKS
 
 
 def seeds() -> list[bytes]:
@@ -69,7 +74,7 @@ def try_recipe(parts: Jpeg, random_: random.Random) -> str:
         )
     try:
         layout(recipe)
-        put_together(replace(parts, recipe=recipe, components=components))
+        put_together(Jpeg.of(parts.width, parts.height, components, recipe))
     except FormatError:
         return "recipe refused"
     return "recipe read"
@@ -84,6 +89,10 @@ class Fuzzed:
 
     def __call__(self, random_: random.Random) -> str:
         """What became of a mutation. AssertionError where it broke a rule."""
+        with patch.object(planes, "GROUP_BLOCKS", random_.choice(_GROUP_BLOCKS)):
+            return self._tried(random_)
+
+    def _tried(self, random_: random.Random) -> str:
         if random_.randrange(5) == 0:
             return try_recipe(random_.choice(self._sources), random_)
         return try_file(mutated(random_.choice(self._files), random_))
