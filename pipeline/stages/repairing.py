@@ -121,6 +121,23 @@ class Repair:
             anew.append((record, case))
             on_shard()
         self._from_each_other(anew)
+        self._off_old_blobs(anew)
+
+    def _off_old_blobs(self, anew: list[tuple[ShardRecord, Case]]) -> None:
+        """Give shards their own payloads that refer to a blob in whose place there is another one.
+
+        The blob would stay for them, and the parity of the shard that it was of does not cover it.
+        """
+        old = {case.record.blob for record, case in anew if record.blob != case.record.blob}
+        for shard in list(self._archive.state.in_order()):
+            if old.isdisjoint(shard.referenced):
+                continue
+            # Not whole: the mender is to write it anew, with all that is sound.
+            case = examine(self._archive, Damaged(shard, (), frozenset()))
+            if case is not None and not case.bad - case.lost_before:
+                case = replace(case, whole=False)
+                record = Mender({shard.shard: case})(self._archive.store, shard.shard, [], [])
+                self._commit(record, case)
 
     def _from_each_other(self, anew: list[tuple[ShardRecord, Case]]) -> None:
         """Mend what the archive has elsewhere by now, such as a file that has moved in its source.

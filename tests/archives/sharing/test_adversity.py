@@ -28,7 +28,18 @@ from seec.schemas.plan import Plan, PlanSettings, SourceFile
 from seec.schemas.report import CHECKSUM
 from seec.schemas.routes import SEEC
 from tests.archives.life import findings, opened
-from tests.archives.sharing import FILES, PIECE_BYTES, TINY, comes_back, rename, rows, run, shards
+from tests.archives.sharing import (
+    FILES,
+    LARGE,
+    PIECE_BYTES,
+    TINY,
+    blobs,
+    comes_back,
+    rename,
+    rows,
+    run,
+    shards,
+)
 from tests.archives.sharing.test_referenced_blobs import FIRST, four_runs
 from tests.archives.test_repair import mend, spoil
 from tests.archives.test_stacks import write
@@ -245,6 +256,23 @@ def test_what_moved_in_its_source_is_mended_at_both_paths(source: Path, root: Pa
     for name in FILES:
         data = reader.read(f"photos/{name}")
         assert data == FILES[name] or same_image(data, FILES[name]), name
+
+
+def test_no_payload_is_left_where_no_parity_covers_it(tmp_path: Path):
+    source, root = tmp_path / "source", tmp_path / "archive"
+    write(source / "photos", {path: data for path, data in FILES.items() if data != LARGE})
+    run(source, root, parity_share=2000)
+    (first,) = shards(root)
+    rename(source)
+    run(source, root)
+    assert first.parity is not None
+    (root / first.parity.name).unlink()
+    (root / first.manifest.name).unlink()
+    mend(root, source)
+    collect(root, keep_commits=1)
+    covered = {one.blob.name for one in opened(root).state.in_order() if one.parity is not None}
+    assert {path.removeprefix(f"{root}/") for path in blobs(root)} == covered
+    comes_back(root, source)
 
 
 def test_equal_files_of_a_shard_whose_rows_are_gone_all_come_back(tmp_path: Path):
