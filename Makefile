@@ -18,7 +18,7 @@ SANITIZED_TESTS := tests/vectors/test_vectors.py tests/exactness/test_predictor_
 	$(BITS)_every_instruction_set_writes_and_reads_the_same_bytes \
 	$(BITS)_networks_of_all_sizes_give_the_bytes_of_torch tests/unit/test_native_structs.py \
 	tests/unit/test_screen.py tests/unit/test_colours.py tests/hostile/test_seec_damage.py \
-	tests/unit/test_jpeg_files.py tests/hostile/test_mutations.py tests/unit/test_dct.py \
+	tests/unit/test_jpeg_files.py tests/hostile/test_mutations.py tests/unit/test_dct.py tests/unit/test_planes.py \
 	tests/unit/test_deflate.py tests/hostile/test_deflate_streams.py tests/unit/test_gzip_members.py \
 	tests/unit/test_tiff.py tests/unit/test_ljpeg.py tests/unit/test_deep.py tests/hostile/test_deep_damage.py
 
