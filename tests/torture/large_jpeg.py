@@ -11,7 +11,6 @@ only. A picture takes 4 bytes of memory for each pixel while it is made.
 import argparse
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from PIL import Image
 
 from seec.pipeline.lab.benchmark.markdown import table
 from tests.jpegs import detailed
+from tests.torture.large_tar import finish
 
 HEADINGS = (
     *("file", "profile", "bytes", "coded"),
@@ -181,18 +181,8 @@ def _command() -> None:
     parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=list(KINDS))
     parser.add_argument("--profiles", nargs="+", default=["fast", "lite"])
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as place:
-        kept = asked.folder or Path(place)
-        kept.mkdir(parents=True, exist_ok=True)
-        chosen = asked.kinds, asked.profiles, asked.photos
-        found = main(kept, asked.megapixels * 10**6, _print, *chosen)
-    _print("\n".join(["", *found]) if found else "\nall as it has to be")
-    sys.exit(bool(found))
-
-
-def _print(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
+    chosen = asked.kinds, asked.profiles, asked.photos
+    finish(asked.folder, lambda folder, tell: main(folder, asked.megapixels * 10**6, tell, *chosen))
 
 
 if __name__ == "__main__":

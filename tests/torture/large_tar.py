@@ -312,10 +312,21 @@ def rows(taken: Iterable[Step], wrong: list[str]) -> Iterator[Sequence[str]]:
 
 def start(job: Callable[[Path, int, Callable[[str], None]], list[str]]) -> NoReturn:
     """Run a `main` with the arguments MEGABYTES and DIR, and exit; 1 if anything is wrong."""
+    folder = Path(sys.argv[2]) if len(sys.argv) > 2 else None
+    finish(folder, lambda place, tell: job(place, int(sys.argv[1]) * 10**6, tell))
+
+
+def finish(
+    folder: Path | None, job: Callable[[Path, Callable[[str], None]], list[str]]
+) -> NoReturn:
+    """Run a job in a folder, and exit; 1 if anything is wrong. None: in one that does not last.
+
+    job: gets the folder, and what prints a line; returns what is wrong.
+    """
     with tempfile.TemporaryDirectory() as place:
-        kept = Path(sys.argv[2]) if len(sys.argv) > 2 else Path(place)
+        kept = folder or Path(place)
         kept.mkdir(parents=True, exist_ok=True)
-        found = job(kept, int(sys.argv[1]) * 10**6, _print)
+        found = job(kept, _print)
     _print("\n".join(["", *found]) if found else "\nall as it has to be")
     sys.exit(bool(found))
 
