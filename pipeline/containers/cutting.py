@@ -4,7 +4,8 @@ A member that may be or hold an image stays whole up to 64 MiB. Any other one, s
 cut where more than 16 MiB of it are left: pieces take memory.
 
 Bounds: 1 MiB is searched for a header behind a position, then 64 MiB before it. Sixteen headers
-there are asked for the length of their member. Then nine more are read, so as to cut no image.
+there are asked for the length of their member. Where the member is to be cut, `carving.cut` reads
+up to 22 MiB around the position, so as to cut no image.
 """
 
 from collections.abc import Callable, Iterable, Iterator

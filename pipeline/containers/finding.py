@@ -29,9 +29,17 @@ def _is_wanted(head: bytes) -> bool:
     return head.startswith(JPEG_START) or carving.is_image(head) or is_container(head)
 
 
+def _stays_whole(head: bytes) -> bool:
+    """Whether a member that begins so is of a format of images, whatever follows, or a container.
+
+    Headers of DICOM and FITS may be longer than what is looked at.
+    """
+    return bool(carving.extension(head)) or is_container(head)
+
+
 _KINDS = (
-    _Kind(tars.matches, tars.find, partial(tars.cut, wants=_is_wanted)),
-    _Kind(zips.matches, zips.find, partial(zips.cut, wants=_is_wanted)),
+    _Kind(tars.matches, tars.find, partial(tars.cut, wants=_stays_whole)),
+    _Kind(zips.matches, zips.find, partial(zips.cut, wants=_stays_whole)),
     _Kind(parquet.matches, parquet.find, parquet.cut),
     _Kind(tiffs.matches, tiffs.find, tiffs.cut),
     _Kind(gzips.matches, gzips.find, gzips.cut),

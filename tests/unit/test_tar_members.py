@@ -244,6 +244,14 @@ def long_member(head: bytes, size_bytes: int) -> tuple[bytes, int]:
         (jpeg()[:4096], 30 << 20, 5 << 20, True),
         (jpeg()[:4096], 80 << 20, 5 << 20, False),
         (b"%PDF-1.7", 40 << 20, 2 << 20, True),
+        (bytes(128) + b"DICM" + b"\2\0\0\0UL\4\0\xff\xff\0\0", 40 << 20, 2 << 20, True),
+        (
+            b"SIMPLE  =                    T".ljust(80) + b"COMMENT".ljust(80) * 60,
+            40 << 20,
+            2 << 20,
+            True,
+        ),
+        (b"RIFF\xf8\xff\x7f\2WEBPVP8L", 40 << 20, 2 << 20, True),
     ],
 )
 def test_only_a_long_member_that_may_be_or_hold_an_image_is_whole(
