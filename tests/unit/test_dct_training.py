@@ -87,6 +87,7 @@ def test_the_command_trains_a_model_of_a_folder(folder: Path, tmp_path: Path):
     out = tmp_path / "small.dct"
     options = ["--jpeg", str(out), "--profile", "lite", "--budget-s", "1", "--json"]
     result = CliRunner().invoke(train_job.main, [*options, str(folder)], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
     model = load_model(out.read_bytes())
     assert (found["model_id"], found["size_bytes"]) == (model.id, out.stat().st_size)
