@@ -10,13 +10,13 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from seec.pipeline.dct import extension, planes, recipes
+from seec.pipeline.dct import extension, planes, recipes, scans
 from seec.pipeline.dct.dictionary import recipe_dictionary
 from seec.pipeline.dct.header_items import SCAN
 from seec.pipeline.dct.jpeg import Jpeg, layout, put_together, take_apart
 from seec.pipeline.dct.pictures import put_file_together, take_file_apart
 from seec.pipeline.images.jpeg import Frame, FrameComponent
-from seec.schemas.errors import FormatError, SectionCorrupt, UnreadableImage
+from seec.schemas.errors import FormatError, LimitExceeded, SectionCorrupt, UnreadableImage
 from tests.jpeg_scripts import (
     Habits,
     ScriptScan,
@@ -264,6 +264,24 @@ def test_runs_of_zeros_that_need_not_be_coded_come_back():
         odd = rewritten(parts, progressive, script, Habits(zero_runs=pairs(0, 1, 2, 1)))
         assert odd != plain
         assert size_of(odd) <= size_of(plain) + 12
+
+
+def test_odd_runs_are_bounded_over_all_scans(monkeypatch: pytest.MonkeyPatch):
+    blank = take_apart(jpeg(np.zeros((45, 70), np.uint8)))
+    script = [ScriptScan((0,), 1, 16), ScriptScan((0,), 17, 32)]
+    odd = rewritten(blank, True, script, Habits(zero_runs=pairs(0, 1, *[1, 1] * 53)))
+    parts = take_apart(odd)
+    assert [record.pairs for record in recipes.parse(parts.recipe).records] == [54, 54]
+    for most in (108, 107, 53):
+        monkeypatch.setattr(scans, "MAX_PAIRS", most)
+        monkeypatch.setattr(recipes, "MAX_PAIRS", most)
+        if most == 108:
+            assert put_together(take_apart(odd)) == odd
+            continue
+        with pytest.raises(UnreadableImage, match="odd runs"):
+            take_apart(odd)
+        with pytest.raises(LimitExceeded, match="odd runs"):
+            layout(parts.recipe)
 
 
 def test_padding_bits_of_any_value_come_back():
