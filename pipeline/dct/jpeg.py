@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -157,7 +158,7 @@ class _Parser:
             found = _read(frame, scan, data, position, self._planes, precision, most_pairs)
             most_pairs -= found.record.pairs
             part = data[self.behind : position]
-            self._cutter.add(part, scan, frame.identifiers, found.best_table)
+            self._cutter.add(part, scan, frame.identifiers, cache(found.best_table))
             self.records.append(found.record)
             self.behind = found.end
 
@@ -200,7 +201,7 @@ def parts_of(jpeg: Jpeg) -> Iterator[bytes]:
         if frame.shapes != shapes or factors != [p.vertical for p in jpeg.planes.planes]:
             raise SectionCorrupt("JPEG recipe: coefficients for another frame")
         best = _BestTables(frame, scan, record, jpeg.planes)
-        stream = expander.to_scan(best.table)
+        stream = expander.to_scan(cache(best.table))
         yield stream
         frame, scan = _next_scan(headers, stream)
         if record.mcus != 0:
