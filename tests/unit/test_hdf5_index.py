@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from seec.pipeline.images.formats import hdf5_reader
 from seec.pipeline.images.formats.hdf5 import Dataset, datasets
 from seec.pipeline.images.ranges import Held
 
@@ -180,3 +181,15 @@ def test_large_groups_have_all_their_members(libver: str, ordered: bool):
     names = {one.name.removeprefix("train/images/") for one in datasets(Held(data))}
     expected = {f"{i:06}" for i in range(2500) if i % 3} | {"a name that is rather long " * 9}
     assert names == expected
+
+
+def test_chunks_that_many_datasets_share_are_bounded(monkeypatch: pytest.MonkeyPatch):
+    def fill(file: h5py.File) -> None:
+        for i in range(9):
+            file.create_dataset(f"{i}", data=np.ones((60, 50), "u1"), chunks=(1, 50))
+
+    data = written(fill, "latest")
+    assert [len(one.chunks.at) for one in datasets(Held(data)) if one.chunks] == [60] * 9
+    # Beside the chunks a dataset takes some 20 steps.
+    monkeypatch.setattr(hdf5_reader, "_MOST_STEPS", 400)
+    assert sum(len(one.chunks.at) for one in datasets(Held(data)) if one.chunks) in range(60, 400)
