@@ -193,3 +193,33 @@ def test_chunks_that_many_datasets_share_are_bounded(monkeypatch: pytest.MonkeyP
     # Beside the chunks a dataset takes some 20 steps.
     monkeypatch.setattr(hdf5_reader, "_MOST_STEPS", 400)
     assert sum(len(one.chunks.at) for one in datasets(Held(data)) if one.chunks) in range(60, 400)
+
+
+def test_sizes_of_more_than_63_bits_are_passed_over():
+    def fill(file: h5py.File) -> None:
+        array = file.create_dataset("a", (70001, 70002, 70003), "u1", chunks=(65536, 1, 1))
+        array.id.write_direct_chunk((0, 0, 0), bytes(65536))
+
+    data = written(fill, "latest")
+    assert [one.sizes for one in datasets(Held(data))] == [(70001, 70002, 70003)]
+    edges = b"\0\0\1" + b"\1\0\0" * 3
+    assert not list(datasets(Held(data.replace(edges, b"\xff" * 9 + edges[9:]))))
+    whole_edges = data.replace(b"\4\2\0\4\3" + edges, b"\4\2\1\4\3" + edges)
+    assert whole_edges != data
+    large = whole_edges.replace((70001).to_bytes(8, "little"), b"\xff" * 8)
+    assert not list(datasets(Held(large)))
+
+
+def test_chunks_whose_end_would_be_negative_are_passed_over():
+    def fill(file: h5py.File) -> None:
+        array = np.arange(40 * 64, dtype="u1").reshape(40, 64)
+        options = {"chunks": (4, 32), "maxshape": (None, None), "compression": 1}
+        file.create_dataset("a", data=array, **options)
+
+    data = bytearray(written(fill, "latest"))
+    leaf = data.index(b"BTLF") + 6
+    data[leaf + 8 : leaf + 16] = ((1 << 63) - 1).to_bytes(8, "little")
+    (found,) = datasets(Held(bytes(data)))
+    assert found.chunks is not None
+    assert len(found.chunks.at) == 19
+    assert all((found.chunks.at + found.chunks.size_bytes) > 0)

@@ -12,8 +12,9 @@ from seec.pipeline.images.formats.hdf5_reader import UNDEFINED, Damaged, Reader,
 from seec.pipeline.images.formats.hdf5_trees import leaves, records
 
 MAX_CHUNKS = 1 << 20  # of a dataset
-_MOST_PLACES = 1 << 62  # of chunks in a dataset
-_MOST_ADDRESS = 1 << 62
+# Addresses, sizes and numbers of chunks stay below, so that two of them make no number of 64 bits
+# with another sign.
+_LIMIT = 1 << 62
 _BATCH = 1 << 13  # chunks whose rows are made at once: each axis is a column
 _SINGLE, _IMPLICIT, _FIXED_ARRAY, _EXTENSIBLE_ARRAY, _TREE = 1, 2, 3, 4, 5  # indexes of version 4
 # What the message has of each between its kind and its address; of a single chunk see `_single`.
@@ -75,6 +76,8 @@ def chunks_of(
     if len(edges) != len(space.sizes) or min(edges, default=0) < 1:
         raise Damaged
     grid = _Grid(space, edges, prod(edges) * number_bytes, filtered)
+    if max(*space.sizes, grid.chunk_bytes) >= _LIMIT:
+        raise Damaged
     found: Iterator[Longs] = iter(())
     if address != UNDEFINED:
         if layout[0] == 3:
@@ -109,7 +112,7 @@ class _Grid:
         order = [first, *(axis for axis in range(len(most)) if axis != first)]
         found = np.zeros((len(numbers), len(most)), np.int64)
         for axis in reversed(order[1:]):
-            if most[axis] > _MOST_PLACES:
+            if most[axis] > _LIMIT:
                 raise Damaged
             found[:, axis] = numbers % max(1, most[axis])
             numbers = numbers // max(1, most[axis])
@@ -129,13 +132,13 @@ def _rows(at: Longs, size: Longs, skipped: Longs, places: Longs) -> Longs:
 def _chunks(reader: Reader, found: Iterator[Longs], grid: _Grid, *, whole_edges: bool) -> Chunks:
     """Those that are somewhere, and within the dataset. whole_edges: those have no filters."""
     counts = grid.counts
-    if not 0 < prod(counts) < _MOST_PLACES:
+    if not 0 < prod(counts) < _LIMIT:
         return Chunks(*(np.zeros(0, np.int64) for _ in range(4)))
     kept: list[Longs] = []
     total = 0
     for rows in found:
         at, places = rows[:, 0], rows[:, 3:]
-        inside = (at >= 0) & (at < _MOST_ADDRESS) & (rows[:, 1] > 0)
+        inside = (at >= 0) & (at < _LIMIT) & (rows[:, 1] > 0) & (rows[:, 1] < _LIMIT)
         inside &= ((places >= 0) & (places < np.array(counts, np.int64))).all(1)
         rows = rows[inside]
         place = np.zeros(len(rows), np.int64)
@@ -158,7 +161,7 @@ def _single(layout: bytes, at: int, address: int, grid: _Grid, *, alone: bool) -
     """The only chunk. alone: whether its size is in the message."""
     size = uint(layout, at) if alone else grid.chunk_bytes
     skipped = uint(layout, at + 8, 4) if alone else 0
-    if max(size, address) >= _MOST_ADDRESS:
+    if max(size, address) >= _LIMIT:
         raise Damaged
     return np.array([[address, size, skipped, *(0 for _ in grid.edges)]], np.int64)
 
@@ -177,7 +180,7 @@ def _in_old_tree(reader: Reader, address: int, grid: _Grid) -> Iterator[Longs]:
 def _implicit(reader: Reader, address: int, grid: _Grid) -> Iterator[Longs]:
     """Chunks one behind the other."""
     count = min(prod(_counts(grid.space.most, grid.edges)), MAX_CHUNKS)
-    if address + grid.chunk_bytes * count >= _MOST_ADDRESS:
+    if address + grid.chunk_bytes * count >= _LIMIT:
         raise Damaged
     for first in range(0, count, _BATCH):
         numbers = np.arange(first, min(first + _BATCH, count), dtype=np.int64)
