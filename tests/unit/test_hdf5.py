@@ -133,6 +133,12 @@ def test_runs_that_would_not_come_back_are_left_as_they_are(monkeypatch: pytest.
     assert not arrays_of(data)
 
 
+def test_members_have_the_end_of_a_long_name():
+    path = "/".join([*(f"{i}" * 200 for i in range(9)), "images"])
+    data = written(lambda file: file.create_dataset(path, data=LARGE))
+    assert [name for name, _ in found(data)] == [f"{path[-255:]}-0@{data.index(LARGE)}.tif"]
+
+
 def test_members_are_named_by_their_first_image(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(runs, "_RUN_SAMPLES", 5 * COLOURS[0].size)
     data = written(one(COLOURS, chunks=(5, 16, 16, 1), compression=4))

@@ -1,7 +1,10 @@
 """All chunks and datasets of HDF5 files are found, whatever index the library gives them."""
 
 import io
+import struct
 from collections.abc import Callable
+from contextlib import suppress
+from itertools import islice
 from typing import Any
 
 import h5py
@@ -11,6 +14,7 @@ from numpy.typing import NDArray
 
 from seec.pipeline.images.formats import hdf5_reader
 from seec.pipeline.images.formats.hdf5 import Dataset, datasets
+from seec.pipeline.images.formats.hdf5_groups import symbols
 from seec.pipeline.images.ranges import Held
 
 VERSIONS = ("earliest", "v110", "v112", "latest")
@@ -223,3 +227,20 @@ def test_chunks_whose_end_would_be_negative_are_passed_over():
     assert found.chunks is not None
     assert len(found.chunks.at) == 19
     assert all((found.chunks.at + found.chunks.size_bytes) > 0)
+
+
+def test_long_names_that_many_links_share_are_bounded():
+    """A symbol table whose tree lists one node of 8,000 links again and again."""
+    count, nodes = 8000, 250
+    data = bytearray(1 << 18)
+    data[:32] = b"HEAP" + bytes(4) + struct.pack("<QQQ", 1 << 16, 0, 1 << 17)
+    tree = b"TREE" + bytes(2) + struct.pack("<H", nodes) + bytes(16)
+    tree += struct.pack("<QQ", 0, 1 << 18) * nodes
+    data[4096 : 4096 + len(tree)] = tree
+    data[1 << 17 : (1 << 17) + (1 << 16)] = b"\xff" * (1 << 16)
+    data += b"SNOD" + bytes(2) + struct.pack("<H", count) + bytes(40) * count
+    names: list[str] = []
+    with suppress(hdf5_reader.Damaged):
+        found = symbols(hdf5_reader.Reader(Held(bytes(data))), struct.pack("<QQ", 4096, 0))
+        names.extend(name for name, _ in islice(found, 100_000))
+    assert 1 << 20 < sum(map(len, names)) < 1 << 26
