@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 from seec.pipeline.archive.ahead import each_ahead
-from seec.pipeline.archive.changes import commit_after, contradicts, left, uncounted
+from seec.pipeline.archive.changes import commit_after, contradicts, is_outdated, left, uncounted
 from seec.pipeline.archive.lease import Lease, Terms, writer
 from seec.pipeline.archive.state import State
 from seec.pipeline.storage import Store
@@ -201,8 +201,12 @@ class Archive:
         dropped: tuple[str, ...] = (),
         repaired: tuple[ShardRecord, ...] = (),
         oldest: int | None = None,
+        made_from: tuple[ShardRecord, ...] = (),
     ) -> None:
         """Make changes count; what they are is in `seec.schemas.commit`.
+
+        made_from: the records of shards from which those to add, or to repair, were made. They may
+        have been read long ago, before commits that were read since.
 
         If another writer was faster, its commit is read first; what is so by then is left out.
         ArchiveLocked if it works on another run, or changed what this changes, or if shards are of
@@ -215,6 +219,8 @@ class Archive:
             todo = left(changes, before)
             if not todo:
                 return
+            if any(is_outdated(record, before) for record in made_from):
+                raise self._locked()
             last = todo.runs[-1] if todo.runs else before.last_run
             if any(last is None or shard.run_id != last.run_id for shard in todo.shards):
                 raise self._locked()

@@ -31,6 +31,12 @@ def contradicts(changes: Changes, before: State, now: State) -> bool:
     )
 
 
+def is_outdated(record: ShardRecord, state: State) -> bool:
+    """Whether what a shard holds was replaced since its record was read, as by a repair."""
+    now = state.shards.get(record.shard)
+    return now is None or (now.manifest, now.blob) != (record.manifest, record.blob)
+
+
 def _rows_of(state: State, name: str) -> tuple[ObjectRecord, ObjectRecord] | None:
     """The objects that have the rows and payloads of a shard; None if it does not count."""
     shard = state.shards.get(name)

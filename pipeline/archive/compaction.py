@@ -157,16 +157,17 @@ def compact(archive: Archive, run: RunRecord) -> Iterator[tuple[ShardRecord, int
     wanted = {name for names in groups.values() for name in names}
     going = {name for names in planned.values() for name in names}
     stay = {one.blob.name for one in archive.state.shards.values() if one.shard not in going}
+    shards = archive.state.shards
     rows = {s.shard: part for s, part in current_rows(archive) if s.shard in wanted}
     failed = {s.shard: part for s, part in current_quarantine(archive) if s.shard in wanted}
     for index, names in groups.items():
-        old = [archive.state.shards[name] for name in names]
+        old = [shards[name] for name in names]
         try:
             record = _copy(archive, shard_name(run.run_id, index), old, stay, rows, failed)
         except (FixityError, FormatError, ObjectMissing, ObjectUnreadable) as error:
             damage = damage or error
             continue
-        archive.commit(shards=(record,), dropped=tuple(names))
+        archive.commit(shards=(record,), dropped=tuple(names), made_from=tuple(old))
         yield record, len(names)
     if damage is not None:
         raise damage

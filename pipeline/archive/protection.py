@@ -57,10 +57,11 @@ def set_parity(
         parity = put_parity(archive.store, shard.shard, parts, share, shard.parity)
         return replace(shard, parity=parity), None
 
-    waiting: list[ShardRecord] = []
-    for shard, error in each_ahead(made, shards, _THREADS):
+    shards = list(shards)
+    waiting: list[tuple[ShardRecord, ShardRecord]] = []
+    for before, (shard, error) in zip(shards, each_ahead(made, shards, _THREADS), strict=True):
         if error is None:
-            waiting.append(shard)
+            waiting.append((before, shard))
         if len(waiting) == _SHARDS_OF_A_COMMIT:
             _commit(archive, waiting)
             waiting = []
@@ -68,17 +69,19 @@ def set_parity(
     _commit(archive, waiting)
 
 
-def _commit(archive: Archive, shards: list[ShardRecord]) -> None:
-    if not shards:
+def _commit(archive: Archive, changed: list[tuple[ShardRecord, ShardRecord]]) -> None:
+    """changed: records of shards, as they were and as they are to be."""
+    if not changed:
         return
-    archive.commit(repaired=tuple(shards))
+    before, shards = zip(*changed, strict=True)
+    archive.commit(repaired=shards, made_from=before)
     store, written = archive.store, [s.parity for s in shards if s.parity is not None]
     for record in written:
         if not store.exists(record.name):  # gc took it before it could see the commit
             _write_again(archive, record, shards)
 
 
-def _write_again(archive: Archive, record: ParityRecord, shards: list[ShardRecord]) -> None:
+def _write_again(archive: Archive, record: ParityRecord, shards: Iterable[ShardRecord]) -> None:
     shard = next(one for one in shards if one.parity == record)
     data = b"".join(parity_of([[archive.read(part)] for part in shard.covered], record.share))
     put_back(archive, {record.name: data})

@@ -41,6 +41,7 @@ from seec.schemas.errors import UnreadableImage
 from seec.schemas.names import escape
 
 _MOST_SLICES = 1 << 16  # of a file
+_MOST_NAME = 255  # characters of a dataset's: each of its slices has it, and it may be 16 KB long
 # Filters of chunks in the order in which they are applied, and flags of `chunks`.
 _FLAGS = {SHUFFLE: SHUFFLED, DEFLATE: ZLIB, CHECKSUM: CHECKED}
 # Filters, but for checksums: the predictor of a coding; 0 where there is none.
@@ -151,7 +152,7 @@ def _flags(dataset: Dataset, chunks: Chunks) -> NDArray[np.int64] | None:
 
 
 def _name(dataset: Dataset) -> str:
-    return escape(dataset.name.encode())
+    return escape(dataset.name[-_MOST_NAME:].encode())
 
 
 def _known(dataset: Dataset, most: int, file_bytes: int) -> Iterator[Known]:

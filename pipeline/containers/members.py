@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from seec.pipeline.containers.carving import carve, end_of_jpeg, is_image
-from seec.pipeline.containers.packings import PACKINGS
+from seec.pipeline.containers.packings import PACKINGS, comes_back
 from seec.pipeline.containers.span import LEAST_CARVED_BYTES, LEAST_NAMED_BYTES, Span
 from seec.pipeline.images.ranges import Ranges
 from seec.schemas.errors import UnreadableImage
@@ -47,7 +47,7 @@ def packed_member(
     inner: Callable[[bytes], tuple[Span, ...] | None],
     limit: int,
 ) -> Span | None:
-    """The same for packed bytes; None, too, where a recipe would not pay.
+    """The same for packed bytes; None, too, where a recipe would not pay or gives other bytes.
 
     inner: spans in the content, as `inside`. limit: of the content, in bytes.
     """
@@ -56,7 +56,9 @@ def packed_member(
     except UnreadableImage:
         return None
     spans = inner(content) if len(recipe) <= _MOST_RECIPE * len(data) else None
-    return None if spans is None else Span(start, len(data), name, packing, content, recipe, spans)
+    if spans is None or not comes_back(packing, data, content, recipe):
+        return None
+    return Span(start, len(data), name, packing, content, recipe, spans)
 
 
 def inside(data: bytes, look: Look) -> tuple[Span, ...] | None:

@@ -10,6 +10,7 @@ from seec.pipeline.containers.headed import Headed
 from seec.pipeline.containers.snappy import Snappy
 from seec.pipeline.containers.zstd_frames import Zstd
 from seec.pipeline.deflate import Gzip, GzipPart, Raw, Zlib
+from seec.schemas.errors import SectionCorrupt
 
 
 class Packing(Protocol):
@@ -38,6 +39,14 @@ PACKINGS: dict[str, Packing] = {
     "zlib": Zlib(),
     "zstd": Zstd(),
 }
+
+
+def comes_back(packing: str, data: bytes, content: bytes, recipe: bytes) -> bool:
+    """Whether content and recipe give these bytes: what is kept so has no other copy."""
+    try:
+        return PACKINGS[packing].pack(content, recipe) == data
+    except SectionCorrupt:
+        return False
 
 
 def packed_size(packing: str, size_bytes: int, recipe: bytes) -> int | None:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from seec.pipeline.containers.arrays import known_slices
 from seec.pipeline.containers.chunks import MOST_CHUNKS, MOST_GRIDS, Grid, Stored, taken_apart
+from seec.pipeline.containers.packings import comes_back
 from seec.pipeline.containers.span import Span
 from seec.pipeline.containers.strips import Index, Known, at_most, with_carved
 from seec.pipeline.images.formats.raw_samples import Array, Type
@@ -253,7 +254,7 @@ class Runs:
         if len(zlib.compress(recipe, 1)) > _MOST_RECIPE * len(data):
             return None
         members = tuple(with_carved(content, Index(known).spans(content, 0)))
-        if not members:
+        if not members or not comes_back("chunks", data, content, recipe):
             return None
         return Span(run.start - start, len(data), None, "chunks", content, recipe, members)
 

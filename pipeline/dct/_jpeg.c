@@ -102,22 +102,23 @@ static void free_reading(Reading *g) {
 
 static void free_reader(PyObject *capsule) { free_reading(PyCapsule_GetPointer(capsule, READER)); }
 
-/* (data, start, numbers, tables, counts): symbols of each table are added to the counts, 8 x 256;
- * those mean nothing if the scan is not whole. */
+/* (data, start, numbers, tables, counts, most pairs of a list): symbols of each table are added to
+ * the counts, 8 x 256; those mean nothing if the scan is not whole. */
 static PyObject *py_make_reader(PyObject *self, PyObject *args) {
     Py_buffer numbers, tables;
-    Py_ssize_t start;
+    Py_ssize_t start, most;
     PyObject *capsule = NULL;
     Reading *g = calloc(1, sizeof *g);
     if (!g) return PyErr_NoMemory();
     Reader *r = &g->reader;
-    if (!PyArg_ParseTuple(args, "y*ny*y*w*", &g->data, &start, &numbers, &tables, &g->counts)) {
+    if (!PyArg_ParseTuple(args, "y*ny*y*w*n", &g->data, &start, &numbers, &tables, &g->counts,
+                          &most)) {
         /* The buffers that it had taken are given back already. */
         free(g);
         return NULL;
     }
     if (!take_scan(&r->scan, &numbers) || tables.len != TABLES * TABLE_BYTES ||
-        g->counts.len != TABLES * 256 * 4 || start < 0 || start > g->data.len)
+        g->counts.len != TABLES * 256 * 4 || start < 0 || start > g->data.len || most < 0)
         PyErr_SetString(PyExc_ValueError, "inconsistent scan");
     else {
         for (int i = 0; i < TABLES; i++)
@@ -125,6 +126,8 @@ static PyObject *py_make_reader(PyObject *self, PyObject *args) {
         r->bits = (Bits){g->data.buf, start, g->data.len, start, 0, 0, 0};
         r->run.index = -1;
         r->counts = g->counts.buf;
+        r->zero_runs.most = (size_t)most;
+        for (int i = 0; i < RULES; i++) r->runs[i].most = (size_t)most;
         capsule = PyCapsule_New(g, READER, free_reader);
     }
     if (!capsule) free_reading(g);

@@ -6,7 +6,12 @@ class Reader: ...
 class Writer: ...
 
 def make_reader(
-    data: bytes, start: int, numbers: NDArray[np.int64], tables: bytes, counts: NDArray[np.uint32]
+    data: bytes,
+    start: int,
+    numbers: NDArray[np.int64],
+    tables: bytes,
+    counts: NDArray[np.uint32],
+    most_pairs: int,
 ) -> Reader: ...
 def read(
     reader: Reader, first: int, to: int, coefficients: tuple[NDArray[np.int16], ...]

@@ -6,6 +6,7 @@ from seec.pipeline.dct import header_items as code
 from seec.pipeline.dct import standard_tables
 from seec.pipeline.dct.header_items import Item
 from seec.pipeline.images.jpeg import Scan
+from seec.schemas.errors import UnreadableImage
 
 _END = 0xD9
 _WITHOUT_LENGTH = (0x01, *range(0xD0, 0xDA))
@@ -15,12 +16,15 @@ BestTable = Callable[[int], bytes | None]
 
 
 class Cutter:
-    """Items of a header stream that comes in parts; literals: the bytes that they refer to."""
+    """Items of a header stream that comes in parts; literals: the bytes that they refer to.
+
+    UnreadableImage where the items have more than MAX_NUMBERS.
+    """
 
     def __init__(self) -> None:
         self.items: list[Item] = []
         self.literals = bytearray()
-        self._scale = 0
+        self._scale = self._numbers = 0
 
     def add(self, part: bytes, scan: Scan, identifiers: Sequence[int], best: BestTable) -> None:
         """Add a part that ends with the header of a scan.
@@ -30,7 +34,7 @@ class Cutter:
         """
         header_bytes = 8 + 2 * len(scan.components)
         self._cut(part[:-header_bytes], best)
-        self.items.append(_scan(part[4 - header_bytes :], identifiers))
+        self._add(_scan(part[4 - header_bytes :], identifiers))
 
     def finish(self, rest: bytes) -> None:
         """Add what stands behind the last scan."""
@@ -44,7 +48,7 @@ class Cutter:
                 size = _raw_size(part, position)
                 self._literal((code.RAW, size), part[position : position + size])
             elif size == 2:
-                self.items.append((code.MARKER, part[position + 1]))
+                self._add((code.MARKER, part[position + 1]))
                 if part[position + 1] == _END and position + 2 < len(part):
                     self._literal((code.RAW, len(part) - position - 2), part[position + 2 :])
                     break
@@ -54,8 +58,14 @@ class Cutter:
             position += size
 
     def _literal(self, item: Item, content: bytes) -> None:
-        self.items.append(item)
+        self._add(item)
         self.literals += content
+
+    def _add(self, item: Item) -> None:
+        self._numbers += len(item)
+        if self._numbers > code.MAX_NUMBERS:
+            raise UnreadableImage("JPEG of more segments and markers than are kept")
+        self.items.append(item)
 
     def _segment(self, marker: int, body: bytes, best: BestTable) -> None:
         item = _short(marker, body)
@@ -68,7 +78,7 @@ class Cutter:
         if item is None:
             self._literal((code.SEGMENT, marker, len(body)), body)
         else:
-            self.items.append(item)
+            self._add(item)
 
     def _quantisation(self, body: bytes) -> tuple[Item, bytes, int] | None:
         """The item of a DQT segment, its literals and the last scale; None if it is damaged."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from seec.pipeline.dct import standard_tables
 from seec.pipeline.dct.varints import Reader
-from seec.schemas.errors import SectionCorrupt, Truncated
+from seec.schemas.errors import LimitExceeded, SectionCorrupt, Truncated
 
 RAW, SEGMENT, MARKER, JFIF, ADOBE, INTERVAL, FRAME, QUANTISATION, HUFFMAN, SCAN = range(10)
 # Numbers behind the kind, of kinds without a counted list.
@@ -49,6 +49,10 @@ FRAMES = tuple(
 
 Item = tuple[int, ...]
 
+# Of all items of a file; usual files have 50. Two bytes of a file can be an item, which takes about
+# 300 bytes of memory.
+MAX_NUMBERS = 1 << 18
+
 
 def read_item(reader: Reader) -> Item:
     """The next item from its numbers."""
@@ -58,6 +62,8 @@ def read_item(reader: Reader) -> Item:
     if kind not in (QUANTISATION, HUFFMAN, SCAN):
         raise SectionCorrupt(f"JPEG recipe: no item {kind}")
     count = reader.count()
+    if count > MAX_NUMBERS:
+        raise LimitExceeded(f"JPEG recipe: an item of {count} parts")
     numbers = [kind, count]
     for _ in range(count):
         numbers.append(reader.number())

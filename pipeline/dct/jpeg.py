@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -144,7 +145,7 @@ class _Parser:
         self._planes: Planes | None = None
         precision = np.full((4, 64), _NOTHING)
         self.behind = start
-        visits = _MAX_VISITS * (len(data) - start)
+        visits, most_pairs = _MAX_VISITS * (len(data) - start), scans.MAX_PAIRS
         while len(self.records) < _MAX_SCANS and visits > 0:
             position, scan = self._headers.read_to_scan(data, self.behind)
             frame = self._headers.frame
@@ -154,9 +155,10 @@ class _Parser:
                 self._planes = _empty_planes(frame, len(data) - start)
             shapes = (frame.shapes[index] for index, _, _ in scan.components)
             visits -= sum(rows * columns for rows, columns in shapes)
-            found = _read(frame, scan, data, position, self._planes, precision)
+            found = _read(frame, scan, data, position, self._planes, precision, most_pairs)
+            most_pairs -= found.record.pairs
             part = data[self.behind : position]
-            self._cutter.add(part, scan, frame.identifiers, found.best_table)
+            self._cutter.add(part, scan, frame.identifiers, cache(found.best_table))
             self.records.append(found.record)
             self.behind = found.end
 
@@ -199,7 +201,7 @@ def parts_of(jpeg: Jpeg) -> Iterator[bytes]:
         if frame.shapes != shapes or factors != [p.vertical for p in jpeg.planes.planes]:
             raise SectionCorrupt("JPEG recipe: coefficients for another frame")
         best = _BestTables(frame, scan, record, jpeg.planes)
-        stream = expander.to_scan(best.table)
+        stream = expander.to_scan(cache(best.table))
         yield stream
         frame, scan = _next_scan(headers, stream)
         if record.mcus != 0:
@@ -268,6 +270,7 @@ def _read(
     position: int,
     planes: Planes,
     precision: NDArray[np.int_],
+    most_pairs: int,
 ) -> ReadScan:
     """A scan that goes on where those before it ended, else as one without coefficients."""
     chosen = [index for index, _, _ in scan.components]
@@ -275,7 +278,7 @@ def _read(
     band = np.ix_(chosen, range(scan.start, scan.end + 1))
     if not _is_legal(frame, scan) or np.any(precision[band] != before):
         return ReadScan(ScanRecord(mcus=0), position, None)
-    found = scans.read(frame, scan, data, position, planes)
+    found = scans.read(frame, scan, data, position, planes, most_pairs)
     if found.record.mcus != 0:
         precision[band] = scan.low if found.record.mcus is None else _DAMAGED
     return found

@@ -14,7 +14,9 @@ from seec.pipeline.dct.jpeg import (
     take_apart,
     take_apart_within,
 )
+from seec.pipeline.images.jpeg import Headers
 from seec.schemas.errors import FormatError, LimitExceeded, SectionCorrupt, UnreadableImage
+from seec.schemas.limits import MAX_PIXELS
 
 _START = b"\xff\xd8\xff"
 # Smaller ones cost as much as they save.
@@ -34,23 +36,27 @@ class Picture:
 def take_file_apart(data: bytes) -> tuple[Picture, ...]:
     """The file itself, at position 0, and the JPEG files within it by position.
 
-    Those within stand for zeros in the file, and may be within one another. UnreadableImage, with
-    the reason, if the file itself is not taken apart.
+    Those within stand for zeros in the file, and may be within one another. All have MAX_PIXELS
+    together at most, as in a coded file: what would be more is left where it is. UnreadableImage,
+    with the reason, if the file itself is not taken apart.
     """
     within: list[Picture] = []
-    position = len(data)
+    position, pixels_left = len(data), MAX_PIXELS - _pixels(data)
     # From the end, so that what is within another is found before that.
     for _ in range(MOST_WITHIN):
         position = data.rfind(_START, 1, position)
         if position < 0:
             break
         try:
+            if _pixels(data, position) > pixels_left:
+                continue
             jpeg, end = take_apart_within(data, position)
             if end - position < _LEAST_BYTES or _end_of(jpeg, data, position) != end:
                 continue
         except (UnreadableImage, FormatError):
             continue
         within.append(Picture(position, jpeg))
+        pixels_left -= jpeg.width * jpeg.height
         whole = memoryview(data)
         data = b"".join((whole[:position], bytes(end - position), whole[end:]))
     return (Picture(0, take_apart(data)), *reversed(within))
@@ -93,6 +99,13 @@ def gives_file(pictures: tuple[Picture, ...], data: bytes) -> bool:
             return False
         rest[picture.position : end] = bytes(end - picture.position)
     return _end_of(pictures[0].jpeg, rest, 0) == len(rest)
+
+
+def _pixels(data: bytes, start: int = 0) -> int:
+    """Of the picture that begins there, as its headers state; 0 if they do not."""
+    headers = Headers()
+    headers.read_to_scan(data, start)
+    return 0 if headers.frame is None else headers.frame.pixels
 
 
 def _end_of(jpeg: Jpeg, data: bytes | bytearray, start: int) -> int | None:

@@ -1,16 +1,16 @@
 """Recipes as bytes: header stream and scan records, before and after compression."""
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
-import numpy as np
 import zstandard
 
 from seec.pipeline.dct import templates
 from seec.pipeline.dct.dictionary import recipe_dictionary
 from seec.pipeline.dct.header_items import SCAN, Item
-from seec.pipeline.dct.scans import RULES, ScanRecord
+from seec.pipeline.dct.scans import MAX_PAIRS, RULES, ScanRecord
 from seec.pipeline.dct.varints import Reader, put
 from seec.schemas.errors import LimitExceeded, SectionCorrupt
 
@@ -85,7 +85,10 @@ def parse(data: bytes) -> Recipe:
     height = reader.number() if flags & _HEIGHT else 0
     records = [ScanRecord(mcus=None) for item in items if item[0] == SCAN]
     if flags & _RECORDS:
-        records = [_parse_record(reader, fill is None) for _ in records]
+        most_pairs = MAX_PAIRS
+        for number in range(len(records)):
+            records[number] = _parse_record(reader, fill is None, most_pairs)
+            most_pairs -= records[number].pairs
     return Recipe(items, reader.take(reader.left), tuple(records), fill, height)
 
 
@@ -143,7 +146,7 @@ def _record(record: ScanRecord, lists_padding: bool) -> bytes:
     return bytes(out)
 
 
-def _parse_record(reader: Reader, lists_padding: bool) -> ScanRecord:
+def _parse_record(reader: Reader, lists_padding: bool, most_pairs: int) -> ScanRecord:
     flags = reader.number()
     rule = flags >> _RULE_SHIFT
     if rule >= RULES:
@@ -152,21 +155,25 @@ def _parse_record(reader: Reader, lists_padding: bool) -> ScanRecord:
         mcus=reader.number() if flags & _PARTIAL else None,
         restarts=not flags & _NO_RESTARTS,
         rule=rule,
-        runs=_pairs(reader) if flags & _RUNS else b"",
-        zero_runs=_pairs(reader) if flags & _ZERO_RUNS else b"",
+        runs=_pairs(reader, most_pairs) if flags & _RUNS else b"",
+        zero_runs=_pairs(reader, most_pairs) if flags & _ZERO_RUNS else b"",
         padding=reader.take(reader.number()) if lists_padding else b"",
     )
 
 
 def _put_pairs(out: bytearray, pairs: bytes) -> None:
-    numbers = np.frombuffer(pairs, np.int32).tolist()
+    numbers = memoryview(pairs).cast("i")
     put(out, len(numbers) // 2)
     for number in numbers:
         put(out, number)
 
 
-def _pairs(reader: Reader) -> bytes:
-    numbers = [reader.number() for _ in range(2 * reader.count())]
-    if max(numbers, default=0) >= 1 << 31:
-        raise SectionCorrupt("JPEG recipe: a number over its limit")
-    return np.array(numbers, np.int32).tobytes()
+def _pairs(reader: Reader, most: int) -> bytes:
+    count = reader.count()
+    if count > most:
+        raise LimitExceeded(f"JPEG recipe: more than {MAX_PAIRS} odd runs")
+    try:
+        # As a list each number would take 36 bytes.
+        return array("i", (reader.number() for _ in range(2 * count))).tobytes()
+    except OverflowError:
+        raise SectionCorrupt("JPEG recipe: a number over its limit") from None

@@ -16,6 +16,10 @@ from seec.pipeline.images.jpeg import TABLES, Frame, Scan
 from seec.schemas.errors import SectionCorrupt, UnreadableImage
 
 RULES = 3
+# In the lists of all scans of a file. Usual files have none; a bit of a file can be one, and takes
+# 8 bytes of memory.
+MAX_PAIRS = 1 << 20
+_TOO_ODD = f"JPEG with more than {MAX_PAIRS} odd runs in its scans"
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,11 @@ class ScanRecord:
     zero_runs: bytes = b""
     padding: bytes = b""
 
+    @property
+    def pairs(self) -> int:
+        """In both lists."""
+        return (len(self.runs) + len(self.zero_runs)) // 8
+
 
 @dataclass(frozen=True)
 class ReadScan:
@@ -55,11 +64,16 @@ class ReadScan:
         return None if self.counts is None else best_table(self.counts[number])
 
 
-def read(frame: Frame, scan: Scan, data: bytes, start: int, planes: Planes) -> ReadScan:
-    """Add a scan's coefficients, as far as they are whole. planes: of the frame's components."""
+def read(
+    frame: Frame, scan: Scan, data: bytes, start: int, planes: Planes, most_pairs: int
+) -> ReadScan:
+    """Add a scan's coefficients, as far as they are whole. planes: of the frame's components.
+
+    UnreadableImage where its record has more pairs than most_pairs.
+    """
     numbers = _numbers(frame, scan, planes)
     counts = np.zeros((TABLES, 256), np.uint32)
-    reader = extension().make_reader(data, start, numbers, scan.tables, counts)
+    reader = extension().make_reader(data, start, numbers, scan.tables, counts, most_pairs)
     for group, rows in _rows(frame, scan, planes):
         arrays = _arrays(scan, planes, group)
         goes_on = extension().read(reader, rows.start, rows.stop, arrays)
@@ -70,7 +84,7 @@ def read(frame: Frame, scan: Scan, data: bytes, start: int, planes: Planes) -> R
     end, mcus, interval, padding, zero_runs, runs = extension().finish_reading(reader)
     choices = [(len(pairs), rule) for rule, pairs in enumerate(runs) if pairs is not None]
     if zero_runs is None or not choices:
-        raise UnreadableImage("JPEG with too many oddities in a scan")
+        raise UnreadableImage(_TOO_ODD)
     _, rule = min(choices)
     whole = mcus == numbers[6] * numbers[7]
     record = ScanRecord(
@@ -81,6 +95,8 @@ def read(frame: Frame, scan: Scan, data: bytes, start: int, planes: Planes) -> R
         zero_runs=zero_runs,
         padding=padding,
     )
+    if record.pairs > most_pairs:
+        raise UnreadableImage(_TOO_ODD)
     return ReadScan(record, end, counts if whole else None)
 
 

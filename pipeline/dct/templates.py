@@ -10,6 +10,7 @@ from seec.pipeline.dct.header_items import (
     JFIF,
     LUMA,
     MARKER,
+    MAX_NUMBERS,
     QUANTISATION,
     SCAN,
     STANDARD,
@@ -17,7 +18,7 @@ from seec.pipeline.dct.header_items import (
     read_item,
 )
 from seec.pipeline.dct.varints import Reader, put
-from seec.schemas.errors import SectionCorrupt
+from seec.schemas.errors import LimitExceeded, SectionCorrupt
 
 # Longer sequences are written item by item: nothing is had from looking for a template.
 _MOST_ITEMS = 300
@@ -164,10 +165,15 @@ def read(reader: Reader) -> list[Item]:
     old = TEMPLATES[template]
     items: list[Item] = []
     new: list[bool] = []
-    position = 0
+    position = numbers = 0
     for _ in range(reader.count()):
         before, left_out = reader.number(), reader.number()
-        put_in = [read_item(reader) for _ in range(reader.count())]
+        put_in: list[Item] = []
+        for _ in range(reader.count()):
+            put_in.append(read_item(reader))
+            numbers += len(put_in[-1])
+            if numbers > MAX_NUMBERS:
+                raise LimitExceeded("JPEG recipe: more segments and markers than any file's")
         items += [*old[position : position + before], *put_in]
         new += [False] * len(old[position : position + before]) + [True] * len(put_in)
         position += before + left_out

@@ -261,7 +261,7 @@ class Repair:
                 put(self._archive, name, data[name])
             else:
                 data[name] = store.get(name)
-        self._archive.commit(repaired=(record,))
+        self._archive.commit(repaired=(record,), made_from=(case.record,))
         put_back_after_commit(self._archive, data)
         lost = {row.label for row in self._archive.rows(record) if row.lost}
         self.outcome.shards.append(record.shard)

@@ -127,6 +127,18 @@ def bomb_of_chunks() -> bytes:
     return target.getvalue()
 
 
+def chunks_of_many_axes() -> bytes:
+    """262,144 chunks of a byte, one behind the other, in an array of 32 axes."""
+    target = io.BytesIO()
+    with h5py.File(target, "w", libver="latest") as file:
+        plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        plan.set_chunk((1,) * 32)
+        plan.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+        space = h5py.h5s.create_simple((1 << 18, *(1,) * 31))
+        h5py.h5d.create(file.id, b"a", h5py.h5t.NATIVE_UINT8, space, plan)
+    return target.getvalue()
+
+
 def one_chunk_many_times() -> bytes:
     """A B-tree of 3,000 chunks, all at one place."""
     target = io.BytesIO()
@@ -178,6 +190,7 @@ ATTACKS: dict[str, Callable[[], bytes]] = {
     "a deep footer": deep_footer,
     "directories that go on": directory_that_goes_on,
     "a bomb of chunks": bomb_of_chunks,
+    "chunks of many axes": chunks_of_many_axes,
     "one chunk, many times": one_chunk_many_times,
     "a group without an end": group_without_end,
 }
@@ -196,7 +209,11 @@ def test_an_attack_ends_soon_and_the_file_comes_back(name: str):
 
 
 @pytest.mark.parametrize(
-    "name", ["a bomb of zeros", "a bomb of chunks", "streams without an end", "a footer of lists"]
+    "name",
+    [
+        *("a bomb of zeros", "a bomb of chunks", "streams without an end", "a footer of lists"),
+        "chunks of many axes",
+    ],
 )
 def test_an_attack_takes_bounded_memory(name: str):
     data = ATTACKS[name]()

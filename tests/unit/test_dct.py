@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from seec.pipeline.dct import _dct, native, planes
+from seec.pipeline.dct import _dct, codec, native, pictures, planes
 from seec.pipeline.dct.codec import Claims, comes_back, decode, decode_file, encode, encode_file
 from seec.pipeline.dct.jpeg import Component
 from seec.pipeline.dct.packaged import find_packaged, packaged_model, packaged_profiles
@@ -164,6 +164,19 @@ def test_a_thumbnail_costs_less_than_its_bytes():
         encode_file(data, model) for data in (jpeg(exif=b"Exif\0\0" + thumbnail), jpeg())
     )
     assert len(with_it) - len(without) < 0.9 * len(thumbnail)
+
+
+def test_pictures_within_of_more_pixels_than_are_coded_stay_where_they_are(monkeypatch):
+    within = [jpeg(textured(64, 64, seed), 90) for seed in range(3)]
+    data = jpeg(textured(64, 64, 9), 90) + b"".join(within)
+    assert [p.position > 0 for p in take_file_apart(data)] == [False, True, True, True]
+    most = 3 * 64 * 64 + 1000
+    monkeypatch.setattr(pictures, "MAX_PIXELS", most)
+    monkeypatch.setattr(codec, "MAX_PIXELS", most)
+    places = [0, data.index(within[1]), data.index(within[2])]
+    assert [p.position for p in take_file_apart(data)] == places
+    model = packaged_model("fast")
+    assert decode_file(encode_file(data, model), model) == data
 
 
 def test_recipes_are_compressed():

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from seec.pipeline.containers import Held, cut, find, is_container, runs
+from seec.pipeline.containers import Held, chunks, cut, find, is_container, runs
 from seec.pipeline.images.files import read_image
 from tests.containers import found, in_pieces, leaves
 from tests.instruments import DEEP, FLOATS, RGB
@@ -120,6 +120,23 @@ def test_images_in_many_chunks_are_put_together(chunks: tuple[int, ...], libver:
         data = written(one(COLOURS, chunks=chunks, **options), libver)
         assert found(data)
         assert np.array_equal(arrays_of(data)["a/b/images"], COLOURS.reshape(-1))
+
+
+def test_runs_that_would_not_come_back_are_left_as_they_are(monkeypatch: pytest.MonkeyPatch):
+    def lying(*given: Any) -> tuple[bytes, bytes]:
+        content, recipe = chunks.taken_apart(*given) or (b"", b"")
+        return content[:-1] + bytes([content[-1] ^ 1]), recipe
+
+    data = written(one(COLOURS, chunks=(5, 16, 16, 1), compression=4))
+    assert arrays_of(data)
+    monkeypatch.setattr(runs, "taken_apart", lying)
+    assert not arrays_of(data)
+
+
+def test_members_have_the_end_of_a_long_name():
+    path = "/".join([*(f"{i}" * 200 for i in range(9)), "images"])
+    data = written(lambda file: file.create_dataset(path, data=LARGE))
+    assert [name for name, _ in found(data)] == [f"{path[-255:]}-0@{data.index(LARGE)}.tif"]
 
 
 def test_members_are_named_by_their_first_image(monkeypatch: pytest.MonkeyPatch):

@@ -1,7 +1,10 @@
 """All chunks and datasets of HDF5 files are found, whatever index the library gives them."""
 
 import io
+import struct
 from collections.abc import Callable
+from contextlib import suppress
+from itertools import islice
 from typing import Any
 
 import h5py
@@ -9,7 +12,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from seec.pipeline.images.formats import hdf5_reader
 from seec.pipeline.images.formats.hdf5 import Dataset, datasets
+from seec.pipeline.images.formats.hdf5_groups import symbols
 from seec.pipeline.images.ranges import Held
 
 VERSIONS = ("earliest", "v110", "v112", "latest")
@@ -180,3 +185,62 @@ def test_large_groups_have_all_their_members(libver: str, ordered: bool):
     names = {one.name.removeprefix("train/images/") for one in datasets(Held(data))}
     expected = {f"{i:06}" for i in range(2500) if i % 3} | {"a name that is rather long " * 9}
     assert names == expected
+
+
+def test_chunks_that_many_datasets_share_are_bounded(monkeypatch: pytest.MonkeyPatch):
+    def fill(file: h5py.File) -> None:
+        for i in range(9):
+            file.create_dataset(f"{i}", data=np.ones((60, 50), "u1"), chunks=(1, 50))
+
+    data = written(fill, "latest")
+    assert [len(one.chunks.at) for one in datasets(Held(data)) if one.chunks] == [60] * 9
+    # Beside the chunks a dataset takes some 20 steps.
+    monkeypatch.setattr(hdf5_reader, "_MOST_STEPS", 400)
+    assert sum(len(one.chunks.at) for one in datasets(Held(data)) if one.chunks) in range(60, 400)
+
+
+def test_sizes_of_more_than_63_bits_are_passed_over():
+    def fill(file: h5py.File) -> None:
+        array = file.create_dataset("a", (70001, 70002, 70003), "u1", chunks=(65536, 1, 1))
+        array.id.write_direct_chunk((0, 0, 0), bytes(65536))
+
+    data = written(fill, "latest")
+    assert [one.sizes for one in datasets(Held(data))] == [(70001, 70002, 70003)]
+    edges = b"\0\0\1" + b"\1\0\0" * 3
+    assert not list(datasets(Held(data.replace(edges, b"\xff" * 9 + edges[9:]))))
+    whole_edges = data.replace(b"\4\2\0\4\3" + edges, b"\4\2\1\4\3" + edges)
+    assert whole_edges != data
+    large = whole_edges.replace((70001).to_bytes(8, "little"), b"\xff" * 8)
+    assert not list(datasets(Held(large)))
+
+
+def test_chunks_whose_end_would_be_negative_are_passed_over():
+    def fill(file: h5py.File) -> None:
+        array = np.arange(40 * 64, dtype="u1").reshape(40, 64)
+        options = {"chunks": (4, 32), "maxshape": (None, None), "compression": 1}
+        file.create_dataset("a", data=array, **options)
+
+    data = bytearray(written(fill, "latest"))
+    leaf = data.index(b"BTLF") + 6
+    data[leaf + 8 : leaf + 16] = ((1 << 63) - 1).to_bytes(8, "little")
+    (found,) = datasets(Held(bytes(data)))
+    assert found.chunks is not None
+    assert len(found.chunks.at) == 19
+    assert all((found.chunks.at + found.chunks.size_bytes) > 0)
+
+
+def test_long_names_that_many_links_share_are_bounded():
+    """A symbol table whose tree lists one node of 8,000 links again and again."""
+    count, nodes = 8000, 250
+    data = bytearray(1 << 18)
+    data[:32] = b"HEAP" + bytes(4) + struct.pack("<QQQ", 1 << 16, 0, 1 << 17)
+    tree = b"TREE" + bytes(2) + struct.pack("<H", nodes) + bytes(16)
+    tree += struct.pack("<QQ", 0, 1 << 18) * nodes
+    data[4096 : 4096 + len(tree)] = tree
+    data[1 << 17 : (1 << 17) + (1 << 16)] = b"\xff" * (1 << 16)
+    data += b"SNOD" + bytes(2) + struct.pack("<H", count) + bytes(40) * count
+    names: list[str] = []
+    with suppress(hdf5_reader.Damaged):
+        found = symbols(hdf5_reader.Reader(Held(bytes(data))), struct.pack("<QQ", 4096, 0))
+        names.extend(name for name, _ in islice(found, 100_000))
+    assert 1 << 20 < sum(map(len, names)) < 1 << 26

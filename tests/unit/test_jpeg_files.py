@@ -2,6 +2,7 @@
 
 import io
 import random
+import time
 from dataclasses import replace
 from functools import cache
 
@@ -10,13 +11,13 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from seec.pipeline.dct import extension, planes, recipes
+from seec.pipeline.dct import extension, planes, recipes, scans
 from seec.pipeline.dct.dictionary import recipe_dictionary
-from seec.pipeline.dct.header_items import SCAN
+from seec.pipeline.dct.header_items import HUFFMAN, MARKER, SCAN
 from seec.pipeline.dct.jpeg import Jpeg, layout, put_together, take_apart
 from seec.pipeline.dct.pictures import put_file_together, take_file_apart
 from seec.pipeline.images.jpeg import Frame, FrameComponent
-from seec.schemas.errors import FormatError, SectionCorrupt, UnreadableImage
+from seec.schemas.errors import FormatError, LimitExceeded, SectionCorrupt, UnreadableImage
 from tests.jpeg_scripts import (
     Habits,
     ScriptScan,
@@ -266,6 +267,24 @@ def test_runs_of_zeros_that_need_not_be_coded_come_back():
         assert size_of(odd) <= size_of(plain) + 12
 
 
+def test_odd_runs_are_bounded_over_all_scans(monkeypatch: pytest.MonkeyPatch):
+    blank = take_apart(jpeg(np.zeros((45, 70), np.uint8)))
+    script = [ScriptScan((0,), 1, 16), ScriptScan((0,), 17, 32)]
+    odd = rewritten(blank, True, script, Habits(zero_runs=pairs(0, 1, *[1, 1] * 53)))
+    parts = take_apart(odd)
+    assert [record.pairs for record in recipes.parse(parts.recipe).records] == [54, 54]
+    for most in (108, 107, 53):
+        monkeypatch.setattr(scans, "MAX_PAIRS", most)
+        monkeypatch.setattr(recipes, "MAX_PAIRS", most)
+        if most == 108:
+            assert put_together(take_apart(odd)) == odd
+            continue
+        with pytest.raises(UnreadableImage, match="odd runs"):
+            take_apart(odd)
+        with pytest.raises(LimitExceeded, match="odd runs"):
+            layout(parts.recipe)
+
+
 def test_padding_bits_of_any_value_come_back():
     data = bytearray(rewritten(source(), False, WHOLE, Habits(interval=1)))
     random_ = random.Random(3)
@@ -335,6 +354,28 @@ def test_scans_that_only_take_time_are_left_as_they_are():
     assert put_together(parts) == data
     scans_read = sum(item[0] == SCAN for item in recipes.parse(parts.recipe).items)
     assert 0 < scans_read < 1 + 14 * 63
+
+
+@pytest.mark.parametrize("odd", [b"\xff\xd0", b"\xff\x01", b"\xff\xe0\0\2"])
+def test_segments_and_markers_without_number_are_refused(odd: bytes):
+    data = jpeg(textured(16, 16))
+    for many in (data[:2] + odd * 200_000 + data[2:], data[:-2] + odd * 200_000):
+        with pytest.raises(UnreadableImage, match=r"segments|without a scan"):
+            take_apart(many)
+
+
+def test_recipes_of_items_without_number_are_refused():
+    for items in ([(MARKER, 0xD0)] * 200_000, [(HUFFMAN, 300_000, *[8] * 300_000)]):
+        with pytest.raises(LimitExceeded):
+            layout(recipes.serialise(recipes.Recipe(items, b"", ())))
+
+
+def test_many_tables_for_one_scan_take_little_time():
+    data = jpeg()
+    tables = b"\xff\xc4\xff\xdf" + bytes(17) * 3853
+    start = time.process_time()
+    size_of(data[:2] + tables * 20 + data[2:])
+    assert time.process_time() - start < 8
 
 
 def test_a_damaged_recipe_is_an_error_of_ours():

@@ -13,9 +13,11 @@ import pytest
 
 from seec.pipeline import deflate
 from seec.pipeline.containers import Held, cut, find, is_container
+from seec.pipeline.deflate import wrapped
 from tests.containers import OneWay, found, in_pieces, named_pictures, pictures, tar, zipped
 from tests.jpegs import detailed, jpeg
 from tests.pictures import textured
+from tests.sources import image_bytes
 
 NEEDS_ZIP = pytest.mark.skipif(which("zip") is None, reason="no program zip")
 NEEDS_DEFLATE = pytest.mark.skipif(not deflate.is_available(), reason="no C compiler")
@@ -43,6 +45,18 @@ def test_every_stored_image_is_found_under_its_name(one_way: bool):
     data = zipped(files(), one_way=one_way)
     assert is_container(data[:4096])
     assert found(data) == images()
+
+
+@NEEDS_DEFLATE
+def test_members_that_would_not_come_back_are_left_as_they_are(monkeypatch: pytest.MonkeyPatch):
+    def lying(stream: bytes, limit: int) -> tuple[bytes, bytes, int]:
+        content, recipe, used = deflate.analyse(stream, limit)
+        return content, recipe[:-1], used
+
+    data = zipped({"a.bmp": image_bytes(textured(60, 60), "BMP")}, zipfile.ZIP_DEFLATED)
+    assert [name for name, _ in found(data)] == ["a.bmp"]
+    monkeypatch.setattr(wrapped, "analyse", lying)
+    assert not found(data)
 
 
 @pytest.mark.parametrize("one_way", [False, True])

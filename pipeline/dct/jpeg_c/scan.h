@@ -32,18 +32,16 @@ static const Rule RULE[RULES] = {{MAX_RUN, 937}, {MAX_RUN, INT64_MAX}, {1, INT64
 /* Numbers in pairs: the distance from the one before, and a value. */
 typedef struct {
     int32_t *at;
-    size_t count, room;
+    size_t count, room, most;
     int64_t last;
-    int full;
+    int full; /* there were more */
 } Pairs;
-
-enum { MAX_PAIRS = 1 << 22 };
 
 static void push(Pairs *p, int64_t index, int64_t value) {
     if (p->full) return;
     if (p->count == p->room) {
-        const size_t room = p->room ? 2 * p->room : 64;
-        int32_t *at = room > MAX_PAIRS ? NULL : realloc(p->at, 2 * room * sizeof *at);
+        const size_t doubled = p->room ? 2 * p->room : 64, room = doubled < p->most ? doubled : p->most;
+        int32_t *at = room == p->count ? NULL : realloc(p->at, 2 * room * sizeof *at);
         if (!at) {
             p->full = 1;
             return;

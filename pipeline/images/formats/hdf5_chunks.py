@@ -12,8 +12,10 @@ from seec.pipeline.images.formats.hdf5_reader import UNDEFINED, Damaged, Reader,
 from seec.pipeline.images.formats.hdf5_trees import leaves, records
 
 MAX_CHUNKS = 1 << 20  # of a dataset
-_MOST_PLACES = 1 << 62  # of chunks in a dataset
-_MOST_ADDRESS = 1 << 62
+# Addresses, sizes and numbers of chunks stay below, so that two of them make no number of 64 bits
+# with another sign.
+_LIMIT = 1 << 62
+_BATCH = 1 << 13  # chunks whose rows are made at once: each axis is a column
 _SINGLE, _IMPLICIT, _FIXED_ARRAY, _EXTENSIBLE_ARRAY, _TREE = 1, 2, 3, 4, 5  # indexes of version 4
 # What the message has of each between its kind and its address; of a single chunk see `_single`.
 _INDEX_BYTES = {_SINGLE: 0, _IMPLICIT: 0, _FIXED_ARRAY: 1, _EXTENSIBLE_ARRAY: 5, _TREE: 6}
@@ -74,6 +76,8 @@ def chunks_of(
     if len(edges) != len(space.sizes) or min(edges, default=0) < 1:
         raise Damaged
     grid = _Grid(space, edges, prod(edges) * number_bytes, filtered)
+    if max(*space.sizes, grid.chunk_bytes) >= _LIMIT:
+        raise Damaged
     found: Iterator[Longs] = iter(())
     if address != UNDEFINED:
         if layout[0] == 3:
@@ -108,7 +112,7 @@ class _Grid:
         order = [first, *(axis for axis in range(len(most)) if axis != first)]
         found = np.zeros((len(numbers), len(most)), np.int64)
         for axis in reversed(order[1:]):
-            if most[axis] > _MOST_PLACES:
+            if most[axis] > _LIMIT:
                 raise Damaged
             found[:, axis] = numbers % max(1, most[axis])
             numbers = numbers // max(1, most[axis])
@@ -128,13 +132,13 @@ def _rows(at: Longs, size: Longs, skipped: Longs, places: Longs) -> Longs:
 def _chunks(reader: Reader, found: Iterator[Longs], grid: _Grid, *, whole_edges: bool) -> Chunks:
     """Those that are somewhere, and within the dataset. whole_edges: those have no filters."""
     counts = grid.counts
-    if not 0 < prod(counts) < _MOST_PLACES:
+    if not 0 < prod(counts) < _LIMIT:
         return Chunks(*(np.zeros(0, np.int64) for _ in range(4)))
     kept: list[Longs] = []
     total = 0
     for rows in found:
         at, places = rows[:, 0], rows[:, 3:]
-        inside = (at >= 0) & (at < _MOST_ADDRESS) & (rows[:, 1] > 0)
+        inside = (at >= 0) & (at < _LIMIT) & (rows[:, 1] > 0) & (rows[:, 1] < _LIMIT)
         inside &= ((places >= 0) & (places < np.array(counts, np.int64))).all(1)
         rows = rows[inside]
         place = np.zeros(len(rows), np.int64)
@@ -157,7 +161,7 @@ def _single(layout: bytes, at: int, address: int, grid: _Grid, *, alone: bool) -
     """The only chunk. alone: whether its size is in the message."""
     size = uint(layout, at) if alone else grid.chunk_bytes
     skipped = uint(layout, at + 8, 4) if alone else 0
-    if max(size, address) >= _MOST_ADDRESS:
+    if max(size, address) >= _LIMIT:
         raise Damaged
     return np.array([[address, size, skipped, *(0 for _ in grid.edges)]], np.int64)
 
@@ -175,28 +179,34 @@ def _in_old_tree(reader: Reader, address: int, grid: _Grid) -> Iterator[Longs]:
 
 def _implicit(reader: Reader, address: int, grid: _Grid) -> Iterator[Longs]:
     """Chunks one behind the other."""
-    count = prod(_counts(grid.space.most, grid.edges))
-    numbers = np.arange(min(count, MAX_CHUNKS), dtype=np.int64)
-    reader.step(len(numbers))
-    if address + grid.chunk_bytes * len(numbers) >= _MOST_ADDRESS:
+    count = min(prod(_counts(grid.space.most, grid.edges)), MAX_CHUNKS)
+    if address + grid.chunk_bytes * count >= _LIMIT:
         raise Damaged
-    sizes = np.full_like(numbers, grid.chunk_bytes)
-    places = grid.of_numbers(numbers)
-    yield _rows(address + sizes * numbers, sizes, np.zeros_like(numbers), places)
+    for first in range(0, count, _BATCH):
+        numbers = np.arange(first, min(first + _BATCH, count), dtype=np.int64)
+        reader.step(len(numbers))
+        sizes = np.full_like(numbers, grid.chunk_bytes)
+        places = grid.of_numbers(numbers)
+        yield _rows(address + sizes * numbers, sizes, np.zeros_like(numbers), places)
 
 
-def _elements(data: bytes, each: int, first: int, grid: _Grid, axis: int) -> Longs:
+def _elements(
+    reader: Reader, data: bytes, each: int, first: int, grid: _Grid, axis: int
+) -> Iterator[Longs]:
     """Chunks of an array, from number `first` on. each: bytes of one. axis: which comes first."""
     size_bytes = each - 12 if grid.filtered else 0
     if each != (12 + size_bytes if grid.filtered else 8) or not 0 <= size_bytes <= 8:
         raise Damaged
     table = np.frombuffer(data, np.uint8)[: len(data) // each * each].reshape(-1, each)
-    at = _uints(table[:, :8])
-    size, skipped = np.full_like(at, grid.chunk_bytes), np.zeros_like(at)
-    if grid.filtered:
-        size, skipped = _uints(table[:, 8 : 8 + size_bytes]), _uints(table[:, each - 4 :])
-    numbers = np.arange(first, first + len(at), dtype=np.int64)
-    return _rows(at, size, skipped, grid.of_numbers(numbers, first=axis))
+    for begin in range(0, len(table), _BATCH):
+        part = table[begin : begin + _BATCH]
+        reader.step(len(part))
+        at = _uints(part[:, :8])
+        size, skipped = np.full_like(at, grid.chunk_bytes), np.zeros_like(at)
+        if grid.filtered:
+            size, skipped = _uints(part[:, 8 : 8 + size_bytes]), _uints(part[:, each - 4 :])
+        numbers = np.arange(first + begin, first + begin + len(at), dtype=np.int64)
+        yield _rows(at, size, skipped, grid.of_numbers(numbers, first=axis))
 
 
 def _uints(columns: NDArray[np.uint8]) -> Longs:
@@ -217,7 +227,7 @@ def _fixed_array(reader: Reader, address: int, grid: _Grid) -> Iterator[Longs]:
     at, per_page = block + 14, 1 << page_bits
     count = min(listed, MAX_CHUNKS)
     if listed <= per_page:
-        yield _elements(reader.read(at, each * count), each, 0, grid, 0)
+        yield from _elements(reader, reader.read(at, each * count), each, 0, grid, 0)
         return
     pages = -(-count // per_page)
     made = reader.read(at, -(-pages // 8))
@@ -226,7 +236,7 @@ def _fixed_array(reader: Reader, address: int, grid: _Grid) -> Iterator[Longs]:
         first = page * per_page
         here = min(per_page, listed - first)
         if made[page // 8] << page % 8 & 128:
-            yield _elements(reader.read(at, each * here), each, first, grid, 0)
+            yield from _elements(reader, reader.read(at, each * here), each, first, grid, 0)
         at += each * here + 4
 
 
@@ -254,7 +264,7 @@ def _extensible_array(reader: Reader, address: int, grid: _Grid) -> Iterator[Lon
     at = 14 + each * held
     data = reader.read(index, at + 8 * (direct + max(0, supers - inline)), b"EAIB")
     count = min(listed, MAX_CHUNKS)
-    yield _elements(data[14:at], each, 0, grid, array.axis)
+    yield from _elements(reader, data[14:at], each, 0, grid, array.axis)
     first, block = held, 0
     for number in range(supers):
         blocks, size = 1 << number // 2, least << (number + 1) // 2
@@ -309,14 +319,16 @@ class _Array:
         self.reader.read(address, at, b"EADB")
         if size <= self.page:
             data = self.reader.read(address + at, self.each * size)
-            yield _elements(data, self.each, first, self.grid, self.axis)
+            yield from _elements(self.reader, data, self.each, first, self.grid, self.axis)
             return
         at += 4
         for i, is_made in enumerate(made):
             if is_made:
                 place = address + at + i * (self.each * self.page + 4)
                 data = self.reader.read(place, self.each * self.page)
-                yield _elements(data, self.each, first + i * self.page, self.grid, self.axis)
+                yield from _elements(
+                    self.reader, data, self.each, first + i * self.page, self.grid, self.axis
+                )
 
 
 def _in_tree(reader: Reader, address: int, grid: _Grid) -> Iterator[Longs]:

@@ -14,7 +14,8 @@ from seec.pipeline.images.formats.hdf5_reader import (
 )
 from seec.pipeline.images.formats.hdf5_trees import leaves, records
 
-_MOST_NAME = 1024
+# Many links may share one name in the file, and each has it in memory: so many bytes are a step.
+_MOST_NAME, _NAME_STEP_BYTES = 1024, 16
 _LINK_NAMES = 5  # the kind of B-tree that lists the links of a large group by their names
 _MOST_BLOCKS = 1 << 16  # of a heap
 _KEPT = 8  # blocks of a heap that are in memory
@@ -35,6 +36,7 @@ def symbols(reader: Reader, message: bytes) -> Iterator[tuple[str, int]]:
             for at in range(0, len(entries), 40):
                 start = uint(entries, at)
                 name = names[start : start + _MOST_NAME].partition(b"\0")[0]
+                reader.step(len(name) // _NAME_STEP_BYTES)
                 yield name.decode("utf-8", "replace"), uint(entries, at + 8)
 
 
@@ -64,7 +66,9 @@ def dense_links(reader: Reader, message: bytes) -> Iterator[tuple[str, int]]:
     for size, listed in records(reader, uint(message, at + 8), (_LINK_NAMES,)):
         for place in range(0, len(listed), size):
             with suppress(*DAMAGE):
-                yield from link(*heap.object(listed[place + 4 : place + size]))
+                for name, target in link(*heap.object(listed[place + 4 : place + size])):
+                    reader.step(len(name) // _NAME_STEP_BYTES)
+                    yield name, target
 
 
 class _Heap:
