@@ -33,6 +33,14 @@ INLINE void add_to_means(Means *m, const int16_t *block, int last, int rest) {
         m->size[z] += ((size_of(block[z]) << 12) - m->size[z]) >> MEAN_SHIFT;
 }
 
+enum { REFERENCES = 2 };
+
+/* Dequantised coefficients of a component before, at the resolution of this one: at this place,
+ * and where north, west, northwest and northeast of Place are. */
+typedef struct {
+    const int16_t *here, *near[4];
+} Reference;
+
 struct Network;
 struct Samples;
 
@@ -46,8 +54,11 @@ typedef struct {
     int chroma;
     const int16_t *north, *west, *northwest, *northeast, *north_north,
         *west_west;                      /* zeros where there is none */
-    const int16_t *luma, *chroma_before; /* at the same place; zeros */
-    const int16_t *luma_north, *luma_west, *before_north, *before_west; /* beside these; or these */
+    const int16_t *chroma_before, *before_north, *before_west; /* at the same place; zeros */
+    Reference reference[REFERENCES]; /* luma, and of component 2 component 1 */
+    int references;                  /* how many: 0 of the class luma */
+    const int16_t *luma;             /* the first reference in half steps; zeros */
+    int luma_north, luma_west;       /* its DC beside this place; or here */
     Means *means;
     const Trace *above, *left, *above_left, *above_right;
     int has_north, has_west;
