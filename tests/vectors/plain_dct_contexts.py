@@ -206,17 +206,14 @@ class Plane:
         ]
         while len(blocks[0]) > 1:
             blocks = [
-                [halve(a, b, 1) for a, b in zip(row[::2], row[1::2], strict=True)]
-                for row in blocks
+                [halve(a, b, 1) for a, b in zip(row[::2], row[1::2], strict=True)] for row in blocks
             ]
         while len(blocks) > 1:
             blocks = [
                 [halve(a[0], b[0], 8)] for a, b in zip(blocks[::2], blocks[1::2], strict=True)
             ]
         kept = [clip(c, -4095, 4095) for c in blocks[0][0]]
-        return [
-            0 if 2 * abs(c) < max(q, 1) else c for c, q in zip(kept, other.steps, strict=True)
-        ]
+        return [0 if 2 * abs(c) < max(q, 1) else c for c, q in zip(kept, other.steps, strict=True)]
 
 
 def halve(first, second, apart):
