@@ -197,4 +197,5 @@ INLINE void code_block(const Place *p, int16_t *block, Trace *trace, const int d
     trace->last = last, trace->activity = in.sum, trace->count = in.count, trace->high = in.high;
     if (p->networks || p->samples) add_to_means(p->means, known, last, trace->rest);
     edges_of(known, p->steps, trace->lower, trace->right);
+    if (p->references) trace->products = cross.known;
 }

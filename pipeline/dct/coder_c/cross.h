@@ -84,64 +84,59 @@ INLINE int in_half_steps(int reference, int64_t per_step) {
     return (int)((2 * reference * per_step + (1 << 19)) >> 20);
 }
 
-/* Sums that slopes come of: of products of what is known of a component with its references, and
- * of these among themselves, each weighed by 1 / step^2. */
 typedef struct {
-    int64_t with[REFERENCES], own[REFERENCES], mixed;
+    Products around, known; /* of the neighbours; of what is known of the block */
     int direct[REFERENCES][POSITIONS]; /* the linear prediction of the reference here */
 } Cross;
 
-INLINE void add_products(Cross *x, const Place *p, int z, int times, int value,
-                         const int *reference) {
-    const int64_t weight = (int64_t)times * p->steps->precision[z];
-    for (int r = 0; r < p->references; r++) {
-        x->with[r] += weight * value * reference[r];
-        x->own[r] += weight * reference[r] * reference[r];
-    }
-    if (p->references > 1) x->mixed += weight * reference[0] * reference[1];
+INLINE void add_products(Products *sums, const Products *more, int times) {
+    for (int r = 0; r < REFERENCES; r++)
+        sums->with[r] += times * more->with[r], sums->own[r] += times * more->own[r];
+    sums->mixed += times * more->mixed;
 }
 
 INLINE void add_direct(int *direct, const int16_t *weights, int value) {
     for (int z = 0; z < POSITIONS; z++) direct[z] += value * weights[z];
 }
 
+/* An AC coefficient of the block that is known now. */
+INLINE void add_to_cross(Cross *x, const Place *p, const Near *n, int z, int value) {
+    const int real = dequantised(value, p->steps->step[z]);
+    const int64_t precision = p->steps->precision[z];
+    for (int r = 0; r < p->references; r++) {
+        const int reference = p->reference[r].here[z];
+        if (!reference) continue;
+        if (n->linear) add_direct(x->direct[r], p->linear->direct[z], reference);
+        x->known.with[r] += precision * (real * reference);
+        x->known.own[r] += precision * (reference * reference);
+        if (r) x->known.mixed += precision * (reference * p->reference[0].here[z]);
+    }
+}
+
 /* The neighbours, and what lies behind the last position. */
 INLINE void start_cross(Cross *x, const Place *p, const Near *n, int last) {
     memset(x, 0, sizeof *x);
-    const int16_t *const near[4] = {p->north, p->west, p->northwest, p->northeast};
-    static const int8_t TIMES[4] = {2, 2, 1, 1};
-    for (int i = 0; i < 4; i++)
-        for (int z = 0; z < POSITIONS; z++) {
-            int reference[REFERENCES] = {0};
-            for (int r = 0; r < p->references; r++) {
-                reference[r] = p->reference[r].near[i][z];
-                if (reference[r] && n->linear)
-                    add_direct(x->direct[r], p->linear->direct[POSITIONS * (i + 1) + z],
-                               reference[r]);
-            }
-            if (z) add_products(x, p, z, TIMES[i], dequantised(near[i][z], p->steps->step[z]), reference);
-        }
-    if (n->linear)
-        for (int r = 0; r < p->references; r++)
-            for (int k = last + 1; k < POSITIONS; k++) {
-                const int z = ZIGZAG[k], reference = p->reference[r].here[z];
-                if (reference) add_direct(x->direct[r], p->linear->direct[z], reference);
-            }
-}
-
-/* A coefficient of the block that is known now. */
-INLINE void add_to_cross(Cross *x, const Place *p, const Near *n, int z, int value) {
-    int reference[REFERENCES] = {0};
+    add_products(&x->around, &p->above->products, 2);
+    add_products(&x->around, &p->left->products, 2);
+    add_products(&x->around, &p->above_left->products, 1);
+    add_products(&x->around, &p->above_right->products, 1);
     for (int r = 0; r < p->references; r++) {
-        reference[r] = p->reference[r].here[z];
-        if (reference[r] && n->linear)
-            add_direct(x->direct[r], p->linear->direct[z], reference[r]);
+        const Reference *reference = &p->reference[r];
+        if (n->linear)
+            for (int i = 0; i < 4; i++)
+                for (int z = 0; z < POSITIONS; z++)
+                    if (reference->near[i][z])
+                        add_direct(x->direct[r], p->linear->direct[POSITIONS * (i + 1) + z],
+                                   reference->near[i][z]);
     }
-    add_products(x, p, z, KNOWN, dequantised(value, p->steps->step[z]), reference);
+    for (int k = POSITIONS - 1; k > last; k--) add_to_cross(x, p, n, ZIGZAG[k], 0);
 }
 
 /* How much a coefficient changes with each reference, in 1/4096: least squares. */
-INLINE void slopes_of(const Cross *x, int references, int *slope) {
+INLINE void slopes_of(const Cross *cross, int references, int *slope) {
+    Products sums = cross->around;
+    add_products(&sums, &cross->known, KNOWN);
+    const Products *x = &sums;
     int64_t most = size64(x->with[0]) | x->own[0] | size64(x->with[1]) | x->own[1];
     int shift = 0;
     for (; most >> shift >= 1 << SUM_BITS; shift++) {}

@@ -10,12 +10,21 @@ typedef struct Component {
     int16_t *coefficients; /* [rows][columns][64], natural order */
 } Component;
 
+enum { REFERENCES = 2 };
+
+/* Sums over AC coefficients of products with what components before have at the place, and of these
+ * among themselves, each over step^2. */
+typedef struct {
+    int64_t with[REFERENCES], own[REFERENCES], mixed;
+} Products;
+
 /* What a block left for the blocks below and to the right of it. */
 typedef struct {
     int last, activity; /* last position; sum of AC magnitudes, at most 63 * 32768 */
     int count, high; /* AC coefficients that are not 0; magnitudes at k of HIGH and more */
     int rest;        /* DC behind its prediction */
     int lower[8], right[8];
+    Products products; /* of chroma */
 } Trace;
 
 /* Means over the blocks of a component so far, later ones weighing more: of magnitudes, in 1/4096
@@ -32,8 +41,6 @@ INLINE void add_to_means(Means *m, const int16_t *block, int last, int rest) {
     for (int z = 1; z < POSITIONS; z++)
         m->size[z] += ((size_of(block[z]) << 12) - m->size[z]) >> MEAN_SHIFT;
 }
-
-enum { REFERENCES = 2 };
 
 /* Dequantised coefficients of a component before, at the resolution of this one: at this place,
  * and where north, west, northwest and northeast of Place are. */
