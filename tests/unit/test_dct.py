@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from seec.pipeline.dct import _dct, codec, native, pictures, planes
 from seec.pipeline.dct.codec import Claims, comes_back, decode, decode_file, encode, encode_file
@@ -90,6 +91,40 @@ def test_what_comes_later_changes_no_earlier_byte(model):
         other = coder.encode([replace(components[0], coefficients=changed)])
         held_back = len(same) - 5
         assert other[:held_back] == coded[:held_back]
+
+
+def of_plane(plane: NDArray[np.float64], horizontal: int, vertical: int) -> Component:
+    """A plane's coefficients in steps of 2: an orthonormal DCT of each 8 x 8."""
+    place = np.arange(8)
+    dct = np.cos((2 * place + 1) * place[:, None] * np.pi / 16) / 2
+    dct[0] /= np.sqrt(2)
+    rows, columns = plane.shape[0] // 8, plane.shape[1] // 8
+    blocks = dct @ plane.reshape(rows, 8, columns, 8).swapaxes(1, 2) @ dct.T
+    coefficients = np.rint(blocks / 2).astype(np.int16).reshape(rows, columns, 64)
+    return Component(horizontal, vertical, np.full(64, 2, np.uint16), coefficients)
+
+
+@pytest.mark.parametrize("factors", [(1, 1), (2, 1), (1, 2), (2, 2), (4, 1), (4, 2)])
+def test_chroma_that_follows_components_before_costs_little(factors):
+    horizontal, vertical = factors
+    rng = np.random.default_rng(6)
+    luma, unrelated, own = np.cumsum(rng.normal(0, 9, (3, 128, 128)), 2)
+    shrunk, other = (
+        p.reshape(128 // vertical, vertical, 128 // horizontal, horizontal).mean((1, 3))
+        for p in (luma, own)
+    )
+    blue = of_plane(-0.6 * shrunk + other / 8, 1, 1)
+    red = of_plane(0.4 * shrunk - other / 8, 1, 1)
+    coder = native.Coder(packaged_model("fast"))
+
+    def size(*components: Component) -> int:
+        return len(coder.encode(components))
+
+    here, elsewhere = of_plane(luma, *factors), of_plane(unrelated, *factors)
+    with_luma = [size(here), size(here, blue), size(here, blue, red)]
+    without = [size(elsewhere), size(elsewhere, blue), size(elsewhere, blue, red)]
+    assert with_luma[1] - with_luma[0] < 0.75 * (without[1] - without[0])
+    assert with_luma[2] - with_luma[1] < 0.87 * (without[2] - without[1])
 
 
 def test_junk_is_refused_or_decoded_but_never_worse(model):

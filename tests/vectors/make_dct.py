@@ -6,7 +6,9 @@ from seec.pipeline.dct.native import Coder
 from tests.vectors.drawn_dct import draw, draw_model
 
 FOLDER = Path(__file__).parent / "dct"
-CASES = [(shape, loud) for shape in ("gray", "4-2-0", "4-2-2 odd", "four") for loud in (1, 60)]
+CASES = [
+    (shape, loud) for shape in ("gray", "4-2-0", "4-2-2 odd", "4-1-0", "four") for loud in (1, 60)
+]
 MODELS = ("contexts", "networks")
 
 

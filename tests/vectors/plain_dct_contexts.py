@@ -27,6 +27,17 @@ SIGN = [(24, 62), (12, 225), (12, 234), (12, 81)]
 LAST = [(9, 64), (9, 256), (9, 144), (9, 192), (9, 256), (9, 192), (9, 512), (9, 192)]
 REST = [(12, 312), (12, 208)]
 NOTHING = [0] * 64
+# Two blocks as one of half the resolution, in 1/8192: of the first block.
+HALVING = [
+    [4096, 0, 0, 0, 0, 0, 0, 0],
+    [3711, 1670, -283, 78, 0, -52, 117, -332],
+    [0, 4017, 0, 0, 0, 0, 0, -799],
+    [-1303, 3178, 1942, -332, 0, 222, -805, -632],
+    [0, 0, 3784, 0, 0, 0, -1567, 0],
+    [871, -1416, 2907, 1670, 0, -1116, -1204, 282],
+    [0, 0, 0, 3406, 0, -2276, 0, 0],
+    [-738, 1116, -1420, 2948, 0, -1970, 588, -222],
+]
 
 
 def _places():
@@ -170,6 +181,58 @@ class Plane:
         column = min(x * self.horizontal // other.horizontal, self.columns - 1)
         return self.at(row, column)
 
+    def seen_from(self, other, y, x):
+        """Its coefficients, dequantised, at another component's place and resolution."""
+        if not self.blocks:
+            return NOTHING
+        down, along = (
+            own // its if own in (2 * its, 4 * its) else 1
+            for own, its in ((self.vertical, other.vertical), (self.horizontal, other.horizontal))
+        )
+        top, left = y * self.vertical // other.vertical, x * self.horizontal // other.horizontal
+        blocks = [
+            [
+                [
+                    clip(c * max(q, 1), -4095, 4095)
+                    for c, q in zip(
+                        self.at(min(top + i, self.rows - 1), min(left + j, self.columns - 1)),
+                        self.steps,
+                        strict=True,
+                    )
+                ]
+                for j in range(along)
+            ]
+            for i in range(down)
+        ]
+        while len(blocks[0]) > 1:
+            blocks = [
+                [halve(a, b, 1) for a, b in zip(row[::2], row[1::2], strict=True)] for row in blocks
+            ]
+        while len(blocks) > 1:
+            blocks = [
+                [halve(a[0], b[0], 8)] for a, b in zip(blocks[::2], blocks[1::2], strict=True)
+            ]
+        kept = [clip(c, -4095, 4095) for c in blocks[0][0]]
+        return [0 if 2 * abs(c) < max(q, 1) else c for c, q in zip(kept, other.steps, strict=True)]
+
+
+def halve(first, second, apart):
+    """Coefficients of two blocks beside each other (apart 1) or above each other (8), as one."""
+    out = [0] * 64
+    for line in range(8):
+        at = [(8 * line + i if apart == 1 else 8 * i + line) for i in range(8)]
+        for i in range(8):
+            total = 4096
+            for j in range(8):
+                other = -second[at[j]] if (i + j) % 2 else second[at[j]]
+                total += HALVING[i][j] * (first[at[j]] + other)
+            out[at[i]] = total >> 13
+    return out
+
+
+def towards_zero(a, b):
+    return sign(a) * (abs(a) // b)
+
 
 class Block:
     """A block while it is decoded."""
@@ -187,8 +250,12 @@ class Block:
         self.west_west = plane.at(y, x - 2) if x > 1 else self.west
         # At the place of this block, of N and of W.
         places = ((y, x), (max(y - 1, 0), x), (y, max(x - 1, 0)))
-        lumas = [planes[0].beside(plane, *at) if self.chroma else NOTHING for at in places]
         befores = [planes[1].beside(plane, *at) if number == 2 else NOTHING for at in places]
+        sources = planes[:number] if self.chroma else []
+        lumas = [
+            self.in_half_steps(planes[0].seen_from(plane, *at)) if self.chroma else NOTHING
+            for at in places
+        ]
         self.luma, self.before = lumas[0], befores[0]
         self.changes = [b[0][0] - b[i][0] for b in (lumas, befores) for i in (1, 2)]
         self.above, self.left = plane.trace(y - 1, x), plane.trace(y, x - 1)
@@ -206,6 +273,7 @@ class Block:
             for n, block in enumerate((self.north, self.west, self.northwest, self.northeast)):
                 for z in range(64):
                     self.add_source(64 * (n + 1) + z, self.dequantised(block[z], z))
+        self.start_cross(sources, y, x)
         self.north_trace = self.above if self.has_north else self.left
         self.west_trace = self.left if self.has_west else self.above
         self.last_near = (
@@ -217,6 +285,78 @@ class Block:
         self.upper, self.own_left = [0] * 8, [0] * 8
         self.count = self.sum = self.earlier = self.earlier_still = self.hoped = 0
         self.run: Callable[[int, Any, int], list[int]] | None = None
+
+    def in_half_steps(self, reference):
+        per_step = [((1 << 20) + q // 2) // q for q in (max(q, 1) for q in self.steps)]
+        return [(2 * c * p + (1 << 19)) >> 20 for c, p in zip(reference, per_step, strict=True)]
+
+    def start_cross(self, sources, y, x):
+        """What components before say of this block, from the blocks around it."""
+        self.references = [source.seen_from(self.plane, y, x) for source in sources]
+        self.followed, self.own = [0, 0], [0, 0]
+        self.mixed, self.said = 0, [[0] * 64 for _ in sources]
+        if not sources:
+            return
+        plane = self.plane
+        north = (y - 1, x) if y else (0, x - 1) if x else None
+        west = (y, x - 1) if x else north
+        northwest = (y - 1, x - 1) if x and y else None
+        northeast = (y - 1, min(x + 1, plane.columns - 1)) if y else None
+        around = zip((north, west, northwest, northeast), (2, 2, 1, 1), strict=True)
+        for n, (place, times) in enumerate(around):
+            if place is None:
+                continue
+            block = plane.at(*place)
+            references = [source.seen_from(plane, *place) for source in sources]
+            for z in range(64):
+                seen = [reference[z] for reference in references]
+                self.hear(64 * (n + 1) + z, seen)
+                if z:
+                    self.compare(z, times, self.dequantised(block[z], z), seen)
+
+    def hear(self, source, seen):
+        if self.straight:
+            for r, value in enumerate(seen):
+                for z in range(64) if value else ():
+                    self.said[r][z] += value * self.linear[64 * source + z]
+
+    def compare(self, z, times, value, seen):
+        weight = times * ((1 << 20) // max(self.steps[z], 1) ** 2)
+        for r, reference in enumerate(seen):
+            self.followed[r] += weight * value * reference
+            self.own[r] += weight * reference * reference
+        if len(seen) > 1:
+            self.mixed += weight * seen[0] * seen[1]
+
+    def slopes(self):
+        most = max(*map(abs, self.followed), *self.own)
+        shift = max(most.bit_length() - 22, 0)
+        ridge = ((1 << 20) >> shift) + 1
+        a, b = ((own >> shift) + ridge for own in self.own)
+        c, d = (followed >> shift for followed in self.followed)
+        if len(self.references) == 1:
+            found = [towards_zero(4096 * c, a)]
+        else:
+            m = self.mixed >> shift
+            both = a * b - m * m
+            if both <= 0:
+                return [0, 0]
+            found = [
+                towards_zero(4096 * (c * b - d * m), both),
+                towards_zero(4096 * (d * a - c * m), both),
+            ]
+        return [clip(slope, -32768, 32768) for slope in found]
+
+    def crossed(self, z, prediction):
+        """A prediction of the surroundings, moved by what components before say."""
+        if not self.references:
+            return prediction
+        moved = 0
+        for slope, reference, said in zip(self.slopes(), self.references, self.said, strict=True):
+            moved += slope * ((8192 * reference[z] - said[z]) >> 9)
+        q = max(self.steps[z], 1)
+        per_step = ((1 << 20) + q // 2) // q
+        return clip(prediction + ((moved >> 12) * per_step >> 20), -32000, 32000)
 
     def dequantised(self, coefficient, z):
         return clip(coefficient * max(self.steps[z], 1), -4095, 4095)
@@ -273,11 +413,16 @@ class Block:
 
     def start(self, last):
         self.last = last
+        for k in range(last + 1, 64):
+            self.hear(ZIGZAG[k], [reference[ZIGZAG[k]] for reference in self.references])
 
     def add(self, z, value):
         """Take the AC coefficient that was decoded last."""
         self.known[z] = value
         self.earlier, self.earlier_still = abs(value), self.earlier
+        seen = [reference[z] for reference in self.references]
+        self.hear(z, seen)
+        self.compare(z, 4, self.dequantised(value, z), seen)
         if not value:
             return
         u, v, real = z >> 3, z & 7, self.dequantised(value, z)
@@ -305,8 +450,9 @@ class Block:
             total = from_north * v + from_west * u
             edges = sign(total) * (abs(total) // (2 * (u + v)))
         prediction = self.in_steps(self.direct[z], z) if self.straight else edges
+        crossed = self.crossed(z, prediction)
         size = expected73(self.expected(z))
-        scale, apart = size >> 3, size13(prediction)
+        scale, apart = size >> 3, size13(crossed)
         total = 3 * (2 * (beside + under) + beyond) + self.around[z] // 6 + along
         luma, before = self.luma[z], self.before[z]
         quiet = 2 if beside + under else 1 if beyond else 0
@@ -330,7 +476,7 @@ class Block:
         ]  # fmt: skip
         signs = [sign(self.inside(u + a, v + b)) for a, b in ((0, 1), (1, 0), (0, 2), (2, 0))]
         signs_of = [
-            signed62(prediction),
+            signed62(crossed),
             signed15(from_north) * 15 + signed15(from_west),
             ((signs[0] + 1) * 3 + signs[1] + 1) * 26 + signed26(edges),
             (sign(luma) + 1) * 18 + (sign(before) + 1) * 6 + class6(abs(before))
@@ -338,10 +484,10 @@ class Block:
             else (sign(self.north[z]) + 1) * 27 + (sign(self.west[z]) + 1) * 9
             + (signs[2] + 1) * 3 + signs[3] + 1,
         ]  # fmt: skip
-        features = self.ac_features(k, prediction, from_north, from_west, edges)
+        features = self.ac_features(k, prediction, crossed, from_north, from_west, edges)
         self.hoped += max(self.expected(z), 0)
         return SimpleNamespace(
-            position=k, known=k == self.last, prediction=prediction, scale=scale,
+            position=k, known=k == self.last, prediction=crossed, scale=scale,
             value=_lines(VALUE_AT, VALUE, k, value), sign=_lines(SIGN_AT, SIGN, k, signs_of),
             expected=size >> 1, inside=inside + 12 * class4(self.count), edge=apart,
             network=self.network(2, features, k),
@@ -354,8 +500,9 @@ class Block:
         if self.has_north and self.has_west:
             edges = (from_north + from_west) >> 1
         exact = self.in_steps(self.direct[0], 0) if self.straight else edges
-        base = (exact + 8) >> 4
-        prediction = exact - 16 * base
+        crossed = self.crossed(0, exact)
+        base = (crossed + 8) >> 4
+        prediction = crossed - 16 * base
         north, west, northwest = self.north[0], self.west[0], self.northwest[0]
         apart, differ = size13(from_north - from_west), signed26(edges - exact)
         total, low = class12(self.sum), class12(abs(self.known[1]) + abs(self.known[8]))
@@ -443,7 +590,7 @@ class Block:
             *[0] * 6,
         ]  # fmt: skip
 
-    def ac_features(self, k, prediction, from_north, from_west, edges):
+    def ac_features(self, k, prediction, crossed, from_north, from_west, edges):
         z = ZIGZAG[k]
         u, v = z >> 3, z & 7
         steps = [(0, 1), (1, 0), (1, 1), (0, 2), (2, 0), (1, 2), (2, 1), (0, 3), (3, 0), (2, 2)]
@@ -482,7 +629,7 @@ class Block:
             *(signed_byte(p) for p in predictions),
             magnitude_byte(max(self.steps[z], 1)),
             magnitude_byte(abs(self.luma[z])), magnitude_byte(abs(self.before[z])),
-            signed_byte(self.luma[z]), signed_byte(self.before[z]),
+            signed_byte(crossed if self.chroma else 0), signed_byte(self.before[z]),
             *(magnitude_byte(abs(self.inside(u + a, v + b))) for a, b in further),
             *(signed_byte(c) for c in own[5:10]),
             *(magnitude_byte(c) for c in cross(self.north) + cross(self.west)),
@@ -493,7 +640,9 @@ class Block:
             hoped(min(k + 1, 63)), hoped(max(k - 2, 1)),
             magnitude_byte(max(self.steps[9], 1)),
             4 * self.above.count, 4 * self.left.count,
-            magnitude_byte(max(self.steps[1], 1)), 0, 0,
+            magnitude_byte(max(self.steps[1], 1)),
+            *(magnitude_byte(abs(c)) for c in (crossed, crossed - prediction) if self.chroma),
+            *([] if self.chroma else [0, 0]),
         ]  # fmt: skip
 
     def dc_features(self, rests):

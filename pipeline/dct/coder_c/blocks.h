@@ -47,7 +47,7 @@ INLINE int code_last(const Place *p, const Near *n, int last, const int decoding
     return node - 64;
 }
 
-INLINE int code_ac(const Place *p, Near *n, Inside *in, int k, int last, int value,
+INLINE int code_ac(const Place *p, Near *n, const Cross *x, Inside *in, int k, int last, int value,
                    const int decoding) {
     const int z = ZIGZAG[k], u = z >> 3, v = z & 7, at = padded(u, v);
     const Steps *s = p->steps;
@@ -64,16 +64,17 @@ INLINE int code_ac(const Place *p, Near *n, Inside *in, int k, int last, int val
                       : !v ? from_west
                            : (from_north * v + from_west * u) / (2 * (u + v));
     const int prediction = n->linear ? in_steps(n->direct[z], s->per_step[z]) : edges;
+    const int cross = p->references ? cross_prediction(x, p, z, prediction) : prediction;
     const int now = expected(n, s, z), size = expected73(now), scale = size >> 3;
     const int total = 3 * (2 * (beside + under) + beyond) + n->around[z] / 6 + along;
     const int luma = p->luma[z], chroma = p->chroma_before[z];
-    const int apart = size13(prediction), band24 = BAND24[k], band12 = BAND12[k];
+    const int apart = size13(cross), band24 = BAND24[k], band12 = BAND12[k];
     const int quiet = beside + under ? 2 : beyond ? 1 : 0;
     Value c = {.mixer = &p->mixer, .layout = p->layout, .counters = p->counters};
     if (p->networks || p->samples) {
         uint8_t features[FEATURES];
         memcpy(features, n->features, BLOCK_FEATURES);
-        ac_features(features, p, n, in, k, last, prediction, from_north, from_west, edges);
+        ac_features(features, p, n, in, k, last, prediction, cross, from_north, from_west, edges);
         if (p->samples) take_sample(p->samples, features, 2 + 3 * p->chroma, k, k == last, value);
         if (p->networks) run_network(p->networks + 2, features, k, c.network);
     }
@@ -95,7 +96,7 @@ INLINE int code_ac(const Place *p, Near *n, Inside *in, int k, int last, int val
             ((from_north ^ from_west) < 0)};
     const int beside_signs = (in->sign[at + 1] + 1) * 3 + in->sign[at + PITCH] + 1;
     const int sign_contexts[SIGN] = {
-        band24 * 62 + signed62(prediction),
+        band24 * 62 + signed62(cross),
         band12 * 225 + signed15(from_north) * 15 + signed15(from_west),
         band12 * 234 + beside_signs * 26 + signed26(edges),
         band12 * 81 +
@@ -106,12 +107,12 @@ INLINE int code_ac(const Place *p, Near *n, Inside *in, int k, int last, int val
         c.value[i] = p->counters + p->layout->value[i] + value_contexts[i];
     for (int i = 0; i < SIGN; i++) c.sign[i] = p->counters + p->layout->sign[i] + sign_contexts[i];
     c.choice = (Choice){size >> 1, inside + 12 * class4(in->count), apart};
-    c.zigzag = k, c.prediction = prediction, c.scale = scale;
+    c.zigzag = k, c.prediction = cross, c.scale = scale;
     in->expected += now > 0 ? now : 0;
     return code_value(&c, value, k == last, decoding);
 }
 
-INLINE int code_dc(const Place *p, const Near *n, const Inside *in, int last, int value,
+INLINE int code_dc(const Place *p, const Near *n, const Cross *x, const Inside *in, int last, int value,
                    int *rest, const int decoding) {
     const Steps *s = p->steps;
     const int from_north = across(p->above->lower[0] - in->upper[0], s->below[0]);
@@ -121,7 +122,8 @@ INLINE int code_dc(const Place *p, const Near *n, const Inside *in, int last, in
                       : p->has_west               ? from_west
                                                   : 0;
     const int exact = n->linear ? in_steps(n->direct[0], s->per_step[0]) : edges;
-    const int base = (exact + 8) >> 4, prediction = exact - 16 * base;
+    const int cross = p->references ? cross_prediction(x, p, 0, exact) : exact;
+    const int base = (cross + 8) >> 4, prediction = cross - 16 * base;
     Value c = {.mixer = &p->mixer, .layout = p->layout, .counters = p->counters};
     if (p->networks || p->samples) {
         uint8_t features[FEATURES];
@@ -172,12 +174,15 @@ INLINE void code_block(const Place *p, int16_t *block, Trace *trace, const int d
     int16_t known[POSITIONS] = {0};
     const int last = code_last(p, &n, decoding ? 0 : last_of(block), decoding);
     Inside in = {0};
+    Cross cross;
+    if (p->references) start_cross(&cross, p, &n, last);
     if (p->networks || p->samples) block_features(n.features, p, &n, last);
     for (int k = last; k > 0; k--) {
         const int z = ZIGZAG[k], u = z >> 3, v = z & 7;
-        const int value = code_ac(p, &n, &in, k, last, decoding ? 0 : block[z], decoding);
+        const int value = code_ac(p, &n, &cross, &in, k, last, decoding ? 0 : block[z], decoding);
         const int size = size_of(value);
         in.before_that = in.before, in.before = size;
+        if (p->references) add_to_cross(&cross, p, &n, z, value);
         if (!value) continue;
         known[z] = (int16_t)value;
         in.size[padded(u, v)] = size, in.sign[padded(u, v)] = (int8_t)sign_of(value);
@@ -187,9 +192,10 @@ INLINE void code_block(const Place *p, int16_t *block, Trace *trace, const int d
         if (n.linear) add_source(n.direct, n.size, p->linear, z, real);
     }
     known[0] =
-        (int16_t)code_dc(p, &n, &in, last, decoding ? 0 : block[0], &trace->rest, decoding);
+        (int16_t)code_dc(p, &n, &cross, &in, last, decoding ? 0 : block[0], &trace->rest, decoding);
     if (decoding) memcpy(block, known, sizeof known);
     trace->last = last, trace->activity = in.sum, trace->count = in.count, trace->high = in.high;
     if (p->networks || p->samples) add_to_means(p->means, known, last, trace->rest);
     edges_of(known, p->steps, trace->lower, trace->right);
+    if (p->references) trace->products = cross.known;
 }

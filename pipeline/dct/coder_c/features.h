@@ -1,7 +1,7 @@
 /* What a network sees: 96 bytes for a coefficient, for a DC coefficient, for a last position. */
 #pragma once
 
-#include "surroundings.h"
+#include "cross.h"
 
 enum { FEATURES = 96 };
 
@@ -56,7 +56,8 @@ INLINE void block_features(uint8_t *f, const Place *p, const Near *n, int last) 
 }
 
 INLINE void ac_features(uint8_t *f, const Place *p, const Near *n, const Inside *in, int k,
-                        int last, int prediction, int from_north, int from_west, int edges) {
+                        int last, int prediction, int cross, int from_north, int from_west,
+                        int edges) {
     const int z = ZIGZAG[k], u = z >> 3, v = z & 7, at = padded(u, v);
     static const int8_t INSIDE[14] = {
         1, PITCH,     PITCH + 1,     2,         2 * PITCH, PITCH + 2, 2 * PITCH + 1,
@@ -95,7 +96,7 @@ INLINE void ac_features(uint8_t *f, const Place *p, const Near *n, const Inside 
     *f++ = magnitude_byte(p->steps->step[z]);
     *f++ = magnitude_byte(abs(p->luma[z]));
     *f++ = magnitude_byte(abs(p->chroma_before[z]));
-    *f++ = signed_byte(p->luma[z]);
+    *f++ = p->chroma ? signed_byte(cross) : 128;
     *f++ = signed_byte(p->chroma_before[z]);
     static const int8_t FURTHER[4] = {PITCH + 3, 3 * PITCH + 1, 4, 4 * PITCH};
     for (int i = 0; i < 4; i++) *f++ = magnitude_byte(in->size[at + FURTHER[i]]);
@@ -119,7 +120,8 @@ INLINE void ac_features(uint8_t *f, const Place *p, const Near *n, const Inside 
     *f++ = (uint8_t)(4 * p->above->count);
     *f++ = (uint8_t)(4 * p->left->count);
     *f++ = magnitude_byte(p->steps->step[1]);
-    memset(f, 0, 2);
+    *f++ = p->chroma ? magnitude_byte(size_of(cross)) : 0;
+    *f++ = p->chroma ? magnitude_byte(size_of(cross - prediction)) : 0;
 }
 
 /* Numbers that a DC coefficient's contexts and features share; rests are behind the base. */
@@ -160,7 +162,7 @@ INLINE void dc_features(uint8_t *f, const Place *p, const Inside *in, const Dc *
     for (int i = 0; i < 4; i++) *f++ = signed_byte(rest[i]);
     /* How the other components change here. */
     const int change[4] = {
-        p->luma[0] - p->luma_north[0], p->luma[0] - p->luma_west[0],
+        p->luma[0] - p->luma_north, p->luma[0] - p->luma_west,
         p->chroma_before[0] - p->before_north[0], p->chroma_before[0] - p->before_west[0]};
     for (int i = 0; i < 4; i++) *f++ = magnitude_byte(size_of(change[i]));
     for (int i = 0; i < 4; i++) *f++ = signed_byte(change[i]);

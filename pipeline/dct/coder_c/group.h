@@ -15,6 +15,29 @@ INLINE const int16_t *co_located(const Component *other, const Component *c, int
            ((size_t)row * (size_t)other->columns + (size_t)column) * POSITIONS;
 }
 
+/* Where a reference's blocks are: as those of the component itself, see code_component. */
+INLINE void take_reference(Reference *r, const int16_t *rows, size_t pitch, int columns, int y,
+                           int x) {
+    const int16_t *now = rows + (y & 1 ? pitch : 0) + ((size_t)x + 1) * POSITIONS,
+                  *above = rows + (y & 1 ? 0 : pitch) + ((size_t)x + 1) * POSITIONS;
+    const int north = y > 0, west = x > 0;
+    r->here = now;
+    r->near[0] = north ? above : west ? now - POSITIONS : NO_BLOCK;
+    r->near[1] = west ? now - POSITIONS : r->near[0];
+    r->near[2] = north && west ? above - POSITIONS : NO_BLOCK;
+    r->near[3] = !north ? NO_BLOCK : x + 1 < columns ? above + POSITIONS : r->near[0];
+}
+
+/* The first reference in half steps of this component. */
+INLINE void take_luma(Place *p, int16_t *luma) {
+    const Reference *r = p->reference;
+    for (int z = 0; z < POSITIONS; z++)
+        luma[z] = (int16_t)in_half_steps(r->here[z], p->steps->per_step[z]);
+    const int64_t per_step = p->steps->per_step[0];
+    p->luma_north = p->has_north ? in_half_steps(r->near[0][0], per_step) : luma[0];
+    p->luma_west = p->has_west ? in_half_steps(r->near[1][0], per_step) : luma[0];
+}
+
 INLINE int code_component(const Model *m, State *state, Arithmetic *arithmetic,
                           const Component *all, int number, Samples *samples, const int decoding) {
     const Component *c = all + number;
@@ -25,6 +48,14 @@ INLINE int code_component(const Model *m, State *state, Arithmetic *arithmetic,
     Steps steps;
     Means means = {0};
     take_steps(&steps, c->step);
+    const int references = chroma ? number : 0;
+    /* Of each reference two rows of blocks. */
+    const size_t pitch = ((size_t)columns + 1) * POSITIONS;
+    int16_t *referred = calloc(2 * REFERENCES * pitch, sizeof *referred), luma[POSITIONS] = {0};
+    if (!referred) {
+        free(traces);
+        return NO_MEMORY;
+    }
     Weights *weights = state->weights + chroma * SETS;
     Place p = {.mixer = {&m->tables, weights, weights + SETS_A, weights + SETS_A + SETS_B,
                          arithmetic, m->learning},
@@ -36,16 +67,19 @@ INLINE int code_component(const Model *m, State *state, Arithmetic *arithmetic,
                .networks = m->networks ? m->networks + chroma * KINDS : NULL,
                .samples = samples,
                .means = &means,
-               .luma = NO_BLOCK,
+               .references = references,
+               .luma = luma,
                .chroma_before = NO_BLOCK,
-               .luma_north = NO_BLOCK,
-               .luma_west = NO_BLOCK,
                .before_north = NO_BLOCK,
                .before_west = NO_BLOCK};
     const size_t row = (size_t)columns * POSITIONS;
     for (int y = 0; y < c->rows; y++) {
         Trace *above = traces + 1 + (y & 1 ? 0 : columns + 2),
               *now = traces + 1 + (y & 1 ? columns + 2 : 0);
+        for (int r = 0; r < references; r++)
+            for (int x = 0; x < columns; x++)
+                refer(all + r, c, y, x,
+                      referred + (2 * (size_t)r + (y & 1)) * pitch + ((size_t)x + 1) * POSITIONS);
         for (int x = 0; x < columns; x++) {
             int16_t *block = c->coefficients + (size_t)y * row + (size_t)x * POSITIONS;
             const int north = y > 0, west = x > 0;
@@ -56,26 +90,25 @@ INLINE int code_component(const Model *m, State *state, Arithmetic *arithmetic,
             p.north_north = y > 1 ? block - 2 * row : p.north;
             p.west_west = x > 1 ? block - 2 * POSITIONS : p.west;
             p.northeast = !north ? NO_BLOCK : x + 1 < columns ? block - row + POSITIONS : p.north;
-            if (chroma) {
-                p.luma = co_located(all, c, y, x);
-                p.luma_north = co_located(all, c, y - north, x);
-                p.luma_west = co_located(all, c, y, x - west);
-                if (number == 2) {
-                    p.chroma_before = co_located(all + 1, c, y, x);
-                    p.before_north = co_located(all + 1, c, y - north, x);
-                    p.before_west = co_located(all + 1, c, y, x - west);
-                }
+            for (int r = 0; r < references; r++)
+                take_reference(&p.reference[r], referred + 2 * (size_t)r * pitch, pitch, columns, y,
+                               x);
+            if (chroma) take_luma(&p, luma);
+            if (number == 2) {
+                p.chroma_before = co_located(all + 1, c, y, x);
+                p.before_north = co_located(all + 1, c, y - north, x);
+                p.before_west = co_located(all + 1, c, y, x - west);
             }
             p.above = above + x, p.left = now + x - 1, p.above_left = above + x - 1,
             p.above_right = above + x + 1;
             code_block(&p, block, now + x, decoding);
             if (arithmetic->failed || arithmetic->overrun > 4) {
-                free(traces);
+                free(traces), free(referred);
                 return arithmetic->failed ? NO_MEMORY : CORRUPT;
             }
         }
     }
-    free(traces);
+    free(traces), free(referred);
     return CODED;
 }
 

@@ -11,6 +11,7 @@ typedef struct {
     int step[POSITIONS];                        /* at least 1 */
     int64_t per_step[POSITIONS];                /* 2^20 / step */
     int64_t below[POSITIONS], right[POSITIONS]; /* 2^28 / (step * the edge's share) */
+    int precision[POSITIONS];                   /* 2^20 / step^2 */
 } Steps;
 
 /* Share of a coefficient of this frequency in a block's edge, in 1/256: the DCT's scale. */
@@ -23,6 +24,7 @@ static inline void take_steps(Steps *s, const uint16_t *step) {
         s->per_step[z] = ((1 << 20) + q / 2) / q;
         s->below[z] = ((1 << 28) / share(u) + q / 2) / q;
         s->right[z] = ((1 << 28) / share(v) + q / 2) / q;
+        s->precision[z] = (int)((1 << 20) / ((int64_t)q * q));
     }
 }
 

@@ -10,12 +10,21 @@ typedef struct Component {
     int16_t *coefficients; /* [rows][columns][64], natural order */
 } Component;
 
+enum { REFERENCES = 2 };
+
+/* Sums over AC coefficients of products with what components before have at the place, and of these
+ * among themselves, each over step^2. */
+typedef struct {
+    int64_t with[REFERENCES], own[REFERENCES], mixed;
+} Products;
+
 /* What a block left for the blocks below and to the right of it. */
 typedef struct {
     int last, activity; /* last position; sum of AC magnitudes, at most 63 * 32768 */
     int count, high; /* AC coefficients that are not 0; magnitudes at k of HIGH and more */
     int rest;        /* DC behind its prediction */
     int lower[8], right[8];
+    Products products; /* of chroma */
 } Trace;
 
 /* Means over the blocks of a component so far, later ones weighing more: of magnitudes, in 1/4096
@@ -33,6 +42,12 @@ INLINE void add_to_means(Means *m, const int16_t *block, int last, int rest) {
         m->size[z] += ((size_of(block[z]) << 12) - m->size[z]) >> MEAN_SHIFT;
 }
 
+/* Dequantised coefficients of a component before, at the resolution of this one: at this place,
+ * and where north, west, northwest and northeast of Place are. */
+typedef struct {
+    const int16_t *here, *near[4];
+} Reference;
+
 struct Network;
 struct Samples;
 
@@ -46,8 +61,11 @@ typedef struct {
     int chroma;
     const int16_t *north, *west, *northwest, *northeast, *north_north,
         *west_west;                      /* zeros where there is none */
-    const int16_t *luma, *chroma_before; /* at the same place; zeros */
-    const int16_t *luma_north, *luma_west, *before_north, *before_west; /* beside these; or these */
+    const int16_t *chroma_before, *before_north, *before_west; /* at the same place; zeros */
+    Reference reference[REFERENCES]; /* luma, and of component 2 component 1 */
+    int references;                  /* how many: 0 of the class luma */
+    const int16_t *luma;             /* the first reference in half steps; zeros */
+    int luma_north, luma_west;       /* its DC beside this place; or here */
     Means *means;
     const Trace *above, *left, *above_left, *above_right;
     int has_north, has_west;

@@ -48,6 +48,11 @@ INLINE int size_of(int x) { return x < 0 ? -x : x; }
 INLINE int least(int a, int b) { return a < b ? a : b; }
 INLINE int sign_of(int x) { return (x > 0) - (x < 0); }
 
+INLINE int64_t size64(int64_t x) { return x < 0 ? -x : x; }
+INLINE int64_t clip64(int64_t x, int64_t limit) {
+    return x > limit ? limit : x < -limit ? -limit : x;
+}
+
 /* Twelve classes of magnitudes. */
 INLINE int class12(int x) {
     return x < 5    ? x

@@ -47,10 +47,6 @@ INLINE int remaining(const DeepTables *t, int64_t gone) {
     return t->remains[gone < GONE_FINE ? gone : GONE_FINE + gone / 16];
 }
 
-INLINE int64_t size64(int64_t v) { return v < 0 ? -v : v; }
-INLINE int64_t clip64(int64_t v, int64_t limit) {
-    return v > limit ? limit : v < -limit ? -limit : v;
-}
 INLINE int64_t between(int64_t v, int64_t low, int64_t high) {
     return v < low ? low : v > high ? high : v;
 }
