@@ -153,6 +153,7 @@ class Trace:
         self.last, self.activity, self.high = last, sum(sizes[1:]), sum(sizes[21:])
         self.count, self.rest = sum(size > 0 for size in sizes[1:]), rest
         self.lower, self.right = [0] * 8, [0] * 8
+        self.products = [0] * 5
 
 
 class Plane:
@@ -293,26 +294,20 @@ class Block:
     def start_cross(self, sources, y, x):
         """What components before say of this block, from the blocks around it."""
         self.references = [source.seen_from(self.plane, y, x) for source in sources]
-        self.followed, self.own = [0, 0], [0, 0]
-        self.mixed, self.said = 0, [[0] * 64 for _ in sources]
-        if not sources:
+        self.followed, self.own, self.mixed = [0, 0], [0, 0], 0
+        self.said = [[0] * 64 for _ in sources]
+        traces = ((self.above, 2), (self.left, 2), (self.above_left, 1), (self.above_right, 1))
+        self.left_sums = [
+            sum(times * trace.products[i] for trace, times in traces) for i in range(5)
+        ]
+        if not sources or not self.straight:
             return
-        plane = self.plane
-        north = (y - 1, x) if y else (0, x - 1) if x else None
-        west = (y, x - 1) if x else north
-        northwest = (y - 1, x - 1) if x and y else None
-        northeast = (y - 1, min(x + 1, plane.columns - 1)) if y else None
-        around = zip((north, west, northwest, northeast), (2, 2, 1, 1), strict=True)
-        for n, (place, times) in enumerate(around):
-            if place is None:
-                continue
-            block = plane.at(*place)
-            references = [source.seen_from(plane, *place) for source in sources]
+        columns = self.plane.columns
+        places = ((y - 1, x), (y, x - 1), (y - 1, x - 1), (y - 1, min(x + 1, columns - 1)))
+        for n, place in enumerate(places):
+            references = [source.seen_from(self.plane, *place) for source in sources]
             for z in range(64):
-                seen = [reference[z] for reference in references]
-                self.hear(64 * (n + 1) + z, seen)
-                if z:
-                    self.compare(z, times, self.dequantised(block[z], z), seen)
+                self.hear(64 * (n + 1) + z, [reference[z] for reference in references])
 
     def hear(self, source, seen):
         if self.straight:
@@ -320,24 +315,27 @@ class Block:
                 for z in range(64) if value else ():
                     self.said[r][z] += value * self.linear[64 * source + z]
 
-    def compare(self, z, times, value, seen):
-        weight = times * ((1 << 20) // max(self.steps[z], 1) ** 2)
+    def compare(self, z, value):
+        """Take an AC coefficient that is known now."""
+        seen = [reference[z] for reference in self.references]
+        self.hear(z, seen)
+        weight = (1 << 20) // max(self.steps[z], 1) ** 2
         for r, reference in enumerate(seen):
-            self.followed[r] += weight * value * reference
+            self.followed[r] += weight * self.dequantised(value, z) * reference
             self.own[r] += weight * reference * reference
         if len(seen) > 1:
             self.mixed += weight * seen[0] * seen[1]
 
     def slopes(self):
-        most = max(*map(abs, self.followed), *self.own)
-        shift = max(most.bit_length() - 22, 0)
+        known = [*self.followed, *self.own, self.mixed]
+        sums = [a + 4 * k for a, k in zip(self.left_sums, known, strict=True)]
+        shift = max(max(map(abs, sums[:4])).bit_length() - 22, 0)
         ridge = ((1 << 20) >> shift) + 1
-        a, b = ((own >> shift) + ridge for own in self.own)
-        c, d = (followed >> shift for followed in self.followed)
+        c, d, a, b, m = (one >> shift for one in sums)
+        a, b = a + ridge, b + ridge
         if len(self.references) == 1:
             found = [towards_zero(4096 * c, a)]
         else:
-            m = self.mixed >> shift
             both = a * b - m * m
             if both <= 0:
                 return [0, 0]
@@ -413,16 +411,14 @@ class Block:
 
     def start(self, last):
         self.last = last
-        for k in range(last + 1, 64):
-            self.hear(ZIGZAG[k], [reference[ZIGZAG[k]] for reference in self.references])
+        for k in range(63, last, -1):
+            self.compare(ZIGZAG[k], 0)
 
     def add(self, z, value):
         """Take the AC coefficient that was decoded last."""
         self.known[z] = value
         self.earlier, self.earlier_still = abs(value), self.earlier
-        seen = [reference[z] for reference in self.references]
-        self.hear(z, seen)
-        self.compare(z, 4, self.dequantised(value, z), seen)
+        self.compare(z, value)
         if not value:
             return
         u, v, real = z >> 3, z & 7, self.dequantised(value, z)
@@ -555,6 +551,7 @@ class Block:
             u, v, real = z >> 3, z & 7, self.dequantised(coefficient, z)
             trace.lower[v] += (-real if u & 1 else real) * share(u)
             trace.right[u] += (-real if v & 1 else real) * share(v)
+        trace.products = [*self.followed, *self.own, self.mixed]
         self.plane.blocks.append(self.known)
         self.plane.traces.append(trace)
 
