@@ -1,9 +1,11 @@
 """JSON from strangers: what is parsed is of a bounded depth."""
 
 import json
-from typing import Any, cast
+from typing import Any
 
 from seec.schemas.limits import MAX_JSON_DEPTH
+
+_CONTAINERS = (dict, list)  # what `json.loads` makes of objects and arrays
 
 
 def parse_json(text: bytes | str) -> Any:
@@ -12,15 +14,14 @@ def parse_json(text: bytes | str) -> Any:
         value: Any = json.loads(text)
     except RecursionError:
         raise ValueError("JSON that nests too deep") from None
-    level = [value]
+    level = [value] if type(value) in _CONTAINERS else []
     for _ in range(MAX_JSON_DEPTH):
-        level = [inner for outer in level for inner in _inside(outer)]
         if not level:
             return value
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if type(outer) is dict else outer)
+            if type(inner) in _CONTAINERS
+        ]
     raise ValueError("JSON that nests too deep")
-
-
-def _inside(value: Any) -> list[Any]:
-    if isinstance(value, dict):
-        return list(cast(dict[str, Any], value).values())
-    return cast(list[Any], value) if isinstance(value, list) else []
