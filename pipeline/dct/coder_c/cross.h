@@ -24,20 +24,26 @@ static const int16_t HALVING[8][8] = {
     {0, 0, 0, 3406, 0, -2276, 0, 0},
     {-738, 1116, -1420, 2948, 0, -1970, 588, -222}};
 
-/* Eight coefficients of one line through both blocks, `apart` numbers from each other. */
-INLINE void halve_line(const int32_t *first, const int32_t *second, int32_t *out, int apart) {
-    int32_t even[8], odd[8], half[8];
-    for (int i = 0; i < 8; i++) {
-        const int32_t a = first[i * apart], b = second[i * apart];
-        even[i] = i & 1 ? a - b : a + b, odd[i] = i & 1 ? a + b : a - b;
+/* A block and the one below it as one. */
+INLINE void halve(const int32_t *first, const int32_t *second, int32_t *out) {
+    int32_t even[POSITIONS], odd[POSITIONS], sums[POSITIONS];
+    for (int z = 0; z < POSITIONS; z++) {
+        const int32_t other = z & 8 ? -second[z] : second[z];
+        even[z] = first[z] + other, odd[z] = first[z] - other, sums[z] = 4096;
     }
-    for (int i = 0; i < 8; i++) {
-        const int32_t *x = i & 1 ? odd : even;
-        int32_t sum = 4096;
-        for (int j = 0; j < 8; j++) sum += HALVING[i][j] * x[j];
-        half[i] = sum >> 13;
-    }
-    for (int i = 0; i < 8; i++) out[i * apart] = half[i];
+    for (int i = 0; i < 8; i++)
+        for (int j = 0; j < 8; j++)
+            for (int v = 0; v < 8; v++)
+                sums[8 * i + v] += HALVING[i][j] * (i & 1 ? odd : even)[8 * j + v];
+    for (int z = 0; z < POSITIONS; z++) out[z] = sums[z] >> 13;
+}
+
+INLINE void transpose(int32_t *block) {
+    for (int u = 0; u < 8; u++)
+        for (int v = 0; v < u; v++) {
+            const int32_t kept = block[8 * u + v];
+            block[8 * u + v] = block[8 * v + u], block[8 * v + u] = kept;
+        }
 }
 
 /* How many blocks of another component lie along one of this component. */
@@ -63,16 +69,18 @@ static inline void refer(const Component *other, const Component *c, int y, int 
             for (int z = 0; z < POSITIONS; z++)
                 blocks[i][j][z] = dequantised(block[z], other->step[z] ? other->step[z] : 1);
         }
-    for (; along > 1; along /= 2)
+    if (along > 1) {
         for (int i = 0; i < down; i++)
-            for (int j = 0; j < along; j += 2)
-                for (int u = 0; u < 8; u++)
-                    halve_line(blocks[i][j] + 8 * u, blocks[i][j + 1] + 8 * u,
-                               blocks[i][j / 2] + 8 * u, 1);
+            for (int j = 0; j < along; j++) transpose(blocks[i][j]);
+        for (; along > 1; along /= 2)
+            for (int i = 0; i < down; i++)
+                for (int j = 0; j < along; j += 2)
+                    halve(blocks[i][j], blocks[i][j + 1], blocks[i][j / 2]);
+        for (int i = 0; i < down; i++) transpose(blocks[i][0]);
+    }
     for (; down > 1; down /= 2)
         for (int i = 0; i < down; i += 2)
-            for (int v = 0; v < 8; v++)
-                halve_line(blocks[i][0] + v, blocks[i + 1][0] + v, blocks[i / 2][0] + v, 8);
+            halve(blocks[i][0], blocks[i + 1][0], blocks[i / 2][0]);
     for (int z = 0; z < POSITIONS; z++) {
         const int sum = clip(blocks[0][0][z], COEFFICIENT_MAX);
         out[z] = (int16_t)(2 * size_of(sum) < c->step[z] ? 0 : sum);
@@ -87,6 +95,7 @@ INLINE int in_half_steps(int reference, int64_t per_step) {
 typedef struct {
     Products around, known; /* of the neighbours; of what is known of the block */
     int direct[REFERENCES][POSITIONS]; /* the linear prediction of the reference here */
+    int only_dc; /* of a block without AC nothing else is asked for */
 } Cross;
 
 INLINE void add_products(Products *sums, const Products *more, int times) {
@@ -95,8 +104,12 @@ INLINE void add_products(Products *sums, const Products *more, int times) {
     sums->mixed += times * more->mixed;
 }
 
-INLINE void add_direct(int *direct, const int16_t *weights, int value) {
-    for (int z = 0; z < POSITIONS; z++) direct[z] += value * weights[z];
+INLINE void add_direct(Cross *x, int r, const int16_t *weights, int value) {
+    int *direct = x->direct[r];
+    if (x->only_dc)
+        direct[0] += value * weights[0];
+    else
+        for (int z = 0; z < POSITIONS; z++) direct[z] += value * weights[z];
 }
 
 /* An AC coefficient of the block that is known now. */
@@ -106,7 +119,7 @@ INLINE void add_to_cross(Cross *x, const Place *p, const Near *n, int z, int val
     for (int r = 0; r < p->references; r++) {
         const int reference = p->reference[r].here[z];
         if (!reference) continue;
-        if (n->linear) add_direct(x->direct[r], p->linear->direct[z], reference);
+        if (n->linear) add_direct(x, r, p->linear->direct[z], reference);
         x->known.with[r] += precision * (real * reference);
         x->known.own[r] += precision * (reference * reference);
         if (r) x->known.mixed += precision * (reference * p->reference[0].here[z]);
@@ -116,6 +129,7 @@ INLINE void add_to_cross(Cross *x, const Place *p, const Near *n, int z, int val
 /* The neighbours, and what lies behind the last position. */
 INLINE void start_cross(Cross *x, const Place *p, const Near *n, int last) {
     memset(x, 0, sizeof *x);
+    x->only_dc = last == 0;
     add_products(&x->around, &p->above->products, 2);
     add_products(&x->around, &p->left->products, 2);
     add_products(&x->around, &p->above_left->products, 1);
@@ -126,7 +140,7 @@ INLINE void start_cross(Cross *x, const Place *p, const Near *n, int last) {
             for (int i = 0; i < 4; i++)
                 for (int z = 0; z < POSITIONS; z++)
                     if (reference->near[i][z])
-                        add_direct(x->direct[r], p->linear->direct[POSITIONS * (i + 1) + z],
+                        add_direct(x, r, p->linear->direct[POSITIONS * (i + 1) + z],
                                    reference->near[i][z]);
     }
     for (int k = POSITIONS - 1; k > last; k--) add_to_cross(x, p, n, ZIGZAG[k], 0);
