@@ -8,6 +8,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from seec.pipeline.dct import _dct
 from seec.pipeline.dct.jpeg import Component
 from seec.pipeline.dct.packaged import packaged_model
 from seec.pipeline.lab.dct import trunk
@@ -21,8 +22,8 @@ from tests.vectors.plain_dct_contexts import ZIGZAG
 _SMALL = Shape((16, 16), 4, (32, 16))
 
 
-def _gather(component: Component, share: float = 1.0, most: int = 1000):
-    return Primer(Start(draw_linear(), {})).gather([component], share, 1, most)
+def _gather(component: Component, share: float = 1.0, most: int = 1000, level: str = ""):
+    return Primer(Start(draw_linear(), {}), level).gather([component], share, 1, most)
 
 
 def _last(component: Component) -> NDArray[np.int64]:
@@ -55,6 +56,15 @@ def test_a_share_of_the_blocks_is_gathered_and_no_more_than_there_is_room_for():
     blocks, coefficients = _gather(component, most=3)
     assert len(blocks) == 3
     assert len(coefficients) == blocks[:, -1].sum()
+
+
+@pytest.mark.parametrize("level", _dct.levels())
+@pytest.mark.parametrize("loud", [1, 20, 3000])
+def test_every_instruction_set_sees_the_same(level: str, loud: int):
+    component = draw("gray", loud=loud)[0]
+    plain = _gather(component, level="portable")
+    for one, two in zip(plain, _gather(component, level=level), strict=True):
+        np.testing.assert_array_equal(one, two)
 
 
 @pytest.mark.parametrize("at", [7, 8, 14, 23])
@@ -104,6 +114,35 @@ def test_logits_of_a_head_do_not_see_what_follows_in_the_block():
     assert changed[later].any()
 
 
+def test_exported_integers_give_the_logits_of_a_rounded_network():
+    blocks, coefficients = _gather(draw("4-2-0")[0])
+    batch = batch_of(blocks, coefficients, np.zeros(len(blocks), np.uint8))
+    torch.manual_seed(0)
+    network = TrunkNetwork(_SMALL, batch)
+    for bias in network.biases():
+        torch.nn.init.normal_(bias, 0.3, 0.2)
+    network.rounded, network.dtype = True, torch.float32
+    layers = network.export()
+    position, block = batch.position.numpy(), batch.block.numpy()
+
+    def sums(name: str, x: NDArray[np.uint8], at: NDArray[np.int64] | int = 0):
+        layer = layers[name]
+        return x.astype(int) @ layer.weight.T.astype(int) + layer.bias[at]
+
+    def hidden(name: str, x: NDArray[np.uint8], at: NDArray[np.int64] | int = 0):
+        return np.clip(sums(name, x, at) >> 7, 0, 255)
+
+    handed = hidden("share", hidden("trunk_second", hidden("trunk_first", batch.trunk.numpy())))
+    handed = handed.reshape(len(blocks), 64, -1)[block, position]
+    known = np.arange(64) > position[:, None]
+    signed, sizes = batch.own.numpy().astype(int).transpose(1, 0, 2)
+    columns = (batch.features, handed, (signed[block] - 128) * known, sizes[block] * known)
+    one = hidden("head_first", np.concatenate(columns, 1), position)
+    logits = sums("head_third", hidden("head_second", one), position)
+    with torch.no_grad():
+        np.testing.assert_array_equal(network(batch).numpy() * 2048, logits)
+
+
 def test_filling_costs_nothing():
     blocks, coefficients = _gather(draw("gray")[0])
     batch = batch_of(blocks, coefficients, np.zeros(len(blocks), np.uint8))
@@ -126,24 +165,25 @@ def samples(tmp_path: Path) -> BlockSamples:
 def test_training_lowers_bits_and_goes_on_as_if_never_cut_short(
     samples: BlockSamples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    settings = trunk.Settings(_SMALL, 40, True, 64, rounded_from=0.5)
+    settings = trunk.Settings(_SMALL, 24, True, 32, rounded_from=0.5)
+    monkeypatch.setattr(trunk, "_REPORTS", 4)
     held = [samples.batch(np.arange(len(samples)))]
     whole = trunk.Training(settings, samples, tmp_path / "whole.pt")
     before = trunk.bits_by_source(whole.network, held)[-1]
     reports: list[str] = []
     network = whole.run(samples, reports.append)
     assert trunk.bits_by_source(network, held)[-1] < before
-    assert len(reports) == 20
+    assert len(reports) == 4
 
     def cut(line: str) -> None:
-        if line.startswith("30 steps"):
+        if line.startswith("18 steps"):
             raise KeyboardInterrupt
 
     monkeypatch.setattr(trunk, "_SAVED_S", 0.0)
     with pytest.raises(KeyboardInterrupt):
         trunk.Training(settings, samples, tmp_path / "cut.pt").run(samples, cut)
     again = trunk.Training(settings, samples, tmp_path / "cut.pt")
-    assert again.step == 30
+    assert again.step == 18
     again.run(samples, reports.append)
     for one, two in zip(network.parameters(), again.network.parameters(), strict=True):
         torch.testing.assert_close(one, two, rtol=0, atol=0)

@@ -47,7 +47,7 @@ class Primer:
     takes means over files, later files weighing more, of each number in the files that changed it.
     """
 
-    def __init__(self, start: Start) -> None:
+    def __init__(self, start: Start, level: str = "") -> None:
         counters = np.zeros((CLASSES, LINES), COUNTERS)
         counters["one"] = _EVEN
         weights = np.full((CLASSES, SETS, LANES), _CONTEXT_WEIGHT, np.int16)
@@ -62,7 +62,7 @@ class Primer:
         self._changes = np.zeros((CLASSES, LINES, NODES), np.float32)
         self._weights, self._files = weights.astype(np.float32), 0
         self._model = _dct.make_model(
-            counters.tobytes(), weights, start.linear, layers, start.learning, ""
+            counters.tobytes(), weights, start.linear, layers, start.learning, level
         )
 
     def add(self, components: Sequence[Component]) -> None:

@@ -73,7 +73,7 @@ class Training:
 
     def run(self, validation: BlockSamples, report: Callable[[str], None]) -> TrunkNetwork:
         """Train to the end; report takes lines with bits a value of the validation split."""
-        few = list(_held(validation))[:: max(1, len(validation) // (_HELD_BLOCKS * _FEW))]
+        few = list(_held(validation, max(1, len(validation) // (_HELD_BLOCKS * _FEW))))
         saved = now = time.process_time()
         reported = int(self._done() * _REPORTS)
         while self._done() < 1:
@@ -140,8 +140,9 @@ class Training:
         self.step, self._spent_s = kept["step"], kept["spent_s"]
 
 
-def _held(validation: BlockSamples) -> Iterator[Batch]:
-    for first in range(0, len(validation), _HELD_BLOCKS):
+def _held(validation: BlockSamples, each: int = 1) -> Iterator[Batch]:
+    """All batches of a split, or each so many of them."""
+    for first in range(0, len(validation), each * _HELD_BLOCKS):
         yield validation.batch(np.arange(first, min(first + _HELD_BLOCKS, len(validation))))
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from seec.pipeline.dct.weights import POSITIONS
+from seec.pipeline.dct.weights import POSITIONS, Layer
 from seec.pipeline.lab.dct.networks import BYTE, HIDDEN, LEAST, OUTPUT, SIGN, decisions, rounded
 from seec.pipeline.lab.dct.trunk_samples import HEAD, TRUNK, Batch
 
@@ -28,6 +28,14 @@ _SIGNED_TRUNK = (slice(0, 256), slice(704, 768), slice(976, TRUNK))
 _MAGNITUDES, _BELOW = SIGN - 1, 5
 OUTPUTS = 1 + 2 * _MAGNITUDES + 1 + 2 * _BELOW
 _FIRST_BELOW = 4
+_LAYERS = (
+    "trunk_first",
+    "trunk_second",
+    "share",
+    "head_first",
+    "head_second",
+    "head_third",
+)
 _MIDDLE = (6, 9, 15, 27, 51)  # from where that bit is 1
 
 
@@ -104,6 +112,30 @@ class TrunkNetwork(nn.Module):
             limit = 127 / torch.as_tensor(unit)
             weight.copy_(torch.maximum(torch.minimum(weight, limit), -limit))
 
+    @torch.no_grad()
+    def export(self) -> dict[str, Layer]:
+        """The layers as integers, by name.
+
+        Inputs of `trunk_first` are bytes as they are, TRUNK of them. Those of `head_first` are
+        HEAD bytes, what the trunk hands over, and of what is known of the block signed bytes less
+        128, then magnitude bytes. Rows of `share` are those of position 0, then of position 1.
+        Sums of all layers but `head_third` become bytes by >> 7 and a cut to 0..255; those of
+        `head_third` become logits in 1/256 by >> 3.
+        """
+        means = {"trunk_first": self.trunk_mean, "head_first": self.head_mean}
+        layers: dict[str, Layer] = {}
+        for name, (weight, unit) in zip(_LAYERS, self._units(), strict=True):
+            near = torch.round(rounded(weight, unit) * unit).flatten(0, -2)
+            fine = BYTE * (OUTPUT if name == "head_third" else HIDDEN)
+            bias = torch.round(getattr(self, f"{name}_bias") * fine)
+            bias = bias.t() if bias.dim() > 1 else bias[None]
+            if name in means:
+                mean = means[name]
+                # Exactly: float32 would round such a sum.
+                bias = bias - near[:, : len(mean)].double() @ mean.double()
+            layers[name] = Layer(near.to(torch.int8).numpy(), bias.to(torch.int32).numpy())
+        return layers
+
     def forward(self, batch: Batch) -> Tensor:
         """Logits [n, OUTPUTS] float32."""
         first, second, share, head_first, head_second, head_third = (
@@ -155,7 +187,11 @@ class TrunkNetwork(nn.Module):
         ]
 
     def _cast(self, layer: str) -> Tensor:
-        return getattr(self, f"{layer}_bias").to(self.dtype)
+        bias = getattr(self, f"{layer}_bias")
+        if self.rounded:
+            unit = BYTE * (OUTPUT if layer == "head_third" else HIDDEN)
+            bias = bias + (torch.round(bias * unit) / unit - bias).detach()
+        return bias.to(self.dtype)
 
     def _byte(self, sums: Tensor) -> Tensor:
         kept = sums.clamp(0, 255 / BYTE)
