@@ -332,7 +332,7 @@ static PyObject *py_prime(PyObject *self, PyObject *args) {
     if (!PyArg_ParseTuple(args, "OOw*II", &capsule, &components, &sampled, &share, &seed))
         return NULL;
     Held *h = PyCapsule_GetPointer(capsule, CAPSULE);
-    Samples samples = {sampled.buf, 0, (size_t)sampled.len / SAMPLE, seed, share};
+    Samples samples = {sampled.buf, 0, (size_t)sampled.len / SAMPLE, seed, share, NULL};
     int status = CORRUPT;
     const int ok = h && take_components(components, &taken, 0);
     if (ok) {
@@ -345,6 +345,39 @@ static PyObject *py_prime(PyObject *self, PyObject *args) {
     PyBuffer_Release(&sampled);
     if (!ok) return NULL;
     return status == CODED ? PyLong_FromSize_t(samples.count) : PyErr_NoMemory();
+}
+
+/* (model, components, blocks, coefficients, share, seed): how many of both were gathered. */
+static PyObject *py_gather(PyObject *self, PyObject *args) {
+    PyObject *capsule, *components;
+    Py_buffer blocks, coefficients;
+    unsigned share, seed;
+    Taken taken;
+    if (!PyArg_ParseTuple(args, "OOw*w*II", &capsule, &components, &blocks, &coefficients, &share,
+                          &seed))
+        return NULL;
+    Held *h = PyCapsule_GetPointer(capsule, CAPSULE);
+    Gathered gathered = {.blocks = blocks.buf,
+                         .block_room = (size_t)blocks.len / BLOCK_SAMPLE,
+                         .coefficients = coefficients.buf,
+                         .coefficient_room = (size_t)coefficients.len / COEFFICIENT_SAMPLE,
+                         .random = seed,
+                         .share = share};
+    Samples samples = {.gathered = &gathered};
+    int status = CORRUPT;
+    const int ok = h && take_components(components, &taken, 0);
+    if (ok) {
+        Arithmetic a;
+        start_encoding(&a);
+        status = run(h, &taken, &a, &samples, 0);
+        release(&taken);
+        free(a.bytes);
+    }
+    PyBuffer_Release(&blocks), PyBuffer_Release(&coefficients);
+    if (!ok) return NULL;
+    return status == CODED ? Py_BuildValue("nn", (Py_ssize_t)gathered.block_count,
+                                           (Py_ssize_t)gathered.coefficient_count)
+                           : PyErr_NoMemory();
 }
 
 static PyObject *py_start(PyObject *self, PyObject *capsule) {
@@ -409,6 +442,7 @@ static PyMethodDef methods[] = {{"make_model", py_make_model, METH_VARARGS, NULL
                                 {"encode", py_encode, METH_VARARGS, NULL},
                                 {"decode", py_decode, METH_VARARGS, NULL},
                                 {"prime", py_prime, METH_VARARGS, NULL},
+                                {"gather", py_gather, METH_VARARGS, NULL},
                                 {"start", py_start, METH_O, NULL},
                                 {"levels", py_levels, METH_NOARGS, NULL},
                                 {"encode_slots", py_encode_slots, METH_VARARGS, NULL},
@@ -428,6 +462,10 @@ PyMODINIT_FUNC PyInit__dct(void) {
               PyModule_AddIntConstant(m, "SETS", SETS) < 0 ||
               PyModule_AddIntConstant(m, "LANES", LANES) < 0 ||
               PyModule_AddIntConstant(m, "SAMPLE", SAMPLE) < 0 ||
+              PyModule_AddIntConstant(m, "TRUNK", TRUNK) < 0 ||
+              PyModule_AddIntConstant(m, "EXTRAS", EXTRAS) < 0 ||
+              PyModule_AddIntConstant(m, "BLOCK_SAMPLE", BLOCK_SAMPLE) < 0 ||
+              PyModule_AddIntConstant(m, "COEFFICIENT_SAMPLE", COEFFICIENT_SAMPLE) < 0 ||
               PyModule_AddIntConstant(m, "COUNT_MAX", COUNT_MAX) < 0))
         Py_CLEAR(m);
     return m;

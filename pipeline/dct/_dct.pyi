@@ -10,6 +10,10 @@ NODES: int
 SETS: int
 LANES: int
 SAMPLE: int
+TRUNK: int
+EXTRAS: int
+BLOCK_SAMPLE: int
+COEFFICIENT_SAMPLE: int
 COUNT_MAX: int
 
 Component: TypeAlias = tuple[int, int, int, int, NDArray[np.uint16], NDArray[np.int16]]
@@ -31,6 +35,14 @@ def decode(model: Model, components: Sequence[Component], coded: bytes | memoryv
 def prime(
     model: Model, components: Sequence[Component], samples: bytearray, share: int, seed: int
 ) -> int: ...
+def gather(
+    model: Model,
+    components: Sequence[Component],
+    blocks: NDArray[np.uint8],
+    coefficients: NDArray[np.uint8],
+    share: int,
+    seed: int,
+) -> tuple[int, int]: ...
 def start(model: Model) -> tuple[bytes, bytes]: ...
 def encode_slots(predictors: NDArray[np.int16], slots: NDArray[np.int8]) -> bytes: ...
 def decode_slots(

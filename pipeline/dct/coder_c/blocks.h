@@ -76,6 +76,8 @@ INLINE int code_ac(const Place *p, Near *n, const Cross *x, Inside *in, int k, i
         memcpy(features, n->features, BLOCK_FEATURES);
         ac_features(features, p, n, in, k, last, prediction, cross, from_north, from_west, edges);
         if (p->samples) take_sample(p->samples, features, 2 + 3 * p->chroma, k, k == last, value);
+        if (p->wide && p->wide->gathered)
+            gather_coefficient(p->wide->gathered, p, features, k, k == last, value);
         if (p->networks) run_network(p->networks + 2, features, k, c.network);
     }
     const int value_contexts[VALUE] = {
@@ -109,7 +111,9 @@ INLINE int code_ac(const Place *p, Near *n, const Cross *x, Inside *in, int k, i
     c.choice = (Choice){size >> 1, inside + 12 * class4(in->count), apart};
     c.zigzag = k, c.prediction = cross, c.scale = scale;
     in->expected += now > 0 ? now : 0;
-    return code_value(&c, value, k == last, decoding);
+    const int coded = code_value(&c, value, k == last, decoding);
+    if (p->wide) add_to_wide(p->wide, z, coded, prediction, now);
+    return coded;
 }
 
 INLINE int code_dc(const Place *p, const Near *n, const Cross *x, const Inside *in, int last, int value,
@@ -177,6 +181,8 @@ INLINE void code_block(const Place *p, int16_t *block, Trace *trace, const int d
     Cross cross;
     if (p->references) start_cross(&cross, p, &n, last);
     if (p->networks || p->samples) block_features(n.features, p, &n, last);
+    if (p->wide) start_wide(p->wide);
+    if (p->wide && p->wide->gathered) gather_block(p->wide->gathered, p, &n, last, block);
     for (int k = last; k > 0; k--) {
         const int z = ZIGZAG[k], u = z >> 3, v = z & 7;
         const int value = code_ac(p, &n, &cross, &in, k, last, decoding ? 0 : block[z], decoding);

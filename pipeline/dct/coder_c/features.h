@@ -216,11 +216,14 @@ INLINE void last_features(uint8_t *f, const Place *p, const Near *n) {
  * value as an int32. */
 enum { SAMPLE = FEATURES + 8 };
 
+struct Gathered;
+
 typedef struct Samples {
     uint8_t *bytes;
     size_t count, room;
     uint32_t random,
         share; /* of 2^16 AC coefficients are taken; of others, which are few, 8 times so many */
+    struct Gathered *gathered; /* blocks of luma, or NULL: see trunk.h */
 } Samples;
 
 static inline void take_sample(Samples *s, const uint8_t *features, int kind, int k, int known,

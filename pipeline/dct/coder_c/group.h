@@ -38,6 +38,13 @@ INLINE void take_luma(Place *p, int16_t *luma) {
     p->luma_west = p->has_west ? in_half_steps(r->near[1][0], per_step) : luma[0];
 }
 
+INLINE void take_further(Wide *w, const int16_t *block, size_t row, int columns, int y, int x) {
+    w->further[0] = y > 0 && x > 1 ? block - row - 2 * POSITIONS : NO_BLOCK;
+    w->further[1] = y > 0 && x + 2 < columns ? block - row + 2 * POSITIONS : NO_BLOCK;
+    w->further[2] = y > 1 && x > 0 ? block - 2 * row - POSITIONS : NO_BLOCK;
+    w->further[3] = y > 1 && x + 1 < columns ? block - 2 * row + POSITIONS : NO_BLOCK;
+}
+
 INLINE int code_component(const Model *m, State *state, Arithmetic *arithmetic,
                           const Component *all, int number, Samples *samples, const int decoding) {
     const Component *c = all + number;
@@ -56,6 +63,13 @@ INLINE int code_component(const Model *m, State *state, Arithmetic *arithmetic,
         free(traces);
         return NO_MEMORY;
     }
+    Gathered *gathered = samples && !chroma ? samples->gathered : NULL;
+    Wide wide = {.gathered = gathered};
+    Past *pasts = gathered ? calloc(2 * ((size_t)columns + 2), sizeof *pasts) : NULL;
+    if (gathered && !pasts) {
+        free(traces), free(referred);
+        return NO_MEMORY;
+    }
     Weights *weights = state->weights + chroma * SETS;
     Place p = {.mixer = {&m->tables, weights, weights + SETS_A, weights + SETS_A + SETS_B,
                          arithmetic, m->learning},
@@ -66,6 +80,7 @@ INLINE int code_component(const Model *m, State *state, Arithmetic *arithmetic,
                .chroma = chroma,
                .networks = m->networks ? m->networks + chroma * KINDS : NULL,
                .samples = samples,
+               .wide = gathered ? &wide : NULL,
                .means = &means,
                .references = references,
                .luma = luma,
@@ -93,6 +108,13 @@ INLINE int code_component(const Model *m, State *state, Arithmetic *arithmetic,
             for (int r = 0; r < references; r++)
                 take_reference(&p.reference[r], referred + 2 * (size_t)r * pitch, pitch, columns, y,
                                x);
+            if (gathered) {
+                Past *over = pasts + 1 + (y & 1 ? 0 : columns + 2) + x,
+                     *here = pasts + 1 + (y & 1 ? columns + 2 : 0) + x;
+                take_further(&wide, block, row, columns, y, x);
+                wide.past = here, wide.near[0] = over, wide.near[1] = here - 1,
+                wide.near[2] = over - 1, wide.near[3] = over + 1;
+            }
             if (chroma) take_luma(&p, luma);
             if (number == 2) {
                 p.chroma_before = co_located(all + 1, c, y, x);
@@ -103,12 +125,12 @@ INLINE int code_component(const Model *m, State *state, Arithmetic *arithmetic,
             p.above_right = above + x + 1;
             code_block(&p, block, now + x, decoding);
             if (arithmetic->failed || arithmetic->overrun > 4) {
-                free(traces), free(referred);
+                free(traces), free(referred), free(pasts);
                 return arithmetic->failed ? NO_MEMORY : CORRUPT;
             }
         }
     }
-    free(traces), free(referred);
+    free(traces), free(referred), free(pasts);
     return CODED;
 }
 

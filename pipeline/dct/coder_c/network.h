@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "features.h"
+#include "trunk.h"
 
 enum { WIDEST = 256, OUTPUTS_MAX = 64, HIDDEN_SHIFT = 7, OUTPUT_SHIFT = 3, KINDS = 3 };
 

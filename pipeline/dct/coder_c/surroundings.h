@@ -50,6 +50,7 @@ typedef struct {
 
 struct Network;
 struct Samples;
+struct Wide;
 
 /* Where a block is coded. */
 typedef struct {
@@ -71,6 +72,7 @@ typedef struct {
     int has_north, has_west;
     const struct Network *networks; /* of the class: last position, DC, AC; or NULL */
     struct Samples *samples;        /* or NULL */
+    struct Wide *wide;              /* or NULL: see trunk.h */
 } Place;
 
 /* Bytes that a network sees of a block, the same for all its coefficients. */

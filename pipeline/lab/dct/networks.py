@@ -18,10 +18,10 @@ from torch.nn import functional
 from seec.pipeline.dct.weights import FEATURES, POSITIONS, Layer
 
 # Units of bytes and of weights; sums of hidden layers are in their product.
-_BYTE, _HIDDEN, _OUTPUT = 64, 128, 32
+BYTE, HIDDEN, OUTPUT = 64, 128, 32
 _COARSE = 64  # biases are multiples of this, so that model files are smaller
-_LEAST = (1, 2, 3, 4, 5, 7, 11, 19, 35, 67)
-_SIGN = 10
+LEAST = (1, 2, 3, 4, 5, 7, 11, 19, 35, 67)
+SIGN = 10
 _BATCH, _RATE = 2048, 2e-3
 
 
@@ -49,12 +49,17 @@ def samples_of(sampled: NDArray[np.uint8], kind: int) -> Samples:
 
 class _Rounded(torch.autograd.Function):
     @staticmethod
-    def forward(_: object, weight: Tensor, unit: float) -> Tensor:
+    def forward(_: object, weight: Tensor, unit: float | Tensor) -> Tensor:
         return torch.clamp(torch.round(weight * unit), -127, 127) / unit
 
     @staticmethod
     def backward(_: object, *slopes: Tensor) -> tuple[Tensor, None]:
         return slopes[0], None
+
+
+def rounded(weight: Tensor, unit: float | Tensor) -> Tensor:
+    """Weights as int8 numbers over a unit hold them; slopes go through as they are."""
+    return _Rounded.apply(weight, unit)
 
 
 class Network(nn.Module):
@@ -64,7 +69,7 @@ class Network(nn.Module):
         super().__init__()
         first, second = hidden
         outputs = 64 if last else 16
-        mean = samples.features[:100_000].float().mean(0) / _BYTE
+        mean = samples.features[:100_000].float().mean(0) / BYTE
         self.first = nn.Parameter(torch.randn(first, FEATURES) * 0.1)
         start = 0.3 - self.first.detach() @ mean
         self.first_bias = nn.Parameter(start.repeat(POSITIONS, 1))
@@ -78,16 +83,16 @@ class Network(nn.Module):
         """Logits [n, outputs]."""
         weights = [self.first, self.second, self.third]
         if self.rounded:
-            units = (_HIDDEN, _HIDDEN, _OUTPUT)
-            weights = [_Rounded.apply(w, u) for w, u in zip(weights, units, strict=True)]
-        one = functional.linear(features.float() / _BYTE, weights[0]) + self.first_bias[position]
+            units = (HIDDEN, HIDDEN, OUTPUT)
+            weights = [rounded(w, u) for w, u in zip(weights, units, strict=True)]
+        one = functional.linear(features.float() / BYTE, weights[0]) + self.first_bias[position]
         two = functional.linear(self._byte(one), weights[1], self.second_bias)
         return functional.linear(self._byte(two), weights[2]) + self.third_bias[position]
 
     def _byte(self, sums: Tensor) -> Tensor:
-        kept = sums.clamp(0, 255 / _BYTE)
+        kept = sums.clamp(0, 255 / BYTE)
         if self.rounded:
-            kept = kept + (torch.floor(kept * _BYTE) / _BYTE - kept).detach()
+            kept = kept + (torch.floor(kept * BYTE) / BYTE - kept).detach()
         return kept
 
     def export(self, by_position: bool) -> tuple[Layer, ...]:
@@ -97,13 +102,13 @@ class Network(nn.Module):
             rows = bias.detach().reshape(-1, len(weight)).numpy()
             rows = rows if by_position else rows[:1]
             near = np.rint(weight.detach().numpy() * unit).clip(-127, 127)
-            biases = np.rint(rows * (unit * _BYTE / _COARSE)).astype(np.int32) * _COARSE
+            biases = np.rint(rows * (unit * BYTE / _COARSE)).astype(np.int32) * _COARSE
             return Layer(near.astype(np.int8), biases)
 
         return (
-            layer(self.first, self.first_bias, _HIDDEN),
-            layer(self.second, self.second_bias, _HIDDEN),
-            layer(self.third, self.third_bias, _OUTPUT),
+            layer(self.first, self.first_bias, HIDDEN),
+            layer(self.second, self.second_bias, HIDDEN),
+            layer(self.third, self.third_bias, OUTPUT),
         )
 
 
@@ -118,12 +123,20 @@ def code_length(logits: Tensor, samples: Samples, last: bool) -> Tensor:
             total = total + entropy(logit, taken.float(), reduction="none")
             node = 2 * node + taken
         return total
-    size, least = samples.value.abs()[:, None], torch.tensor(_LEAST)
-    taken = torch.cat([size > 0, size >= least[1:], samples.value[:, None] < 0], 1).float()
-    met = torch.cat(
-        [1 - samples.known[:, None], (size >= least[:-1]).float(), (size > 0).float()], 1
-    )
-    return (entropy(logits[:, : _SIGN + 1], taken, reduction="none") * met).sum(1)
+    taken, met = decisions(samples.value, samples.known)
+    return (entropy(logits[:, : SIGN + 1], taken, reduction="none") * met).sum(1)
+
+
+def decisions(value: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+    """Of each value whether it is not zero, its magnitude's classes, its sign.
+
+    value: [n] int64. known: [n] float32, whether zero is ruled out. Returns what was decided, and
+    whether the decision was met: both [n, 11] float32.
+    """
+    size, least = value.abs()[:, None], torch.tensor(LEAST)
+    taken = torch.cat([size > 0, size >= least[1:], value[:, None] < 0], 1).float()
+    met = torch.cat([1 - known[:, None], (size >= least[:-1]).float(), (size > 0).float()], 1)
+    return taken, met
 
 
 def train(

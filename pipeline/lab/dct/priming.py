@@ -15,6 +15,7 @@ from seec.pipeline.dct.weights import (
     LANES,
     LINES,
     NODES,
+    POSITIONS,
     SETS,
     START_COUNT,
     UNUSED,
@@ -46,7 +47,7 @@ class Primer:
     takes means over files, later files weighing more, of each number in the files that changed it.
     """
 
-    def __init__(self, start: Start) -> None:
+    def __init__(self, start: Start, level: str = "") -> None:
         counters = np.zeros((CLASSES, LINES), COUNTERS)
         counters["one"] = _EVEN
         weights = np.full((CLASSES, SETS, LANES), _CONTEXT_WEIGHT, np.int16)
@@ -61,7 +62,7 @@ class Primer:
         self._changes = np.zeros((CLASSES, LINES, NODES), np.float32)
         self._weights, self._files = weights.astype(np.float32), 0
         self._model = _dct.make_model(
-            counters.tobytes(), weights, start.linear, layers, start.learning, ""
+            counters.tobytes(), weights, start.linear, layers, start.learning, level
         )
 
     def add(self, components: Sequence[Component]) -> None:
@@ -90,6 +91,27 @@ class Primer:
         count = _dct.prime(self._model, [rows(c) for c in components], room, drawn, seed)
         used = np.frombuffer(room, np.uint8)[: count * _dct.SAMPLE]
         return used.reshape(-1, _dct.SAMPLE).copy()  # or each file's samples keep all of the room
+
+    def gather(
+        self, components: Sequence[Component], share: float, seed: int, most: int
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """What networks of blocks and of coefficients would see of a share of luma's blocks.
+
+        At most `most` of them: [blocks, BLOCK_SAMPLE] and [coefficients, COEFFICIENT_SAMPLE]
+        uint8, see coder_c/trunk.h. Coefficients are those of the first block, then of the next
+        one. Nothing is learnt. Luma alone is coded where components are luma alone.
+        """
+        blocks = np.empty((most, _dct.BLOCK_SAMPLE), np.uint8)
+        coefficients = np.empty((most * (POSITIONS - 1), _dct.COEFFICIENT_SAMPLE), np.uint8)
+        found, values = _dct.gather(
+            self._model,
+            [rows(c) for c in components],
+            blocks,
+            coefficients,
+            round(share * 65536),
+            seed,
+        )
+        return blocks[:found].copy(), coefficients[:values].copy()
 
     def finish(self, card: Mapping[str, Any]) -> DctModel:
         """The model, its numbers rounded as far as costs next to nothing.

@@ -116,6 +116,11 @@ def split(folders: Sequence[Path]) -> tuple[list[Path], list[Path]]:
 
 def components_of(images: Sequence[Path]) -> Iterator[list[Component]]:
     """Of each image that can be read, the upper rows."""
+    return (components for _, components in numbered_components(images))
+
+
+def numbered_components(images: Sequence[Path]) -> Iterator[tuple[int, list[Component]]]:
+    """As components_of, each with its place among the images."""
     for number, path in enumerate(images):
         data = path.read_bytes()
         try:
@@ -125,15 +130,18 @@ def components_of(images: Sequence[Path]) -> Iterator[list[Component]]:
         except (UnreadableImage, OSError, ValueError, Image.DecompressionBombError):
             continue
         tallest = max(c.vertical for c in jpeg.components)
-        yield [
-            Component(
-                c.horizontal,
-                c.vertical,
-                c.quantisation,
-                c.coefficients[: _ROWS * c.vertical // tallest],
-            )
-            for c in jpeg.components
-        ]
+        yield (
+            number,
+            [
+                Component(
+                    c.horizontal,
+                    c.vertical,
+                    c.quantisation,
+                    c.coefficients[: _ROWS * c.vertical // tallest],
+                )
+                for c in jpeg.components
+            ],
+        )
 
 
 # The table of N. Robidoux that mozjpeg begins with, rather flat.

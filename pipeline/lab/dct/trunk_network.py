@@ -1,0 +1,217 @@
+"""A network of luma's AC coefficients with a trunk, which is run once for a block.
+
+The trunk sees the block's surroundings, and hands each position a few numbers. A head is run for
+each coefficient; it sees these, the coefficient's bytes and what is known of the block. Once
+`rounded` is set, every layer computes what integers do: bytes as inputs, int8 weights.
+"""
+
+# torch's stubs leave parts of some types unknown.
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from seec.pipeline.dct.weights import POSITIONS, Layer
+from seec.pipeline.lab.dct.networks import BYTE, HIDDEN, LEAST, OUTPUT, SIGN, decisions, rounded
+from seec.pipeline.lab.dct.trunk_samples import HEAD, TRUNK, Batch
+
+# Signed bytes are half as fine as magnitude bytes. They count twice, and their weights are twice
+# as fine, so that all products are in the same unit.
+_SIGNED = 2
+_SIGNED_TRUNK = (slice(0, 256), slice(704, 768), slice(976, TRUNK))
+# Logits: zero; magnitudes of what is positive; sign; magnitudes of what is negative; the first bit
+# below classes 4 to 8 of what is positive and of what is negative.
+_MAGNITUDES, _BELOW = SIGN - 1, 5
+OUTPUTS = 1 + 2 * _MAGNITUDES + 1 + 2 * _BELOW
+_FIRST_BELOW = 4
+_LAYERS = (
+    "trunk_first",
+    "trunk_second",
+    "share",
+    "head_first",
+    "head_second",
+    "head_third",
+)
+_MIDDLE = (6, 9, 15, 27, 51)  # from where that bit is 1
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Sizes of layers.
+
+    shared: numbers that the trunk hands to each position. own: whether the head sees
+    all known coefficients of the block.
+    """
+
+    trunk: tuple[int, int] = (192, 192)
+    shared: int = 16
+    head: tuple[int, int] = (256, 64)
+    own: bool = True
+
+
+class TrunkNetwork(nn.Module):
+    """Layers by name; inputs count from the rounded means of a batch, which biases can hold."""
+
+    trunk_unit: Tensor
+    trunk_mean: Tensor
+    head_mean: Tensor
+
+    def __init__(self, shape: Shape, batch: Batch) -> None:
+        super().__init__()
+        trunk, head, shared = shape.trunk, shape.head, shape.shared
+        self.shape, self.rounded, self.dtype = shape, False, torch.bfloat16
+        scale = torch.ones(TRUNK)
+        for part in _SIGNED_TRUNK:
+            scale[part] = _SIGNED
+        self.register_buffer("trunk_unit", scale * HIDDEN)
+        self.register_buffer("trunk_mean", batch.trunk.float().mean(0).round())
+        self.register_buffer("head_mean", batch.features.float().mean(0).round())
+
+        def weights(*sizes: int, spread: float) -> nn.Parameter:
+            return nn.Parameter(torch.randn(*sizes) * spread)
+
+        def biases(*sizes: int, start: float = 0.0) -> nn.Parameter:
+            return nn.Parameter(torch.full(sizes, start))
+
+        self.trunk_first = weights(trunk[0], TRUNK, spread=0.05)
+        self.trunk_first_bias = biases(trunk[0], start=0.3)
+        self.trunk_second = weights(trunk[1], trunk[0], spread=1 / math.sqrt(trunk[0]))
+        self.trunk_second_bias = biases(trunk[1], start=0.2)
+        self.share = weights(POSITIONS, shared, trunk[1], spread=1 / math.sqrt(trunk[1]))
+        self.share_bias = biases(POSITIONS * shared, start=0.3)
+        own = 2 * POSITIONS if shape.own else 0
+        self.head_first = weights(head[0], HEAD + shared + own, spread=0.1)
+        self.head_first_bias = biases(head[0], POSITIONS, start=0.3)
+        self.head_second = weights(head[1], head[0], spread=1 / math.sqrt(head[0]))
+        self.head_second_bias = biases(head[1])
+        self.head_third = weights(OUTPUTS, head[1], spread=0.1)
+        self.head_third_bias = biases(OUTPUTS, POSITIONS)
+
+    def matrices(self) -> list[nn.Parameter]:
+        """Weights of hidden layers."""
+        return [
+            self.trunk_first,
+            self.trunk_second,
+            self.share,
+            self.head_first,
+            self.head_second,
+        ]
+
+    def biases(self) -> list[nn.Parameter]:
+        """All biases."""
+        return [p for name, p in self.named_parameters() if name.endswith("_bias")]
+
+    @torch.no_grad()
+    def keep_in_range(self) -> None:
+        """Cut weights to what an int8 holds."""
+        for weight, unit in self._units():
+            limit = 127 / torch.as_tensor(unit)
+            weight.copy_(torch.maximum(torch.minimum(weight, limit), -limit))
+
+    @torch.no_grad()
+    def export(self) -> dict[str, Layer]:
+        """The layers as integers, by name.
+
+        Inputs of `trunk_first` are bytes as they are, TRUNK of them. Those of `head_first` are
+        HEAD bytes, what the trunk hands over, and of what is known of the block signed bytes less
+        128, then magnitude bytes. Rows of `share` are those of position 0, then of position 1.
+        Sums of all layers but `head_third` become bytes by >> 7 and a cut to 0..255; those of
+        `head_third` become logits in 1/256 by >> 3.
+        """
+        means = {"trunk_first": self.trunk_mean, "head_first": self.head_mean}
+        layers: dict[str, Layer] = {}
+        for name, (weight, unit) in zip(_LAYERS, self._units(), strict=True):
+            near = torch.round(rounded(weight, unit) * unit).flatten(0, -2)
+            fine = BYTE * (OUTPUT if name == "head_third" else HIDDEN)
+            bias = torch.round(getattr(self, f"{name}_bias") * fine)
+            bias = bias.t() if bias.dim() > 1 else bias[None]
+            if name in means:
+                mean = means[name]
+                # Exactly: float32 would round such a sum.
+                bias = bias - near[:, : len(mean)].double() @ mean.double()
+            layers[name] = Layer(near.to(torch.int8).numpy(), bias.to(torch.int32).numpy())
+        return layers
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Logits [n, OUTPUTS] float32."""
+        first, second, share, head_first, head_second, head_third = (
+            (rounded(weight, unit) if self.rounded else weight).to(self.dtype)
+            for weight, unit in self._units()
+        )
+        at = torch.zeros(len(batch.position), POSITIONS, dtype=self.dtype)
+        at.scatter_(1, batch.position[:, None], 1)
+
+        seen = (batch.trunk.float() - self.trunk_mean) * (self.trunk_unit / (HIDDEN * BYTE))
+        one = self._byte(functional.linear(seen.to(self.dtype), first, self._cast("trunk_first")))
+        two = self._byte(functional.linear(one, second, self._cast("trunk_second")))
+        shared = self._byte(functional.linear(two, share.flatten(0, 1), self._cast("share")))
+        shared = shared.view(-1, self.shape.shared)
+        columns = [
+            (batch.features.to(self.dtype) - self.head_mean.to(self.dtype)) / BYTE,
+            shared.index_select(0, batch.block * POSITIONS + batch.position),
+            *(self._own(batch) if self.shape.own else ()),
+            at,
+        ]
+        by_position = torch.cat([head_first, self._cast("head_first")], 1)
+        one = self._byte(functional.linear(torch.cat(columns, 1), by_position))
+        two = self._byte(functional.linear(one, head_second, self._cast("head_second")))
+        third = torch.cat([head_third, self._cast("head_third")], 1)
+        return functional.linear(torch.cat([two, at], 1), third).float()
+
+    def _own(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """What is known of each coefficient's block: signed, then magnitudes; [n, 64] each."""
+        known = torch.ones(POSITIONS, POSITIONS, dtype=self.dtype).triu(1)
+        known = known.index_select(0, batch.position)
+        signed = (batch.own[:, 0].to(self.dtype) - 128) * (_SIGNED / BYTE)
+        sizes = batch.own[:, 1].to(self.dtype) / BYTE
+        return (
+            signed.index_select(0, batch.block) * known,
+            sizes.index_select(0, batch.block) * known,
+        )
+
+    def _units(self) -> list[tuple[nn.Parameter, Tensor | int]]:
+        """Weights, in the order of layers, and how fine they are; of columns or of all."""
+        head = torch.full((self.head_first.shape[1],), HIDDEN)
+        head[HEAD + self.shape.shared :][:POSITIONS] *= _SIGNED
+        return [
+            (self.trunk_first, self.trunk_unit),
+            (self.trunk_second, HIDDEN),
+            (self.share, HIDDEN),
+            (self.head_first, head),
+            (self.head_second, HIDDEN),
+            (self.head_third, OUTPUT),
+        ]
+
+    def _cast(self, layer: str) -> Tensor:
+        bias = getattr(self, f"{layer}_bias")
+        if self.rounded:
+            unit = BYTE * (OUTPUT if layer == "head_third" else HIDDEN)
+            bias = bias + (torch.round(bias * unit) / unit - bias).detach()
+        return bias.to(self.dtype)
+
+    def _byte(self, sums: Tensor) -> Tensor:
+        kept = sums.clamp(0, 255 / BYTE)
+        if self.rounded:
+            kept = kept + (torch.floor(kept * BYTE) / BYTE - kept).detach()
+        return kept
+
+
+def code_length(logits: Tensor, batch: Batch) -> Tensor:
+    """Nats of each coefficient's decisions, then of its first bit below a class: [n, 2]."""
+    value = batch.value[:, None]
+    positive, sign, negative, below, below_negative = logits[:, 1:].split(
+        (_MAGNITUDES, 1, _MAGNITUDES, _BELOW, _BELOW), 1
+    )
+    chosen = torch.where(value < 0, negative, positive)
+    taken, met = decisions(batch.value, batch.known)
+    entropy = functional.binary_cross_entropy_with_logits
+    each = entropy(torch.cat([logits[:, :1], chosen, sign], 1), taken, reduction="none") * met
+    size, least = value.abs(), torch.tensor(LEAST[_FIRST_BELOW:])
+    inside = ((size >= least[:-1]) & (size < least[1:])).float()
+    bit = (size >= torch.tensor(_MIDDLE)).float()
+    bits = entropy(torch.where(value < 0, below_negative, below), bit, reduction="none") * inside
+    return torch.stack([each.sum(1), bits.sum(1)], 1)

@@ -1,0 +1,208 @@
+"""A network with a trunk: what it sees is known when it is seen, and it learns and goes on."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from seec.pipeline.dct import _dct
+from seec.pipeline.dct.jpeg import Component
+from seec.pipeline.dct.packaged import packaged_model
+from seec.pipeline.lab.dct import trunk
+from seec.pipeline.lab.dct.priming import Primer, Start
+from seec.pipeline.lab.dct.trunk_network import OUTPUTS, Shape, TrunkNetwork, code_length
+from seec.pipeline.lab.dct.trunk_samples import HEAD, TRUNK, BlockSamples, batch_of
+from tests.jpegs import detailed, jpeg
+from tests.vectors.drawn_dct import draw, draw_linear
+from tests.vectors.plain_dct_contexts import ZIGZAG
+
+_SMALL = Shape((16, 16), 4, (32, 16))
+
+
+def _gather(component: Component, share: float = 1.0, most: int = 1000, level: str = ""):
+    return Primer(Start(draw_linear(), {}), level).gather([component], share, 1, most)
+
+
+def _last(component: Component) -> NDArray[np.int64]:
+    by_zigzag = component.coefficients.reshape(-1, 64)[:, list(ZIGZAG)]
+    by_zigzag[:, 0] = 0
+    return np.where(by_zigzag, np.arange(64), 0).max(1)
+
+
+def test_all_blocks_and_their_coefficients_are_gathered_in_order():
+    component = draw("4-2-0")[0]
+    blocks, coefficients = _gather(component)
+    last = _last(component)
+    np.testing.assert_array_equal(blocks[:, -1], last)
+    assert len(coefficients) == last.sum()
+    at, values = 0, np.ascontiguousarray(coefficients[:, HEAD + 2 :]).view("<i2")[:, 0]
+    for block, end in zip(component.coefficients.reshape(-1, 64), last, strict=True):
+        positions = np.arange(end, 0, -1)
+        rows = slice(at, at + end)
+        np.testing.assert_array_equal(coefficients[rows, HEAD], positions)
+        np.testing.assert_array_equal(coefficients[rows, HEAD + 1], positions == end)
+        np.testing.assert_array_equal(values[rows], block[list(ZIGZAG)][positions])
+        at += end
+
+
+def test_a_share_of_the_blocks_is_gathered_and_no_more_than_there_is_room_for():
+    component = draw("4-2-0")[0]
+    blocks, coefficients = _gather(component, 0.5)
+    assert 0 < len(blocks) < 24
+    assert len(coefficients) == blocks[:, -1].sum()
+    blocks, coefficients = _gather(component, most=3)
+    assert len(blocks) == 3
+    assert len(coefficients) == blocks[:, -1].sum()
+
+
+@pytest.mark.parametrize("level", _dct.levels())
+@pytest.mark.parametrize("loud", [1, 20, 3000])
+def test_every_instruction_set_sees_the_same(level: str, loud: int):
+    component = draw("gray", loud=loud)[0]
+    plain = _gather(component, level="portable")
+    for one, two in zip(plain, _gather(component, level=level), strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.parametrize("at", [7, 8, 14, 23])
+def test_nothing_that_is_seen_follows_what_is_coded(at: int):
+    component = draw("4-2-0")[0]
+    blocks, coefficients = _gather(component)
+    last = _last(component)
+    k = last[at] - 1  # of the changed coefficients the first one that is coded
+    changed = component.coefficients.copy()
+    flat = changed.reshape(-1, 64)
+    flat[at, list(ZIGZAG[: k + 1])] += 9
+    flat[at + 1 :] += 7
+    other_blocks, other = _gather(replace(component, coefficients=changed))
+    known = last[:at].sum() + last[at] - k
+    np.testing.assert_array_equal(coefficients[:known], other[:known])
+    # What is seen of the first changed one is as before; what follows it is not.
+    np.testing.assert_array_equal(coefficients[known, :HEAD], other[known, :HEAD])
+    assert (coefficients[known + 1, :HEAD] != other[known + 1, :HEAD]).any()
+    np.testing.assert_array_equal(blocks[: at + 1, :TRUNK], other_blocks[: at + 1, :TRUNK])
+    if at + 1 < len(blocks):
+        assert (blocks[at + 1, :TRUNK] != other_blocks[at + 1, :TRUNK]).any()
+
+
+def test_pixels_around_a_block_are_those_of_its_neighbours():
+    step = np.full(64, 4, np.uint16)
+    coefficients = np.zeros((2, 3, 64), np.int16)
+    coefficients[0, :, 0] = 20  # 10 brighter above than in the block to the left, in pixels
+    blocks, _ = _gather(Component(1, 1, step, coefficients))
+    above, left = np.split(blocks[4, 976:1048].astype(int) - 128, [48])
+    assert set(above) == {-left[0]}
+    assert above[0] > 0
+    assert (blocks[0, 976:TRUNK] == 128).all()
+
+
+def test_logits_of_a_head_do_not_see_what_follows_in_the_block():
+    blocks, coefficients = _gather(draw("4-2-0")[0])
+    batch = batch_of(blocks, coefficients, np.zeros(len(blocks), np.uint8))
+    torch.manual_seed(0)
+    network = TrunkNetwork(_SMALL, batch)
+    logits = network(batch)
+    assert logits.shape == (len(batch.value), OUTPUTS)
+    k = 5
+    batch.own[:, :, : k + 1] = 200
+    changed = (network(batch) != logits).any(1)[: batch.total]
+    later = batch.position[: batch.total] < k
+    assert not changed[~later].any()
+    assert changed[later].any()
+
+
+def test_exported_integers_give_the_logits_of_a_rounded_network():
+    blocks, coefficients = _gather(draw("4-2-0")[0])
+    batch = batch_of(blocks, coefficients, np.zeros(len(blocks), np.uint8))
+    torch.manual_seed(0)
+    network = TrunkNetwork(_SMALL, batch)
+    for bias in network.biases():
+        torch.nn.init.normal_(bias, 0.3, 0.2)
+    network.rounded, network.dtype = True, torch.float32
+    layers = network.export()
+    position, block = batch.position.numpy(), batch.block.numpy()
+
+    def sums(name: str, x: NDArray[np.uint8], at: NDArray[np.int64] | int = 0):
+        layer = layers[name]
+        return x.astype(int) @ layer.weight.T.astype(int) + layer.bias[at]
+
+    def hidden(name: str, x: NDArray[np.uint8], at: NDArray[np.int64] | int = 0):
+        return np.clip(sums(name, x, at) >> 7, 0, 255)
+
+    handed = hidden("share", hidden("trunk_second", hidden("trunk_first", batch.trunk.numpy())))
+    handed = handed.reshape(len(blocks), 64, -1)[block, position]
+    known = np.arange(64) > position[:, None]
+    signed, sizes = batch.own.numpy().astype(int).transpose(1, 0, 2)
+    columns = (batch.features, handed, (signed[block] - 128) * known, sizes[block] * known)
+    one = hidden("head_first", np.concatenate(columns, 1), position)
+    logits = sums("head_third", hidden("head_second", one), position)
+    with torch.no_grad():
+        np.testing.assert_array_equal(network(batch).numpy() * 2048, logits)
+
+
+def test_filling_costs_nothing():
+    blocks, coefficients = _gather(draw("gray")[0])
+    batch = batch_of(blocks, coefficients, np.zeros(len(blocks), np.uint8))
+    assert len(batch.value) % 512 == 0
+    cost = code_length(torch.ones(len(batch.value), OUTPUTS), batch)
+    assert (cost[: batch.total, 0] >= 0).all()
+    assert not cost[batch.total :].any()
+
+
+@pytest.fixture
+def samples(tmp_path: Path) -> BlockSamples:
+    parts = [_gather(draw("4-2-0", seed)[0]) for seed in range(30)]
+    blocks, coefficients = (np.concatenate(rows) for rows in zip(*parts, strict=True))
+    blocks.tofile(tmp_path / "drawn.blocks")
+    coefficients.tofile(tmp_path / "drawn.coefficients")
+    np.stack([np.zeros_like(blocks[:, -1]), blocks[:, -1]], 1).tofile(tmp_path / "drawn.index")
+    return BlockSamples(tmp_path, "drawn")
+
+
+def test_training_lowers_bits_and_goes_on_as_if_never_cut_short(
+    samples: BlockSamples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    settings = trunk.Settings(_SMALL, 24, True, 32, rounded_from=0.5)
+    monkeypatch.setattr(trunk, "_REPORTS", 4)
+    held = [samples.batch(np.arange(len(samples)))]
+    whole = trunk.Training(settings, samples, tmp_path / "whole.pt")
+    before = trunk.bits_by_source(whole.network, held)[-1]
+    reports: list[str] = []
+    network = whole.run(samples, reports.append)
+    assert trunk.bits_by_source(network, held)[-1] < before
+    assert len(reports) == 4
+
+    def cut(line: str) -> None:
+        if line.startswith("18 steps"):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(trunk, "_SAVED_S", 0.0)
+    with pytest.raises(KeyboardInterrupt):
+        trunk.Training(settings, samples, tmp_path / "cut.pt").run(samples, cut)
+    again = trunk.Training(settings, samples, tmp_path / "cut.pt")
+    assert again.step == 18
+    again.run(samples, reports.append)
+    for one, two in zip(network.parameters(), again.network.parameters(), strict=True):
+        torch.testing.assert_close(one, two, rtol=0, atol=0)
+
+
+def test_the_command_prints_bits_by_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    folder, work = tmp_path / "images", tmp_path / "work"
+    folder.mkdir()
+    for number in range(8):
+        (folder / f"{number}.jpg").write_bytes(jpeg(detailed(number), quality=60 + 4 * number))
+    arguments = ["trunk", str(folder), "--work", str(work), "--steps", "2", "--share", "1"]
+    monkeypatch.setattr("sys.argv", arguments)
+    trunk.main()
+    rows = [line.split("|")[1:-1] for line in capsys.readouterr().out.splitlines()[-2:]]
+    assert [row[0].strip() for row in rows] == [str(folder), "all"]
+    lite = packaged_model("lite").networks["luma.ac"]
+    held = BlockSamples(work, "validation")
+    assert held.coefficients > 0
+    bits = trunk.bits_by_source(lite, [held.batch(np.arange(len(held)))])[-1]
+    assert f"{bits:.4f}" == rows[-1][2].strip()
