@@ -116,8 +116,8 @@ INLINE int code_ac(const Place *p, Near *n, const Cross *x, Inside *in, int k, i
     return coded;
 }
 
-INLINE int code_dc(const Place *p, const Near *n, const Cross *x, const Inside *in, int last, int value,
-                   int *rest, const int decoding) {
+INLINE int code_dc(const Place *p, const Near *n, const Cross *x, const Inside *in, int last,
+                   int value, int *rest, const int decoding) {
     const Steps *s = p->steps;
     const int from_north = across(p->above->lower[0] - in->upper[0], s->below[0]);
     const int from_west = across(p->left->right[0] - in->left[0], s->right[0]);
