@@ -1,7 +1,7 @@
 """JSON from strangers: what is parsed is of a bounded depth."""
 
 import json
-from typing import Any
+from typing import Any, cast
 
 from seec.schemas.limits import MAX_JSON_DEPTH
 
@@ -14,14 +14,14 @@ def parse_json(text: bytes | str) -> Any:
         value: Any = json.loads(text)
     except RecursionError:
         raise ValueError("JSON that nests too deep") from None
-    level = [value] if type(value) in _CONTAINERS else []
+    level: list[Any] = [value] if type(value) in _CONTAINERS else []
     for _ in range(MAX_JSON_DEPTH):
         if not level:
             return value
         level = [
             inner
             for outer in level
-            for inner in (outer.values() if type(outer) is dict else outer)
+            for inner in cast(list[Any], outer.values() if isinstance(outer, dict) else outer)
             if type(inner) in _CONTAINERS
         ]
     raise ValueError("JSON that nests too deep")
