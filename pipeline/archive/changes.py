@@ -33,8 +33,7 @@ def contradicts(changes: Changes, before: State, now: State) -> bool:
 
 def is_outdated(record: ShardRecord, state: State) -> bool:
     """Whether what a shard holds was replaced since its record was read, as by a repair."""
-    now = state.shards.get(record.shard)
-    return now is None or (now.manifest, now.blob) != (record.manifest, record.blob)
+    return _rows_of(state, record.shard) != (record.manifest, record.blob)
 
 
 def _rows_of(state: State, name: str) -> tuple[ObjectRecord, ObjectRecord] | None:
