@@ -12,6 +12,7 @@ from seec.pipeline.containers.carving import carve
 from seec.pipeline.containers.gzip_stream import CONTENT_BYTES, Stream
 from seec.pipeline.containers.last import Last
 from seec.pipeline.containers.members import Look, inside, packed_member
+from seec.pipeline.containers.packings import comes_back
 from seec.pipeline.containers.span import Span
 from seec.pipeline.deflate import Cut, GzipPart
 from seec.pipeline.images.ranges import Parts, Ranges
@@ -88,7 +89,7 @@ def _part(piece: bytes, start: int, ranges: Ranges, look: Look) -> Span | None:
     content, recipe = _PART.take_apart(data, len(piece), one, MOST_CONTENT_BYTES)
     if extra and following is not None:
         content += stream.content(ranges, following.mark, extra)
-    if _PART.pack(content, recipe) != piece:
+    if not comes_back("gzip-part", piece, content, recipe):
         raise UnreadableImage("a part of a gzip member that does not come back")
     # What is known of the whole content: its beginning, and the part.
     parts = Parts(CONTENT_BYTES, ((first.mark.at, content), (0, stream.head)))
