@@ -6,7 +6,7 @@ source and its last position. They are memory-mapped, and may be larger than mem
 """
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -117,17 +117,26 @@ def gather(
     if no image can be read.
     """
     if not (work / (name + _INDEX)).exists():
-        _write(work, name, primer, images, folders, share, report)
+        _write(work, name, _sampled(primer, images, folders, share), report)
     return BlockSamples(work, name)
+
+
+def _sampled(
+    primer: Primer, images: Sequence[Path], folders: Sequence[Path], share: float
+) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]]:
+    """Rows of blocks, of coefficients and of the index, image by image."""
+    for number, components in numbered_components(images):
+        blocks, coefficients = primer.gather(components[:1], share, number, _MOST)
+        index = np.zeros((len(blocks), 2), np.uint8)
+        index[:, 0] = _source(images[number], folders)
+        index[:, 1] = blocks[:, -1]
+        yield blocks, coefficients, index
 
 
 def _write(
     work: Path,
     name: str,
-    primer: Primer,
-    images: Sequence[Path],
-    folders: Sequence[Path],
-    share: float,
+    sampled: Iterable[tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]],
     report: Callable[[str], None],
 ) -> None:
     suffixes = (_BLOCKS, _COEFFICIENTS, _INDEX)  # the index last: with it all are there
@@ -135,16 +144,12 @@ def _write(
     found = values = 0
     with contextlib.ExitStack() as stack:
         files = [stack.enter_context(part.open("wb")) for part in parts]
-        for number, components in numbered_components(images):
-            blocks, coefficients = primer.gather(components[:1], share, number, _MOST)
-            index = np.zeros((len(blocks), 2), np.uint8)
-            index[:, 0] = _source(images[number], folders)
-            index[:, 1] = blocks[:, -1]
+        for blocks, coefficients, index in sampled:
             for file, rows in zip(files, (blocks, coefficients, index), strict=True):
                 file.write(rows.tobytes())
             found, values = found + len(blocks), values + len(coefficients)
     if not values:
-        raise UnreadableImage(f"{len(images)} files for {name} have no coefficient to learn from")
+        raise UnreadableImage(f"files for {name} have no coefficient to learn from")
     for part in parts:
         part.replace(part.with_suffix(""))
     report(f"{name}: {found} blocks, {values} coefficients")
