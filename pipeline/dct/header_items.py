@@ -49,8 +49,8 @@ FRAMES = tuple(
 
 Item = tuple[int, ...]
 
-# Of all items of a file; usual files have 50. Two bytes of a file can be an item, which takes about
-# 300 bytes of memory.
+# The most numbers that all items of a file have together; usual files have 50. Two bytes of a file
+# can be an item, which takes about 300 bytes of memory.
 MAX_NUMBERS = 1 << 18
 
 

@@ -16,8 +16,8 @@ from seec.pipeline.images.jpeg import TABLES, Frame, Scan
 from seec.schemas.errors import SectionCorrupt, UnreadableImage
 
 RULES = 3
-# In the lists of all scans of a file. Usual files have none; a bit of a file can be one, and takes
-# 8 bytes of memory.
+# The most pairs in the lists of all scans of a file. Usual files have none; a bit of a file can be
+# one, and takes 8 bytes of memory.
 MAX_PAIRS = 1 << 20
 _TOO_ODD = f"JPEG with more than {MAX_PAIRS} odd runs in its scans"
 

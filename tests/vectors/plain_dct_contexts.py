@@ -288,8 +288,7 @@ class Block:
         self.run: Callable[[int, Any, int], list[int]] | None = None
 
     def in_half_steps(self, reference):
-        per_step = [((1 << 20) + q // 2) // q for q in (max(q, 1) for q in self.steps)]
-        return [(2 * c * p + (1 << 19)) >> 20 for c, p in zip(reference, per_step, strict=True)]
+        return [(2 * c * self.per_step(z) + (1 << 19)) >> 20 for z, c in enumerate(reference)]
 
     def start_cross(self, sources, y, x):
         """What components before say of this block, from the blocks around it."""
@@ -352,9 +351,7 @@ class Block:
         moved = 0
         for slope, reference, said in zip(self.slopes(), self.references, self.said, strict=True):
             moved += slope * ((8192 * reference[z] - said[z]) >> 9)
-        q = max(self.steps[z], 1)
-        per_step = ((1 << 20) + q // 2) // q
-        return clip(prediction + ((moved >> 12) * per_step >> 20), -32000, 32000)
+        return clip(prediction + ((moved >> 12) * self.per_step(z) >> 20), -32000, 32000)
 
     def dequantised(self, coefficient, z):
         return clip(coefficient * max(self.steps[z], 1), -4095, 4095)
@@ -367,8 +364,11 @@ class Block:
                 self.size[z] += abs(value) * self.linear[320 * 64 + row + z]
 
     def in_steps(self, total, z):
+        return clip(total * self.per_step(z) >> 29, -32000, 32000)
+
+    def per_step(self, z):
         q = max(self.steps[z], 1)
-        return clip(total * (((1 << 20) + q // 2) // q) >> 29, -32000, 32000)
+        return ((1 << 20) + q // 2) // q
 
     def across(self, total, z, frequency):
         q = max(self.steps[z], 1)
@@ -443,8 +443,7 @@ class Block:
             from_west = self.across(self.left.right[u] - self.own_left[u], z, v)
         edges = from_north if u == 0 else from_west
         if u and v:
-            total = from_north * v + from_west * u
-            edges = sign(total) * (abs(total) // (2 * (u + v)))
+            edges = towards_zero(from_north * v + from_west * u, 2 * (u + v))
         prediction = self.in_steps(self.direct[z], z) if self.straight else edges
         crossed = self.crossed(z, prediction)
         size = expected73(self.expected(z))
