@@ -52,22 +52,29 @@ INLINE int blocks_along(int other, int own) {
     return other == 2 * own || other == 4 * own ? other / own : 1;
 }
 
+static const int16_t NO_BLOCK[POSITIONS];
+
+/* The block of another component at a place of this one, or so many blocks below and right of it
+ * as far as there are such; zeros where it has no blocks. */
+INLINE const int16_t *co_located(const Component *other, const Component *c, int y, int x, int down,
+                                 int along) {
+    if (!other->rows || !other->columns) return NO_BLOCK;
+    const int row = least(y * other->vertical / c->vertical + down, other->rows - 1),
+              column = least(x * other->horizontal / c->horizontal + along, other->columns - 1);
+    return other->coefficients +
+           ((size_t)row * (size_t)other->columns + (size_t)column) * POSITIONS;
+}
+
 /* The dequantised coefficients of another component at this one's resolution; 0 where they are
  * less than half a step of this one. Of factors other than 1, 2 and 4 those of the block at the
  * place. */
 static inline void refer(const Component *other, const Component *c, int y, int x, int16_t *out) {
     int32_t blocks[4][4][POSITIONS];
-    memset(out, 0, POSITIONS * sizeof *out);
-    if (!other->rows || !other->columns) return;
     int down = blocks_along(other->vertical, c->vertical),
         along = blocks_along(other->horizontal, c->horizontal);
     for (int i = 0; i < down; i++)
         for (int j = 0; j < along; j++) {
-            const int row = least(y * other->vertical / c->vertical + i, other->rows - 1),
-                      column = least(x * other->horizontal / c->horizontal + j, other->columns - 1);
-            const int16_t *block =
-                other->coefficients +
-                ((size_t)row * (size_t)other->columns + (size_t)column) * POSITIONS;
+            const int16_t *block = co_located(other, c, y, x, i, j);
             for (int z = 0; z < POSITIONS; z++)
                 blocks[i][j][z] = dequantised(block[z], other->step[z] ? other->step[z] : 1);
         }

@@ -4,28 +4,14 @@
 #include "blocks.h"
 #include "levels.h"
 
-static const int16_t NO_BLOCK[POSITIONS];
-
-/* The block of another component at the same place; zeros where that has no blocks. */
-INLINE const int16_t *co_located(const Component *other, const Component *c, int y, int x) {
-    if (!other->rows || !other->columns) return NO_BLOCK;
-    const int row = least(y * other->vertical / c->vertical, other->rows - 1);
-    const int column = least(x * other->horizontal / c->horizontal, other->columns - 1);
-    return other->coefficients +
-           ((size_t)row * (size_t)other->columns + (size_t)column) * POSITIONS;
-}
-
-/* Where a reference's blocks are: as those of the component itself, see code_component. */
-INLINE void take_reference(Reference *r, const int16_t *rows, size_t pitch, int columns, int y,
-                           int x) {
-    const int16_t *now = rows + (y & 1 ? pitch : 0) + ((size_t)x + 1) * POSITIONS,
-                  *above = rows + (y & 1 ? 0 : pitch) + ((size_t)x + 1) * POSITIONS;
+/* N, W, NW, NE of a block, or what stands for them; above: the block above it. */
+INLINE void find_near(const int16_t *near[4], const int16_t *block, const int16_t *above,
+                      int columns, int y, int x) {
     const int north = y > 0, west = x > 0;
-    r->here = now;
-    r->near[0] = north ? above : west ? now - POSITIONS : NO_BLOCK;
-    r->near[1] = west ? now - POSITIONS : r->near[0];
-    r->near[2] = north && west ? above - POSITIONS : NO_BLOCK;
-    r->near[3] = !north ? NO_BLOCK : x + 1 < columns ? above + POSITIONS : r->near[0];
+    near[0] = north ? above : west ? block - POSITIONS : NO_BLOCK;
+    near[1] = west ? block - POSITIONS : near[0];
+    near[2] = north && west ? above - POSITIONS : NO_BLOCK;
+    near[3] = !north ? NO_BLOCK : x + 1 < columns ? above + POSITIONS : near[0];
 }
 
 /* The first reference in half steps of this component. */
@@ -56,9 +42,10 @@ INLINE int code_component(const Model *m, State *state, Arithmetic *arithmetic,
     Means means = {0};
     take_steps(&steps, c->step);
     const int references = chroma ? number : 0;
-    /* Of each reference two rows of blocks. */
-    const size_t pitch = ((size_t)columns + 1) * POSITIONS;
-    int16_t *referred = calloc(2 * REFERENCES * pitch, sizeof *referred), luma[POSITIONS] = {0};
+    const size_t row = (size_t)columns * POSITIONS;
+    /* Of each reference two rows of blocks; one number more, so that there is memory of no row. */
+    int16_t *referred = calloc(2 * (size_t)references * row + 1, sizeof *referred),
+            luma[POSITIONS] = {0};
     if (!referred) {
         free(traces);
         return NO_MEMORY;
@@ -87,27 +74,28 @@ INLINE int code_component(const Model *m, State *state, Arithmetic *arithmetic,
                .chroma_before = NO_BLOCK,
                .before_north = NO_BLOCK,
                .before_west = NO_BLOCK};
-    const size_t row = (size_t)columns * POSITIONS;
     for (int y = 0; y < c->rows; y++) {
         Trace *above = traces + 1 + (y & 1 ? 0 : columns + 2),
               *now = traces + 1 + (y & 1 ? columns + 2 : 0);
         for (int r = 0; r < references; r++)
             for (int x = 0; x < columns; x++)
                 refer(all + r, c, y, x,
-                      referred + (2 * (size_t)r + (y & 1)) * pitch + ((size_t)x + 1) * POSITIONS);
+                      referred + (size_t)(2 * r + (y & 1)) * row + (size_t)x * POSITIONS);
         for (int x = 0; x < columns; x++) {
             int16_t *block = c->coefficients + (size_t)y * row + (size_t)x * POSITIONS;
             const int north = y > 0, west = x > 0;
+            const int16_t *near[4];
             p.has_north = north, p.has_west = west;
-            p.north = north ? block - row : west ? block - POSITIONS : NO_BLOCK;
-            p.west = west ? block - POSITIONS : p.north;
-            p.northwest = north && west ? block - row - POSITIONS : NO_BLOCK;
+            find_near(near, block, north ? block - row : NULL, columns, y, x);
+            p.north = near[0], p.west = near[1], p.northwest = near[2], p.northeast = near[3];
             p.north_north = y > 1 ? block - 2 * row : p.north;
             p.west_west = x > 1 ? block - 2 * POSITIONS : p.west;
-            p.northeast = !north ? NO_BLOCK : x + 1 < columns ? block - row + POSITIONS : p.north;
-            for (int r = 0; r < references; r++)
-                take_reference(&p.reference[r], referred + 2 * (size_t)r * pitch, pitch, columns, y,
-                               x);
+            for (int r = 0; r < references; r++) {
+                const int16_t *rows = referred + 2 * (size_t)r * row + (size_t)x * POSITIONS;
+                p.reference[r].here = rows + (y & 1 ? row : 0);
+                find_near(p.reference[r].near, p.reference[r].here, rows + (y & 1 ? 0 : row),
+                          columns, y, x);
+            }
             if (gathered) {
                 Past *over = pasts + 1 + (y & 1 ? 0 : columns + 2) + x,
                      *here = pasts + 1 + (y & 1 ? columns + 2 : 0) + x;
@@ -117,9 +105,9 @@ INLINE int code_component(const Model *m, State *state, Arithmetic *arithmetic,
             }
             if (chroma) take_luma(&p, luma);
             if (number == 2) {
-                p.chroma_before = co_located(all + 1, c, y, x);
-                p.before_north = co_located(all + 1, c, y - north, x);
-                p.before_west = co_located(all + 1, c, y, x - west);
+                p.chroma_before = co_located(all + 1, c, y, x, 0, 0);
+                p.before_north = co_located(all + 1, c, y - north, x, 0, 0);
+                p.before_west = co_located(all + 1, c, y, x - west, 0, 0);
             }
             p.above = above + x, p.left = now + x - 1, p.above_left = above + x - 1,
             p.above_right = above + x + 1;
