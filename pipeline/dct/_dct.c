@@ -10,7 +10,14 @@
 #include "coder_c/network.h"
 #include "coder_c/slots.h"
 
-enum { COMPONENTS_MAX = 4, LAYERS = 3, NETWORKS = CLASSES * KINDS };
+enum {
+    COMPONENTS_MAX = 4,
+    LAYERS = 3,
+    TRUNK_LAYERS = 3,
+    NETWORKS = CLASSES * KINDS,
+    WITH_TRUNK = KINDS - 1, /* the network that may have one: luma's of AC coefficients */
+    LAYERS_MAX = 2048,      /* inputs and outputs */
+};
 
 static const Level *levels[3];
 static int level_count;
@@ -38,6 +45,7 @@ typedef struct {
     const Level *level;
     Spare *spare;
     Network networks[NETWORKS];
+    Trunk trunk;
 } Held;
 
 static const char *const CAPSULE = "pipeline.dct.model";
@@ -63,7 +71,9 @@ static void free_aligned(void *at) {
     free(raw);
 }
 
-static void free_layer(Layer *l) { free_aligned(l->quads), free_aligned(l->pairs), free(l->bias); }
+static void free_layer(Layer *l) {
+    free_aligned(l->quads), free_aligned(l->pairs), free_aligned(l->own), free(l->bias);
+}
 
 static void free_spare(Spare *s) {
     if (!s) return;
@@ -79,6 +89,7 @@ static void free_held(Held *h) {
     for (int i = 0; i < NETWORKS; i++)
         free_layer(&h->networks[i].first), free_layer(&h->networks[i].second),
             free_layer(&h->networks[i].third);
+    free_layer(&h->trunk.first), free_layer(&h->trunk.second), free_layer(&h->trunk.share);
     free_aligned(h->model.start.counters), free_aligned(h->model.start.weights),
         free_aligned(h->model.linear);
     free(h);
@@ -121,57 +132,86 @@ static void *copy_of(PyObject *object, size_t size, const char *what) {
     return copy;
 }
 
-/* Packs a layer: (inputs, outputs, positions, weights int8, bias int32). */
-static int take_layer(PyObject *tuple, Layer *l) {
-    int positions;
+/* Packs a layer: (inputs, outputs, positions, weights int8, bias int32). Of the inputs the last
+ * `own` are what is known of the block. */
+static int take_layer(PyObject *tuple, Layer *l, int own) {
+    int positions, inputs;
     PyObject *weights, *bias;
-    if (!PyArg_ParseTuple(tuple, "iiiOO", &l->inputs, &l->outputs, &positions, &weights, &bias))
+    if (!PyArg_ParseTuple(tuple, "iiiOO", &inputs, &l->outputs, &positions, &weights, &bias))
         return 0;
-    if (l->inputs < 16 || l->inputs > WIDEST || l->inputs % 16 || l->outputs < 16 ||
-        l->outputs > WIDEST || l->outputs % 16 || (positions != 1 && positions != POSITIONS)) {
-        PyErr_SetString(PyExc_ValueError, "layers have 16 to 256 inputs and outputs, by sixteens");
+    l->inputs = inputs - own;
+    if (l->inputs < 16 || inputs > LAYERS_MAX || l->inputs % 8 || l->outputs < 16 ||
+        l->outputs > LAYERS_MAX || l->outputs % TILE || (positions != 1 && positions != POSITIONS)) {
+        PyErr_SetString(PyExc_ValueError, "a layer of another shape");
         return 0;
     }
     l->by_position = positions == 1 ? 0 : l->outputs;
-    const size_t in = (size_t)l->inputs, out = (size_t)l->outputs;
-    int8_t *w = copy_of(weights, in * out, "weights");
+    const size_t all = (size_t)inputs, in = (size_t)l->inputs, out = (size_t)l->outputs;
+    int8_t *w = copy_of(weights, all * out, "weights");
     int32_t *b = copy_of(bias, (size_t)positions * out * 4, "bias");
     l->quads = aligned(in * out), l->pairs = aligned(2 * in * out),
+    l->own = own ? aligned(2 * (size_t)own * out) : NULL,
     l->bias = malloc((size_t)positions * out * 4);
-    const int ok = w && b && l->quads && l->pairs && l->bias;
-    for (size_t o = 0; ok && o < out; o++)
-        for (size_t i = 0; i < in; i++)
-            l->quads[(i / 4 * out + o) * 4 + i % 4] = w[o * in + i],
-                                                 l->pairs[(i / 2 * out + o) * 2 + i % 2] =
-                                                     w[o * in + i];
+    const int ok = w && b && l->quads && l->pairs && l->bias && (l->own || !own);
+    for (size_t o = 0; ok && o < out; o++) {
+        const size_t tile = o / TILE * TILE * in, at = o % TILE;
+        const int8_t *row = w + o * all;
+        for (size_t i = 0; i < in; i++) {
+            l->quads[tile + i / 4 * 4 * TILE + 4 * at + i % 4] = row[i];
+            l->pairs[tile + i / 2 * 2 * TILE + 2 * at + i % 2] = row[i];
+        }
+        for (int i = 0; i < own; i++) /* signed bytes, then magnitude bytes */
+            l->own[((size_t)(i % POSITIONS) * out + o) * 2 + (size_t)(i / POSITIONS)] =
+                row[in + (size_t)i];
+    }
     if (ok) memcpy(l->bias, b, (size_t)positions * out * 4);
     free_aligned(w), free_aligned(b);
     if (!ok && !PyErr_Occurred()) PyErr_NoMemory();
     return ok;
 }
 
+/* Whether layers follow each other, from so many inputs to so many outputs; hidden ones are at most
+ * WIDEST wide. */
+static int fit(Layer *const *layers, int count, int inputs, int outputs) {
+    for (int i = 0; i < count; i++) {
+        if (layers[i]->inputs != inputs) return 0;
+        inputs = layers[i]->outputs;
+        if (i < count - 1 && inputs > WIDEST) return 0;
+    }
+    return inputs == outputs;
+}
+
 static int take_networks(PyObject *sequence, Held *h) {
     const Py_ssize_t count = PySequence_Size(sequence);
     if (count == 0) return 1;
-    if (count != NETWORKS * LAYERS) {
-        if (count > 0) PyErr_SetString(PyExc_ValueError, "six networks of three layers, or none");
+    const int trunk = count == NETWORKS * LAYERS + TRUNK_LAYERS;
+    if (count != NETWORKS * LAYERS && !trunk) {
+        if (count > 0) PyErr_SetString(PyExc_ValueError, "networks of another number of layers");
         return 0;
     }
+    Py_ssize_t at = 0;
     for (int i = 0; i < NETWORKS; i++) {
-        Layer *layers[LAYERS] = {&h->networks[i].first, &h->networks[i].second,
-                                 &h->networks[i].third};
-        for (int j = 0; j < LAYERS; j++) {
-            PyObject *item = PySequence_GetItem(sequence, LAYERS * i + j);
-            const int ok = item && take_layer(item, layers[j]);
+        Network *n = &h->networks[i];
+        Layer *layers[] = {&h->trunk.first, &h->trunk.second, &h->trunk.share,
+                           &n->first,       &n->second,       &n->third};
+        const int with_trunk = trunk && i == WITH_TRUNK;
+        for (int j = with_trunk ? 0 : TRUNK_LAYERS; j < TRUNK_LAYERS + LAYERS; j++) {
+            PyObject *item = PySequence_GetItem(sequence, at++);
+            const int own = with_trunk && j == TRUNK_LAYERS ? 2 * POSITIONS : 0;
+            const int ok = item && take_layer(item, layers[j], own);
             Py_XDECREF(item);
             if (!ok) return 0;
         }
-        const int wanted = i % KINDS == 0 ? OUTPUTS_MAX : NODES + 6;
-        if (layers[0]->inputs != FEATURES || layers[1]->inputs != layers[0]->outputs ||
-            layers[2]->inputs != layers[1]->outputs || layers[2]->outputs != wanted) {
+        const int inputs = with_trunk ? HEAD + SHARED : FEATURES,
+                  outputs = with_trunk       ? VALUE_OUTPUTS
+                            : i % KINDS == 0 ? OUTPUTS_MAX
+                                             : NODES + 6;
+        if (!fit(layers + TRUNK_LAYERS, LAYERS, inputs, outputs) ||
+            (with_trunk && !fit(layers, TRUNK_LAYERS, TRUNK, SHARED * POSITIONS))) {
             PyErr_SetString(PyExc_ValueError, "layers that do not fit");
             return 0;
         }
+        if (with_trunk) n->trunk = &h->trunk;
     }
     h->model.networks = h->networks;
     return 1;
@@ -464,6 +504,9 @@ PyMODINIT_FUNC PyInit__dct(void) {
               PyModule_AddIntConstant(m, "SAMPLE", SAMPLE) < 0 ||
               PyModule_AddIntConstant(m, "TRUNK", TRUNK) < 0 ||
               PyModule_AddIntConstant(m, "EXTRAS", EXTRAS) < 0 ||
+              PyModule_AddIntConstant(m, "SHARED", SHARED) < 0 ||
+              PyModule_AddIntConstant(m, "WIDEST", WIDEST) < 0 ||
+              PyModule_AddIntConstant(m, "VALUE_OUTPUTS", VALUE_OUTPUTS) < 0 ||
               PyModule_AddIntConstant(m, "BLOCK_SAMPLE", BLOCK_SAMPLE) < 0 ||
               PyModule_AddIntConstant(m, "COEFFICIENT_SAMPLE", COEFFICIENT_SAMPLE) < 0 ||
               PyModule_AddIntConstant(m, "COUNT_MAX", COUNT_MAX) < 0))

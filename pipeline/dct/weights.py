@@ -9,7 +9,7 @@ the SHA-256 of its bytes. Loading proves the bounds that keep every sum in 32 bi
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -27,13 +27,27 @@ from seec.schemas.json_text import parse_json
 CLASSES, LINES, NODES, SETS, LANES = 2, 61008, 10, 1066, 16
 SOURCES, POSITIONS = 320, 64
 LAYERS = ("first", "second", "third")
+# Of luma.ac instead: a trunk, which is run once for a block, and a head for each coefficient.
+TRUNK_LAYERS = (
+    "trunk_first",
+    "trunk_second",
+    "share",
+    "head_first",
+    "head_second",
+    "head_third",
+)
 # Luma's networks, then chroma's.
 NETWORKS = tuple(f"{c}.{kind}" for c in ("luma", "chroma") for kind in ("last", "dc", "ac"))
 FEATURES, WIDEST = 96, 256
+# Bytes that a trunk sees of a block, and a head beside FEATURES; numbers that a trunk hands to each
+# position; outputs of a head.
+TRUNK, EXTRAS, SHARED, HEAD_OUTPUTS = 1120, 24, 16, 32
 # Of `slots`: one that begins knowing nothing; of others the decisions that each remembers.
 UNUSED, START_COUNT = -128, 30
 PREDICTORS = (NODES, 8, 6)
 WEIGHT_UNIT = 256
+# Layers that may have biases for each position.
+_BY_POSITION = ("first", "third", "head_first", "head_third")
 _OUTPUTS = {"last": 64, "dc": 16, "ac": 16}
 SUM_LIMIT, _BIAS_LIMIT = (1 << 19) - 1, 1 << 29
 _LARGEST = 1 << 25  # bytes of a model file without compression
@@ -55,7 +69,8 @@ class DctModel:
     id: SHA-256 of the file, hex. payload: the file. slots: [2, lines, nodes] int8, probabilities
     of a 1 as ln(p / (1 - p)) in 1/2, or UNUSED. weights: [2, sets, lanes] int16 with 14 fractional
     bits. linear: [2, 2, sources, positions] int16, of coefficients and of their magnitudes, 13
-    fractional bits. networks: three layers each, or none.
+    fractional bits. networks: layers of LAYERS each, luma.ac those of TRUNK_LAYERS where it has a
+    trunk; or none.
     """
 
     id: str
@@ -97,7 +112,7 @@ def load_model(payload: bytes) -> DctModel:
     linear = _take(tensors, "linear", np.int16, (CLASSES, 2, SOURCES, POSITIONS))
     if np.abs(linear.astype(np.int64)).sum(2).max() > SUM_LIMIT:
         raise ModelError("linear predictions of a coefficient model could overflow")
-    names = NETWORKS if f"{NETWORKS[0]}.first.weight" in tensors else ()
+    names = NETWORKS if _weight(NETWORKS[0], LAYERS[0]) in tensors else ()
     networks = {name: _take_network(tensors, name) for name in names}
     if tensors:
         raise ModelError(f"a coefficient model with more than it needs: {', '.join(tensors)}")
@@ -128,8 +143,9 @@ def save_model(
         "linear": linear,
     }
     for name, layers in networks.items():
-        for part, layer in zip(LAYERS, layers, strict=True):
-            tensors[f"{name}.{part}.weight"] = layer.weight
+        parts = TRUNK_LAYERS if len(layers) == len(TRUNK_LAYERS) else LAYERS
+        for part, layer in zip(parts, layers, strict=True):
+            tensors[_weight(name, part)] = layer.weight
             tensors[f"{name}.{part}.bias"] = layer.bias
     tensors = {name: np.ascontiguousarray(t) for name, t in tensors.items()}
     plain = safetensors.numpy.save(tensors, {"card": json.dumps(dict(card), sort_keys=True)})
@@ -157,26 +173,41 @@ def _take(
 
 
 def _take_network(tensors: dict[str, NDArray[Any]], name: str) -> tuple[Layer, ...]:
+    if name == "luma.ac" and _weight(name, TRUNK_LAYERS[0]) in tensors:
+        trunk, head = TRUNK_LAYERS[:3], TRUNK_LAYERS[3:]
+        seen = FEATURES + EXTRAS + SHARED + 2 * POSITIONS
+        shared = _take_layers(tensors, name, trunk, TRUNK, SHARED * POSITIONS)
+        return *shared, *_take_layers(tensors, name, head, seen, HEAD_OUTPUTS)
+    return _take_layers(tensors, name, LAYERS, FEATURES, _OUTPUTS[name.partition(".")[2]])
+
+
+def _take_layers(
+    tensors: dict[str, NDArray[Any]], name: str, parts: Sequence[str], inputs: int, wanted: int
+) -> tuple[Layer, ...]:
+    """Three layers from so many inputs to so many outputs."""
     layers: list[Layer] = []
-    inputs = FEATURES
-    for part in LAYERS:
-        weight, bias = (tensors.pop(f"{name}.{part}.{what}", None) for what in ("weight", "bias"))
+    for part in parts:
+        weight = tensors.pop(_weight(name, part), None)
+        bias = tensors.pop(f"{name}.{part}.bias", None)
         if weight is None or bias is None or weight.ndim != 2 or weight.dtype != np.int8:
             raise ModelError(f"a coefficient model without {name}.{part}")
         outputs = len(weight)
         if (
             weight.shape[1] != inputs
             or outputs % 16
-            or not 16 <= outputs <= WIDEST
+            or (outputs != wanted if part == parts[-1] else not 16 <= outputs <= WIDEST)
             or bias.dtype != np.int32
             or bias.shape not in ((1, outputs), (POSITIONS, outputs))
-            or (part == LAYERS[-1] and outputs != _OUTPUTS[name.partition(".")[2]])
         ):
             raise ModelError(f"a coefficient model whose {name}.{part} is of another shape")
-        if part == "second" and len(bias) != 1:
+        if len(bias) != 1 and part not in _BY_POSITION:
             raise ModelError(f"a coefficient model whose {name}.{part} has biases by position")
         if np.abs(bias.astype(np.int64)).max() > _BIAS_LIMIT:
             raise ModelError(f"a coefficient model whose {name}.{part} could overflow")
         layers.append(Layer(weight, bias))
         inputs = outputs
     return tuple(layers)
+
+
+def _weight(name: str, part: str) -> str:
+    return f"{name}.{part}.weight"

@@ -31,7 +31,7 @@ from tests.vectors.drawn_dct import SHAPES, draw, draw_model
 HELD = held()
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["contexts", "networks"])
+@pytest.fixture(scope="module", params=["contexts", "networks", "trunk"])
 def model(request: pytest.FixtureRequest) -> DctModel:
     return draw_model(request.param)
 

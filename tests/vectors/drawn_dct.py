@@ -6,7 +6,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seec.pipeline.dct.jpeg import Component
-from seec.pipeline.dct.weights import FEATURES, NETWORKS, DctModel, Layer
+from seec.pipeline.dct.weights import (
+    EXTRAS,
+    FEATURES,
+    HEAD_OUTPUTS,
+    NETWORKS,
+    POSITIONS,
+    SHARED,
+    TRUNK,
+    DctModel,
+    Layer,
+)
 from seec.pipeline.lab.dct.priming import Primer, Start
 
 _FREQUENCY = np.add.outer(np.arange(8), np.arange(8)).reshape(64)
@@ -54,15 +64,15 @@ def draw_linear() -> NDArray[np.int16]:
     return linear.reshape(2, 2, 320, 64)
 
 
-def draw_networks() -> dict[str, tuple[Layer, ...]]:
-    """Networks of random weights, as small as they can be."""
+def draw_networks(trunk: bool = False) -> dict[str, tuple[Layer, ...]]:
+    """Networks of random weights, as small as they can be; trunk: luma's of AC has one."""
     rng = np.random.default_rng(2)
 
     def layer(outputs: int, inputs: int, positions: int) -> Layer:
         bias = rng.integers(-9000, 9001, (positions, outputs)).astype(np.int32)
         return Layer(rng.integers(-40, 41, (outputs, inputs)).astype(np.int8), bias)
 
-    return {
+    networks = {
         name: (
             layer(16, FEATURES, 64 if name.endswith("ac") else 1),
             layer(16, 16, 1),
@@ -70,11 +80,22 @@ def draw_networks() -> dict[str, tuple[Layer, ...]]:
         )
         for name in NETWORKS
     }
+    if trunk:
+        networks["luma.ac"] = (
+            layer(32, TRUNK, 1),
+            layer(16, 32, 1),
+            layer(SHARED * POSITIONS, 16, 1),
+            layer(48, FEATURES + EXTRAS + SHARED + 2 * POSITIONS, 64),
+            layer(16, 48, 1),
+            layer(HEAD_OUTPUTS, 16, 64),
+        )
+    return networks
 
 
-def draw_model(networks: bool) -> DctModel:
-    """A model that has coded drawn components."""
-    primer = Primer(Start(draw_linear(), draw_networks() if networks else {}))
+def draw_model(name: str) -> DctModel:
+    """A model that has coded drawn components: "contexts" alone, with "networks", or a "trunk"."""
+    networks = {} if name == "contexts" else draw_networks(name == "trunk")
+    primer = Primer(Start(draw_linear(), networks))
     for seed, name in enumerate(("gray", "4-2-0", "4-4-4", "four") * 3):
         primer.add(draw(name, 100 + seed))
     return primer.finish({"name": "drawn"})

@@ -9,7 +9,7 @@ FOLDER = Path(__file__).parent / "dct"
 CASES = [
     (shape, loud) for shape in ("gray", "4-2-0", "4-2-2 odd", "4-1-0", "four") for loud in (1, 60)
 ]
-MODELS = ("contexts", "networks")
+MODELS = ("contexts", "networks", "trunk")
 
 
 def case_name(model: str, shape: str, loud: int) -> str:
@@ -21,7 +21,7 @@ def main() -> None:
     """Write models and files."""
     FOLDER.mkdir(exist_ok=True)
     for name in MODELS:
-        model = draw_model(name == "networks")
+        model = draw_model(name)
         (FOLDER / f"{name}.dct").write_bytes(model.payload)
         for shape, loud in CASES:
             coded = Coder(model).encode(draw(shape, 7, loud))

@@ -11,6 +11,7 @@ from itertools import pairwise
 import zstandard
 
 from tests.vectors import plain_dct_contexts as contexts
+from tests.vectors import plain_dct_trunk as trunk
 from tests.vectors.plain_dct_contexts import ZIGZAG, clip
 from tests.vectors.plain_decoder import crc32c
 
@@ -49,6 +50,10 @@ RATE = [327680 // (10 * n + 16) for n in range(251)]
 CONFIDENCE = [0, 102, *[154] * 3, *[218] * 8, *[256] * 238]
 
 
+THREE = ("first", "second", "third")
+SIX = ("trunk_first", "trunk_second", "share", "head_first", "head_second", "head_third")
+
+
 class Model:
     """A model file."""
 
@@ -66,10 +71,11 @@ class Model:
         self.slots = read_slots(read("predictors", "h"), bytes(read("slots", "B")))
         self.weights, self.linear = [256 * w for w in read("weights", "b")], read("linear", "h")
         self.networks = [
-            [self._layer(read, f"{c}.{kind}.{part}") for part in ("first", "second", "third")]
+            [self._layer(read, f"{c}.{kind}.{part}") for part in parts]
             for c in ("luma", "chroma")
             for kind in ("last", "dc", "ac")
-            if f"{c}.{kind}.first.weight" in header
+            for parts in (THREE, SIX)
+            if f"{c}.{kind}.{parts[0]}.weight" in header
         ]
 
     @staticmethod
@@ -133,7 +139,12 @@ def read_slot(bits, predictors, near, node):
 
 
 def run_network(layers, features, position):
-    values = features
+    return [clip(s >> 3, -2047, 2047) for s in run_layers(layers, features, position)]
+
+
+def run_layers(layers, features, position):
+    """Sums of the last layer."""
+    values, sums = features, []
     for weight, bias in layers:
         outputs = len(weight) // len(values)
         first = position * outputs if len(bias) > outputs else 0
@@ -143,7 +154,25 @@ def run_network(layers, features, position):
             for o in range(outputs)
         ]
         values = [clip(s >> 7, 0, 255) for s in sums]
-    return [clip(s >> 3, -2047, 2047) for s in sums]
+    return sums
+
+
+def give_networks(block, networks):
+    """Let a block run them."""
+
+    def run_trunk(last):
+        sums = run_layers(networks[2][:3], trunk.trunk_bytes(block, last), 0)
+        block.shared = [clip(s >> 7, 0, 255) for s in sums]
+
+    def run(kind, features, k):
+        if kind < 2 or not with_trunk:
+            return run_network(networks[kind], features, k)
+        shared = block.shared[16 * k : 16 * k + 16]
+        seen = [*features, *trunk.head_bytes(block, k), *shared, *trunk.own_bytes(block, k)]
+        return run_network(networks[2][3:], seen, k)
+
+    with_trunk = len(networks[2]) == 6
+    block.run, block.run_trunk = run, run_trunk if with_trunk else None
 
 
 class Decoder:
@@ -225,7 +254,7 @@ def decode_value(state, chroma, v):
     while j < 18:
         kind, node = 1 + min(j, 3), min(j + 1, 9)
         sets = (64 * kind + k, 37 * kind + by.expected, 48 * kind + by.inside)
-        if not state.decide(chroma, lines, node, v.network[node], sets):
+        if not state.decide(chroma, lines, node, v.network[node + 10 * negative], sets):
             break
         j += 1
     rest, node = 0, 1
@@ -234,7 +263,8 @@ def decode_value(state, chroma, v):
         beyond = clip(((towards >> 4) - middle) * 32, -(1 << 20), 1 << 20) >> i
         lines = contexts.rest(k, j, i, towards, beyond)
         sets = (448 + min(i, 7), 262 + min(j, 11), 324 + contexts.BAND12[k])
-        bit = state.decide(chroma, lines, node - 1 if node < 8 else 7, 0, sets)
+        told = v.network[16 + j + 5 * negative] if node == 1 and j < 9 else 0
+        bit = state.decide(chroma, lines, node - 1 if node < 8 else 7, told, sets)
         rest, node = 2 * rest + bit, min(2 * node + bit, 8)
     return -(LEAST[j] + rest) if negative else LEAST[j] + rest
 
@@ -264,9 +294,7 @@ def decode_group(model, components, data):
             for x in range(columns):
                 block = contexts.Block(plane, planes, number, y, x, linear)
                 if networks:
-                    block.run = lambda kind, features, k, n=networks: run_network(
-                        n[kind], features, k
-                    )
+                    give_networks(block, networks)
                 last = decode_last(state, chroma, block.prepare_last())
                 block.start(last)
                 for k in range(last, 0, -1):

@@ -154,6 +154,7 @@ class Trace:
         self.count, self.rest = sum(size > 0 for size in sizes[1:]), rest
         self.lower, self.right = [0] * 8, [0] * 8
         self.products = [0] * 5
+        self.error, self.hoped = [0] * 64, [0] * 64
 
 
 class Plane:
@@ -259,6 +260,9 @@ class Block:
         ]
         self.luma, self.before = lumas[0], befores[0]
         self.changes = [b[0][0] - b[i][0] for b in (lumas, befores) for i in (1, 2)]
+        self.further = [plane.at(y + i, x + j) for i, j in ((-1, -2), (-1, 2), (-2, -1), (-2, 1))]
+        self.error, self.hoped_at = [0] * 64, [0] * 64
+        self.lately = self.lately_hoped = 0
         self.above, self.left = plane.trace(y - 1, x), plane.trace(y, x - 1)
         self.above_left, self.above_right = plane.trace(y - 1, x - 1), plane.trace(y - 1, x + 1)
         if y == 0:  # nothing lies above, and what the row before this one left is no more
@@ -286,6 +290,8 @@ class Block:
         self.upper, self.own_left = [0] * 8, [0] * 8
         self.count = self.sum = self.earlier = self.earlier_still = self.hoped = 0
         self.run: Callable[[int, Any, int], list[int]] | None = None
+        # Run before the AC coefficients with their last position, where there is a trunk.
+        self.run_trunk: Callable[[int], None] | None = None
 
     def in_half_steps(self, reference):
         return [(2 * c * self.per_step(z) + (1 << 19)) >> 20 for z, c in enumerate(reference)]
@@ -384,7 +390,9 @@ class Block:
         return self.known[8 * u + v] if 0 <= u < 8 and 0 <= v < 8 else 0
 
     def network(self, kind, features, k):
-        return self.run(kind, features, k) if self.run else [0] * 64
+        found = self.run(kind, features, k) if self.run else [0] * 64
+        # What is negative has the outputs of what is positive where it has none of its own.
+        return found if kind == 0 or len(found) == 32 else found[:11] + found[1:10] + [0] * 10
 
     def prepare_last(self):
         luma_last = luma_sum = before_last = 0
@@ -411,12 +419,18 @@ class Block:
 
     def start(self, last):
         self.last = last
+        if self.run_trunk and last:
+            self.run_trunk(last)
         for k in range(63, last, -1):
             self.compare(ZIGZAG[k], 0)
 
     def add(self, z, value):
         """Take the AC coefficient that was decoded last."""
         self.known[z] = value
+        self.error[z] = clip(16 * value - self.guess, -32000, 32000)
+        self.hoped_at[z] = self.hope
+        self.lately = self.lately * 3 // 4 + 16 * abs(value)
+        self.lately_hoped = self.lately_hoped * 3 // 4 + self.hope
         self.earlier, self.earlier_still = abs(value), self.earlier
         self.compare(z, value)
         if not value:
@@ -480,7 +494,8 @@ class Block:
             + (signs[2] + 1) * 3 + signs[3] + 1,
         ]  # fmt: skip
         features = self.ac_features(k, prediction, crossed, from_north, from_west, edges)
-        self.hoped += max(self.expected(z), 0)
+        self.guess, self.hope = prediction, max(self.expected(z), 0)
+        self.hoped += self.hope
         return SimpleNamespace(
             position=k, known=k == self.last, prediction=crossed, scale=scale,
             value=_lines(VALUE_AT, VALUE, k, value), sign=_lines(SIGN_AT, SIGN, k, signs_of),
@@ -550,6 +565,7 @@ class Block:
             u, v, real = z >> 3, z & 7, self.dequantised(coefficient, z)
             trace.lower[v] += (-real if u & 1 else real) * share(u)
             trace.right[u] += (-real if v & 1 else real) * share(v)
+        trace.error, trace.hoped = self.error, self.hoped_at
         trace.products = [*self.followed, *self.own, self.mixed]
         self.plane.blocks.append(self.known)
         self.plane.traces.append(trace)

@@ -47,6 +47,12 @@ INLINE int code_last(const Place *p, const Near *n, int last, const int decoding
     return node - 64;
 }
 
+/* A network without a trunk. */
+INLINE void run_value_network(const Network *n, const uint8_t *features, int k, int16_t *out) {
+    run_network(n, features, k, out);
+    memcpy(out + NEGATIVE + 1, out + 1, (NODES - 1) * sizeof *out);
+}
+
 INLINE int code_ac(const Place *p, Near *n, const Cross *x, Inside *in, int k, int last, int value,
                    const int decoding) {
     const int z = ZIGZAG[k], u = z >> 3, v = z & 7, at = padded(u, v);
@@ -78,7 +84,10 @@ INLINE int code_ac(const Place *p, Near *n, const Cross *x, Inside *in, int k, i
         if (p->samples) take_sample(p->samples, features, 2 + 3 * p->chroma, k, k == last, value);
         if (p->wide && p->wide->gathered)
             gather_coefficient(p->wide->gathered, p, features, k, k == last, value);
-        if (p->networks) run_network(p->networks + 2, features, k, c.network);
+        if (p->networks && p->networks[2].trunk)
+            run_head(p->networks + 2, p, features, k, c.network);
+        else if (p->networks)
+            run_value_network(p->networks + 2, features, k, c.network);
     }
     const int value_contexts[VALUE] = {
         band24 * 73 + size,
@@ -134,7 +143,7 @@ INLINE int code_dc(const Place *p, const Near *n, const Cross *x, const Inside *
         memcpy(features, n->features, BLOCK_FEATURES);
         dc_features(features, p, in, &(Dc){from_north, from_west, edges, exact, base, prediction});
         if (p->samples) take_sample(p->samples, features, 1 + 3 * p->chroma, 0, 0, value - base);
-        if (p->networks) run_network(p->networks + 1, features, 0, c.network);
+        if (p->networks) run_value_network(p->networks + 1, features, 0, c.network);
     }
     const int north = p->north[0], west = p->west[0], northwest = p->northwest[0];
     const int apart = size13(from_north - from_west), differ = signed26(edges - exact);
@@ -183,6 +192,8 @@ INLINE void code_block(const Place *p, int16_t *block, Trace *trace, const int d
     if (p->networks || p->samples) block_features(n.features, p, &n, last);
     if (p->wide) start_wide(p->wide);
     if (p->wide && p->wide->gathered) gather_block(p->wide->gathered, p, &n, last, block);
+    const Network *head = p->networks && p->networks[2].trunk ? p->networks + 2 : NULL;
+    if (head && last) run_trunk(head->trunk, p, &n, last);
     for (int k = last; k > 0; k--) {
         const int z = ZIGZAG[k], u = z >> 3, v = z & 7;
         const int value = code_ac(p, &n, &cross, &in, k, last, decoding ? 0 : block[z], decoding);
@@ -190,6 +201,7 @@ INLINE void code_block(const Place *p, int16_t *block, Trace *trace, const int d
         in.before_that = in.before, in.before = size;
         if (p->references) add_to_cross(&cross, p, &n, z, value);
         if (!value) continue;
+        if (head) add_own(&head->first, p->wide->own, k, value);
         known[z] = (int16_t)value;
         in.size[padded(u, v)] = size, in.sign[padded(u, v)] = (int8_t)sign_of(value);
         in.count++, in.sum += size, in.high += k >= HIGH ? size : 0;

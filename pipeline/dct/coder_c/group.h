@@ -51,9 +51,11 @@ INLINE int code_component(const Model *m, State *state, Arithmetic *arithmetic,
         return NO_MEMORY;
     }
     Gathered *gathered = samples && !chroma ? samples->gathered : NULL;
+    const Network *networks = m->networks ? m->networks + chroma * KINDS : NULL;
     Wide wide = {.gathered = gathered};
-    Past *pasts = gathered ? calloc(2 * ((size_t)columns + 2), sizeof *pasts) : NULL;
-    if (gathered && !pasts) {
+    const int widely = gathered || (networks && networks[2].trunk);
+    Past *pasts = widely ? calloc(2 * ((size_t)columns + 2), sizeof *pasts) : NULL;
+    if (widely && !pasts) {
         free(traces), free(referred);
         return NO_MEMORY;
     }
@@ -65,9 +67,9 @@ INLINE int code_component(const Model *m, State *state, Arithmetic *arithmetic,
                .counters = state->counters + (size_t)chroma * (size_t)m->layout.lines,
                .steps = &steps,
                .chroma = chroma,
-               .networks = m->networks ? m->networks + chroma * KINDS : NULL,
+               .networks = networks,
                .samples = samples,
-               .wide = gathered ? &wide : NULL,
+               .wide = widely ? &wide : NULL,
                .means = &means,
                .references = references,
                .luma = luma,
@@ -96,7 +98,7 @@ INLINE int code_component(const Model *m, State *state, Arithmetic *arithmetic,
                 find_near(p.reference[r].near, p.reference[r].here, rows + (y & 1 ? 0 : row),
                           columns, y, x);
             }
-            if (gathered) {
+            if (widely) {
                 Past *over = pasts + 1 + (y & 1 ? 0 : columns + 2) + x,
                      *here = pasts + 1 + (y & 1 ? columns + 2 : 0) + x;
                 take_further(&wide, block, row, columns, y, x);

@@ -14,6 +14,9 @@ enum {
     BLOCK_BYTES = 16,
     TRUNK = (4 + 6 + 1 + 4) * POSITIONS + BLOCK_BYTES + 2 * RING,
     EXTRAS = 24,
+    HEAD = FEATURES + EXTRAS,
+    SHARED = 16,  /* numbers that a trunk hands to each position */
+    WIDEST = 256, /* outputs of hidden layers at most, but those of all positions */
 };
 
 /* What a block leaves beside its trace: of AC coefficients as far as the last one what was wrong
@@ -31,7 +34,9 @@ typedef struct Wide {
     Past *past;                             /* of the block itself */
     int16_t error[PADDED];                  /* as that of Past, with zeros around */
     int recent, recent_expected; /* magnitudes just known, and as expected; in 1/16 steps */
-    struct Gathered *gathered;   /* or NULL */
+    uint8_t shared[POSITIONS * SHARED]; /* what the trunk hands to positions up to the last one */
+    int32_t own[WIDEST];       /* what is known of the block says to the head's first layer */
+    struct Gathered *gathered; /* or NULL */
 } Wide;
 
 INLINE void start_wide(Wide *w) {

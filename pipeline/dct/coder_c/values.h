@@ -5,6 +5,12 @@
 
 enum { MAGNITUDES = 19 };
 
+/* Outputs of a value's network: of the nodes, then of the sign; of the nodes again, of what is
+ * negative; of the first bit below classes from FIRST_BELOW on, of what is positive, then negative.
+ * A network without a trunk has no outputs from NEGATIVE on: what is negative has those of what is
+ * positive, and bits have 0. */
+enum { NEGATIVE = NODES, FIRST_BELOW = 4, BELOWS = 5, BELOW = 2 * NODES, VALUE_OUTPUTS = 32 };
+
 /* Classes of magnitudes: the least of each, and the bits that tell its members apart. */
 static const int LEAST[MAGNITUDES + 1] = {
     1, 2, 3, 4, 5, 7, 11, 19, 35, 67, 131, 259, 515, 1027, 2051, 4099, 8195, 16387, 32771, 65539};
@@ -28,7 +34,7 @@ typedef struct {
     int zigzag;                 /* 0 for the rest of a DC coefficient */
     int prediction;             /* 1/16 steps */
     int scale;                  /* class of what is expected, 0..9 */
-    int16_t network[NODES + 6]; /* stretched: of the nodes, then of the sign */
+    int16_t network[VALUE_OUTPUTS]; /* stretched */
 } Value;
 
 /* Codes a value, at most 65538 in size; where known_not_zero, only its sign and magnitude. */
@@ -56,7 +62,7 @@ INLINE int code_value(Value *v, int value, int known_not_zero, const int decodin
     int j = 0;
     for (; j < MAGNITUDES - 1; j++) {
         const int kind = 1 + least(j, 3), at = least(j + 1, NODES - 1);
-        if (!decide(v->mixer, v->value, VALUE + SIGNED, at, v->network[at], 64 * kind + k,
+        if (!decide(v->mixer, v->value, VALUE + SIGNED, at, v->network[at + negative * NEGATIVE], 64 * kind + k,
                     37 * kind + by->expected, 48 * kind + by->inside, magnitude >= LEAST[j + 1],
                     decoding))
             break;
@@ -69,8 +75,11 @@ INLINE int code_value(Value *v, int value, int known_not_zero, const int decodin
         Counters *contexts[REST] = {
             v->counters + l->rest[0] + band12 * 312 + class * 26 + signed26(towards),
             v->counters + l->rest[1] + class * 208 + least(i, 7) * 26 + signed26(beyond)};
+        const int told = node == 1 && j < FIRST_BELOW + BELOWS
+                             ? v->network[BELOW + BELOWS * negative + j - FIRST_BELOW]
+                             : 0;
         const int bit =
-            decide(v->mixer, contexts, REST, node < 8 ? node - 1 : 7, 0, 448 + least(i, 7),
+            decide(v->mixer, contexts, REST, node < 8 ? node - 1 : 7, told, 448 + least(i, 7),
                    262 + class, 324 + band12, (magnitude - LEAST[j]) >> i & 1, decoding);
         rest = 2 * rest + bit, node = least(2 * node + bit, 8);
     }
