@@ -25,7 +25,7 @@ from seec.pipeline.lab.training.loop import Progress, Trainer, TrainingSettings
 from seec.pipeline.segmentation import make_segmenter
 
 # Options that training of JPEG files has, too.
-_OF_BOTH = {"profile", "budget_s", "name", "data_source"}
+_OF_BOTH = {"profile", "begin_with", "budget_s", "name", "data_source"}
 
 
 @dataclass(frozen=True)
@@ -179,6 +179,7 @@ def _write_curve(path: Path, history: Sequence[Progress]) -> None:
             "--device cuda --batch 128 --steps 2000000 --export paper.safetensors"
         ),
         "seec train --jpeg camera.dct camera/ phone/",
+        "seec train --jpeg max.dct camera/ phone/ --profile max --begin-with lite",
     ],
 )
 @click.argument(
@@ -206,7 +207,7 @@ def _write_curve(path: Path, history: Sequence[Progress]) -> None:
     "--begin-with",
     metavar="PROFILE|FILE",
     help="Begin with packaged weights or a weights file instead of random weights. The new "
-    "network may be wider.",
+    "network may be wider. With --jpeg, keep its networks and train those that it lacks.",
 )
 @click.option(
     "--segmentation",
@@ -269,8 +270,8 @@ def main(
     exact before it writes the weights.
 
     With --jpeg, all arguments are folders of images. JPEG files are taken as they are; other images
-    become JPEG files of many qualities. Of the options, --profile, --budget-s, --name and
-    --data-source apply. Samples and checkpoints are in a folder beside OUT.dct with the suffix
+    become JPEG files of many qualities. Of the options, --profile, --begin-with, --budget-s, --name
+    and --data-source apply. Samples and checkpoints are in a folder beside OUT.dct with the suffix
     .PROFILE.work; run the same command to continue, and delete this folder when training has ended
     or to begin anew.
     """

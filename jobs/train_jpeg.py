@@ -9,14 +9,18 @@ from typing import Any
 import click
 
 from seec.jobs.exit_codes import ExitCode
+from seec.jobs.model_options import read_jpeg_model
 from seec.jobs.summary import figures
-from seec.pipeline.lab.dct.train import PROFILES, network_seconds, train_model
+from seec.pipeline.dct.packaged import packaged_model, packaged_profiles
+from seec.pipeline.dct.weights import DctModel
+from seec.pipeline.lab.dct.train import PROFILES, train_model
 
 
 @dataclass(frozen=True)
 class Settings:
     """out: the model file. folders: of images. profile: one of PROFILES.
 
+    begin_with: a packaged profile or a model file whose networks are taken, see train_model.
     budget_s: CPU time of the networks; None is as much as packaged models had. name, data_source:
     what the model's card says of it and of its images.
     """
@@ -24,6 +28,7 @@ class Settings:
     out: Path
     folders: tuple[Path, ...]
     profile: str = "lite"
+    begin_with: str | None = None
     budget_s: float | None = None
     name: str = "model"
     data_source: str = ""
@@ -70,10 +75,19 @@ def run(settings: Settings) -> Summary:
         settings.folders,
         settings.profile,
         settings.work,
-        settings.budget_s or network_seconds(),
+        settings.budget_s,
         card,
         lambda line: click.echo(line, err=True),
+        _known_model(settings.begin_with) if settings.begin_with else None,
     )
     settings.out.write_bytes(model.payload)
     seconds = time.monotonic() - started
     return Summary(str(settings.out), model.id, len(model.payload), round(seconds, 1))
+
+
+def _known_model(name: str) -> DctModel:
+    if name in packaged_profiles():
+        return packaged_model(name)
+    if not Path(name).is_file():
+        raise click.UsageError(f"--begin-with {name}: neither a packaged model nor a file")
+    return read_jpeg_model(Path(name))

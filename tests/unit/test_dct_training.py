@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from seec.jobs import train as train_job
 from seec.pipeline.dct.native import Coder
+from seec.pipeline.dct.packaged import packaged_model
 from seec.pipeline.dct.weights import FEATURES, Layer, load_model
 from seec.pipeline.lab.dct import ladder, train
 from seec.pipeline.lab.dct.linear import fit_linear
@@ -83,9 +84,10 @@ def test_the_ladder_names_each_part_and_its_size(folder: Path, monkeypatch, caps
     assert sizes[-1] < sizes[0]
 
 
-def test_the_command_trains_a_model_of_a_folder(folder: Path, tmp_path: Path):
+@pytest.mark.parametrize("profile", ["lite", "max"])
+def test_the_command_trains_a_model_of_a_folder(folder: Path, tmp_path: Path, profile: str):
     out = tmp_path / "small.dct"
-    options = ["--jpeg", str(out), "--profile", "lite", "--budget-s", "1", "--json"]
+    options = ["--jpeg", str(out), "--profile", profile, "--budget-s", "1", "--json"]
     result = CliRunner().invoke(train_job.main, [*options, str(folder)], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
@@ -101,6 +103,23 @@ def test_the_command_trains_a_model_of_a_folder(folder: Path, tmp_path: Path):
         np.testing.assert_array_equal(c.coefficients, coefficients)
 
 
+def test_networks_to_begin_with_are_kept_and_those_that_lack_are_trained(
+    folder: Path, tmp_path: Path
+):
+    out, lite = tmp_path / "small.dct", packaged_model("lite")
+    options = ["--jpeg", str(out), "--profile", "max", "--begin-with", "lite", "--budget-s", "1"]
+    result = CliRunner().invoke(train_job.main, [*options, str(folder)], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    model = load_model(out.read_bytes())
+    np.testing.assert_array_equal(model.linear, lite.linear)
+    assert len(model.networks.pop("luma.ac")) == 6
+    for name, layers in model.networks.items():
+        assert f"{name}: " not in result.stderr
+        for one, two in zip(layers, lite.networks[name], strict=True):
+            np.testing.assert_array_equal(one.weight, two.weight)
+            np.testing.assert_array_equal(one.bias, two.bias)
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
@@ -108,6 +127,7 @@ def test_the_command_trains_a_model_of_a_folder(folder: Path, tmp_path: Path):
         (["--jpeg", "a.dct", "nowhere"], "not a folder"),
         (["--jpeg", "a.dct", "images", "--steps", "5"], "--steps does not apply with --jpeg"),
         (["--jpeg", "a.dct", "images", "--profile", "paper"], "there are fast, lite, max"),
+        (["--jpeg", "a.dct", "images", "--begin-with", "none"], "neither a packaged model nor"),
     ],
 )
 def test_options_that_make_no_sense_are_wrong_use(

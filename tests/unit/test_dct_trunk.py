@@ -10,16 +10,15 @@ from numpy.typing import NDArray
 
 from seec.pipeline.dct import _dct
 from seec.pipeline.dct.jpeg import Component
-from seec.pipeline.dct.packaged import packaged_model
+from seec.pipeline.dct.weights import TRUNK
 from seec.pipeline.lab.dct import trunk
 from seec.pipeline.lab.dct.priming import Primer, Start
 from seec.pipeline.lab.dct.trunk_network import OUTPUTS, Shape, TrunkNetwork, code_length
-from seec.pipeline.lab.dct.trunk_samples import HEAD, TRUNK, BlockSamples, batch_of
-from tests.jpegs import detailed, jpeg
+from seec.pipeline.lab.dct.trunk_samples import HEAD, BlockSamples, batch_of
 from tests.vectors.drawn_dct import draw, draw_linear
 from tests.vectors.plain_dct_contexts import ZIGZAG
 
-_SMALL = Shape((16, 16), 4, (32, 16))
+_SMALL = Shape((16, 16), (32, 16))
 
 
 def _gather(component: Component, share: float = 1.0, most: int = 1000, level: str = ""):
@@ -101,7 +100,7 @@ def test_pixels_around_a_block_are_those_of_its_neighbours():
 
 def test_logits_of_a_head_do_not_see_what_follows_in_the_block():
     blocks, coefficients = _gather(draw("4-2-0")[0])
-    batch = batch_of(blocks, coefficients, np.zeros(len(blocks), np.uint8))
+    batch = batch_of(blocks, coefficients)
     torch.manual_seed(0)
     network = TrunkNetwork(_SMALL, batch)
     logits = network(batch)
@@ -116,7 +115,7 @@ def test_logits_of_a_head_do_not_see_what_follows_in_the_block():
 
 def test_exported_integers_give_the_logits_of_a_rounded_network():
     blocks, coefficients = _gather(draw("4-2-0")[0])
-    batch = batch_of(blocks, coefficients, np.zeros(len(blocks), np.uint8))
+    batch = batch_of(blocks, coefficients)
     torch.manual_seed(0)
     network = TrunkNetwork(_SMALL, batch)
     for bias in network.biases():
@@ -140,12 +139,13 @@ def test_exported_integers_give_the_logits_of_a_rounded_network():
     one = hidden("head_first", np.concatenate(columns, 1), position)
     logits = sums("head_third", hidden("head_second", one), position)
     with torch.no_grad():
-        np.testing.assert_array_equal(network(batch).numpy() * 2048, logits)
+        np.testing.assert_array_equal(network(batch).numpy() * 2048, logits[:, :OUTPUTS])
+    assert not logits[:, OUTPUTS:].any()
 
 
 def test_filling_costs_nothing():
     blocks, coefficients = _gather(draw("gray")[0])
-    batch = batch_of(blocks, coefficients, np.zeros(len(blocks), np.uint8))
+    batch = batch_of(blocks, coefficients)
     assert len(batch.value) % 512 == 0
     cost = code_length(torch.ones(len(batch.value), OUTPUTS), batch)
     assert (cost[: batch.total, 0] >= 0).all()
@@ -158,7 +158,7 @@ def samples(tmp_path: Path) -> BlockSamples:
     blocks, coefficients = (np.concatenate(rows) for rows in zip(*parts, strict=True))
     blocks.tofile(tmp_path / "drawn.blocks")
     coefficients.tofile(tmp_path / "drawn.coefficients")
-    np.stack([np.zeros_like(blocks[:, -1]), blocks[:, -1]], 1).tofile(tmp_path / "drawn.index")
+    blocks[:, -1].tofile(tmp_path / "drawn.last")
     return BlockSamples(tmp_path, "drawn")
 
 
@@ -169,10 +169,10 @@ def test_training_lowers_bits_and_goes_on_as_if_never_cut_short(
     monkeypatch.setattr(trunk, "_REPORTS", 4)
     held = [samples.batch(np.arange(len(samples)))]
     whole = trunk.Training(settings, samples, tmp_path / "whole.pt")
-    before = trunk.bits_by_source(whole.network, held)[-1]
+    before = trunk.bits_a_value(whole.network, held)
     reports: list[str] = []
     network = whole.run(samples, reports.append)
-    assert trunk.bits_by_source(network, held)[-1] < before
+    assert trunk.bits_a_value(network, held) < before
     assert len(reports) == 4
 
     def cut(line: str) -> None:
@@ -187,22 +187,3 @@ def test_training_lowers_bits_and_goes_on_as_if_never_cut_short(
     again.run(samples, reports.append)
     for one, two in zip(network.parameters(), again.network.parameters(), strict=True):
         torch.testing.assert_close(one, two, rtol=0, atol=0)
-
-
-def test_the_command_prints_bits_by_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-):
-    folder, work = tmp_path / "images", tmp_path / "work"
-    folder.mkdir()
-    for number in range(8):
-        (folder / f"{number}.jpg").write_bytes(jpeg(detailed(number), quality=60 + 4 * number))
-    arguments = ["trunk", str(folder), "--work", str(work), "--steps", "2", "--share", "1"]
-    monkeypatch.setattr("sys.argv", arguments)
-    trunk.main()
-    rows = [line.split("|")[1:-1] for line in capsys.readouterr().out.splitlines()[-2:]]
-    assert [row[0].strip() for row in rows] == [str(folder), "all"]
-    lite = packaged_model("lite").networks["luma.ac"]
-    held = BlockSamples(work, "validation")
-    assert held.coefficients > 0
-    bits = trunk.bits_by_source(lite, [held.batch(np.arange(len(held)))])[-1]
-    assert f"{bits:.4f}" == rows[-1][2].strip()

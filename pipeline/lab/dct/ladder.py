@@ -14,8 +14,8 @@ import numpy as np
 from seec.pipeline.dct.native import Coder
 from seec.pipeline.dct.packaged import packaged_model
 from seec.pipeline.dct.weights import DctModel, Layer
+from seec.pipeline.lab.dct.files import components_of, split
 from seec.pipeline.lab.dct.priming import Primer, Start
-from seec.pipeline.lab.dct.train import components_of, split
 
 
 def main() -> None:

@@ -1,55 +1,49 @@
-"""A coefficient model from photographs and JPEG files; `seec train --jpeg` is the command.
+"""A coefficient model from photographs and JPEG files; `seec train --jpeg` is the command."""
 
-JPEG files are taken as they are; other images become JPEG files of many qualities, samplings and
-quantisation tables. Every eighth image by a hash of its name is kept for validation.
-"""
-
-import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from seec.pipeline.dct.jpeg import Component, take_apart
 from seec.pipeline.dct.weights import NETWORKS, DctModel, Layer
-from seec.pipeline.images.jpeg import matches
-from seec.pipeline.images.split import is_validation
+from seec.pipeline.lab.dct.files import components_of, split
 from seec.pipeline.lab.dct.linear import fit_linear
 from seec.pipeline.lab.dct.networks import samples_of, train
 from seec.pipeline.lab.dct.priming import Primer, Start, prime
+from seec.pipeline.lab.dct.trunk import train_trunk
 from seec.schemas.errors import UnreadableImage
 
-# Hidden units of a profile's networks; a name goes before a kind.
-_NARROW = (128, 32)
-PROFILES: dict[str, dict[str, tuple[int, int]]] = {
-    "fast": {},
-    "lite": {"last": _NARROW, "dc": _NARROW, "ac": _NARROW},
-    "max": {"last": _NARROW, "dc": _NARROW, "chroma.ac": (192, 48), "luma.ac": (256, 64)},
-}
-_ROWS = 64  # of luma's blocks: more of one file would crowd out others
+# Names of the networks of each profile; a network with a trunk is named apart.
+_TRUNK = "luma.ac"
+PROFILES: dict[str, tuple[str, ...]] = {"fast": (), "lite": NETWORKS, "max": NETWORKS}
+_WITH_TRUNK = "max"
+_HIDDEN = (128, 32)  # units of networks without a trunk
 _SHARE, _MOST = 0.06, 1 << 18
 _PRIMED = 300  # files: with more, contexts know a little more, and model files grow
 # Seconds of CPU for each network: three quarters of the bytes are luma's AC coefficients.
-_SECONDS = {"last": 25, "dc": 20, "ac": 70, "luma.ac": 220}
+_SECONDS = {"last": 25.0, "dc": 20.0, "ac": 70.0}
+_TRUNK_SECONDS = 3500.0
 
 
 def train_model(
     folders: Sequence[Path],
     profile: str,
     work: Path,
-    budget_s: float,
+    budget_s: float | None,
     card: Mapping[str, Any],
     report: Callable[[str], None],
+    begin_with: DctModel | None = None,
 ) -> DctModel:
     """A model of a profile from the images of folders.
 
     work: a folder for samples and checkpoints of networks, from which the same call goes on; made
-    if the profile has networks. budget_s: CPU time of all networks. report: takes lines,
-    each with a network's bits a decision on the validation split. UnreadableImage if folders have
-    no image for training, or none for validation.
+    if the profile has networks. budget_s: CPU time of all networks; None is as much as packaged
+    models had. report: takes lines, each with a network's bits a decision on the validation split.
+    begin_with: a model whose linear predictions and networks, as far as the profile has such, are
+    taken as they are. UnreadableImage if folders have no image for training, or none for
+    validation.
     """
     training, validation = split(folders)
     if not training or not validation:
@@ -57,37 +51,48 @@ def train_model(
             f"{len(training)} images for training and {len(validation)} for validation, one in "
             "eight by file name: more images are needed"
         )
-    linear = fit_linear(components_of(training))
+    linear = begin_with.linear if begin_with else fit_linear(components_of(training))
+    given = _given(profile, begin_with)
+    wanted = {n: _seconds(profile, n) for n in PROFILES[profile] if n not in given}
+    pace = budget_s / sum(wanted.values()) if budget_s and wanted else 1.0
     networks: dict[str, tuple[Layer, ...]] = {}
-    hidden = PROFILES[profile]
-    if hidden:
+    for kind, name in enumerate(PROFILES[profile]):
+        if name in given:
+            networks[name] = given[name]
+            continue
         work.mkdir(exist_ok=True)
-        seen = _sampled(work / "training.npy", linear, training)
-        held = _sampled(work / "validation.npy", linear, validation)
-        for kind, name in enumerate(NETWORKS):
-            networks[name] = train(
-                samples_of(seen, kind),
-                samples_of(held, kind),
-                kind,
-                hidden.get(name) or hidden[_kind(name)],
-                budget_s * _seconds(name) / network_seconds(),
-                work / f"{name}.pt",
-                lambda line, name=name: report(f"{name}: {line}"),
-            )
+        seconds = pace * wanted[name]
+
+        def say(line: str, name: str = name) -> None:
+            report(f"{name}: {line}")
+
+        if _has_trunk(profile, name):
+            networks[name] = train_trunk(work, linear, training, validation, seconds, say)
+            continue
+        networks[name] = train(
+            samples_of(_sampled(work / "training.npy", linear, training), kind),
+            samples_of(_sampled(work / "validation.npy", linear, validation), kind),
+            kind,
+            _HIDDEN,
+            seconds,
+            work / f"{name}.pt",
+            say,
+        )
     return prime(Start(linear, networks), components_of(training[:_PRIMED]), card)
 
 
-def network_seconds() -> float:
-    """CPU time of all networks if nothing else is asked for."""
-    return sum(map(_seconds, NETWORKS))
+def _given(profile: str, model: DctModel | None) -> Mapping[str, tuple[Layer, ...]]:
+    """The networks of a model that a profile has, too."""
+    layers = model.networks if model else {}
+    return {n: own for n, own in layers.items() if _has_trunk(profile, n) == (len(own) > 3)}
 
 
-def _seconds(name: str) -> float:
-    return _SECONDS.get(name) or _SECONDS[_kind(name)]
+def _has_trunk(profile: str, name: str) -> bool:
+    return profile == _WITH_TRUNK and name == _TRUNK
 
 
-def _kind(name: str) -> str:
-    return name.partition(".")[2]
+def _seconds(profile: str, name: str) -> float:
+    return _TRUNK_SECONDS if _has_trunk(profile, name) else _SECONDS[name.partition(".")[2]]
 
 
 def _sampled(kept: Path, linear: NDArray[np.int16], images: Sequence[Path]) -> NDArray[np.uint8]:
@@ -103,67 +108,3 @@ def _sampled(kept: Path, linear: NDArray[np.int16], images: Sequence[Path]) -> N
         np.save(part, np.concatenate(parts))
         part.replace(kept)
     return np.load(kept, mmap_mode="r")
-
-
-def split(folders: Sequence[Path]) -> tuple[list[Path], list[Path]]:
-    """Training and validation files of folders, in an order that mixes folders."""
-    images = sorted(p for folder in folders for p in folder.rglob("*") if p.is_file())
-    order = np.random.default_rng(0).permutation(len(images))
-    images = [images[i] for i in order]
-    held = [p for p in images if is_validation(p.name)]
-    return [p for p in images if not is_validation(p.name)], held
-
-
-def components_of(images: Sequence[Path]) -> Iterator[list[Component]]:
-    """Of each image that can be read, the upper rows."""
-    return (components for _, components in numbered_components(images))
-
-
-def numbered_components(images: Sequence[Path]) -> Iterator[tuple[int, list[Component]]]:
-    """As components_of, each with its place among the images."""
-    for number, path in enumerate(images):
-        data = path.read_bytes()
-        try:
-            if not matches(data):
-                data = _as_jpeg(data, np.random.default_rng(number))
-            jpeg = take_apart(data)
-        except (UnreadableImage, OSError, ValueError, Image.DecompressionBombError):
-            continue
-        tallest = max(c.vertical for c in jpeg.components)
-        yield (
-            number,
-            [
-                Component(
-                    c.horizontal,
-                    c.vertical,
-                    c.quantisation,
-                    c.coefficients[: _ROWS * c.vertical // tallest],
-                )
-                for c in jpeg.components
-            ],
-        )
-
-
-# The table of N. Robidoux that mozjpeg begins with, rather flat.
-_FLAT = (
-    *(16, 16, 16, 18, 25, 37, 56, 85, 16, 17, 20, 27, 34, 40, 53, 75),
-    *(16, 20, 24, 31, 43, 62, 91, 135, 18, 27, 31, 40, 53, 74, 106, 156),
-    *(25, 34, 43, 53, 69, 94, 131, 189, 37, 40, 62, 74, 94, 125, 169, 238),
-    *(56, 53, 91, 106, 131, 169, 226, 311, 85, 75, 135, 156, 189, 238, 311, 418),
-)
-
-
-def _as_jpeg(data: bytes, rng: np.random.Generator) -> bytes:
-    quality, sampling = int(rng.integers(50, 99)), int(rng.choice([0, 1, 2], p=[0.25, 0.1, 0.65]))
-    out = io.BytesIO()
-    with Image.open(io.BytesIO(data)) as image:
-        chosen = rng.random()
-        if chosen < 0.05:
-            image.convert("L").save(out, "JPEG", quality=quality)
-        elif chosen < 0.35:
-            scale = 200 - 2 * quality
-            table = [min(255, max(1, (q * scale + 50) // 100)) for q in _FLAT]
-            image.convert("RGB").save(out, "JPEG", qtables=[table, table], subsampling=sampling)
-        else:
-            image.convert("RGB").save(out, "JPEG", quality=quality, subsampling=sampling)
-    return out.getvalue()

@@ -15,9 +15,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from seec.pipeline.dct.weights import POSITIONS, Layer
+from seec.pipeline.dct.weights import (
+    HEAD_OUTPUTS,
+    POSITIONS,
+    SHARED,
+    TRUNK,
+    TRUNK_LAYERS,
+    Layer,
+)
 from seec.pipeline.lab.dct.networks import BYTE, HIDDEN, LEAST, OUTPUT, SIGN, decisions, rounded
-from seec.pipeline.lab.dct.trunk_samples import HEAD, TRUNK, Batch
+from seec.pipeline.lab.dct.trunk_samples import HEAD, Batch
 
 # Signed bytes are half as fine as magnitude bytes. They count twice, and their weights are twice
 # as fine, so that all products are in the same unit.
@@ -28,29 +35,15 @@ _SIGNED_TRUNK = (slice(0, 256), slice(704, 768), slice(976, TRUNK))
 _MAGNITUDES, _BELOW = SIGN - 1, 5
 OUTPUTS = 1 + 2 * _MAGNITUDES + 1 + 2 * _BELOW
 _FIRST_BELOW = 4
-_LAYERS = (
-    "trunk_first",
-    "trunk_second",
-    "share",
-    "head_first",
-    "head_second",
-    "head_third",
-)
 _MIDDLE = (6, 9, 15, 27, 51)  # from where that bit is 1
 
 
 @dataclass(frozen=True)
 class Shape:
-    """Sizes of layers.
-
-    shared: numbers that the trunk hands to each position. own: whether the head sees
-    all known coefficients of the block.
-    """
+    """Sizes of hidden layers."""
 
     trunk: tuple[int, int] = (192, 192)
-    shared: int = 16
     head: tuple[int, int] = (256, 64)
-    own: bool = True
 
 
 class TrunkNetwork(nn.Module):
@@ -62,8 +55,8 @@ class TrunkNetwork(nn.Module):
 
     def __init__(self, shape: Shape, batch: Batch) -> None:
         super().__init__()
-        trunk, head, shared = shape.trunk, shape.head, shape.shared
-        self.shape, self.rounded, self.dtype = shape, False, torch.bfloat16
+        trunk, head = shape.trunk, shape.head
+        self.shape, self.rounded, self.dtype = shape, False, torch.float32
         scale = torch.ones(TRUNK)
         for part in _SIGNED_TRUNK:
             scale[part] = _SIGNED
@@ -81,10 +74,9 @@ class TrunkNetwork(nn.Module):
         self.trunk_first_bias = biases(trunk[0], start=0.3)
         self.trunk_second = weights(trunk[1], trunk[0], spread=1 / math.sqrt(trunk[0]))
         self.trunk_second_bias = biases(trunk[1], start=0.2)
-        self.share = weights(POSITIONS, shared, trunk[1], spread=1 / math.sqrt(trunk[1]))
-        self.share_bias = biases(POSITIONS * shared, start=0.3)
-        own = 2 * POSITIONS if shape.own else 0
-        self.head_first = weights(head[0], HEAD + shared + own, spread=0.1)
+        self.share = weights(POSITIONS, SHARED, trunk[1], spread=1 / math.sqrt(trunk[1]))
+        self.share_bias = biases(POSITIONS * SHARED, start=0.3)
+        self.head_first = weights(head[0], HEAD + SHARED + 2 * POSITIONS, spread=0.1)
         self.head_first_bias = biases(head[0], POSITIONS, start=0.3)
         self.head_second = weights(head[1], head[0], spread=1 / math.sqrt(head[0]))
         self.head_second_bias = biases(head[1])
@@ -120,20 +112,25 @@ class TrunkNetwork(nn.Module):
         HEAD bytes, what the trunk hands over, and of what is known of the block signed bytes less
         128, then magnitude bytes. Rows of `share` are those of position 0, then of position 1.
         Sums of all layers but `head_third` become bytes by >> 7 and a cut to 0..255; those of
-        `head_third` become logits in 1/256 by >> 3.
+        `head_third` become logits in 1/256 by >> 3, the first OUTPUTS of them.
         """
         means = {"trunk_first": self.trunk_mean, "head_first": self.head_mean}
         layers: dict[str, Layer] = {}
-        for name, (weight, unit) in zip(_LAYERS, self._units(), strict=True):
+        for name, (weight, unit) in zip(TRUNK_LAYERS, self._units(), strict=True):
             near = torch.round(rounded(weight, unit) * unit).flatten(0, -2)
             fine = BYTE * (OUTPUT if name == "head_third" else HIDDEN)
             bias = torch.round(getattr(self, f"{name}_bias") * fine)
             bias = bias.t() if bias.dim() > 1 else bias[None]
+            if name == "head_third":
+                unused = (0, HEAD_OUTPUTS - OUTPUTS)
+                near, bias = functional.pad(near, (0, 0, *unused)), functional.pad(bias, unused)
             if name in means:
                 mean = means[name]
                 # Exactly: float32 would round such a sum.
                 bias = bias - near[:, : len(mean)].double() @ mean.double()
-            layers[name] = Layer(near.to(torch.int8).numpy(), bias.to(torch.int32).numpy())
+            layers[name] = Layer(
+                near.to(torch.int8).numpy(), bias.to(torch.int32).contiguous().numpy()
+            )
         return layers
 
     def forward(self, batch: Batch) -> Tensor:
@@ -149,11 +146,11 @@ class TrunkNetwork(nn.Module):
         one = self._byte(functional.linear(seen.to(self.dtype), first, self._cast("trunk_first")))
         two = self._byte(functional.linear(one, second, self._cast("trunk_second")))
         shared = self._byte(functional.linear(two, share.flatten(0, 1), self._cast("share")))
-        shared = shared.view(-1, self.shape.shared)
+        shared = shared.view(-1, SHARED)
         columns = [
             (batch.features.to(self.dtype) - self.head_mean.to(self.dtype)) / BYTE,
             shared.index_select(0, batch.block * POSITIONS + batch.position),
-            *(self._own(batch) if self.shape.own else ()),
+            *self._own(batch),
             at,
         ]
         by_position = torch.cat([head_first, self._cast("head_first")], 1)
@@ -176,7 +173,7 @@ class TrunkNetwork(nn.Module):
     def _units(self) -> list[tuple[nn.Parameter, Tensor | int]]:
         """Weights, in the order of layers, and how fine they are; of columns or of all."""
         head = torch.full((self.head_first.shape[1],), HIDDEN)
-        head[HEAD + self.shape.shared :][:POSITIONS] *= _SIGNED
+        head[HEAD + SHARED :][:POSITIONS] *= _SIGNED
         return [
             (self.trunk_first, self.trunk_unit),
             (self.trunk_second, HIDDEN),

@@ -1,8 +1,8 @@
 """Luma's blocks with what is around them, and all AC coefficients of each, in files for training.
 
 A split has three files of uint8 rows: NAME.blocks [blocks, BLOCK_SAMPLE] and NAME.coefficients
-[coefficients, COEFFICIENT_SAMPLE], see coder_c/trunk.h, and NAME.index [blocks, 2], a block's
-source and its last position. They are memory-mapped, and may be larger than memory.
+[coefficients, COEFFICIENT_SAMPLE], see coder_c/trunk.h, and NAME.last [blocks], their last
+positions. They are memory-mapped, and may be larger than memory.
 """
 
 import contextlib
@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seec.pipeline.dct import _dct
-from seec.pipeline.dct.weights import FEATURES, POSITIONS
+from seec.pipeline.dct.weights import EXTRAS, FEATURES, POSITIONS, TRUNK
+from seec.pipeline.lab.dct.files import components_of
 from seec.pipeline.lab.dct.priming import Primer
-from seec.pipeline.lab.dct.train import numbered_components
 from seec.schemas.errors import UnreadableImage
 
-TRUNK, HEAD = _dct.TRUNK, FEATURES + _dct.EXTRAS
+HEAD = FEATURES + EXTRAS
 _MOST = 1 << 14  # blocks of a file
 _ROUND = 512  # coefficients of batches are a multiple of this: few shapes are fast in bfloat16
-_BLOCKS, _COEFFICIENTS, _INDEX = ".blocks", ".coefficients", ".index"
+_BLOCKS, _COEFFICIENTS, _LAST = ".blocks", ".coefficients", ".last"
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Batch:
     trunk: [blocks, TRUNK] uint8. own: [blocks, 2, 64] uint8, a block's coefficients by zigzag
     positions as signed bytes and as magnitude bytes. features: [n, HEAD] uint8. block, position,
     value: [n] int64, block counting within the batch. known: [n] float32, whether zero is ruled
-    out. source: [blocks] int64. total: how many coefficients are no filling.
+    out. total: how many coefficients are no filling.
     """
 
     trunk: Tensor
@@ -44,14 +44,11 @@ class Batch:
     position: Tensor
     known: Tensor
     value: Tensor
-    source: Tensor
     total: int
 
 
-def batch_of(
-    blocks: NDArray[np.uint8], coefficients: NDArray[np.uint8], source: NDArray[np.uint8]
-) -> Batch:
-    """A batch of rows as `Primer.gather` gives them; source: [blocks]."""
+def batch_of(blocks: NDArray[np.uint8], coefficients: NDArray[np.uint8]) -> Batch:
+    """A batch of rows as `Primer.gather` gives them."""
     last = blocks[:, -1].astype(np.int64)
     total = len(coefficients)
     filled = np.zeros((total + -total % _ROUND, _dct.COEFFICIENT_SAMPLE), np.uint8)
@@ -68,7 +65,6 @@ def batch_of(
         torch.from_numpy(filled[:, HEAD].astype(np.int64)),
         torch.from_numpy(filled[:, HEAD + 1].astype(np.float32)),
         torch.from_numpy(value.astype(np.int64)),
-        torch.from_numpy(source.astype(np.int64)),
         total,
     )
 
@@ -82,24 +78,18 @@ class BlockSamples:
 
         self._blocks = rows(_BLOCKS, _dct.BLOCK_SAMPLE)
         self._coefficients = rows(_COEFFICIENTS, _dct.COEFFICIENT_SAMPLE)
-        index = np.array(rows(_INDEX, 2))
-        self._source, self._last = index[:, 0], index[:, 1].astype(np.int64)
+        self._last = np.fromfile(work / (name + _LAST), np.uint8).astype(np.int64)
         self._first = np.cumsum(self._last) - self._last
 
     def __len__(self) -> int:
-        return len(self._source)
-
-    @property
-    def coefficients(self) -> int:
-        """How many coefficients there are."""
-        return len(self._coefficients)
+        return len(self._last)
 
     def batch(self, chosen: NDArray[np.int64]) -> Batch:
         """The blocks at these places."""
         last = self._last[chosen]
         within = np.arange(last.sum()) - np.repeat(np.cumsum(last) - last, last)
         rows = np.repeat(self._first[chosen], last) + within
-        return batch_of(self._blocks[chosen], self._coefficients[rows], self._source[chosen])
+        return batch_of(self._blocks[chosen], self._coefficients[rows])
 
 
 def gather(
@@ -107,30 +97,25 @@ def gather(
     name: str,
     primer: Primer,
     images: Sequence[Path],
-    folders: Sequence[Path],
     share: float,
     report: Callable[[str], None],
 ) -> BlockSamples:
     """A share of the blocks of luma of images, from files in `work` or written there.
 
-    A block's source is the place of the first of `folders` that holds its image. UnreadableImage
-    if no image can be read.
+    UnreadableImage if no image can be read.
     """
-    if not (work / (name + _INDEX)).exists():
-        _write(work, name, _sampled(primer, images, folders, share), report)
+    if not (work / (name + _LAST)).exists():
+        _write(work, name, _sampled(primer, images, share), report)
     return BlockSamples(work, name)
 
 
 def _sampled(
-    primer: Primer, images: Sequence[Path], folders: Sequence[Path], share: float
+    primer: Primer, images: Sequence[Path], share: float
 ) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]]:
-    """Rows of blocks, of coefficients and of the index, image by image."""
-    for number, components in numbered_components(images):
+    """Rows of blocks, of coefficients, and last positions, image by image."""
+    for number, components in enumerate(components_of(images)):
         blocks, coefficients = primer.gather(components[:1], share, number, _MOST)
-        index = np.zeros((len(blocks), 2), np.uint8)
-        index[:, 0] = _source(images[number], folders)
-        index[:, 1] = blocks[:, -1]
-        yield blocks, coefficients, index
+        yield blocks, coefficients, blocks[:, -1]
 
 
 def _write(
@@ -139,21 +124,17 @@ def _write(
     sampled: Iterable[tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]],
     report: Callable[[str], None],
 ) -> None:
-    suffixes = (_BLOCKS, _COEFFICIENTS, _INDEX)  # the index last: with it all are there
+    suffixes = (_BLOCKS, _COEFFICIENTS, _LAST)  # last positions last: with them all are there
     parts = [work / f"{name}{suffix}.part" for suffix in suffixes]
     found = values = 0
     with contextlib.ExitStack() as stack:
         files = [stack.enter_context(part.open("wb")) for part in parts]
-        for blocks, coefficients, index in sampled:
-            for file, rows in zip(files, (blocks, coefficients, index), strict=True):
-                file.write(rows.tobytes())
-            found, values = found + len(blocks), values + len(coefficients)
+        for rows in sampled:
+            for file, part in zip(files, rows, strict=True):
+                file.write(part.tobytes())
+            found, values = found + len(rows[0]), values + len(rows[1])
     if not values:
         raise UnreadableImage(f"files for {name} have no coefficient to learn from")
     for part in parts:
         part.replace(part.with_suffix(""))
     report(f"{name}: {found} blocks, {values} coefficients")
-
-
-def _source(image: Path, folders: Sequence[Path]) -> int:
-    return next(i for i, folder in enumerate(folders) if image.is_relative_to(folder))
