@@ -112,8 +112,10 @@ def test_networks_to_begin_with_are_kept_and_those_that_lack_are_trained(
     assert result.exit_code == 0, result.output
     model = load_model(out.read_bytes())
     np.testing.assert_array_equal(model.linear, lite.linear)
-    assert len(model.networks.pop("luma.ac")) == 6
+    assert len(model.networks["luma.ac"]) == 6
     for name, layers in model.networks.items():
+        if name == "luma.ac":
+            continue
         assert f"{name}: " not in result.stderr
         for one, two in zip(layers, lite.networks[name], strict=True):
             np.testing.assert_array_equal(one.weight, two.weight)

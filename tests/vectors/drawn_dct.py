@@ -72,7 +72,7 @@ def draw_networks(trunk: bool = False) -> dict[str, tuple[Layer, ...]]:
         bias = rng.integers(-9000, 9001, (positions, outputs)).astype(np.int32)
         return Layer(rng.integers(-40, 41, (outputs, inputs)).astype(np.int8), bias)
 
-    networks = {
+    networks: dict[str, tuple[Layer, ...]] = {
         name: (
             layer(16, FEATURES, 64 if name.endswith("ac") else 1),
             layer(16, 16, 1),
