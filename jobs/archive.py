@@ -1,7 +1,7 @@
 """Archive a tree of images: `python -m seec.jobs.archive SRC DST`."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,7 +34,7 @@ from seec.pipeline.archive.protection import keep_spares
 from seec.pipeline.archive.runs import add_shard, missing_shards
 from seec.pipeline.archive.sources import check_source
 from seec.pipeline.codec import Model
-from seec.pipeline.dct.packaged import nearest_model
+from seec.pipeline.dct.packaged import models_for
 from seec.pipeline.dct.weights import DctModel
 from seec.pipeline.routes.region import check_region_source
 from seec.pipeline.routes.writing import RunModels
@@ -106,7 +106,7 @@ class Settings:
     cpus: int | None = None
     limits: Limits | None = None
 
-    def run_options(self, model: Model, jpeg_model: DctModel | None) -> RunOptions:
+    def run_options(self, model: Model, jpeg_models: Sequence[DctModel]) -> RunOptions:
         """What these settings ask of a new run that encodes with these models."""
         return RunOptions(
             plan=PlanSettings(
@@ -125,7 +125,7 @@ class Settings:
                 follow_links=self.follow_links,
             ),
             model=model,
-            jpeg_model=jpeg_model,
+            jpeg_models=jpeg_models,
             needs_jpeg_model=self.jpeg == JPEG_SEEC or self.jpeg_model is not None,
             retry_quarantine=self.retry_quarantine,
             check_content=self.check_content,
@@ -220,7 +220,7 @@ def run(settings: Settings) -> ArchiveSummary:
     start = time.monotonic()
     _check_loss(settings)
     model = chosen_model(settings.model, settings.profile)
-    jpeg_model = _chosen_jpeg_model(settings)
+    jpeg_models = _chosen_jpeg_models(settings)
     name = source_name(settings.name)
     source = Source(settings.source, settings.limits, name, settings.follow_links)
     store = Store(settings.archive, limits=settings.limits)
@@ -229,7 +229,7 @@ def run(settings: Settings) -> ArchiveSummary:
     with Archive.writing(store, format_md() if settings.expect is None else None) as archive:
         if settings.expect is not None:
             archive.expect(settings.expect)
-        return _archive(archive, source, settings, model, jpeg_model, start)
+        return _archive(archive, source, settings, model, jpeg_models, start)
 
 
 def _archive(
@@ -237,7 +237,7 @@ def _archive(
     source: Source,
     settings: Settings,
     model: Model,
-    jpeg_model: DctModel | None,
+    jpeg_models: Sequence[DctModel],
     start: float,
 ) -> ArchiveSummary:
     timings: list[Timing] = []
@@ -245,7 +245,7 @@ def _archive(
     interrupted = archive.state.open_run
     # A compaction that was interrupted has done its part: what is left of it can be given up.
     if interrupted and not interrupted.compaction and not settings.new_plan:
-        given = models_of(archive, interrupted, (model, jpeg_model))
+        given = models_of(archive, interrupted, (model, *jpeg_models))
         timings += _finish(archive, source, interrupted, settings, given)
         runs.append(interrupted.run_id)
     check_source(archive.state, source.record(), settings.moved)
@@ -263,10 +263,10 @@ def _archive(
             small = is_small(files, size_bytes)
             return held.enter_context(execution(settings.ray_address, settings.cpus, small=small))
 
-        options = settings.run_options(model, jpeg_model)
+        options = settings.run_options(model, jpeg_models)
         planned = plan_run(archive, source, options, executor, tell_unread)
         if planned:
-            models = models_of(archive, planned, (model, jpeg_model))
+            models = models_of(archive, planned, (model, *jpeg_models))
             timings += _carry_out(archive, source, planned, settings, models)
             runs.append(planned.run_id)
     keep_spares(archive)
@@ -303,13 +303,13 @@ def _finish(
     return _carry_out(archive, source.following(plan.follow_links), interrupted, settings, models)
 
 
-def _chosen_jpeg_model(settings: Settings) -> DctModel | None:
-    """The model that may code JPEG files; None where JPEG XL does."""
+def _chosen_jpeg_models(settings: Settings) -> Sequence[DctModel]:
+    """The models that may code JPEG files; none where JPEG XL does."""
     if settings.jpeg_model is None:
-        return None if settings.jpeg == JPEG_XL else nearest_model(settings.profile)
+        return () if settings.jpeg == JPEG_XL else models_for(settings.profile)
     if settings.jpeg == JPEG_XL:
         raise click.UsageError("--jpeg jpegxl uses no model: leave out --jpeg-model")
-    return read_jpeg_model(settings.jpeg_model)
+    return (read_jpeg_model(settings.jpeg_model),)
 
 
 def _check_loss(settings: Settings) -> None:

@@ -14,10 +14,10 @@ from seec.jobs.interface import command
 from seec.jobs.messages import inform
 from seec.jobs.model_options import chosen_model, model_options
 from seec.jobs.options import store_options
-from seec.jobs.planning import bytes_worth, jpeg_bytes
+from seec.jobs.planning import bytes_worth, jpeg_bytes, worthwhile
 from seec.jobs.progress import progress
 from seec.jobs.summary import figures
-from seec.pipeline.dct.packaged import nearest_model
+from seec.pipeline.dct.packaged import models_for
 from seec.pipeline.routes.writing import RunModels
 from seec.pipeline.stages.estimating import Amount, Trials, strata, totals
 from seec.pipeline.stages.once_jpeg import AS_JPEG
@@ -159,12 +159,12 @@ def run(settings: Settings) -> Summary:
     within = f", of {parts:,} slices of large ones" if parts else ""
     inform(f"reads {sampled:,} of {len(files):,} files{within}, {size:,} bytes")
     trials = Trials(source, model)
-    jpeg = nearest_model(settings.profile)
+    models = models_for(settings.profile)
     jpegs = jpeg_bytes(files) + trials.jpeg_bytes(groups)
-    wanted = bytes_worth(jpeg)
-    if jpegs < wanted:
+    worth = bytes_worth(models)
+    if jpegs < max(worth):
         jpegs += AS_JPEG * trials.decoded_bytes(groups)
-    used = jpeg if jpegs >= wanted else None
+    used = worthwhile(models, worth, jpegs)
     plan = PlanSettings(
         model_id=model.id,
         jpeg_model_id=used and used.id,

@@ -1,7 +1,8 @@
 """Plan a run of `seec archive`: which files it reads, which paths it removes, what encodes them."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import NamedTuple
 
 from seec.jobs.contents import same_contents
@@ -36,9 +37,10 @@ from seec.schemas.plan import PlanSettings, SourceFile
 
 # Fewer links among the files are no reason to speak.
 _FILES_FOR_A_LINK = 10
-# A tenth of the bytes of JPEG files, which JPEG XL would need more, is as much as the model takes.
+# A tenth of the bytes of JPEG files, which JPEG XL would need more, is as much as the model takes;
+# next to a smaller model, a larger one takes as much as a sixtieth of these bytes.
 # A file, however small, counts as so many bytes more: JPEG XL keeps the tables of each.
-_WORTH_A_MODEL = 10
+_WORTH_A_MODEL, _WORTH_A_LARGER_MODEL = 10, 60
 _OF_A_FILE_BYTES = 6000
 
 
@@ -47,9 +49,9 @@ class RunOptions:
     """What decides which files a new run reads, and what encodes them.
 
     plan: what the run is planned with; its jpeg_model_id and parity_share are set here. model: of
-    `plan.model_id`. jpeg_model: may code JPEG files; None where JPEG XL does. needs_jpeg_model:
-    whether it codes them even if it saves less than it takes. retry_quarantine: read all files in
-    quarantine again.
+    `plan.model_id`. jpeg_models: one of them may code JPEG files, the best first; none where JPEG
+    XL does. needs_jpeg_model: whether one codes them even if it saves less than it takes.
+    retry_quarantine: read all files in quarantine again.
     check_content: compare unchanged files by their bytes. prune_missing: remove what vanished.
     moved: whether the source was at another place before. parity_share: as in `PlanSettings`; None
     is that of the last shard.
@@ -57,7 +59,7 @@ class RunOptions:
 
     plan: PlanSettings
     model: Model
-    jpeg_model: DctModel | None
+    jpeg_models: Sequence[DctModel]
     needs_jpeg_model: bool
     retry_quarantine: bool
     check_content: bool
@@ -175,18 +177,19 @@ def _needs_run(archive: Archive, source: Source, changes: _Changes, moved: bool)
 def _worthwhile_jpeg_model(
     archive: Archive, source: Source, listing: Sequence[SourceFile], options: RunOptions
 ) -> DctModel | None:
-    """The model that codes JPEG files: always if asked for or in the archive, else if it saves."""
-    model = options.jpeg_model
-    if model is None or options.needs_jpeg_model or model.id in archive.state.models:
-        return model
-    wanted = bytes_worth(model)
+    """The model with which JPEG files and it take least; none if JPEG XL does."""
+    models = options.jpeg_models
+    worth = bytes_worth(models, archive.state.models)
+    if options.needs_jpeg_model:
+        worth[-1] = 0
+    wanted = max(worth, default=0)
     counted = jpeg_bytes(listing)
     if counted < wanted:
         counted += jpeg_bytes_within(source, listing, wanted - counted)
     if counted < wanted:
         left = -(-(wanted - counted) // AS_JPEG)
         counted += AS_JPEG * decoded_bytes(source, listing, left)
-    return model if counted >= wanted else None
+    return worthwhile(models, worth, counted)
 
 
 def jpeg_bytes(listing: Iterable[SourceFile]) -> int:
@@ -196,9 +199,19 @@ def jpeg_bytes(listing: Iterable[SourceFile]) -> int:
     return sum(file.size_bytes + _OF_A_FILE_BYTES for file in read)
 
 
-def bytes_worth(model: DctModel) -> int:
-    """How many of `jpeg_bytes` a model of JPEG files is worth."""
-    return _WORTH_A_MODEL * len(model.payload)
+def bytes_worth(models: Sequence[DctModel], held: Container[str] = ()) -> list[int]:
+    """How many of `jpeg_bytes` each model is worth next to the one behind it, or to JPEG XL.
+
+    held: ids of those that the archive has, which take nothing.
+    """
+    sizes = [0 if model.id in held else len(model.payload) for model in models]
+    larger = [_WORTH_A_LARGER_MODEL * max(size - less, 0) for size, less in pairwise(sizes)]
+    return [*larger, *(_WORTH_A_MODEL * size for size in sizes[-1:])]
+
+
+def worthwhile(models: Sequence[DctModel], worth: Sequence[int], counted: float) -> DctModel | None:
+    """The first model that so many of `jpeg_bytes` are worth."""
+    return next((m for m, least in zip(models, worth, strict=True) if counted >= least), None)
 
 
 def _warn_of_links(source: Source, listing: Sequence[SourceFile], followed: bool) -> None:

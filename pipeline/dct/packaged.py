@@ -37,6 +37,12 @@ def nearest_model(profile: str | None) -> DctModel:
     return packaged_model(profile if profile in packaged_profiles() else DEFAULT_PROFILE)
 
 
+def models_for(profile: str | None) -> tuple[DctModel, ...]:
+    """The nearest model of a profile, then the default one if it is smaller, for few files."""
+    nearest, default = nearest_model(profile), packaged_model(DEFAULT_PROFILE)
+    return (nearest, default) if len(default.payload) < len(nearest.payload) else (nearest,)
+
+
 def packaged_name(short_id: bytes) -> str | None:
     """The profile whose coefficient model has an id that begins so; None if there is none."""
     named = (name for name in packaged_profiles() if packaged_model(name).short_id == short_id)

@@ -11,7 +11,7 @@ from seec.jobs import archive as archive_job
 from seec.jobs import gc, info, ls, planning, restore
 from seec.jobs.archive import JPEG_AUTO, JPEG_SEEC, JPEG_XL, Settings
 from seec.pipeline.archive import Archive
-from seec.pipeline.dct.packaged import nearest_model, packaged_model
+from seec.pipeline.dct.packaged import models_for, packaged_model
 from seec.pipeline.dct.weights import load_model
 from seec.pipeline.storage import Store
 from seec.schemas.archive import model_name
@@ -126,7 +126,7 @@ def test_many_small_jpeg_files_are_worth_the_model():
     def listing(files: int, size_bytes: int) -> list[SourceFile]:
         return [SourceFile(f"{number}.jpg", size_bytes, 0) for number in range(files)]
 
-    wanted = planning.bytes_worth(nearest_model(None))
+    (wanted,) = planning.bytes_worth(models_for(None))
     assert planning.jpeg_bytes(listing(600, 950)) > wanted  # 32 x 32 pixels each
     assert planning.jpeg_bytes(listing(200, 950)) < wanted
     assert planning.jpeg_bytes(listing(60, 14_000)) < wanted
@@ -135,6 +135,20 @@ def test_many_small_jpeg_files_are_worth_the_model():
     again = [replace(one, same_file="0.jpg") for one in listing(600, 950)]
     unreadable = [replace(one, problem="a device") for one in listing(600, 950)]
     assert planning.jpeg_bytes([*links, *again, *unreadable]) == 0
+
+
+def test_a_larger_model_is_for_more_files():
+    larger, smaller = models = models_for("max")
+    assert len(larger.payload) > len(smaller.payload)
+    worth = planning.bytes_worth(models)
+    assert worth[0] > worth[1] > 0
+    assert planning.worthwhile(models, worth, worth[0]) is larger
+    assert planning.worthwhile(models, worth, worth[0] - 1) is smaller
+    assert planning.worthwhile(models, worth, worth[1] - 1) is None
+    assert planning.bytes_worth(models, {larger.id})[0] == 0
+    worth_beside = planning.bytes_worth(models, {smaller.id})
+    assert worth_beside[0] > worth[0]
+    assert worth_beside[1] == 0
 
 
 def test_a_model_of_ones_own_codes_jpeg_and_is_in_the_archive(
