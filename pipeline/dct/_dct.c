@@ -16,7 +16,7 @@ enum {
     TRUNK_LAYERS = 3,
     NETWORKS = CLASSES * KINDS,
     WITH_TRUNK = KINDS - 1, /* the network that may have one: luma's of AC coefficients */
-    LAYERS_MAX = 2048,      /* inputs and outputs */
+    WIDTH_MAX = 2048,       /* inputs and outputs of a layer */
 };
 
 static const Level *levels[3];
@@ -140,8 +140,8 @@ static int take_layer(PyObject *tuple, Layer *l, int own) {
     if (!PyArg_ParseTuple(tuple, "iiiOO", &inputs, &l->outputs, &positions, &weights, &bias))
         return 0;
     l->inputs = inputs - own;
-    if (l->inputs < 16 || inputs > LAYERS_MAX || l->inputs % 8 || l->outputs < 16 ||
-        l->outputs > LAYERS_MAX || l->outputs % TILE || (positions != 1 && positions != POSITIONS)) {
+    if (l->inputs < 16 || inputs > WIDTH_MAX || l->inputs % 8 || l->outputs < 16 ||
+        l->outputs > WIDTH_MAX || l->outputs % TILE || (positions != 1 && positions != POSITIONS)) {
         PyErr_SetString(PyExc_ValueError, "a layer of another shape");
         return 0;
     }

@@ -62,7 +62,8 @@ INLINE int code_value(Value *v, int value, int known_not_zero, const int decodin
     int j = 0;
     for (; j < MAGNITUDES - 1; j++) {
         const int kind = 1 + least(j, 3), at = least(j + 1, NODES - 1);
-        if (!decide(v->mixer, v->value, VALUE + SIGNED, at, v->network[at + negative * NEGATIVE], 64 * kind + k,
+        const int told = v->network[at + NEGATIVE * negative];
+        if (!decide(v->mixer, v->value, VALUE + SIGNED, at, told, 64 * kind + k,
                     37 * kind + by->expected, 48 * kind + by->inside, magnitude >= LEAST[j + 1],
                     decoding))
             break;

@@ -16,34 +16,22 @@ _ITERATIONS = 4
 _LINEAR, _CUBIC, _FIFTH = 3.4445, -4.7750, 2.0315
 
 
-def orthogonal(matrices: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Matrices [..., m, n] with singular values near 1 and the same singular vectors, float32.
-
-    dtype: in which products of a single matrix are computed.
-    """
-    # Stacks of many small matrices are not faster in bfloat16.
-    x = matrices if matrices.dim() > 2 else matrices.to(dtype)
-    wide = x.shape[-2] <= x.shape[-1]
-    x = x if wide else x.mT
-    x = x / (x.float().norm(dim=(-2, -1), keepdim=True) + 1e-7).to(x.dtype)
+def orthogonal(matrices: Tensor) -> Tensor:
+    """Matrices [..., m, n] with singular values near 1 and the same singular vectors."""
+    wide = matrices.shape[-2] <= matrices.shape[-1]
+    x = matrices if wide else matrices.mT
+    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     for _ in range(_ITERATIONS):
         square = x @ x.mT
         x = _LINEAR * x + (_CUBIC * square + _FIFTH * (square @ square)) @ x
-    return (x if wide else x.mT).float()
+    return x if wide else x.mT
 
 
 class Muon(torch.optim.Optimizer):
     """For parameters that are matrices, or stacks of matrices."""
 
-    def __init__(
-        self,
-        weights: Iterable[nn.Parameter],
-        lr: float,
-        momentum: float = 0.95,
-        dtype: torch.dtype = torch.float32,
-    ) -> None:
+    def __init__(self, weights: Iterable[nn.Parameter], lr: float, momentum: float = 0.95) -> None:
         super().__init__(weights, {"lr": lr, "momentum": momentum})
-        self._dtype = dtype
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -58,4 +46,4 @@ class Muon(torch.optim.Optimizer):
                 state["mean"].lerp_(weight.grad, 1 - group["momentum"])
                 ahead = weight.grad.lerp(state["mean"], group["momentum"])
                 size = 0.2 * math.sqrt(max(weight.shape[-2:]))
-                weight.add_(orthogonal(ahead, self._dtype), alpha=-group["lr"] * size)
+                weight.add_(orthogonal(ahead), alpha=-group["lr"] * size)

@@ -32,8 +32,7 @@ class Settings:
     """How to train.
 
     length: of all training, in seconds of CPU or in steps. blocks: of a batch. rounded_from: from
-    this share of all training on the network computes what integers do. dtype: of products;
-    bfloat16 is faster where the processor has instructions for it, and slower elsewhere.
+    this share of all training on the network computes what integers do.
     """
 
     shape: Shape
@@ -43,7 +42,6 @@ class Settings:
     rate: float = 2e-3
     rounded_from: float = 0.6
     seed: int = 1
-    dtype: torch.dtype = torch.float32
 
 
 class Training:
@@ -54,13 +52,12 @@ class Training:
         self._settings, self._training, self._checkpoint = settings, training, checkpoint
         drawn = np.random.default_rng(settings.seed).integers(0, len(training), _MEAN_BLOCKS)
         self.network = TrunkNetwork(settings.shape, training.batch(np.sort(drawn)))
-        self.network.dtype = settings.dtype
         biases, matrices = self.network.biases(), self.network.matrices()
         groups = [{"params": [self.network.head_third]}, {"params": biases}]
         self._adam = torch.optim.AdamW(
             groups, lr=settings.rate, betas=(0.9, 0.99), weight_decay=0.0
         )
-        self._muon = Muon(matrices, settings.rate, dtype=settings.dtype)
+        self._muon = Muon(matrices, settings.rate)
         self.step, self._spent_s = 0, 0.0
         if checkpoint.exists():
             self._load()
@@ -101,7 +98,7 @@ class Training:
         # By the step alone, so that a run that was cut short sees the blocks that it would have.
         drawn = np.random.default_rng((s.seed, self.step))
         batch = self._training.batch(np.sort(drawn.integers(0, len(self._training), s.blocks)))
-        loss = code_length(network(batch), batch).sum() / max(batch.total, 1)
+        loss = code_length(network(batch), batch).sum() / max(len(batch.value), 1)
         network.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -145,8 +142,8 @@ def bits_a_value(network: TrunkNetwork, batches: Iterable[Batch]) -> float:
     nats = count = 0.0
     with torch.no_grad():
         for batch in batches:
-            cost = code_length(network(batch), batch)[: batch.total, 0]
-            nats, count = nats + cost.double().sum().item(), count + batch.total
+            cost = code_length(network(batch), batch)[:, 0]
+            nats, count = nats + cost.double().sum().item(), count + len(cost)
     return nats / max(count, 1) / math.log(2)
 
 

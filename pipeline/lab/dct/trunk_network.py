@@ -56,7 +56,7 @@ class TrunkNetwork(nn.Module):
     def __init__(self, shape: Shape, batch: Batch) -> None:
         super().__init__()
         trunk, head = shape.trunk, shape.head
-        self.shape, self.rounded, self.dtype = shape, False, torch.float32
+        self.shape, self.rounded = shape, False
         scale = torch.ones(TRUNK)
         for part in _SIGNED_TRUNK:
             scale[part] = _SIGNED
@@ -136,35 +136,34 @@ class TrunkNetwork(nn.Module):
     def forward(self, batch: Batch) -> Tensor:
         """Logits [n, OUTPUTS] float32."""
         first, second, share, head_first, head_second, head_third = (
-            (rounded(weight, unit) if self.rounded else weight).to(self.dtype)
-            for weight, unit in self._units()
+            rounded(weight, unit) if self.rounded else weight for weight, unit in self._units()
         )
-        at = torch.zeros(len(batch.position), POSITIONS, dtype=self.dtype)
+        at = torch.zeros(len(batch.position), POSITIONS)
         at.scatter_(1, batch.position[:, None], 1)
 
         seen = (batch.trunk.float() - self.trunk_mean) * (self.trunk_unit / (HIDDEN * BYTE))
-        one = self._byte(functional.linear(seen.to(self.dtype), first, self._cast("trunk_first")))
-        two = self._byte(functional.linear(one, second, self._cast("trunk_second")))
-        shared = self._byte(functional.linear(two, share.flatten(0, 1), self._cast("share")))
+        one = self._byte(functional.linear(seen, first, self._bias("trunk_first")))
+        two = self._byte(functional.linear(one, second, self._bias("trunk_second")))
+        shared = self._byte(functional.linear(two, share.flatten(0, 1), self._bias("share")))
         shared = shared.view(-1, SHARED)
         columns = [
-            (batch.features.to(self.dtype) - self.head_mean.to(self.dtype)) / BYTE,
+            (batch.features.float() - self.head_mean) / BYTE,
             shared.index_select(0, batch.block * POSITIONS + batch.position),
             *self._own(batch),
             at,
         ]
-        by_position = torch.cat([head_first, self._cast("head_first")], 1)
+        by_position = torch.cat([head_first, self._bias("head_first")], 1)
         one = self._byte(functional.linear(torch.cat(columns, 1), by_position))
-        two = self._byte(functional.linear(one, head_second, self._cast("head_second")))
-        third = torch.cat([head_third, self._cast("head_third")], 1)
-        return functional.linear(torch.cat([two, at], 1), third).float()
+        two = self._byte(functional.linear(one, head_second, self._bias("head_second")))
+        third = torch.cat([head_third, self._bias("head_third")], 1)
+        return functional.linear(torch.cat([two, at], 1), third)
 
     def _own(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """What is known of each coefficient's block: signed, then magnitudes; [n, 64] each."""
-        known = torch.ones(POSITIONS, POSITIONS, dtype=self.dtype).triu(1)
+        known = torch.ones(POSITIONS, POSITIONS).triu(1)
         known = known.index_select(0, batch.position)
-        signed = (batch.own[:, 0].to(self.dtype) - 128) * (_SIGNED / BYTE)
-        sizes = batch.own[:, 1].to(self.dtype) / BYTE
+        signed = (batch.own[:, 0].float() - 128) * (_SIGNED / BYTE)
+        sizes = batch.own[:, 1].float() / BYTE
         return (
             signed.index_select(0, batch.block) * known,
             sizes.index_select(0, batch.block) * known,
@@ -183,12 +182,12 @@ class TrunkNetwork(nn.Module):
             (self.head_third, OUTPUT),
         ]
 
-    def _cast(self, layer: str) -> Tensor:
+    def _bias(self, layer: str) -> Tensor:
         bias = getattr(self, f"{layer}_bias")
         if self.rounded:
             unit = BYTE * (OUTPUT if layer == "head_third" else HIDDEN)
             bias = bias + (torch.round(bias * unit) / unit - bias).detach()
-        return bias.to(self.dtype)
+        return bias
 
     def _byte(self, sums: Tensor) -> Tensor:
         kept = sums.clamp(0, 255 / BYTE)

@@ -23,18 +23,17 @@ from seec.schemas.errors import UnreadableImage
 
 HEAD = FEATURES + EXTRAS
 _MOST = 1 << 14  # blocks of a file
-_ROUND = 512  # coefficients of batches are a multiple of this: few shapes are fast in bfloat16
 _BLOCKS, _COEFFICIENTS, _LAST = ".blocks", ".coefficients", ".last"
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Blocks and their AC coefficients, filled up with coefficients that cost nothing.
+    """Blocks and their AC coefficients.
 
     trunk: [blocks, TRUNK] uint8. own: [blocks, 2, 64] uint8, a block's coefficients by zigzag
     positions as signed bytes and as magnitude bytes. features: [n, HEAD] uint8. block, position,
     value: [n] int64, block counting within the batch. known: [n] float32, whether zero is ruled
-    out. total: how many coefficients are no filling.
+    out.
     """
 
     trunk: Tensor
@@ -44,28 +43,20 @@ class Batch:
     position: Tensor
     known: Tensor
     value: Tensor
-    total: int
 
 
 def batch_of(blocks: NDArray[np.uint8], coefficients: NDArray[np.uint8]) -> Batch:
     """A batch of rows as `Primer.gather` gives them."""
     last = blocks[:, -1].astype(np.int64)
-    total = len(coefficients)
-    filled = np.zeros((total + -total % _ROUND, _dct.COEFFICIENT_SAMPLE), np.uint8)
-    filled[:total] = coefficients
-    filled[total:, HEAD + 1] = 1  # a value that is 0 where zero is ruled out meets no decision
-    block = np.zeros(len(filled), np.int64)
-    block[:total] = np.repeat(np.arange(len(blocks)), last)
-    value = np.ascontiguousarray(filled[:, HEAD + 2 :]).view("<i2")[:, 0]
+    value = np.ascontiguousarray(coefficients[:, HEAD + 2 :]).view("<i2")[:, 0]
     return Batch(
         torch.from_numpy(np.ascontiguousarray(blocks[:, :TRUNK])),
         torch.from_numpy(blocks[:, TRUNK:-1].reshape(-1, 2, POSITIONS).copy()),
-        torch.from_numpy(np.ascontiguousarray(filled[:, :HEAD])),
-        torch.from_numpy(block),
-        torch.from_numpy(filled[:, HEAD].astype(np.int64)),
-        torch.from_numpy(filled[:, HEAD + 1].astype(np.float32)),
+        torch.from_numpy(np.ascontiguousarray(coefficients[:, :HEAD])),
+        torch.from_numpy(np.repeat(np.arange(len(blocks)), last)),
+        torch.from_numpy(coefficients[:, HEAD].astype(np.int64)),
+        torch.from_numpy(coefficients[:, HEAD + 1].astype(np.float32)),
         torch.from_numpy(value.astype(np.int64)),
-        total,
     )
 
 
