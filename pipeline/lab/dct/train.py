@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seec.pipeline.dct.weights import NETWORKS, DctModel, Layer
+from seec.pipeline.dct.weights import NETWORKS, TRUNK_LAYERS, DctModel, Layer
 from seec.pipeline.lab.dct.files import components_of, split
 from seec.pipeline.lab.dct.linear import fit_linear
 from seec.pipeline.lab.dct.networks import samples_of, train
@@ -15,7 +15,7 @@ from seec.pipeline.lab.dct.priming import Primer, Start, prime
 from seec.pipeline.lab.dct.trunk import train_trunk
 from seec.schemas.errors import UnreadableImage
 
-# Names of the networks of each profile; a network with a trunk is named apart.
+# The networks of each profile. In `max` that of luma's AC coefficients has a trunk.
 _TRUNK = "luma.ac"
 PROFILES: dict[str, tuple[str, ...]] = {"fast": (), "lite": NETWORKS, "max": NETWORKS}
 _WITH_TRUNK = "max"
@@ -23,7 +23,7 @@ _HIDDEN = (128, 32)  # units of networks without a trunk
 _SHARE, _MOST = 0.06, 1 << 18
 _PRIMED = 300  # files: with more, contexts know a little more, and model files grow
 # Seconds of CPU for each network: three quarters of the bytes are luma's AC coefficients.
-_SECONDS = {"last": 25.0, "dc": 20.0, "ac": 70.0}
+_SECONDS = {"last": 25.0, "dc": 20.0, "ac": 70.0, "luma.ac": 220.0}
 _TRUNK_SECONDS = 3500.0
 
 
@@ -84,7 +84,11 @@ def train_model(
 def _given(profile: str, model: DctModel | None) -> Mapping[str, tuple[Layer, ...]]:
     """The networks of a model that a profile has, too."""
     layers = model.networks if model else {}
-    return {n: own for n, own in layers.items() if _has_trunk(profile, n) == (len(own) > 3)}
+    return {
+        name: own
+        for name, own in layers.items()
+        if _has_trunk(profile, name) == (len(own) == len(TRUNK_LAYERS))
+    }
 
 
 def _has_trunk(profile: str, name: str) -> bool:
@@ -92,7 +96,9 @@ def _has_trunk(profile: str, name: str) -> bool:
 
 
 def _seconds(profile: str, name: str) -> float:
-    return _TRUNK_SECONDS if _has_trunk(profile, name) else _SECONDS[name.partition(".")[2]]
+    if _has_trunk(profile, name):
+        return _TRUNK_SECONDS
+    return _SECONDS.get(name) or _SECONDS[name.partition(".")[2]]
 
 
 def _sampled(kept: Path, linear: NDArray[np.int16], images: Sequence[Path]) -> NDArray[np.uint8]:
