@@ -38,10 +38,10 @@ TRUNK_LAYERS = (
 )
 # Luma's networks, then chroma's.
 NETWORKS = tuple(f"{c}.{kind}" for c in ("luma", "chroma") for kind in ("last", "dc", "ac"))
-FEATURES, WIDEST = 96, 256
+FEATURES, WIDEST = 96, _dct.WIDEST
 # Bytes that a trunk sees of a block, and a head beside FEATURES; numbers that a trunk hands to each
 # position; outputs of a head.
-TRUNK, EXTRAS, SHARED, HEAD_OUTPUTS = 1120, 24, 16, 32
+TRUNK, EXTRAS, SHARED, HEAD_OUTPUTS = _dct.TRUNK, _dct.EXTRAS, _dct.SHARED, _dct.VALUE_OUTPUTS
 # Of `slots`: one that begins knowing nothing; of others the decisions that each remembers.
 UNUSED, START_COUNT = -128, 30
 PREDICTORS = (NODES, 8, 6)
