@@ -53,69 +53,50 @@ INLINE int64_t clip64(int64_t x, int64_t limit) {
     return x > limit ? limit : x < -limit ? -limit : x;
 }
 
+/* Classes of numbers. Tables, for a processor cannot foresee branches on what is being coded. */
+
 /* Twelve classes of magnitudes. */
-INLINE int class12(int x) {
-    return x < 5    ? x
-           : x < 7  ? 5
-           : x < 9  ? 6
-           : x < 13 ? 7
-           : x < 21 ? 8
-           : x < 41 ? 9
-           : x < 81 ? 10
-                    : 11;
-}
+static const uint8_t CLASS12[82] = {0,  1,  2,  3,  4, [5 ... 6] = 5, [7 ... 8] = 6,
+                                    [9 ... 12] = 7, [13 ... 20] = 8, [21 ... 40] = 9,
+                                    [41 ... 80] = 10, [81] = 11};
+INLINE int class12(int x) { return CLASS12[least(x, 81)]; }
 /* Six and four of them. */
-INLINE int class6(int x) { return x < 3 ? x : x < 5 ? 3 : x < 11 ? 4 : 5; }
-INLINE int class4(int x) { return x < 2 ? x : x < 5 ? 2 : 3; }
+static const uint8_t CLASS6[12] = {0, 1, 2, 3, 3, [5 ... 10] = 4, [11] = 5};
+INLINE int class6(int x) { return CLASS6[least(x, 11)]; }
+static const uint8_t CLASS4[6] = {0, 1, 2, 2, 2, 3};
+INLINE int class4(int x) { return CLASS4[least(x, 5)]; }
 
 /* Thirteen classes of the size of a prediction that is in 1/16 steps. */
-INLINE int size13(int x) {
-    const int half = (size_of(x) + 4) >> 3;
-    return half < 6     ? half
-           : half < 9   ? 6
-           : half < 13  ? 7
-           : half < 20  ? 8
-           : half < 32  ? 9
-           : half < 64  ? 10
-           : half < 128 ? 11
-                        : 12;
-}
+static const uint8_t SIZE13[129] = {0, 1, 2, 3, 4, 5, [6 ... 8] = 6, [9 ... 12] = 7,
+                                    [13 ... 19] = 8, [20 ... 31] = 9, [32 ... 63] = 10,
+                                    [64 ... 127] = 11, [128] = 12};
+INLINE int size13(int x) { return SIZE13[least((size_of(x) + 4) >> 3, 128)]; }
 INLINE int signed26(int x) { return 2 * size13(x) + (x < 0); }
-/* 31 finer ones. */
-INLINE int size31(int x) {
-    const int a = (size_of(x) + 1) >> 1;
-    return a < 8     ? a
-           : a < 16  ? 8 + (a - 8) / 2
-           : a < 32  ? 12 + (a - 16) / 4
-           : a < 64  ? 16 + (a - 32) / 8
-           : a < 128 ? 20 + (a - 64) / 16
-           : a < 512 ? 24 + (a - 128) / 64
-                     : 30;
-}
+/* 31 finer ones: four for each doubling from 8 on, then steps of 64. */
+static const uint8_t SIZE31[] = {
+    0, 1, 2, 3, 4, 5, 6, 7, [8 ... 9] = 8, [10 ... 11] = 9, [12 ... 13] = 10, [14 ... 15] = 11,
+    [16 ... 19] = 12, [20 ... 23] = 13, [24 ... 27] = 14, [28 ... 31] = 15, [32 ... 39] = 16,
+    [40 ... 47] = 17, [48 ... 55] = 18, [56 ... 63] = 19, [64 ... 79] = 20, [80 ... 95] = 21,
+    [96 ... 111] = 22, [112 ... 127] = 23, [128 ... 191] = 24, [192 ... 255] = 25,
+    [256 ... 319] = 26, [320 ... 383] = 27, [384 ... 447] = 28, [448 ... 511] = 29, [512] = 30};
+INLINE int size31(int x) { return SIZE31[least((size_of(x) + 1) >> 1, 512)]; }
 INLINE int signed62(int x) { return size31(x) + (x < 0 ? 31 : 0); }
 INLINE int signed15(int x) {
     const int s = least(size13(x), 7);
     return x < 0 ? 7 - s : 7 + s;
 }
 
-/* 73 classes of an expected magnitude in 1/16 steps. */
+/* 73 classes of an expected magnitude in 1/16 steps: steps of 2 below 48, 4 below 96, and so on. */
+static const uint8_t EXPECTED_SHIFT[6] = {1, 2, 3, 4, 6, 8}, EXPECTED_BASE[6] = {1, 13, 25, 37, 55, 64};
 INLINE int expected73(int x) {
-    return x < 0      ? 0
-           : x < 48   ? 1 + x / 2
-           : x < 96   ? 25 + (x - 48) / 4
-           : x < 192  ? 37 + (x - 96) / 8
-           : x < 384  ? 49 + (x - 192) / 16
-           : x < 768  ? 61 + (x - 384) / 64
-           : x < 2048 ? 67 + (x - 768) / 256
-                      : 72;
+    const int octave = (x >= 48) + (x >= 96) + (x >= 192) + (x >= 384) + (x >= 768);
+    const int class = EXPECTED_BASE[octave] + (x >> EXPECTED_SHIFT[octave]);
+    return x < 0 ? 0 : least(class, 72);
 }
 /* 30 classes of a sum of magnitudes. */
-INLINE int sum30(int x) {
-    return x < 12    ? x
-           : x < 20  ? 12 + (x - 12) / 2
-           : x < 36  ? 16 + (x - 20) / 4
-           : x < 68  ? 20 + (x - 36) / 8
-           : x < 132 ? 24 + (x - 68) / 16
-           : x < 260 ? 28
-                     : 29;
-}
+static const uint8_t SUM30[261] = {
+    0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, [12 ... 13] = 12, [14 ... 15] = 13, [16 ... 17] = 14,
+    [18 ... 19] = 15, [20 ... 23] = 16, [24 ... 27] = 17, [28 ... 31] = 18, [32 ... 35] = 19,
+    [36 ... 43] = 20, [44 ... 51] = 21, [52 ... 59] = 22, [60 ... 67] = 23, [68 ... 83] = 24,
+    [84 ... 99] = 25, [100 ... 115] = 26, [116 ... 131] = 27, [132 ... 259] = 28, [260] = 29};
+INLINE int sum30(int x) { return SUM30[least(x, 260)]; }
