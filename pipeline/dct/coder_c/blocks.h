@@ -53,8 +53,8 @@ INLINE void run_value_network(const Network *n, const uint8_t *features, int k, 
     memcpy(out + NEGATIVE + 1, out + 1, (NODES - 1) * sizeof *out);
 }
 
-INLINE int code_ac(const Place *p, Near *n, const Cross *x, Inside *in, int k, int last, int value,
-                   const int decoding) {
+INLINE int code_ac(const Place *p, Near *n, const Seen *seen, const Cross *x, Inside *in, int k,
+                   int last, int value, const int decoding) {
     const int z = ZIGZAG[k], u = z >> 3, v = z & 7, at = padded(u, v);
     const Steps *s = p->steps;
     const int north = p->north[z], west = p->west[z];
@@ -79,8 +79,8 @@ INLINE int code_ac(const Place *p, Near *n, const Cross *x, Inside *in, int k, i
     Value c = {.mixer = &p->mixer, .layout = p->layout, .counters = p->counters};
     if (p->networks || p->samples) {
         uint8_t features[FEATURES];
-        memcpy(features, n->features, BLOCK_FEATURES);
-        ac_features(features, p, n, in, k, last, prediction, cross, from_north, from_west, edges);
+        ac_features(features, p, n, seen, in, k, last, prediction, cross, from_north, from_west,
+                    edges);
         if (p->samples) take_sample(p->samples, features, 2 + 3 * p->chroma, k, k == last, value);
         if (p->wide && p->wide->gathered)
             gather_coefficient(p->wide->gathered, p, features, k, k == last, value);
@@ -105,7 +105,8 @@ INLINE int code_ac(const Place *p, Near *n, const Cross *x, Inside *in, int k, i
         band24 * 90 + sum30(total) * 3 + quiet,
         band12 * 242 + least(size13(from_north), 10) * 22 + least(size13(from_west), 10) * 2 +
             ((from_north ^ from_west) < 0)};
-    const int beside_signs = (in->sign[at + 1] + 1) * 3 + in->sign[at + PITCH] + 1;
+    const int beside_signs =
+        (sign_of(in->value[at + 1]) + 1) * 3 + sign_of(in->value[at + PITCH]) + 1;
     const int sign_contexts[SIGN] = {
         band24 * 62 + signed62(cross),
         band12 * 225 + signed15(from_north) * 15 + signed15(from_west),
@@ -113,7 +114,8 @@ INLINE int code_ac(const Place *p, Near *n, const Cross *x, Inside *in, int k, i
         band12 * 81 +
             (p->chroma ? (sign_of(luma) + 1) * 18 + (sign_of(chroma) + 1) * 6 + class6(abs(chroma))
                        : (sign_of(north) + 1) * 27 + (sign_of(west) + 1) * 9 +
-                             (in->sign[at + 2] + 1) * 3 + in->sign[at + 2 * PITCH] + 1)};
+                             (sign_of(in->value[at + 2]) + 1) * 3 +
+                             sign_of(in->value[at + 2 * PITCH]) + 1)};
     for (int i = 0; i < VALUE; i++)
         c.value[i] = p->counters + p->layout->value[i] + value_contexts[i];
     for (int i = 0; i < SIGN; i++) c.sign[i] = p->counters + p->layout->sign[i] + sign_contexts[i];
@@ -140,8 +142,7 @@ INLINE int code_dc(const Place *p, const Near *n, const Cross *x, const Inside *
     Value c = {.mixer = &p->mixer, .layout = p->layout, .counters = p->counters};
     if (p->networks || p->samples) {
         uint8_t features[FEATURES];
-        memcpy(features, n->features, BLOCK_FEATURES);
-        dc_features(features, p, in, &(Dc){from_north, from_west, edges, exact, base, prediction});
+        dc_features(features, p, n, in, &(Dc){from_north, from_west, edges, exact, base, prediction});
         if (p->samples) take_sample(p->samples, features, 1 + 3 * p->chroma, 0, 0, value - base);
         if (p->networks) run_value_network(p->networks + 1, features, 0, c.network);
     }
@@ -189,21 +190,23 @@ INLINE void code_block(const Place *p, int16_t *block, Trace *trace, const int d
     Inside in = {0};
     Cross cross;
     if (p->references) start_cross(&cross, p, &n, last);
-    if (p->networks || p->samples) block_features(n.features, p, &n, last);
+    Seen seen[SEEN];
+    if (p->networks || p->samples) block_features(n.features, p, &n, last), see_blocks(seen, p);
     if (p->wide) start_wide(p->wide);
     if (p->wide && p->wide->gathered) gather_block(p->wide->gathered, p, &n, last, block);
     const Network *head = p->networks && p->networks[2].trunk ? p->networks + 2 : NULL;
     if (head && last) run_trunk(head->trunk, p, &n, last);
     for (int k = last; k > 0; k--) {
         const int z = ZIGZAG[k], u = z >> 3, v = z & 7;
-        const int value = code_ac(p, &n, &cross, &in, k, last, decoding ? 0 : block[z], decoding);
+        const int value =
+            code_ac(p, &n, seen, &cross, &in, k, last, decoding ? 0 : block[z], decoding);
         const int size = size_of(value);
         in.before_that = in.before, in.before = size;
         if (p->references) add_to_cross(&cross, p, &n, z, value);
         if (!value) continue;
         if (head) add_own(&head->first, p->wide->own, k, value);
         known[z] = (int16_t)value;
-        in.size[padded(u, v)] = size, in.sign[padded(u, v)] = (int8_t)sign_of(value);
+        in.size[padded(u, v)] = size, in.value[padded(u, v)] = value;
         in.count++, in.sum += size, in.high += k >= HIGH ? size : 0;
         const int real = dequantised(value, p->steps->step[z]);
         in.upper[v] += share(u) * real, in.left[u] += share(v) * real;

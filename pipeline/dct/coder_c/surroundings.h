@@ -119,15 +119,14 @@ static int last_of(const int16_t *block) {
     return 0;
 }
 
-/* Rows of magnitudes and signs with zeros around, so that no neighbour lies outside. */
+/* Rows of values and magnitudes with zeros around, so that no neighbour lies outside. */
 enum { PITCH = 12, PADDED = 13 * PITCH };
 
 INLINE int padded(int u, int v) { return (u + 1) * PITCH + v; }
 
 /* What is known of a block while it is coded. */
 typedef struct {
-    int size[PADDED];
-    int8_t sign[PADDED];
+    int value[PADDED], size[PADDED];
     int upper[8], left[8]; /* its own upper and left edge, as far as it is known */
     int count, sum, before, before_that;
     int high;     /* of the sum, at k of HIGH and more */

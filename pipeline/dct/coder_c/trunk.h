@@ -168,6 +168,13 @@ static void trunk_bytes(uint8_t *f, const Place *p, const Near *n, int last) {
     for (int i = 0; i < RING; i++) *f++ = signed_byte(4 * ring[i] / s->step[1]);
 }
 
+/* The sum of a neighbour's magnitudes beside a position. */
+INLINE int beside(const int16_t *block, int u, int v) {
+    const int16_t *at = block + u * 8 + v;
+    return (u ? abs(at[-8]) : 0) + (u < 7 ? abs(at[8]) : 0) + (v ? abs(at[-1]) : 0) +
+           (v < 7 ? abs(at[1]) : 0);
+}
+
 /* EXTRAS bytes behind an AC coefficient's FEATURES: what further blocks have at its position, and
  * what was wrong with predictions there and close by. */
 INLINE void extra_bytes(uint8_t *f, const Place *p, int z) {
