@@ -77,18 +77,6 @@ INLINE int code_ac(const Place *p, Near *n, const Seen *seen, const Cross *x, In
     const int apart = size13(cross), band24 = BAND24[k], band12 = BAND12[k];
     const int quiet = beside + under ? 2 : beyond ? 1 : 0;
     Value c = {.mixer = &p->mixer, .layout = p->layout, .counters = p->counters};
-    if (p->networks || p->samples) {
-        uint8_t features[FEATURES];
-        ac_features(features, p, n, seen, in, k, last, prediction, cross, from_north, from_west,
-                    edges);
-        if (p->samples) take_sample(p->samples, features, 2 + 3 * p->chroma, k, k == last, value);
-        if (p->wide && p->wide->gathered)
-            gather_coefficient(p->wide->gathered, p, features, k, k == last, value);
-        if (p->networks && p->networks[2].trunk)
-            run_head(p->networks + 2, p, features, k, c.network);
-        else if (p->networks)
-            run_value_network(p->networks + 2, features, k, c.network);
-    }
     const int value_contexts[VALUE] = {
         band24 * 73 + size,
         band24 * 72 + around * 6 + (inside >> 1),
@@ -116,9 +104,24 @@ INLINE int code_ac(const Place *p, Near *n, const Seen *seen, const Cross *x, In
                        : (sign_of(north) + 1) * 27 + (sign_of(west) + 1) * 9 +
                              (sign_of(in->value[at + 2]) + 1) * 3 +
                              sign_of(in->value[at + 2 * PITCH]) + 1)};
-    for (int i = 0; i < VALUE; i++)
+    /* Counters are fetched while the network runs. */
+    for (int i = 0; i < VALUE; i++) {
         c.value[i] = p->counters + p->layout->value[i] + value_contexts[i];
+        __builtin_prefetch(c.value[i], 1);
+    }
     for (int i = 0; i < SIGN; i++) c.sign[i] = p->counters + p->layout->sign[i] + sign_contexts[i];
+    if (p->networks || p->samples) {
+        uint8_t features[FEATURES];
+        ac_features(features, p, n, seen, in, k, last, prediction, cross, from_north, from_west,
+                    edges);
+        if (p->samples) take_sample(p->samples, features, 2 + 3 * p->chroma, k, k == last, value);
+        if (p->wide && p->wide->gathered)
+            gather_coefficient(p->wide->gathered, p, features, k, k == last, value);
+        if (p->networks && p->networks[2].trunk)
+            run_head(p->networks + 2, p, features, k, c.network);
+        else if (p->networks)
+            run_value_network(p->networks + 2, features, k, c.network);
+    }
     c.choice = (Choice){size >> 1, inside + 12 * class4(in->count), apart};
     c.zigzag = k, c.prediction = cross, c.scale = scale;
     in->expected += now > 0 ? now : 0;

@@ -31,25 +31,36 @@ typedef struct Network {
     const Trunk *trunk; /* or NULL */
 } Network;
 
-/* Sums of so many tiles, from the output `at` on. */
+/* Sums of so many tiles, from the output `at` on. Inputs are taken in so many parts, whose sums are
+ * added at the end: a sum waits for the sum before it. */
 INLINE void multiply_tiles(const Layer *l, const int32_t *bias, const uint8_t *x,
-                           const int16_t *wide, int32_t *sums, int at, const int tiles) {
+                           const int16_t *wide, int32_t *sums, int at, const int tiles,
+                           const int parts) {
     const size_t apart = (size_t)l->inputs * TILE, start = (size_t)l->inputs * (size_t)at;
 #if defined(LEVEL_AVX512)
     (void)wide;
-    __m512i sum[TILES];
-    for (int j = 0; j < tiles; j++) sum[j] = _mm512_loadu_si512(bias + at + TILE * j);
-    for (int i = 0; i < l->inputs; i += 4) {
-        int32_t quad;
-        memcpy(&quad, x + i, 4);
-        const __m512i all = _mm512_set1_epi32(quad);
-        const int8_t *w = l->quads + start + TILE * i;
-        for (int j = 0; j < tiles; j++)
-            sum[j] = _mm512_dpbusd_epi32(sum[j], all, _mm512_loadu_si512(w + apart * (size_t)j));
+    __m512i sum[2][2 * TILES];
+    for (int j = 0; j < tiles; j++) {
+        sum[0][j] = _mm512_loadu_si512(bias + at + TILE * j);
+        for (int part = 1; part < parts; part++) sum[part][j] = _mm512_setzero_si512();
     }
-    for (int j = 0; j < tiles; j++) _mm512_storeu_si512(sums + at + TILE * j, sum[j]);
+    for (int i = 0; i < l->inputs; i += 4 * parts)
+        for (int part = 0; part < parts; part++) {
+            int32_t quad;
+            memcpy(&quad, x + i + 4 * part, 4);
+            const __m512i all = _mm512_set1_epi32(quad);
+            const int8_t *w = l->quads + start + TILE * (i + 4 * part);
+            for (int j = 0; j < tiles; j++)
+                sum[part][j] = _mm512_dpbusd_epi32(sum[part][j], all,
+                                                   _mm512_loadu_si512(w + apart * (size_t)j));
+        }
+    for (int j = 0; j < tiles; j++) {
+        for (int part = 1; part < parts; part++)
+            sum[0][j] = _mm512_add_epi32(sum[0][j], sum[part][j]);
+        _mm512_storeu_si512(sums + at + TILE * j, sum[0][j]);
+    }
 #elif defined(LEVEL_AVX2)
-    (void)x;
+    (void)x, (void)parts;
     __m256i sum[2 * TILES];
     for (int j = 0; j < 2 * tiles; j++)
         sum[j] = _mm256_loadu_si256((const __m256i *)(bias + at + 8 * j));
@@ -69,7 +80,7 @@ INLINE void multiply_tiles(const Layer *l, const int32_t *bias, const uint8_t *x
     for (int j = 0; j < 2 * tiles; j++)
         _mm256_storeu_si256((__m256i *)(sums + at + 8 * j), sum[j]);
 #else
-    (void)wide;
+    (void)wide, (void)parts;
     for (int j = 0; j < tiles; j++) {
         int32_t *sum = sums + at + TILE * j;
         const int16_t *w = l->pairs + start + apart * (size_t)j;
@@ -90,18 +101,41 @@ INLINE void multiply(const Layer *l, const int32_t *bias, const uint8_t *x, int 
                          _mm_cvtepu8_epi16(_mm_loadl_epi64((const __m128i *)(x + i))));
 #endif
     int at = 0;
+#if defined(LEVEL_AVX512)
+    for (; at + 2 * TILES * TILE <= outputs; at += 2 * TILES * TILE)
+        multiply_tiles(l, bias, x, wide, sums, at, 2 * TILES, 1);
+#endif
     for (; at + TILES * TILE <= outputs; at += TILES * TILE)
-        multiply_tiles(l, bias, x, wide, sums, at, TILES);
+        multiply_tiles(l, bias, x, wide, sums, at, TILES, 2);
     for (; at + 2 * TILE <= outputs; at += 2 * TILE)
-        multiply_tiles(l, bias, x, wide, sums, at, 2);
-    if (at < outputs) multiply_tiles(l, bias, x, wide, sums, at, 1);
+        multiply_tiles(l, bias, x, wide, sums, at, 2, 2);
+    if (at < outputs) multiply_tiles(l, bias, x, wide, sums, at, 1, 2);
 }
 
+/* Bytes of a hidden layer; count is a multiple of 16. */
 INLINE void hidden(const int32_t *sums, uint8_t *bytes, int count) {
+#if defined(LEVEL_AVX512)
+    for (int i = 0; i < count; i += 16) {
+        const __m512i sum = _mm512_srai_epi32(_mm512_loadu_si512(sums + i), HIDDEN_SHIFT);
+        const __m512i above = _mm512_max_epi32(sum, _mm512_setzero_si512());
+        _mm_storeu_si128((__m128i *)(bytes + i), _mm512_cvtusepi32_epi8(above));
+    }
+#elif defined(LEVEL_AVX2)
+    for (int i = 0; i < count; i += 16) {
+        const __m256i *at = (const __m256i *)(sums + i);
+        const __m256i words =
+            narrowed(_mm256_srai_epi32(_mm256_loadu_si256(at), HIDDEN_SHIFT),
+                     _mm256_srai_epi32(_mm256_loadu_si256(at + 1), HIDDEN_SHIFT));
+        _mm_storeu_si128((__m128i *)(bytes + i),
+                         _mm_packus_epi16(_mm256_castsi256_si128(words),
+                                          _mm256_extracti128_si256(words, 1)));
+    }
+#else
     for (int i = 0; i < count; i++) {
         const int value = sums[i] >> HIDDEN_SHIFT;
         bytes[i] = (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value);
     }
+#endif
 }
 
 /* Stretched probabilities, clipped, from the sums of the first layer. */
