@@ -104,7 +104,6 @@ INLINE int in_half_steps(int reference, int64_t per_step) {
 typedef struct {
     Products around, known; /* of the neighbours; of what is known of the block */
     int direct[REFERENCES][POSITIONS]; /* the linear prediction of the reference here */
-    int only_dc; /* of a block without AC nothing else is asked for */
 } Cross;
 
 INLINE void add_products(Products *sums, const Products *more, int times) {
@@ -113,46 +112,52 @@ INLINE void add_products(Products *sums, const Products *more, int times) {
     sums->mixed += times * more->mixed;
 }
 
-INLINE void add_direct(Cross *x, int r, const int16_t *weights, int value) {
-    int *direct = x->direct[r];
-    if (x->only_dc)
-        direct[0] += value * weights[0];
-    else
-        for (int z = 0; z < POSITIONS; z++) direct[z] += value * weights[z];
+/* How the references and a coefficient go together, that is known now. */
+INLINE void add_known(Cross *x, const Place *p, int z, int real) {
+    const int64_t precision = p->steps->precision[z];
+    const int first = p->reference[0].here[z];
+    x->known.with[0] += precision * (real * first);
+    x->known.own[0] += precision * (first * first);
+    if (p->references == 1) return;
+    const int second = p->reference[1].here[z];
+    x->known.with[1] += precision * (real * second);
+    x->known.own[1] += precision * (second * second);
+    x->known.mixed += precision * (second * first);
 }
 
 /* An AC coefficient of the block that is known now. */
 INLINE void add_to_cross(Cross *x, const Place *p, const Near *n, int z, int value) {
-    const int real = dequantised(value, p->steps->step[z]);
-    const int64_t precision = p->steps->precision[z];
-    for (int r = 0; r < p->references; r++) {
-        const int reference = p->reference[r].here[z];
-        if (!reference) continue;
-        if (n->linear) add_direct(x, r, p->linear->direct[z], reference);
-        x->known.with[r] += precision * (real * reference);
-        x->known.own[r] += precision * (reference * reference);
-        if (r) x->known.mixed += precision * (reference * p->reference[0].here[z]);
-    }
+    for (int r = 0; n->linear && r < p->references; r++)
+        if (p->reference[r].here[z])
+            add_scaled(x->direct[r], p->linear->direct[z], p->reference[r].here[z]);
+    add_known(x, p, z, dequantised(value, p->steps->step[z]));
 }
 
 /* The neighbours, and what lies behind the last position. */
 INLINE void start_cross(Cross *x, const Place *p, const Near *n, int last) {
-    memset(x, 0, sizeof *x);
-    x->only_dc = last == 0;
+    memset(&x->around, 0, sizeof x->around), memset(&x->known, 0, sizeof x->known);
     add_products(&x->around, &p->above->products, 2);
     add_products(&x->around, &p->left->products, 2);
     add_products(&x->around, &p->above_left->products, 1);
     add_products(&x->around, &p->above_right->products, 1);
+    uint64_t behind = 0;
+    for (int k = POSITIONS - 1; k > last; k--) behind |= UINT64_C(1) << ZIGZAG[k];
+    uint64_t known = 0;
     for (int r = 0; r < p->references; r++) {
         const Reference *reference = &p->reference[r];
-        if (n->linear)
-            for (int i = 0; i < 4; i++)
-                for (int z = 0; z < POSITIONS; z++)
-                    if (reference->near[i][z])
-                        add_direct(x, r, p->linear->direct[POSITIONS * (i + 1) + z],
-                                   reference->near[i][z]);
+        known |= not_zero(reference->here);
+        if (!n->linear) {
+            memset(x->direct[r], 0, sizeof x->direct[r]);
+            continue;
+        }
+        Sources sources = {.count = 0};
+        take_sources(&sources, reference->here, behind, 0, NULL);
+        for (int i = 0; i < 4; i++)
+            take_sources(&sources, reference->near[i], UINT64_MAX, POSITIONS * (i + 1), NULL);
+        finish_sources(&sources);
+        sum_sources(x->direct[r], p->linear->direct, sources.value, sources.source, sources.count);
     }
-    for (int k = POSITIONS - 1; k > last; k--) add_to_cross(x, p, n, ZIGZAG[k], 0);
+    for (known &= behind; known; known &= known - 1) add_known(x, p, __builtin_ctzll(known), 0);
 }
 
 /* How much a coefficient changes with each reference, in 1/4096: least squares. Sums are of at most

@@ -62,21 +62,104 @@ static inline void edges_of(const int16_t *block, const Steps *s, int *lower, in
     }
 }
 
+/* sums += value * weights of all positions; value is at most 32767 in size. */
+INLINE void add_scaled(int *sums, const int16_t *weights, int value) {
+#if defined(LEVEL_AVX2) || defined(LEVEL_AVX512)
+    /* Products of pairs, of which the upper ones are with 0. */
+    const __m256i factor = _mm256_set1_epi32(value & 0xffff);
+    for (int z = 0; z < POSITIONS; z += 8) {
+        const __m128i *at = (const __m128i *)(weights + z);
+        __m256i *sum = (__m256i *)(sums + z);
+        const __m256i said = _mm256_madd_epi16(_mm256_cvtepi16_epi32(_mm_loadu_si128(at)), factor);
+        _mm256_storeu_si256(sum, _mm256_add_epi32(_mm256_loadu_si256(sum), said));
+    }
+#else
+    for (int z = 0; z < POSITIONS; z++) sums[z] += value * weights[z];
+#endif
+}
+
 /* Adds what one coefficient says about all positions. */
 INLINE void add_source(int *direct, int *size, const Linear *l, int source, int value) {
-    const int16_t *d = l->direct[source], *s = l->size[source];
-    const int magnitude = size_of(value);
-    for (int z = 0; z < POSITIONS; z++) direct[z] += value * d[z];
-    for (int z = 0; z < POSITIONS; z++) size[z] += magnitude * s[z];
+    add_scaled(direct, l->direct[source], value);
+    add_scaled(size, l->size[source], size_of(value));
 }
+
+/* Coefficients that are not 0, and which sources of linear predictions they are. */
+typedef struct {
+    int count;
+    int16_t value[SOURCES + 1], source[SOURCES + 1];
+} Sources;
+
+/* A bit for each coefficient of a block that is not 0. */
+INLINE uint64_t not_zero(const int16_t *block) {
+    uint64_t bits = 0;
+#if defined(LEVEL_AVX2) || defined(LEVEL_AVX512)
+    for (int z = 0; z < POSITIONS; z += 32) {
+        const __m256i *at = (const __m256i *)(block + z), none = _mm256_setzero_si256();
+        const __m256i zero =
+            _mm256_packs_epi16(_mm256_cmpeq_epi16(_mm256_loadu_si256(at), none),
+                               _mm256_cmpeq_epi16(_mm256_loadu_si256(at + 1), none));
+        const int found = _mm256_movemask_epi8(_mm256_permute4x64_epi64(zero, 0xd8));
+        bits |= (uint64_t)(uint32_t)~found << z;
+    }
+#else
+    for (int z = 0; z < POSITIONS; z++) bits |= (uint64_t)(block[z] != 0) << z;
+#endif
+    return bits;
+}
+
+/* Those of a block among `bits`; its first source is `first`. With steps they are dequantised. */
+INLINE void take_sources(Sources *s, const int16_t *block, uint64_t bits, int first,
+                         const int *step) {
+    for (bits &= not_zero(block); bits; bits &= bits - 1) {
+        const int z = __builtin_ctzll(bits);
+        s->value[s->count] = (int16_t)(step ? dequantised(block[z], step[z]) : block[z]);
+        s->source[s->count++] = (int16_t)(first + z);
+    }
+}
+
+/* sums = what all sources say together. */
+INLINE void sum_sources(int *sums, const int16_t (*weights)[POSITIONS], const int16_t *value,
+                        const int16_t *source, int count) {
+#if defined(LEVEL_AVX2) || defined(LEVEL_AVX512)
+    /* Two sources at a time, the weights of both beside each other. */
+    enum { WORDS = 16, PARTS = POSITIONS / WORDS };
+    __m256i low[PARTS], high[PARTS];
+    for (int i = 0; i < PARTS; i++) low[i] = high[i] = _mm256_setzero_si256();
+    for (int i = 0; i < count; i += 2) {
+        int32_t pair;
+        memcpy(&pair, value + i, 4);
+        const __m256i both = _mm256_set1_epi32(pair);
+        const __m256i *first = (const __m256i *)weights[source[i]],
+                      *second = (const __m256i *)weights[source[i + 1]];
+        for (int j = 0; j < PARTS; j++) {
+            const __m256i a = _mm256_loadu_si256(first + j), b = _mm256_loadu_si256(second + j);
+            low[j] = _mm256_add_epi32(low[j], _mm256_madd_epi16(_mm256_unpacklo_epi16(a, b), both));
+            high[j] =
+                _mm256_add_epi32(high[j], _mm256_madd_epi16(_mm256_unpackhi_epi16(a, b), both));
+        }
+    }
+    for (int j = 0; j < PARTS; j++) {
+        __m256i *at = (__m256i *)(sums + WORDS * j);
+        _mm256_storeu_si256(at, _mm256_permute2x128_si256(low[j], high[j], 0x20));
+        _mm256_storeu_si256(at + 1, _mm256_permute2x128_si256(low[j], high[j], 0x31));
+    }
+#else
+    memset(sums, 0, POSITIONS * sizeof *sums);
+    for (int i = 0; i < count; i++) add_scaled(sums, weights[source[i]], value[i]);
+#endif
+}
+
+/* A source of no weight, so that they are an even number. */
+INLINE void finish_sources(Sources *s) { s->value[s->count] = s->source[s->count] = 0; }
 
 static void predict_from(int *direct, int *size, const Linear *l, const Steps *s,
                          const int16_t *const neighbours[4]) {
-    memset(direct, 0, POSITIONS * sizeof *direct);
-    memset(size, 0, POSITIONS * sizeof *size);
+    Sources sources = {.count = 0};
     for (int n = 0; n < 4; n++)
-        for (int z = 0; z < POSITIONS; z++)
-            if (neighbours[n][z])
-                add_source(direct, size, l, POSITIONS * (n + 1) + z,
-                           dequantised(neighbours[n][z], s->step[z]));
+        take_sources(&sources, neighbours[n], UINT64_MAX, POSITIONS * (n + 1), s->step);
+    finish_sources(&sources);
+    sum_sources(direct, l->direct, sources.value, sources.source, sources.count);
+    for (int i = 0; i < sources.count; i++) sources.value[i] = (int16_t)size_of(sources.value[i]);
+    sum_sources(size, l->size, sources.value, sources.source, sources.count);
 }
