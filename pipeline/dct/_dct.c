@@ -50,8 +50,8 @@ typedef struct {
 
 static const char *const CAPSULE = "pipeline.dct.model";
 
-static size_t counters_size(const Model *m) {
-    return CLASSES * (size_t)m->layout.lines * sizeof(Counters);
+static size_t slots_size(const Model *m) {
+    return CLASSES * (size_t)m->layout.lines * NODES * sizeof(Slot);
 }
 enum { WEIGHTS_SIZE = CLASSES * SETS * sizeof(Weights) };
 
@@ -72,12 +72,12 @@ static void free_aligned(void *at) {
 }
 
 static void free_layer(Layer *l) {
-    free_aligned(l->quads), free_aligned(l->pairs), free_aligned(l->own), free(l->bias);
+    free_aligned(l->weights), free_aligned(l->own), free(l->bias);
 }
 
 static void free_spare(Spare *s) {
     if (!s) return;
-    free_aligned(s->state.counters), free_aligned(s->state.weights), free(s);
+    free_aligned(s->state.slots), free_aligned(s->state.weights), free(s);
 }
 
 static void free_held(Held *h) {
@@ -90,7 +90,7 @@ static void free_held(Held *h) {
         free_layer(&h->networks[i].first), free_layer(&h->networks[i].second),
             free_layer(&h->networks[i].third);
     free_layer(&h->trunk.first), free_layer(&h->trunk.second), free_layer(&h->trunk.share);
-    free_aligned(h->model.start.counters), free_aligned(h->model.start.weights),
+    free_aligned(h->model.start.slots), free_aligned(h->model.start.weights),
         free_aligned(h->model.linear);
     free(h);
 }
@@ -105,9 +105,9 @@ static Spare *take_state(Held *h) {
     else {
         s = calloc(1, sizeof *s);
         if (!s) return NULL;
-        s->state.counters = aligned(counters_size(&h->model)),
+        s->state.slots = aligned(slots_size(&h->model)),
         s->state.weights = aligned(WEIGHTS_SIZE);
-        if (!s->state.counters || !s->state.weights) {
+        if (!s->state.slots || !s->state.weights) {
             free_spare(s);
             return NULL;
         }
@@ -132,9 +132,30 @@ static void *copy_of(PyObject *object, size_t size, const char *what) {
     return copy;
 }
 
+/* Where the slot of a node stands, of those of Python, [CLASSES][lines][NODES], by number. */
+static size_t place_of(const Model *m, size_t number) {
+    const size_t lines = (size_t)m->layout.lines, node = number % NODES,
+                 line = number / NODES % lines, class = number / NODES / lines * lines * NODES;
+    return class + (node < LINE ? line * LINE + node
+                                : lines * LINE + line * FURTHER + node - LINE);
+}
+
+/* Slots of Python as the coder has them; NULL with an exception set. */
+static Slot *take_slots(PyObject *object, const Model *m) {
+    Slot *given = copy_of(object, slots_size(m), "slots");
+    Slot *slots = given ? aligned(slots_size(m)) : NULL;
+    if (given && !slots) PyErr_NoMemory();
+    for (size_t i = 0; slots && i < slots_size(m) / sizeof(Slot); i++) {
+        const uint32_t count = given[i] >> 16;
+        slots[place_of(m, i)] = (given[i] & 65535) | (count < COUNT_MAX ? count : COUNT_MAX) << 16;
+    }
+    free_aligned(given);
+    return slots;
+}
+
 /* Packs a layer: (inputs, outputs, positions, weights int8, bias int32). Of the inputs the last
- * `own` are what is known of the block. */
-static int take_layer(PyObject *tuple, Layer *l, int own) {
+ * `own` are what is known of the block; so many stand beside each other. */
+static int take_layer(PyObject *tuple, Layer *l, int own, int beside) {
     int positions, inputs;
     PyObject *weights, *bias;
     if (!PyArg_ParseTuple(tuple, "iiiOO", &inputs, &l->outputs, &positions, &weights, &bias))
@@ -149,16 +170,21 @@ static int take_layer(PyObject *tuple, Layer *l, int own) {
     const size_t all = (size_t)inputs, in = (size_t)l->inputs, out = (size_t)l->outputs;
     int8_t *w = copy_of(weights, all * out, "weights");
     int32_t *b = copy_of(bias, (size_t)positions * out * 4, "bias");
-    l->quads = aligned(in * out), l->pairs = aligned(2 * in * out),
+    const size_t together = (size_t)beside, width = beside == 4 ? 1 : 2;
+    l->weights = aligned(width * in * out),
     l->own = own ? aligned(2 * (size_t)own * out) : NULL,
     l->bias = malloc((size_t)positions * out * 4);
-    const int ok = w && b && l->quads && l->pairs && l->bias && (l->own || !own);
+    const int ok = w && b && l->weights && l->bias && (l->own || !own);
     for (size_t o = 0; ok && o < out; o++) {
         const size_t tile = o / TILE * TILE * in, at = o % TILE;
         const int8_t *row = w + o * all;
         for (size_t i = 0; i < in; i++) {
-            l->quads[tile + i / 4 * 4 * TILE + 4 * at + i % 4] = row[i];
-            l->pairs[tile + i / 2 * 2 * TILE + 2 * at + i % 2] = row[i];
+            const size_t place =
+                tile + i / together * together * TILE + together * at + i % together;
+            if (width == 1)
+                ((int8_t *)l->weights)[place] = row[i];
+            else
+                ((int16_t *)l->weights)[place] = row[i];
         }
         for (int i = 0; i < own; i++) /* signed bytes, then magnitude bytes */
             l->own[((size_t)(i % POSITIONS) * out + o) * 2 + (size_t)(i / POSITIONS)] =
@@ -198,7 +224,7 @@ static int take_networks(PyObject *sequence, Held *h) {
         for (int j = with_trunk ? 0 : TRUNK_LAYERS; j < TRUNK_LAYERS + LAYERS; j++) {
             PyObject *item = PySequence_GetItem(sequence, at++);
             const int own = with_trunk && j == TRUNK_LAYERS ? 2 * POSITIONS : 0;
-            const int ok = item && take_layer(item, layers[j], own);
+            const int ok = item && take_layer(item, layers[j], own, h->level->beside);
             Py_XDECREF(item);
             if (!ok) return 0;
         }
@@ -226,10 +252,10 @@ static const Level *find_level(const char *name) {
 }
 
 static PyObject *py_make_model(PyObject *self, PyObject *args) {
-    PyObject *counters, *weights, *linear, *networks;
+    PyObject *slots, *weights, *linear, *networks;
     const char *name;
     int learning;
-    if (!PyArg_ParseTuple(args, "OOOOis", &counters, &weights, &linear, &networks, &learning,
+    if (!PyArg_ParseTuple(args, "OOOOis", &slots, &weights, &linear, &networks, &learning,
                           &name))
         return NULL;
     if (learning < 3 || learning > 8)
@@ -240,14 +266,10 @@ static PyObject *py_make_model(PyObject *self, PyObject *args) {
     make_tables(&m->tables), lay_out(&m->layout);
     m->learning = learning;
     h->level = find_level(name);
-    if (h->level && (m->start.counters = copy_of(counters, counters_size(m), "counters")) &&
+    if (h->level && (m->start.slots = take_slots(slots, m)) &&
         (m->start.weights = copy_of(weights, WEIGHTS_SIZE, "weights")) &&
         (m->linear = copy_of(linear, CLASSES * sizeof *m->linear, "linear")) &&
         take_networks(networks, h)) {
-        for (size_t i = 0; i < (size_t)CLASSES * (size_t)m->layout.lines; i++)
-            for (int j = 0; j < NODES; j++)
-                if (m->start.counters[i].count[j] > COUNT_MAX)
-                    m->start.counters[i].count[j] = COUNT_MAX;
         PyObject *capsule = PyCapsule_New(h, CAPSULE, free_capsule);
         if (capsule) return capsule;
     }
@@ -315,7 +337,7 @@ static int run(Held *h, Taken *t, Arithmetic *a, Samples *samples, int lasting) 
     int status;
     Py_BEGIN_ALLOW_THREADS if (s) {
         const size_t part = t->count > 1 ? 1 : CLASSES; /* luma alone leaves chroma's as they are */
-        memcpy(s->state.counters, h->model.start.counters, counters_size(&h->model) / part);
+        memcpy(s->state.slots, h->model.start.slots, slots_size(&h->model) / part);
         memcpy(s->state.weights, h->model.start.weights, WEIGHTS_SIZE / part);
     }
     status = h->level->code_group(&h->model, s ? &s->state : &h->model.start, a, t->component,
@@ -423,9 +445,13 @@ static PyObject *py_gather(PyObject *self, PyObject *args) {
 static PyObject *py_start(PyObject *self, PyObject *capsule) {
     Held *h = PyCapsule_GetPointer(capsule, CAPSULE);
     if (!h) return NULL;
-    return Py_BuildValue("y#y#", (char *)h->model.start.counters,
-                         (Py_ssize_t)counters_size(&h->model), (char *)h->model.start.weights,
-                         (Py_ssize_t)WEIGHTS_SIZE);
+    const Py_ssize_t size = (Py_ssize_t)slots_size(&h->model);
+    PyObject *slots = PyByteArray_FromStringAndSize(NULL, size);
+    if (!slots) return NULL;
+    Slot *at = (Slot *)PyByteArray_AsString(slots);
+    for (size_t i = 0; i < (size_t)size / sizeof(Slot); i++)
+        at[i] = h->model.start.slots[place_of(&h->model, i)];
+    return Py_BuildValue("Ny#", slots, (char *)h->model.start.weights, (Py_ssize_t)WEIGHTS_SIZE);
 }
 
 static PyObject *py_levels(PyObject *self, PyObject *none) {

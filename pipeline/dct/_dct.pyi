@@ -26,7 +26,7 @@ class Model: ...
 
 def levels() -> tuple[str, ...]: ...
 def make_model(
-    counters: bytes,
+    slots: bytes,
     weights: NDArray[np.int16],
     linear: NDArray[np.int16],
     networks: Sequence[Layer],

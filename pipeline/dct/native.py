@@ -13,7 +13,8 @@ from seec.pipeline.dct.weights import START_COUNT, UNUSED, DctModel, Layer
 from seec.schemas.errors import SectionCorrupt
 
 STRETCH_UNIT = 128  # of model files, in the coder's 1/256
-COUNTERS = np.dtype([("one", "<u2", _dct.NODES), ("count", "u1", _dct.NODES), ("rest", "u1", 2)])
+# As the coder takes them, for each class, line and node.
+SLOT = np.dtype([("one", "<u2"), ("count", "u1"), ("unused", "u1")])
 # 65536 / (1 + exp(-x)) at x = -8, -7.5, ... 8, as tables.h has them.
 _SQUASH = np.fromstring(
     """22 36 60 98 162 267 439 720 1179 1921 3108 4971 7812 11955 17625 24743 32768 40793 47911
@@ -40,13 +41,13 @@ class Coder:
     """A model made ready. May be used from several threads."""
 
     def __init__(self, model: DctModel, level: str = "") -> None:
-        counters = np.zeros(model.slots.shape[:2], COUNTERS)
+        slots = np.zeros(model.slots.shape, SLOT)
         used = model.slots != UNUSED
-        counters["one"] = np.where(used, squash(model.slots.astype(int) * STRETCH_UNIT), 1 << 15)
-        counters["count"] = START_COUNT * used
+        slots["one"] = np.where(used, squash(model.slots.astype(int) * STRETCH_UNIT), 1 << 15)
+        slots["count"] = START_COUNT * used
         layers = [packed(layer) for n in model.networks.values() for layer in n]
         self._model = _dct.make_model(
-            counters.tobytes(), model.weights, model.linear, layers, model.learning, level
+            slots.tobytes(), model.weights, model.linear, layers, model.learning, level
         )
 
     def encode(self, components: Sequence[Component]) -> bytes:

@@ -5,6 +5,7 @@
 #define LEVEL_AVX2
 #define LEVEL avx2_coder
 #define LEVEL_NAME "avx2"
+#define BESIDE 2
 #if defined(__clang__)
 #pragma clang attribute push(__attribute__((target("avx2,bmi,bmi2,lzcnt"))), apply_to = function)
 #else

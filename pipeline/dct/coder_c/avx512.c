@@ -5,6 +5,7 @@
 #define LEVEL_AVX512
 #define LEVEL avx512_coder
 #define LEVEL_NAME "avx512"
+#define BESIDE 4
 #if defined(__clang__)
 #pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,bmi,bmi2,lzcnt"))), apply_to = function)
 #else

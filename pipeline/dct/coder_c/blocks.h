@@ -36,9 +36,9 @@ INLINE int code_last(const Place *p, const Near *n, int last, const int decoding
         /* Three decisions in one line, the other three in the line that these choose. */
         const int part = b > 2 ? 0 : 1 + ((node >> (2 - b)) & 7);
         const int inside = b > 2 ? node - 1 : (1 << (2 - b)) - 1 + (node & ((1 << (2 - b)) - 1));
-        Counters *at[LAST];
+        Slot *at[LAST];
         for (int i = 0; i < LAST; i++)
-            at[i] = p->counters + p->layout->last[i] + contexts[i] * LAST_PARTS + part;
+            at[i] = line_of(p->slots, p->layout->last[i] + contexts[i] * LAST_PARTS + part);
         const int bit =
             decide(&p->mixer, at, LAST, inside, network[node - 1], 384 + node, 198 + n->last_near,
                    252 + n->activity * 6 + b, last >> b & 1, decoding);
@@ -76,7 +76,7 @@ INLINE int code_ac(const Place *p, Near *n, const Seen *seen, const Cross *x, In
     const int luma = p->luma[z], chroma = p->chroma_before[z];
     const int apart = size13(cross), band24 = BAND24[k], band12 = BAND12[k];
     const int quiet = beside + under ? 2 : beyond ? 1 : 0;
-    Value c = {.mixer = &p->mixer, .layout = p->layout, .counters = p->counters};
+    Value c = {.mixer = &p->mixer, .layout = p->layout, .slots = p->slots};
     const int value_contexts[VALUE] = {
         band24 * 73 + size,
         band24 * 72 + around * 6 + (inside >> 1),
@@ -104,12 +104,13 @@ INLINE int code_ac(const Place *p, Near *n, const Seen *seen, const Cross *x, In
                        : (sign_of(north) + 1) * 27 + (sign_of(west) + 1) * 9 +
                              (sign_of(in->value[at + 2]) + 1) * 3 +
                              sign_of(in->value[at + 2 * PITCH]) + 1)};
-    /* Counters are fetched while the network runs. */
+    /* Lines are fetched while the network runs. */
     for (int i = 0; i < VALUE; i++) {
-        c.value[i] = p->counters + p->layout->value[i] + value_contexts[i];
+        c.value[i] = line_of(p->slots, p->layout->value[i] + value_contexts[i]);
         __builtin_prefetch(c.value[i], 1);
     }
-    for (int i = 0; i < SIGN; i++) c.sign[i] = p->counters + p->layout->sign[i] + sign_contexts[i];
+    for (int i = 0; i < SIGN; i++)
+        c.sign[i] = line_of(p->slots, p->layout->sign[i] + sign_contexts[i]);
     if (p->networks || p->samples) {
         uint8_t features[FEATURES];
         ac_features(features, p, n, seen, in, k, last, prediction, cross, from_north, from_west,
@@ -125,7 +126,7 @@ INLINE int code_ac(const Place *p, Near *n, const Seen *seen, const Cross *x, In
     c.choice = (Choice){size >> 1, inside + 12 * class4(in->count), apart};
     c.zigzag = k, c.prediction = cross, c.scale = scale;
     in->expected += now > 0 ? now : 0;
-    const int coded = code_value(&c, value, k == last, decoding);
+    const int coded = decoding ? decode_value(&c, k == last) : encode_value(&c, value, k == last);
     if (p->wide) add_to_wide(p->wide, z, coded, prediction, now);
     return coded;
 }
@@ -142,7 +143,7 @@ INLINE int code_dc(const Place *p, const Near *n, const Cross *x, const Inside *
     const int exact = n->linear ? in_steps(n->direct[0], s->per_step[0]) : edges;
     const int cross = p->references ? cross_prediction(x, p, 0, exact) : exact;
     const int base = (cross + 8) >> 4, prediction = cross - 16 * base;
-    Value c = {.mixer = &p->mixer, .layout = p->layout, .counters = p->counters};
+    Value c = {.mixer = &p->mixer, .layout = p->layout, .slots = p->slots};
     if (p->networks || p->samples) {
         uint8_t features[FEATURES];
         dc_features(features, p, n, in, &(Dc){from_north, from_west, edges, exact, base, prediction});
@@ -176,11 +177,12 @@ INLINE int code_dc(const Place *p, const Near *n, const Cross *x, const Inside *
         p->chroma ? signed26(p->chroma_before[0] * 8) * 3 + sign_of(edges - exact) + 1
                   : differ * 3 + sign_of(p->northeast[0] - base) + 1};
     for (int i = 0; i < VALUE; i++)
-        c.value[i] = p->counters + p->layout->value[i] + value_contexts[i];
-    for (int i = 0; i < SIGN; i++) c.sign[i] = p->counters + p->layout->sign[i] + sign_contexts[i];
+        c.value[i] = line_of(p->slots, p->layout->value[i] + value_contexts[i]);
+    for (int i = 0; i < SIGN; i++)
+        c.sign[i] = line_of(p->slots, p->layout->sign[i] + sign_contexts[i]);
     c.choice = (Choice){apart, sum + 12 * class4(low), least(size13(edges - exact), 12)};
     c.zigzag = 0, c.prediction = prediction, c.scale = least(sum, 9);
-    *rest = code_value(&c, value - base, 0, decoding);
+    *rest = decoding ? decode_value(&c, 0) : encode_value(&c, value - base, 0);
     return base + *rest;
 }
 

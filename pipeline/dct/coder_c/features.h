@@ -11,21 +11,34 @@ typedef struct {
     int16_t size[10][16], beside[POSITIONS];
 } Seen;
 
-INLINE void see(Seen *s, const int16_t *block) {
+typedef int16_t Row __attribute__((vector_size(16)));
+
+INLINE Row row_at(const int16_t *at) {
+    Row row;
+    memcpy(&row, at, sizeof row);
+    return row;
+}
+
+static __attribute__((noinline)) void see(Seen *s, const int16_t *block) {
     memset(s->size, 0, sizeof s->size);
-    for (int u = 0; u < 8; u++)
-        for (int v = 0; v < 8; v++)
-            s->size[u + 1][v + 1] = (int16_t)least(abs(block[8 * u + v]), COEFFICIENT_MAX);
-    for (int u = 0; u < 8; u++)
-        for (int v = 0; v < 8; v++)
-            s->beside[8 * u + v] = (int16_t)(s->size[u][v + 1] + s->size[u + 2][v + 1] +
-                                             s->size[u + 1][v] + s->size[u + 1][v + 2]);
+    for (int u = 0; u < 8; u++) {
+        const Row value = row_at(block + 8 * u), negative = value < 0;
+        const Row size = (value ^ negative) - negative; /* -32768 stays below 0 */
+        const Row large = (size > COEFFICIENT_MAX) | (size < 0);
+        const Row cut = (size & ~large) | (large & COEFFICIENT_MAX);
+        memcpy(s->size[u + 1] + 1, &cut, sizeof cut);
+    }
+    for (int u = 0; u < 8; u++) {
+        const Row sum = row_at(s->size[u] + 1) + row_at(s->size[u + 2] + 1) +
+                        row_at(s->size[u + 1]) + row_at(s->size[u + 1] + 2);
+        memcpy(s->beside + 8 * u, &sum, sizeof sum);
+    }
 }
 
 /* Blocks that the features of a coefficient are of. */
 enum { NORTH, WEST, NORTHWEST, NORTHEAST, LUMA, CHROMA_BEFORE, SEEN };
 
-static void see_blocks(Seen *seen, const Place *p) {
+INLINE void see_blocks(Seen *seen, const Place *p) {
     see(seen + NORTH, p->north), see(seen + WEST, p->west), see(seen + NORTHWEST, p->northwest),
         see(seen + NORTHEAST, p->northeast);
     if (p->chroma) {

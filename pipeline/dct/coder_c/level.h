@@ -1,4 +1,4 @@
 /* The coder of one instruction set. */
 #include "group.h"
 
-const Level LEVEL = {LEVEL_NAME, code_group};
+const Level LEVEL = {LEVEL_NAME, BESIDE, code_group};

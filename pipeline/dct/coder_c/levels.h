@@ -20,6 +20,7 @@ struct Samples;
 /* Codes a group's components with `arithmetic`, or decodes into them; a status of group.h. */
 typedef struct {
     const char *name;
+    int beside; /* inputs of networks that are multiplied at once: see network.h */
     int (*code_group)(const struct Model *, struct State *, struct Arithmetic *,
                       const struct Component *, int count, struct Samples *);
 } Level;

@@ -19,13 +19,12 @@ enum {
     BANDS12 = 12,
 };
 
-/* One context: how likely a 1 is at each decision, and how often the decision was met. One line
- * of 32 bytes serves a coefficient's decisions, so that a context costs one cache miss. */
-typedef struct {
-    uint16_t one[NODES];
-    uint8_t count[NODES];
-    uint8_t unused[2];
-} Counters;
+/* How likely a 1 is at a decision, in 1/65536, and above these 16 bits how often it was met. */
+typedef uint32_t Slot;
+
+/* A context has a slot for each node. The first ones are a line of 32 bytes, so that a context costs
+ * one cache miss; those of large magnitudes stand behind the lines of all contexts. */
+enum { LINE = 8, FURTHER = NODES - LINE, NEAR_SHARE = LINE / FURTHER };
 
 /* Families of contexts: where their counters start, in lines. */
 typedef struct {
@@ -73,8 +72,8 @@ typedef struct {
 
 /* The state that adapts, and what it starts from. */
 typedef struct State {
-    Counters *counters; /* [CLASSES][lines] */
-    Weights *weights;   /* [CLASSES][SETS] */
+    Slot *slots;      /* [CLASSES]: [lines][LINE], [lines][FURTHER] */
+    Weights *weights; /* [CLASSES][SETS] */
 } State;
 
 struct Network;

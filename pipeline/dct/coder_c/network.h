@@ -12,12 +12,11 @@
 
 enum { OUTPUTS_MAX = 64, HIDDEN_SHIFT = 7, OUTPUT_SHIFT = 3, KINDS = 3, TILE = 16, TILES = 4 };
 
-/* outputs x inputs weights, packed in tiles of outputs: quads [outputs / 16][inputs / 4][16][4],
- * pairs [outputs / 16][inputs / 2][16][2]. Inputs are a multiple of 8. */
+/* outputs x inputs weights, packed in tiles of outputs: [outputs / 16][inputs / beside][16][beside],
+ * so many inputs beside each other as the level multiplies at once. Inputs are a multiple of 8. */
 typedef struct {
     int inputs, outputs, by_position; /* outputs where each position has its own biases, else 0 */
-    int8_t *quads;
-    int16_t *pairs;
+    void *weights;                    /* int8 where four are beside each other, else int16 */
     int16_t *own;  /* of what is known of the block, or NULL: [64][outputs][2] */
     int32_t *bias; /* [outputs], or [64][outputs] */
 } Layer;
@@ -31,13 +30,43 @@ typedef struct Network {
     const Trunk *trunk; /* or NULL */
 } Network;
 
+#ifndef BESIDE
+#define BESIDE 1 /* see Level */
+#endif
+#if BESIDE == 2
+#if defined(LEVEL_AVX2)
+typedef __m256i Sums;
+INLINE Sums sums_at(const void *at) { return _mm256_loadu_si256(at); }
+INLINE void keep_sums(void *at, Sums sums) { _mm256_storeu_si256(at, sums); }
+INLINE Sums add_pairs(Sums sums, int32_t pair, Sums weights) {
+    return _mm256_add_epi32(sums, _mm256_madd_epi16(_mm256_set1_epi32(pair), weights));
+}
+#else
+typedef __m128i Sums;
+INLINE Sums sums_at(const void *at) { return _mm_loadu_si128(at); }
+INLINE void keep_sums(void *at, Sums sums) { _mm_storeu_si128(at, sums); }
+INLINE Sums add_pairs(Sums sums, int32_t pair, Sums weights) {
+    return _mm_add_epi32(sums, _mm_madd_epi16(_mm_set1_epi32(pair), weights));
+}
+#endif
+#elif BESIDE == 1
+typedef int32_t Quad __attribute__((vector_size(16)));
+
+/* A half of a row, widened. A byte times an int8 fits 16 bits. */
+INLINE Quad quad_of(const Row *row, int half) {
+    int16_t four __attribute__((vector_size(8)));
+    memcpy(&four, (const int16_t *)row + 4 * half, sizeof four);
+    return __builtin_convertvector(four, Quad);
+}
+#endif
+
 /* Sums of so many tiles, from the output `at` on. Inputs are taken in so many parts, whose sums are
  * added at the end: a sum waits for the sum before it. */
 INLINE void multiply_tiles(const Layer *l, const int32_t *bias, const uint8_t *x,
                            const int16_t *wide, int32_t *sums, int at, const int tiles,
                            const int parts) {
     const size_t apart = (size_t)l->inputs * TILE, start = (size_t)l->inputs * (size_t)at;
-#if defined(LEVEL_AVX512)
+#if BESIDE == 4
     (void)wide;
     __m512i sum[2][2 * TILES];
     for (int j = 0; j < tiles; j++) {
@@ -49,7 +78,7 @@ INLINE void multiply_tiles(const Layer *l, const int32_t *bias, const uint8_t *x
             int32_t quad;
             memcpy(&quad, x + i + 4 * part, 4);
             const __m512i all = _mm512_set1_epi32(quad);
-            const int8_t *w = l->quads + start + TILE * (i + 4 * part);
+            const int8_t *w = (const int8_t *)l->weights + start + TILE * (i + 4 * part);
             for (int j = 0; j < tiles; j++)
                 sum[part][j] = _mm512_dpbusd_epi32(sum[part][j], all,
                                                    _mm512_loadu_si512(w + apart * (size_t)j));
@@ -59,34 +88,35 @@ INLINE void multiply_tiles(const Layer *l, const int32_t *bias, const uint8_t *x
             sum[0][j] = _mm512_add_epi32(sum[0][j], sum[part][j]);
         _mm512_storeu_si512(sums + at + TILE * j, sum[0][j]);
     }
-#elif defined(LEVEL_AVX2)
+#elif BESIDE == 2
     (void)x, (void)parts;
-    __m256i sum[2 * TILES];
-    for (int j = 0; j < 2 * tiles; j++)
-        sum[j] = _mm256_loadu_si256((const __m256i *)(bias + at + 8 * j));
+    enum { SUMS = sizeof(Sums) / 4, OF_TILE = TILE / SUMS };
+    Sums sum[OF_TILE * TILES];
+    for (int j = 0; j < OF_TILE * tiles; j++) sum[j] = sums_at(bias + at + SUMS * j);
     for (int i = 0; i < l->inputs; i += 2) {
         int32_t pair;
         memcpy(&pair, wide + i, 4);
-        const __m256i both = _mm256_set1_epi32(pair);
-        const int16_t *w = l->pairs + start + TILE * i;
-        for (int j = 0; j < tiles; j++) {
-            const __m256i *tile = (const __m256i *)(w + apart * (size_t)j);
-            sum[2 * j] = _mm256_add_epi32(sum[2 * j],
-                                          _mm256_madd_epi16(both, _mm256_loadu_si256(tile)));
-            sum[2 * j + 1] = _mm256_add_epi32(
-                sum[2 * j + 1], _mm256_madd_epi16(both, _mm256_loadu_si256(tile + 1)));
-        }
+        const int16_t *w = (const int16_t *)l->weights + start + TILE * i;
+        for (int j = 0; j < tiles; j++)
+            for (int part = 0; part < OF_TILE; part++)
+                sum[OF_TILE * j + part] =
+                    add_pairs(sum[OF_TILE * j + part], pair,
+                              sums_at(w + apart * (size_t)j + 2 * SUMS * part));
     }
-    for (int j = 0; j < 2 * tiles; j++)
-        _mm256_storeu_si256((__m256i *)(sums + at + 8 * j), sum[j]);
+    for (int j = 0; j < OF_TILE * tiles; j++) keep_sums(sums + at + SUMS * j, sum[j]);
 #else
     (void)wide, (void)parts;
     for (int j = 0; j < tiles; j++) {
-        int32_t *sum = sums + at + TILE * j;
-        const int16_t *w = l->pairs + start + apart * (size_t)j;
-        memcpy(sum, bias + at + TILE * j, TILE * sizeof *sum);
-        for (int i = 0; i < l->inputs; i += 2, w += 2 * TILE)
-            for (int o = 0; o < TILE; o++) sum[o] += x[i] * w[2 * o] + x[i + 1] * w[2 * o + 1];
+        Quad sum[TILE / 4];
+        const int16_t *w = (const int16_t *)l->weights + start + apart * (size_t)j;
+        memcpy(sum, bias + at + TILE * j, sizeof sum);
+        for (int i = 0; i < l->inputs; i++, w += TILE) {
+            const int16_t input = x[i];
+            const Row low = row_at(w) * input, high = row_at(w + 8) * input;
+            sum[0] += quad_of(&low, 0), sum[1] += quad_of(&low, 1);
+            sum[2] += quad_of(&high, 0), sum[3] += quad_of(&high, 1);
+        }
+        memcpy(sums + at + TILE * j, sum, sizeof sum);
     }
 #endif
 }
@@ -95,10 +125,8 @@ INLINE void multiply_tiles(const Layer *l, const int32_t *bias, const uint8_t *x
 INLINE void multiply(const Layer *l, const int32_t *bias, const uint8_t *x, int outputs,
                      int32_t *sums) {
     int16_t wide[TRUNK];
-#if defined(LEVEL_AVX2)
-    for (int i = 0; i < l->inputs; i += 8)
-        _mm_storeu_si128((__m128i *)(wide + i),
-                         _mm_cvtepu8_epi16(_mm_loadl_epi64((const __m128i *)(x + i))));
+#if BESIDE == 2
+    for (int i = 0; i < l->inputs; i++) wide[i] = x[i];
 #endif
     int at = 0;
 #if defined(LEVEL_AVX512)

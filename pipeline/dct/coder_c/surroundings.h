@@ -57,7 +57,7 @@ typedef struct {
     Mixer mixer;
     const Layout *layout;
     const Linear *linear;
-    Counters *counters;
+    Slot *slots; /* of the class */
     const Steps *steps;
     int chroma;
     const int16_t *north, *west, *northwest, *northeast, *north_north,

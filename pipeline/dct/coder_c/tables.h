@@ -16,10 +16,11 @@ static const uint16_t SQUASH_NODES[33] = {
     62428, 63615, 64357, 64816, 65097, 65269, 65374, 65438, 65476, 65500, 65514};
 
 typedef struct {
-    int16_t stretch[4096];             /* of probabilities in 1/4096 */
+    int32_t stretch[4096];             /* of probabilities in 1/4096 */
     uint16_t squash[4096];             /* of stretched probabilities plus 2048, in 1/65536 */
     int32_t rate[COUNT_MAX + 1];       /* 32768 / (count + 1.6) */
     int32_t confidence[COUNT_MAX + 1]; /* in 1/256 */
+    uint8_t half_confidence[16];       /* in 1/128, as far as CONFIDENT, the same from there on */
 } Tables;
 
 static inline void make_tables(Tables *t) {
@@ -33,7 +34,7 @@ static inline void make_tables(Tables *t) {
     int x = -STRETCH_MAX;
     for (int i = 0; i < 4096; i++) {
         while (x < STRETCH_MAX && t->squash[x + 2048] < 16 * i + 8) x++;
-        t->stretch[i] = (int16_t)x;
+        t->stretch[i] = x;
     }
     static const uint8_t early[CONFIDENT] = {0,   102, 154, 154, 154, 218, 218,
                                              218, 218, 218, 218, 218, 218};
@@ -41,6 +42,7 @@ static inline void make_tables(Tables *t) {
         t->rate[i] = 327680 / (10 * i + 16);
         t->confidence[i] = i < CONFIDENT ? early[i] : 256;
     }
+    for (int i = 0; i < 16; i++) t->half_confidence[i] = (uint8_t)(t->confidence[i] / 2);
 }
 
 INLINE int clip(int x, int limit) { return x > limit ? limit : x < -limit ? -limit : x; }

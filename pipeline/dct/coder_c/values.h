@@ -28,14 +28,17 @@ typedef struct {
 typedef struct {
     const Mixer *mixer;
     const Layout *layout;
-    Counters *counters; /* of the class */
-    Counters *value[VALUE + SIGNED], *sign[SIGN];
+    Slot *slots; /* of the class */
+    Slot *value[VALUE + SIGNED], *sign[SIGN];
     Choice choice;
     int zigzag;                 /* 0 for the rest of a DC coefficient */
     int prediction;             /* 1/16 steps */
     int scale;                  /* class of what is expected, 0..9 */
     int16_t network[VALUE_OUTPUTS]; /* stretched */
 } Value;
+
+/* The line of a context. */
+INLINE Slot *line_of(Slot *slots, int number) { return slots + (size_t)LINE * (size_t)number; }
 
 /* Codes a value, at most 65538 in size; where known_not_zero, only its sign and magnitude. */
 INLINE int code_value(Value *v, int value, int known_not_zero, const int decoding) {
@@ -47,8 +50,10 @@ INLINE int code_value(Value *v, int value, int known_not_zero, const int decodin
     for (int side = -1; side <= 1; side += 2) {
         const int towards = side * v->prediction;
         __builtin_prefetch(
-            v->counters + l->sign_known[0] + band12 * 260 + signed26(towards) * 10 + v->scale, 1);
-        __builtin_prefetch(v->counters + l->sign_known[1] + band24 * 62 + signed62(towards), 1);
+            line_of(v->slots, l->sign_known[0] + band12 * 260 + signed26(towards) * 10 + v->scale),
+            1);
+        __builtin_prefetch(
+            line_of(v->slots, l->sign_known[1] + band24 * 62 + signed62(towards)), 1);
     }
     if (!known_not_zero && !decide(v->mixer, v->value, VALUE, 0, v->network[0], k, by->expected,
                                    by->inside, value != 0, decoding))
@@ -57,10 +62,15 @@ INLINE int code_value(Value *v, int value, int known_not_zero, const int decodin
                                 185 + by->edge, 240 + by->inside % 12, value < 0, decoding);
     const int towards = negative ? -v->prediction : v->prediction, magnitude = size_of(value);
     v->value[VALUE] =
-        v->counters + l->sign_known[0] + band12 * 260 + signed26(towards) * 10 + v->scale;
-    v->value[VALUE + 1] = v->counters + l->sign_known[1] + band24 * 62 + signed62(towards);
+        line_of(v->slots, l->sign_known[0] + band12 * 260 + signed26(towards) * 10 + v->scale);
+    v->value[VALUE + 1] =
+        line_of(v->slots, l->sign_known[1] + band24 * 62 + signed62(towards));
     int j = 0;
     for (; j < MAGNITUDES - 1; j++) {
+        if (j + 1 == LINE) /* the last ones, of FURTHER slots, serve all that follows */
+            for (int i = 0; i < VALUE + SIGNED; i++)
+                v->value[i] = v->slots + (size_t)l->lines * LINE - LINE +
+                              (v->value[i] - v->slots) / NEAR_SHARE;
         const int kind = 1 + least(j, 3), at = least(j + 1, NODES - 1);
         const int told = v->network[at + NEGATIVE * negative];
         if (!decide(v->mixer, v->value, VALUE + SIGNED, at, told, 64 * kind + k,
@@ -73,9 +83,10 @@ INLINE int code_value(Value *v, int value, int known_not_zero, const int decodin
     for (int i = BITS[j] - 1; i >= 0; i--) {
         const int middle = LEAST[j] + (rest << (i + 1)) + (1 << i);
         const int beyond = clip(((towards >> 4) - middle) * 32, 1 << 20) >> i;
-        Counters *contexts[REST] = {
-            v->counters + l->rest[0] + band12 * 312 + class * 26 + signed26(towards),
-            v->counters + l->rest[1] + class * 208 + least(i, 7) * 26 + signed26(beyond)};
+        Slot *contexts[REST] = {
+            line_of(v->slots, l->rest[0] + band12 * 312 + class * 26 + signed26(towards)),
+            line_of(v->slots,
+                    l->rest[1] + class * 208 + least(i, 7) * 26 + signed26(beyond))};
         const int told = node == 1 && j < FIRST_BELOW + BELOWS
                              ? v->network[BELOW + BELOWS * negative + j - FIRST_BELOW]
                              : 0;
@@ -86,4 +97,12 @@ INLINE int code_value(Value *v, int value, int known_not_zero, const int decodin
     }
     const int size = LEAST[j] + rest;
     return negative ? -size : size;
+}
+
+/* One copy of each for AC and DC: more of them would not stay in a processor's caches. */
+static __attribute__((noinline)) int encode_value(Value *v, int value, int known_not_zero) {
+    return code_value(v, value, known_not_zero, 0);
+}
+static __attribute__((noinline)) int decode_value(Value *v, int known_not_zero) {
+    return code_value(v, 0, known_not_zero, 1);
 }

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from seec.pipeline.dct import _dct
 from seec.pipeline.dct.jpeg import Component
-from seec.pipeline.dct.native import COUNTERS, STRETCH_UNIT, packed, rows
+from seec.pipeline.dct.native import SLOT, STRETCH_UNIT, packed, rows
 from seec.pipeline.dct.weights import (
     CLASSES,
     LANES,
@@ -48,8 +48,8 @@ class Primer:
     """
 
     def __init__(self, start: Start, level: str = "") -> None:
-        counters = np.zeros((CLASSES, LINES), COUNTERS)
-        counters["one"] = _EVEN
+        slots = np.zeros((CLASSES, LINES, NODES), SLOT)
+        slots["one"] = _EVEN
         weights = np.full((CLASSES, SETS, LANES), _CONTEXT_WEIGHT, np.int16)
         weights[:, :, -2:] = _NETWORK_WEIGHT if start.networks else 0, 0
         if start.networks:
@@ -62,14 +62,14 @@ class Primer:
         self._changes = np.zeros((CLASSES, LINES, NODES), np.float32)
         self._weights, self._files = weights.astype(np.float32), 0
         self._model = _dct.make_model(
-            counters.tobytes(), weights, start.linear, layers, start.learning, level
+            slots.tobytes(), weights, start.linear, layers, start.learning, level
         )
 
     def add(self, components: Sequence[Component]) -> None:
         """Learn from a file."""
         _dct.prime(self._model, [rows(c) for c in components], bytearray(1), 0, 0)
-        counters, weights = _dct.start(self._model)
-        one = np.frombuffer(counters, COUNTERS)["one"].reshape(self._one.shape)
+        slots, weights = _dct.start(self._model)
+        one = np.frombuffer(slots, SLOT)["one"].reshape(self._one.shape)
         changed = one != self._last_one
         self._changes += changed
         share = 2 / (self._changes[changed] + 1)
@@ -119,8 +119,8 @@ class Primer:
         Of files of photographs 0.05 %, and what contexts know of slots that were met fewer than
         START_COUNT times another 0.02 %; but finer linear predictions would be missed.
         """
-        counters, _ = _dct.start(self._model)
-        state = np.frombuffer(counters, COUNTERS).reshape(CLASSES, LINES)
+        started, _ = _dct.start(self._model)
+        state = np.frombuffer(started, SLOT).reshape(CLASSES, LINES, NODES)
         one = np.clip(self._one.astype(np.float64), 1, 65535) / 65536
         stretched = np.rint(np.log(one / (1 - one)) * (256 / STRETCH_UNIT)).clip(-16, 15)
         slots = np.where(state["count"] >= START_COUNT, stretched, UNUSED).astype(np.int8)
