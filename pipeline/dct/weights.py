@@ -24,7 +24,7 @@ from seec.pipeline.dct import _dct
 from seec.schemas.errors import ModelError
 from seec.schemas.json_text import parse_json
 
-CLASSES, LINES, NODES, SETS, LANES = 2, 61008, 10, 1066, 16
+CLASSES, LINES, NODES, SETS, LANES = 2, 48648, 10, 1066, 16
 SOURCES, POSITIONS = 320, 64
 LAYERS = ("first", "second", "third")
 # Of luma.ac instead: a trunk, which is run once for a block, and a head for each coefficient.

@@ -15,7 +15,7 @@ from tests.vectors import plain_dct_trunk as trunk
 from tests.vectors.plain_dct_contexts import ZIGZAG, clip
 from tests.vectors.plain_decoder import crc32c
 
-NODES, LINES, SETS, LANES = 10, 61008, 1066, 16
+NODES, LINES, SETS, LANES = 10, 48648, 1066, 16
 SET_A, SET_B = 456, 274
 FAMILIES = [
     *contexts.VALUE, *contexts.BEHIND_SIGN, *contexts.SIGN,

@@ -18,10 +18,7 @@ def _bands(starts):
 BAND24 = _bands([*range(13), 14, 16, 18, 21, 24, 28, 32, 37, 43, 49, 56])
 BAND12 = _bands([0, 1, 2, 3, 6, 10, 15, 21, 28, 36, 45, 54])
 # (bands, values) of the families of contexts, in the order in which their lines lie.
-VALUE = [
-    *((24, 73), (24, 72), (12, 128), (12, 196), (24, 78), (24, 78)),
-    *((24, 130), (12, 120), (12, 216), (12, 216), (24, 90), (12, 242)),
-]
+VALUE = [(24, 73), (12, 196), (24, 78), (24, 78), (24, 130), (12, 216)]
 BEHIND_SIGN = [(12, 260), (24, 62)]
 SIGN = [(24, 62), (12, 225), (12, 234), (12, 81)]
 LAST = [(9, 64), (9, 256), (9, 144), (9, 192), (9, 256), (9, 192), (9, 512), (9, 192)]
@@ -81,15 +78,6 @@ expected73 = _class(
     *range(0, 48, 2), *range(48, 96, 4), *range(96, 192, 8), *range(192, 384, 16),
     *range(384, 768, 64), *range(768, 2049, 256),
 )  # fmt: skip
-sum30 = _class(
-    *range(1, 12),
-    *range(12, 20, 2),
-    *range(20, 36, 4),
-    *range(36, 68, 8),
-    *range(68, 132, 16),
-    132,
-    260,
-)
 
 
 def size13(x):
@@ -449,7 +437,6 @@ class Block:
         beside, under = abs(self.inside(u, v + 1)), abs(self.inside(u + 1, v))
         beyond = sum(abs(self.inside(u + a, v + b)) for a, b in ((1, 1), (0, 2), (2, 0)))
         inside = class12(2 * (beside + under) + beyond)
-        along = self.near[ZIGZAG[min(k + 1, 63)]] + self.near[ZIGZAG[max(k - 1, 1)]]
         from_north = from_west = 0
         if self.has_north:
             from_north = self.across(self.above.lower[v] - self.upper[v], z, u)
@@ -462,26 +449,17 @@ class Block:
         crossed = self.crossed(z, prediction)
         size = expected73(self.expected(z))
         scale, apart = size >> 3, size13(crossed)
-        total = 3 * (2 * (beside + under) + beyond) + self.around[z] // 6 + along
         luma, before = self.luma[z], self.before[z]
-        quiet = 2 if beside + under else 1 if beyond else 0
         others = (abs(self.northwest[z]), abs(self.northeast[z]), self.near[z])
         value = [
             size,
-            around * 6 + (inside >> 1),
-            (self.last >> 1) * 4 + min(self.count, 3),
             (class6(beside) * 6 + class6(under)) * 4 + class4(beyond),
             size13(from_north) * 6 + (around >> 1),
             size13(from_west) * 6 + (around >> 1),
             apart * 10 + scale,
-            min(self.count, 9) * 12 + class12(self.last - k),
             class6(abs(luma)) * 36 + class6(abs(before)) * 6 + (around >> 1)
             if self.chroma
             else class6(others[0]) * 36 + class6(others[1]) * 6 + class6(others[2]),
-            (class6(self.earlier) * 6 + class6(self.earlier_still)) * 6 + (around >> 1),
-            sum30(total) * 3 + quiet,
-            min(size13(from_north), 10) * 22 + min(size13(from_west), 10) * 2
-            + ((from_north < 0) != (from_west < 0)),
         ]  # fmt: skip
         signs = [sign(self.inside(u + a, v + b)) for a, b in ((0, 1), (1, 0), (0, 2), (2, 0))]
         signs_of = [
@@ -520,19 +498,13 @@ class Block:
         north_rest, west_rest = from_north - 16 * base, from_west - 16 * base
         value = [
             size31(from_north - from_west),
-            total * 6 + (low >> 1),
-            (self.last >> 1) * 4,
             gradient * 4,
             size13(north_rest) * 6 + (total >> 1),
             size13(west_rest) * 6 + (total >> 1),
             apart * 10 + min(total, 9),
-            low * 10 + min(apart, 9),
             class6(abs(self.luma[0])) * 36 + class6(abs(self.before[0])) * 6 + (total >> 1)
             if self.chroma
             else (self.activity >> 1) * 36 + gradient,
-            min(apart, 5) * 36 + class6(size13(edges - exact)) * 6 + (total >> 1),
-            sum30(self.sum) * 3,
-            min(apart, 8) * 26 + differ,
         ]
         planar = clip((west + north - northwest - base) * 8, -32000, 32000)
         signs_of = [

@@ -62,7 +62,6 @@ INLINE int code_ac(const Place *p, Near *n, const Seen *seen, const Cross *x, In
     const int beside = in->size[at + 1], under = in->size[at + PITCH];
     const int beyond = in->size[at + PITCH + 1] + in->size[at + 2] + in->size[at + 2 * PITCH];
     const int inside = class12(least(2 * (beside + under) + beyond, 255));
-    const int along = n->near[ZIGZAG[least(k + 1, 63)]] + n->near[ZIGZAG[k > 1 ? k - 1 : 1]];
     const int from_north =
         p->has_north ? across(p->above->lower[v] - in->upper[v], s->below[z]) : 0;
     const int from_west = p->has_west ? across(p->left->right[u] - in->left[u], s->right[z]) : 0;
@@ -72,27 +71,18 @@ INLINE int code_ac(const Place *p, Near *n, const Seen *seen, const Cross *x, In
     const int prediction = n->linear ? in_steps(n->direct[z], s->per_step[z]) : edges;
     const int cross = p->references ? cross_prediction(x, p, z, prediction) : prediction;
     const int now = expected(n, s, z), size = expected73(now), scale = size >> 3;
-    const int total = 3 * (2 * (beside + under) + beyond) + n->around[z] / 6 + along;
     const int luma = p->luma[z], chroma = p->chroma_before[z];
     const int apart = size13(cross), band24 = BAND24[k], band12 = BAND12[k];
-    const int quiet = beside + under ? 2 : beyond ? 1 : 0;
     Value c = {.mixer = &p->mixer, .layout = p->layout, .slots = p->slots};
     const int value_contexts[VALUE] = {
         band24 * 73 + size,
-        band24 * 72 + around * 6 + (inside >> 1),
-        band12 * 128 + (last >> 1) * 4 + least(in->count, 3),
         band12 * 196 + (class6(beside) * 6 + class6(under)) * 4 + class4(beyond),
         band24 * 78 + size13(from_north) * 6 + (around >> 1),
         band24 * 78 + size13(from_west) * 6 + (around >> 1),
         band24 * 130 + apart * 10 + scale,
-        band12 * 120 + least(in->count, 9) * 12 + class12(last - k),
         band12 * 216 + (p->chroma ? class6(abs(luma)) * 36 + class6(abs(chroma)) * 6 + (around >> 1)
                                   : class6(abs(p->northwest[z])) * 36 +
-                                        class6(abs(p->northeast[z])) * 6 + class6(n->near[z])),
-        band12 * 216 + (class6(in->before) * 6 + class6(in->before_that)) * 6 + (around >> 1),
-        band24 * 90 + sum30(total) * 3 + quiet,
-        band12 * 242 + least(size13(from_north), 10) * 22 + least(size13(from_west), 10) * 2 +
-            ((from_north ^ from_west) < 0)};
+                                        class6(abs(p->northeast[z])) * 6 + class6(n->near[z]))};
     const int beside_signs =
         (sign_of(in->value[at + 1]) + 1) * 3 + sign_of(in->value[at + PITCH]) + 1;
     const int sign_contexts[SIGN] = {
@@ -131,8 +121,8 @@ INLINE int code_ac(const Place *p, Near *n, const Seen *seen, const Cross *x, In
     return coded;
 }
 
-INLINE int code_dc(const Place *p, const Near *n, const Cross *x, const Inside *in, int last,
-                   int value, int *rest, const int decoding) {
+INLINE int code_dc(const Place *p, const Near *n, const Cross *x, const Inside *in, int value,
+                   int *rest, const int decoding) {
     const Steps *s = p->steps;
     const int from_north = across(p->above->lower[0] - in->upper[0], s->below[0]);
     const int from_west = across(p->left->right[0] - in->left[0], s->right[0]);
@@ -158,18 +148,12 @@ INLINE int code_dc(const Place *p, const Near *n, const Cross *x, const Inside *
     const int north_rest = from_north - 16 * base, west_rest = from_west - 16 * base;
     const int value_contexts[VALUE] = {
         size31(from_north - from_west),
-        sum * 6 + (low >> 1),
-        (last >> 1) * 4,
         gradient * 4,
         size13(north_rest) * 6 + (sum >> 1),
         size13(west_rest) * 6 + (sum >> 1),
         apart * 10 + least(sum, 9),
-        low * 10 + least(apart, 9),
         p->chroma ? class6(abs(p->luma[0])) * 36 + class6(abs(p->chroma_before[0])) * 6 + (sum >> 1)
-                  : (n->activity >> 1) * 36 + gradient,
-        least(apart, 5) * 36 + class6(size13(edges - exact)) * 6 + (sum >> 1),
-        sum30(least(in->sum, 1 << 20)) * 3,
-        least(apart, 8) * 26 + differ};
+                  : (n->activity >> 1) * 36 + gradient};
     const int planar = clip((west + north - northwest - base) * 8, PREDICTION_MAX);
     const int sign_contexts[SIGN] = {
         signed62(prediction), signed15(north_rest) * 15 + signed15(west_rest),
@@ -218,7 +202,7 @@ INLINE void code_block(const Place *p, int16_t *block, Trace *trace, const int d
         if (n.linear) add_source(n.direct, n.size, p->linear, z, real);
     }
     known[0] =
-        (int16_t)code_dc(p, &n, &cross, &in, last, decoding ? 0 : block[0], &trace->rest, decoding);
+        (int16_t)code_dc(p, &n, &cross, &in, decoding ? 0 : block[0], &trace->rest, decoding);
     if (decoding) memcpy(block, known, sizeof known);
     trace->last = last, trace->activity = in.sum, trace->count = in.count, trace->high = in.high;
     if (p->networks || p->samples) add_to_means(p->means, known, last, trace->rest);

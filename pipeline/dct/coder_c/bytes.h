@@ -17,27 +17,43 @@ INLINE uint8_t signed_byte(int x) {
     return (uint8_t)(x < 0 ? 128 - half : 128 + half);
 }
 
-enum { AT_ONCE = 32 };
-
-#if defined(LEVEL_AVX2) || defined(LEVEL_AVX512)
-/* Magnitude bytes of eight sizes. A size of 1580 and more is 255, and a float holds any number below
- * 2^24: its exponent and its first eight bits are `whole` and `part` of magnitude_byte. */
+/* In vectors a size becomes a float, which holds any number below 2^24: its exponent and its first
+ * eight bits are `whole` and `part` of magnitude_byte. */
+enum { BYTE_MOST = 1663 }; /* from here on a magnitude byte is 255 */
+#if defined(LEVEL_AVX512)
+INLINE void bytes_of(const int32_t *x, const uint8_t *with_sign, int count, uint8_t *bytes) {
+    for (int i = 0; i < count; i += 16) {
+        const __m512i number = _mm512_loadu_si512(x + i);
+        const __m512i y = _mm512_add_epi32(
+            _mm512_min_epi32(_mm512_abs_epi32(number), _mm512_set1_epi32(BYTE_MOST)),
+            _mm512_set1_epi32(1));
+        const __m512i bits = _mm512_castps_si512(_mm512_cvtepi32_ps(y));
+        const __m512i log = _mm512_sub_epi32(_mm512_srli_epi32(bits, 15),
+                                             _mm512_set1_epi32(127 << 8));
+        /* 24 / 256 = 3 / 32 */
+        const __m512i size =
+            _mm512_srli_epi32(_mm512_add_epi32(log, _mm512_add_epi32(log, log)), 5);
+        const __m512i half = _mm512_srli_epi32(size, 1), middle = _mm512_set1_epi32(128);
+        const __m512i around = _mm512_mask_sub_epi32(_mm512_add_epi32(middle, half),
+                                                     _mm512_movepi32_mask(number), middle, half);
+        const __mmask16 choice =
+            _mm_movepi8_mask(_mm_loadu_si128((const __m128i *)(with_sign + i)));
+        _mm_storeu_si128((__m128i *)(bytes + i),
+                         _mm512_cvtepi32_epi8(_mm512_mask_mov_epi32(size, choice, around)));
+    }
+}
+#elif defined(LEVEL_AVX2)
+/* Magnitude bytes of eight sizes. */
 INLINE __m256i magnitudes(__m256i size) {
-    const __m256i y = _mm256_add_epi32(_mm256_min_epi32(size, _mm256_set1_epi32(2047)),
+    const __m256i y = _mm256_add_epi32(_mm256_min_epi32(size, _mm256_set1_epi32(BYTE_MOST)),
                                        _mm256_set1_epi32(1));
     const __m256i bits = _mm256_castps_si256(_mm256_cvtepi32_ps(y));
     const __m256i log = _mm256_sub_epi32(_mm256_srli_epi32(bits, 15), _mm256_set1_epi32(127 << 8));
-    /* 24 / 256 = 3 / 32 */
     return _mm256_srli_epi32(_mm256_add_epi32(log, _mm256_add_epi32(log, log)), 5);
 }
 
-/* Sixteen numbers that fit 16 bits or are cut to them, of two vectors, in order. */
-INLINE __m256i narrowed(__m256i low, __m256i high) {
-    return _mm256_permute4x64_epi64(_mm256_packs_epi32(low, high), 0xd8);
-}
-
 INLINE void bytes_of(const int32_t *x, const uint8_t *with_sign, int count, uint8_t *bytes) {
-    for (int i = 0; i < count; i += AT_ONCE) {
+    for (int i = 0; i < count; i += 32) {
         __m256i size[4], number[4];
         for (int j = 0; j < 4; j++) {
             number[j] = _mm256_loadu_si256((const __m256i *)(x + i + 8 * j));

@@ -13,6 +13,11 @@ typedef int16_t Inputs __attribute__((vector_size(2 * LANES)));
 #if defined(LEVEL_AVX2) || defined(LEVEL_AVX512)
 #include <immintrin.h>
 
+/* Sixteen numbers that fit 16 bits or are cut to them, of two vectors, in order. */
+INLINE __m256i narrowed(__m256i low, __m256i high) {
+    return _mm256_permute4x64_epi64(_mm256_packs_epi32(low, high), 0xd8);
+}
+
 INLINE int dot(Inputs x, const int16_t *w) {
     const __m256i pairs = _mm256_madd_epi16((__m256i)x, _mm256_load_si256((const __m256i *)w));
     __m128i sum = _mm_add_epi32(_mm256_castsi256_si128(pairs), _mm256_extracti128_si256(pairs, 1));

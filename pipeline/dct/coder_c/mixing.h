@@ -11,6 +11,9 @@ typedef struct {
     int learning;
 } Mixer;
 
+enum { CONTEXTS = 8 }; /* of a decision at most: slots are a vector */
+_Static_assert((int)VALUE + (int)SIGNED <= (int)CONTEXTS && (int)LAST <= (int)CONTEXTS, "contexts");
+
 #if defined(LEVEL_AVX2) || defined(LEVEL_AVX512)
 /* Up to eight numbers of anywhere as one vector, and zeros. */
 INLINE __m256i eight(const int32_t *const *at, const int count) {
@@ -29,10 +32,11 @@ INLINE __m256i eight(const int32_t *const *at, const int count) {
     return all;
 }
 
-/* The nodes' slots of up to eight contexts; stretched: what they say, by their confidence. */
-INLINE __m256i take_eight(const Tables *t, Slot *const *contexts, const int count, int node,
-                          __m256i *stretched) {
-    const int32_t *slots[8], *stretches[8];
+/* The nodes' slots of the contexts, as they are; and as inputs of the mixer: what slots say, by
+ * their confidence, and a network's output. */
+INLINE __m256i take_slots(const Tables *t, Slot *const *contexts, const int count, int node,
+                          int network, Inputs *inputs) {
+    const int32_t *slots[CONTEXTS], *stretches[CONTEXTS];
     for (int i = 0; i < count; i++) {
         uint16_t one; /* read on its own: the rest goes from memory into the vector */
         slots[i] = (const int32_t *)(contexts[i] + node);
@@ -46,14 +50,17 @@ INLINE __m256i take_eight(const Tables *t, Slot *const *contexts, const int coun
     const __m256i half = _mm256_shuffle_epi8(
         _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)t->half_confidence)),
         _mm256_or_si256(known, _mm256_set1_epi32((int)0x80808000)));
-    *stretched = _mm256_srai_epi32(_mm256_madd_epi16(eight(stretches, count), half), 7);
+    const __m256i said = _mm256_srai_epi32(_mm256_madd_epi16(eight(stretches, count), half), 7);
+    const __m256i narrow = narrowed(said, _mm256_setzero_si256());
+    const __m256i last = _mm256_set1_epi32((network & 65535) | 256 << 16);
+    *inputs = (Inputs)_mm256_blend_epi32(narrow, last, 128);
     return state;
 }
 
 /* Moves slots towards the bit that was met; full is 65535 for a 1. Rates are whole numbers of float
  * quotients: such a quotient is wrong by less than 2^-23 of itself, and one that is not whole lies at
  * least 1 / (10 count + 16) below the next whole number. */
-INLINE void adapt_eight(Slot *const *contexts, const int count, int node, __m256i state, int full) {
+INLINE void adapt(Slot *const *contexts, const int count, int node, __m256i state, int full) {
     const __m256i one = _mm256_and_si256(state, _mm256_set1_epi32(65535)),
                   met = _mm256_srli_epi32(state, 16);
     const __m256 steps = _mm256_add_ps(
@@ -63,7 +70,7 @@ INLINE void adapt_eight(Slot *const *contexts, const int count, int node, __m256
     const __m256i moved = _mm256_srai_epi32(_mm256_mullo_epi32(apart, rate), 15);
     const __m256i times = _mm256_sub_epi32(met, _mm256_cmpgt_epi32(_mm256_set1_epi32(COUNT_MAX), met));
     const __m256i now = _mm256_or_si256(_mm256_add_epi32(one, moved), _mm256_slli_epi32(times, 16));
-    Slot slots[8] __attribute__((aligned(32)));
+    Slot slots[CONTEXTS] __attribute__((aligned(32)));
     _mm256_store_si256((__m256i *)slots, now);
     /* One by one: scattered stores are slower. */
 #define PUT(i) \
@@ -78,26 +85,40 @@ INLINE void adapt_eight(Slot *const *contexts, const int count, int node, __m256
     PUT(7);
 #undef PUT
 }
-
-INLINE Inputs take_inputs(const Tables *t, Slot *const *contexts, const int count, int node,
-                          int network, __m256i *state) {
-    __m256i low, high = _mm256_setzero_si256();
-    state[0] = take_eight(t, contexts, least(count, 8), node, &low);
-    if (count > 8) state[1] = take_eight(t, contexts + 8, count - 8, node, &high);
-    const __m256i all = _mm256_permute4x64_epi64(_mm256_packs_epi32(low, high), 0xd8);
-    const __m256i last = _mm256_set1_epi32((network & 65535) | 256 << 16);
-    return (Inputs)_mm256_blend_epi32(all, last, 128);
-}
 #endif
 
-/* Codes one decision from `count` contexts, of which it takes the slots of `node`, and a network's
+/* What three sets of weights make of the inputs, stretched. */
+typedef struct {
+    int a, b, c;
+} Mixed;
+
+INLINE Mixed mix(Inputs x, const int16_t *a, const int16_t *b, const int16_t *c) {
+#if defined(LEVEL_AVX2) || defined(LEVEL_AVX512)
+    const __m256i of_a = _mm256_madd_epi16((__m256i)x, _mm256_load_si256((const __m256i *)a)),
+                  of_b = _mm256_madd_epi16((__m256i)x, _mm256_load_si256((const __m256i *)b)),
+                  of_c = _mm256_madd_epi16((__m256i)x, _mm256_load_si256((const __m256i *)c));
+    const __m256i parts = _mm256_hadd_epi32(_mm256_hadd_epi32(of_a, of_b),
+                                            _mm256_hadd_epi32(of_c, of_c));
+    const __m128i sums = _mm_srai_epi32(_mm_add_epi32(_mm256_castsi256_si128(parts),
+                                                      _mm256_extracti128_si256(parts, 1)),
+                                        14);
+    const __m128i cut = _mm_min_epi32(_mm_max_epi32(sums, _mm_set1_epi32(-STRETCH_MAX)),
+                                      _mm_set1_epi32(STRETCH_MAX));
+    return (Mixed){_mm_cvtsi128_si32(cut), _mm_extract_epi32(cut, 1), _mm_extract_epi32(cut, 2)};
+#else
+    return (Mixed){clip(dot(x, a) >> 14, STRETCH_MAX), clip(dot(x, b) >> 14, STRETCH_MAX),
+                   clip(dot(x, c) >> 14, STRETCH_MAX)};
+#endif
+}
+
+/* Codes one decision from `count` contexts, at most CONTEXTS, of which it takes the slots of `node`, and a network's
  * stretched probability (0 where there is none). */
 INLINE int decide(const Mixer *m, Slot *const *contexts, const int count, int node, int network,
                   int set_a, int set_b, int set_c, int bit, const int decoding) {
     const Tables *t = m->tables;
 #if defined(LEVEL_AVX2) || defined(LEVEL_AVX512)
-    __m256i state[2];
-    const Inputs x = take_inputs(t, contexts, count, node, network, state);
+    Inputs x;
+    const __m256i state = take_slots(t, contexts, count, node, network, &x);
 #else
     Inputs x = {0};
     for (int i = 0; i < count; i++) {
@@ -107,18 +128,17 @@ INLINE int decide(const Mixer *m, Slot *const *contexts, const int count, int no
     x[LANES - 2] = (int16_t)network, x[LANES - 1] = 256;
 #endif
     int16_t *a = m->a[set_a], *b = m->b[set_b], *c = m->c[set_c];
-    const int of_a = clip(dot(x, a) >> 14, STRETCH_MAX), of_b = clip(dot(x, b) >> 14, STRETCH_MAX),
-              of_c = clip(dot(x, c) >> 14, STRETCH_MAX);
-    const int mixed = ((of_a + of_b + of_c) * 21846) >> 16;
-    bit = code_bit(m->arithmetic, bit, t->squash[mixed + 2048], decoding);
+    const uint16_t *squash = t->squash + 2048;
+    const Mixed of = mix(x, a, b, c);
+    const int mixed = ((of.a + of.b + of.c) * 21846) >> 16;
+    bit = code_bit(m->arithmetic, bit, squash[mixed], decoding);
     const int target = bit << 16, shift = m->learning;
-    learn(x, a, (target - t->squash[of_a + 2048]) >> shift);
-    learn(x, b, (target - t->squash[of_b + 2048]) >> shift);
-    learn(x, c, (target - t->squash[of_c + 2048]) >> shift);
+    learn(x, a, (target - squash[of.a]) >> shift);
+    learn(x, b, (target - squash[of.b]) >> shift);
+    learn(x, c, (target - squash[of.c]) >> shift);
     const int full = bit ? 65535 : 0;
 #if defined(LEVEL_AVX2) || defined(LEVEL_AVX512)
-    adapt_eight(contexts, least(count, 8), node, state[0], full);
-    if (count > 8) adapt_eight(contexts + 8, count - 8, node, state[1], full);
+    adapt(contexts, count, node, state, full);
 #else
     for (int i = 0; i < count; i++) {
         const int one = contexts[i][node] & 65535, met = (int)(contexts[i][node] >> 16);

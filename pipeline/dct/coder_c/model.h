@@ -6,7 +6,7 @@
 
 enum {
     NODES = 10,  /* decisions that one context serves */
-    VALUE = 12,  /* contexts of a value before its sign is known */
+    VALUE = 6,   /* contexts of a value before its sign is known */
     SIGNED = 2,  /* more of them behind the sign */
     SIGN = 4,    /* contexts of a sign */
     LAST = 8,    /* contexts of the last position */
@@ -31,9 +31,8 @@ typedef struct {
     int bands, values;
 } Family;
 
-static const Family VALUE_FAMILIES[VALUE] = {{24, 73},  {24, 72},  {12, 128}, {12, 196},
-                                             {24, 78},  {24, 78},  {24, 130}, {12, 120},
-                                             {12, 216}, {12, 216}, {24, 90},  {12, 242}};
+static const Family VALUE_FAMILIES[VALUE] = {{24, 73}, {12, 196}, {24, 78},
+                                             {24, 78}, {24, 130}, {12, 216}};
 static const Family SIGNED_FAMILIES[SIGNED] = {{12, 260}, {24, 62}};
 static const Family SIGN_FAMILIES[SIGN] = {{24, 62}, {12, 225}, {12, 234}, {12, 81}};
 static const Family LAST_FAMILIES[LAST] = {{LAST_PARTS, 64},  {LAST_PARTS, 256}, {LAST_PARTS, 144},

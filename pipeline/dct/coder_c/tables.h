@@ -95,10 +95,3 @@ INLINE int expected73(int x) {
     const int class = EXPECTED_BASE[octave] + (x >> EXPECTED_SHIFT[octave]);
     return x < 0 ? 0 : least(class, 72);
 }
-/* 30 classes of a sum of magnitudes. */
-static const uint8_t SUM30[261] = {
-    0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, [12 ... 13] = 12, [14 ... 15] = 13, [16 ... 17] = 14,
-    [18 ... 19] = 15, [20 ... 23] = 16, [24 ... 27] = 17, [28 ... 31] = 18, [32 ... 35] = 19,
-    [36 ... 43] = 20, [44 ... 51] = 21, [52 ... 59] = 22, [60 ... 67] = 23, [68 ... 83] = 24,
-    [84 ... 99] = 25, [100 ... 115] = 26, [116 ... 131] = 27, [132 ... 259] = 28, [260] = 29};
-INLINE int sum30(int x) { return SUM30[least(x, 260)]; }
