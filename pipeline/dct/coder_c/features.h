@@ -22,11 +22,11 @@ INLINE Row row_at(const int16_t *at) {
 static __attribute__((noinline)) void see(Seen *s, const int16_t *block) {
     memset(s->size, 0, sizeof s->size);
     for (int u = 0; u < 8; u++) {
-        const Row value = row_at(block + 8 * u), negative = value < 0;
-        const Row size = (value ^ negative) - negative; /* -32768 stays below 0 */
-        const Row large = (size > COEFFICIENT_MAX) | (size < 0);
-        const Row cut = (size & ~large) | (large & COEFFICIENT_MAX);
-        memcpy(s->size[u + 1] + 1, &cut, sizeof cut);
+        const Row value = row_at(block + 8 * u);
+        const Row low = value < -COEFFICIENT_MAX, high = value > COEFFICIENT_MAX;
+        const Row cut = (value & ~(low | high)) | ((low | high) & COEFFICIENT_MAX);
+        const Row negative = cut < 0, size = (cut ^ negative) - negative;
+        memcpy(s->size[u + 1] + 1, &size, sizeof size);
     }
     for (int u = 0; u < 8; u++) {
         const Row sum = row_at(s->size[u] + 1) + row_at(s->size[u + 2] + 1) +
