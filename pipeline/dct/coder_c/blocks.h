@@ -136,7 +136,8 @@ INLINE int code_dc(const Place *p, const Near *n, const Cross *x, const Inside *
     Value c = {.mixer = &p->mixer, .layout = p->layout, .slots = p->slots};
     if (p->networks || p->samples) {
         uint8_t features[FEATURES];
-        dc_features(features, p, n, in, &(Dc){from_north, from_west, edges, exact, base, prediction});
+        dc_features(features, p, n, in,
+                    &(Dc){from_north, from_west, edges, exact, base, prediction});
         if (p->samples) take_sample(p->samples, features, 1 + 3 * p->chroma, 0, 0, value - base);
         if (p->networks) run_value_network(p->networks + 1, features, 0, c.network);
     }

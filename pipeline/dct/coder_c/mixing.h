@@ -15,7 +15,7 @@ enum { CONTEXTS = 8 }; /* of a decision at most: slots are a vector */
 _Static_assert((int)VALUE + (int)SIGNED <= (int)CONTEXTS && (int)LAST <= (int)CONTEXTS, "contexts");
 
 #if defined(LEVEL_AVX2) || defined(LEVEL_AVX512)
-/* Up to eight numbers of anywhere as one vector, and zeros. */
+/* Up to eight numbers from anywhere as one vector; its other numbers are 0. */
 INLINE __m256i eight(const int32_t *const *at, const int count) {
     __m256i all = _mm256_set1_epi32(*at[0]);
     if (count < 8) all = _mm256_blend_epi32(_mm256_setzero_si256(), all, 1);
@@ -57,9 +57,10 @@ INLINE __m256i take_slots(const Tables *t, Slot *const *contexts, const int coun
     return state;
 }
 
-/* Moves slots towards the bit that was met; full is 65535 for a 1. Rates are whole numbers of float
- * quotients: such a quotient is wrong by less than 2^-23 of itself, and one that is not whole lies at
- * least 1 / (10 count + 16) below the next whole number. */
+/* Moves slots towards the bit that was met; full is 65535 for a 1. A rate is a float quotient cut
+ * to a whole number, and is that of Tables: a quotient is at most 2^-23 of itself too large, which
+ * is less than 1 / (10 count + 16), and unless it is whole it lies at least so far below the next
+ * whole number. Division has to be that of IEEE 754 (setup.py). */
 INLINE void adapt(Slot *const *contexts, const int count, int node, __m256i state, int full) {
     const __m256i one = _mm256_and_si256(state, _mm256_set1_epi32(65535)),
                   met = _mm256_srli_epi32(state, 16);
@@ -68,7 +69,8 @@ INLINE void adapt(Slot *const *contexts, const int count, int node, __m256i stat
     const __m256i rate = _mm256_cvttps_epi32(_mm256_div_ps(_mm256_set1_ps(327680), steps));
     const __m256i apart = _mm256_sub_epi32(_mm256_set1_epi32(full), one);
     const __m256i moved = _mm256_srai_epi32(_mm256_mullo_epi32(apart, rate), 15);
-    const __m256i times = _mm256_sub_epi32(met, _mm256_cmpgt_epi32(_mm256_set1_epi32(COUNT_MAX), met));
+    const __m256i times =
+        _mm256_sub_epi32(met, _mm256_cmpgt_epi32(_mm256_set1_epi32(COUNT_MAX), met));
     const __m256i now = _mm256_or_si256(_mm256_add_epi32(one, moved), _mm256_slli_epi32(times, 16));
     Slot slots[CONTEXTS] __attribute__((aligned(32)));
     _mm256_store_si256((__m256i *)slots, now);
@@ -111,8 +113,8 @@ INLINE Mixed mix(Inputs x, const int16_t *a, const int16_t *b, const int16_t *c)
 #endif
 }
 
-/* Codes one decision from `count` contexts, at most CONTEXTS, of which it takes the slots of `node`, and a network's
- * stretched probability (0 where there is none). */
+/* Codes one decision from `count` contexts, at most CONTEXTS, of which it takes the slots of
+ * `node`, and a network's stretched probability (0 where there is none). */
 INLINE int decide(const Mixer *m, Slot *const *contexts, const int count, int node, int network,
                   int set_a, int set_b, int set_c, int bit, const int decoding) {
     const Tables *t = m->tables;

@@ -22,8 +22,8 @@ enum {
 /* How likely a 1 is at a decision, in 1/65536, and above these 16 bits how often it was met. */
 typedef uint32_t Slot;
 
-/* A context has a slot for each node. The first ones are a line of 32 bytes, so that a context costs
- * one cache miss; those of large magnitudes stand behind the lines of all contexts. */
+/* A context has a slot for each node. The first ones are a line of 32 bytes, so that a context
+ * costs one cache miss; those of large magnitudes stand behind the lines of all contexts. */
 enum { LINE = 8, FURTHER = NODES - LINE, NEAR_SHARE = LINE / FURTHER };
 
 /* Families of contexts: where their counters start, in lines. */

@@ -12,8 +12,9 @@
 
 enum { OUTPUTS_MAX = 64, HIDDEN_SHIFT = 7, OUTPUT_SHIFT = 3, KINDS = 3, TILE = 16, TILES = 4 };
 
-/* outputs x inputs weights, packed in tiles of outputs: [outputs / 16][inputs / beside][16][beside],
- * so many inputs beside each other as the level multiplies at once. Inputs are a multiple of 8. */
+/* outputs x inputs weights, packed in tiles of outputs: [outputs / 16][inputs / beside][16]
+ * [beside], so many inputs beside each other as the level multiplies at once. Inputs are a multiple
+ * of 8. */
 typedef struct {
     int inputs, outputs, by_position; /* outputs where each position has its own biases, else 0 */
     void *weights;                    /* int8 where four are beside each other, else int16 */

@@ -89,7 +89,8 @@ INLINE int signed15(int x) {
 }
 
 /* 73 classes of an expected magnitude in 1/16 steps: steps of 2 below 48, 4 below 96, and so on. */
-static const uint8_t EXPECTED_SHIFT[6] = {1, 2, 3, 4, 6, 8}, EXPECTED_BASE[6] = {1, 13, 25, 37, 55, 64};
+static const uint8_t EXPECTED_SHIFT[6] = {1, 2, 3, 4, 6, 8},
+                     EXPECTED_BASE[6] = {1, 13, 25, 37, 55, 64};
 INLINE int expected73(int x) {
     const int octave = (x >= 48) + (x >= 96) + (x >= 192) + (x >= 384) + (x >= 768);
     const int class = EXPECTED_BASE[octave] + (x >> EXPECTED_SHIFT[octave]);
