@@ -180,7 +180,7 @@ def _command() -> None:
     parser.add_argument("--photos", type=Path)
     parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=list(KINDS))
     parser.add_argument("--profiles", nargs="+", default=["fast", "lite"])
-    asked = parser.parse_args()
+    asked = parser.parse_intermixed_args()
     chosen = asked.kinds, asked.profiles, asked.photos
     finish(asked.folder, lambda folder, tell: main(folder, asked.megapixels * 10**6, tell, *chosen))
 
