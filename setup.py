@@ -12,7 +12,8 @@ from setuptools import Extension, setup
 LEVELS = Path("seec/pipeline/codec/native/kernels_c")
 # Whoever sets CFLAGS may choose how much is optimised, but not that divisions are approximate.
 FLAGS = [] if sys.platform == "win32" else ["-std=gnu11", "-fno-fast-math"]
-if FLAGS and "-O" not in os.environ.get("CFLAGS", ""):
+OPTIMISED = os.environ.get("CFLAGS", "")
+if FLAGS and ("-O" not in OPTIMISED or "-Ofast" in OPTIMISED):
     FLAGS.append("-O3")
 # Without a compiler the install goes on, and torch and Python give the same bits, slowly.
 KERNELS = Extension(
