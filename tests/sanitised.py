@@ -2,9 +2,10 @@
 
 Those report undefined behaviour and bad accesses, and end the process at the first one. They stand
 in a build folder of their own, so that the usual ones stay as they are. `-p tests.sanitised` makes
-pytest use them.
+pytest use them, or those of the folder that the environment's SEEC_TEST_EXTENSIONS names.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib.abc import MetaPathFinder
@@ -15,7 +16,7 @@ from types import ModuleType
 
 import pytest
 
-FOLDER = Path("build/sanitize").resolve()
+FOLDER = Path(os.environ.get("SEEC_TEST_EXTENSIONS", "build/sanitize")).resolve()
 EXTENSIONS = {
     ".".join(path.relative_to(FOLDER).parts).split(".abi3")[0]: path
     for path in sorted(FOLDER.rglob("*.abi3.so"))
