@@ -154,7 +154,7 @@ static Slot *take_slots(PyObject *object, const Model *m) {
 }
 
 /* Packs a layer: (inputs, outputs, positions, weights int8, bias int32). Of the inputs the last
- * `own` are what is known of the block; so many stand beside each other. */
+ * `own` are what is known of the block. The level takes the weights of `beside` inputs together. */
 static int take_layer(PyObject *tuple, Layer *l, int own, int beside) {
     int positions, inputs;
     PyObject *weights, *bias;

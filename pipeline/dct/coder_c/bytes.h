@@ -17,8 +17,9 @@ INLINE uint8_t signed_byte(int x) {
     return (uint8_t)(x < 0 ? 128 - half : 128 + half);
 }
 
-/* In vectors a size becomes a float, which holds any number below 2^24: its exponent and its first
- * eight bits are `whole` and `part` of magnitude_byte. */
+/* bytes_of: signed bytes where with_sign is 255, magnitude bytes where it is 0; count is a multiple
+ * of 32. In vectors a size becomes a float, which holds any number below 2^24: its exponent and its
+ * first eight bits are `whole` and `part` of magnitude_byte. */
 enum { BYTE_MOST = 1663 }; /* from here on a magnitude byte is 255 */
 #if defined(LEVEL_AVX512)
 INLINE void bytes_of(const int32_t *x, const uint8_t *with_sign, int count, uint8_t *bytes) {
@@ -72,7 +73,6 @@ INLINE void bytes_of(const int32_t *x, const uint8_t *with_sign, int count, uint
     }
 }
 #else
-/* Signed bytes where with_sign is 255, magnitude bytes where it is 0; count is a multiple of 32. */
 INLINE void bytes_of(const int32_t *x, const uint8_t *with_sign, int count, uint8_t *bytes) {
     for (int i = 0; i < count; i++)
         bytes[i] = with_sign[i] ? signed_byte(x[i]) : magnitude_byte(size_of(x[i]));

@@ -19,7 +19,7 @@ INLINE Row row_at(const int16_t *at) {
     return row;
 }
 
-static __attribute__((noinline)) void see(Seen *s, const int16_t *block) {
+static __attribute__((noinline, unused)) void see(Seen *s, const int16_t *block) {
     memset(s->size, 0, sizeof s->size);
     for (int u = 0; u < 8; u++) {
         const Row value = row_at(block + 8 * u);
@@ -176,7 +176,6 @@ INLINE void dc_features(uint8_t *f, const Place *p, const Near *n, const Inside 
     bytes_of(numbers, DC_SIGNED, FEATURES, f);
     memcpy(f, n->features, BLOCK_FEATURES);
     f[47] = (uint8_t)(4 * in->count);
-    memset(f + FEATURES - 12, 0, 12);
 }
 
 INLINE void last_features(uint8_t *f, const Place *p, const Near *n) {

@@ -36,20 +36,21 @@ typedef struct Network {
 #endif
 #if BESIDE == 2
 #if defined(LEVEL_AVX2)
-typedef __m256i Sums;
-INLINE Sums sums_at(const void *at) { return _mm256_loadu_si256(at); }
-INLINE void keep_sums(void *at, Sums sums) { _mm256_storeu_si256(at, sums); }
-INLINE Sums add_pairs(Sums sums, int32_t pair, Sums weights) {
-    return _mm256_add_epi32(sums, _mm256_madd_epi16(_mm256_set1_epi32(pair), weights));
+typedef int32_t Sums __attribute__((vector_size(32)));
+INLINE Sums of_pairs(int32_t pair, Sums weights) {
+    return (Sums)_mm256_madd_epi16(_mm256_set1_epi32(pair), (__m256i)weights);
 }
 #else
-typedef __m128i Sums;
-INLINE Sums sums_at(const void *at) { return _mm_loadu_si128(at); }
-INLINE void keep_sums(void *at, Sums sums) { _mm_storeu_si128(at, sums); }
-INLINE Sums add_pairs(Sums sums, int32_t pair, Sums weights) {
-    return _mm_add_epi32(sums, _mm_madd_epi16(_mm_set1_epi32(pair), weights));
+typedef int32_t Sums __attribute__((vector_size(16)));
+INLINE Sums of_pairs(int32_t pair, Sums weights) {
+    return (Sums)_mm_madd_epi16(_mm_set1_epi32(pair), (__m128i)weights);
 }
 #endif
+INLINE Sums sums_at(const void *at) {
+    Sums sums;
+    memcpy(&sums, at, sizeof sums);
+    return sums;
+}
 #elif BESIDE == 1
 typedef int32_t Quad __attribute__((vector_size(16)));
 
@@ -100,11 +101,10 @@ INLINE void multiply_tiles(const Layer *l, const int32_t *bias, const uint8_t *x
         const int16_t *w = (const int16_t *)l->weights + start + TILE * i;
         for (int j = 0; j < tiles; j++)
             for (int part = 0; part < OF_TILE; part++)
-                sum[OF_TILE * j + part] =
-                    add_pairs(sum[OF_TILE * j + part], pair,
-                              sums_at(w + apart * (size_t)j + 2 * SUMS * part));
+                sum[OF_TILE * j + part] +=
+                    of_pairs(pair, sums_at(w + apart * (size_t)j + 2 * SUMS * part));
     }
-    for (int j = 0; j < OF_TILE * tiles; j++) keep_sums(sums + at + SUMS * j, sum[j]);
+    memcpy(sums + at, sum, TILE * sizeof *sums * (size_t)tiles);
 #else
     (void)wide, (void)parts;
     for (int j = 0; j < tiles; j++) {

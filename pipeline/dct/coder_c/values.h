@@ -40,31 +40,32 @@ typedef struct {
 /* The line of a context. */
 INLINE Slot *line_of(Slot *slots, int number) { return slots + (size_t)LINE * (size_t)number; }
 
+/* The contexts that join those of a value behind its sign; towards: its prediction, negated where
+ * the value is negative. */
+INLINE Slot *behind_sign(const Value *v, int number, int towards) {
+    const int *start = v->layout->sign_known;
+    return line_of(v->slots, number ? start[1] + BAND24[v->zigzag] * 62 + signed62(towards)
+                                    : start[0] + BAND12[v->zigzag] * 260 + signed26(towards) * 10 +
+                                          v->scale);
+}
+
 /* Codes a value, at most 65538 in size; where known_not_zero, only its sign and magnitude. */
 INLINE int code_value(Value *v, int value, int known_not_zero, const int decoding) {
     const Layout *l = v->layout;
-    const int k = v->zigzag, band24 = BAND24[k], band12 = BAND12[k];
+    const int k = v->zigzag, band12 = BAND12[k];
     const Choice *by = &v->choice;
     /* Most values are not zero: what comes next is fetched while this decision is coded. */
     for (int i = 0; i < SIGN; i++) __builtin_prefetch(v->sign[i], 1);
-    for (int side = -1; side <= 1; side += 2) {
-        const int towards = side * v->prediction;
-        __builtin_prefetch(
-            line_of(v->slots, l->sign_known[0] + band12 * 260 + signed26(towards) * 10 + v->scale),
-            1);
-        __builtin_prefetch(
-            line_of(v->slots, l->sign_known[1] + band24 * 62 + signed62(towards)), 1);
-    }
+    for (int side = -1; side <= 1; side += 2)
+        for (int i = 0; i < SIGNED; i++)
+            __builtin_prefetch(behind_sign(v, i, side * v->prediction), 1);
     if (!known_not_zero && !decide(v->mixer, v->value, VALUE, 0, v->network[0], k, by->expected,
                                    by->inside, value != 0, decoding))
         return 0;
     const int negative = decide(v->mixer, v->sign, SIGN, 0, v->network[NODES], 320 + k,
                                 185 + by->edge, 240 + by->inside % 12, value < 0, decoding);
     const int towards = negative ? -v->prediction : v->prediction, magnitude = size_of(value);
-    v->value[VALUE] =
-        line_of(v->slots, l->sign_known[0] + band12 * 260 + signed26(towards) * 10 + v->scale);
-    v->value[VALUE + 1] =
-        line_of(v->slots, l->sign_known[1] + band24 * 62 + signed62(towards));
+    for (int i = 0; i < SIGNED; i++) v->value[VALUE + i] = behind_sign(v, i, towards);
     int j = 0;
     for (; j < MAGNITUDES - 1; j++) {
         if (j + 1 == LINE) /* the last ones, of FURTHER slots, serve all that follows */
@@ -100,9 +101,9 @@ INLINE int code_value(Value *v, int value, int known_not_zero, const int decodin
 }
 
 /* One copy of each for AC and DC: more of them would not stay in a processor's caches. */
-static __attribute__((noinline)) int encode_value(Value *v, int value, int known_not_zero) {
+static __attribute__((noinline, unused)) int encode_value(Value *v, int value, int known_not_zero) {
     return code_value(v, value, known_not_zero, 0);
 }
-static __attribute__((noinline)) int decode_value(Value *v, int known_not_zero) {
+static __attribute__((noinline, unused)) int decode_value(Value *v, int known_not_zero) {
     return code_value(v, 0, known_not_zero, 1);
 }
