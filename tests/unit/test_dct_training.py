@@ -11,9 +11,9 @@ from seec.jobs import train as train_job
 from seec.pipeline.dct.native import Coder
 from seec.pipeline.dct.packaged import packaged_model
 from seec.pipeline.dct.weights import FEATURES, Layer, load_model
-from seec.pipeline.lab.dct import ladder, train
+from seec.pipeline.lab.dct import ladder, loop, train
+from seec.pipeline.lab.dct.decision_samples import DecisionSamples
 from seec.pipeline.lab.dct.linear import fit_linear
-from seec.pipeline.lab.dct.networks import samples_of
 from seec.pipeline.lab.dct.networks import train as train_network
 from seec.pipeline.lab.dct.priming import Primer, Start, prime
 from seec.schemas.errors import UnreadableImage
@@ -37,10 +37,13 @@ def test_a_position_is_predicted_from_higher_frequencies_of_its_block_alone():
     assert linear.any()
 
 
-def test_a_network_learns_and_goes_on_where_it_was_cut_short(tmp_path: Path):
+def test_a_network_learns_and_goes_on_where_it_was_cut_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     primer = Primer(Start(draw_linear(), {}))
     parts = [primer.sample(draw("4-4-4", seed), 0.5, seed, 1000) for seed in range(40)]
-    samples = samples_of(np.concatenate(parts), 2)
+    samples = DecisionSamples(np.concatenate(parts), 2)
+    monkeypatch.setattr(loop, "_SAVED_S", 0.0)
     reports: list[str] = []
 
     def report(line: str) -> None:
@@ -54,8 +57,8 @@ def test_a_network_learns_and_goes_on_where_it_was_cut_short(tmp_path: Path):
     with pytest.raises(KeyboardInterrupt):
         train()
     layers = train()
-    shares = [int(line.rpartition(" %")[0].rpartition(" ")[2]) for line in reports[:-1]]
-    assert shares == sorted(set(shares))
+    steps = [int(line.split()[0]) for line in reports]
+    assert steps == sorted(steps)
     bits = [float(line.split()[-2]) for line in reports]
     assert bits[-1] < bits[0]
     assert [layer.weight.shape for layer in layers] == [(16, FEATURES), (16, 16), (16, 16)]
@@ -144,3 +147,11 @@ def test_options_that_make_no_sense_are_wrong_use(
 def test_a_folder_without_enough_images_is_named(tmp_path: Path):
     with pytest.raises(UnreadableImage, match="0 images for training"):
         train.train_model([tmp_path], "fast", tmp_path, 1.0, {}, print)
+
+
+def test_images_without_colours_cannot_teach_networks_of_chroma(tmp_path: Path):
+    for number in range(8):
+        gray = jpeg(detailed(number)[:, :, 0], quality=80)
+        (tmp_path / f"{number}.jpg").write_bytes(gray)
+    with pytest.raises(UnreadableImage, match=r"nothing that chroma\.last learns from"):
+        train.train_model([tmp_path], "lite", tmp_path / "work", 1.0, {}, print)

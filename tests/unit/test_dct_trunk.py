@@ -1,5 +1,6 @@
 """A network with a trunk: what it sees is known when it is seen, and it learns and goes on."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from seec.pipeline.dct import _dct
 from seec.pipeline.dct.jpeg import Component
 from seec.pipeline.dct.weights import TRUNK
-from seec.pipeline.lab.dct import trunk
+from seec.pipeline.lab.dct import loop, trunk
 from seec.pipeline.lab.dct.priming import Primer, Start
 from seec.pipeline.lab.dct.trunk_network import OUTPUTS, Shape, TrunkNetwork
 from seec.pipeline.lab.dct.trunk_samples import HEAD, BlockSamples, batch_of
@@ -156,25 +157,37 @@ def samples(tmp_path: Path) -> BlockSamples:
 def test_training_lowers_bits_and_goes_on_as_if_never_cut_short(
     samples: BlockSamples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    settings = trunk.Settings(_SMALL, 24, True, 32, rounded_from=0.5)
-    monkeypatch.setattr(trunk, "_REPORTS", 4)
+    settings = loop.Settings(24, 2e-3, in_steps=True, rounded_from=0.5)
+    monkeypatch.setattr(loop, "_REPORTS", 4)
     held = [samples.batch(np.arange(len(samples)))]
-    whole = trunk.Training(settings, samples, tmp_path / "whole.pt")
-    before = trunk.bits_a_value(whole.network, held)
+
+    def train(name: str, report: Callable[[str], None]) -> loop.Training[TrunkNetwork]:
+        run = trunk.make_training(settings, _SMALL, samples, tmp_path / name, batch=32)
+        starts.append((run.step, trunk.bits_a_value(run.network, held)))
+        run.run(lambda: 0.0, report)
+        return run
+
+    starts: list[tuple[int, float]] = []
     reports: list[str] = []
-    network = whole.run(samples, reports.append)
-    assert trunk.bits_a_value(network, held) < before
+    whole = train("whole.pt", reports.append)
+    assert trunk.bits_a_value(whole.network, held) < starts[0][1]
     assert len(reports) == 4
 
     def cut(line: str) -> None:
         if line.startswith("18 steps"):
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(trunk, "_SAVED_S", 0.0)
+    monkeypatch.setattr(loop, "_SAVED_S", 0.0)
     with pytest.raises(KeyboardInterrupt):
-        trunk.Training(settings, samples, tmp_path / "cut.pt").run(samples, cut)
-    again = trunk.Training(settings, samples, tmp_path / "cut.pt")
-    assert again.step == 18
-    again.run(samples, reports.append)
-    for one, two in zip(network.parameters(), again.network.parameters(), strict=True):
+        train("cut.pt", cut)
+    again = train("cut.pt", reports.append)
+    assert [step for step, _ in starts] == [0, 0, 18]
+    for one, two in zip(whole.network.parameters(), again.network.parameters(), strict=True):
         torch.testing.assert_close(one, two, rtol=0, atol=0)
+
+
+def test_a_checkpoint_of_another_shape_is_named(samples: BlockSamples, tmp_path: Path):
+    settings = loop.Settings(1, 2e-3, in_steps=True)
+    trunk.make_training(settings, _SMALL, samples, tmp_path / "a.pt").run(lambda: 0.0, print)
+    with pytest.raises(ValueError, match=r"a\.pt is of a network of another shape"):
+        trunk.make_training(settings, Shape((16, 32), (32, 16)), samples, tmp_path / "a.pt")

@@ -4,13 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from seec.pipeline.dct.weights import NETWORKS, TRUNK_LAYERS, DctModel, Layer
+from seec.pipeline.lab.dct.decision_samples import DecisionSamples, gather
 from seec.pipeline.lab.dct.files import components_of, split
 from seec.pipeline.lab.dct.linear import fit_linear
-from seec.pipeline.lab.dct.networks import samples_of, train
+from seec.pipeline.lab.dct.networks import train
 from seec.pipeline.lab.dct.priming import Primer, Start, prime
 from seec.pipeline.lab.dct.trunk import train_trunk
 from seec.schemas.errors import UnreadableImage
@@ -20,10 +18,10 @@ _TRUNK = "luma.ac"
 PROFILES: dict[str, tuple[str, ...]] = {"fast": (), "lite": NETWORKS, "max": NETWORKS}
 _WITH_TRUNK = "max"
 _HIDDEN = (128, 32)  # units of networks without a trunk
-_SHARE, _MOST = 0.06, 1 << 18
+_SHARE = 0.25  # of decisions that are sampled
 _PRIMED = 300  # files: with more, contexts know a little more, and model files grow
 # Seconds of CPU for each network: three quarters of the bytes are luma's AC coefficients.
-_SECONDS = {"last": 25.0, "dc": 20.0, "ac": 70.0, "luma.ac": 220.0}
+_SECONDS = {"last": 250.0, "dc": 250.0, "ac": 500.0, "luma.ac": 1800.0}
 _TRUNK_SECONDS = 3500.0
 
 
@@ -55,7 +53,7 @@ def train_model(
     given = _given(profile, begin_with)
     wanted = {n: _seconds(profile, n) for n in PROFILES[profile] if n not in given}
     pace = budget_s / sum(wanted.values()) if budget_s and wanted else 1.0
-    networks: dict[str, tuple[Layer, ...]] = {}
+    start, networks = Start(linear, {}), dict[str, tuple[Layer, ...]]()
     for kind, name in enumerate(PROFILES[profile]):
         if name in given:
             networks[name] = given[name]
@@ -69,15 +67,17 @@ def train_model(
         if _has_trunk(profile, name):
             networks[name] = train_trunk(work, linear, training, validation, seconds, say)
             continue
-        networks[name] = train(
-            samples_of(_sampled(work / "training.npy", linear, training), kind),
-            samples_of(_sampled(work / "validation.npy", linear, validation), kind),
-            kind,
-            _HIDDEN,
-            seconds,
-            work / f"{name}.pt",
-            say,
+        seen, kept = (
+            DecisionSamples(gather(work, part, Primer(start), images, _SHARE, say), kind)
+            for part, images in (("training", training), ("validation", validation))
         )
+        if not seen or not kept:
+            raise UnreadableImage(
+                f"images for training or for validation have nothing that {name} learns from: "
+                "more images are needed, with colours"
+            )
+        checkpoint = work / f"{name}.pt"
+        networks[name] = train(seen, kept, kind, _HIDDEN, seconds, checkpoint, say)
     return prime(Start(linear, networks), components_of(training[:_PRIMED]), card)
 
 
@@ -99,18 +99,3 @@ def _seconds(profile: str, name: str) -> float:
     if _has_trunk(profile, name):
         return _TRUNK_SECONDS
     return _SECONDS.get(name) or _SECONDS[name.partition(".")[2]]
-
-
-def _sampled(kept: Path, linear: NDArray[np.int16], images: Sequence[Path]) -> NDArray[np.uint8]:
-    if not kept.exists():
-        primer = Primer(Start(linear, {}))
-        parts = [
-            primer.sample(components, _SHARE, seed, _MOST)
-            for seed, components in enumerate(components_of(images))
-        ]
-        if not parts:
-            raise UnreadableImage(f"none of {len(images)} files for {kept.stem} is an image")
-        part = kept.with_suffix(".part.npy")
-        np.save(part, np.concatenate(parts))
-        part.replace(kept)
-    return np.load(kept, mmap_mode="r")

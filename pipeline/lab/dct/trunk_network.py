@@ -1,8 +1,7 @@
 """A network of luma's AC coefficients with a trunk, which is run once for a block.
 
 The trunk sees the block's surroundings, and hands each position a few numbers. A head is run for
-each coefficient; it sees these, the coefficient's bytes and what is known of the block. Once
-`rounded` is set, every layer computes what integers do: bytes as inputs, int8 weights.
+each coefficient; it sees these, the coefficient's bytes and what is known of the block.
 """
 
 # torch's stubs leave parts of some types unknown.
@@ -23,7 +22,8 @@ from seec.pipeline.dct.weights import (
     TRUNK_LAYERS,
     Layer,
 )
-from seec.pipeline.lab.dct.networks import BYTE, HIDDEN, LEAST, OUTPUT, SIGN, decisions, rounded
+from seec.pipeline.lab.dct.integers import BYTE, HIDDEN, OUTPUT, IntegerNetwork, rounded
+from seec.pipeline.lab.dct.networks import LEAST, SIGN, decisions
 from seec.pipeline.lab.dct.trunk_samples import HEAD, Batch
 
 # Signed bytes are half as fine as magnitude bytes. They count twice, and their weights are twice
@@ -46,7 +46,7 @@ class Shape:
     head: tuple[int, int] = (256, 64)
 
 
-class TrunkNetwork(nn.Module):
+class TrunkNetwork(IntegerNetwork):
     """Layers by name; inputs count from the rounded means of a batch, which biases can hold."""
 
     trunk_unit: Tensor
@@ -56,7 +56,6 @@ class TrunkNetwork(nn.Module):
     def __init__(self, shape: Shape, batch: Batch) -> None:
         super().__init__()
         trunk, head = shape.trunk, shape.head
-        self.shape, self.rounded = shape, False
         scale = torch.ones(TRUNK)
         for part in _SIGNED_TRUNK:
             scale[part] = _SIGNED
@@ -83,27 +82,6 @@ class TrunkNetwork(nn.Module):
         self.head_third = weights(OUTPUTS, head[1], spread=0.1)
         self.head_third_bias = biases(OUTPUTS, POSITIONS)
 
-    def matrices(self) -> list[nn.Parameter]:
-        """Weights of hidden layers."""
-        return [
-            self.trunk_first,
-            self.trunk_second,
-            self.share,
-            self.head_first,
-            self.head_second,
-        ]
-
-    def biases(self) -> list[nn.Parameter]:
-        """All biases."""
-        return [p for name, p in self.named_parameters() if name.endswith("_bias")]
-
-    @torch.no_grad()
-    def keep_in_range(self) -> None:
-        """Cut weights to what an int8 holds."""
-        for weight, unit in self._units():
-            limit = 127 / torch.as_tensor(unit)
-            weight.copy_(torch.maximum(torch.minimum(weight, limit), -limit))
-
     @torch.no_grad()
     def export(self) -> dict[str, Layer]:
         """The layers as integers, by name.
@@ -116,7 +94,7 @@ class TrunkNetwork(nn.Module):
         """
         means = {"trunk_first": self.trunk_mean, "head_first": self.head_mean}
         layers: dict[str, Layer] = {}
-        for name, (weight, unit) in zip(TRUNK_LAYERS, self._units(), strict=True):
+        for name, (weight, unit) in zip(TRUNK_LAYERS, self.units(), strict=True):
             near = torch.round(rounded(weight, unit) * unit).flatten(0, -2)
             fine = BYTE * (OUTPUT if name == "head_third" else HIDDEN)
             bias = torch.round(getattr(self, f"{name}_bias") * fine)
@@ -135,16 +113,14 @@ class TrunkNetwork(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """Logits [n, OUTPUTS] float32."""
-        first, second, share, head_first, head_second, head_third = (
-            rounded(weight, unit) if self.rounded else weight for weight, unit in self._units()
-        )
+        first, second, share, head_first, head_second, head_third = self.weights()
         at = torch.zeros(len(batch.position), POSITIONS)
         at.scatter_(1, batch.position[:, None], 1)
 
         seen = (batch.trunk.float() - self.trunk_mean) * (self.trunk_unit / (HIDDEN * BYTE))
-        one = self._byte(functional.linear(seen, first, self._bias("trunk_first")))
-        two = self._byte(functional.linear(one, second, self._bias("trunk_second")))
-        shared = self._byte(functional.linear(two, share.flatten(0, 1), self._bias("share")))
+        one = self.as_bytes(functional.linear(seen, first, self._bias("trunk_first")))
+        two = self.as_bytes(functional.linear(one, second, self._bias("trunk_second")))
+        shared = self.as_bytes(functional.linear(two, share.flatten(0, 1), self._bias("share")))
         shared = shared.view(-1, SHARED)
         columns = [
             (batch.features.float() - self.head_mean) / BYTE,
@@ -153,8 +129,8 @@ class TrunkNetwork(nn.Module):
             at,
         ]
         by_position = torch.cat([head_first, self._bias("head_first")], 1)
-        one = self._byte(functional.linear(torch.cat(columns, 1), by_position))
-        two = self._byte(functional.linear(one, head_second, self._bias("head_second")))
+        one = self.as_bytes(functional.linear(torch.cat(columns, 1), by_position))
+        two = self.as_bytes(functional.linear(one, head_second, self._bias("head_second")))
         third = torch.cat([head_third, self._bias("head_third")], 1)
         return functional.linear(torch.cat([two, at], 1), third)
 
@@ -169,8 +145,8 @@ class TrunkNetwork(nn.Module):
             sizes.index_select(0, batch.block) * known,
         )
 
-    def _units(self) -> list[tuple[nn.Parameter, Tensor | int]]:
-        """Weights, in the order of layers, and how fine they are; of columns or of all."""
+    def units(self) -> list[tuple[nn.Parameter, Tensor | int]]:
+        """See IntegerNetwork."""
         head = torch.full((self.head_first.shape[1],), HIDDEN)
         head[HEAD + SHARED :][:POSITIONS] *= _SIGNED
         return [
@@ -188,12 +164,6 @@ class TrunkNetwork(nn.Module):
             unit = BYTE * (OUTPUT if layer == "head_third" else HIDDEN)
             bias = bias + (torch.round(bias * unit) / unit - bias).detach()
         return bias
-
-    def _byte(self, sums: Tensor) -> Tensor:
-        kept = sums.clamp(0, 255 / BYTE)
-        if self.rounded:
-            kept = kept + (torch.floor(kept * BYTE) / BYTE - kept).detach()
-        return kept
 
 
 def code_length(logits: Tensor, batch: Batch) -> Tensor:
