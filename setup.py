@@ -72,7 +72,7 @@ DEEP = Extension(
     ["seec/pipeline/deep/_deep.c", *map(str, sorted(DEEP_CODER.glob("*.c")))],
     depends=[
         *map(str, DEEP_CODER.glob("*.h")),
-        *(str(CODER / name) for name in ("arithmetic.h", "lanes.h", "tables.h")),
+        *(str(CODER / name) for name in ("arithmetic.h", "lanes.h", "mixed.h", "tables.h")),
     ],
     extra_compile_args=FLAGS,
     py_limited_api=True,

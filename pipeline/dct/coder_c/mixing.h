@@ -1,6 +1,7 @@
 /* One binary decision: its contexts' probabilities mixed, coded, and everything adapted. */
 #pragma once
 
+#include "mixed.h"
 #include "model.h"
 
 /* Where a decision is coded: the model's tables, the class's weights, the arithmetic coder. */
@@ -15,23 +16,6 @@ enum { CONTEXTS = 8 }; /* of a decision at most: slots are a vector */
 _Static_assert((int)VALUE + (int)SIGNED <= (int)CONTEXTS && (int)LAST <= (int)CONTEXTS, "contexts");
 
 #if defined(LEVEL_AVX2) || defined(LEVEL_AVX512)
-/* Up to eight numbers from anywhere as one vector; its other numbers are 0. */
-INLINE __m256i eight(const int32_t *const *at, const int count) {
-    __m256i all = _mm256_set1_epi32(*at[0]);
-    if (count < 8) all = _mm256_blend_epi32(_mm256_setzero_si256(), all, 1);
-#define TAKE(i) \
-    if (count > i) all = _mm256_blend_epi32(all, _mm256_set1_epi32(*at[i]), 1 << i)
-    TAKE(1);
-    TAKE(2);
-    TAKE(3);
-    TAKE(4);
-    TAKE(5);
-    TAKE(6);
-    TAKE(7);
-#undef TAKE
-    return all;
-}
-
 /* The nodes' slots of the contexts, as they are; and as inputs of the mixer: what slots say, by
  * their confidence, and a network's output. */
 INLINE __m256i take_slots(const Tables *t, Slot *const *contexts, const int count, int node,
@@ -44,13 +28,7 @@ INLINE __m256i take_slots(const Tables *t, Slot *const *contexts, const int coun
         stretches[i] = t->stretch + (one >> 4);
     }
     const __m256i state = eight(slots, count);
-    /* Half of a confidence is a byte; other bytes of the number ask for 0. */
-    const __m256i known = _mm256_min_epu32(_mm256_srli_epi32(state, 16),
-                                           _mm256_set1_epi32(CONFIDENT));
-    const __m256i half = _mm256_shuffle_epi8(
-        _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)t->half_confidence)),
-        _mm256_or_si256(known, _mm256_set1_epi32((int)0x80808000)));
-    const __m256i said = _mm256_srai_epi32(_mm256_madd_epi16(eight(stretches, count), half), 7);
+    const __m256i said = weighed(t, eight(stretches, count), _mm256_srli_epi32(state, 16));
     const __m256i narrow = narrowed(said, _mm256_setzero_si256());
     const __m256i last = _mm256_set1_epi32((network & 65535) | 256 << 16);
     *inputs = (Inputs)_mm256_blend_epi32(narrow, last, 128);
@@ -88,30 +66,6 @@ INLINE void adapt(Slot *const *contexts, const int count, int node, __m256i stat
 #undef PUT
 }
 #endif
-
-/* What three sets of weights make of the inputs, stretched. */
-typedef struct {
-    int a, b, c;
-} Mixed;
-
-INLINE Mixed mix(Inputs x, const int16_t *a, const int16_t *b, const int16_t *c) {
-#if defined(LEVEL_AVX2) || defined(LEVEL_AVX512)
-    const __m256i of_a = _mm256_madd_epi16((__m256i)x, _mm256_load_si256((const __m256i *)a)),
-                  of_b = _mm256_madd_epi16((__m256i)x, _mm256_load_si256((const __m256i *)b)),
-                  of_c = _mm256_madd_epi16((__m256i)x, _mm256_load_si256((const __m256i *)c));
-    const __m256i parts = _mm256_hadd_epi32(_mm256_hadd_epi32(of_a, of_b),
-                                            _mm256_hadd_epi32(of_c, of_c));
-    const __m128i sums = _mm_srai_epi32(_mm_add_epi32(_mm256_castsi256_si128(parts),
-                                                      _mm256_extracti128_si256(parts, 1)),
-                                        14);
-    const __m128i cut = _mm_min_epi32(_mm_max_epi32(sums, _mm_set1_epi32(-STRETCH_MAX)),
-                                      _mm_set1_epi32(STRETCH_MAX));
-    return (Mixed){_mm_cvtsi128_si32(cut), _mm_extract_epi32(cut, 1), _mm_extract_epi32(cut, 2)};
-#else
-    return (Mixed){clip(dot(x, a) >> 14, STRETCH_MAX), clip(dot(x, b) >> 14, STRETCH_MAX),
-                   clip(dot(x, c) >> 14, STRETCH_MAX)};
-#endif
-}
 
 /* Codes one decision from `count` contexts, at most CONTEXTS, of which it takes the slots of
  * `node`, and a network's stretched probability (0 where there is none). */

@@ -102,8 +102,68 @@ typedef struct {
     int16_t *a, *b, *c;
 } Decision;
 
+#if defined(LEVEL_AVX2)
+/* The node's slots of all contexts, turned over; and the inputs of mixers. */
+INLINE __m256i take_slots(const DeepTables *t, const Decision *d, int node, Inputs *inputs) {
+    const int32_t *slots[CONTEXTS], *stretches[CONTEXTS];
+    for (int i = 0; i < CONTEXTS; i++) {
+        slots[i] = (const int32_t *)(d->slot[i] + node);
+        stretches[i] = t->of.stretch + ((d->slot[i][node] ^ FRESH) >> 20);
+    }
+    const __m256i state = _mm256_xor_si256(eight(slots, CONTEXTS), _mm256_set1_epi32((int)FRESH));
+    const __m256i seen = _mm256_and_si256(state, _mm256_set1_epi32(1023));
+    const __m256i logits = _mm256_inserti128_si256(
+        _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)d->logit)),
+        _mm_set_epi32(256, 0, 0, 0), 1);
+    *inputs = (Inputs)narrowed(weighed(&t->of, eight(stretches, CONTEXTS), seen), logits);
+    return state;
+}
+
+/* Moves slots towards the bit that was met; full is 2^22 - 1 for a 1. A rate is a float quotient
+ * cut to a whole number, and is that of DeepTables: a quotient is at most 2^-24 of itself too large,
+ * which is less than 1 / (2 seen + 3), and unless it is whole it lies at least so far below the
+ * next whole number. Division has to be that of IEEE 754 (setup.py). */
+INLINE void adapt(const Decision *d, int node, __m256i state, int full) {
+    const __m256i one = _mm256_srli_epi32(state, 10),
+                  seen = _mm256_and_si256(state, _mm256_set1_epi32(1023));
+    const __m256i steps =
+        _mm256_add_epi32(_mm256_add_epi32(seen, seen), _mm256_set1_epi32(3));
+    const __m256i rate = _mm256_cvttps_epi32(
+        _mm256_div_ps(_mm256_set1_ps(131072), _mm256_cvtepi32_ps(steps)));
+    const __m256i apart = _mm256_sub_epi32(_mm256_set1_epi32(full), one);
+    /* Products of 39 bits; of their quotients by 2^16 the low halves, which hold all. */
+    const __m256i even = _mm256_srli_epi64(_mm256_mul_epi32(apart, rate), 16),
+                  odd = _mm256_slli_epi64(_mm256_mul_epi32(_mm256_srli_epi64(apart, 32),
+                                                           _mm256_srli_epi64(rate, 32)),
+                                          16);
+    const __m256i moved = _mm256_add_epi32(one, _mm256_blend_epi32(even, odd, 0xaa));
+    const __m256i times =
+        _mm256_sub_epi32(seen, _mm256_cmpgt_epi32(_mm256_set1_epi32(SEEN_MAX), seen));
+    const __m256i now = _mm256_xor_si256(_mm256_or_si256(_mm256_slli_epi32(moved, 10), times),
+                                         _mm256_set1_epi32((int)FRESH));
+    uint32_t slots[CONTEXTS] __attribute__((aligned(32)));
+    _mm256_store_si256((__m256i *)slots, now);
+    for (int i = 0; i < CONTEXTS; i++) d->slot[i][node] = slots[i];
+}
+#else
+INLINE void adapt(const DeepTables *t, const Decision *d, int node, int full) {
+    for (int i = 0; i < CONTEXTS; i++) {
+        uint32_t *at = d->slot[i] + node;
+        const uint32_t slot = *at ^ FRESH;
+        const int seen = slot & 1023;
+        const int64_t one = slot >> 10;
+        const int64_t moved = one + (((full - one) * t->rate[seen]) >> 16);
+        *at = ((uint32_t)moved << 10 | (uint32_t)(seen + (seen < SEEN_MAX))) ^ FRESH;
+    }
+}
+#endif
+
 INLINE int decide(const DeepTables *t, Arithmetic *arithmetic, const Decision *d, int node, int bit,
                   const int decoding) {
+#if defined(LEVEL_AVX2)
+    Inputs x;
+    const __m256i state = take_slots(t, d, node, &x);
+#else
     Inputs x = {0};
     for (int i = 0; i < CONTEXTS; i++) {
         const uint32_t slot = d->slot[i][node] ^ FRESH;
@@ -112,22 +172,19 @@ INLINE int decide(const DeepTables *t, Arithmetic *arithmetic, const Decision *d
     }
     for (int i = 0; i < SPREADS; i++) x[CONTEXTS + i] = (int16_t)d->logit[i];
     x[LANES - 1] = 256;
-    const int of_a = clip(dot(x, d->a) >> 14, STRETCH_MAX),
-              of_b = clip(dot(x, d->b) >> 14, STRETCH_MAX),
-              of_c = clip(dot(x, d->c) >> 14, STRETCH_MAX);
-    const int mixed = ((of_a + of_b + of_c) * 21846) >> 16;
-    bit = code_bit(arithmetic, bit, t->of.squash[mixed + 2048], decoding);
-    const int target = bit << 16;
-    learn(x, d->a, (target - t->of.squash[of_a + 2048]) >> 4);
-    learn(x, d->b, (target - t->of.squash[of_b + 2048]) >> 4);
-    learn(x, d->c, (target - t->of.squash[of_c + 2048]) >> 4);
-    for (int i = 0; i < CONTEXTS; i++) {
-        uint32_t *at = d->slot[i] + node;
-        const uint32_t slot = *at ^ FRESH;
-        const int seen = slot & 1023;
-        const int64_t one = slot >> 10, full = bit ? (1 << 22) - 1 : 0;
-        const int64_t moved = one + (((full - one) * t->rate[seen]) >> 16);
-        *at = ((uint32_t)moved << 10 | (uint32_t)(seen < SEEN_MAX ? seen + 1 : seen)) ^ FRESH;
-    }
+#endif
+    const uint16_t *squash = t->of.squash + 2048;
+    const Mixed of = mix(x, d->a, d->b, d->c);
+    const int mixed = ((of.a + of.b + of.c) * 21846) >> 16;
+    bit = code_bit(arithmetic, bit, squash[mixed], decoding);
+    const int target = bit << 16, full = bit ? (1 << 22) - 1 : 0;
+    learn(x, d->a, (target - squash[of.a]) >> 4);
+    learn(x, d->b, (target - squash[of.b]) >> 4);
+    learn(x, d->c, (target - squash[of.c]) >> 4);
+#if defined(LEVEL_AVX2)
+    adapt(d, node, state, full);
+#else
+    adapt(t, d, node, full);
+#endif
     return bit;
 }

@@ -1,8 +1,7 @@
 /* Tables beyond those of pipeline/dct, made by integers alone, and classes of numbers. */
 #pragma once
 
-#include "../../dct/coder_c/lanes.h"
-#include "../../dct/coder_c/tables.h"
+#include "../../dct/coder_c/mixed.h"
 
 enum {
     SOFT_REACH = 12 * 128, /* distances, in 1/128 of a scale */
