@@ -18,7 +18,7 @@ from seec.pipeline.lab.dct.priming import Primer, Start
 from seec.pipeline.lab.dct.trunk_network import Shape, TrunkNetwork, code_length
 from seec.pipeline.lab.dct.trunk_samples import Batch, BlockSamples, gather
 
-_BATCH, _RATE = 256, 6e-3
+_BATCH, _RATE = 256, 2e-3
 _HELD, _FEW = 512, 8  # blocks of a batch of the validation split; batches while training
 _MEAN_BLOCKS = 3000  # that tell what inputs are in the mean
 _SHARE = 0.5  # of blocks that are sampled
