@@ -38,9 +38,9 @@ from seec.schemas.plan import PlanSettings, SourceFile
 # Fewer links among the files are no reason to speak.
 _FILES_FOR_A_LINK = 10
 # A tenth of the bytes of JPEG files, which JPEG XL would need more, is as much as the model takes;
-# next to a smaller model, a larger one takes as much as a sixtieth of these bytes.
+# next to a smaller model, a larger one takes as much as a ninetieth of these bytes.
 # A file, however small, counts as so many bytes more: JPEG XL keeps the tables of each.
-_WORTH_A_MODEL, _WORTH_A_LARGER_MODEL = 10, 60
+_WORTH_A_MODEL, _WORTH_A_LARGER_MODEL = 10, 90
 _OF_A_FILE_BYTES = 6000
 
 
