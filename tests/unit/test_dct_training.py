@@ -57,8 +57,8 @@ def test_a_network_learns_and_goes_on_where_it_was_cut_short(
     with pytest.raises(KeyboardInterrupt):
         train()
     layers = train()
-    steps = [int(line.split()[0]) for line in reports]
-    assert steps == sorted(steps)
+    steps = [int(line.split()[0]) for line in reports[:-1]]
+    assert steps == sorted(set(steps))
     bits = [float(line.split()[-2]) for line in reports]
     assert bits[-1] < bits[0]
     assert [layer.weight.shape for layer in layers] == [(16, FEATURES), (16, 16), (16, 16)]

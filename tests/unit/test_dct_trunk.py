@@ -14,6 +14,7 @@ from seec.pipeline.dct.jpeg import Component
 from seec.pipeline.dct.weights import TRUNK
 from seec.pipeline.lab.dct import loop, trunk
 from seec.pipeline.lab.dct.priming import Primer, Start
+from seec.pipeline.lab.dct.sampled import bits_a_value
 from seec.pipeline.lab.dct.trunk_network import OUTPUTS, Shape, TrunkNetwork
 from seec.pipeline.lab.dct.trunk_samples import HEAD, BlockSamples, batch_of
 from tests.vectors.drawn_dct import draw, draw_linear
@@ -159,18 +160,21 @@ def test_training_lowers_bits_and_goes_on_as_if_never_cut_short(
 ):
     settings = loop.Settings(24, 2e-3, in_steps=True, rounded_from=0.5)
     monkeypatch.setattr(loop, "_REPORTS", 4)
-    held = [samples.batch(np.arange(len(samples)))]
+    all_blocks = samples.batch(np.arange(len(samples)))
+
+    def bits(run: loop.Training[TrunkNetwork]) -> float:
+        return bits_a_value(lambda blocks: trunk.code_lengths(run.network, blocks), [all_blocks])
 
     def train(name: str, report: Callable[[str], None]) -> loop.Training[TrunkNetwork]:
         run = trunk.make_training(settings, _SMALL, samples, tmp_path / name, batch=32)
-        starts.append((run.step, trunk.bits_a_value(run.network, held)))
+        starts.append((run.step, bits(run)))
         run.run(lambda: 0.0, report)
         return run
 
     starts: list[tuple[int, float]] = []
     reports: list[str] = []
     whole = train("whole.pt", reports.append)
-    assert trunk.bits_a_value(whole.network, held) < starts[0][1]
+    assert bits(whole) < starts[0][1]
     assert len(reports) == 4
 
     def cut(line: str) -> None:

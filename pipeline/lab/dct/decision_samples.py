@@ -17,6 +17,7 @@ from seec.pipeline.dct import _dct
 from seec.pipeline.dct.weights import FEATURES
 from seec.pipeline.lab.dct.files import components_of
 from seec.pipeline.lab.dct.priming import Primer
+from seec.pipeline.lab.dct.sampled import write_rows
 from seec.schemas.errors import UnreadableImage
 
 _MOST = 1 << 19  # decisions of a file
@@ -50,7 +51,7 @@ class DecisionSamples:
     def __len__(self) -> int:
         return len(self._places)
 
-    def batch(self, chosen: NDArray[np.int64] | slice) -> Decisions:
+    def batch(self, chosen: NDArray[np.int64]) -> Decisions:
         """The decisions at these places among those of the kind."""
         rows = self._rows[self._places[chosen]]
         value = np.ascontiguousarray(rows[:, FEATURES + 4 :]).view("<i4")[:, 0]
@@ -76,15 +77,12 @@ def gather(
     """
     kept = work / f"{name}.decisions"
     if not kept.exists():
-        part = kept.with_suffix(".part")
-        found = 0
-        with part.open("wb") as file:
-            for seed, components in enumerate(components_of(images)):
-                rows = primer.sample(components, share, seed, _MOST)
-                file.write(rows.tobytes())
-                found += len(rows)
+        sampled = (
+            [primer.sample(components, share, seed, _MOST)]
+            for seed, components in enumerate(components_of(images))
+        )
+        (found,) = write_rows([kept], sampled)
         if not found:
             raise UnreadableImage(f"none of {len(images)} files for {name} is an image")
         report(f"{name}: {found} decisions")
-        part.replace(kept)
     return np.memmap(kept, np.uint8, "r").reshape(-1, _dct.SAMPLE)

@@ -4,8 +4,8 @@
 
 A set is NAME=FOLDER, of JPEG files as they are, or NAME:QUALITY,SAMPLING=FOLDER, of images that
 Pillow makes JPEG files of. Each file is coded, decoded and compared; times are of this process's
-CPU, on one core, with the model in memory. `worst` is by how many bytes a file differs from JPEG
-XL where that is best for JPEG XL: below 0 no file of the set is larger.
+CPU, on one core, with the model in memory. `worst` is the most bytes that a file of
+the set takes above JPEG XL; below 0 all are smaller.
 """
 
 import argparse

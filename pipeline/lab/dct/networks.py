@@ -4,7 +4,7 @@
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from seec.pipeline.dct.weights import FEATURES, POSITIONS, Layer
 from seec.pipeline.lab.dct.decision_samples import Decisions, DecisionSamples
 from seec.pipeline.lab.dct.integers import BYTE, HIDDEN, OUTPUT, IntegerNetwork
 from seec.pipeline.lab.dct.loop import Settings, Training
+from seec.pipeline.lab.dct.sampled import bits_a_value, drawn, held
 
 _COARSE = 64  # biases are multiples of this, so that model files are smaller
 LEAST = (1, 2, 3, 4, 5, 7, 11, 19, 35, 67)
@@ -110,34 +111,17 @@ def train(
     settings = Settings(seconds, _RATE)
     torch.set_num_threads(1)
     torch.manual_seed(settings.seed)
-    drawn = np.random.default_rng(settings.seed).integers(0, len(training), _MEAN)
-    network = Network(training.batch(np.sort(drawn)), last, hidden)
+    chance = np.random.default_rng(settings.seed)
+    network = Network(drawn(training, chance, _MEAN), last, hidden)
+
+    def nats(batch: Decisions) -> Tensor:
+        return code_length(network(batch.features, batch.position), batch, last)
 
     def loss(chance: np.random.Generator) -> Tensor:
-        chosen = np.sort(chance.integers(0, len(training), _BATCH))
-        batch = training.batch(chosen)
-        return code_length(network(batch.features, batch.position), batch, last).mean()
+        return nats(drawn(training, chance, _BATCH)).mean()
 
-    def bits(batches: Iterable[Decisions]) -> float:
-        return _bits_a_value(network, batches, last)
-
-    few = list(_held(validation, max(1, len(validation) // (_HELD * _FEW))))
+    few = list(held(validation, _HELD, _FEW))
     run = Training(network, loss, settings, checkpoint)
-    run.run(lambda: bits(few), report)
-    report(f"{run.step} steps: {bits(_held(validation)):.4f} bits")
+    run.run(lambda: bits_a_value(nats, few), report)
+    report(f"{run.step} steps: {bits_a_value(nats, held(validation, _HELD)):.4f} bits")
     return network.export(kind % 3 == 2)
-
-
-def _held(validation: DecisionSamples, each: int = 1) -> Iterator[Decisions]:
-    """All batches of a split, or each so many of them."""
-    for first in range(0, len(validation), each * _HELD):
-        yield validation.batch(slice(first, first + _HELD))
-
-
-def _bits_a_value(network: Network, batches: Iterable[Decisions], last: bool) -> float:
-    nats = count = 0.0
-    with torch.no_grad():
-        for batch in batches:
-            cost = code_length(network(batch.features, batch.position), batch, last)
-            nats, count = nats + cost.double().sum().item(), count + len(cost)
-    return nats / max(count, 1) / math.log(2)

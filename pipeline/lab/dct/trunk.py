@@ -3,8 +3,8 @@
 # torch's stubs leave parts of some types unknown.
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
 
-import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from torch import Tensor
 from seec.pipeline.dct.weights import TRUNK_LAYERS, Layer
 from seec.pipeline.lab.dct.loop import Settings, Training
 from seec.pipeline.lab.dct.priming import Primer, Start
+from seec.pipeline.lab.dct.sampled import bits_a_value, drawn, held
 from seec.pipeline.lab.dct.trunk_network import Shape, TrunkNetwork, code_length
 from seec.pipeline.lab.dct.trunk_samples import Batch, BlockSamples, gather
 
@@ -29,30 +30,19 @@ def make_training(
 ) -> Training[TrunkNetwork]:
     """A network on its way. batch: its blocks."""
     torch.manual_seed(settings.seed)
-    drawn = np.random.default_rng(settings.seed).integers(0, len(samples), _MEAN_BLOCKS)
-    network = TrunkNetwork(shape, samples.batch(np.sort(drawn)))
+    chance = np.random.default_rng(settings.seed)
+    network = TrunkNetwork(shape, drawn(samples, chance, _MEAN_BLOCKS))
 
     def loss(chance: np.random.Generator) -> Tensor:
-        blocks = samples.batch(np.sort(chance.integers(0, len(samples), batch)))
+        blocks = drawn(samples, chance, batch)
         return code_length(network(blocks), blocks).sum() / max(len(blocks.value), 1)
 
     return Training(network, loss, settings, checkpoint)
 
 
-def held(validation: BlockSamples, each: int = 1) -> Iterator[Batch]:
-    """All batches of a split, or each so many of them."""
-    for first in range(0, len(validation), each * _HELD):
-        yield validation.batch(np.arange(first, min(first + _HELD, len(validation))))
-
-
-def bits_a_value(network: TrunkNetwork, batches: Iterable[Batch]) -> float:
-    """Bits a value, without those below a magnitude's class."""
-    nats = count = 0.0
-    with torch.no_grad():
-        for batch in batches:
-            cost = code_length(network(batch), batch)[:, 0]
-            nats, count = nats + cost.double().sum().item(), count + len(cost)
-    return nats / max(count, 1) / math.log(2)
+def code_lengths(network: TrunkNetwork, blocks: Batch) -> Tensor:
+    """Nats of each value, without those below a magnitude's class: [n]."""
+    return code_length(network(blocks), blocks)[:, 0]
 
 
 def train_trunk(
@@ -73,7 +63,7 @@ def train_trunk(
     seen = gather(work, "training", primer, training, _SHARE, report)
     kept = gather(work, "validation", primer, validation, _SHARE, report)
     run = make_training(Settings(seconds, _RATE), Shape(), seen, work / "luma.ac.trunk.pt")
-    few = list(held(kept, max(1, len(kept) // (_HELD * _FEW))))
-    run.run(lambda: bits_a_value(run.network, few), report)
+    few = list(held(kept, _HELD, _FEW))
+    run.run(lambda: bits_a_value(partial(code_lengths, run.network), few), report)
     layers = run.network.export()
     return tuple(layers[name] for name in TRUNK_LAYERS)

@@ -5,8 +5,7 @@ A split has three files of uint8 rows: NAME.blocks [blocks, BLOCK_SAMPLE] and NA
 positions. They are memory-mapped, and may be larger than memory.
 """
 
-import contextlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from seec.pipeline.dct import _dct
 from seec.pipeline.dct.weights import EXTRAS, FEATURES, POSITIONS, TRUNK
 from seec.pipeline.lab.dct.files import components_of
 from seec.pipeline.lab.dct.priming import Primer
+from seec.pipeline.lab.dct.sampled import write_rows
 from seec.schemas.errors import UnreadableImage
 
 HEAD = FEATURES + EXTRAS
@@ -95,8 +95,12 @@ def gather(
 
     UnreadableImage if no image can be read.
     """
-    if not (work / (name + _LAST)).exists():
-        _write(work, name, _sampled(primer, images, share), report)
+    files = [work / (name + suffix) for suffix in (_BLOCKS, _COEFFICIENTS, _LAST)]
+    if not files[-1].exists():
+        found, values, _ = write_rows(files, _sampled(primer, images, share))
+        if not values:
+            raise UnreadableImage(f"files for {name} have no coefficient to learn from")
+        report(f"{name}: {found} blocks, {values} coefficients")
     return BlockSamples(work, name)
 
 
@@ -107,25 +111,3 @@ def _sampled(
     for number, components in enumerate(components_of(images)):
         blocks, coefficients = primer.gather(components[:1], share, number, _MOST)
         yield blocks, coefficients, blocks[:, -1]
-
-
-def _write(
-    work: Path,
-    name: str,
-    sampled: Iterable[tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]],
-    report: Callable[[str], None],
-) -> None:
-    suffixes = (_BLOCKS, _COEFFICIENTS, _LAST)  # last positions last: with them all are there
-    parts = [work / f"{name}{suffix}.part" for suffix in suffixes]
-    found = values = 0
-    with contextlib.ExitStack() as stack:
-        files = [stack.enter_context(part.open("wb")) for part in parts]
-        for rows in sampled:
-            for file, part in zip(files, rows, strict=True):
-                file.write(part.tobytes())
-            found, values = found + len(rows[0]), values + len(rows[1])
-    if not values:
-        raise UnreadableImage(f"files for {name} have no coefficient to learn from")
-    for part in parts:
-        part.replace(part.with_suffix(""))
-    report(f"{name}: {found} blocks, {values} coefficients")
